@@ -1,0 +1,1 @@
+"""Anomify watches metrics and tells people when one behaves as it never should."""

@@ -1,0 +1,97 @@
+"""The arrays that store, engine and renderer pass to each other."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+Float64s = NDArray[np.float64]
+Float32s = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Datapoints of many metrics, one row each, in the order they were accepted.
+
+    `metric_ids` int64 (n,), `times` int64 unix milliseconds (n,), `values` float64 (n,).
+    """
+
+    metric_ids: Int64s
+    times: Int64s
+    values: Float64s
+
+    def __len__(self) -> int:
+        """Return how many datapoints there are."""
+        return len(self.times)
+
+    def of(self, rows: Bools | Int64s) -> Self:
+        """Return only those rows, by mask or by position."""
+        return type(self)(self.metric_ids[rows], self.times[rows], self.values[rows])
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return no datapoints."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
+
+    @classmethod
+    def joined(cls, parts: "list[Points]") -> Self:
+        """Return the parts, one after the other."""
+        if not parts:
+            return cls.empty()
+        return cls(
+            np.concatenate([part.metric_ids for part in parts]),
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.values for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What the engine said of datapoints, row by row beside a `Points` or a `Series`.
+
+    `scores` float32 (n,), the display score 0..1, NaN where the point was not judged;
+    `lowers` and `uppers` float32 (n,), the expected range in the units the metric is judged in
+    (a counter's rate a second), NaN where there is none.
+    """
+
+    scores: Float32s
+    lowers: Float32s
+    uppers: Float32s
+
+    def of(self, rows: Bools | Int64s) -> Self:
+        """Return only those rows, by mask or by position."""
+        return type(self)(self.scores[rows], self.lowers[rows], self.uppers[rows])
+
+    @classmethod
+    def none(cls, count: int) -> Self:
+        """Return `count` rows that say nothing."""
+        empty = np.full(count, np.nan, np.float32)
+        return cls(empty, empty.copy(), empty.copy())
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric's datapoints, oldest first, each time once, with what was said of them.
+
+    `times` int64 unix milliseconds (n,), strictly ascending; `values` float64 (n,).
+    """
+
+    times: Int64s
+    values: Float64s
+    judgements: Judgements
+
+    def __len__(self) -> int:
+        """Return how many datapoints there are."""
+        return len(self.times)
+
+    def of(self, rows: Bools | Int64s) -> Self:
+        """Return only those rows, by mask or by position."""
+        return type(self)(self.times[rows], self.values[rows], self.judgements.of(rows))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return a series without datapoints."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.float64), Judgements.none(0))
