@@ -1,0 +1,68 @@
+"""The rows of an anomaly: the case, and the span of a metric that is its evidence."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from anomify.db import Base, UtcDateTime
+from anomify.metric.model import Metric
+
+STATUS_ACTIVE = "active"
+ORIGIN_ENGINE = "engine"
+
+
+class Anomaly(Base):
+    """A case: what people say and do about it is here; what was measured is its evidence."""
+
+    __tablename__ = "anomalies"
+    __table_args__ = (Index("ix_anomalies_org_id_opened_at", "org_id", "opened_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uuid: Mapped[str] = mapped_column(String(36), unique=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    status: Mapped[str] = mapped_column(String(16), default=STATUS_ACTIVE)
+    origin: Mapped[str] = mapped_column(String(16), default=ORIGIN_ENGINE)
+    # When the evidence began; when we wrote it down is `recorded_at`.
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    span: Mapped["Span"] = relationship(back_populates="anomaly", lazy="raise", uselist=False)
+
+
+class Span(Base):
+    """Evidence of one kind: a stretch of a metric whose alert was over the threshold."""
+
+    __tablename__ = "spans"
+    __table_args__ = (
+        # One anomaly for one start of a metric: a replay finds it instead of doubling it.
+        UniqueConstraint("metric_id", "started_ms"),
+        Index("ix_spans_is_open", "is_open"),
+    )
+
+    anomaly_id: Mapped[int] = mapped_column(
+        ForeignKey("anomalies.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    metric_id: Mapped[int] = mapped_column(ForeignKey("metrics.id", ondelete="CASCADE"))
+    started_ms: Mapped[int] = mapped_column(BigInteger)
+    # The last point over the threshold so far.
+    last_over_ms: Mapped[int] = mapped_column(BigInteger)
+    # When it closed; empty while it runs.
+    ended_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    is_open: Mapped[bool] = mapped_column(default=True)
+    # Closed because the metric fell silent, not because it came back to normal.
+    ended_by_silence: Mapped[bool] = mapped_column(default=False)
+    # The point that speaks loudest, and what was expected there.
+    peak_ms: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[float]
+    expected_lower: Mapped[float]
+    expected_upper: Mapped[float]
+    score: Mapped[float]
+    alert: Mapped[float]
+    # low, medium or high: the false-alarm rate this alert has been measured to have.
+    severity: Mapped[str] = mapped_column(String(8))
+    evidence: Mapped[str] = mapped_column(String(16))
+    explanation: Mapped[str] = mapped_column(Text)
+
+    anomaly: Mapped[Anomaly] = relationship(back_populates="span", lazy="raise")
+    metric: Mapped[Metric] = relationship(lazy="raise")

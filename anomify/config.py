@@ -1,0 +1,216 @@
+"""Settings, frozen and read once: defaults, then anomify.toml, then ANOMIFY_*, then flags."""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+CONFIG_FILE = "anomify.toml"
+PREFIX = "ANOMIFY_"
+# Not settings, but read by this module all the same: where the settings file lies.
+CONFIG_FILE_VARIABLE = "ANOMIFY_CONFIG"
+SECRET_KEY_FILE = "secret.key"  # noqa: S105 -- the name of a file
+SECRET_KEY_BYTES = 32
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message names the key and what would be right."""
+
+
+def _networks(value: object) -> object:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        # Pydantic turns a ValueError, and only that, into a sentence for the user.
+        raise ValueError("a list of networks like 10.2.0.0/16 is needed")  # noqa: TRY004 -- above
+    return tuple(
+        str(ipaddress.ip_network(str(part).strip())) for part in parts if str(part).strip()
+    )
+
+
+class Settings(BaseModel):
+    """Everything that can be set; `anomify config show` prints each with its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path("data"), description="where the embedded databases and keys lie")
+    database_url: str | None = Field(
+        None, description="postgresql://... instead of the embedded SQLite files"
+    )
+    host: str = Field("127.0.0.1", description="the address to listen on")
+    port: int = Field(8080, ge=1, le=65535, description="the port to listen on")
+    public_url: str | None = Field(
+        None, description="how people reach the product; links in messages begin with it"
+    )
+    insecure_http: bool = Field(
+        default=False, description="send cookies over plain http although others can reach us"
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="signs links and seals secrets; made and kept in data_dir when empty"
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="how much to log"
+    )
+    web_threads: int = Field(64, ge=2, le=512, description="threads that answer requests")
+    smtp_host: str | None = Field(None, description="the mail server; no mail is sent without it")
+    smtp_port: int = Field(587, ge=1, le=65535, description="the mail server's port")
+    smtp_user: str | None = Field(None, description="the mail account, where one is needed")
+    smtp_password: SecretStr | None = Field(None, description="the mail account's password")
+    smtp_starttls: bool = Field(default=True, description="encrypt the mail conversation")
+    mail_from: str = Field("anomify@localhost", description="the sender of our mails")
+    egress_allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
+        (), description="private networks that webhooks may reach, such as 10.2.0.0/16"
+    )
+    retention_days: int | None = Field(
+        None, ge=1, description="forget points older than this; kept for ever when empty"
+    )
+    legacy_session_param: bool = Field(
+        default=True, description="accept session ids as the session_id parameter"
+    )
+
+    @property
+    def meta_url(self) -> str:
+        """Return the URL of the meta database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'meta.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """Return how people reach us, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def has_secure_cookies(self) -> bool:
+        """Tell whether cookies may travel over https only."""
+        if self.insecure_http:
+            return False
+        parts = urlsplit(self.base_url)
+        return not (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+    def key_for(self, purpose: str) -> bytes:
+        """Return 32 bytes for one purpose only, derived from the secret key."""
+        if self.secret_key is None:
+            raise ConfigError("The secret key is not loaded; call with_secret_key() first.")
+        master = self.secret_key.get_secret_value().encode()
+        return hmac.new(master, purpose.encode(), hashlib.sha256).digest()
+
+    def with_secret_key(self) -> Self:
+        """Return the settings with the secret key: the one set, or the one kept in data_dir."""
+        if self.secret_key is not None:
+            return self
+        path = self.data_dir / SECRET_KEY_FILE
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            # Written aside and linked: two processes that start together agree on one key.
+            aside = path.with_name(f"{SECRET_KEY_FILE}.{os.getpid()}")
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(SECRET_KEY_BYTES))
+            try:
+                os.link(aside, path)
+            finally:
+                aside.unlink()
+        except FileExistsError:
+            pass
+        return self.model_copy(update={"secret_key": SecretStr(path.read_text().strip())})
+
+    def shown(self) -> dict[str, Any]:
+        """Return every key and value as it may be printed: secrets are masked."""
+        values = self.model_dump(mode="json")
+        if self.database_url:
+            values["database_url"] = _without_password(self.database_url)
+        return values
+
+
+def load(flags: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings. Raises ConfigError for an unknown key or a value that cannot be.
+
+    `flags` holds what the command line says, without the flags that were not given.
+    """
+    values: dict[str, object] = {}
+    values.update(_from_file())
+    values.update(_from_environment())
+    values.update(flags or {})
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_in_words(error)) from None
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment for a child process that is to read the same settings."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
+    # The child must not read a file that the parent's flags have overruled.
+    environment[CONFIG_FILE_VARIABLE] = os.devnull
+    for key in Settings.model_fields:
+        value = getattr(settings, key)
+        if value is None:
+            continue
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        environment[PREFIX + key.upper()] = (
+            ",".join(value) if isinstance(value, tuple) else str(value)
+        )
+    return environment
+
+
+def _from_file() -> dict[str, object]:
+    named = os.environ.get(CONFIG_FILE_VARIABLE)
+    path = Path(named or CONFIG_FILE)
+    if not path.exists():
+        if named:
+            raise ConfigError(f"{CONFIG_FILE_VARIABLE} names {named}, which does not exist.")
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _from_environment() -> dict[str, object]:
+    values: dict[str, object] = {}
+    for variable, value in os.environ.items():
+        if not variable.startswith(PREFIX) or variable == CONFIG_FILE_VARIABLE:
+            continue
+        key = variable.removeprefix(PREFIX).lower()
+        if key.endswith("_file") and key.removesuffix("_file") in Settings.model_fields:
+            # NAME_FILE holds the path of a file with the value, as container platforms do secrets.
+            values[key.removesuffix("_file")] = Path(value).read_text().strip()
+        else:
+            values[key] = value
+    return values
+
+
+def _in_words(error: ValidationError) -> str:
+    sentences = []
+    for problem in error.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            sentences.append(
+                f"{key} is not a setting; `anomify config show` lists the ones there are."
+            )
+        else:
+            sentences.append(f"{key}: {problem['msg']}.")
+    return " ".join(sentences)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":**********@", 1)

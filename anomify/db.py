@@ -1,0 +1,153 @@
+"""The engine, Base and unit_of_work(), which is the only caller of commit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, MetaData, create_engine, event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+# How long a writer waits for another one before it gives up and the caller answers 503.
+SQLITE_BUSY_SECONDS = 10
+POSTGRES_POOL_SIZE = 16
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+class Base(DeclarativeBase):
+    """The parent of every row of the meta database; constraint names are fixed for migrations."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, kept in UTC; SQLite forgets zones, so they are put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive moments and store the others in UTC."""
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give every moment back as aware UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_session: ContextVar[Session | None] = ContextVar("anomify_session", default=None)
+
+
+def session() -> Session:
+    """Return the session of the unit of work that is open around the caller."""
+    current = _session.get()
+    if current is None:
+        raise RuntimeError("no unit of work is open here")
+    return current
+
+
+def meta_url(url: str) -> URL:
+    """Return the URL with the driver that this project ships for it."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+class Database:
+    """The meta database: what must be atomic lives here (spec/storage.md 10.2)."""
+
+    def __init__(self, url: str) -> None:
+        """Make the engine; no connection is opened before the first unit of work."""
+        self.url = meta_url(url)
+        self.engine: Engine = _make_engine(self.url)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell whether this is the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def unit_of_work(self, *, write: bool = True) -> Iterator[Session]:
+        """Open one transaction: committed at the end, rolled back when anything is raised.
+
+        With `write=False` nothing may be changed and nothing is locked. A unit opened inside
+        another one of the same kind joins it.
+        """
+        outer = _session.get()
+        if outer is not None:
+            if write and not outer.info["write"]:
+                raise RuntimeError("a unit of work that writes cannot open inside one that reads")
+            yield outer
+            return
+        engine = self.engine.execution_options(anomify_write=write)
+        with Session(engine, expire_on_commit=False, info={"write": write}) as opened:
+            token = _session.set(opened)
+            try:
+                yield opened
+                if write:
+                    opened.commit()
+                else:
+                    opened.rollback()
+            except BaseException:
+                opened.rollback()
+                raise
+            finally:
+                _session.reset(token)
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _make_engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        url,
+        pool_size=POSTGRES_POOL_SIZE,
+        max_overflow=POSTGRES_POOL_SIZE,
+        pool_pre_ping=True,
+        pool_timeout=2,
+        connect_args={
+            "connect_timeout": 5,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c synchronous_commit=on",
+        },
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own implicit BEGIN is switched off: _begin_sqlite says which one we want.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the write lock at once: upgrading a read transaction later can only fail.
+    wants_write = connection.get_execution_options().get("anomify_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if wants_write else "BEGIN")

@@ -1,0 +1,1 @@
+"""Deliveries: messages on their way out, each at least once."""

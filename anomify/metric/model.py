@@ -1,0 +1,98 @@
+"""The rows of metrics: their names, how far they are judged, and what is judged but not sealed."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from anomify.db import Base, UtcDateTime
+from anomify.org.model import Org
+
+
+class Metric(Base):
+    """A metric is its canonical name within its org; there is no rename."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (UniqueConstraint("org_id", "name_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    # Plain, or `name{label="value",...}` with sorted labels; NFC UTF-8.
+    name: Mapped[str] = mapped_column(Text)
+    # SHA-256 of the name's UTF-8 bytes: names are longer than an index likes.
+    name_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    org: Mapped[Org] = relationship(lazy="raise")
+
+
+class Progress(Base):
+    """How far a metric has been judged, written in the transaction of what was found."""
+
+    __tablename__ = "progress"
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # Nothing at or before this moment is judged again.
+    judged_until_ms: Mapped[int] = mapped_column(BigInteger)
+    points_seen: Mapped[int] = mapped_column(BigInteger)
+    last_value: Mapped[float]
+    resolution_ms: Mapped[int] = mapped_column(BigInteger)
+    is_counter: Mapped[bool] = mapped_column(default=False)
+    is_constant: Mapped[bool] = mapped_column(default=False)
+    # The sender said that the series has ended (a Prometheus stale marker), until a point returns.
+    has_ended: Mapped[bool] = mapped_column(default=False)
+    late_points: Mapped[int] = mapped_column(BigInteger, default=0)
+    # Late points since the last rebuild; over ten of them queue one (spec/storage.md 10.6).
+    unjudged_late_points: Mapped[int] = mapped_column(default=0)
+
+
+class JudgedBatch(Base):
+    """Scores and expected ranges of one tick, until they are sealed beside the values."""
+
+    __tablename__ = "judged_batches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    through_offset: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Checkpoint(Base):
+    """A partition's engine state as of a log offset; after a crash the log is replayed from it."""
+
+    __tablename__ = "checkpoints"
+
+    partition: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    log_offset: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+    saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DormantState(Base):
+    """The engine state of a metric that has been silent for a day, until its next point."""
+
+    __tablename__ = "dormant_states"
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Rebuild(Base):
+    """A leased slow job: the scores of a metric, made anew from its stored points."""
+
+    __tablename__ = "rebuilds"
+    __table_args__ = (Index("ix_rebuilds_leased_until", "leased_until"),)
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    reason: Mapped[str] = mapped_column(String(64))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Not before this moment, so that a back-fill in progress is rebuilt once, at its end.
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None] = mapped_column(Text, default=None)

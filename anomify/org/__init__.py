@@ -1,0 +1,1 @@
+"""An org is a tenant: its own metrics, people and tokens, invisible to every other org."""

@@ -1,0 +1,1 @@
+"""Watchers: who wants to hear about which metrics, and how."""

@@ -1,0 +1,32 @@
+"""The row of a watcher, with the fields of spec/anomify.md and a webhook of its own."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from anomify.db import Base, UtcDateTime
+
+
+class Watcher(Base):
+    """Somebody's wish to hear about the metrics whose names hold every chip."""
+
+    __tablename__ = "watchers"
+    __table_args__ = (Index("ix_watchers_org_id", "org_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(200))
+    chips: Mapped[list[str]] = mapped_column(JSON)
+    is_alerting: Mapped[bool] = mapped_column(default=False)
+    # The least severity it wants to hear of; a new watcher starts at high.
+    severity: Mapped[str] = mapped_column(String(8), default="high")
+    # Once told about a metric, it is quiet about that metric for so long.
+    expiration_seconds: Mapped[int] = mapped_column(default=3600)
+    email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list)
+    webhook_url: Mapped[str | None] = mapped_column(Text, default=None)
+    # Sealed with the product's key: the database alone does not give it away.
+    webhook_secret_sealed: Mapped[str | None] = mapped_column(Text, default=None)
+    created_by: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
