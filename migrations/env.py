@@ -1,5 +1,7 @@
 """Where Alembic learns of every row and of the database it works on."""
 
+from typing import Any, Literal
+
 from alembic import context
 
 import anomify.anomaly.model
@@ -9,9 +11,9 @@ import anomify.org.model
 import anomify.user.model
 import anomify.watcher.model  # noqa: F401 -- these imports fill Base.metadata
 from anomify import config
-from anomify.db import Base, Database
+from anomify.db import Base, Database, UtcDateTime
 
-# The point log and the chunk store keep their own tables (spec: outside Alembic).
+# The point log and the chunk store keep their own tables, outside Alembic.
 POINT_TABLES = "point_"
 
 
@@ -19,20 +21,30 @@ def is_ours(_row: object, name: str | None, kind: str, _reflected: object, _othe
     return not (kind == "table" and (name or "").startswith(POINT_TABLES))
 
 
+def render_item(kind: str, item: object, _context: Any) -> str | Literal[False]:
+    # A revision is history: it must not change when our own type's code does.
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
 def run() -> None:
     database = Database(context.config.attributes.get("url") or config.load().meta_url)
-    with database.engine.connect() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            render_as_batch=database.is_sqlite,
-            include_object=is_ours,
-            compare_type=True,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
-        connection.commit()
-    database.dispose()
+    try:
+        with database.engine.connect() as connection:
+            context.configure(
+                connection=connection,
+                target_metadata=Base.metadata,
+                render_as_batch=database.is_sqlite,
+                include_object=is_ours,
+                render_item=render_item,
+                compare_type=True,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+            connection.commit()
+    finally:
+        database.dispose()
 
 
 run()

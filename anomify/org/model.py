@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -68,5 +68,5 @@ class WorkerBeat(Base):
 
     worker: Mapped[str] = mapped_column(Text, primary_key=True)
     beaten_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    log_offset: Mapped[int] = mapped_column(default=0)
+    log_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     lag_seconds: Mapped[float] = mapped_column(default=0.0)
