@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -18,24 +18,35 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         # One message per transition and recipient, however often the tick that makes it is run.
-        UniqueConstraint("anomaly_id", "watcher_id", "transition", "channel", "recipient"),
+        UniqueConstraint(
+            "anomaly_id",
+            "watcher_id",
+            "transition",
+            "channel",
+            "recipient",
+            name="uq_deliveries_one_per_recipient",  # the usual name is too long for PostgreSQL
+        ),
         Index("ix_deliveries_state_due_at", "state", "due_at"),
+        # Has this watcher been told about this metric lately?
+        Index("ix_deliveries_watcher_id_metric_id", "watcher_id", "metric_id", "created_at"),
     )
 
     # Sent as the webhook-id and in the Message-ID of a mail.
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    # Grows with each row: a recovery never overtakes the notice it belongs to.
-    sequence: Mapped[int] = mapped_column(BigInteger)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     watcher_id: Mapped[int] = mapped_column(ForeignKey("watchers.id", ondelete="CASCADE"))
-    anomaly_id: Mapped[int] = mapped_column(ForeignKey("anomalies.id", ondelete="CASCADE"))
-    metric_id: Mapped[int] = mapped_column(ForeignKey("metrics.id", ondelete="CASCADE"))
-    # opened or recovered.
+    # Empty for a test message, which is about nothing that happened.
+    anomaly_id: Mapped[int | None] = mapped_column(ForeignKey("anomalies.id", ondelete="CASCADE"))
+    metric_id: Mapped[int | None] = mapped_column(ForeignKey("metrics.id", ondelete="CASCADE"))
+    # opened, recovered or test.
     transition: Mapped[str] = mapped_column(String(16))
     # webhook or email.
     channel: Mapped[str] = mapped_column(String(16))
-    # A URL's hash or a user's id: enough to tell recipients apart.
+    # The user's id, or the word webhook: where it goes is looked up when it is sent, so that a
+    # corrected address also helps what is already waiting.
     recipient: Mapped[str] = mapped_column(String(80))
+    # Deliveries of one lane wait for each other, those of others do not: a host, or the mail.
+    lane: Mapped[str] = mapped_column(String(260))
     # What was true when it was enqueued; the wording is made from it.
     facts: Mapped[dict[str, object]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(16), default=STATE_PENDING)

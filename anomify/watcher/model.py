@@ -21,12 +21,19 @@ class Watcher(Base):
     is_alerting: Mapped[bool] = mapped_column(default=False)
     # The least severity it wants to hear of; a new watcher starts at high.
     severity: Mapped[str] = mapped_column(String(8), default="high")
-    # Once told about a metric, it is quiet about that metric for so long.
+    # Once told about a metric, it is quiet about that metric for so long; the unit is the one it
+    # was given in, so that people read back what they wrote.
     expiration_seconds: Mapped[int] = mapped_column(default=3600)
+    expiration_unit: Mapped[str] = mapped_column(String(8), default="second")
     email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list)
     webhook_url: Mapped[str | None] = mapped_column(Text, default=None)
     # Sealed with the product's key: the database alone does not give it away.
     webhook_secret_sealed: Mapped[str | None] = mapped_column(Text, default=None)
+    # A replaced secret signs beside the new one for a while, so that receivers can change over.
+    former_secret_sealed: Mapped[str | None] = mapped_column(Text, default=None)
+    former_secret_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # The receiver answered 410 Gone; it is left alone until the webhook is set anew.
+    webhook_stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
