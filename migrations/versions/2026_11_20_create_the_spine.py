@@ -122,9 +122,13 @@ def upgrade() -> None:
     sa.Column('is_alerting', sa.Boolean(), nullable=False),
     sa.Column('severity', sa.String(length=8), nullable=False),
     sa.Column('expiration_seconds', sa.Integer(), nullable=False),
+    sa.Column('expiration_unit', sa.String(length=8), nullable=False),
     sa.Column('email_user_ids', sa.JSON(), nullable=False),
     sa.Column('webhook_url', sa.Text(), nullable=True),
     sa.Column('webhook_secret_sealed', sa.Text(), nullable=True),
+    sa.Column('former_secret_sealed', sa.Text(), nullable=True),
+    sa.Column('former_secret_until', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('webhook_stopped_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_by', sa.String(length=200), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('deleted_at', sa.DateTime(timezone=True), nullable=True),
@@ -136,14 +140,14 @@ def upgrade() -> None:
 
     op.create_table('deliveries',
     sa.Column('id', sa.String(length=36), nullable=False),
-    sa.Column('sequence', sa.BigInteger(), nullable=False),
     sa.Column('org_id', sa.Integer(), nullable=False),
     sa.Column('watcher_id', sa.Integer(), nullable=False),
-    sa.Column('anomaly_id', sa.Integer(), nullable=False),
-    sa.Column('metric_id', sa.Integer(), nullable=False),
+    sa.Column('anomaly_id', sa.Integer(), nullable=True),
+    sa.Column('metric_id', sa.Integer(), nullable=True),
     sa.Column('transition', sa.String(length=16), nullable=False),
     sa.Column('channel', sa.String(length=16), nullable=False),
     sa.Column('recipient', sa.String(length=80), nullable=False),
+    sa.Column('lane', sa.String(length=260), nullable=False),
     sa.Column('facts', sa.JSON(), nullable=False),
     sa.Column('state', sa.String(length=16), nullable=False),
     sa.Column('attempts', sa.Integer(), nullable=False),
@@ -157,10 +161,11 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['org_id'], ['orgs.id'], name=op.f('fk_deliveries_org_id_orgs'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['watcher_id'], ['watchers.id'], name=op.f('fk_deliveries_watcher_id_watchers'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_deliveries')),
-    sa.UniqueConstraint('anomaly_id', 'watcher_id', 'transition', 'channel', 'recipient', name=op.f('uq_deliveries_anomaly_id_watcher_id_transition_channel_recipient'))
+    sa.UniqueConstraint('anomaly_id', 'watcher_id', 'transition', 'channel', 'recipient', name='uq_deliveries_one_per_recipient')
     )
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.create_index('ix_deliveries_state_due_at', ['state', 'due_at'], unique=False)
+        batch_op.create_index('ix_deliveries_watcher_id_metric_id', ['watcher_id', 'metric_id', 'created_at'], unique=False)
 
     op.create_table('dormant_states',
     sa.Column('metric_id', sa.Integer(), autoincrement=False, nullable=False),
@@ -258,6 +263,7 @@ def downgrade() -> None:
     op.drop_table('progress')
     op.drop_table('dormant_states')
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
+        batch_op.drop_index('ix_deliveries_watcher_id_metric_id')
         batch_op.drop_index('ix_deliveries_state_due_at')
 
     op.drop_table('deliveries')
