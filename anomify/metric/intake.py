@@ -1,0 +1,177 @@
+"""What may be stored of a request: each datapoint is looked at, and each refusal has a reason."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import numpy as np
+
+from anomify.metric.name import (
+    NameRefused,
+    canonical_name,
+    plain_or_labelled_name,
+    with_label,
+)
+from anomify.protocol.batch import UNKNOWN, Batch, Labels, Refusal
+from anomify.protocol.prometheus import labels_of_key
+from anomify.series import Bools, Points
+
+# Clocks differ; a point further ahead than this would hide what comes after it.
+FUTURE_MS = 5 * 60 * 1000
+# No metric is older; what claims to be is a unit mistake (minutes, or a clock that starts at 0).
+OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+SERVER_LABEL = "_server_id"
+SHOWN_NAME_CHARACTERS = 200
+
+NOT_A_NUMBER = 1
+INFINITE = 2
+FUTURE = 3
+ABSURD = 4
+BAD_NAME = 5
+UNREADABLE = 6
+
+_REASONS = {
+    NOT_A_NUMBER: "the value is NaN; send a number, or nothing",
+    INFINITE: "the value is infinite; send a finite number",
+    FUTURE: "the timestamp is more than 5 minutes in the future; check the sender's clock",
+    ABSURD: "the timestamp is before the year 2000; send unix seconds",
+}
+# What the counters call each reason.
+KINDS = {
+    NOT_A_NUMBER: "nan",
+    INFINITE: "infinite",
+    FUTURE: "future",
+    ABSURD: "too_old",
+    BAD_NAME: "name_or_quota",
+    UNREADABLE: "unreadable",
+}
+
+
+class Intake:
+    """One batch on its way in: screened when made, then named, then settled with ids.
+
+    First `names` says which series have to be registered, and `ended_names` which only have to be
+    looked up, for the end of a series that we never saw says nothing and makes no metric. `settle`
+    takes their ids, or why some have none. Then `points` and `ended` are what to store, and
+    `refusals` is the report.
+    """
+
+    def __init__(self, batch: Batch, now_ms: int, server_id: str | None = None) -> None:
+        """Screen every row by its value and its time, and name the strangers that pass."""
+        self._batch = batch
+        self._server_id = server_id
+        self._ids = batch.metric_ids
+        self._faults = _faults(batch, now_ms)
+        self._is_clean = not batch.strangers and not self._faults.any()
+        self._reasons: dict[int, str] = {}
+        self.names: dict[bytes, str] = {}
+        self.ended_names: dict[bytes, str] = {}
+        for stranger in batch.strangers:
+            self._name(stranger.key, stranger.identity, stranger.rows)
+
+    def _name(self, key: bytes, identity: Labels | str, rows: list[int]) -> None:
+        good = [row for row in rows if not self._faults[row]]
+        if not good:
+            return
+        name = self._named(identity)
+        if isinstance(name, NameRefused):
+            self._refuse(good, name.reason)
+        elif all(self._batch.ends[row] for row in good):
+            self.ended_names[key] = name
+        else:
+            self.names[key] = name
+
+    def _named(self, identity: Labels | str) -> str | NameRefused:
+        if isinstance(identity, str):
+            name = plain_or_labelled_name(identity)
+        else:
+            name = canonical_name(identity)
+        if self._server_id is None or isinstance(name, NameRefused):
+            return name
+        return with_label(name, SERVER_LABEL, self._server_id)
+
+    def _refuse(self, rows: list[int], reason: str) -> None:
+        for row in rows:
+            self._faults[row] = BAD_NAME
+            self._reasons[row] = reason
+
+    def settle(self, ids: Mapping[bytes, int], refused: Mapping[bytes, str]) -> None:
+        """Give the strangers their ids, and the reason to those that get none."""
+        if not self._batch.strangers:
+            return
+        self._ids = self._ids.copy()
+        for stranger in self._batch.strangers:
+            if stranger.key in ids:
+                self._ids[stranger.rows] = ids[stranger.key]
+            elif stranger.key in refused:
+                good = [row for row in stranger.rows if not self._faults[row]]
+                self._refuse(good, refused[stranger.key])
+            elif stranger.key in self.names:
+                raise KeyError(f"nobody said which metric {self.names[stranger.key]} is")
+
+    @property
+    def points(self) -> Points:
+        """Return the datapoints to store."""
+        batch = self._batch
+        everything = Points(self._ids, batch.times, batch.values)
+        if self._is_clean and not batch.ends.any():
+            return everything
+        return everything.of(self._stored() & ~batch.ends)
+
+    @property
+    def ended(self) -> Points:
+        """Return which series have ended and when; the values mean nothing."""
+        batch = self._batch
+        if not batch.ends.any():
+            return Points.empty()
+        return Points(self._ids, batch.times, batch.values).of(self._stored() & batch.ends)
+
+    def _stored(self) -> Bools:
+        stored: Bools = (self._faults == 0) & (self._ids != UNKNOWN)
+        return stored
+
+    @property
+    def accepted(self) -> int:
+        """Return how many rows were taken, ends of series among them."""
+        return int(np.count_nonzero(self._faults == 0))
+
+    def refusals(self) -> list[Refusal]:
+        """Return every item that is not stored, in the order of the request."""
+        batch = self._batch
+        found = list(batch.refusals)
+        for row in np.flatnonzero(self._faults).tolist():
+            fault = int(self._faults[row])
+            reason = self._reasons[row] if fault == BAD_NAME else _REASONS[fault]
+            found.append(Refusal(int(batch.items[row]), self._shown(batch.keys[row]), reason))
+        return sorted(found, key=lambda refusal: refusal.index)
+
+    def refused_counts(self) -> Counter[str]:
+        """Return how many items were refused for which kind of reason."""
+        counts = Counter({KINDS[UNREADABLE]: len(self._batch.refusals)})
+        for fault, kind in KINDS.items():
+            counts[kind] += int(np.count_nonzero(self._faults == fault))
+        return +counts
+
+    def _shown(self, key: bytes) -> str:
+        identity = labels_of_key(key)
+        name = self._named(identity)
+        if not isinstance(name, NameRefused):
+            return name
+        if not isinstance(identity, str):
+            identity = dict(identity).get("__name__") or ",".join(
+                f"{label}={value}" for label, value in identity
+            )
+        return identity[:SHOWN_NAME_CHARACTERS]
+
+
+def _faults(batch: Batch, now_ms: int) -> np.typing.NDArray[np.uint8]:
+    faults = np.zeros(len(batch), np.uint8)
+    is_bad = ~np.isfinite(batch.values)
+    if is_bad.any():
+        faults[is_bad & ~batch.ends] = INFINITE
+        faults[np.isnan(batch.values) & ~batch.ends] = NOT_A_NUMBER
+    if len(batch) and batch.times.max() > now_ms + FUTURE_MS:
+        faults[batch.times > now_ms + FUTURE_MS] = FUTURE
+    if len(batch) and batch.times.min() < OLDEST_MS:
+        faults[batch.times < OLDEST_MS] = ABSURD
+    return faults

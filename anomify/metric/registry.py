@@ -1,0 +1,207 @@
+"""Which metric a name is: known ones from memory, new ones made once, whoever asks first."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from anomify.clock import now
+from anomify.db import Database, session
+from anomify.errors import Unavailable
+from anomify.metric.model import Metric
+from anomify.metric.name import name_hash
+from anomify.org.model import Org
+from anomify.protocol.batch import Known
+
+# About 300 bytes each, so 300 MB at the most; beyond it the oldest quarter is forgotten.
+KNOWN_MAX = 1_000_000
+# Orgs times server ids; whoever sends a new server id with every request forgets his own.
+SCOPES_MAX = 10_000
+# SQLite takes 32,766 variables in a statement.
+STATEMENT_ROWS = 500
+# Longer than a request should wait for others that register.
+LOCK_SECONDS = 5.0
+RETRY_AFTER_SECONDS = 5
+# The id, in a preview, of a metric that would be made.
+UNMADE = -1
+_NOBODY: dict[bytes, int] = {}
+
+Scope = tuple[int, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The ids of what was asked for, and the reason for each that has none; by key."""
+
+    ids: dict[bytes, int]
+    refused: dict[bytes, str]
+
+
+class Registry:
+    """The names of all orgs, as ids. May be shared by threads, and other processes may write too.
+
+    A key is whatever a protocol calls a series; the same key means the same name for as long as
+    the org and the server id are the same.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Know nothing yet; everything is learnt from the database when it is asked for."""
+        self._database = database
+        self._scopes: dict[Scope, dict[bytes, int]] = {}
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def known(self, org_id: int, server_id: str | None = None) -> Known:
+        """Return the look-up of keys that are known already, without touching the database."""
+        return self._scopes.get((org_id, server_id), _NOBODY).get
+
+    def register(
+        self, org_id: int, names: Mapping[bytes, str], server_id: str | None = None
+    ) -> Registered:
+        """Return the metric of each canonical name, and make those that are new.
+
+        All new ones are made in one unit of work, and each exactly once however many ask at the
+        same time. Names over the org's quota are refused, known ones never are. Raises
+        `Unavailable` when the database cannot answer.
+        """
+        if not names:
+            return Registered({}, {})
+        if not self._lock.acquire(timeout=LOCK_SECONDS):
+            raise _unavailable()
+        try:
+            return self._register((org_id, server_id), names)
+        except (OperationalError, InterfaceError, PoolTimeout) as failure:
+            raise _unavailable() from failure
+        finally:
+            self._lock.release()
+
+    def _register(self, scope: Scope, names: Mapping[bytes, str]) -> Registered:
+        hashes = {key: name_hash(name) for key, name in names.items()}
+        with self._database.unit_of_work(write=False):
+            ids = _find_ids(scope[0], hashes.values())
+        over: set[bytes] = set()
+        missing = {hashes[key]: name for key, name in names.items() if hashes[key] not in ids}
+        if missing:
+            with self._database.unit_of_work():
+                over, reason = _over_quota(scope[0], missing)
+                _make(scope[0], {key: name for key, name in missing.items() if key not in over})
+                ids |= _find_ids(scope[0], missing)
+        found = {key: ids[name] for key, name in hashes.items() if name in ids}
+        self._remember(scope, found)
+        return Registered(
+            found, {key: reason for key, name in hashes.items() if name not in ids} if over else {}
+        )
+
+    def find(
+        self, org_id: int, names: Mapping[bytes, str], server_id: str | None = None
+    ) -> dict[bytes, int]:
+        """Return the metric of each canonical name that has one; nothing is made."""
+        if not names:
+            return {}
+        hashes = {key: name_hash(name) for key, name in names.items()}
+        try:
+            with self._database.unit_of_work(write=False):
+                ids = _find_ids(org_id, hashes.values())
+        except (OperationalError, InterfaceError, PoolTimeout) as failure:
+            raise _unavailable() from failure
+        found = {key: ids[name] for key, name in hashes.items() if name in ids}
+        with self._lock:
+            self._remember((org_id, server_id), found)
+        return found
+
+    def preview(self, org_id: int, names: Mapping[bytes, str]) -> Registered:
+        """Say what `register` would do, with `UNMADE` as the id of what it would make."""
+        ids = self.find(org_id, names)
+        missing = {name_hash(name): name for key, name in names.items() if key not in ids}
+        if not missing:
+            return Registered(ids, {})
+        with self._database.unit_of_work(write=False):
+            over, reason = _over_quota(org_id, missing)
+        refused = {key: reason for key, name in names.items() if name_hash(name) in over}
+        made = {key: UNMADE for key in names if key not in ids and key not in refused}
+        return Registered(ids | made, refused)
+
+    def forget(self, org_id: int) -> None:
+        """Forget an org's metrics, after some of them were deleted."""
+        with self._lock:
+            for scope in [scope for scope in self._scopes if scope[0] == org_id]:
+                self._count -= len(self._scopes.pop(scope))
+
+    def _remember(self, scope: Scope, found: Mapping[bytes, int]) -> None:
+        known = self._scopes.setdefault(scope, {})
+        before = len(known)
+        known.update(found)
+        self._count += len(known) - before
+        if len(self._scopes) > SCOPES_MAX:
+            oldest = next(iter(self._scopes))
+            self._count -= len(self._scopes.pop(oldest))
+        if self._count > KNOWN_MAX:
+            largest = max(self._scopes.values(), key=len)
+            for key in list(islice(largest, max(len(largest) // 4, 1))):
+                del largest[key]
+                self._count -= 1
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "New metrics cannot be registered at the moment; send the same again shortly.",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
+
+
+def _find_ids(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for some in _chunks(sorted(set(hashes))):
+        rows = session().execute(
+            select(Metric.name_hash, Metric.id).where(
+                Metric.org_id == org_id, Metric.name_hash.in_(some)
+            )
+        )
+        found |= {bytes(name): metric_id for name, metric_id in rows}
+    return found
+
+
+def _over_quota(org_id: int, missing: Mapping[bytes, str]) -> tuple[set[bytes], str]:
+    """Return which of the missing names the org's quota has no room for, first come first served.
+
+    The org's row is locked first, so that two requests cannot both take the last place.
+    """
+    quota = session().scalar(select(Org.metric_quota).where(Org.id == org_id))
+    if quota is None:
+        return set(), ""
+    if session().info["write"]:
+        session().execute(select(Org.id).where(Org.id == org_id).with_for_update())
+    count = session().scalar(select(func.count(Metric.id)).where(Metric.org_id == org_id)) or 0
+    appeared = _find_ids(org_id, missing)
+    new = [name for name in missing if name not in appeared]
+    return (
+        set(new[max(quota - count, 0) :]),
+        f"the org's limit of {quota:,} metrics is reached; delete metrics or raise the limit",
+    )
+
+
+def _make(org_id: int, missing: Mapping[bytes, str]) -> None:
+    """Insert what nobody else has inserted meanwhile.
+
+    The rows go in by the order of their hashes: two requests with the same new names wait for
+    each other instead of locking each other out.
+    """
+    dialect = session().get_bind().dialect.name
+    to_metrics = sqlite.insert(Metric) if dialect == "sqlite" else postgresql.insert(Metric)
+    created_at = now()
+    for some in _chunks(sorted(missing)):
+        rows = [
+            {"org_id": org_id, "name": missing[key], "name_hash": key, "created_at": created_at}
+            for key in some
+        ]
+        session().execute(to_metrics.values(rows).on_conflict_do_nothing())
+
+
+def _chunks(hashes: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(hashes), STATEMENT_ROWS):
+        yield hashes[start : start + STATEMENT_ROWS]

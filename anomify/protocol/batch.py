@@ -1,0 +1,105 @@
+"""What every decoder hands on: datapoints as their sender named them, row by row."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.series import Bools, Float64s, Int64s
+
+# Labels as they were sent, in the sender's order; `__name__` is one of them.
+Labels = tuple[tuple[str, str], ...]
+
+# Looks a series key up, `dict.get` with its default: known(key, 0) is the metric's id, or 0.
+Known = Callable[[bytes, int], int]
+
+# A key is what a sender calls a series, in the fewest steps from the wire: it only has to be the
+# same the next time. Its first byte says how to read it, so that no two kinds can meet.
+PLAIN_KEY = b"="
+UNKNOWN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A series nobody knows yet: its key, what it is called, and its rows of the batch."""
+
+    key: bytes
+    identity: Labels | str
+    rows: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item of a request that is not stored: which one, of what metric, and why, in words."""
+
+    index: int
+    metric: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Datapoints of one request; the columns have one row each, in the sender's order.
+
+    `metric_ids` holds `UNKNOWN` for the rows of `strangers`; `items` is a row's position in the
+    request, as a report counts; `times` are unix milliseconds; where `ends` is set the series has
+    ended at that time and the value means nothing. `refusals` are items that have no row.
+    """
+
+    metric_ids: Int64s
+    items: Int64s
+    times: Int64s
+    values: Float64s
+    ends: Bools
+    keys: Sequence[bytes]
+    strangers: list[Stranger]
+    refusals: list[Refusal]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.times)
+
+
+class BatchBuilder:
+    """Collects rows one by one, for the protocols that are not read by the column."""
+
+    def __init__(self, known: Known) -> None:
+        """Start without rows; `known` tells which series have an id."""
+        self._known = known
+        self._ids: list[int] = []
+        self._items: list[int] = []
+        self._times: list[int] = []
+        self._values: list[float] = []
+        self._keys: list[bytes] = []
+        self._strangers: dict[bytes, Stranger] = {}
+        self.refusals: list[Refusal] = []
+
+    def add_plain(self, item: int, name: str, time_ms: int, value: float) -> None:
+        """Add a datapoint of a metric that was named by one string."""
+        key = PLAIN_KEY + name.encode("utf-8", "surrogatepass")
+        row = len(self._ids)
+        metric_id = self._known(key, UNKNOWN)
+        if metric_id == UNKNOWN:
+            self._strangers.setdefault(key, Stranger(key, name, [])).rows.append(row)
+        self._ids.append(metric_id)
+        self._items.append(item)
+        self._times.append(time_ms)
+        self._values.append(value)
+        self._keys.append(key)
+
+    def refuse(self, item: int, metric: str, reason: str) -> None:
+        """Say why an item has no row."""
+        self.refusals.append(Refusal(item, metric, reason))
+
+    def batch(self) -> Batch:
+        """Return what was collected."""
+        return Batch(
+            metric_ids=np.array(self._ids, np.int64),
+            items=np.array(self._items, np.int64),
+            times=np.array(self._times, np.int64),
+            values=np.array(self._values, np.float64),
+            ends=np.zeros(len(self._ids), np.bool_),
+            keys=self._keys,
+            strangers=list(self._strangers.values()),
+            refusals=self.refusals,
+        )

@@ -1,0 +1,78 @@
+"""Undoes compression without trusting the sender: no byte over the limit is ever allocated."""
+
+import zlib
+
+import cramjam
+
+from anomify.errors import Invalid, TooLarge
+
+# Snappy's best case is a copy of 64 bytes written in three.
+SNAPPY_MAX_RATIO = 22
+SNAPPY_SMALL_BYTES = 256
+# Real JSON of metrics compresses 10 to 40 times; a bomb of zeros 1,000 times.
+GZIP_MAX_RATIO = 100
+GZIP_SMALL_BYTES = 64 * 1024
+GZIP_STEP_BYTES = 64 * 1024
+# A length is a varint of 32 bits.
+SNAPPY_HEADER_BYTES = 5
+_GZIP_WINDOW = 31
+
+
+def unsnappy(data: bytes, limit_bytes: int) -> bytes:
+    """Return what was compressed as one raw snappy block.
+
+    The length the block declares is read before anything is allocated: over the limit it is
+    `TooLarge`, and a length that no such block can reach is `Invalid`, as is any damage.
+    """
+    declared = _declared_length(data)
+    if declared > limit_bytes:
+        raise TooLarge(
+            f"the body is {declared:,} bytes once uncompressed; at most {limit_bytes:,} are taken",
+        )
+    if declared > SNAPPY_SMALL_BYTES + SNAPPY_MAX_RATIO * len(data):
+        raise Invalid("the snappy body declares a length that it cannot hold", code="bad_snappy")
+    buffer = bytearray(declared)
+    try:
+        written = cramjam.snappy.decompress_raw_into(data, buffer) if declared else 0
+    except cramjam.DecompressionError as damage:
+        raise Invalid(
+            "the body is not a snappy block, or was cut short", code="bad_snappy"
+        ) from damage
+    if written != declared:
+        raise Invalid("the snappy body is shorter than it declares", code="bad_snappy")
+    return bytes(buffer)
+
+
+def _declared_length(data: bytes) -> int:
+    length = 0
+    for position, byte in enumerate(data[:SNAPPY_HEADER_BYTES]):
+        length |= (byte & 0x7F) << (7 * position)
+        if byte < 0x80:  # noqa: PLR2004 -- the varint's last byte has no continuation bit
+            return length
+    raise Invalid("the body is not snappy: it has no length", code="bad_snappy")
+
+
+def gunzip(data: bytes, limit_bytes: int) -> bytes:
+    """Return what was compressed with gzip, all its members; bombs and damage are refused."""
+    parts: list[bytes] = []
+    total = 0
+    rest = data
+    while rest:
+        stream = zlib.decompressobj(_GZIP_WINDOW)
+        while not stream.eof:
+            try:
+                part = stream.decompress(rest, GZIP_STEP_BYTES)
+            except zlib.error as damage:
+                raise Invalid("the body is not gzip, or is damaged", code="bad_gzip") from damage
+            rest = stream.unconsumed_tail
+            if not part and not rest and not stream.eof:
+                raise Invalid("the gzip body was cut short", code="bad_gzip")
+            total += len(part)
+            if total > limit_bytes or total > GZIP_SMALL_BYTES + GZIP_MAX_RATIO * len(data):
+                raise TooLarge(
+                    f"the body is too large once uncompressed; at most {limit_bytes:,} bytes"
+                    f" and {GZIP_MAX_RATIO} times its own size are taken",
+                )
+            parts.append(part)
+        rest = stream.unused_data
+    return b"".join(parts)

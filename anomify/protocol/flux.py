@@ -1,0 +1,219 @@
+"""Flux, the native ingestion wire: JSON of one or many datapoints, Telegraf's JSON, or a query."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from anomify.errors import Invalid, TooLarge
+from anomify.protocol.batch import Batch, BatchBuilder, Known, Refusal
+from anomify.protocol.telegraf import list_fields
+
+# One MiB holds about 10,000 datapoints with short names; the reference service takes 500.
+ITEMS_MAX = 10_000
+# Unix seconds beyond this are not seconds. What lies inside is judged by the clock, later.
+TIMESTAMP_MAX_SECONDS = 10**11
+SHOWN_NAME_CHARACTERS = 200
+_DIGITS_MAX = 20
+
+_MILLISECONDS_HINT = "the timestamp must be unix seconds, and this is no such moment"
+
+
+@dataclass(frozen=True, slots=True)
+class FluxDatapoint:
+    """One item that could be read: where it stood, and what it says."""
+
+    item: int
+    metric: str
+    time_ms: int
+    value: float
+
+
+@dataclass(slots=True)
+class FluxPost:
+    """A request, before it is known who sends it: the key may be inside.
+
+    `count` is how many items there were; those that cannot be read are in `refusals`.
+    """
+
+    key: str | None = None
+    is_test: bool = False
+    is_key_check: bool = False
+    count: int = 0
+    live: list[FluxDatapoint] = field(default_factory=list)
+    backfill: list[FluxDatapoint] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def batches(self, known: Known) -> tuple[Batch, Batch]:
+        """Return what is live and what is history; the refusals are with the first."""
+        return _batch(self.live, self.refusals, known), _batch(self.backfill, [], known)
+
+
+def _batch(datapoints: list[FluxDatapoint], refusals: list[Refusal], known: Known) -> Batch:
+    builder = BatchBuilder(known)
+    builder.refusals.extend(refusals)
+    for datapoint in datapoints:
+        builder.add_plain(datapoint.item, datapoint.metric, datapoint.time_ms, datapoint.value)
+    return builder.batch()
+
+
+def parse_post(body: bytes, *, is_telegraf: bool = False, prefix: str = "") -> FluxPost:
+    """Read a JSON body: one datapoint, many under `metrics`, or Telegraf's own output.
+
+    Raises `Invalid` where the body is no such JSON; an item that cannot be used is a refusal.
+    """
+    document = _decoded(body)
+    if isinstance(document, list):
+        document = {"metrics": document}
+    if not isinstance(document, dict):
+        raise Invalid("the body must be a JSON object", code="bad_json")
+    key = document.get("key")
+    post = FluxPost(
+        key=key if isinstance(key, str) and key else None,
+        is_test=is_true(document.get("test")),
+        is_key_check=is_true(document.get("validate_key")),
+    )
+    items = _items(document, is_telegraf=is_telegraf)
+    if items is None:
+        if post.is_key_check:
+            return post
+        raise Invalid(
+            "the body needs metric, timestamp and value, or a list of such objects as metrics",
+            code="bad_json",
+        )
+    fills_all = is_true(document.get("fill"))
+    if is_telegraf:
+        _add_telegraf(post, items, prefix=prefix, is_fill=fills_all)
+    else:
+        post.count = len(items)
+        _check_count(post.count)
+        for index, item in enumerate(items):
+            _add_item(post, index, item, fills_all=fills_all)
+    return post
+
+
+def parse_query(query: Mapping[str, str]) -> FluxPost:
+    """Read the one datapoint of a GET request, where everything is text."""
+    post = FluxPost(key=query.get("key"), is_test=is_true(query.get("test")), count=1)
+    post.is_key_check = is_true(query.get("validate_key"))
+    item: dict[str, Any] = dict(query)
+    try:
+        item["value"] = float(query["value"])
+    except (KeyError, ValueError):
+        item["value"] = query.get("value")
+    _add_item(post, 0, item, fills_all=False)
+    return post
+
+
+def is_true(value: object) -> bool:
+    """Tell whether a flag is set, in any of the ways that senders write it."""
+    return value is True or (isinstance(value, str) and value.lower() in {"true", "1", "yes"})
+
+
+def _items(document: dict[Any, Any], *, is_telegraf: bool) -> list[Any] | None:
+    if "metrics" in document:
+        items = document["metrics"]
+        if not isinstance(items, list):
+            raise Invalid("metrics must be a list of objects", code="bad_json")
+        return items
+    single = "fields" if is_telegraf else "metric"
+    return [document] if single in document or "value" in document else None
+
+
+def _check_count(count: int) -> None:
+    if count > ITEMS_MAX:
+        raise TooLarge(
+            f"the body holds {count:,} datapoints; at most {ITEMS_MAX:,} are taken, so split it"
+        )
+
+
+def _add_item(post: FluxPost, index: int, item: object, *, fills_all: bool) -> None:
+    if not isinstance(item, dict):
+        post.refusals.append(Refusal(index, "", "it is not an object with metric and value"))
+        return
+    metric = item.get("metric")
+    if not isinstance(metric, str):
+        reason = "it has no metric name"
+        if "fields" in item:
+            reason += "; if this is Telegraf's JSON, set the header telegraf to true"
+        post.refusals.append(Refusal(index, "", reason))
+        return
+    time_ms = read_timestamp(item.get("timestamp"))
+    value = read_value(item.get("value"))
+    if isinstance(time_ms, str) or isinstance(value, str):
+        reason = time_ms if isinstance(time_ms, str) else str(value)
+        post.refusals.append(Refusal(index, metric[:SHOWN_NAME_CHARACTERS], reason))
+        return
+    target = post.backfill if fills_all or is_true(item.get("fill")) else post.live
+    target.append(FluxDatapoint(index, metric, time_ms, value))
+
+
+def _add_telegraf(post: FluxPost, items: list[Any], *, prefix: str, is_fill: bool) -> None:
+    target = post.backfill if is_fill else post.live
+    for index, item in enumerate(items):
+        fields = list_fields(item, prefix)
+        if isinstance(fields, str):
+            post.count += 1
+            post.refusals.append(Refusal(index, "", fields))
+            continue
+        post.count += len(fields)
+        _check_count(post.count)
+        time_ms = read_timestamp(item.get("timestamp"))
+        for metric, raw in fields:
+            value = read_value(raw)
+            if isinstance(time_ms, str) or isinstance(value, str):
+                reason = time_ms if isinstance(time_ms, str) else str(value)
+                post.refusals.append(Refusal(index, metric[:SHOWN_NAME_CHARACTERS], reason))
+            else:
+                target.append(FluxDatapoint(index, metric, time_ms, value))
+
+
+def read_value(value: object) -> float | str:
+    """Return the number, or the reason why this is none; NaN and Inf pass, to be judged later."""
+    if isinstance(value, bool):
+        return "the value is a boolean; send a number"
+    if isinstance(value, str):
+        return "the value is a string; send a number"
+    if isinstance(value, int | float):
+        try:
+            return float(value)
+        except OverflowError:
+            return "the value is too large for a number"
+    return "it has no value" if value is None else "the value is not a number"
+
+
+def read_timestamp(value: object) -> int | str:
+    """Return unix milliseconds from unix seconds, or the reason why this is no moment."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS_MAX:
+        value = int(value)
+    if value is None:
+        return "it has no timestamp"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "the timestamp is not a number; send unix seconds"
+    if not math.isfinite(value) or abs(value) >= TIMESTAMP_MAX_SECONDS:
+        return _MILLISECONDS_HINT
+    return round(value * 1000)
+
+
+def _decoded(body: bytes) -> Any:
+    """Decode strict JSON; where that fails, say so, unless only its numbers are unusual.
+
+    Many senders write NaN or Infinity, which JSON does not know, or 1e400. Such an item is
+    refused by itself, so the body is read once more by a reader that lets them pass.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError as depth:
+        raise Invalid("the JSON is nested too deeply", code="bad_json") from depth
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    try:
+        return json.loads(body)
+    except RecursionError as depth:
+        raise Invalid("the JSON is nested too deeply", code="bad_json") from depth
+    except ValueError as damage:
+        # Also text that is not UTF-8, and integers of thousands of digits.
+        raise Invalid("the body is not JSON, or was cut short", code="bad_json") from damage

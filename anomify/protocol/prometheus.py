@@ -1,0 +1,371 @@
+"""Prometheus remote write 1.0 and 2.0, read by the column."""
+
+import struct
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from anomify.errors import Invalid, TooLarge
+from anomify.protocol.batch import (
+    PLAIN_KEY,
+    UNKNOWN,
+    Batch,
+    Known,
+    Labels,
+    Refusal,
+    Stranger,
+)
+from anomify.series import Bools, Float64s, Int64s
+
+# Senders put 500 to 10,000 series into a body; the rest of the limit is for the unusual.
+SERIES_MAX = 100_000
+# The NaN that says "this series has ended"; every other NaN is a value that says nothing.
+STALE_MARKER_BITS = 0x7FF0000000000002
+
+# The first byte of a key: a 1.0 key is the labels' own bytes and begins with their field's tag.
+LABELS_TAG = 0x0A
+SYMBOLS_KEY = b"\xff"
+
+# A sample with a value and a time of our century is always these 18 bytes (field 2 of 16 bytes:
+# field 1, a double, then field 2, a varint of six bytes); a value of 0 is left out, which leaves 9.
+_TAIL = np.dtype(
+    [
+        ("field", "<u2"),
+        ("value_tag", "u1"),
+        ("value", "<f8"),
+        ("time_tag", "u1"),
+        ("time", "u1", (6,)),
+    ]
+)
+_ZERO_TAIL = np.dtype([("field", "<u2"), ("time_tag", "u1"), ("time", "u1", (6,))])
+_TAIL_FIELD = 0x1012
+_ZERO_TAIL_FIELD = 0x0712
+_VALUE_TAG = 0x09
+_TIME_TAG = 0x10
+_CONTINUED = 0x80
+_VARINT_WEIGHTS = np.array([1 << (7 * place) for place in range(6)], np.int64)
+
+_DOUBLE = struct.Struct("<d")
+_BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+_DOUBLE_TYPE = descriptor_pb2.FieldDescriptorProto.TYPE_DOUBLE
+_INT64 = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
+_UINT32 = descriptor_pb2.FieldDescriptorProto.TYPE_UINT32
+_MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
+_REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+_SINGLE = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteWrite:
+    """A request's datapoints, and how many there were of what we do not keep."""
+
+    batch: Batch
+    histograms: int
+    exemplars: int
+    metadata: int
+
+
+def _messages() -> dict[str, Any]:
+    """Build our own descriptors, wire-compatible with the official ones.
+
+    What need not be looked into is `bytes` here, and strings are bytes too, so that one bad label
+    does not cost the whole body.
+    """
+    shapes: dict[str, list[tuple[str, int, int, bool, str]]] = {
+        "Envelope1": [
+            ("timeseries", 1, _BYTES, True, ""),
+            ("metadata", 3, _BYTES, True, ""),
+        ],
+        "Label": [("name", 1, _BYTES, False, ""), ("value", 2, _BYTES, False, "")],
+        "LabelSet": [("labels", 1, _MESSAGE, True, "Label")],
+        "Sample": [("value", 1, _DOUBLE_TYPE, False, ""), ("timestamp", 2, _INT64, False, "")],
+        "Series1": [
+            ("labels", 1, _MESSAGE, True, "Label"),
+            ("samples", 2, _MESSAGE, True, "Sample"),
+            ("exemplars", 3, _BYTES, True, ""),
+            ("histograms", 4, _BYTES, True, ""),
+        ],
+        "Series2": [
+            ("labels_refs", 1, _UINT32, True, ""),
+            ("samples", 2, _MESSAGE, True, "Sample"),
+            ("histograms", 3, _BYTES, True, ""),
+            ("exemplars", 4, _BYTES, True, ""),
+            ("metadata", 5, _BYTES, False, ""),
+        ],
+        "Envelope2": [
+            ("symbols", 4, _BYTES, True, ""),
+            ("timeseries", 5, _MESSAGE, True, "Series2"),
+        ],
+    }
+    package = "anomify.wire"
+    file = descriptor_pb2.FileDescriptorProto(
+        name="anomify/remote_write.proto", package=package, syntax="proto3"
+    )
+    for shape, fields in shapes.items():
+        message = file.message_type.add(name=shape)
+        for name, number, kind, is_repeated, of in fields:
+            message.field.add(
+                name=name,
+                number=number,
+                type=kind,
+                label=_REPEATED if is_repeated else _SINGLE,
+                type_name=f".{package}.{of}" if of else None,
+            )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        shape: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{shape}"))
+        for shape in shapes
+    }
+
+
+_WIRE = _messages()
+_ENVELOPE_1, _ENVELOPE_2 = _WIRE["Envelope1"], _WIRE["Envelope2"]
+_SERIES_1, _LABEL_SET = _WIRE["Series1"], _WIRE["LabelSet"]
+
+
+def labels_of_key(key: bytes) -> Labels | str:
+    """Return what a key of a `Batch` stands for: labels, or one plain string."""
+    if key.startswith(PLAIN_KEY):
+        return key[len(PLAIN_KEY) :].decode("utf-8", "replace")
+    if key.startswith(SYMBOLS_KEY):
+        texts = [part.decode("utf-8", "replace") for part in key[1:].split(SYMBOLS_KEY)]
+        return tuple(zip(texts[::2], texts[1::2], strict=False))
+    return _labels(_LABEL_SET.FromString(key).labels)
+
+
+def _labels(labels: Any) -> Labels:
+    return tuple(
+        (label.name.decode("utf-8", "replace"), label.value.decode("utf-8", "replace"))
+        for label in labels
+    )
+
+
+class _Rows:
+    """Rows that were read one by one, to be joined with those read by the column."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self.ids: list[int] = []
+        self.items: list[int] = []
+        self.times: list[int] = []
+        self.values = bytearray()
+        self.keys: list[bytes] = []
+        self.strangers: dict[bytes, Stranger] = {}
+        self.refusals: list[Refusal] = []
+        self.histograms = 0
+        self.exemplars = 0
+        self.metadata = 0
+
+    def add(self, item: int, key: bytes, samples: Any) -> None:
+        """Add the samples of the series with this key."""
+        metric_id = self._known(key, UNKNOWN)
+        if metric_id == UNKNOWN:
+            if key not in self.strangers:
+                self.strangers[key] = Stranger(key, labels_of_key(key), [])
+            first = len(self.ids)
+            self.strangers[key].rows.extend(range(first, first + len(samples)))
+        for sample in samples:
+            self.ids.append(metric_id)
+            self.items.append(item)
+            self.times.append(sample.timestamp)
+            # By its bits: a stale marker must not be quietened on the way.
+            self.values += _DOUBLE.pack(sample.value)
+            self.keys.append(key)
+
+    def refuse_histograms(self, item: int, labels: Labels, count: int) -> None:
+        """Count native histograms and say that they are not kept."""
+        self.histograms += count
+        self.refusals.append(
+            Refusal(
+                item,
+                dict(labels).get("__name__", ""),
+                "native histograms are not kept; send classic buckets, or sums and counts",
+            )
+        )
+
+
+def parse_write_1(body: bytes, known: Known) -> RemoteWrite:
+    """Read an uncompressed `prometheus.WriteRequest`.
+
+    `known` is asked for the id of every series' key; a key that it knows is never looked into.
+    Raises `Invalid` for a body that is none, and nothing of it is then usable.
+    """
+    envelope = _parsed(_ENVELOPE_1, body)
+    count = len(envelope.timeseries)
+    if count > SERIES_MAX:
+        raise TooLarge(f"the body holds {count:,} series; at most {SERIES_MAX:,} are taken")
+    metadata = len(envelope.metadata)
+    if not count and not metadata and body:
+        raise Invalid(
+            "the body is no prometheus.WriteRequest; a sender of remote write 2.0 must say so in"
+            " its Content-Type",
+            code="bad_protobuf",
+        )
+    bodies: list[bytes] = list(envelope.timeseries)
+    del envelope
+    ids, times, values, keys = _read_tails(bodies, _TAIL, known)
+    if not ids.all():
+        left = np.flatnonzero(ids == UNKNOWN)
+        ids[left], times[left], values[left], zero_keys = _read_tails(
+            [bodies[item] for item in left.tolist()], _ZERO_TAIL, known
+        )
+        for item, key in zip(left.tolist(), zero_keys, strict=True):
+            keys[item] = key
+    if ids.all():
+        items = np.arange(count, dtype=np.int64)
+        batch = Batch(ids, items, times, values, _ends(values), keys, [], [])
+        return RemoteWrite(batch, 0, 0, metadata)
+    return _read_mixed(bodies, known, (ids, times, values, keys), metadata)
+
+
+def _read_mixed(
+    bodies: list[bytes],
+    known: Known,
+    columns: tuple[Int64s, Int64s, Float64s, list[bytes]],
+    metadata: int,
+) -> RemoteWrite:
+    """Read what the columns could not: series that are not known yet, and everything unusual."""
+    ids, times, values, keys = columns
+    rows = _Rows(known)
+    for item in np.flatnonzero(ids == UNKNOWN).tolist():
+        _read_series_1(item, bodies[item], rows)
+    found = np.flatnonzero(ids != UNKNOWN)
+    kept = [keys[item] for item in found.tolist()]
+    return _joined(rows, (ids[found], found, times[found], values[found], kept), metadata)
+
+
+def _read_tails(
+    bodies: list[bytes], shape: np.dtype[Any], known: Known
+) -> tuple[Int64s, Int64s, Float64s, list[bytes]]:
+    """Read each body as a key and one sample of this shape.
+
+    The id is `UNKNOWN` where the key is not known or the tail is not of the shape. A key is known
+    only after it was found to be a series' labels and nothing else, so that what follows it in a
+    body can only be the sample.
+    """
+    count, size = len(bodies), shape.itemsize
+    if not count:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64), []
+    tails = b"".join([body[-size:] for body in bodies])
+    if len(tails) != size * count:
+        tails = b"".join([body[-size:].rjust(size, b"\0") for body in bodies])
+    keys = [body[:-size] for body in bodies]
+    tail = np.frombuffer(tails, shape)
+    has_value = shape is _TAIL
+    fits = tail["time_tag"] == _TIME_TAG
+    if has_value:
+        fits &= (tail["field"] == _TAIL_FIELD) & (tail["value_tag"] == _VALUE_TAG)
+        values = np.ascontiguousarray(tail["value"])
+    else:
+        fits &= tail["field"] == _ZERO_TAIL_FIELD
+        values = np.zeros(count)
+    varint = tail["time"]
+    continued = varint >= _CONTINUED
+    fits &= continued[:, :5].all(axis=1) & ~continued[:, 5]
+    times = (varint & 0x7F).astype(np.int64) @ _VARINT_WEIGHTS
+    ids = np.fromiter(map(known, keys, repeat(UNKNOWN)), np.int64, count)
+    ids[~fits] = UNKNOWN
+    return ids, times, values, keys
+
+
+def _read_series_1(item: int, body: bytes, rows: _Rows) -> None:
+    series = _parsed(_SERIES_1, body)
+    if series.exemplars:
+        rows.exemplars += len(series.exemplars)
+    if series.histograms:
+        rows.refuse_histograms(item, _labels(series.labels), len(series.histograms))
+    if not series.samples:
+        return
+    # The labels as they would stand alone: for a usual body that is exactly what comes before
+    # the sample, which is what the column looks for the next time.
+    labels = _LABEL_SET.FromString(body)
+    labels.DiscardUnknownFields()
+    rows.add(item, labels.SerializeToString(), series.samples)
+
+
+def parse_write_2(body: bytes, known: Known) -> RemoteWrite:
+    """Read an uncompressed `io.prometheus.write.v2.Request`; promises as `parse_write_1`."""
+    request = _parsed(_ENVELOPE_2, body)
+    count = len(request.timeseries)
+    if count > SERIES_MAX:
+        raise TooLarge(f"the body holds {count:,} series; at most {SERIES_MAX:,} are taken")
+    symbols: list[bytes] = list(request.symbols)
+    if body and not symbols and not count:
+        raise Invalid("the body is no io.prometheus.write.v2.Request", code="bad_protobuf")
+    try:
+        # One check for all: NUL ends whatever character is unfinished.
+        b"\0".join(symbols).decode()
+    except UnicodeDecodeError as damage:
+        raise Invalid("a symbol of the body is not UTF-8", code="bad_protobuf") from damage
+    rows = _Rows(known)
+    for item, series in enumerate(request.timeseries):
+        _read_series_2(item, series, symbols, rows)
+    empty = np.empty(0, np.int64)
+    return _joined(rows, (empty, empty, empty, np.empty(0), []), rows.metadata)
+
+
+def _read_series_2(item: int, series: Any, symbols: list[bytes], rows: _Rows) -> None:
+    refs = list(series.labels_refs)
+    if len(refs) % 2 or (refs and max(refs) >= len(symbols)):
+        raise Invalid(f"the labels of series {item} point outside the symbols", code="bad_protobuf")
+    # 0xFF is in no UTF-8 text, so the parts cannot be told apart in two ways.
+    key = SYMBOLS_KEY + SYMBOLS_KEY.join([symbols[ref] for ref in refs])
+    rows.exemplars += len(series.exemplars)
+    rows.metadata += bool(series.metadata)
+    if series.histograms:
+        labels = labels_of_key(key)
+        rows.refuse_histograms(
+            item, labels if isinstance(labels, tuple) else (), len(series.histograms)
+        )
+    if series.samples:
+        rows.add(item, key, series.samples)
+
+
+def _joined(
+    rows: _Rows, columns: tuple[Int64s, Int64s, Int64s, Float64s, list[bytes]], metadata: int
+) -> RemoteWrite:
+    """Put the columns and the rows that were read one by one into the sender's order."""
+    ids, items, times, values, keys = columns
+    all_items = np.concatenate([items, np.array(rows.items, np.int64)])
+    all_values = np.concatenate([values, np.frombuffer(bytes(rows.values), np.float64)])
+    all_keys = keys + rows.keys
+    order = np.argsort(all_items, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    shift = len(ids)
+    strangers = [
+        Stranger(
+            stranger.key, stranger.identity, [int(place[row + shift]) for row in stranger.rows]
+        )
+        for stranger in rows.strangers.values()
+    ]
+    batch = Batch(
+        metric_ids=np.concatenate([ids, np.array(rows.ids, np.int64)])[order],
+        items=all_items[order],
+        times=np.concatenate([times, np.array(rows.times, np.int64)])[order],
+        values=all_values[order],
+        ends=_ends(all_values[order]),
+        keys=[all_keys[row] for row in order.tolist()],
+        strangers=strangers,
+        refusals=rows.refusals,
+    )
+    return RemoteWrite(batch, rows.histograms, rows.exemplars, metadata)
+
+
+def _ends(values: Float64s) -> Bools:
+    ends: Bools = values.view(np.int64) == STALE_MARKER_BITS
+    return ends
+
+
+def _parsed(message: Any, body: bytes) -> Any:
+    try:
+        return message.FromString(body)
+    except DecodeError as damage:
+        raise Invalid(
+            "the body is not the protobuf it claims to be, or was cut short", code="bad_protobuf"
+        ) from damage
