@@ -1,0 +1,1 @@
+"""Turns a chart described as data into a picture; the only place that draws."""

@@ -1,0 +1,127 @@
+"""Pixels to PNG: few colours, the same bytes for the same picture, and the ETag of a chart."""
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomify.rendering.chart import Chart
+from anomify.rendering.theme import Rgb, Theme
+
+# Raise it with every change of what a chart looks like: caches hold pictures by it.
+LOOK: Final = 1
+MAX_COLOURS: Final = 128
+# Level 2 is as quick as 1 here, and what follows costs more time than the bytes are worth.
+COMPRESSION_LEVEL: Final = 2
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+# Colours are told apart by their five upper bits: finer shades only smooth the edge of a line.
+CELLS: Final = 1 << 15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """Finished pixels, rows of red, green, blue and opaque, and the theme they were drawn in."""
+
+    pixels: NDArray[np.uint8]
+    theme: Theme
+
+
+def encode_png(drawing: Drawing) -> bytes:
+    """Return the drawing as a PNG of at most 128 colours; equal drawings give equal bytes."""
+    height, width, _ = drawing.pixels.shape
+    indices, palette = _quantise(drawing)
+    rows = np.zeros((height, width + 1), np.uint8)
+    rows[:, 1:] = indices
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    return b"".join(
+        (
+            SIGNATURE,
+            _chunk(b"IHDR", header),
+            _chunk(b"PLTE", palette.tobytes()),
+            _chunk(b"IDAT", zlib.compress(rows.data, COMPRESSION_LEVEL)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def etag_of(chart: Chart) -> str:
+    """Return the strong ETag of the chart's PNG, quotes included, without drawing it.
+
+    The bytes follow from the chart, from how we draw and from the rasteriser's version; the tag
+    covers all three.
+    """
+    digest = hashlib.blake2b(f"{LOOK} {_rasteriser()}".encode(), digest_size=16)
+    for field in fields(chart):
+        part = getattr(chart, field.name)
+        digest.update(f"\n{field.name} ".encode())
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype} {len(part)} ".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode("utf-8", "surrogatepass"))
+    return f'"{digest.hexdigest()}"'
+
+
+@lru_cache(maxsize=1)
+def _rasteriser() -> str:
+    return version("matplotlib")
+
+
+def _quantise(drawing: Drawing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return each pixel's place in a palette, and the palette, the background's colour first."""
+    words = np.ascontiguousarray(drawing.pixels).view("<u4")[..., 0]
+    background = _word(drawing.theme.background)
+    # Most of a chart is background: only the rest is worth looking at.
+    covered = words != background
+    shades = words[covered]
+    cells = _cells(shades)
+    counts = np.bincount(cells, minlength=CELLS)
+    used = np.flatnonzero(counts)
+    used = used[np.argsort(-counts[used], kind="stable")]
+    examples = np.zeros(CELLS, np.uint32)
+    examples[cells] = shades
+    for colour in reversed(drawing.theme.colours()):
+        # The theme's own colours stay exact.
+        word = _word(colour)
+        examples[_cells(np.array([word]))] = word
+    palette = _channels(np.append(background, examples[used]))
+    places = np.zeros(CELLS, np.uint8)
+    places[used] = _nearest(palette[1:], palette[:MAX_COLOURS])
+    indices = np.zeros(words.shape, np.uint8)
+    indices[covered] = places[cells]
+    return indices, palette[:MAX_COLOURS]
+
+
+def _nearest(colours: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return for each colour the place of the palette's nearest, the first of equally near ones."""
+    here, there = colours.astype(np.float32), palette.astype(np.float32)
+    # The square of a distance without the square of `here`, which is the same for every place.
+    return np.asarray(((there * there).sum(axis=1) - 2 * (here @ there.T)).argmin(axis=1))
+
+
+def _cells(words: NDArray[np.uint32]) -> NDArray[np.intp]:
+    """Return the five upper bits of red, green and blue as one number a pixel."""
+    cells = (words >> 3) & 0x1F
+    cells |= (words >> 6) & 0x3E0
+    cells |= (words >> 9) & 0x7C00
+    return cells.astype(np.intp)
+
+
+def _word(colour: Rgb) -> np.uint32:
+    """Return the opaque colour as a pixel is kept."""
+    red, green, blue = colour
+    return np.uint32(red | green << 8 | blue << 16 | 255 << 24)
+
+
+def _channels(words: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    return np.stack([(words >> shift) & 0xFF for shift in (0, 8, 16)], axis=1).astype(np.uint8)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

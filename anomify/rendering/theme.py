@@ -1,0 +1,69 @@
+"""The colours and sizes of a picture, the same that the pages use."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+ThemeName = Literal["light", "dark"]
+Rgb = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Every colour of a picture, as red, green and blue 0..255, and the opacity of its areas."""
+
+    background: Rgb
+    ink: Rgb
+    muted: Rgb
+    grid: Rgb
+    axis: Rgb
+    value: Rgb
+    band: Rgb
+    anomaly: Rgb
+    match: Rgb
+    band_alpha: float
+    span_alpha: float
+
+    def colours(self) -> tuple[Rgb, ...]:
+        """Return the colours that a picture must show exactly, the background first."""
+        return (
+            *(self.background, self.ink, self.muted, self.grid, self.axis),
+            *(self.value, self.band, self.anomaly, self.match),
+        )
+
+
+LIGHT: Final = Theme(
+    background=(0xFF, 0xFF, 0xFF),
+    ink=(0x1F, 0x23, 0x28),
+    muted=(0x65, 0x6D, 0x76),
+    grid=(0xEE, 0xF1, 0xF4),
+    axis=(0xD0, 0xD7, 0xDE),
+    value=(0x1F, 0x6F, 0xEB),
+    band=(0x6E, 0x77, 0x81),
+    anomaly=(0xD9, 0x48, 0x0F),
+    match=(0x2B, 0x8A, 0x3E),
+    band_alpha=0.15,
+    span_alpha=0.10,
+)
+DARK: Final = Theme(
+    background=(0x0D, 0x11, 0x17),
+    ink=(0xE6, 0xED, 0xF3),
+    muted=(0x8B, 0x94, 0x9E),
+    grid=(0x1D, 0x23, 0x2B),
+    axis=(0x3B, 0x43, 0x4D),
+    value=(0x58, 0xA6, 0xFF),
+    band=(0x6E, 0x77, 0x81),
+    anomaly=(0xFF, 0x92, 0x2B),
+    match=(0x51, 0xCF, 0x66),
+    # As far from a dark background, to the eye, as 15 % are from white.
+    band_alpha=0.28,
+    span_alpha=0.14,
+)
+THEMES: Final[dict[ThemeName, Theme]] = {"light": LIGHT, "dark": DARK}
+
+# Sizes in CSS pixels; a picture for a dense screen multiplies them by its scale.
+VALUE_WIDTH: Final = 1.5
+STEM_WIDTH: Final = 1.0
+STEM_ALPHA: Final = 0.6
+MARK_SIZE: Final = 9.0
+TITLE_SIZE: Final = 13.0
+LABEL_SIZE: Final = 11.0
