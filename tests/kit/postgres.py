@@ -24,6 +24,10 @@ import psycopg
 START_SECONDS = 60
 STOP_SECONDS = 15
 POLL_SECONDS = 0.05
+# In memory a database is made five times as fast. Both are short: a socket's path has 107 bytes.
+MEMORY = Path("/dev/shm")  # noqa: S108 -- only mkdtemp writes here
+DISK = Path("/tmp")  # noqa: S108 -- only mkdtemp writes here
+ROOM_BYTES = 2 * 1024**3
 # The server refuses to run as root; this account is on every Linux and owns nothing.
 UNPRIVILEGED = "nobody"
 OPTIONS = {
@@ -43,9 +47,16 @@ OPTIONS = {
 
 def new_run_directory() -> Path:
     """Make the directory in which a run keeps its server; short, for the socket's sake."""
-    directory = Path(tempfile.mkdtemp(prefix="anomify-pg-", dir="/tmp"))  # noqa: S108 -- socket paths have 107 bytes
+    parent = MEMORY if _has_room(MEMORY) else DISK
+    directory = Path(tempfile.mkdtemp(prefix="anomify-pg-", dir=parent))
     directory.chmod(0o755)
     return directory
+
+
+def _has_room(directory: Path) -> bool:
+    if not os.access(directory, os.W_OK):
+        return False
+    return shutil.disk_usage(directory).free >= ROOM_BYTES
 
 
 def url_of(run_directory: Path, database: str) -> str:
@@ -118,9 +129,7 @@ def _binaries(run_directory: Path) -> Path:
 
 def _may_run(program: Path) -> bool:
     try:
-        subprocess.run(
-            [program, "--version"], check=True, stdout=subprocess.DEVNULL, **_account()
-        )
+        subprocess.run([program, "--version"], check=True, stdout=subprocess.DEVNULL, **_account())
     except (PermissionError, subprocess.CalledProcessError):
         return False
     return True
