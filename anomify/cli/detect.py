@@ -1,0 +1,148 @@
+"""Judges a file of datapoints as they would have been judged when they came."""
+
+import csv
+import gzip
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TextIO
+
+import click
+import numpy as np
+
+from anomify.series import Float64s, Int64s
+
+HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly"
+_MILLISECONDS_FROM: Final = 1e11  # seconds of the year 5138, milliseconds of 1973
+
+
+class UnreadableFileError(click.ClickException):
+    """A row of the file cannot be understood; the message names file and line."""
+
+    exit_code = 2
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the verdicts to this file instead of printing them.",
+)
+@click.option(
+    "--head",
+    type=click.Choice(["alarm", "novelty"]),
+    default="alarm",
+    show_default=True,
+    help="Find what people should look at, or anything that is new.",
+)
+def detect(file: Path, out: Path | None, head: str) -> None:
+    """Judge FILE, a CSV of timestamp,value rows, plain or gzipped.
+
+    Timestamps are unix seconds, unix milliseconds or ISO 8601 (UTC if it names no zone); an empty
+    value or NaN is a missing one. For each row of the input there is one row of the output, in
+    order: timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. No row is judged by
+    what comes after it. A row that is missing, not after the one before, or among the first hundred
+    has score and alert 0. `score` ranks rows; `is_anomaly` says that `alert` reached the threshold.
+    """
+    stamps, times, values = read_points(file)
+    lines = judged_lines(stamps, times, values, head)
+    with _opened(out) as stream:
+        stream.write(HEADER + "\n")
+        stream.writelines(lines)
+
+
+def read_points(file: Path) -> tuple[list[str], Int64s, Float64s]:
+    """Return the timestamps as written, as unix milliseconds, and the values (NaN if missing).
+
+    Raises `UnreadableFileError` for a row without a timestamp or a number.
+    """
+    stamps: list[str] = []
+    times: list[int] = []
+    values: list[float] = []
+    opener = gzip.open if file.suffix == ".gz" else open
+    try:
+        with opener(file, "rt", encoding="utf-8-sig", newline="") as stream:
+            for number, row in enumerate(csv.reader(stream), start=1):
+                if not row or (number == 1 and row[0].strip().lower() in ("timestamp", "time")):
+                    continue
+                try:
+                    times.append(_milliseconds(row[0].strip()))
+                    values.append(_value(row[1].strip()) if len(row) > 1 else math.nan)
+                except (ValueError, OverflowError) as error:
+                    raise UnreadableFileError(f"{file}, line {number}: {error}") from error
+                stamps.append(row[0].strip())
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise UnreadableFileError(f"{file} is not a CSV file: {error}") from error
+    return stamps, np.array(times, np.int64), np.array(values, np.float64)
+
+
+def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) -> Iterator[str]:
+    """Judge one metric's points from the first to the last and yield the lines of the output."""
+    # The kernel takes half a second to load: not before the file is known to be readable.
+    from anomify.detection.detector import Head, judge  # noqa: PLC0415
+    from anomify.detection.state import EngineState  # noqa: PLC0415
+    from anomify.detection.threshold import HEAD_THRESHOLDS  # noqa: PLC0415
+
+    chosen = Head[head.upper()]
+    threshold = HEAD_THRESHOLDS[chosen]
+    verdicts = judge(EngineState.new(1), np.zeros(len(times), np.int64), times, values, chosen)
+    is_anomaly = verdicts.alerts >= np.float32(threshold)
+    rows = zip(
+        stamps,
+        values.tolist(),
+        verdicts.judged.tolist(),
+        verdicts.lowers.tolist(),
+        verdicts.uppers.tolist(),
+        verdicts.scores.tolist(),
+        verdicts.alerts.tolist(),
+        is_anomaly.tolist(),
+        strict=True,
+    )
+    for stamp, value, is_judged, lower, upper, score, alert, anomalous in rows:
+        said = "" if math.isnan(value) else repr(value)
+        if is_judged:
+            yield f"{stamp},{said},{lower!r},{upper!r},{score!r},{alert!r},{int(anomalous)}\n"
+        else:
+            yield f"{stamp},{said},,,0,0,0\n"
+
+
+def _milliseconds(text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a timestamp") from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a timestamp")
+    return round(number) if abs(number) >= _MILLISECONDS_FROM else round(number * 1000)
+
+
+def _value(text: str) -> float:
+    if not text:
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    if out is None:
+        yield sys.stdout
+        return
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+if __name__ == "__main__":
+    detect()

@@ -1,0 +1,37 @@
+"""The kinds of evidence that a datapoint is unusual, and the features that measure it."""
+
+from enum import IntEnum
+from typing import Final
+
+
+class Evidence(IntEnum):
+    """What spoke most for a point's being unusual."""
+
+    NONE = 0
+    ABOVE = 1  # the value is above the expected range
+    BELOW = 2
+    JUMP = 3  # it lies in the range, but came there in an unusual step
+    NOISIER = 4  # it moves about more than it does
+    SHIFTED = 5  # the level has moved, little by little
+    NOVEL = 6  # a value never seen before
+    FLAT = 7  # it has stood still longer than ever
+
+
+# The features of a point, all >= 0 and larger where it is more unusual. Those that compare sizes
+# are log(1 + size / scale).
+JUMP: Final = 0  # against the fast baseline, guarded by the last hour's restlessness
+LEVEL_CHANGE: Final = 1  # against the slow baseline, guarded likewise
+MAGNITUDE: Final = 2  # of the jump against the spread of all values
+NOISE: Final = 3
+NOVELTY: Final = 4
+FLATNESS: Final = 5
+SHORT_SHIFT: Final = 6
+LONG_SHIFT: Final = 7
+FAST_RARITY: Final = 8  # -log10 of a chance, as the next four
+VALUE_RARITY: Final = 9
+SHORT_SHIFT_RARITY: Final = 10
+LONG_SHIFT_RARITY: Final = 11
+STEP_RARITY: Final = 12
+PLAIN_JUMP: Final = 13  # the first two without the guard
+PLAIN_LEVEL_CHANGE: Final = 14
+FEATURES: Final = 15

@@ -1,0 +1,321 @@
+"""The loop over points: accept, measure, learn, judge; everything a point costs, once."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from anomify.detection.baseline import (
+    FIRST_SLOW,
+    LEVEL,
+    QUICK,
+    SMOOTH,
+    WEEK_FAST,
+    WEEK_SLOW,
+    best_expert,
+    day_bins,
+    enter_bins,
+    learn_baseline,
+    learn_errors,
+    predict,
+    week_bins,
+)
+from anomify.detection.drift import (
+    flatness,
+    is_settling,
+    learn_flat,
+    learn_range,
+    learn_shift,
+    learn_shift_powers,
+    novelty,
+)
+from anomify.detection.ensemble import ALARM, loudest, strength
+from anomify.detection.evidence import (
+    FAST_RARITY,
+    FEATURES,
+    FLATNESS,
+    JUMP,
+    LEVEL_CHANGE,
+    LONG_SHIFT,
+    LONG_SHIFT_RARITY,
+    MAGNITUDE,
+    NOISE,
+    NOVELTY,
+    PLAIN_JUMP,
+    PLAIN_LEVEL_CHANGE,
+    SHORT_SHIFT,
+    SHORT_SHIFT_RARITY,
+    STEP_RARITY,
+    VALUE_RARITY,
+)
+from anomify.detection.feed import accept, learn_kind, rate
+from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
+from anomify.detection.magnitude import (
+    hour_scale,
+    learn_powers,
+    learn_scales,
+    learn_spread,
+    learn_value_scale,
+    long_scale,
+    ratio,
+    small,
+)
+from anomify.detection.rarity import (
+    FAST_TAIL,
+    LONG_SHIFT_TAIL,
+    SHORT_SHIFT_TAIL,
+    STEP_TAIL,
+    VALUE_TAIL,
+    age_tails,
+    learn_tail,
+    rarity,
+)
+from anomify.detection.state import EXPERTS, LEARNING_POINTS, byte_of
+from anomify.series import Float64s
+
+BAND_SCALES: Final = 4.0
+"""The expected range reaches so many long-memory scales to each side of the slow baseline."""
+
+_MEASURED_FROM: Final = 10  # points; features of fewer mean nothing
+_STALE_STEPS: Final = 10.0  # after such a gap the last value says nothing of the next one
+_RECORD_HALF_LIFE_SECONDS: Final = 7200.0
+_RECORD_HALF_LIFE_STEPS: Final = 3.0
+_NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31
+_NOVELTY_FACTOR: Final = 1.05
+_LEARNED_FROM: Final = byte_of("learned")
+
+
+@compiled
+def _start(slot: Slot, value: float) -> None:
+    """Take the first value there is."""
+    slot.learned = 1
+    slot.anchor = value
+    slot.low = value
+    slot.weight = 1.0
+    slot.shift_short_power = 1e-3
+    slot.shift_long_power = 1e-3
+    slot.noise_short_power = 1e-3
+    slot.tail_increment = 1.0
+    slot.day_bin = -1
+    slot.week_bin = -1
+
+
+@compiled
+def _observe(
+    slot: Slot,
+    time: int,
+    value: float,
+    gap: float,
+    features: Float64s,
+    predictions: Float64s,
+    band: Float64s,
+) -> None:
+    """Measure a judged value against all before it, then learn it.
+
+    `gap` is the time since the point before, in seconds. `features` and `band` are written.
+    """
+    features[:] = 0.0
+    if slot.learned == 0:
+        _start(slot, value)
+        band[0] = value
+        band[1] = value
+        return
+    seconds = time / 1000.0
+    step = max(slot.resolution, 1000) / 1000.0
+    y = value - slot.anchor
+    floor = small(slot, slot.mean + slot.anchor)
+    hour = int((seconds % 86400.0) / 3600.0)
+
+    enter_bins(slot, seconds, step)
+    predict(slot, predictions)
+    fast = y - predictions[best_expert(slot, predictions, QUICK, WEEK_FAST, SMOOTH)]
+    expected = predictions[best_expert(slot, predictions, FIRST_SLOW, WEEK_SLOW, LEVEL)]
+    slow = y - expected
+    if gap > _STALE_STEPS * step and abs(slow) < abs(fast):
+        fast = slow
+    fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
+    slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
+    fast_long = long_scale(slot, slot.fast_power, floor)
+    slow_long = long_scale(slot, slot.slow_power, floor)
+    fast_guarded = max(fast_long, slot.fast_recent)
+    slow_guarded = max(slow_long, slot.slow_recent)
+
+    lowest = slot.low
+    band[0] = expected - BAND_SCALES * slow_long + slot.anchor
+    band[1] = expected + BAND_SCALES * slow_long + slot.anchor
+    if lowest >= 0.0:
+        band[0] = max(band[0], 0.0)
+        band[1] = max(band[1], 0.0)
+
+    learn_shift(slot, fast / fast_at, slow / slow_at)
+    learn_flat(slot, y)
+    step_size = ratio(abs(y - slot.previous), fast_at)
+    fast_size = ratio(abs(fast), fast_at)
+    value_size = ratio(abs(y - slot.value_mean), long_scale(slot, slot.value_power, floor))
+    short_size = abs(slot.shift_short) * 3.0
+    long_size = abs(slot.shift_long) * 7.0
+    signs = (
+        1 if fast < 0.0 else 0,
+        1 if y < slot.value_mean else 0,
+        1 if slot.shift_short < 0.0 else 0,
+        1 if slot.shift_long < 0.0 else 0,
+        1 if y < slot.previous else 0,
+    )
+    sizes = (fast_size, value_size, short_size, long_size, step_size)
+    if slot.learned > _MEASURED_FROM:
+        features[JUMP] = math.log1p(ratio(abs(fast), fast_guarded))
+        features[LEVEL_CHANGE] = math.log1p(ratio(abs(slow), slow_guarded))
+        features[MAGNITUDE] = math.log1p(ratio(10.0 * abs(fast), slot.spread + floor))
+        features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
+        features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), 1e4))
+        features[FLATNESS] = flatness(slot)
+        features[SHORT_SHIFT] = math.log1p(
+            abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
+        )
+        features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
+        features[FAST_RARITY] = rarity(
+            slot.tails[FAST_TAIL, signs[0]], slot.tail_totals[0], sizes[0]
+        )
+        features[VALUE_RARITY] = rarity(
+            slot.tails[VALUE_TAIL, signs[1]], slot.tail_totals[1], sizes[1]
+        )
+        features[SHORT_SHIFT_RARITY] = rarity(
+            slot.tails[SHORT_SHIFT_TAIL, signs[2]], slot.tail_totals[2], sizes[2]
+        )
+        features[LONG_SHIFT_RARITY] = rarity(
+            slot.tails[LONG_SHIFT_TAIL, signs[3]], slot.tail_totals[3], sizes[3]
+        )
+        features[STEP_RARITY] = rarity(
+            slot.tails[STEP_TAIL, signs[4]], slot.tail_totals[4], sizes[4]
+        )
+        features[PLAIN_JUMP] = math.log1p(ratio(abs(fast), fast_long))
+        features[PLAIN_LEVEL_CHANGE] = math.log1p(ratio(abs(slow), slow_long))
+        for tail in range(len(sizes)):
+            learn_tail(slot, tail, signs[tail], sizes[tail])
+        age_tails(slot)
+
+    settling = is_settling(slot)
+    learn_errors(slot, predictions, y, floor)
+    learn_scales(slot, hour, abs(fast), abs(slow), fast_at, slow_at, step)
+    learn_powers(slot, abs(fast), abs(slow), fast_guarded, slow_guarded)
+    learn_value_scale(slot, y, floor)
+    learn_range(slot, y, max(48.0, 86400.0 / step))
+    learn_shift_powers(slot)
+    learn_spread(slot, y)
+    learn_baseline(slot, y, floor, step, settling)
+    slot.low = min(slot.low, value)
+    slot.previous = y
+    slot.learned += 1
+
+
+@compiled
+def _relearn(
+    slot: Slot,
+    bytes_: Any,
+    count: int,
+    features: Float64s,
+    predictions: Float64s,
+    band: Float64s,
+) -> None:
+    """Forget what was learned of the judged values and learn the newest `count` points afresh."""
+    bytes_[_LEARNED_FROM:] = 0
+    for back in range(count - 1, -1, -1):
+        place = (slot.points - 1 - back) % LEARNING_POINTS
+        before = (slot.points - 2 - back) % LEARNING_POINTS
+        time = slot.recent_times[place]
+        value = slot.recent_values[place]
+        gap = 0.0
+        if back < count - 1:
+            gap = (time - slot.recent_times[before]) / 1000.0
+            if slot.is_counter == 1:
+                value = rate(slot.recent_times[before], slot.recent_values[before], time, value)
+        elif slot.is_counter == 1:
+            continue  # the oldest point has no rate
+        _observe(slot, time, value, gap, features, predictions, band)
+
+
+@compiled
+def _apply_record_rule(slot: Slot, head: int, felt: float, gap: float, step: float) -> float:
+    """Return the strength if it beats a slowly forgotten record, else 0 (detection.md 3.9)."""
+    if head == ALARM:
+        half_life = max(_RECORD_HALF_LIFE_SECONDS, _RECORD_HALF_LIFE_STEPS * step)
+        keep = 0.5 ** (gap / half_life)
+        factor = 1.0
+    else:
+        keep = _NOVELTY_KEEP
+        factor = _NOVELTY_FACTOR
+    record = slot.records[head] * keep
+    alert = felt if felt > factor * record else 0.0
+    slot.records[head] = max(record, felt)
+    return alert
+
+
+def _entry(digest: int) -> Callable[..., int]:
+    """Build the loop; see `sources_digest` for why it is a closure."""
+
+    def judge_rows(
+        state: Any,
+        state_bytes: Any,
+        slots: Any,
+        times: Any,
+        values: Any,
+        head: int,
+        judged: Any,
+        alerts: Any,
+        strengths: Any,
+        lowers: Any,
+        uppers: Any,
+        evidence: Any,
+        judged_values: Any,
+        trace: Any,
+    ) -> int:
+        features = np.zeros(FEATURES)
+        predictions = np.zeros(EXPERTS)
+        band = np.zeros(2)
+        for row in range(len(slots)):
+            slot = state[slots[row]]
+            slot_bytes = state_bytes[slots[row]]
+            time = times[row]
+            value = values[row]
+            judged_values[row] = value
+            if not math.isfinite(value) or (slot.points > 0 and time <= slot.last_time):
+                continue
+            if learn_kind(slot, value) and slot.points >= LEARNING_POINTS:
+                # What stood still, or rose too rarely to tell, turns out to be a counter.
+                _relearn(slot, slot_bytes, LEARNING_POINTS, features, predictions, band)
+            gap = 0.0
+            judged_value = value
+            if slot.points > 0:
+                gap = (time - slot.last_time) / 1000.0
+                if slot.is_counter == 1:
+                    judged_value = rate(slot.last_time, slot.last_value, time, value)
+            bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
+            weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
+            accept(slot, time, value)
+            if slot.points <= LEARNING_POINTS:
+                if slot.points == LEARNING_POINTS:
+                    _relearn(slot, slot_bytes, LEARNING_POINTS, features, predictions, band)
+                continue
+            step = slot.resolution / 1000.0
+            if bins != day_bins(step) or weekly != week_bins(step):
+                # Another resolution cuts the day otherwise: the profiles start again.
+                slot.day_visits[:] = 0
+                slot.week_visits[:] = 0
+            _observe(slot, time, judged_value, gap, features, predictions, band)
+            felt = strength(features, head)
+            judged[row] = True
+            judged_values[row] = judged_value
+            strengths[row] = felt
+            alerts[row] = _apply_record_rule(slot, head, felt, gap, step)
+            lowers[row] = band[0]
+            uppers[row] = band[1]
+            evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
+            if len(trace) > 0:
+                trace[row] = features
+        return digest
+
+    return compiled_entry(judge_rows)
+
+
+judge_rows = _entry(sources_digest())

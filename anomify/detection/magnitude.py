@@ -1,0 +1,103 @@
+"""How large a deviation is: winsorised long-memory scales, guarded against restless hours."""
+
+import math
+from typing import Final
+
+from anomify.detection.jit import Slot, compiled
+
+MEMORY_POINTS: Final = 20000.0
+"""Detection.md 5.3: a long non-robust memory is worth 0.2 F1 against a robust short one."""
+
+_WINSOR: Final = 6.0  # one giant deviation counts as one of six scales
+_TRUST_POINTS: Final = 20
+_FAST_GUARD: Final = 60.0
+_SLOW_GUARD: Final = 200.0
+_SPREAD_MEMORY: Final = 5000.0
+_SCALE_MEMORY: Final = 1000.0
+_TINY: Final = 1e-300
+LARGEST: Final = 1e4
+"""No deviation counts for more scales than this; beyond, only rounding speaks."""
+
+
+@compiled
+def small(slot: Slot, about: float) -> float:
+    """Return the size below which a difference means nothing for a metric around `about`."""
+    size: float = _TINY + 1e-4 * abs(about) + 0.01 * slot.spread
+    return size
+
+
+@compiled
+def long_scale(slot: Slot, power: float, floor: float) -> float:
+    """Return the root of a mean square over the long memory."""
+    return math.sqrt(power / max(slot.weight, 1.0)) + floor
+
+
+@compiled
+def ratio(size: float, scale: float) -> float:
+    """Return how many scales a size is, at most `LARGEST`."""
+    return min(size / scale, LARGEST)
+
+
+@compiled
+def learn_powers(
+    slot: Slot, fast: float, slow: float, fast_scale: float, slow_scale: float
+) -> None:
+    """Add the residuals of a point to the long memory, winsorised, and to the guards, plain."""
+    winsor = _WINSOR if slot.learned >= _TRUST_POINTS else math.inf
+    weight = min(slot.weight + 1.0, MEMORY_POINTS)
+    keep = 1.0 - 1.0 / MEMORY_POINTS if weight >= MEMORY_POINTS else 1.0
+    slot.fast_power = slot.fast_power * keep + min(fast, winsor * fast_scale) ** 2
+    slot.slow_power = slot.slow_power * keep + min(slow, winsor * slow_scale) ** 2
+    slot.fast_recent += (fast - slot.fast_recent) / min(_FAST_GUARD, slot.weight + 1.0)
+    slot.slow_recent += (slow - slot.slow_recent) / min(_SLOW_GUARD, slot.weight + 1.0)
+    slot.weight = weight
+
+
+@compiled
+def learn_value_scale(slot: Slot, value: float, floor: float) -> None:
+    """Learn mean and scale of the plain values over the long memory; `weight` is already new."""
+    deviation = value - slot.value_mean
+    slot.value_mean += deviation / slot.weight
+    if slot.learned < _TRUST_POINTS:
+        slot.value_power += deviation * (value - slot.value_mean)
+        return
+    scale = long_scale(slot, slot.value_power, floor)
+    keep = 1.0 - 1.0 / MEMORY_POINTS if slot.weight >= MEMORY_POINTS else 1.0
+    slot.value_power = slot.value_power * keep + min(abs(deviation), 2.0 * _WINSOR * scale) ** 2
+
+
+@compiled
+def learn_spread(slot: Slot, value: float) -> None:
+    """Learn the mean and how far values lie from it."""
+    slot.mean += (value - slot.mean) / min(slot.learned + 1.0, _SPREAD_MEMORY)
+    distance = abs(value - slot.mean)
+    slot.spread += (distance - slot.spread) / min(max(slot.learned, 1.0), _SPREAD_MEMORY)
+
+
+@compiled
+def hour_scale(slot: Slot, hour: int, of_hour: float, of_day: float, floor: float) -> float:
+    """Return the robust scale at this hour of the day, leaning on the day's while it is unknown."""
+    trust = slot.hour_points[hour] / (slot.hour_points[hour] + 24.0)
+    scale: float = max((1.0 - trust) * of_day + trust * of_hour, 0.3 * of_day) + floor
+    return scale
+
+
+@compiled
+def learn_scales(
+    slot: Slot, hour: int, fast: float, slow: float, fast_at: float, slow_at: float, step: float
+) -> None:
+    """Learn the robust scales, of the whole day and of this hour; `fast_at` are the hour's."""
+    rate = 1.0 / min(slot.learned + 1.0, _SCALE_MEMORY)
+    fast_capped = fast
+    slow_capped = slow
+    if slot.learned >= _TRUST_POINTS:
+        floor = small(slot, slot.mean + slot.anchor)
+        fast_capped = min(fast, _WINSOR * (slot.fast_scale + floor))
+        slow_capped = min(slow, _WINSOR * (slot.slow_scale + floor))
+    slot.fast_scale += rate * (fast_capped - slot.fast_scale)
+    slot.slow_scale += rate * (slow_capped - slot.slow_scale)
+    hour_memory = max(4.0, 10800.0 / step) + 20.0
+    slot.hour_points[hour] = min(slot.hour_points[hour] + 1.0, 1e6)
+    rate = 1.0 / min(slot.hour_points[hour], hour_memory)
+    slot.hour_fast[hour] += rate * (min(fast, _WINSOR * fast_at) - slot.hour_fast[hour])
+    slot.hour_slow[hour] += rate * (min(slow, _WINSOR * slow_at) - slot.hour_slow[hour])
