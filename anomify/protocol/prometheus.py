@@ -260,7 +260,7 @@ def _read_tails(
     fits = tail["time_tag"] == _TIME_TAG
     if has_value:
         fits &= (tail["field"] == _TAIL_FIELD) & (tail["value_tag"] == _VALUE_TAG)
-        values = np.ascontiguousarray(tail["value"])
+        values = tail["value"].copy()
     else:
         fits &= tail["field"] == _ZERO_TAIL_FIELD
         values = np.zeros(count)
