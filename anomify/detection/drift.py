@@ -10,6 +10,8 @@ SHORT: Final = 8.0  # points
 LONG: Final = 48.0
 _POWER_MEMORY: Final = 10000.0
 _RANGE_DAYS: Final = 20.0
+_MOVES_NEEDED: Final = 20.0  # what has hardly ever moved may stand still
+_FLAT_LIMIT: Final = 24.0
 _MOST: Final = 8.0  # scales that one point may add
 _PRESSURE_MEMORY: Final = 100.0
 _PRESSURE_SCALES: Final = 4.0
@@ -69,7 +71,10 @@ def learn_flat(slot: Slot, value: float) -> None:
     """Count how long the value has stood still, and the longest time it did so before."""
     if value == slot.previous:
         slot.flat_run += 1.0
+        if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 5.0):
+            slot.longest_flat_run = slot.flat_run  # it has been said; standing still is normal now
     else:
+        slot.moves += 1.0
         slot.longest_flat_run = max(slot.longest_flat_run, slot.flat_run)
         slot.flat_run = 0.0
 
@@ -77,7 +82,7 @@ def learn_flat(slot: Slot, value: float) -> None:
 @compiled
 def flatness(slot: Slot) -> float:
     """Return how much longer than ever before the value has stood still, as a logarithm."""
-    if slot.flat_run < 3.0:  # noqa: PLR2004  (three equal values are a run)
+    if slot.moves < _MOVES_NEEDED:
         return 0.0
     excess = max(slot.flat_run - slot.longest_flat_run, 0.0)
     return math.log1p(excess / (slot.longest_flat_run + 5.0))

@@ -11,6 +11,7 @@ from anomify.detection.state import DELTAS, LEARNING_POINTS
 
 # A counter: at least so many rises, each fall lands near zero and is rare (spec/anomify.md 3.7).
 _RISES_NEEDED: Final = 10
+_MOVING_POINTS: Final = 90  # from its first rise on; what stands still tells nothing
 _RISES_A_RESET: Final = 10
 _NEAR_ZERO: Final = 0.03  # of the highest value so far
 
@@ -106,7 +107,8 @@ def learn_kind(slot: Slot, value: float) -> bool:
                 slot.is_gauge = 1
                 return False
     slot.highest = max(slot.highest, value)
-    if slot.points + 1 < LEARNING_POINTS:
+    slot.moving_for += 1 if slot.rises > 0 else 0
+    if slot.moving_for < _MOVING_POINTS or slot.points + 1 < LEARNING_POINTS:
         return False
     if slot.resets > 1 + slot.rises // _RISES_A_RESET:
         slot.is_gauge = 1

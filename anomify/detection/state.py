@@ -38,6 +38,7 @@ SLOT: Final = np.dtype(
         ("is_counter", np.int64),  # 1 once recognised, for good
         ("is_gauge", np.int64),  # 1 once it did what no counter does, for good
         ("rises", np.int64),
+        ("moving_for", np.int64),  # points since the first rise
         ("resets", np.int64),
         ("highest", np.float64),
         # --- from here on: the values as judged ---
@@ -91,6 +92,7 @@ SLOT: Final = np.dtype(
         ("range_low", np.float64),
         ("flat_run", np.float64),
         ("longest_flat_run", np.float64),
+        ("moves", np.float64),  # times the value has changed
         # --- rarity: a log-spaced histogram a statistic and sign ---
         ("tails", np.float32, (TAILS, 2, TAIL_BINS)),
         ("tail_totals", np.float64, (TAILS,)),
