@@ -165,13 +165,15 @@ def _limits(curve: Curve) -> tuple[float, float]:
         # A few absurd bounds, as at the end of learning, must not flatten the curve.
         low = min(low, float(np.percentile(curve.lowers[ranged], 2)))
         high = max(high, float(np.percentile(curve.uppers[ranged], 98)))
-    low, high = max(low, -LARGEST_VALUE), min(high, LARGEST_VALUE)
+    low, high = (min(max(end, -LARGEST_VALUE), LARGEST_VALUE) for end in (low, high))
     largest = max(abs(low), abs(high))
     if high - low <= 1e-9 * largest or largest == 0.0:
         half = largest * 0.1 or 1.0
-        return (0.0 if low >= 0 and largest == 0.0 else low - half), high + half
+        return low - half, high + half
     margin = (high - low) * 0.06
-    return (0.0 if 0 <= low < margin * 2 else low - margin), high + margin
+    # Where zero is near, the curve stands on it.
+    low = 0.0 if 0 <= low < margin * 2 else low
+    return low - margin / 2, high + margin
 
 
 # --- around the curves ---

@@ -9,6 +9,8 @@ from anomify.series import Bools, Float64s, Int64s
 
 # One or two missing points are a hiccup and are bridged; more are a gap and stay one.
 GAP_STEPS: Final = 3
+# Of how many distances, itself in the middle, the median is what is usual around a distance.
+NEIGHBOURS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,19 @@ class Runs:
 def run_numbers(times: Int64s, step: int | None) -> Int64s:
     """Give each point the number of its run; between the points of a run lies no gap.
 
-    A distance is a gap if it is over three usual steps and also over three times a neighbouring
-    distance: a part that was measured less often is no row of gaps.
+    A distance is a gap if it is over three usual steps, and also over three times what is usual
+    around it: a part that was measured less often is no row of gaps.
     """
     distances = np.diff(times)
     if not len(distances):
         return np.zeros(len(times), np.int64)
     usual = float(step) if step else float(np.median(distances))
-    wide = np.concatenate(([np.inf], distances, [np.inf]))
-    neighbouring = np.minimum(wide[:-2], wide[2:])
-    if len(distances) == 1:
-        neighbouring = np.array([usual])
-    gaps = (distances > GAP_STEPS * usual) & (distances > GAP_STEPS * neighbouring)
+    gaps = distances > GAP_STEPS * usual
+    if len(distances) >= NEIGHBOURS and gaps.any():
+        wide = np.flatnonzero(gaps)
+        firsts = np.clip(wide - NEIGHBOURS // 2, 0, len(distances) - NEIGHBOURS)
+        around = np.median(distances[firsts[:, None] + np.arange(NEIGHBOURS)], axis=1)
+        gaps[wide] = distances[wide] > GAP_STEPS * around
     return np.concatenate((np.zeros(1, np.int64), np.cumsum(gaps)))
 
 

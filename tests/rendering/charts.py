@@ -1,0 +1,33 @@
+"""Charts for the tests of this folder, small and honest."""
+
+from typing import Any
+
+import numpy as np
+
+from anomify.rendering.chart import Chart
+
+START = 1_772_700_000_000
+MINUTE = 60_000
+
+
+def chart(values: Any = None, **wishes: Any) -> Chart:
+    """Return a chart of one value a minute, by default an hour of a sine in its range."""
+    values = 100 + 10 * np.sin(np.arange(61) / 5) if values is None else np.asarray(values, float)
+    times = START + np.arange(len(values), dtype=np.int64) * MINUTE
+    with np.errstate(over="ignore"):
+        lowers, uppers = (values - 5).astype(np.float32), (values + 5).astype(np.float32)
+    given: dict[str, Any] = {
+        "title": "web.requests",
+        "times": times,
+        "values": values,
+        "lowers": lowers,
+        "uppers": uppers,
+        "from_time": START,
+        "until_time": START + 60 * MINUTE,
+    }
+    return Chart(**(given | wishes))
+
+
+def no_range(count: int) -> dict[str, Any]:
+    """Return the wish for a chart without an expected range."""
+    return {"lowers": np.full(count, np.nan), "uppers": np.full(count, np.nan)}

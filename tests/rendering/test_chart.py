@@ -1,0 +1,89 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from anomify.errors import Invalid
+from anomify.rendering.chart import MAX_MARKS, Mark, has_expected_range, legend, visible
+from tests.rendering.charts import MINUTE, START, chart, no_range
+
+
+class TestChart:
+    @pytest.mark.parametrize(
+        ("wishes", "field"),
+        [
+            ({"width": 199}, "width"),
+            ({"width": 2001}, "width"),
+            ({"height": 99}, "height"),
+            ({"height": 1201}, "height"),
+            ({"width": 1001, "scale": 2}, "width"),
+            ({"scale": 3}, "scale"),
+            ({"theme": "pink"}, "theme"),
+            ({"timezone": "Mars/Olympus"}, "timezone"),
+            ({"timezone": "../../etc/passwd"}, "timezone"),
+            ({"from_time": START, "until_time": START}, "from"),
+            ({"until_time": 10**16}, "until"),
+            ({"from_time": -1}, "from"),
+        ],
+    )
+    def test_refuses_what_cannot_be_drawn_and_names_the_field(self, wishes, field):
+        with pytest.raises(Invalid) as refusal:
+            chart(**wishes)
+        assert field in refusal.value.fields
+
+    @pytest.mark.parametrize(("width", "height"), [(200, 100), (2000, 1200)])
+    def test_takes_the_least_and_the_largest_size(self, width, height):
+        assert chart(width=width, height=height).width == width
+
+    def test_refuses_rows_of_different_length(self):
+        with pytest.raises(ValueError, match="both ends"):
+            chart(lowers=np.zeros(3))
+
+    def test_refuses_more_marks_than_can_be_told_apart(self):
+        with pytest.raises(Invalid):
+            chart(anomalies=(Mark(START, START),) * (MAX_MARKS + 1))
+
+    def test_needs_no_rasteriser(self):
+        code = (
+            "import sys; import anomify.rendering.chart, anomify.rendering.encode; "
+            "print('matplotlib' in sys.modules)"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        assert ran.stdout.split() == [b"False"]
+
+
+class TestLegend:
+    def test_says_value_range_and_the_number_of_anomalies_in_this_order(self):
+        marks = (Mark(START, START), Mark(START + MINUTE, None))
+        labels = [entry.label for entry in legend(chart(anomalies=marks))]
+        assert labels == ["Value", "Expected range", "Anomaly (2)"]
+
+    def test_counts_only_anomalies_of_the_window(self):
+        marks = (Mark(START - 2 * MINUTE, START - MINUTE), Mark(START - MINUTE, START))
+        assert legend(chart(anomalies=marks))[-1].label == "Anomaly (1)"
+
+    def test_leaves_out_a_range_that_is_not_there(self):
+        labels = [entry.label for entry in legend(chart(**no_range(61)))]
+        assert labels == ["Value", "Anomaly (0)"]
+
+    def test_leaves_out_what_is_not_displayed(self):
+        marks = (Mark(START, START),)
+        wish = chart(anomalies=marks, matches=marks, display_anomalies=False)
+        assert [entry.label for entry in legend(wish)] == ["Value", "Expected range", "Match (1)"]
+
+
+class TestVisible:
+    def test_keeps_what_touches_the_window(self):
+        before = Mark(START - 2 * MINUTE, START - MINUTE)
+        running = Mark(START - 2 * MINUTE, None)
+        after = Mark(START + 61 * MINUTE, None)
+        assert visible(chart(), (before, running, after)) == (running,)
+
+
+class TestHasExpectedRange:
+    def test_looks_at_the_window_only(self):
+        lowers = np.full(61, np.nan)
+        lowers[0] = 1.0
+        assert has_expected_range(chart(lowers=lowers))
+        assert not has_expected_range(chart(lowers=lowers, from_time=START + MINUTE))
