@@ -15,6 +15,7 @@ from anomify.db import Base, Database, UtcDateTime
 
 # The point log and the chunk store keep their own tables, outside Alembic.
 POINT_TABLES = "point_"
+LOCK = 4_208_117
 
 
 def is_ours(_row: object, name: str | None, kind: str, _reflected: object, _other: object) -> bool:
@@ -41,6 +42,9 @@ def run() -> None:
                 compare_type=True,
             )
             with context.begin_transaction():
+                if not database.is_sqlite:
+                    # Two that start at once: the second waits and finds nothing left to do.
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 context.run_migrations()
             connection.commit()
     finally:

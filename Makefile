@@ -1,0 +1,96 @@
+# Everything a newcomer needs; it wants nothing but make and Python 3.11 or later.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test test-all check format lock bench packages prometheus-demo clean
+
+BIN := .venv/bin
+# The first interpreter that is new enough; PYTHON=... names another one.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	&& { command -v "$$name"; break; }; done)
+# Run the marked tests only, when `make test` has just run all others.
+TESTED ?=
+# What Python alone cannot bring.
+DEBIAN_PACKAGES := prometheus prometheus-node-exporter prometheus-alertmanager chromium victoria-metrics
+MARKED := debian or shared
+PYTEST := $(BIN)/pytest -n logical --dist worksteal
+MINUTES ?= 5
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+install: .venv/.compiled ## Set everything up, and nothing else
+
+run: install ## Set everything up and start the product; PORT= says where
+	@exec $(BIN)/anomify up $(if $(PORT),--port $(PORT))
+
+demo: install ## The same with an org full of metrics, and this machine's own
+	@exec $(BIN)/anomify demo $(if $(PORT),--port $(PORT))
+
+test: check ## Set everything up, pass the gate and every test that Python alone can run
+	$(PYTEST) -m "not ($(MARKED))"
+
+test-all: $(if $(TESTED),install,check) packages ## Install what may be installed and run every test there is
+	$(PYTEST) $(if $(TESTED),-m "$(MARKED)")
+
+check: install ## The gate: format, lint, types, the order of the house, dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
+
+format: install ## Format, and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install ## Measure every promise that has a figure, each beside its anchor
+	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program; done
+
+prometheus-demo: install packages ## A real Prometheus writes to the product for MINUTES, with a restart in between
+	PROMETHEUS_MINUTES=$(MINUTES) $(BIN)/pytest -s tests/journey/test_prometheus.py
+
+# uv is no dependency of the project; it only writes the lock. UV= names one that is not on the path.
+UV ?= uv
+lock: ## Write requirements.lock anew from pyproject.toml
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+packages:
+	@missing=$$(for package in $(DEBIAN_PACKAGES); do \
+		dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || echo "$$package"; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else \
+		echo "Some tests need Debian packages, and only root may install them:"; \
+		echo "  sudo apt-get install" $$missing; \
+		echo "Without them those tests fail, saying so."; \
+	fi
+
+clean: ## Remove what `make install` made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+
+.venv/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Anomify needs Python 3.11 to 3.14, and there is none here:" \
+			"$$(python3 --version 2>&1 || true). Install one, or name it: make PYTHON=/path/to/python3"; \
+		exit 1; fi
+	@rm -rf .venv
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; \
+		echo "Python could not make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+
+.venv/.installed: .venv/bin/python requirements.lock pyproject.toml
+	@echo "Installing what requirements.lock names ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+		--no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.compiled: .venv/.installed $(wildcard anomify/detection/*.py)
+	@echo "Compiling the engine ..."
+	@$(BIN)/python -m anomify.detection.compile
+	@touch $@

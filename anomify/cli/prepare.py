@@ -1,0 +1,26 @@
+"""`anomify prepare`: what `anomify up` does before it starts, in a process of its own."""
+
+from pathlib import Path
+
+import click
+
+from anomify.cli.db import bring_to_head
+from anomify.cli.settings import data_option, print_json, read_settings
+from anomify.db import Database
+from anomify.org.onboarding import create_setup_link, needs_setup
+
+
+@click.command(hidden=True)
+@data_option
+def prepare(data_dir: Path | None) -> None:
+    """Bring the database to this version and print a set-up link while nobody can sign in."""
+    settings = read_settings(data_dir=data_dir)
+    settings.with_secret_key()
+    bring_to_head(settings)
+    database = Database(settings.meta_url)
+    try:
+        with database.unit_of_work():
+            secret = create_setup_link() if needs_setup() else None
+    finally:
+        database.dispose()
+    print_json({"setup_secret": secret})

@@ -1,0 +1,304 @@
+"""`anomify up`: starts the product as one process tree, keeps it alive and stops it politely.
+
+This process stays light: it loads neither the database's nor the engine's libraries.
+"""
+
+import fcntl
+import http.client
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from anomify import config
+from anomify.cli.settings import data_option, read_settings
+from anomify.config import Settings
+from anomify.errors import Conflict, Unavailable
+
+LOCK_FILE = "up.lock"
+READY_PATH = "/-/ready"
+SETUP_PATH = "/ui/setup"
+READY_SECONDS = 60
+# After a SIGKILL of the last run its children need a moment to let go of the port.
+PORT_SECONDS = 3
+POLL_SECONDS = 0.05
+# The web gives its requests 25 seconds and the worker seals and saves what it holds in memory.
+STOP_SECONDS = {"web": 30, "worker": 30}
+# A child that crashes is started again after so long, doubled each time it did not live long.
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 15.0
+LONG_LIFE_SECONDS = 3.0
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=int, help="The port to listen on.")
+@data_option
+def up(host: str | None, port: int | None, data_dir: Path | None) -> None:
+    """Start the product: pages, doors and worker, in one process tree."""
+    sys.exit(run(read_settings(host=host, port=port, data_dir=data_dir)))
+
+
+def run(settings: Settings) -> int:
+    """Run the product until somebody stops it; return the exit code.
+
+    Prints one line when everything answers, and a set-up link while nobody can sign in.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with _locked(settings.data_dir):
+        _check_port(settings)
+        tree = Tree(settings)
+        with tree.listening_to_signals():
+            prepared = tree.prepare()
+            tree.start()
+            if not tree.wait_until_ready():
+                return tree.stop()
+            _greet(settings, prepared)
+            return tree.keep_alive()
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """Return the command line of one of our own commands, for this interpreter."""
+    return [sys.executable, "-m", "anomify.cli.main", name, *arguments]
+
+
+@dataclass
+class Child:
+    """One of the processes under us."""
+
+    name: str
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+    start_again_at: float | None = None
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start it; it dies with us, and a Ctrl-C on the terminal reaches only us."""
+        self.start_again_at = None
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(  # noqa: S603 -- our own program, no word of a user in it
+            command(self.name, "--parent", str(os.getpid())),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether it was started and runs no more."""
+        return self.process is not None and self.process.poll() is not None
+
+    def plan_restart(self) -> None:
+        """Decide when to start it again, and say so."""
+        if self.process is None:
+            return
+        ended, self.process = self.process, None
+        if time.monotonic() - self.started >= LONG_LIFE_SECONDS:
+            self.pause_seconds = FIRST_PAUSE_SECONDS
+        _say(
+            f"the {self.name} process ended {_manner(ended.returncode)}; "
+            f"starting it again in {self.pause_seconds:g} s"
+        )
+        self.start_again_at = time.monotonic() + self.pause_seconds
+        self.pause_seconds = min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+
+    def stop(self) -> bool:
+        """Ask it to end and wait; tell whether it went by itself."""
+        if self.process is None or self.process.poll() is not None:
+            return True
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS[self.name])
+        except subprocess.TimeoutExpired:
+            _say(f"the {self.name} process does not stop; it is killed")
+            self.process.kill()
+            self.process.wait()
+            return False
+        return True
+
+
+@dataclass
+class Tree:
+    """The web, the worker, and the signals that reach us."""
+
+    settings: Settings
+    web: Child = field(default_factory=lambda: Child("web"))
+    worker: Child = field(default_factory=lambda: Child("worker"))
+    is_stopping: bool = False
+    _wake_up: socket.socket | None = None
+
+    @property
+    def children(self) -> tuple[Child, Child]:
+        """Return them in the order in which they stop: what feeds the other one first."""
+        return self.web, self.worker
+
+    @contextmanager
+    def listening_to_signals(self) -> Iterator[None]:
+        """Turn SIGTERM and SIGINT into a wish to stop, and wake up for these and for SIGCHLD."""
+        here, there = socket.socketpair()
+        here.setblocking(False)
+        there.setblocking(False)
+        self._wake_up = here
+        signal.set_wakeup_fd(there.fileno())
+        before = {
+            number: signal.signal(number, self._notice)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(-1)
+            here.close()
+            there.close()
+
+    def _notice(self, number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGCHLD:
+            self.is_stopping = True
+
+    def prepare(self) -> dict[str, str | None]:
+        """Bring the database to this version, in a process that ends and frees its memory."""
+        environment = config.environment_of(self.settings)
+        ended = subprocess.run(  # noqa: S603 -- our own program, no word of a user in it
+            command("prepare"), env=environment, stdout=subprocess.PIPE, check=False
+        )
+        if ended.returncode != 0:
+            raise Unavailable("The database could not be prepared; what stands above says why.")
+        prepared: dict[str, str | None] = json.loads(ended.stdout)
+        return prepared
+
+    def start(self) -> None:
+        """Start the web and the worker."""
+        for child in self.children:
+            child.start(config.environment_of(self.settings))
+
+    def wait_until_ready(self) -> bool:
+        """Wait until the product answers; False when it will not, or when we are to stop."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not self.is_stopping:
+            if _is_ready(self.settings):
+                return True
+            for child in self.children:
+                if child.has_ended and child.process is not None:
+                    _say(
+                        f"the {child.name} process ended {_manner(child.process.returncode)} "
+                        "while it was starting; what stands above says why"
+                    )
+                    self.stop()
+                    sys.exit(1)
+            if time.monotonic() > deadline:
+                _say(f"the product is not ready after {READY_SECONDS} s; `anomify doctor` helps")
+                self.stop()
+                sys.exit(1)
+            self._sleep(POLL_SECONDS)
+        return False
+
+    def keep_alive(self) -> int:
+        """Start again what ends, until we are asked to stop; return the exit code."""
+        while not self.is_stopping:
+            for child in self.children:
+                if child.has_ended:
+                    child.plan_restart()
+                if child.start_again_at is not None and time.monotonic() >= child.start_again_at:
+                    child.start(config.environment_of(self.settings))
+            waits = [child.start_again_at for child in self.children if child.start_again_at]
+            self._sleep(max(0.0, min(waits) - time.monotonic()) if waits else None)
+        return self.stop()
+
+    def stop(self) -> int:
+        """Stop everything politely: no request and no point is lost. Return the exit code."""
+        went = [child.stop() for child in self.children]
+        return 0 if all(went) else 1
+
+    def _sleep(self, seconds: float | None) -> None:
+        """Wait so long, or for ever with None, or until a signal arrives."""
+        if self._wake_up is None:
+            raise RuntimeError("nobody listens to signals")
+        readable, _, _ = select.select([self._wake_up], [], [], seconds)
+        if readable:
+            self._wake_up.recv(4096)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    with (data_dir / LOCK_FILE).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Conflict(
+                f"Process {file.read().strip() or '?'} runs the product in {data_dir} already; "
+                "stop it, or choose another directory with --data."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            _bind(settings)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise Conflict(
+                    f"Nobody can listen on {settings.host}:{settings.port} ({error.strerror}); "
+                    "choose another port with --port."
+                ) from None
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+
+
+def _bind(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the server will: connections of the last run that still linger do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((settings.host, settings.port))
+
+
+def _is_ready(settings: Settings) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 -- translated, not bound
+    connection = http.client.HTTPConnection(host, settings.port, timeout=2)
+    try:
+        connection.request("GET", READY_PATH)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _greet(settings: Settings, prepared: Mapping[str, str | None]) -> None:
+    click.echo(f"Anomify is ready: {settings.base_url}")
+    secret = prepared["setup_secret"]
+    if secret:
+        click.echo(
+            f"Nobody can sign in yet. Set it up, once: {settings.base_url}{SETUP_PATH}?key={secret}"
+        )
+    sys.stdout.flush()
+
+
+def _manner(returncode: int) -> str:
+    if returncode < 0:
+        return f"by {signal.Signals(-returncode).name}"
+    return f"with exit code {returncode}"
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"anomify: {sentence}", err=True)

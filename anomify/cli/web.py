@@ -1,0 +1,61 @@
+"""`anomify web`: the process that answers requests."""
+
+import multiprocessing
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from anomify.cli.lifeline import die_with
+from anomify.cli.settings import data_option, read_settings
+from anomify.config import Settings
+
+# Requests that were under way when we were asked to stop may take so long to finish.
+STOP_SECONDS = 25
+# Connections that wait for a thread, per thread; the ones after them wait in the kernel's queue.
+WAITING_PER_THREAD = 4
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=int, help="The port to listen on.")
+@data_option
+@click.option("--parent", type=int, hidden=True, help="The process not to outlive.")
+def web(host: str | None, port: int | None, data_dir: Path | None, parent: int | None) -> None:
+    """Answer requests only; a worker runs elsewhere."""
+    if parent is not None:
+        die_with(parent)
+    settings = read_settings(host=host, port=port, data_dir=data_dir)
+    Server(
+        target="anomify.factory",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=1,
+        # The tail of fresh points is in one process's memory; threads share it.
+        blocking_threads=settings.web_threads,
+        backpressure=settings.web_threads * WAITING_PER_THREAD,
+        workers_kill_timeout=STOP_SECONDS,
+        # No access log: its lines would hold query strings, and with them session ids and keys.
+        log_access=False,
+        log_level=LogLevels.warning,
+        process_name=None,
+    ).serve(target_loader=partial(load_app, settings), wrap_loader=False)
+
+
+def load_app(settings: Settings) -> Callable[..., Any]:
+    """Make the application, in the process that will run it: a child of the one above."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with(parent.pid)
+    from anomify.factory import create_app  # noqa: PLC0415 -- the parent must stay light
+
+    app: Callable[..., Any] = create_app(settings)
+    return app

@@ -1,0 +1,20 @@
+"""`anomify worker`: the process that judges points and delivers messages."""
+
+from pathlib import Path
+
+import click
+
+from anomify.cli.lifeline import die_with
+from anomify.cli.settings import data_option, read_settings
+
+
+@click.command()
+@data_option
+@click.option("--parent", type=int, hidden=True, help="The process not to outlive.")
+def worker(data_dir: Path | None, parent: int | None) -> None:
+    """Judge points and deliver messages only; the web runs elsewhere."""
+    if parent is not None:
+        die_with(parent)
+    from anomify.worker.loop import run  # noqa: PLC0415 -- the engine takes a second to load
+
+    run(read_settings(data_dir=data_dir))
