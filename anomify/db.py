@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import DateTime, MetaData, create_engine, event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
@@ -29,6 +30,17 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A page of a list, and how many items the whole list holds."""
+
+    items: list[Item]
+    total: int
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -106,8 +118,7 @@ class Database:
                 yield opened
                 if write:
                     opened.commit()
-                else:
-                    opened.rollback()
+                # Else closing rolls back, and leaves what was read readable; rollback() would not.
             except BaseException:
                 opened.rollback()
                 raise

@@ -64,5 +64,6 @@ class Span(Base):
     evidence: Mapped[str] = mapped_column(String(16))
     explanation: Mapped[str] = mapped_column(Text)
 
-    anomaly: Mapped[Anomaly] = relationship(back_populates="span", lazy="raise")
-    metric: Mapped[Metric] = relationship(lazy="raise")
+    # From the identity map only: whoever has the span has loaded its case.
+    anomaly: Mapped[Anomaly] = relationship(back_populates="span", lazy="raise_on_sql")
+    metric: Mapped[Metric] = relationship(lazy="raise_on_sql")

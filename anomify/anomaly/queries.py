@@ -1,0 +1,138 @@
+"""Every question asked of the anomalies' rows; the org comes first."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import contains_eager
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.recording import SEVERITIES
+from anomify.db import Page, session
+from anomify.errors import NotFound
+from anomify.metric.model import Metric
+
+MOST_ANOMALIES = 500
+
+# A link made from an alert names a moment to the second or minute; the span is found all the same.
+LOOKUP_TOLERANCE_MS = 60_000
+
+
+class Running(StrEnum):
+    """Which anomalies a list is to hold."""
+
+    ALL = "all"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+def get_anomaly(org_id: int, anomaly_id: int) -> Anomaly:
+    """Return the org's anomaly with its span and metric. Raises NotFound."""
+    anomaly = session().scalar(
+        _with_evidence().where(Anomaly.org_id == org_id, Anomaly.id == anomaly_id)
+    )
+    if anomaly is None:
+        raise NotFound("There is no such anomaly in your org.")
+    return anomaly
+
+
+def get_anomaly_at(org_id: int, metric_id: int, time_ms: int) -> Anomaly:
+    """Return the anomaly of a metric that was running at that moment. Raises NotFound."""
+    anomaly = session().scalar(
+        _with_evidence()
+        .where(
+            Anomaly.org_id == org_id,
+            Span.metric_id == metric_id,
+            Span.started_ms <= time_ms + LOOKUP_TOLERANCE_MS,
+            Span.last_over_ms >= time_ms - LOOKUP_TOLERANCE_MS,
+        )
+        .order_by(Span.started_ms.desc())
+        .limit(1)
+    )
+    if anomaly is None:
+        raise NotFound("This metric had no anomaly at that moment.")
+    return anomaly
+
+
+def list_anomalies(
+    org_id: int,
+    *,
+    metric_id: int | None = None,
+    from_ms: int | None = None,
+    until_ms: int | None = None,
+    running: Running = Running.ALL,
+    least_severity: str = SEVERITIES[0],
+    words: Sequence[str] = (),
+    least_score: float = 0.0,
+    oldest_first: bool = False,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page[Anomaly]:
+    """List anomalies that overlap the window, newest first, with span and metric loaded."""
+    wanted: list[ColumnElement[bool]] = [
+        Anomaly.org_id == org_id,
+        Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]),
+        *(Metric.name.icontains(word, autoescape=True) for word in words if word),
+    ]
+    if metric_id is not None:
+        wanted.append(Span.metric_id == metric_id)
+    if until_ms is not None:
+        wanted.append(Span.started_ms < until_ms)
+    if from_ms is not None:
+        wanted.append(or_(Span.is_open.is_(True), Span.last_over_ms >= from_ms))
+    if running is not Running.ALL:
+        wanted.append(Span.is_open.is_(running is Running.OPEN))
+    if least_score > 0:
+        wanted.append(Span.score >= least_score)
+    order = (
+        (Span.started_ms, Anomaly.id)
+        if oldest_first
+        else (Span.started_ms.desc(), Anomaly.id.desc())
+    )
+    rows = session().scalars(
+        _with_evidence()
+        .where(*wanted)
+        .order_by(*order)
+        .limit(min(limit, MOST_ANOMALIES))
+        .offset(offset)
+    )
+    counted = select(func.count()).select_from(Anomaly).join(Span).join(Metric)
+    return Page(list(rows), session().scalar(counted.where(*wanted)) or 0)
+
+
+def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
+    """Count the anomalies that began in the window."""
+    return (
+        session().scalar(
+            select(func.count())
+            .select_from(Anomaly)
+            .where(
+                and_(
+                    Anomaly.org_id == org_id,
+                    Anomaly.opened_at >= _moment(from_ms),
+                    Anomaly.opened_at < _moment(until_ms),
+                )
+            )
+        )
+        or 0
+    )
+
+
+def open_spans() -> list[Span]:
+    """Return every open span of every org with its case and metric: the worker's view."""
+    rows = session().scalars(_with_evidence().where(Span.is_open.is_(True)))
+    return [anomaly.span for anomaly in rows]
+
+
+def _with_evidence() -> Select[Anomaly]:
+    return (
+        select(Anomaly)
+        .join(Anomaly.span)
+        .join(Span.metric)
+        .options(contains_eager(Anomaly.span).contains_eager(Span.metric))
+    )
+
+
+def _moment(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)

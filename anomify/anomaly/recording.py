@@ -1,0 +1,114 @@
+"""Open, extend and close anomalies; each may be said twice and is recorded once."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import joinedload
+
+from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Span
+from anomify.clock import now
+from anomify.db import session
+from anomify.metric.model import Metric
+
+# An anomaly closes when it has been normal for so many of the metric's steps, and no sooner than
+# after five minutes.
+CLOSING_STEPS = 3
+CLOSING_LEAST_MS = 300_000
+
+SEVERITIES = ("low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One point over the threshold, with all that is worth keeping of it."""
+
+    time_ms: int
+    value: float
+    expected_lower: float
+    expected_upper: float
+    score: float
+    alert: float
+    severity: str
+    evidence: str
+    explanation: str
+
+
+def closing_after_ms(resolution_ms: int) -> int:
+    """Return how long a metric must have been normal before its anomaly closes."""
+    return max(CLOSING_STEPS * resolution_ms, CLOSING_LEAST_MS)
+
+
+def is_more_severe(severity: str, than: str) -> bool:
+    """Tell whether the first severity is above the second."""
+    return SEVERITIES.index(severity) > SEVERITIES.index(than)
+
+
+def open_anomaly(metric: Metric, sighting: Sighting) -> Span:
+    """Begin a case at this point; one that began there already is begun again.
+
+    A replay and a rebuild so find the case that people may know by its id.
+    """
+    span = session().scalar(
+        select(Span)
+        .where(Span.metric_id == metric.id, Span.started_ms == sighting.time_ms)
+        .options(joinedload(Span.anomaly), joinedload(Span.metric))
+    )
+    if span is None:
+        anomaly = Anomaly(
+            uuid=str(uuid4()),
+            org_id=metric.org_id,
+            opened_at=datetime.fromtimestamp(sighting.time_ms / 1000, UTC),
+            recorded_at=now(),
+        )
+        span = Span(anomaly=anomaly, metric=metric, started_ms=sighting.time_ms)
+        session().add(span)
+    span.last_over_ms = sighting.time_ms
+    span.ended_ms = None
+    span.is_open = True
+    span.ended_by_silence = False
+    _take_as_peak(span, sighting)
+    session().flush()
+    return span
+
+
+def extend_anomaly(span: Span, sighting: Sighting) -> bool:
+    """Let the evidence run on to this point; tell whether the severity has risen."""
+    span.last_over_ms = max(span.last_over_ms, sighting.time_ms)
+    has_risen = is_more_severe(sighting.severity, span.severity)
+    if sighting.alert > span.alert:
+        _take_as_peak(span, sighting)
+    return has_risen
+
+
+def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
+    """End the evidence at its last point over the threshold."""
+    span.is_open = False
+    span.ended_ms = span.last_over_ms
+    span.ended_by_silence = by_silence
+
+
+def delete_untouched(metric_id: int, keep: set[int]) -> None:
+    """Forget the engine's anomalies of a metric that a rebuild did not find again.
+
+    What a person has put into another status stays.
+    """
+    found = select(Span.anomaly_id).where(Span.metric_id == metric_id)
+    session().execute(
+        delete(Anomaly).where(
+            Anomaly.id.in_(found), Anomaly.id.not_in(keep), Anomaly.status == STATUS_ACTIVE
+        )
+    )
+
+
+def _take_as_peak(span: Span, sighting: Sighting) -> None:
+    span.peak_ms = sighting.time_ms
+    span.value = sighting.value
+    span.expected_lower = sighting.expected_lower
+    span.expected_upper = sighting.expected_upper
+    span.score = sighting.score
+    span.alert = sighting.alert
+    span.severity = sighting.severity
+    span.evidence = sighting.evidence
+    span.explanation = sighting.explanation

@@ -1,0 +1,41 @@
+"""What is judged but not sealed yet: batches that the worker writes and the web follows."""
+
+from sqlalchemy import delete, func, select
+
+from anomify.db import session
+from anomify.metric.model import JudgedBatch
+
+MOST_BATCHES = 256
+
+
+def add_judged_batch(through_offset: int, rows: bytes) -> None:
+    """Keep the judgements of one tick, made of the log through that offset."""
+    session().add(JudgedBatch(through_offset=through_offset, rows=rows))
+    session().flush()
+
+
+def list_judged_batches(after_id: int) -> list[JudgedBatch]:
+    """Return the batches after that one, oldest first, a bounded number at a time."""
+    return list(
+        session().scalars(
+            select(JudgedBatch)
+            .where(JudgedBatch.id > after_id)
+            .order_by(JudgedBatch.id)
+            .limit(MOST_BATCHES)
+        )
+    )
+
+
+def judged_through() -> int:
+    """Return the log offset through which everything has been judged and recorded."""
+    return session().scalar(select(func.max(JudgedBatch.through_offset))) or 0
+
+
+def prune_judged(through_offset: int) -> None:
+    """Forget the batches that are sealed; the newest stays, for it says how far we have come."""
+    newest = select(func.max(JudgedBatch.id)).scalar_subquery()
+    session().execute(
+        delete(JudgedBatch).where(
+            JudgedBatch.through_offset <= through_offset, JudgedBatch.id < newest
+        )
+    )

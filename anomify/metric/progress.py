@@ -1,0 +1,119 @@
+"""How far each metric is judged, written in bulk, and the rebuilds that late points ask for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from anomify.db import session
+from anomify.metric.model import Progress, Rebuild
+
+# More late points than this, and the scores of a metric are made anew (spec/storage.md 10.6).
+MOST_UNJUDGED_LATE = 10
+
+# A back-fill still running puts its rebuild off, so that it is done once, but not for ever.
+REBUILD_SETTLES_AFTER = timedelta(seconds=5)
+REBUILD_LEASE = timedelta(minutes=10)
+MOST_REBUILD_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A metric's progress after a tick, as plain values for one bulk statement."""
+
+    metric_id: int
+    judged_until_ms: int
+    points_seen: int
+    last_value: float
+    resolution_ms: int
+    is_counter: bool
+    is_constant: bool
+    has_ended: bool
+
+
+def record_progress(steps: Sequence[Step]) -> None:
+    """Write where each of the metrics stands now; the counts of late points stay."""
+    if not steps:
+        return
+    rows = [{**asdict(step), "late_points": 0, "unjudged_late_points": 0} for step in steps]
+    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(Progress)
+    kept = {"metric_id", "late_points", "unjudged_late_points"}
+    changed = {
+        column.name: statement.excluded[column.name]
+        for column in Progress.__table__.columns
+        if column.name not in kept
+    }
+    session().execute(
+        statement.on_conflict_do_update(index_elements=["metric_id"], set_=changed), rows
+    )
+
+
+def mark_ended(metric_ids: Iterable[int]) -> None:
+    """Remember that the senders of these metrics have said that the series ended."""
+    session().execute(
+        update(Progress).where(Progress.metric_id.in_(list(metric_ids))).values(has_ended=True)
+    )
+
+
+def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -> None:
+    """Count points that came too late to be judged, and ask for a rebuild where it is due."""
+    unjudged = session().scalar(
+        update(Progress)
+        .where(Progress.metric_id == metric_id)
+        .values(
+            late_points=Progress.late_points + count,
+            unjudged_late_points=Progress.unjudged_late_points + count,
+        )
+        .returning(Progress.unjudged_late_points)
+    )
+    if is_backfill or (unjudged or 0) > MOST_UNJUDGED_LATE:
+        request_rebuild(metric_id, "back-fill" if is_backfill else "late points", at)
+
+
+def request_rebuild(metric_id: int, reason: str, at: datetime) -> None:
+    """Queue one rebuild of the metric's scores, or put off the one that waits."""
+    waiting = session().get(Rebuild, metric_id)
+    due_at = at + REBUILD_SETTLES_AFTER
+    if waiting is None:
+        waiting = Rebuild(metric_id=metric_id, reason=reason, requested_at=at, due_at=due_at)
+        session().add(waiting)
+    else:
+        waiting.due_at = due_at
+        waiting.leased_until = None
+        waiting.attempts = 0
+
+
+def claim_rebuild(at: datetime) -> Rebuild | None:
+    """Lease the rebuild that has waited longest, if one is due."""
+    rebuild = session().scalar(
+        select(Rebuild)
+        .where(
+            Rebuild.due_at <= at,
+            Rebuild.attempts < MOST_REBUILD_ATTEMPTS,
+            or_(Rebuild.leased_until.is_(None), Rebuild.leased_until < at),
+        )
+        .order_by(Rebuild.requested_at)
+        .limit(1)
+    )
+    if rebuild is not None:
+        rebuild.leased_until = at + REBUILD_LEASE
+        rebuild.attempts += 1
+    return rebuild
+
+
+def settle_rebuild(metric_id: int) -> None:
+    """Take a finished rebuild off the queue; the metric has no unjudged late points any more."""
+    session().execute(delete(Rebuild).where(Rebuild.metric_id == metric_id))
+    session().execute(
+        update(Progress).where(Progress.metric_id == metric_id).values(unjudged_late_points=0)
+    )
+
+
+def fail_rebuild(metric_id: int, error: str) -> None:
+    """Keep the reason why a rebuild did not succeed; it is tried again after its lease."""
+    session().execute(
+        update(Rebuild).where(Rebuild.metric_id == metric_id).values(last_error=error[:1000])
+    )

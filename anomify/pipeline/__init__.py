@@ -1,0 +1,1 @@
+"""The story of a datapoint: scored, recorded, told, in this order."""

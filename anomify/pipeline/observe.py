@@ -1,0 +1,142 @@
+"""The story: look at the fresh verdicts of many metrics at once, and act on what is unusual."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.anomaly.model import Span
+from anomify.anomaly.queries import open_spans
+from anomify.anomaly.recording import (
+    Sighting,
+    close_anomaly,
+    closing_after_ms,
+    extend_anomaly,
+    open_anomaly,
+)
+from anomify.detection.detector import Verdicts
+from anomify.detection.evidence import Evidence
+from anomify.detection.explanation import explain
+from anomify.detection.threshold import THRESHOLDS, Severity, severity_of
+from anomify.metric.queries import metric_of_any_org
+from anomify.pipeline.announce import Herald
+from anomify.pipeline.score import Scored
+from anomify.series import Int64s
+
+# An alert below this opens nothing; a strength below it does not keep an anomaly open.
+LEAST_ALERT = THRESHOLDS[Severity.LOW]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One judged point of one metric, as the story needs it."""
+
+    time_ms: int
+    alert: float
+    strength: float
+    score: float
+    value: float
+    lower: float
+    upper: float
+    evidence: Evidence
+
+    @property
+    def opens(self) -> bool:
+        """Tell whether an anomaly begins here when none is open."""
+        return self.alert >= LEAST_ALERT
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether an open anomaly goes on here."""
+        return self.strength >= LEAST_ALERT
+
+    def sighting(self) -> Sighting:
+        """Return what is recorded of it."""
+        severity = severity_of(self.alert) or Severity.LOW
+        return Sighting(
+            time_ms=self.time_ms,
+            value=self.value,
+            expected_lower=self.lower,
+            expected_upper=self.upper,
+            score=self.score,
+            alert=self.alert,
+            severity=severity.name.lower(),
+            evidence=self.evidence.name.lower(),
+            explanation=explain(self.evidence, self.value, self.lower, self.upper),
+        )
+
+
+def observe(scored: Scored, herald: Herald) -> None:
+    """Open, extend and close what the tick's verdicts speak for, and announce it."""
+    spans = {span.metric_id: span for span in open_spans()}
+    for place in _noteworthy(scored, spans.keys()):
+        metric_id = int(scored.metric_ids[place])
+        first, last = scored.starts[place], scored.starts[place + 1]
+        rows = first + np.flatnonzero(scored.verdicts.judged[first:last])
+        follow(
+            rulings_of(scored.points.times, scored.verdicts, rows),
+            metric_id,
+            spans.get(metric_id),
+            closing_after_ms(int(scored.standing.resolution_ms[place])),
+            herald,
+        )
+
+
+def follow(
+    rulings: Iterable[Ruling],
+    metric_id: int,
+    span: Span | None,
+    closing_ms: int,
+    herald: Herald,
+) -> list[Span]:
+    """Walk along one metric's rulings; return the spans that opened or went on, in order."""
+    met = [span] if span is not None else []
+    for ruling in rulings:
+        if span is not None and ruling.time_ms - span.last_over_ms > closing_ms:
+            close_anomaly(span)
+            herald.recovered(span)
+            span = None
+        if span is not None and ruling.holds:
+            was_fresh = herald.finds_fresh(span)
+            has_risen = extend_anomaly(span, ruling.sighting())
+            if has_risen or not was_fresh:
+                herald.opened(span)
+        elif span is None and ruling.opens:
+            span = open_anomaly(metric_of_any_org(metric_id), ruling.sighting())
+            met.append(span)
+            herald.opened(span)
+    return met
+
+
+def close_silent(silent: Iterable[int], herald: Herald) -> None:
+    """Close the open anomalies of metrics that have stopped reporting."""
+    gone = set(silent)
+    for span in open_spans():
+        if span.metric_id in gone:
+            close_anomaly(span, by_silence=True)
+            herald.recovered(span)
+
+
+def rulings_of(times: Int64s, verdicts: Verdicts, rows: Int64s) -> Iterator[Ruling]:
+    """Return what was ruled of those rows, one by one."""
+    for row in rows:
+        yield Ruling(
+            time_ms=int(times[row]),
+            alert=float(verdicts.alerts[row]),
+            strength=float(verdicts.strengths[row]),
+            score=float(verdicts.scores[row]),
+            value=float(verdicts.values[row]),
+            lower=float(verdicts.lowers[row]),
+            upper=float(verdicts.uppers[row]),
+            evidence=Evidence(int(verdicts.evidence[row])),
+        )
+
+
+def _noteworthy(scored: Scored, is_open: Iterable[int]) -> Int64s:
+    """Return the places of the few metrics that are, or may become, anomalous in this tick."""
+    verdicts = scored.verdicts
+    loud = np.flatnonzero(verdicts.judged & (verdicts.alerts >= LEAST_ALERT))
+    running = np.isin(scored.metric_ids, np.fromiter(is_open, np.int64))
+    return np.union1d(
+        np.searchsorted(scored.metric_ids, scored.points.metric_ids[loud]), np.flatnonzero(running)
+    )

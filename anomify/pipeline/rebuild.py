@@ -1,0 +1,55 @@
+"""The story told again: a metric's scores and anomalies, made anew from its stored points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.anomaly.recording import closing_after_ms, delete_untouched
+from anomify.clock import now
+from anomify.detection.detector import Standing, Verdicts, describe, judge
+from anomify.detection.state import EngineState
+from anomify.pipeline.announce import Mute
+from anomify.pipeline.observe import follow, rulings_of
+from anomify.series import Judgements, Series
+
+ONLY_SLOT = np.zeros(1, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A metric's whole past, judged in order of time."""
+
+    series: Series
+    verdicts: Verdicts
+    standing: Standing
+    state: bytes
+
+
+def rejudge(series: Series) -> Rebuilt:
+    """Judge a stored series from nothing, as if it had come in order."""
+    state = EngineState.new(1)
+    slots = np.zeros(len(series), np.int64)
+    verdicts = judge(state, slots, series.times, series.values)
+    judgements = Judgements(verdicts.scores, verdicts.lowers, verdicts.uppers)
+    return Rebuilt(
+        Series(series.times, series.values, judgements),
+        verdicts,
+        describe(state, ONLY_SLOT),
+        state.extract(ONLY_SLOT),
+    )
+
+
+def record_again(metric_id: int, rebuilt: Rebuilt) -> None:
+    """Let the metric's anomalies be those of the rebuilt verdicts; nobody is told.
+
+    A case found again keeps its id and what people made of it; one that people have not touched
+    and that is not found again goes.
+    """
+    spans = follow(
+        rulings_of(rebuilt.series.times, rebuilt.verdicts, np.flatnonzero(rebuilt.verdicts.judged)),
+        metric_id,
+        None,
+        closing_after_ms(int(rebuilt.standing.resolution_ms[0])),
+        Mute(now()),
+    )
+    delete_untouched(metric_id, keep={span.anomaly_id for span in spans})

@@ -1,0 +1,181 @@
+"""Engine state in, verdicts out: every fresh point of every metric, in one call of the engine."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.detection.detector import Standing, Verdicts, describe, judge
+from anomify.detection.state import EngineState
+from anomify.series import Bools, Int64s, Points
+from anomify.storage.log import LogRow
+
+FIRST_CAPACITY = 256
+NO_SLOT = -1
+# Unix milliseconds need 43 bits until the year 2248; the rest holds a metric's place in the tick.
+TIME_BITS = 43
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Rows of the log, flat: points in log order, each with its offset and how it came."""
+
+    points: Points
+    offsets: Int64s
+    is_backfill: Bools
+    ended: Points
+    through_offset: int
+
+    @classmethod
+    def of_rows(cls, rows: list[LogRow]) -> "Fresh":
+        """Lay the entries of consecutive log rows one after the other."""
+        counts = [len(row.entry.points) for row in rows]
+        return cls(
+            points=Points.joined([row.entry.points for row in rows]),
+            offsets=np.repeat(np.array([row.offset for row in rows], np.int64), counts),
+            is_backfill=np.repeat(np.array([row.entry.is_backfill for row in rows], bool), counts),
+            ended=Points.joined([row.entry.ended for row in rows]),
+            through_offset=rows[-1].offset if rows else 0,
+        )
+
+    def after(self, least_offset_of: Int64s, partitions: int) -> "Fresh":
+        """Return only the rows that lie after their partition's offset."""
+        rows = self.offsets > least_offset_of[self.points.metric_ids % partitions]
+        return Fresh(
+            self.points.of(rows),
+            self.offsets[rows],
+            self.is_backfill[rows],
+            self.ended,
+            self.through_offset,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The fresh rows, ordered by metric, then as they were accepted, with a verdict each."""
+
+    points: Points
+    offsets: Int64s
+    is_backfill: Bools
+    # At or before a point of the same metric that was accepted earlier: stored, never judged.
+    is_late: Bools
+    verdicts: Verdicts
+    # Where each metric's rows begin; metric i has rows starts[i] to starts[i + 1].
+    metric_ids: Int64s
+    starts: Int64s
+    # What the engine knows of each of the metrics now.
+    standing: Standing
+
+
+class Scorer:
+    """The engine's memory of the metrics that are awake, found by metric id."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self.state = EngineState.new(FIRST_CAPACITY)
+        self._slots = np.full(FIRST_CAPACITY, NO_SLOT, np.int64)
+        self._metrics = np.full(FIRST_CAPACITY, NO_SLOT, np.int64)
+        self._free = list(range(FIRST_CAPACITY - 1, -1, -1))
+
+    def __len__(self) -> int:
+        """Return how many metrics are awake."""
+        return self.state.capacity - len(self._free)
+
+    def awake(self) -> Int64s:
+        """Return the ids of the metrics that are awake, ascending."""
+        return np.sort(self._metrics[self._metrics != NO_SLOT])
+
+    def asleep(self, metric_ids: Int64s) -> Int64s:
+        """Return those of the metrics that have no state here."""
+        return metric_ids[self._slots_of(metric_ids) == NO_SLOT]
+
+    def score(self, fresh: Fresh) -> Scored:
+        """Judge every point, in log order for each metric; new metrics start from nothing."""
+        # Within one log entry a sender's points count as simultaneous and are put in order of
+        # time; across entries the log's order holds, so that a replay judges the same.
+        order = np.lexsort((fresh.points.times, fresh.offsets, fresh.points.metric_ids))
+        points = fresh.points.of(order)
+        metric_ids, starts = np.unique(points.metric_ids, return_index=True)
+        slots = self._slots_for(metric_ids)
+        counts = np.diff(np.append(starts, len(points)))
+        known = describe(self.state, slots)
+        is_late = _late(points.times, counts, known.last_times)
+        verdicts = judge(self.state, np.repeat(slots, counts), points.times, points.values)
+        return Scored(
+            points,
+            fresh.offsets[order],
+            fresh.is_backfill[order],
+            is_late,
+            verdicts,
+            metric_ids,
+            np.append(starts, len(points)),
+            describe(self.state, slots),
+        )
+
+    def wake(self, metric_ids: Int64s, snapshot: bytes) -> None:
+        """Take the states of these metrics back in, as `snapshot_of` gave them."""
+        self.state.insert(self._slots_for(metric_ids), snapshot)
+
+    def snapshot_of(self, metric_ids: Int64s) -> bytes:
+        """Return the states of these metrics, all of them awake, in this order."""
+        return self.state.extract(self._slots_of(metric_ids))
+
+    def forget(self, metric_ids: Iterable[int]) -> None:
+        """Let go of these metrics' states."""
+        for metric_id in metric_ids:
+            slot = int(self._slots[metric_id])
+            if slot == NO_SLOT:
+                continue
+            self.state.clear(np.array([slot], np.int64))
+            self._slots[metric_id] = NO_SLOT
+            self._metrics[slot] = NO_SLOT
+            self._free.append(slot)
+
+    def standing_of(self, metric_ids: Int64s) -> Standing:
+        """Return what the engine knows of these metrics, all of them awake."""
+        return describe(self.state, self._slots_of(metric_ids))
+
+    def _slots_of(self, metric_ids: Int64s) -> Int64s:
+        most = int(metric_ids.max(initial=0))
+        if most >= len(self._slots):
+            grown = np.full(max(most + 1, 2 * len(self._slots)), NO_SLOT, np.int64)
+            grown[: len(self._slots)] = self._slots
+            self._slots = grown
+        return self._slots[metric_ids]
+
+    def _slots_for(self, metric_ids: Int64s) -> Int64s:
+        slots = self._slots_of(metric_ids)
+        missing = np.flatnonzero(slots == NO_SLOT)
+        if len(missing) > len(self._free):
+            self._grow(len(missing) - len(self._free))
+        for row in missing:
+            slot = self._free.pop()
+            self._slots[metric_ids[row]] = slot
+            self._metrics[slot] = metric_ids[row]
+            slots[row] = slot
+        return slots
+
+    def _grow(self, least: int) -> None:
+        old = self.state.capacity
+        new = max(2 * old, old + least)
+        self.state.grow(new)
+        grown = np.full(new, NO_SLOT, np.int64)
+        grown[:old] = self._metrics
+        self._metrics = grown
+        self._free.extend(range(new - 1, old - 1, -1))
+
+
+def _late(times: Int64s, counts: Int64s, last_times: Int64s) -> Bools:
+    """Tell for rows ordered by metric whether an earlier row, or the state, has that time already.
+
+    The running maximum over (place of the metric, time) as one number starts anew at each metric.
+    """
+    if not len(times):
+        return np.zeros(0, bool)
+    places = np.repeat(np.arange(len(counts), dtype=np.int64), counts) << TIME_BITS
+    so_far = np.maximum.accumulate(places + times)
+    before = np.empty_like(so_far)
+    before[0] = -1
+    before[1:] = so_far[:-1]
+    is_late: Bools = places + times <= np.maximum(before, places + np.repeat(last_times, counts))
+    return is_late

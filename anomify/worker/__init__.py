@@ -1,0 +1,1 @@
+"""The worker process: judging, rebuilding, delivering and sweeping, one duty a file."""

@@ -1,0 +1,297 @@
+"""The duty of judging: follow the log, judge what is new, record it, and seal what is judged."""
+
+import struct
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from anomify.clock import now, now_ms
+from anomify.db import Database
+from anomify.detection.detector import Standing
+from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
+from anomify.metric.progress import (
+    Step,
+    count_late,
+    mark_ended,
+    record_progress,
+    settle_rebuild,
+)
+from anomify.metric.standing import stale_after_ms
+from anomify.metric.state import (
+    dormant_states,
+    drop_dormant,
+    keep_checkpoint,
+    keep_dormant,
+    list_checkpoints,
+)
+from anomify.pipeline.announce import Herald
+from anomify.pipeline.observe import close_silent, observe
+from anomify.pipeline.rebuild import record_again, rejudge
+from anomify.pipeline.score import Fresh, Scored, Scorer
+from anomify.series import Bools, Int64s, Judgements, Points
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.codec import Judged, encode_judged
+from anomify.storage.log import LogRow, PointLog
+from anomify.worker.unsealed import Tick, Unsealed
+
+# A metric belongs to the partition of its id, and a checkpoint covers one partition. Changing the
+# number would orphan the checkpoints on disk.
+PARTITIONS = 64
+# So many unsealed points are sealed at once, whatever the clock says: memory is bounded.
+MOST_UNSEALED = 4_000_000
+# A metric silent for a day leaves memory; its state waits in the database for the next point.
+DORMANT_AFTER_MS = 86_400_000
+
+_COUNT = struct.Struct("<I")
+
+
+class Analyst:
+    """Owns the partitions of metrics; one thread calls it. After a crash the log is replayed."""
+
+    def __init__(self, database: Database, log: PointLog, chunks: ChunkStore) -> None:
+        """Know where things are; `recover` does the work."""
+        self._database = database
+        self._log = log
+        self._chunks = chunks
+        self._scorer = Scorer()
+        self._unsealed = Unsealed()
+        # When each metric was last heard of by our clock: history has old times but is not silent.
+        self._heard_ms = np.zeros(0, np.int64)
+        # Through which offset each partition is sealed and its state kept.
+        self._kept = np.zeros(PARTITIONS, np.int64)
+        self.through_offset = 0
+
+    def recover(self) -> None:
+        """Load the states that were kept and replay the log from there, recording nothing twice."""
+        with self._database.unit_of_work(write=False):
+            checkpoints = list_checkpoints()
+            recorded = judged_through()
+        for checkpoint in checkpoints:
+            self._kept[checkpoint.partition] = checkpoint.log_offset
+            self._wake(checkpoint.state)
+        self.through_offset = int(self._kept.min())
+        while self.through_offset < recorded:
+            rows = [row for row in self._log.read(self.through_offset) if row.offset <= recorded]
+            if not rows:
+                break
+            fresh = self._take(rows)
+            scored = self._scorer.score(fresh)
+            self._keep(fresh, scored, self._find_news(scored))
+        self.through_offset = max(self.through_offset, recorded)
+
+    def run_once(self) -> int:
+        """Judge the next rows of the log; return how many rows that was.
+
+        What was found, how far each metric has come, and the judgements are one transaction.
+        """
+        rows = self._log.read(self.through_offset)
+        if not rows:
+            return 0
+        fresh = self._take(rows)
+        scored = self._scorer.score(fresh)
+        is_news = self._find_news(scored)
+        herald = Herald(now())
+        with self._database.unit_of_work():
+            observe(scored, herald)
+            record_progress(list(_steps_of(scored.metric_ids, scored.standing)))
+            for metric_id, count, is_backfill in _count_late(scored, is_news):
+                count_late(metric_id, count, herald.at, is_backfill=is_backfill)
+            self._end(fresh.ended, herald)
+            add_judged_batch(fresh.through_offset, encode_judged(_judged(scored)))
+        self._keep(fresh, scored, is_news)
+        if len(self._unsealed) > MOST_UNSEALED:
+            self.checkpoint(range(PARTITIONS))
+        return len(rows)
+
+    def behind(self) -> int:
+        """Return how many log rows are not judged yet."""
+        return max(self._log.last_offset() - self.through_offset, 0)
+
+    def close_silent(self) -> None:
+        """Close the anomalies of metrics that have been silent for several of their steps."""
+        metric_ids = self._scorer.awake()
+        if not len(metric_ids):
+            return
+        standing = self._scorer.standing_of(metric_ids)
+        steps = standing.resolution_ms.tolist()
+        patience = np.array([stale_after_ms(step) for step in steps], np.int64)
+        heard = np.maximum(self._heard_ms[metric_ids], standing.last_times)
+        silent = metric_ids[now_ms() - heard > patience]
+        if len(silent):
+            with self._database.unit_of_work():
+                close_silent(silent.tolist(), Herald(now()))
+
+    def checkpoint(self, partitions: Iterable[int]) -> None:
+        """Seal these partitions' points and keep their states; then let go of what all have."""
+        for partition in partitions:
+            if self._kept[partition] < self.through_offset:
+                self._checkpoint_one(partition)
+        through = int(self._kept.min())
+        with self._database.unit_of_work():
+            prune_judged(through)
+        self._log.prune(through)
+        self._unsealed.drop(through)
+
+    def rebuild(self, metric_id: int) -> None:
+        """Judge a metric's whole past again, in order of time; running it twice is harmless."""
+        partition = metric_id % PARTITIONS
+        # Now every point is in a chunk, and the partition's state is as of this moment.
+        self._checkpoint_one(partition)
+        series = self._chunks.read_series(metric_id)
+        rebuilt = rejudge(series)
+        self._chunks.rewrite_scores(metric_id, rebuilt.series)
+        only = np.array([metric_id], np.int64)
+        self._scorer.wake(only, rebuilt.state)
+        self._hear(only)
+        with self._database.unit_of_work():
+            record_again(metric_id, rebuilt)
+            record_progress(list(_steps_of(only, rebuilt.standing)))
+            settle_rebuild(metric_id)
+            keep_checkpoint(
+                partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
+            )
+
+    def _checkpoint_one(self, partition: int) -> None:
+        through = self.through_offset
+        tick = self._unsealed.of_partition(partition, PARTITIONS, int(self._kept[partition]))
+        # First the chunks, which may be written twice, then the word that they are written.
+        self._chunks.seal(tick.points, tick.judgements, through)
+        metric_ids = self._awake_in(partition)
+        is_silent = now_ms() - self._heard_ms[metric_ids] > DORMANT_AFTER_MS
+        awake, asleep = metric_ids[~is_silent], metric_ids[is_silent]
+        with self._database.unit_of_work():
+            drop_dormant(awake.tolist())
+            for metric_id in asleep:
+                keep_dormant(int(metric_id), self._scorer.snapshot_of(np.array([metric_id])))
+            keep_checkpoint(partition, through, self._states_of(awake), now())
+        self._scorer.forget(asleep.tolist())
+        self._kept[partition] = through
+
+    def _take(self, rows: list[LogRow]) -> Fresh:
+        fresh = Fresh.of_rows(rows).after(self._kept, PARTITIONS)
+        metric_ids = np.unique(fresh.points.metric_ids)
+        asleep = self._scorer.asleep(metric_ids)
+        if len(asleep):
+            with self._database.unit_of_work(write=False):
+                for metric_id, state in dormant_states(asleep.tolist()):
+                    self._scorer.wake(np.array([metric_id], np.int64), state)
+        self._hear(metric_ids)
+        return fresh
+
+    def _find_news(self, scored: Scored) -> Bools:
+        """Tell which rows say something that is not stored already."""
+        is_news = ~scored.is_late
+        late = np.flatnonzero(scored.is_late)
+        places = np.searchsorted(scored.metric_ids, scored.points.metric_ids[late])
+        for place in np.unique(places):
+            rows = late[places == place]
+            known = self._values_at(scored, int(place), rows)
+            for row in rows:
+                time, value = int(scored.points.times[row]), float(scored.points.values[row])
+                is_news[row] = known.get(time) != value
+                known[time] = value
+        return is_news
+
+    def _values_at(self, scored: Scored, place: int, rows: Int64s) -> dict[int, float]:
+        """Return what is stored of a metric around the times of its late rows."""
+        metric_id = int(scored.metric_ids[place])
+        times = scored.points.times[rows]
+        first, last = int(times.min()), int(times.max())
+        known: dict[int, float] = {}
+        for chunk in self._chunks.read(metric_id, first, last + 1):
+            known.update(
+                zip(chunk.series.times.tolist(), chunk.series.values.tolist(), strict=True)
+            )
+        unsealed_times, values = self._unsealed.of_metric(metric_id, first, last)
+        known.update(zip(unsealed_times.tolist(), values.tolist(), strict=True))
+        mine = np.arange(scored.starts[place], scored.starts[place + 1])
+        judged = mine[~scored.is_late[mine]]
+        known.update(
+            zip(
+                scored.points.times[judged].tolist(),
+                scored.points.values[judged].tolist(),
+                strict=True,
+            )
+        )
+        return known
+
+    def _keep(self, fresh: Fresh, scored: Scored, is_news: Bools) -> None:
+        verdicts = scored.verdicts
+        judgements = Judgements(verdicts.scores, verdicts.lowers, verdicts.uppers)
+        rows = np.flatnonzero(is_news)
+        self._unsealed.add(Tick(scored.offsets[rows], scored.points.of(rows), judgements.of(rows)))
+        self.through_offset = fresh.through_offset
+
+    def _end(self, ended: Points, herald: Herald) -> None:
+        """Take the word of senders that a series has ended, unless a newer point contradicts."""
+        if not len(ended):
+            return
+        known = np.setdiff1d(ended.metric_ids, self._scorer.asleep(ended.metric_ids))
+        last_times = dict(
+            zip(known.tolist(), self._scorer.standing_of(known).last_times.tolist(), strict=True)
+        )
+        gone = {
+            metric_id
+            for metric_id, time in zip(ended.metric_ids.tolist(), ended.times.tolist(), strict=True)
+            if time >= last_times.get(metric_id, time + 1)
+        }
+        mark_ended(gone)
+        close_silent(gone, herald)
+
+    def _hear(self, metric_ids: Int64s) -> None:
+        most = int(metric_ids.max(initial=0))
+        if most >= len(self._heard_ms):
+            grown = np.zeros(max(most + 1, 2 * len(self._heard_ms)), np.int64)
+            grown[: len(self._heard_ms)] = self._heard_ms
+            self._heard_ms = grown
+        self._heard_ms[metric_ids] = now_ms()
+
+    def _awake_in(self, partition: int) -> Int64s:
+        metric_ids = self._scorer.awake()
+        return metric_ids[metric_ids % PARTITIONS == partition]
+
+    def _states_of(self, metric_ids: Int64s) -> bytes:
+        return (
+            _COUNT.pack(len(metric_ids))
+            + metric_ids.astype("<i8").tobytes()
+            + self._scorer.snapshot_of(metric_ids)
+        )
+
+    def _wake(self, states: bytes) -> None:
+        (count,) = _COUNT.unpack_from(states)
+        metric_ids = np.frombuffer(states, "<i8", count, _COUNT.size).astype(np.int64)
+        if count:
+            self._scorer.wake(metric_ids, states[_COUNT.size + 8 * count :])
+            self._hear(metric_ids)
+
+
+def _steps_of(metric_ids: Int64s, standing: Standing) -> Iterator[Step]:
+    for row in zip(
+        metric_ids.tolist(),
+        standing.last_times.tolist(),
+        standing.seen.tolist(),
+        standing.last_values.tolist(),
+        standing.resolution_ms.tolist(),
+        standing.is_counter.tolist(),
+        standing.is_constant.tolist(),
+        strict=True,
+    ):
+        yield Step(*row, has_ended=False)
+
+
+def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool]]:
+    """Give each metric with points too late to be judged, how many, and if from a back-fill."""
+    late = np.flatnonzero(scored.is_late & is_news)
+    for metric_id in np.unique(scored.points.metric_ids[late]):
+        rows = late[scored.points.metric_ids[late] == metric_id]
+        yield int(metric_id), len(rows), bool(scored.is_backfill[rows].any())
+
+
+def _judged(scored: Scored) -> Judged:
+    verdicts = scored.verdicts
+    rows = np.flatnonzero(verdicts.judged)
+    return Judged(
+        scored.points.metric_ids[rows],
+        scored.points.times[rows],
+        Judgements(verdicts.scores[rows], verdicts.lowers[rows], verdicts.uppers[rows]),
+    )

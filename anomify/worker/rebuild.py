@@ -1,0 +1,30 @@
+"""The duty of making scores anew where points came too late to be judged in their turn."""
+
+import logging
+
+from anomify.clock import now
+from anomify.db import Database
+from anomify.metric.progress import claim_rebuild, fail_rebuild
+from anomify.worker.analyse import Analyst
+
+log = logging.getLogger(__name__)
+
+
+def rebuild_one(database: Database, analyst: Analyst) -> bool:
+    """Do the rebuild that has waited longest, if one is due; tell whether there was one.
+
+    The thread that judges calls this, so that nothing else moves the metric meanwhile.
+    """
+    with database.unit_of_work():
+        claimed = claim_rebuild(now())
+    if claimed is None:
+        return False
+    try:
+        analyst.rebuild(claimed.metric_id)
+    except Exception as problem:
+        # One metric that cannot be rebuilt must not stop the others; it is tried again, and the
+        # reason stays where people can see it.
+        log.exception("the rebuild of metric %d failed", claimed.metric_id)
+        with database.unit_of_work():
+            fail_rebuild(claimed.metric_id, f"{type(problem).__name__}: {problem}")
+    return True

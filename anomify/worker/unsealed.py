@@ -1,0 +1,82 @@
+"""What the worker has judged and no chunk holds yet: in memory, and safe in the log."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.series import Float64s, Int64s, Judgements, Points
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The rows of one tick, in the order in which they were accepted for each metric."""
+
+    offsets: Int64s
+    points: Points
+    judgements: Judgements
+
+
+class Unsealed:
+    """The ticks since the oldest checkpoint."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._ticks: list[Tick] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many points wait."""
+        return self._count
+
+    def add(self, tick: Tick) -> None:
+        """Keep a tick's rows."""
+        if len(tick.points):
+            self._ticks.append(tick)
+            self._count += len(tick.points)
+
+    def of_partition(self, partition: int, partitions: int, after: int) -> Tick:
+        """Return the rows of a partition's metrics beyond that log offset."""
+        parts = []
+        for tick in self._ticks:
+            rows = (tick.points.metric_ids % partitions == partition) & (tick.offsets > after)
+            if rows.any():
+                parts.append(_rows(tick, np.flatnonzero(rows)))
+        return _joined(parts)
+
+    def of_metric(self, metric_id: int, from_ms: int, until_ms: int) -> tuple[Int64s, Float64s]:
+        """Return times and values of a metric in the window, ends included, as accepted."""
+        times, values = [], []
+        for tick in self._ticks:
+            first, last = np.searchsorted(tick.points.metric_ids, [metric_id, metric_id + 1])
+            if first == last:
+                continue
+            inside = tick.points.times[first:last]
+            rows = first + np.flatnonzero((inside >= from_ms) & (inside <= until_ms))
+            times.append(tick.points.times[rows])
+            values.append(tick.points.values[rows])
+        if not times:
+            return np.empty(0, np.int64), np.empty(0, np.float64)
+        return np.concatenate(times), np.concatenate(values)
+
+    def drop(self, through: int) -> None:
+        """Let go of the ticks that every partition has sealed."""
+        self._ticks = [tick for tick in self._ticks if int(tick.offsets.max()) > through]
+        self._count = sum(len(tick.points) for tick in self._ticks)
+
+
+def _rows(tick: Tick, rows: Int64s) -> Tick:
+    return Tick(tick.offsets[rows], tick.points.of(rows), tick.judgements.of(rows))
+
+
+def _joined(parts: list[Tick]) -> Tick:
+    if not parts:
+        return Tick(np.empty(0, np.int64), Points.empty(), Judgements.none(0))
+    return Tick(
+        np.concatenate([part.offsets for part in parts]),
+        Points.joined([part.points for part in parts]),
+        Judgements(
+            np.concatenate([part.judgements.scores for part in parts]),
+            np.concatenate([part.judgements.lowers for part in parts]),
+            np.concatenate([part.judgements.uppers for part in parts]),
+        ),
+    )
