@@ -1,0 +1,42 @@
+"""Fewer points for the same picture: of each stretch of time the least and the greatest value."""
+
+import numpy as np
+
+from anomify.series import Int64s, Series
+
+
+def downsample(series: Series, most_points: int) -> Series:
+    """Return at most so many of the series' own points, in the order of time, spikes kept.
+
+    The time from first to last point is cut into equal stretches; each keeps the point with the
+    least and the one with the greatest value, with what was said of them. The first and the last
+    point stay, if there is room for four. A series that is short enough comes back as it is.
+    """
+    if most_points < 1:
+        raise ValueError(f"a series cannot have {most_points} points")
+    if len(series) <= most_points:
+        return series
+    if most_points == 1:
+        return series.of(np.array([int(np.nanargmax(series.values))]))
+    with_ends = 4
+    ends = np.array([0, len(series) - 1]) if most_points >= with_ends else np.empty(0, np.int64)
+    extremes = _extremes(series, (most_points - len(ends)) // 2)
+    return series.of(np.union1d(extremes, ends))
+
+
+def _extremes(series: Series, stretches: int) -> Int64s:
+    # In floats: the span of two times times a number of stretches may not fit into an int64.
+    elapsed = (series.times - series.times[0]).astype(np.float64)
+    stretch = np.minimum(elapsed / elapsed[-1] * stretches, stretches - 1).astype(np.int64)
+    starts = np.flatnonzero(np.append(True, stretch[1:] != stretch[:-1]))
+    return np.concatenate([_first_at(series, starts, np.fmin), _first_at(series, starts, np.fmax)])
+
+
+def _first_at(series: Series, starts: Int64s, extreme: np.ufunc) -> Int64s:
+    """Return where each stretch first reaches its extreme."""
+    counts = np.diff(np.append(starts, len(series)))
+    reached = extreme.reduceat(series.values, starts)
+    rows = np.flatnonzero(series.values == np.repeat(reached, counts))
+    stretch_of_row = np.searchsorted(starts, rows, side="right")
+    firsts: Int64s = rows[np.append(True, stretch_of_row[1:] != stretch_of_row[:-1])]
+    return firsts

@@ -1,0 +1,195 @@
+"""Where datapoints are kept and read: log, tail and chunks as one."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
+
+from anomify.errors import AnomifyError, Invalid
+from anomify.series import Float64s, Int64s, Judgements, Points, Series
+from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
+from anomify.storage.codec import decode_judged
+from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.log import Entry, PointLog
+from anomify.storage.merging import joined, judge, merge
+from anomify.storage.tail import ScoreTail, Tail
+
+FOLLOW_SECONDS = 1.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedBatch:
+    """One batch of judgements as the worker has committed it.
+
+    `id` grows; `through_offset` is the log offset up to which its points are judged; `blob` is
+    what `anomify.storage.codec.encode_judged` made.
+    """
+
+    id: int
+    through_offset: int
+    blob: bytes
+
+
+# Gives some of the batches after an id, in order of id; nothing once there are no more.
+JudgedAfter = Callable[[int], Sequence[JudgedBatch]]
+
+
+class PointStore:
+    """The datapoints of every metric, from the moment they were accepted.
+
+    One object serves all threads of a process. It shows its own appends at once, and what other
+    processes append, judge and seal after the next `follow`.
+    """
+
+    def __init__(self, database: PointDatabase, judged_after: JudgedAfter | None = None) -> None:
+        """Put log, tail and chunks of one database together; `follow` before the first read."""
+        self.log = PointLog(database)
+        self.chunks = ChunkStore(database)
+        self.tail = Tail()
+        self.score_tail = ScoreTail()
+        self._database = database
+        self._judged_after = judged_after
+        self._sealed_through = 0
+        self._is_closing = threading.Event()
+        self._follower: threading.Thread | None = None
+
+    def append(self, entry: Entry) -> int:
+        """Keep the entry durably, show it from now on, and return its offset in the log.
+
+        Raises Unavailable when it could not be kept, Invalid for times that no chunk can hold.
+        """
+        times = entry.points.times
+        if len(times) and not OLDEST_MS <= times.min() <= times.max() <= NEWEST_MS:
+            raise Invalid("A point's time is further away than can be stored.")
+        offset = self.log.append(entry)
+        self.tail.append(offset, entry.points)
+        return offset
+
+    def read(self, metric_id: int, from_ms: int, until_ms: int) -> Series:
+        """Return a metric's datapoints from `from_ms` up to but not including `until_ms`.
+
+        Of a time that was written twice the later value counts; judgements are those known now.
+        """
+        from_ms, until_ms = max(from_ms, OLDEST_MS), min(until_ms, NEWEST_MS + 1)
+        # First the tail, then the chunks: what is sealed in between is in both, and is told
+        # apart by its offset. The other way round it could be in neither.
+        times, values, offsets = self.tail.read(metric_id, from_ms, until_ms)
+        told, judgements, through_offsets = self.score_tail.read(metric_id, from_ms, until_ms)
+        chunks = self.chunks.read(metric_id, from_ms, until_ms)
+        fresh = offsets > _sealed_offsets(chunks, times)
+        series = _merged(chunks, times[fresh], values[fresh])
+        # A score that came with a chunk may have been replaced there since it was a fresh one.
+        fresh = through_offsets > _sealed_offsets(chunks, told)
+        series = judge(series, told[fresh], judgements.of(fresh))
+        first, end = np.searchsorted(series.times, (from_ms, until_ms))
+        return series if end - first == len(series) else series.of(np.arange(first, end))
+
+    def latest(self, metric_ids: Int64s) -> Points:
+        """Return the newest datapoint of each of these metrics that has any, in their order."""
+        fresh, offsets = self.tail.latest(metric_ids)
+        newest = {
+            int(metric_id): (int(time), int(offset), float(value))
+            for metric_id, time, offset, value in zip(
+                fresh.metric_ids, fresh.times, offsets, fresh.values, strict=True
+            )
+        }
+        for chunk in self.chunks.latest(metric_ids):
+            last = (
+                int(chunk.series.times[-1]),
+                chunk.through_offset,
+                float(chunk.series.values[-1]),
+            )
+            # By time, then by offset: where the chunk covers the tail's write, it is the later.
+            if chunk.metric_id not in newest or newest[chunk.metric_id][:2] <= last[:2]:
+                newest[chunk.metric_id] = last
+        found = [int(metric_id) for metric_id in metric_ids if int(metric_id) in newest]
+        return Points(
+            np.array(found, np.int64),
+            np.array([newest[metric_id][0] for metric_id in found], np.int64),
+            np.array([newest[metric_id][2] for metric_id in found], np.float64),
+        )
+
+    def follow(self) -> None:
+        """Take in what other processes have appended, judged and sealed since the last time."""
+        sealed = self.log.sealed_through()
+        self.tail.follow(self.log)
+        self._follow_judged()
+        if sealed > self._sealed_through:
+            # Chunks of everything up to there were committed before the mark was.
+            self.tail.prune(sealed)
+            self.score_tail.prune(sealed)
+            self._sealed_through = sealed
+
+    def sealed_through(self) -> int:
+        """Return the log offset up to which, as last seen, everything is in chunks."""
+        return self._sealed_through
+
+    def start_following(self) -> None:
+        """Follow now, and then once a second in a thread of its own until `close`."""
+        self.follow()
+        self._follower = threading.Thread(target=self._keep_following, name="follow", daemon=True)
+        self._follower.start()
+
+    def drop_before(self, ms: int) -> None:
+        """Forget datapoints that are older than this time by two hours or more."""
+        self.chunks.drop_before(ms)
+
+    def drop_metric(self, metric_id: int) -> None:
+        """Forget the sealed datapoints of a metric that is gone."""
+        self.chunks.drop_metric(metric_id)
+
+    def size_bytes(self) -> int:
+        """Return how much disk the datapoints take."""
+        return self._database.size_bytes()
+
+    def close(self) -> None:
+        """Stop following and close what was opened."""
+        self._is_closing.set()
+        if self._follower is not None:
+            self._follower.join()
+        self._database.close()
+
+    def _follow_judged(self) -> None:
+        if self._judged_after is None:
+            return
+        while batches := self._judged_after(self.score_tail.last_id):
+            for batch in batches:
+                judged = decode_judged(batch.blob)
+                self.score_tail.append(batch.id, batch.through_offset, judged)
+        self.score_tail.tidy()
+
+    def _keep_following(self) -> None:
+        while not self._is_closing.wait(FOLLOW_SECONDS):
+            try:
+                self.follow()
+            except (AnomifyError, SQLAlchemyError) as problem:
+                # The next round may succeed; until then charts lack what others write.
+                _logger.warning("Following the log failed, trying again: %s", problem)
+
+
+def _sealed_offsets(chunks: list[Chunk], times: Int64s) -> Int64s:
+    """Return for each time the offset through which its chunk is sealed, -1 without a chunk."""
+    if not chunks or not len(times):
+        return np.full(len(times), -1)
+    starts = np.array([chunk.bucket_ms for chunk in chunks])
+    through_offsets = np.array([chunk.through_offset for chunk in chunks])
+    wanted = times // BUCKET_MS * BUCKET_MS
+    at = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
+    return np.where(starts[at] == wanted, through_offsets[at], -1)
+
+
+def _merged(chunks: list[Chunk], times: Int64s, values: Float64s) -> Series:
+    nothing = Judgements.none(len(times))
+    if not chunks:
+        return merge(times, values, nothing)
+    parts = [chunk.series for chunk in chunks]
+    return merge(
+        np.concatenate([*(part.times for part in parts), times]),
+        np.concatenate([*(part.values for part in parts), values]),
+        joined([*(part.judgements for part in parts), nothing]),
+    )

@@ -1,0 +1,1 @@
+"""The point log and the chunk store, and the tail that joins them."""

@@ -1,0 +1,309 @@
+"""The chunk store: two hours of one metric packed into one blob, sealed from the log."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from anomify.series import Int64s, Judgements, Points, Series
+from anomify.storage.codec import decode_series, encode_series
+from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.merging import joined, judge_anew, merge
+from anomify.storage.tables import point_chunks
+
+# A key is the metric and, in its low bits, the bucket: one metric's chunks lie side by side, and
+# the times of 240 years around 1970 fit.
+_BUCKET_BITS = 21
+_BUCKETS = 1 << _BUCKET_BITS
+_BUCKET_ZERO = _BUCKETS // 2
+OLDEST_MS = -_BUCKET_ZERO * BUCKET_MS
+NEWEST_MS = _BUCKET_ZERO * BUCKET_MS - 1
+MOST_METRIC_ID = (1 << (63 - _BUCKET_BITS)) - 1
+
+# Chunks that one transaction reads and writes: many share one wait for the disk, and yet nobody
+# else who writes waits long.
+MOST_CHUNKS_WRITTEN = 500
+MOST_METRICS_SWEPT = 1000
+
+_BETWEEN = (
+    select(point_chunks)
+    .where(point_chunks.c.chunk_key >= bindparam("first"))
+    .where(point_chunks.c.chunk_key <= bindparam("last"))
+    .order_by(point_chunks.c.chunk_key)
+)
+_NEWEST = (
+    select(point_chunks)
+    .where(point_chunks.c.chunk_key >= bindparam("first"))
+    .where(point_chunks.c.chunk_key <= bindparam("last"))
+    .order_by(point_chunks.c.chunk_key.desc())
+    .limit(1)
+)
+_DELETE_BETWEEN = (
+    delete(point_chunks)
+    .where(point_chunks.c.chunk_key >= bindparam("first"))
+    .where(point_chunks.c.chunk_key <= bindparam("last"))
+)
+_REPLACE = (
+    update(point_chunks)
+    .where(point_chunks.c.chunk_key == bindparam("key"))
+    .values(blob=bindparam("new_blob"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What is sealed of one metric in one bucket of two hours.
+
+    Every entry of the log up to `through_offset` that concerns them is in `series`.
+    """
+
+    metric_id: int
+    bucket_ms: int
+    through_offset: int
+    series: Series
+
+
+class ChunkStore:
+    """The chunks of one database. Every write may be repeated: it changes nothing then."""
+
+    def __init__(self, database: PointDatabase) -> None:
+        """Use this database; nothing is opened before the first call."""
+        self._database = database
+
+    def read(self, metric_id: int, from_ms: int, until_ms: int) -> list[Chunk]:
+        """Return the chunks that overlap this time of a metric, oldest first, whole.
+
+        `from_ms` is included, `until_ms` is not.
+        """
+        if from_ms >= until_ms:
+            return []
+        first = bucket_of(max(from_ms, OLDEST_MS))
+        last = bucket_of(min(until_ms - 1, NEWEST_MS))
+        keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
+        chunks: list[Chunk] = []
+        for month in self._database.months(first, last):
+            with self._database.reading_chunks(month) as connection:
+                if connection is not None:
+                    chunks += [_chunk(*row) for row in connection.execute(_BETWEEN, keys).all()]
+        return chunks
+
+    def latest(self, metric_ids: Int64s) -> list[Chunk]:
+        """Return the newest chunk of each of these metrics that has any."""
+        missing = {int(metric_id) for metric_id in metric_ids}
+        found = []
+        for month in reversed(self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1)):
+            with self._database.reading_chunks(month) as connection:
+                if connection is None:
+                    continue
+                for metric_id in sorted(missing):
+                    row = connection.execute(_NEWEST, _keys_of_metric(metric_id)).first()
+                    if row is not None:
+                        found.append(_chunk(*row))
+                        missing.discard(metric_id)
+            if not missing:
+                break
+        return found
+
+    def write(self, chunks: Sequence[Chunk]) -> None:
+        """Keep these chunks as they are, except where a newer one is stored already."""
+        keys = np.array([_key(chunk.metric_id, bucket_of(chunk.bucket_ms)) for chunk in chunks])
+        for month, rows in self._parts(keys):
+            with self._database.writing_chunks(month) as connection:
+                _upsert(
+                    connection,
+                    [
+                        _row(int(keys[row]), chunks[row].through_offset, chunks[row].series)
+                        for row in rows
+                    ],
+                )
+
+    def seal(self, points: Points, judgements: Judgements, through_offset: int) -> None:
+        """Merge points, and what was said of them row by row, into their chunks.
+
+        The points must be in the order of the log and must be all that the log holds of their
+        metrics up to `through_offset` and has not been sealed; they may begin earlier. A chunk
+        that is already sealed further than that is left alone, so that this may be repeated.
+        """
+        keys = chunk_keys(points)
+        order = np.argsort(keys, kind="stable")
+        sorted_keys = keys[order]
+        unique, starts = np.unique(sorted_keys, return_index=True)
+        ends = np.append(starts[1:], len(keys))
+        for month, chunks in self._parts(unique):
+            with self._database.writing_chunks(month) as connection:
+                stored = _stored(connection, unique[chunks])
+                rows = []
+                for chunk in chunks:
+                    key = int(unique[chunk])
+                    through, series = stored.get(key, (-1, None))
+                    if through > through_offset:
+                        continue
+                    fresh = order[starts[chunk] : ends[chunk]]
+                    merged = _merged(series, points.of(fresh), judgements.of(fresh))
+                    rows.append(_row(key, through_offset, merged))
+                _upsert(connection, rows)
+
+    def rewrite_scores(self, metric_id: int, times: Int64s, judgements: Judgements) -> None:
+        """Replace what is said of a metric's stored points at these times, by silence too.
+
+        `times` are ascending; those that are not stored are passed over.
+        """
+        if not len(times):
+            return
+        buckets = np.unique(_buckets(times))
+        first, last = int(buckets[0]), int(buckets[-1])
+        for month in self._database.months(first, last):
+            wanted = buckets[self._database.months_of(buckets) == month]
+            for some in _pieces(wanted):
+                with self._database.writing_chunks(month) as connection:
+                    _rejudge(connection, _keys(metric_id, some), times, judgements)
+
+    def drop_before(self, ms: int) -> None:
+        """Forget what is wholly older than this time: whole months at once, then single chunks."""
+        bucket = bucket_of(min(max(ms, OLDEST_MS), NEWEST_MS))
+        for month in self._database.months_before(bucket):
+            self._database.drop_month(month)
+        for month in self._database.months(bucket, bucket):
+            if self._sweep(month, bucket):
+                self._database.give_back(month)
+
+    def drop_metric(self, metric_id: int) -> None:
+        """Forget every chunk of a metric."""
+        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+            with self._database.writing_chunks(month) as connection:
+                connection.execute(_DELETE_BETWEEN, _keys_of_metric(metric_id))
+
+    def size_bytes(self) -> int:
+        """Return how much disk chunks and log take together."""
+        return self._database.size_bytes()
+
+    def _parts(self, keys: Int64s) -> Iterator[tuple[int, Int64s]]:
+        """Give the positions of these keys month by month, as many as one transaction takes."""
+        if not len(keys):
+            return
+        months = self._database.months_of((keys & (_BUCKETS - 1)) - _BUCKET_ZERO)
+        for month in np.unique(months):
+            for rows in _pieces(np.flatnonzero(months == month)):
+                yield int(month), rows
+
+    def _sweep(self, month: int, bucket: int) -> bool:
+        """Delete each metric's chunks before the bucket: a few seeks instead of one long scan."""
+        with self._database.reading_chunks(month) as connection:
+            metric_ids = [] if connection is None else _metrics(connection)
+        is_swept = False
+        for first in range(0, len(metric_ids), MOST_METRICS_SWEPT):
+            some = metric_ids[first : first + MOST_METRICS_SWEPT]
+            with self._database.writing_chunks(month) as connection:
+                keys = [
+                    {"first": _key(each, -_BUCKET_ZERO), "last": _key(each, bucket) - 1}
+                    for each in some
+                ]
+                is_swept |= connection.execute(_DELETE_BETWEEN, keys).rowcount != 0
+        return is_swept
+
+
+def bucket_of(ms: int) -> int:
+    """Return the number of the bucket of two hours that holds this time."""
+    return ms // BUCKET_MS
+
+
+def chunk_keys(points: Points) -> Int64s:
+    """Return for each point the key of the chunk it belongs to."""
+    return (points.metric_ids << _BUCKET_BITS) | (_buckets(points.times) + _BUCKET_ZERO)
+
+
+def _buckets(times: Int64s) -> Int64s:
+    return times // BUCKET_MS
+
+
+def _key(metric_id: int, bucket: int) -> int:
+    return (metric_id << _BUCKET_BITS) | (bucket + _BUCKET_ZERO)
+
+
+def _keys(metric_id: int, buckets: Int64s) -> Int64s:
+    return (buckets + _BUCKET_ZERO) | (metric_id << _BUCKET_BITS)
+
+
+def _keys_of_metric(metric_id: int) -> dict[str, int]:
+    return {"first": _key(metric_id, -_BUCKET_ZERO), "last": _key(metric_id, _BUCKET_ZERO - 1)}
+
+
+def _pieces(rows: Int64s) -> Iterator[Int64s]:
+    for first in range(0, len(rows), MOST_CHUNKS_WRITTEN):
+        yield rows[first : first + MOST_CHUNKS_WRITTEN]
+
+
+def _chunk(key: int, through_offset: int, blob: bytes) -> Chunk:
+    bucket = (key & (_BUCKETS - 1)) - _BUCKET_ZERO
+    return Chunk(key >> _BUCKET_BITS, bucket * BUCKET_MS, through_offset, decode_series(blob))
+
+
+def _row(key: int, through_offset: int, series: Series) -> dict[str, Any]:
+    return {"chunk_key": key, "through_offset": through_offset, "blob": encode_series(series)}
+
+
+def _merged(series: Series | None, points: Points, judgements: Judgements) -> Series:
+    if series is None:
+        return merge(points.times, points.values, judgements)
+    return merge(
+        np.concatenate([series.times, points.times]),
+        np.concatenate([series.values, points.values]),
+        joined([series.judgements, judgements]),
+    )
+
+
+def _stored(connection: Connection, keys: Int64s) -> dict[int, tuple[int, Series]]:
+    # In order of key and locked (where locks are of rows), so that two writers cannot deadlock.
+    wanted = (
+        select(point_chunks)
+        .where(point_chunks.c.chunk_key.in_([int(key) for key in keys]))
+        .order_by(point_chunks.c.chunk_key)
+        .with_for_update()
+    )
+    return {
+        key: (through, decode_series(blob))
+        for key, through, blob in connection.execute(wanted).all()
+    }
+
+
+def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    chunk = make(point_chunks)
+    connection.execute(
+        chunk.on_conflict_do_update(
+            index_elements=[point_chunks.c.chunk_key],
+            set_={"through_offset": chunk.excluded.through_offset, "blob": chunk.excluded.blob},
+            where=point_chunks.c.through_offset <= chunk.excluded.through_offset,
+        ),
+        rows,
+    )
+
+
+def _rejudge(connection: Connection, keys: Int64s, times: Int64s, judgements: Judgements) -> None:
+    rows = []
+    for key, (_, series) in _stored(connection, keys).items():
+        inside = slice(*np.searchsorted(times, (series.times[0], series.times[-1] + 1)).tolist())
+        told = Judgements(
+            judgements.scores[inside], judgements.lowers[inside], judgements.uppers[inside]
+        )
+        rejudged = judge_anew(series, times[inside], told)
+        rows.append({"key": key, "new_blob": encode_series(rejudged)})
+    if rows:
+        connection.execute(_REPLACE, rows)
+
+
+def _metrics(connection: Connection) -> list[int]:
+    """Return the metrics of one part, jumping from each to the next over all its chunks."""
+    key = point_chunks.c.chunk_key
+    least = select(func.min(key).op(">>")(literal(_BUCKET_BITS)).label("metric_id"))
+    found = least.cte("found", recursive=True)
+    beyond = (found.c.metric_id + 1).op("<<")(literal(_BUCKET_BITS))
+    following = least.where(key >= beyond).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.metric_id.is_not(None)))
+    wanted = select(found.c.metric_id).where(found.c.metric_id.is_not(None))
+    return [int(metric_id) for metric_id in connection.execute(wanted).scalars()]

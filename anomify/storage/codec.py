@@ -1,0 +1,330 @@
+"""How points and judgements become bytes, and bytes points again, checked and exact.
+
+Every blob is one frame: a format byte, flags, counts, a CRC of everything, a directory of columns
+(each with its own codec byte and length) and the columns. A reader needs no other table to
+understand it, so blobs can move between databases unchanged.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pcodec import ChunkConfig, DeltaSpec, standalone
+
+from anomify.errors import AnomifyError
+from anomify.series import Float32s, Float64s, Int64s, Judgements, Points, Series
+
+# The leading byte: what the frame holds and in which version of its layout.
+SERIES = 0x11
+ENTRY = 0x21
+JUDGED = 0x31
+
+# The codec byte of a column. Numbers are on disk for ever: add, never change.
+RAW, PCODEC, ZLIB, CONSTANT, STEPS, NARROW = range(6)
+
+# Level 8, the library's default, costs ten times the CPU for one per cent of the size.
+_PCODEC = ChunkConfig(compression_level=4)
+# Scores jump from point to point, so looking for slopes in them is wasted.
+_PCODEC_SCORES = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.no_op(), enable_8_bit=True)
+# Below this a column's pcodec header is longer than what it saves.
+_LEAST_PCODEC_BYTES = 64
+
+_HEAD = struct.Struct("<BBBIII")  # format, flags, columns, rows, further rows, CRC32
+_CRC = struct.Struct("<I")
+_CRC_AT = _HEAD.size - _CRC.size
+_RANGE = struct.Struct("<qq")
+_BASE = struct.Struct("<qB")
+_SHORT = [struct.Struct("<" + "BH" * columns) for columns in range(8)]
+_LONG = [struct.Struct("<" + "BI" * columns) for columns in range(8)]
+_SHORT_MOST_BYTES = 0xFFFF
+
+_INT64 = np.dtype(np.int64)
+_FLOAT64 = np.dtype(np.float64)
+_FLOAT32 = np.dtype(np.float32)
+_UINT8 = np.dtype(np.uint8)
+
+_IS_LONG = 0x01
+_IS_BACKFILL = 0x02
+_IS_JUDGED = 0x04
+
+NOT_JUDGED = 255
+_MOST_SCORE = 254
+# The curve of stored scores: a step is 0.0007 near 0 and 0.012 near 1.
+_SCORE_CURVE = 15.0
+
+
+def _decoded_scores() -> Float32s:
+    codes = np.arange(_MOST_SCORE + 1) / _MOST_SCORE
+    scores = np.expm1(codes * np.log1p(_SCORE_CURVE)) / _SCORE_CURVE
+    return np.append(scores, np.nan).astype(np.float32)
+
+
+_SCORES = _decoded_scores()
+
+
+class Damaged(AnomifyError):
+    """Stored bytes are not what was written: the disk, the file or the version is wrong."""
+
+    code = "damaged_storage"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the engine said of points of many metrics, row by row."""
+
+    metric_ids: Int64s
+    times: Int64s
+    judgements: Judgements
+
+    def __len__(self) -> int:
+        """Return how many points were judged."""
+        return len(self.times)
+
+
+def encode_entry(points: Points, ended: Points, *, is_backfill: bool) -> bytes:
+    """Return the bytes of a log entry; cheap rather than small, for it lives minutes."""
+    return _frame(
+        ENTRY,
+        _IS_BACKFILL if is_backfill else 0,
+        (len(points), len(ended)),
+        [
+            _narrow(points.metric_ids),
+            _narrow(points.times),
+            (RAW, _bytes_of(points.values)),
+            _narrow(ended.metric_ids),
+            _narrow(ended.times),
+        ],
+    )
+
+
+def decode_entry(blob: bytes) -> tuple[Points, Points, bool]:
+    """Return the points, what ended and whether it is a back-fill; arrays may be read-only."""
+    flags, (rows, ended_rows), columns = _unframe(blob, ENTRY, 5)
+    points = Points(
+        _unpack(columns[0], rows, _INT64),
+        _unpack(columns[1], rows, _INT64),
+        _unpack(columns[2], rows, _FLOAT64),
+    )
+    ended = Points(
+        _unpack(columns[3], ended_rows, _INT64),
+        _unpack(columns[4], ended_rows, _INT64),
+        np.full(ended_rows, np.nan),
+    )
+    return points, ended, bool(flags & _IS_BACKFILL)
+
+
+def encode_series(series: Series, *, codec: int = PCODEC) -> bytes:
+    """Return the bytes of a chunk: times and values exact, scores as 8-bit codes.
+
+    `codec` is what columns are packed with when nothing simpler describes them.
+    """
+    columns = [_steps(series.times, codec), _floats(series.values, codec)]
+    flags = 0
+    if says_something(series.judgements).any():
+        flags = _IS_JUDGED
+        bounds = np.concatenate([series.judgements.lowers, series.judgements.uppers])
+        columns += [_codes(series.judgements.scores, codec), _floats(bounds, codec)]
+    return _frame(SERIES, flags, (len(series), 0), columns)
+
+
+def decode_series(blob: bytes) -> Series:
+    """Return the series that was encoded; scores are those that their 8-bit codes stand for."""
+    is_judged = len(blob) > 1 and bool(blob[1] & _IS_JUDGED)
+    _, (rows, _), columns = _unframe(blob, SERIES, 4 if is_judged else 2)
+    times = _unpack(columns[0], rows, _INT64)
+    values = _unpack(columns[1], rows, _FLOAT64)
+    if not is_judged:
+        return Series(times, values, Judgements.none(rows))
+    scores = _SCORES[_unpack(columns[2], rows, _UINT8)]
+    bounds = _unpack(columns[3], 2 * rows, _FLOAT32)
+    return Series(times, values, Judgements(scores, bounds[:rows], bounds[rows:]))
+
+
+def encode_judged(judged: Judged) -> bytes:
+    """Return the bytes of a batch of judgements; scores as the same codes that chunks hold."""
+    judgements = judged.judgements
+    return _frame(
+        JUDGED,
+        0,
+        (len(judged), 0),
+        [
+            _narrow(judged.metric_ids),
+            _narrow(judged.times),
+            (RAW, _bytes_of(score_codes(judgements.scores))),
+            (RAW, _bytes_of(judgements.lowers.astype(np.float32, copy=False))),
+            (RAW, _bytes_of(judgements.uppers.astype(np.float32, copy=False))),
+        ],
+    )
+
+
+def decode_judged(blob: bytes) -> Judged:
+    """Return the judgements that were encoded; scores as their codes stand for them."""
+    _, (rows, _), columns = _unframe(blob, JUDGED, 5)
+    return Judged(
+        _unpack(columns[0], rows, _INT64),
+        _unpack(columns[1], rows, _INT64),
+        Judgements(
+            _SCORES[_unpack(columns[2], rows, _UINT8)],
+            _unpack(columns[3], rows, _FLOAT32),
+            _unpack(columns[4], rows, _FLOAT32),
+        ),
+    )
+
+
+def score_codes(scores: Float32s) -> NDArray[np.uint8]:
+    """Return the 8-bit code of each display score 0..1 on a log scale, 255 where not judged."""
+    curved = np.log1p(np.clip(scores, 0.0, 1.0) * _SCORE_CURVE) / np.log1p(_SCORE_CURVE)
+    codes = np.rint(curved * _MOST_SCORE)
+    return np.where(np.isnan(codes), NOT_JUDGED, codes).astype(np.uint8)
+
+
+def says_something(judgements: Judgements) -> NDArray[np.bool_]:
+    """Tell of each row whether it holds a score or a bound at all."""
+    silent = np.isnan(judgements.scores) & np.isnan(judgements.lowers)
+    return ~(silent & np.isnan(judgements.uppers))
+
+
+# --- frames ---
+
+
+def _frame(
+    form: int, flags: int, counts: tuple[int, int], columns: list[tuple[int, bytes]]
+) -> bytes:
+    if max(len(data) for _, data in columns) > _SHORT_MOST_BYTES:
+        flags |= _IS_LONG
+    directory = (_LONG if flags & _IS_LONG else _SHORT)[len(columns)].pack(
+        *(field for codec, data in columns for field in (codec, len(data)))
+    )
+    body = b"".join([directory, *(data for _, data in columns)])
+    head = _HEAD.pack(form, flags, len(columns), *counts, 0)[:_CRC_AT]
+    return b"".join([head, _CRC.pack(zlib.crc32(body, zlib.crc32(head))), body])
+
+
+def _unframe(
+    blob: bytes, form: int, count: int
+) -> tuple[int, tuple[int, int], list[tuple[int, memoryview]]]:
+    if len(blob) < _HEAD.size:
+        raise Damaged(f"A stored blob of {len(blob)} bytes is cut short.")
+    found, flags, columns, rows, further, crc = _HEAD.unpack_from(blob)
+    view = memoryview(blob)
+    if crc != zlib.crc32(view[_HEAD.size :], zlib.crc32(view[:_CRC_AT])):
+        raise Damaged("A stored blob does not match its checksum.")
+    if (found, columns) != (form, count):
+        raise Damaged(f"A stored blob has format {found:#x} where {form:#x} was expected.")
+    directory = (_LONG if flags & _IS_LONG else _SHORT)[columns]
+    fields = directory.unpack_from(blob, _HEAD.size)
+    at = _HEAD.size + directory.size
+    parts = []
+    for codec, length in zip(fields[::2], fields[1::2], strict=True):
+        parts.append((codec, view[at : at + length]))
+        at += length
+    return flags, (rows, further), parts
+
+
+# --- columns ---
+
+
+def _bytes_of(column: NDArray[Any]) -> bytes:
+    return column.tobytes()
+
+
+def _narrow(column: Int64s) -> tuple[int, bytes]:
+    """Pack whole numbers as the distance from the least, in as few bytes as hold the greatest."""
+    if not len(column):
+        return RAW, b""
+    base, span = int(column.min()), int(column.max()) - int(column.min())
+    if span == 0:
+        return CONSTANT, column[:1].tobytes()
+    for width in (1, 2, 4):
+        if span < 1 << (8 * width):
+            distances = (column - base).astype(f"<u{width}")
+            return NARROW, _BASE.pack(base, width) + distances.tobytes()
+    return RAW, _bytes_of(column)
+
+
+def _steps(times: Int64s, codec: int) -> tuple[int, bytes]:
+    """Pack times: as first and step where the step never changes."""
+    if len(times) > 1:
+        steps = times[1:] - times[:-1]
+        if (steps == steps[0]).all():
+            return STEPS, _RANGE.pack(int(times[0]), int(steps[0]))
+    return _packed(times, codec, _PCODEC)
+
+
+def _floats(values: Float64s | Float32s, codec: int) -> tuple[int, bytes]:
+    """Pack floats bit for bit: as one where they never change."""
+    bits = values.view(np.int64 if values.itemsize == 8 else np.int32)  # noqa: PLR2004 - bytes of a float64
+    if len(bits) > 1 and (bits == bits[0]).all():
+        return CONSTANT, values[:1].tobytes()
+    return _packed(values, codec, _PCODEC)
+
+
+def _codes(scores: Float32s, codec: int) -> tuple[int, bytes]:
+    return _packed(score_codes(scores), codec, _PCODEC_SCORES)
+
+
+def _packed(column: NDArray[Any], codec: int, config: ChunkConfig) -> tuple[int, bytes]:
+    if column.nbytes < _LEAST_PCODEC_BYTES:
+        return RAW, _bytes_of(column)
+    if codec == PCODEC:
+        return PCODEC, standalone.simple_compress(np.ascontiguousarray(column), config)
+    return ZLIB, zlib.compress(_bytes_of(column))
+
+
+def _unpack(part: tuple[int, memoryview], rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    codec, data = part
+    try:
+        column = _UNPACK[codec](data, rows, dtype)
+    except (KeyError, RuntimeError, ValueError, struct.error, zlib.error) as problem:
+        raise Damaged(f"A stored column cannot be read: {problem}") from problem
+    if len(column) != rows:
+        raise Damaged(f"A stored column holds {len(column)} of {rows} rows.")
+    return column
+
+
+def _unpack_raw(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    del rows
+    return np.frombuffer(data, dtype)
+
+
+def _unpack_pcodec(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    column = np.empty(rows, dtype)
+    progress = standalone.simple_decompress_into(bytes(data), column)
+    if not progress.finished or progress.n_processed != rows:
+        raise ValueError(f"pcodec gave {progress.n_processed} of {rows} rows")
+    return column
+
+
+def _unpack_zlib(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    most = rows * dtype.itemsize
+    return np.frombuffer(zlib.decompressobj().decompress(data, max(most, 1)), dtype)
+
+
+def _unpack_constant(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.full(rows, np.frombuffer(data, dtype, 1)[0], dtype)
+
+
+def _unpack_steps(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    first, step = _RANGE.unpack(data)
+    column: NDArray[Any] = np.arange(rows, dtype=dtype) * step + first
+    return column
+
+
+def _unpack_narrow(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    base, width = _BASE.unpack_from(data)
+    distances = np.frombuffer(data, f"<u{width}", rows, _BASE.size)
+    column: NDArray[Any] = distances.astype(dtype) + base
+    return column
+
+
+_UNPACK = {
+    RAW: _unpack_raw,
+    PCODEC: _unpack_pcodec,
+    ZLIB: _unpack_zlib,
+    CONSTANT: _unpack_constant,
+    STEPS: _unpack_steps,
+    NARROW: _unpack_narrow,
+}

@@ -1,0 +1,467 @@
+"""Where the tables of points lie: SQLite files of a folder, or one PostgreSQL database."""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from sqlalchemy import (
+    Connection,
+    Engine,
+    MetaData,
+    NullPool,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from anomify.errors import AnomifyError, Unavailable
+from anomify.series import Int64s
+from anomify.storage.tables import CHUNK_TABLES, LAYOUT, LOG_TABLES
+
+BUCKET_MS = 2 * 3600 * 1000
+
+# How long a writer waits for another one before the caller is told to come again.
+BUSY_SECONDS = 10
+MOST_OPEN_FILES = 24
+MOST_CONNECTIONS = 64
+# Larger pages hold several chunks each; smaller ones would spill every judged chunk.
+PAGE_BYTES = 8192
+CACHE_KIB = 4096
+_PATIENCE_SECONDS = 2
+
+# The advisory locks of PostgreSQL: one for appending in order, one for making the tables.
+_APPEND_LOCK = 0x616E_6F6D_6C6F_6701
+_TABLES_LOCK = 0x616E_6F6D_6C6F_6702
+
+
+class NewerLayout(AnomifyError):
+    """The stored points were written by a newer Anomify than this one."""
+
+    code = "newer_storage"
+
+
+class PointDatabase(Protocol):
+    """Where the log and the chunks are kept; each context is one transaction.
+
+    What is wrong with the database itself comes out of every context as `Unavailable`.
+    """
+
+    def reading_log(self) -> AbstractContextManager[Connection]:
+        """Give a connection that sees what is committed in the log."""
+
+    def writing_log(self) -> AbstractContextManager[Connection]:
+        """Give a connection whose changes are durable once the context has ended well."""
+
+    def appending_log(self) -> AbstractContextManager[Connection]:
+        """Do as `writing_log`, alone: what is appended becomes visible in order of offset."""
+
+    def months(self, first_bucket: int, last_bucket: int) -> list[int]:
+        """Return the parts that may hold chunks of these buckets, oldest first."""
+
+    def months_of(self, buckets: Int64s) -> Int64s:
+        """Return the part that each bucket belongs to."""
+
+    def months_before(self, bucket: int) -> list[int]:
+        """Return the parts of which every bucket is older than this one."""
+
+    def reading_chunks(self, month: int) -> AbstractContextManager[Connection | None]:
+        """Give a connection to one part, or None where it has never been written."""
+
+    def writing_chunks(self, month: int) -> AbstractContextManager[Connection]:
+        """Give a connection to one part, made where it is missing, that alone may write."""
+
+    def drop_month(self, month: int) -> None:
+        """Let go of one whole part and give its disk back."""
+
+    def give_back(self, month: int) -> None:
+        """Give the disk of deleted chunks of one part back, where that is cheap."""
+
+    def size_bytes(self) -> int:
+        """Return how much disk log and chunks take."""
+
+    def close(self) -> None:
+        """Close every connection that this object opened."""
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """Turn what is wrong with the database, not with the question, into Unavailable."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as problem:
+        raise Unavailable("The store of points cannot be used now; try again.") from problem
+    except DBAPIError as problem:
+        if not problem.connection_invalidated:
+            raise
+        raise Unavailable("The store of points went away; try again.") from problem
+
+
+# --- SQLite ---
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    engine: Engine
+    inode: int
+    readers: int = 0
+    is_retired: bool = False
+
+
+class PointFiles:
+    """The points of one folder: `log.db`, and one `points-YYYY-MM.db` for each month.
+
+    Safe for many threads, and for other processes with the same folder. At most `most_open`
+    months stay open; one that somebody uses is never closed under them.
+    """
+
+    def __init__(self, folder: Path, *, most_open: int = MOST_OPEN_FILES) -> None:
+        """Remember the folder; files are made and opened when they are first needed."""
+        self._folder = folder
+        self._most_open = most_open
+        self._guard = threading.Lock()
+        self._log: Engine | None = None
+        self._open: OrderedDict[int, _OpenFile] = OrderedDict()
+
+    @contextmanager
+    def reading_log(self) -> Iterator[Connection]:
+        """Give a connection that sees what is committed in the log."""
+        with _reachable(), self._log_engine().connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing_log(self) -> Iterator[Connection]:
+        """Give the only connection that may write the log now."""
+        with _reachable(), _writer(self._log_engine()).begin() as connection:
+            yield connection
+
+    def appending_log(self) -> AbstractContextManager[Connection]:
+        """Do as `writing_log`: on SQLite a writer is always alone."""
+        return self.writing_log()
+
+    def months(self, first_bucket: int, last_bucket: int) -> list[int]:
+        """Return the months between these buckets that have a file, oldest first."""
+        first, last = (
+            int(month) for month in self.months_of(np.array([first_bucket, last_bucket]))
+        )
+        return [month for month in self._stored_months() if first <= month <= last]
+
+    def months_of(self, buckets: Int64s) -> Int64s:
+        """Return the month of each bucket, counted from January 1970."""
+        starts = (buckets * BUCKET_MS).astype("datetime64[ms]")
+        return starts.astype("datetime64[M]").astype(np.int64)
+
+    def months_before(self, bucket: int) -> list[int]:
+        """Return the stored months that ended before this bucket."""
+        month = int(self.months_of(np.array([bucket]))[0])
+        return [stored for stored in self._stored_months() if stored < month]
+
+    @contextmanager
+    def reading_chunks(self, month: int) -> Iterator[Connection | None]:
+        """Give a connection to the month's file, or None where there is no such file."""
+        with self._leased(month, is_made=False) as engine:
+            if engine is None:
+                yield None
+                return
+            with _reachable(), engine.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def writing_chunks(self, month: int) -> Iterator[Connection]:
+        """Give the only connection that may write the month's file, which is made if missing."""
+        with self._leased(month, is_made=True) as engine:
+            if engine is None:
+                raise Unavailable("The store of points is being changed; try again.")
+            with _reachable(), _writer(engine).begin() as connection:
+                yield connection
+
+    def drop_month(self, month: int) -> None:
+        """Remove the month's file, or only empty it while another process has it open.
+
+        Removing a file that is open elsewhere could let that process, when it closes its own,
+        delete the write-ahead log of a later file of the same name. Ask again later.
+        """
+        path = self._path(month)
+        self._retire(month)
+        if not path.exists():
+            return
+        engine = _sqlite_engine(path, pool=NullPool)
+        with _reachable(), engine.connect() as connection:
+            if _leave_wal(connection):
+                path.unlink()
+                _sync_folder(self._folder)
+                return
+        with self.writing_chunks(month) as connection:
+            for table in CHUNK_TABLES.sorted_tables:
+                connection.execute(table.delete())
+        self.give_back(month)
+
+    def give_back(self, month: int) -> None:
+        """Shrink the month's file by the pages that are no longer used."""
+        with self._leased(month, is_made=False) as engine:
+            if engine is None:
+                return
+            with _reachable(), engine.connect() as connection:
+                # Each row that comes back is one page freed: all must be fetched.
+                connection.execute(text("PRAGMA incremental_vacuum")).all()
+                connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).all()
+
+    def size_bytes(self) -> int:
+        """Return the sizes of the log's and the months' files, write-ahead logs included."""
+        if not self._folder.exists():
+            return 0
+        files = [*self._folder.glob("log.db*"), *self._folder.glob("points-*.db*")]
+        return sum(path.stat().st_size for path in files if path.exists())
+
+    def close(self) -> None:
+        """Close every file; those in use close when their reader is done."""
+        with self._guard:
+            if self._log is not None:
+                self._log.dispose()
+                self._log = None
+            for month in list(self._open):
+                self._forget(month)
+
+    def _path(self, month: int) -> Path:
+        return self._folder / f"points-{np.datetime64(month, 'M')}.db"
+
+    def _stored_months(self) -> list[int]:
+        if not self._folder.exists():
+            return []
+        names = os.listdir(self._folder)  # noqa: PTH208 - asked at each read: names, not objects
+        files = [name for name in names if name.startswith("points-") and name.endswith(".db")]
+        months = [name[len("points-") : -len(".db")] for name in files]
+        return sorted(int(np.datetime64(month, "M").astype(np.int64)) for month in months)
+
+    def _log_engine(self) -> Engine:
+        if self._log is None:
+            with self._guard:
+                if self._log is None:
+                    path = self._folder / "log.db"
+                    _make_file(path, LOG_TABLES)
+                    self._log = _sqlite_engine(path)
+        return self._log
+
+    @contextmanager
+    def _leased(self, month: int, *, is_made: bool) -> Iterator[Engine | None]:
+        with self._guard:
+            file = self._opened(month, is_made=is_made)
+            if file is not None:
+                file.readers += 1
+        try:
+            yield None if file is None else file.engine
+        finally:
+            if file is not None:
+                with self._guard:
+                    file.readers -= 1
+                    if file.is_retired and not file.readers:
+                        file.engine.dispose()
+
+    def _opened(self, month: int, *, is_made: bool) -> _OpenFile | None:
+        path = self._path(month)
+        inode = _inode(path)
+        file = self._open.get(month)
+        if file is not None and file.inode != inode:
+            # Another process dropped the month, and perhaps began it again.
+            self._forget(month)
+            file = None
+        if file is None:
+            if inode is None:
+                if not is_made:
+                    return None
+                _make_file(path, CHUNK_TABLES)
+                inode = _inode(path)
+            if inode is None:
+                return None
+            file = self._open[month] = _OpenFile(_sqlite_engine(path), inode)
+        self._open.move_to_end(month)
+        for other in list(self._open)[: max(0, len(self._open) - self._most_open)]:
+            if not self._open[other].readers and other != month:
+                self._forget(other)
+        return file
+
+    def _retire(self, month: int) -> None:
+        with self._guard:
+            if month in self._open:
+                self._forget(month)
+
+    def _forget(self, month: int) -> None:
+        file = self._open.pop(month)
+        file.is_retired = True
+        if not file.readers:
+            file.engine.dispose()
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _sqlite_engine(path: Path, *, pool: Any = None) -> Engine:
+    sizes = {} if pool is NullPool else {"max_overflow": MOST_CONNECTIONS}
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=pool, connect_args={"timeout": BUSY_SECONDS}, **sizes
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _writer(engine: Engine) -> Engine:
+    return engine.execution_options(point_writer=True)
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    # The driver's own implicit BEGIN is switched off: _begin says where one is wanted.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    (layout,) = cursor.execute("PRAGMA user_version").fetchone()
+    if layout > LAYOUT:
+        connection.close()
+        raise NewerLayout("These points were stored by a newer Anomify; start that one.")
+    for pragma in ("synchronous=FULL", "trusted_schema=OFF", f"cache_size=-{CACHE_KIB}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A single SELECT is a transaction of its own, so only a writer opens one, and at once for
+    # writing: one that read first could not become a writer after another has written.
+    if connection.get_execution_options().get("point_writer"):
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except connection.dialect.loaded_dbapi.OperationalError as problem:
+            raise Unavailable("The store of points is busy; try again.") from problem
+
+
+def _make_file(path: Path, tables: MetaData) -> None:
+    """Make the file whole and elsewhere, then give it its name: nobody sees it half made."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    draft.unlink(missing_ok=True)
+    engine = _sqlite_engine(draft, pool=NullPool)
+    try:
+        with _reachable(), engine.connect() as connection:
+            connection.execute(text(f"PRAGMA page_size={PAGE_BYTES}"))
+            connection.execute(text("PRAGMA auto_vacuum=INCREMENTAL"))
+            tables.create_all(connection)
+            connection.execute(text(f"PRAGMA user_version={LAYOUT}"))
+            connection.execute(text("PRAGMA journal_mode=WAL"))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        _sync_folder(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _leave_wal(connection: Connection) -> bool:
+    """Tell whether nobody else has the file open: only then may it leave its write-ahead log."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        (mode,) = driver.execute("PRAGMA journal_mode=DELETE").fetchone()
+    except connection.dialect.loaded_dbapi.OperationalError:
+        return False
+    return bool(mode == "delete")
+
+
+# --- PostgreSQL ---
+
+
+class PointTables:
+    """The points of one PostgreSQL database, beside whatever else that database holds."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use this engine, and make the tables that are missing, one process at a time."""
+        self._engine = engine
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with _reachable(), engine.begin() as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(_TABLES_LOCK)))
+            LOG_TABLES.create_all(connection)
+            CHUNK_TABLES.create_all(connection)
+
+    @contextmanager
+    def reading_log(self) -> Iterator[Connection]:
+        """Give a connection that sees what is committed."""
+        with _reachable(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing_log(self) -> Iterator[Connection]:
+        """Give a transaction."""
+        with _reachable(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def appending_log(self) -> Iterator[Connection]:
+        """Give a transaction that holds the lock of appending until it has committed."""
+        with self.writing_log() as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(_APPEND_LOCK)))
+            yield connection
+
+    def months(self, first_bucket: int, last_bucket: int) -> list[int]:
+        """Return the one part there is."""
+        del first_bucket, last_bucket
+        return [0]
+
+    def months_of(self, buckets: Int64s) -> Int64s:
+        """Return the one part there is for each bucket."""
+        return np.zeros_like(buckets)
+
+    def months_before(self, bucket: int) -> list[int]:
+        """Return nothing: the one part never ends."""
+        del bucket
+        return []
+
+    def reading_chunks(self, month: int) -> AbstractContextManager[Connection | None]:
+        """Give a connection that sees what is committed."""
+        del month
+        return self.reading_log()
+
+    def writing_chunks(self, month: int) -> AbstractContextManager[Connection]:
+        """Give a transaction."""
+        del month
+        return self.writing_log()
+
+    def drop_month(self, month: int) -> None:
+        """Delete every chunk."""
+        with self.writing_chunks(month) as connection:
+            for table in CHUNK_TABLES.sorted_tables:
+                connection.execute(table.delete())
+
+    def give_back(self, month: int) -> None:
+        """Leave it to autovacuum."""
+
+    def size_bytes(self) -> int:
+        """Return what the tables take with their indexes and overflow."""
+        tables = [*LOG_TABLES.sorted_tables, *CHUNK_TABLES.sorted_tables]
+        sizes = [func.pg_total_relation_size(table.name) for table in tables]
+        with self.reading_log() as connection:
+            return sum(int(size) for size in connection.execute(select(*sizes)).one())
+
+    def close(self) -> None:
+        """Leave the engine to whoever made it."""

@@ -1,0 +1,39 @@
+"""The three tables of points; all begin with `point_`, and no migration of ours knows them."""
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table
+
+# What this program reads and writes. A newer one on disk is refused, never guessed at.
+LAYOUT = 1
+
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+LOG_TABLES = MetaData()
+CHUNK_TABLES = MetaData()
+
+# One row is one accepted request. Offsets grow for ever and are never used again.
+point_log = Table(
+    "point_log",
+    LOG_TABLES,
+    Column("log_offset", _BIG, primary_key=True, autoincrement=True),
+    Column("entry", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Offsets with a name: how far the log has been sealed and pruned.
+point_marks = Table(
+    "point_marks",
+    LOG_TABLES,
+    Column("name", String(40), primary_key=True),
+    Column("log_offset", _BIG, nullable=False),
+)
+
+# One row is two hours of one metric; see `chunks.chunk_keys` for the key. PostgreSQL keeps room
+# beside each row, for a chunk is rewritten a few times, and keeps blobs up to 8 KiB in the row.
+point_chunks = Table(
+    "point_chunks",
+    CHUNK_TABLES,
+    Column("chunk_key", _BIG, primary_key=True, autoincrement=False),
+    Column("through_offset", _BIG, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    postgresql_with={"fillfactor": 70, "toast_tuple_target": 8160},
+)

@@ -1,0 +1,346 @@
+"""The tail: what is in the log and not yet in chunks, in memory, found by metric at once."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.series import Float64s, Int64s, Judgements, Points
+from anomify.storage.codec import Judged
+from anomify.storage.log import PointLog
+
+# Batches wait unsorted until there are this many rows or batches, then become one sorted run.
+MOST_FRESH_ROWS = 65_536
+MOST_FRESH_BATCHES = 32
+# So many runs of about one size become one run of the next size.
+RUNS_MERGED = 8
+MOST_ROWS_LISTED = 1024
+MOST_BYTES_LOADED = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of many metrics: `orders` says which of two writes was later, `offsets` is pruned by."""
+
+    metric_ids: Int64s
+    times: Int64s
+    orders: Int64s
+    offsets: Int64s
+    columns: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def of(self, rows: np.ndarray | slice) -> "_Rows":
+        # Where order and offset are the same numbers they stay one array.
+        orders = self.orders[rows]
+        offsets = orders if self.offsets is self.orders else self.offsets[rows]
+        columns = tuple(column[rows] for column in self.columns)
+        return _Rows(self.metric_ids[rows], self.times[rows], orders, offsets, columns)
+
+    def of_metric(self, metric_id: int) -> slice:
+        """Return where a metric's rows are; only of rows that are sorted by metric."""
+        first, end = np.searchsorted(self.metric_ids, (metric_id, metric_id + 1))
+        return slice(int(first), int(end))
+
+    def after(self, offset: int) -> "_Rows":
+        return self.of(self.offsets > offset)
+
+    @classmethod
+    def joined(cls, parts: Sequence["_Rows"]) -> "_Rows":
+        if len(parts) == 1:
+            return parts[0]
+        orders = np.concatenate([part.orders for part in parts])
+        is_one = all(part.offsets is part.orders for part in parts)
+        return cls(
+            np.concatenate([part.metric_ids for part in parts]),
+            np.concatenate([part.times for part in parts]),
+            orders,
+            orders if is_one else np.concatenate([part.offsets for part in parts]),
+            tuple(
+                np.concatenate(columns)
+                for columns in zip(*(part.columns for part in parts), strict=True)
+            ),
+        )
+
+
+class _Runs:
+    """Rows that come in batches and are asked for by metric; safe for many threads.
+
+    Batches are first kept as they are; a number of them becomes one run sorted by metric, and a
+    number of runs of one size becomes a larger one, so that a question looks into few places.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._tidying = threading.Lock()
+        self._fresh: list[_Rows] = []
+        self._fresh_rows = 0
+        self._runs: tuple[_Rows, ...] = ()
+
+    def __len__(self) -> int:
+        with self._guard:
+            return self._fresh_rows + sum(len(run) for run in self._runs)
+
+    def append(self, rows: _Rows) -> None:
+        with self._guard:
+            self._fresh.append(rows)
+            self._fresh_rows += len(rows)
+            if self._fresh_rows >= MOST_FRESH_ROWS or len(self._fresh) >= MOST_FRESH_BATCHES:
+                self._settle()
+
+    def of_metric(self, metric_id: int) -> _Rows | None:
+        """Return a metric's rows in the order of writing."""
+        runs, fresh = self._snapshot()
+        parts = []
+        for run in runs:
+            where = run.of_metric(metric_id)
+            if where.stop > where.start:
+                parts.append(run.of(where))
+        for batch in fresh:
+            rows = np.flatnonzero(batch.metric_ids == metric_id)
+            if len(rows):
+                parts.append(batch.of(rows))
+        if not parts:
+            return None
+        found = _Rows.joined(parts)
+        return found if len(parts) == 1 and _is_rising(found.orders) else _in_order(found)
+
+    def of_metrics(self, metric_ids: Int64s) -> _Rows | None:
+        """Return the rows of these metrics, in no order."""
+        runs, fresh = self._snapshot()
+        parts = [batch.of(np.isin(batch.metric_ids, metric_ids)) for batch in [*runs, *fresh]]
+        parts = [part for part in parts if len(part)]
+        return _Rows.joined(parts) if parts else None
+
+    def prune(self, through: int) -> None:
+        """Forget most rows up to this offset: at once where a whole batch or run is that old."""
+        with self._tidying:
+            for run in self._runs:
+                old = int(np.count_nonzero(run.offsets <= through))
+                if old == len(run):
+                    self._replace((run,), None)
+                elif 2 * old > len(run):
+                    # Less would not be worth the copy; readers look at offsets themselves.
+                    self._replace((run,), run.after(through))
+            with self._guard:
+                self._fresh = [rows for rows in self._fresh if rows.offsets.max() > through]
+                self._fresh_rows = sum(len(rows) for rows in self._fresh)
+
+    def tidy(self) -> None:
+        """Merge runs of about one size; what others append or ask meanwhile does not wait."""
+        with self._tidying:
+            while runs := self._mergeable():
+                self._replace(runs, _sorted(_Rows.joined(runs)))
+
+    def _snapshot(self) -> tuple[tuple[_Rows, ...], list[_Rows]]:
+        with self._guard:
+            return self._runs, self._fresh.copy()
+
+    def _settle(self) -> None:
+        self._runs = (*self._runs, _sorted(_Rows.joined(self._fresh)))
+        self._fresh = []
+        self._fresh_rows = 0
+
+    def _mergeable(self) -> tuple[_Rows, ...]:
+        sizes: dict[int, list[_Rows]] = {}
+        for run in self._runs:
+            alike = sizes.setdefault(int(np.log2(len(run))) // 3, [])
+            alike.append(run)
+            if len(alike) == RUNS_MERGED:
+                return tuple(alike)
+        return ()
+
+    def _replace(self, old: tuple[_Rows, ...], new: _Rows | None) -> None:
+        with self._guard:
+            kept = tuple(run for run in self._runs if all(run is not gone for gone in old))
+            self._runs = kept if new is None else (*kept, new)
+
+
+class Tail:
+    """The unsealed points of one database; fed by our own appends and by following the log.
+
+    Safe for many threads. Every entry of the log is taken in once, whoever wrote it.
+    """
+
+    def __init__(self) -> None:
+        """Begin empty: the first `follow` reads what the log holds."""
+        self._runs = _Runs()
+        self._guard = threading.Lock()
+        self._following = threading.Lock()
+        # Every entry up to here has been taken in, or was pruned before we looked.
+        self._followed = 0
+        # Entries after that which have been taken in already.
+        self._ahead: set[int] = set()
+
+    def __len__(self) -> int:
+        """Return how many rows are in memory."""
+        return len(self._runs)
+
+    def append(self, offset: int, points: Points) -> None:
+        """Take in what the log keeps at this offset; a second time changes nothing."""
+        with self._guard:
+            if offset <= self._followed or offset in self._ahead:
+                return
+            self._ahead.add(offset)
+            if len(points):
+                orders = np.full(len(points), offset)
+                columns = (points.values,)
+                self._runs.append(_Rows(points.metric_ids, points.times, orders, orders, columns))
+
+    def follow(self, log: PointLog) -> None:
+        """Take in the entries that other processes have written; quick when there are none.
+
+        Offsets become visible in their order, so whatever is not in the log below its greatest
+        visible offset never will be: nothing is skipped, however late our own threads are.
+        """
+        with self._following:
+            while listed := log.list_offsets(self._followed, most_rows=MOST_ROWS_LISTED):
+                for offsets in self._missing(listed):
+                    for row in log.read_rows(offsets):
+                        self.append(row.offset, row.entry.points)
+                with self._guard:
+                    self._followed = listed[-1][0]
+                    self._ahead = {offset for offset in self._ahead if offset > self._followed}
+                if len(listed) < MOST_ROWS_LISTED:
+                    break
+        self._runs.tidy()
+
+    def _missing(self, listed: list[tuple[int, int]]) -> Iterator[list[int]]:
+        """Give the offsets that have not been taken in, in pieces that fit into memory."""
+        with self._guard:
+            missing = [(offset, size) for offset, size in listed if offset not in self._ahead]
+        piece: list[int] = []
+        total = 0
+        for offset, size in missing:
+            if piece and total + size > MOST_BYTES_LOADED:
+                yield piece
+                piece, total = [], 0
+            piece.append(offset)
+            total += size
+        if piece:
+            yield piece
+
+    def read(self, metric_id: int, from_ms: int, until_ms: int) -> tuple[Int64s, Float64s, Int64s]:
+        """Return times, values and log offsets of a metric's points, in the order of writing.
+
+        `from_ms` is included, `until_ms` is not. A time may come more than once: the last wins.
+        Points that have been sealed may still be among them: their offsets tell.
+        """
+        rows = self._runs.of_metric(metric_id)
+        if rows is None:
+            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
+        rows = _between(rows, from_ms, until_ms)
+        return rows.times, rows.columns[0], rows.offsets
+
+    def latest(self, metric_ids: Int64s) -> tuple[Points, Int64s]:
+        """Return the newest point of each of these metrics that has any, and its log offset."""
+        rows = self._runs.of_metrics(metric_ids)
+        if rows is None:
+            return Points.empty(), np.empty(0, np.int64)
+        order = np.lexsort((rows.orders, rows.times, rows.metric_ids))
+        ids = rows.metric_ids[order]
+        last = order[np.append(ids[1:] != ids[:-1], True)]
+        points = Points(rows.metric_ids[last], rows.times[last], rows.columns[0][last])
+        return points, rows.offsets[last]
+
+    def prune(self, through: int) -> None:
+        """Let go of points up to this offset, which chunks hold."""
+        self._runs.prune(through)
+
+
+class ScoreTail:
+    """The judgements of unsealed points, batch by batch as the worker has committed them."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._runs = _Runs()
+        self._guard = threading.Lock()
+        self._last_id = 0
+
+    def __len__(self) -> int:
+        """Return how many judgements are in memory."""
+        return len(self._runs)
+
+    @property
+    def last_id(self) -> int:
+        """The greatest batch id taken in so far, 0 before the first."""
+        return self._last_id
+
+    def append(self, batch_id: int, through_offset: int, judged: Judged) -> None:
+        """Take in one batch; ids must come in order, and a second time changes nothing.
+
+        `through_offset` is the log offset up to which its points have been judged.
+        """
+        with self._guard:
+            if batch_id <= self._last_id:
+                return
+            self._last_id = batch_id
+            if len(judged):
+                said = judged.judgements
+                self._runs.append(
+                    _Rows(
+                        judged.metric_ids,
+                        judged.times,
+                        np.full(len(judged), batch_id),
+                        np.full(len(judged), through_offset),
+                        (said.scores, said.lowers, said.uppers),
+                    )
+                )
+
+    def tidy(self) -> None:
+        """Keep questions quick; to be called now and then."""
+        self._runs.tidy()
+
+    def read(
+        self, metric_id: int, from_ms: int, until_ms: int
+    ) -> tuple[Int64s, Judgements, Int64s]:
+        """Return times, judgements and through-offsets of a metric, in the order of judging.
+
+        `from_ms` is included, `until_ms` is not. A time may come more than once: the last wins.
+        """
+        rows = self._runs.of_metric(metric_id)
+        if rows is None:
+            return np.empty(0, np.int64), Judgements.none(0), np.empty(0, np.int64)
+        rows = _between(rows, from_ms, until_ms)
+        scores, lowers, uppers = rows.columns
+        return rows.times, Judgements(scores, lowers, uppers), rows.offsets
+
+    def prune(self, through: int) -> None:
+        """Let go of judgements of points up to this offset, which chunks hold."""
+        self._runs.prune(through)
+
+
+def _between(rows: _Rows, from_ms: int, until_ms: int) -> _Rows:
+    is_inside = (rows.times >= from_ms) & (rows.times < until_ms)
+    return rows if is_inside.all() else rows.of(is_inside)
+
+
+def _is_rising(orders: Int64s) -> bool:
+    return bool((orders[1:] >= orders[:-1]).all())
+
+
+def _in_order(rows: _Rows) -> _Rows:
+    # Stable: rows of one batch keep their order, and a batch is never in two places.
+    return rows.of(np.argsort(rows.orders, kind="stable"))
+
+
+def _sorted(rows: _Rows) -> _Rows:
+    """Return the rows sorted by metric, those of a metric as they stood."""
+    return rows.of(stable_order(rows.metric_ids))
+
+
+def stable_order(ids: Int64s) -> Int64s:
+    """Return the stable order of whole numbers, 16 bits at a time.
+
+    numpy sorts 16-bit numbers by radix, which is several times as fast as its sort of longer
+    ones; ids are dense, so that one or two rounds do.
+    """
+    distances = (ids - ids.min()).view(np.uint64)
+    order = np.argsort(distances.astype(np.uint16), kind="stable")
+    greatest = int(distances.max())
+    for shift in range(16, greatest.bit_length(), 16):
+        digits = (distances >> np.uint64(shift)).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    return order
