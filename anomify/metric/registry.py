@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -74,9 +75,8 @@ class Registry:
         if not self._lock.acquire(timeout=LOCK_SECONDS):
             raise _unavailable()
         try:
-            return self._register((org_id, server_id), names)
-        except (OperationalError, InterfaceError, PoolTimeout) as failure:
-            raise _unavailable() from failure
+            with _told_as_unavailable():
+                return self._register((org_id, server_id), names)
         finally:
             self._lock.release()
 
@@ -104,11 +104,8 @@ class Registry:
         if not names:
             return {}
         hashes = {key: name_hash(name) for key, name in names.items()}
-        try:
-            with self._database.unit_of_work(write=False):
-                ids = _find_ids(org_id, hashes.values())
-        except (OperationalError, InterfaceError, PoolTimeout) as failure:
-            raise _unavailable() from failure
+        with _told_as_unavailable(), self._database.unit_of_work(write=False):
+            ids = _find_ids(org_id, hashes.values())
         found = {key: ids[name] for key, name in hashes.items() if name in ids}
         with self._lock:
             self._remember((org_id, server_id), found)
@@ -120,11 +117,16 @@ class Registry:
         missing = {name_hash(name): name for key, name in names.items() if key not in ids}
         if not missing:
             return Registered(ids, {})
-        with self._database.unit_of_work(write=False):
+        with _told_as_unavailable(), self._database.unit_of_work(write=False):
             over, reason = _over_quota(org_id, missing)
         refused = {key: reason for key, name in names.items() if name_hash(name) in over}
         made = {key: UNMADE for key in names if key not in ids and key not in refused}
         return Registered(ids | made, refused)
+
+    def check(self) -> None:
+        """Raise `Unavailable` where metrics cannot be registered just now."""
+        with _told_as_unavailable(), self._database.unit_of_work(write=False) as opened:
+            opened.execute(select(Org.id).limit(1))
 
     def forget(self, org_id: int) -> None:
         """Forget an org's metrics, after some of them were deleted."""
@@ -152,6 +154,14 @@ def _unavailable() -> Unavailable:
         "New metrics cannot be registered at the moment; send the same again shortly.",
         retry_after_seconds=RETRY_AFTER_SECONDS,
     )
+
+
+@contextmanager
+def _told_as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as failure:
+        raise _unavailable() from failure
 
 
 def _find_ids(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:

@@ -24,7 +24,7 @@ def unsnappy(data: bytes, limit_bytes: int) -> bytes:
     The length the block declares is read before anything is allocated: over the limit it is
     `TooLarge`, and a length that no such block can reach is `Invalid`, as is any damage.
     """
-    declared = _declared_length(data)
+    declared = unsnappied_length(data)
     if declared > limit_bytes:
         raise TooLarge(
             f"the body is {declared:,} bytes once uncompressed; at most {limit_bytes:,} are taken",
@@ -43,7 +43,8 @@ def unsnappy(data: bytes, limit_bytes: int) -> bytes:
     return bytes(buffer)
 
 
-def _declared_length(data: bytes) -> int:
+def unsnappied_length(data: bytes) -> int:
+    """Return how long a raw snappy block says it is; nothing is unpacked, and it may lie."""
     length = 0
     for position, byte in enumerate(data[:SNAPPY_HEADER_BYTES]):
         length |= (byte & 0x7F) << (7 * position)

@@ -36,12 +36,14 @@ class FluxDatapoint:
 class FluxPost:
     """A request, before it is known who sends it: the key may be inside.
 
-    `count` is how many items there were; those that cannot be read are in `refusals`.
+    `count` is how many datapoints there were, the only one where it `is_single`; those that cannot
+    be read are in `refusals`.
     """
 
     key: str | None = None
     is_test: bool = False
     is_key_check: bool = False
+    is_single: bool = False
     count: int = 0
     live: list[FluxDatapoint] = field(default_factory=list)
     backfill: list[FluxDatapoint] = field(default_factory=list)
@@ -60,10 +62,13 @@ def _batch(datapoints: list[FluxDatapoint], refusals: list[Refusal], known: Know
     return builder.batch()
 
 
-def parse_post(body: bytes, *, is_telegraf: bool = False, prefix: str = "") -> FluxPost:
+def parse_post(
+    body: bytes, *, is_telegraf: bool = False, prefix: str = "", is_fill: bool = False
+) -> FluxPost:
     """Read a JSON body: one datapoint, many under `metrics`, or Telegraf's own output.
 
-    Raises `Invalid` where the body is no such JSON; an item that cannot be used is a refusal.
+    With `is_fill` everything is history. Raises `Invalid` where the body is no such JSON; an item
+    that cannot be used is a refusal.
     """
     document = _decoded(body)
     if isinstance(document, list):
@@ -75,6 +80,7 @@ def parse_post(body: bytes, *, is_telegraf: bool = False, prefix: str = "") -> F
         key=key if isinstance(key, str) and key else None,
         is_test=is_true(document.get("test")),
         is_key_check=is_true(document.get("validate_key")),
+        is_single="metrics" not in document and not is_telegraf,
     )
     items = _items(document, is_telegraf=is_telegraf)
     if items is None:
@@ -84,7 +90,7 @@ def parse_post(body: bytes, *, is_telegraf: bool = False, prefix: str = "") -> F
             "the body needs metric, timestamp and value, or a list of such objects as metrics",
             code="bad_json",
         )
-    fills_all = is_true(document.get("fill"))
+    fills_all = is_fill or is_true(document.get("fill"))
     if is_telegraf:
         _add_telegraf(post, items, prefix=prefix, is_fill=fills_all)
     else:
@@ -97,7 +103,9 @@ def parse_post(body: bytes, *, is_telegraf: bool = False, prefix: str = "") -> F
 
 def parse_query(query: Mapping[str, str]) -> FluxPost:
     """Read the one datapoint of a GET request, where everything is text."""
-    post = FluxPost(key=query.get("key"), is_test=is_true(query.get("test")), count=1)
+    post = FluxPost(
+        key=query.get("key"), is_test=is_true(query.get("test")), count=1, is_single=True
+    )
     post.is_key_check = is_true(query.get("validate_key"))
     item: dict[str, Any] = dict(query)
     try:

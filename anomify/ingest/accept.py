@@ -1,0 +1,98 @@
+"""The one way in: whoever a datapoint comes from, it is screened, named, and stored here."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anomify.clock import now_ms
+from anomify.edge.house import House
+from anomify.metric.intake import Intake
+from anomify.metric.registry import UNMADE
+from anomify.org.verified_token import Holder
+from anomify.protocol.batch import Batch, Known, Refusal
+from anomify.storage.log import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends: an org by its token, and which of its servers, where that is said."""
+
+    holder: Holder
+    server_id: str | None = None
+
+    @property
+    def org_id(self) -> int:
+        """Return the org that everything is stored for."""
+        return self.holder.org_id
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a request. What is counted as stored is durable."""
+
+    stored: int
+    refused: Counter[str]
+    intakes: Sequence[Intake]
+    # Of a rehearsal: the metrics that would be new.
+    new_metrics: Sequence[str] = ()
+
+    @property
+    def refused_total(self) -> int:
+        """Return how many items were not stored."""
+        return self.refused.total()
+
+    def refusals(self) -> list[Refusal]:
+        """Return what was not stored and why, in the order of the request."""
+        found = [refusal for intake in self.intakes for refusal in intake.refusals()]
+        return sorted(found, key=lambda refusal: refusal.index)
+
+
+def known_to(house: House, sender: Sender) -> Known:
+    """Return the look-up with which a decoder finds the sender's metrics."""
+    return house.registry.known(sender.org_id, sender.server_id)
+
+
+def accept(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
+    """Store what may be stored of some batches, each with whether it is history.
+
+    When this returns, everything that counts as stored is durable. Raises `Unavailable` where
+    that could not be done: then the same may be sent again, and nothing is kept twice.
+    """
+    at = now_ms()
+    intakes = []
+    for batch, is_backfill in batches:
+        intake = Intake(batch, at, sender.server_id)
+        if intake.names or intake.ended_names:
+            _register(house, sender, intake)
+        entry = Entry(intake.points, intake.ended, is_backfill=is_backfill)
+        if len(entry.points) or len(entry.ended):
+            house.points.append(entry)
+        intakes.append(intake)
+    return _accepted(intakes)
+
+
+def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
+    """Say what `accept` would do, and do nothing."""
+    at = now_ms()
+    intakes = []
+    new: set[str] = set()
+    for batch, _ in batches:
+        intake = Intake(batch, at, sender.server_id)
+        registered = house.registry.preview(sender.org_id, intake.names)
+        new |= {intake.names[key] for key, metric in registered.ids.items() if metric == UNMADE}
+        intake.settle(registered.ids, registered.refused)
+        intakes.append(intake)
+    return _accepted(intakes, sorted(new))
+
+
+def _register(house: House, sender: Sender, intake: Intake) -> None:
+    registered = house.registry.register(sender.org_id, intake.names, sender.server_id)
+    ended = house.registry.find(sender.org_id, intake.ended_names, sender.server_id)
+    intake.settle(registered.ids | ended, registered.refused)
+
+
+def _accepted(intakes: Sequence[Intake], new_metrics: Sequence[str] = ()) -> Accepted:
+    refused: Counter[str] = Counter()
+    for intake in intakes:
+        refused += intake.refused_counts()
+    return Accepted(sum(intake.accepted for intake in intakes), refused, intakes, new_metrics)

@@ -1,0 +1,120 @@
+"""Tokens that were verified a moment ago, so that senders need no database for each request."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from anomify.db import Database
+from anomify.errors import Denied, Unauthenticated, Unavailable
+from anomify.org.token import find_token, is_token_shaped, is_use_noted, note_use
+
+# A token that is revoked works on for so long at the most, while the database answers.
+TRUST_SECONDS = 30.0
+# And for so long while it does not: senders are not turned away for our trouble.
+TRUST_WITHOUT_DATABASE_SECONDS = 300.0
+# While it does not answer it is not asked by every request.
+RETRY_SECONDS = 5.0
+REMEMBERED_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a token is good for: one org, and what it may do there."""
+
+    org_id: int
+    token_name: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    holder: Holder
+    verified: float
+    ask_again: float
+
+
+class VerifiedTokens:
+    """Verifies tokens against the database, and remembers them by their hash for a little while.
+
+    May be shared by threads. Tokens that are no good are never remembered.
+    """
+
+    def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Remember nothing yet; `monotonic` is the clock that trust is measured with."""
+        self._database = database
+        self._monotonic = monotonic
+        self._verified: dict[bytes, _Verified] = {}
+        self._lock = threading.Lock()
+
+    def holder(self, text: str | None, scope: str) -> Holder:
+        """Return whose token this is.
+
+        Raises `Unauthenticated` where it is none that works, `Denied` where it is not for this
+        scope, and `Unavailable` where that cannot be found out just now.
+        """
+        if not text:
+            raise Unauthenticated(
+                "No token was sent. Send one of your org's as `Authorization: Bearer`, as the"
+                " password of basic auth, as `X-Auth-Token`, or as `key`.",
+                code="token_missing",
+            )
+        if not is_token_shaped(text):
+            raise _unknown()
+        key = hashlib.sha256(text.encode()).digest()
+        found = self._verified.get(key)
+        if found is None or found.ask_again <= self._monotonic():
+            found = self._verify(key, text, found)
+        if scope not in found.holder.scopes:
+            raise Denied(
+                f"This token does not have the scope {scope}; make one that has.",
+                code="scope_missing",
+            )
+        return found.holder
+
+    def _verify(self, key: bytes, text: str, before: _Verified | None) -> _Verified:
+        at = self._monotonic()
+        try:
+            holder = self._find(text)
+        except (OperationalError, InterfaceError, PoolTimeout) as failure:
+            if before is None or at - before.verified > TRUST_WITHOUT_DATABASE_SECONDS:
+                raise Unavailable(
+                    "Tokens cannot be verified at the moment; send the same again shortly.",
+                    retry_after_seconds=int(RETRY_SECONDS),
+                ) from failure
+            return self._remember(
+                key, _Verified(before.holder, before.verified, at + RETRY_SECONDS)
+            )
+        if holder is None:
+            with self._lock:
+                self._verified.pop(key, None)
+            raise _unknown()
+        return self._remember(key, _Verified(holder, at, at + TRUST_SECONDS))
+
+    def _find(self, text: str) -> Holder | None:
+        with self._database.unit_of_work(write=False):
+            token = find_token(text)
+        if token is None:
+            return None
+        if not is_use_noted(token):
+            with self._database.unit_of_work():
+                note_use(token.id)
+        return Holder(token.org_id, token.name, frozenset(token.scopes.split(",")))
+
+    def _remember(self, key: bytes, verified: _Verified) -> _Verified:
+        with self._lock:
+            self._verified[key] = verified
+            if len(self._verified) > REMEMBERED_MAX:
+                del self._verified[next(iter(self._verified))]
+        return verified
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated(
+        "This token is not known here: it is mistyped, has expired or was revoked.",
+        code="token_invalid",
+    )
