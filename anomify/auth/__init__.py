@@ -1,0 +1,1 @@
+"""Who is asking, by what right, and whether they mean it."""

@@ -1,0 +1,82 @@
+"""Whether a change was meant: browsers send cookies along for anybody who asks them to."""
+
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+from flask import request
+from werkzeug.exceptions import MethodNotAllowed
+
+from anomify.auth.session_id import Source, current_session_id, web_session
+from anomify.auth.subject import OrgSubject, Subject, UserSubject
+from anomify.edge.contract import Declared
+from anomify.edge.house import house
+from anomify.edge.parameters import find_parameter
+from anomify.errors import Denied
+
+HEADER = "X-CSRF-Token"
+PARAMETER = "csrf_token"
+KEY_PURPOSE = "csrf"
+READING_METHODS = {"GET", "HEAD"}
+# What a browser says of a request that our own page, or the person at the keyboard, made.
+OWN_SITES = {"same-origin", "none"}
+
+
+def csrf_token() -> str:
+    """Return the token that forms of the current session carry as `csrf_token`."""
+    key = house().settings.key_for(KEY_PURPOSE)
+    return hmac.new(key, (current_session_id() or "").encode(), hashlib.sha256).hexdigest()
+
+
+def check_meant(route: Declared, asker: Subject) -> None:
+    """Raise `Denied` or `MethodNotAllowed` for a change that another site may have forged.
+
+    What carries a header of ours, or a token, cannot be: no foreign page may send those. Reading
+    is free, by POST too.
+    """
+    source = web_session().source
+    if not route.changes or isinstance(asker, OrgSubject) or source is Source.HEADER:
+        return
+    if request.method in READING_METHODS:
+        raise MethodNotAllowed(valid_methods=["POST"])
+    if source is Source.PARAMETER:
+        return
+    if request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
+        raise _forged()
+    # A page that sends no referrer posts its forms with the origin "null".
+    origin = request.headers.get("Origin")
+    if origin not in {None, "null"}:
+        if not _is_ours(str(origin)):
+            raise _forged()
+        return
+    if origin is None and not isinstance(asker, UserSubject):
+        # No browser, which would have named an origin, and nobody's rights to misuse.
+        return
+    if not _has_right_token():
+        raise _forged()
+
+
+def _has_right_token() -> bool:
+    sent = request.headers.get(HEADER) or find_parameter(PARAMETER) or ""
+    return hmac.compare_digest(sent.encode(errors="replace"), csrf_token().encode())
+
+
+def _is_ours(origin: str) -> bool:
+    """Compare with what the operator set, or with the name by which the browser reached us."""
+    if origin == _origin(house().settings.base_url):
+        return True
+    # A page elsewhere cannot choose the Host that its visitor's browser sends us.
+    return urlsplit(origin).netloc == request.host
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _forged() -> Denied:
+    return Denied(
+        f"This change did not come from a page of ours. Send the header {HEADER}, or authenticate "
+        "with X-Session-Id or X-Auth-Token instead of a cookie.",
+        code="not_meant",
+    )

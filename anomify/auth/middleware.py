@@ -1,0 +1,132 @@
+"""Puts one subject on each request: the walk from credentials to who asks, in one place."""
+
+import logging
+
+from flask import Flask, request
+from sqlalchemy.exc import OperationalError
+
+from anomify.auth.csrf import check_meant
+from anomify.auth.require import check_access
+from anomify.auth.session_id import RowSessions, WebSession, web_session
+from anomify.auth.subject import (
+    Anonymous,
+    LinkSubject,
+    OrgSubject,
+    Subject,
+    UserSubject,
+    put_subject,
+)
+from anomify.auth.token import presented_token
+from anomify.edge.contract import Access, Declared, current_route
+from anomify.edge.house import House
+from anomify.errors import Denied, Unauthenticated
+from anomify.org.queries import find_org
+from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
+from anomify.org.token import find_token, is_use_noted, note_use
+from anomify.user.queries import find_user
+
+log = logging.getLogger(__name__)
+
+SESSIONS_PURPOSE = "stateless-sessions"
+_WITHOUT_SESSION = {Access.PUBLIC, Access.INGEST}
+
+
+def install(app: Flask, house: House) -> None:
+    """Let every request of the app be asked by somebody. Call it after the porch is up."""
+    settings = house.settings
+    sessions = RowSessions(
+        app,
+        house.database,
+        settings.key_for(SESSIONS_PURPOSE),
+        is_secure=settings.has_secure_cookies,
+    )
+    app.session_interface = sessions
+    guard = _Guard(house, sessions)
+    app.before_request(guard.admit)
+
+
+class _Guard:
+    def __init__(self, house: House, sessions: RowSessions) -> None:
+        self._database = house.database
+        self._settings = house.settings
+        self._sessions = sessions
+
+    def admit(self) -> None:
+        """Find out who asks, and let them through or raise why not."""
+        route = current_route()
+        if route is None:
+            self._look_only()
+            return
+        if route.access in _WITHOUT_SESSION:
+            return
+        if route.access is Access.SIGNED and SIGNATURE in request.args:
+            put_subject(self._link_holder())
+            return
+        asker = self._asker(route)
+        put_subject(asker)
+        check_meant(route, asker)
+        check_access(route.access, asker)
+
+    def _look_only(self) -> None:
+        """At an address that does not exist, tell who asks where that is known; make nothing."""
+        if request.endpoint is not None:
+            return
+        session = web_session()
+        with self._database.unit_of_work(write=False):
+            self._sessions.find(session, None, has_parameter=False)
+            put_subject(_user_of(session) or Anonymous())
+
+    def _link_holder(self) -> LinkSubject:
+        key = self._settings.key_for(KEY_PURPOSE)
+        org_id = org_of_link(key, request.path, request.args.to_dict())
+        if org_id is not None:
+            with self._database.unit_of_work(write=False):
+                org = find_org(org_id)
+            if org is not None:
+                return LinkSubject(org)
+        raise Denied("This link has expired or was changed; ask for a new one.", code="bad_link")
+
+    def _asker(self, route: Declared) -> Subject:
+        session = web_session()
+        has_parameter = self._settings.legacy_session_param
+        asker: Subject | None
+        token = None if route.is_cookie_only else presented_token()
+        with self._database.unit_of_work(write=False):
+            self._sessions.find(session, route, has_parameter=has_parameter)
+            asker = _user_of(session)
+            if asker is None and token is not None:
+                asker = _org_of(token)
+        if isinstance(asker, OrgSubject):
+            self._note_use(asker)
+            return asker
+        if session.sid is None:
+            self._sessions.open_stranger(session)
+        else:
+            self._sessions.see(session)
+        if asker is None and token is not None:
+            raise Unauthenticated("This token is not valid, has expired or was revoked.")
+        return asker or Anonymous()
+
+    def _note_use(self, asker: OrgSubject) -> None:
+        if is_use_noted(asker.token):
+            return
+        try:
+            with self._database.unit_of_work():
+                note_use(asker.token.id)
+        except OperationalError as error:
+            # A full disk must not take reading away too.
+            log.warning("the last use of a token could not be written: %s", error.orig)
+
+
+def _user_of(session: WebSession) -> UserSubject | None:
+    if session.user_id is None or session.key is None:
+        return None
+    user = find_user(session.user_id)
+    org = find_org(user.org_id) if user else None
+    return UserSubject(user, org, session.key) if user and org else None
+
+
+def _org_of(token_text: str) -> OrgSubject | None:
+    token = find_token(token_text)
+    org = find_org(token.org_id) if token else None
+    return OrgSubject(org, token) if token and org else None

@@ -1,0 +1,269 @@
+"""Which session asks: header before parameter before cookie, and the cookie that answers."""
+
+import logging
+import re
+import threading
+import time
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, cast
+
+import flask
+from flask import Flask, Request, Response, current_app, request
+from flask_session.base import Serializer, ServerSideSession, ServerSideSessionInterface
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from anomify.db import Database
+from anomify.edge.contract import Declared
+from anomify.edge.parameters import find_parameter
+from anomify.edge.problem import problem_of, respond_problem
+from anomify.edge.strict_json import decode, encode
+from anomify.errors import Invalid
+from anomify.user.model import SessionRow, User
+from anomify.user.session import (
+    change_session,
+    end_session,
+    find_session,
+    is_stateless_id,
+    needs_to_be_seen,
+    new_stateless_id,
+    open_anonymous_session,
+    open_user_session,
+    see_session,
+    session_key,
+)
+
+log = logging.getLogger(__name__)
+
+HEADER = "X-Session-Id"
+NAME = "session_id"
+DEPRECATED = f'299 - "{NAME} as a parameter is deprecated; send it as the header {HEADER}"'
+# Once the rows have run out, strangers do not each count them again.
+FULL_SECONDS = 5.0
+_SHAPE = re.compile(r"[0-9a-f]{32}\Z")
+
+
+class Source(StrEnum):
+    """Where a request presented its session id."""
+
+    NONE = "none"
+    HEADER = "header"
+    PARAMETER = "parameter"
+    COOKIE = "cookie"
+
+
+class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships no types
+    """The session of a request; `sid` is None until somebody has looked, and stays so for many."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        super().__init__()
+        self.source = Source.NONE
+        # The row's key and user, where the session is one of a row.
+        self.key: bytes | None = None
+        self.user_id: int | None = None
+        # Whether the reply tells an id that the request did not present.
+        self.is_new = False
+        self.needs_to_be_seen = False
+
+    def take(self, session_id: str, *, user_id: int | None, is_kept: bool, is_new: bool) -> None:
+        """Become the session of this id."""
+        self.sid = session_id
+        self.user_id = user_id
+        self.key = session_key(session_id) if is_kept else None
+        self.is_new = is_new
+
+    def forget(self) -> None:
+        """Remember nothing; what a stranger's session held is not carried into a user's."""
+        dict.clear(self)
+        self.modified = False
+
+
+class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the library ships no types
+    """Flask-Session's interface over rows of our own, under hashes, as JSON and nothing else.
+
+    Flask asks for a session before it knows the route, so opening is left to the middleware:
+    what goes wrong there is told in the dialect of the door that was asked.
+    """
+
+    session_class = WebSession
+
+    def __init__(self, app: Flask, database: Database, key: bytes, *, is_secure: bool) -> None:
+        """Keep sessions in this database; `key` signs the ids of those that are not kept."""
+        super().__init__(app)
+        # The library's own falls back to pickle for what it cannot read.
+        self.serializer = JsonOnly()
+        self._database = database
+        self._key = key
+        self._is_secure = is_secure
+        self._full_until = 0.0
+        self._lock = threading.Lock()
+
+    def open_session(self, app: Flask, request: Request) -> WebSession:
+        """Return a session that is still closed."""
+        del app, request
+        return WebSession()
+
+    def save_session(self, app: Flask, session: WebSession, response: Response) -> None:
+        """Keep what the session remembers, and set the cookie where the id did not come otherwise.
+
+        Never by header or parameter: a link with somebody's id would sign the reader in as them.
+        """
+        if session.sid is None:
+            return
+        response.vary.add("Cookie")
+        if session.modified and session.key is not None:
+            try:
+                self._upsert_session(timedelta(0), session, session.key.hex())
+            except SQLAlchemyError as error:
+                _become(response, respond_problem(problem_of(error), app))
+                return
+        if session.source is Source.PARAMETER:
+            response.headers["Warning"] = DEPRECATED
+        if session.is_new and session.source in {Source.NONE, Source.COOKIE}:
+            response.set_cookie(
+                NAME, session.sid, path="/", httponly=True, samesite="Lax", secure=self._is_secure
+            )
+
+    def find(self, session: WebSession, route: Declared | None, *, has_parameter: bool) -> None:
+        """Look for the session that the request presents; needs a unit of work that may only read.
+
+        The first place that has an id decides, even if nobody knows that id.
+        """
+        session.source, presented = _presented(route, has_parameter=has_parameter)
+        if not _SHAPE.match(presented):
+            return
+        row = find_session(presented)
+        if row is not None:
+            try:
+                remembered = self.serializer.decode(row.state.encode())
+            except Invalid:
+                log.warning("a session whose row is damaged is treated as unknown")
+                return
+            session.take(presented, user_id=row.user_id, is_kept=True, is_new=False)
+            session.update(remembered)
+            session.modified = False
+            session.needs_to_be_seen = needs_to_be_seen(row)
+        elif is_stateless_id(self._key, presented):
+            session.take(presented, user_id=None, is_kept=False, is_new=False)
+
+    def see(self, session: WebSession) -> None:
+        """Write that the session was used, at most once a minute.
+
+        A full disk must not take reading away too, so a failure is only logged.
+        """
+        if session.key is None or not session.needs_to_be_seen:
+            return
+        try:
+            with self._database.unit_of_work():
+                see_session(session.key)
+        except OperationalError as error:
+            log.warning("the last use of a session could not be written: %s", error.orig)
+
+    def open_stranger(self, session: WebSession) -> None:
+        """Give a stranger a session of their own, never one that they asked for."""
+        session_id = None
+        if time.monotonic() >= self._full_until:
+            with self._database.unit_of_work():
+                session_id = open_anonymous_session(*_client())
+            if session_id is None:
+                self._full_until = time.monotonic() + FULL_SECONDS
+        session.take(
+            session_id or new_stateless_id(self._key),
+            user_id=None,
+            is_kept=session_id is not None,
+            is_new=True,
+        )
+
+    def _get_store_id(self, sid: str) -> str:
+        return session_key(sid).hex()
+
+    def _retrieve_session_data(self, store_id: str) -> dict[str, Any] | None:
+        with self._database.unit_of_work(write=False) as opened:
+            row = opened.get(SessionRow, bytes.fromhex(store_id))
+            return None if row is None else self.serializer.decode(row.state.encode())
+
+    def _delete_session(self, store_id: str) -> None:
+        with self._database.unit_of_work():
+            end_session(bytes.fromhex(store_id))
+
+    def _upsert_session(
+        self, session_lifetime: timedelta, session: WebSession, store_id: str
+    ) -> None:
+        # Rows are made by opening; here they only change, and how long they live is theirs to say.
+        del session_lifetime
+        with self._database.unit_of_work():
+            change_session(bytes.fromhex(store_id), self.serializer.encode(session).decode())
+
+
+class JsonOnly(Serializer):  # type: ignore[misc] # the library ships no types
+    """What a session remembers, as a JSON object; anything else is refused, pickles above all."""
+
+    def encode(self, session: WebSession) -> bytes:
+        """Return the JSON of what the session remembers."""
+        return encode(dict(session))
+
+    def decode(self, serialized_data: bytes) -> dict[str, Any]:
+        """Return what the JSON says. Raises `Invalid` for what is not a JSON object."""
+        return cast("dict[str, Any]", decode(serialized_data))
+
+
+def web_session() -> WebSession:
+    """Return the session of the current request."""
+    return cast("WebSession", flask.session)
+
+
+def current_session_id() -> str | None:
+    """Return the id of the current request's session; None where it has none."""
+    return cast("str | None", web_session().sid)
+
+
+def sign_in(user: User) -> str:
+    """Give the user a new session and return its id; the one they came with is dead at once.
+
+    Needs a unit of work that writes.
+    """
+    current = web_session()
+    if current.key is not None:
+        end_session(current.key)
+    current.forget()
+    session_id = open_user_session(user, *_client())
+    current.take(session_id, user_id=user.id, is_kept=True, is_new=True)
+    return session_id
+
+
+def sign_out() -> None:
+    """End the session of the request. Needs a unit of work that writes.
+
+    Who was signed in is a stranger afterwards, with a stranger's new session.
+    """
+    current = web_session()
+    if current.user_id is None or current.key is None:
+        return
+    end_session(current.key)
+    current.forget()
+    cast("RowSessions", current_app.session_interface).open_stranger(current)
+
+
+def _presented(route: Declared | None, *, has_parameter: bool) -> tuple[Source, str]:
+    is_cookie_only = route is not None and route.is_cookie_only
+    if not is_cookie_only:
+        if header := request.headers.get(HEADER):
+            return Source.HEADER, header
+        if has_parameter and (parameter := find_parameter(NAME)):
+            return Source.PARAMETER, parameter
+    if cookie := request.cookies.get(NAME):
+        return Source.COOKIE, cookie
+    return Source.NONE, ""
+
+
+def _client() -> tuple[str, str]:
+    return request.user_agent.string, request.remote_addr or ""
+
+
+def _become(response: Response, other: Response) -> None:
+    response.set_data(other.get_data())
+    response.status_code = other.status_code
+    response.mimetype = other.mimetype or "text/plain"
+    if retry_after := other.headers.get("Retry-After"):
+        response.headers["Retry-After"] = retry_after

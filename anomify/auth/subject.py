@@ -1,0 +1,129 @@
+"""Who asks: a user, an org's token, the holder of a signed link, or somebody we do not know."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import g
+
+from anomify.edge.contract import Access
+from anomify.errors import Unauthenticated
+from anomify.org.model import Org, Token
+from anomify.org.token import has_scope
+from anomify.user.model import User
+
+SUBJECT_KEY = "anomify_subject"
+# Each role may what those before it may.
+ROLES = ("viewer", "editor", "admin", "owner")
+_ROLE_FOR = {
+    Access.USER: "viewer",
+    Access.SIGNED: "viewer",
+    Access.VIEWER: "viewer",
+    Access.EDITOR: "editor",
+    Access.ADMIN: "admin",
+    Access.OWNER: "owner",
+}
+_SCOPE_FOR = {
+    Access.SIGNED: "read",
+    Access.VIEWER: "read",
+    Access.EDITOR: "write",
+    Access.ADMIN: "admin",
+}
+_FOR_ALL = {Access.PUBLIC, Access.ANYONE}
+
+
+@dataclass(frozen=True)
+class UserSubject:
+    """A user who signed in; the rows are read already and belong to no unit of work."""
+
+    user: User
+    org: Org
+    # The SHA-256 of the session's id, under which its row is kept.
+    session_key: bytes
+
+    @property
+    def label(self) -> str:
+        """Return how lists name whoever made something."""
+        return self.user.name
+
+    def can(self, access: Access) -> bool:
+        """Tell whether a route with this access may be asked."""
+        if access in _FOR_ALL:
+            return True
+        needed = _ROLE_FOR.get(access)
+        return needed is not None and ROLES.index(self.user.role) >= ROLES.index(needed)
+
+
+@dataclass(frozen=True)
+class OrgSubject:
+    """A machine with a token of an org; it is no user."""
+
+    org: Org
+    token: Token
+
+    @property
+    def label(self) -> str:
+        """Return how lists name whoever made something."""
+        return f"token:{self.token.name}"
+
+    def can(self, access: Access) -> bool:
+        """Tell whether a route with this access may be asked."""
+        if access in _FOR_ALL:
+            return True
+        needed = _SCOPE_FOR.get(access)
+        return needed is not None and has_scope(self.token, needed)
+
+
+@dataclass(frozen=True)
+class LinkSubject:
+    """Whoever holds a signed link: they may see what the link says, and nothing else of the org."""
+
+    org: Org
+
+    @property
+    def label(self) -> str:
+        """Return how lists name whoever made something."""
+        return "link"
+
+    def can(self, access: Access) -> bool:
+        """Tell whether a route with this access may be asked."""
+        return access in _FOR_ALL or access is Access.SIGNED
+
+
+@dataclass(frozen=True)
+class Anonymous:
+    """Somebody we do not know."""
+
+    @property
+    def org(self) -> Org:
+        """Raise `Unauthenticated`: a stranger has no org."""
+        raise Unauthenticated("Sign in, or send a token of your org as X-Auth-Token.")
+
+    @property
+    def label(self) -> str:
+        """Return how lists name whoever made something."""
+        return "anonymous"
+
+    def can(self, access: Access) -> bool:
+        """Tell whether a route with this access may be asked."""
+        return access in _FOR_ALL
+
+
+Subject = UserSubject | OrgSubject | LinkSubject | Anonymous
+
+
+def subject() -> Subject:
+    """Return who asks the current request; `Anonymous` where nobody has looked."""
+    return cast("Subject", g.get(SUBJECT_KEY, Anonymous()))
+
+
+def user_subject() -> UserSubject:
+    """Return the signed-in user of the current request. Raises `Unauthenticated` for others."""
+    found = subject()
+    if not isinstance(found, UserSubject):
+        raise Unauthenticated("Sign in first.")
+    return found
+
+
+def put_subject(found: Subject) -> None:
+    """Say who asks the current request."""
+    setattr(g, SUBJECT_KEY, found)

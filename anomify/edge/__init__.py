@@ -1,0 +1,1 @@
+"""The porch: what every request passes before a door, whoever asks."""

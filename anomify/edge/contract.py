@@ -1,0 +1,174 @@
+"""What a route takes, gives and demands, declared once beside it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial, wraps
+from typing import Any, ClassVar, TypeVar
+
+from flask import Blueprint, Flask, Response, current_app, make_response, request
+from flask.blueprints import BlueprintSetupState
+from pydantic import BaseModel, ConfigDict
+
+from anomify.edge.parameters import read_inputs
+from anomify.edge.problem import Problem
+from anomify.edge.transaction import transaction
+
+ROUTES_KEY = "anomify_routes"
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Access(StrEnum):
+    """Who may ask. From VIEWER on: a user of that role or more, or a token with its scope."""
+
+    # No session work at all.
+    PUBLIC = "public"
+    # Whoever holds a signed link to this very thing, or a viewer.
+    SIGNED = "signed"
+    # A token with `ingest`; the ingestion door reads it itself, and no session is touched.
+    INGEST = "ingest"
+    # Anybody; a stranger is given a session.
+    ANYONE = "anyone"
+    # A user or a token with `read`.
+    VIEWER = "viewer"
+    # An editor or a token with `write`.
+    EDITOR = "editor"
+    # An admin or a token with `admin`.
+    ADMIN = "admin"
+    # An owner; tokens are refused.
+    OWNER = "owner"
+    # A signed-in user of any role; tokens are refused.
+    USER = "user"
+
+
+class Inputs(BaseModel):
+    """The parent of what routes take. Unknown parameters are ignored, as the native API always has.
+
+    Forms know texts only, so `true`, `12` and `1.5` are read as what they stand for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+class Outputs(BaseModel):
+    """The parent of what routes give; a field that is not declared never leaves the house."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One route as declared; all of them together are the documentation and the generated tests."""
+
+    endpoint: str
+    # Every rule has the door's URL prefix; the first one is the one to show.
+    rules: tuple[str, ...]
+    methods: tuple[str, ...]
+    inputs: type[Inputs] | None
+    outputs: type[Outputs] | None
+    access: Access
+    # True for what changes something: guarded against forgery, and never done by a cookie's GET.
+    changes: bool
+    # The first line of the view's docstring.
+    summary: str
+    # Pages: neither a session id in a header or parameter nor a token says who asks.
+    is_cookie_only: bool
+
+    @property
+    def rule(self) -> str:
+        """Return the rule to show."""
+        return self.rules[0]
+
+
+class Door(Blueprint):
+    """A blueprint whose routes are declared, and which answers failures in its own dialect."""
+
+    is_cookie_only: ClassVar[bool] = False
+
+    def route(  # type: ignore[override] # a declared route says more than Flask's does
+        self,
+        *rules: str,
+        access: Access,
+        inputs: type[Inputs] | None = None,
+        outputs: type[Outputs] | None = None,
+        changes: bool = False,
+        methods: Sequence[str] = ("GET", "POST"),
+        endpoint: str | None = None,
+        has_own_transactions: bool = False,
+    ) -> Callable[[View], View]:
+        """Declare a route and hang the view on it.
+
+        The view is given its inputs, read and checked; without `inputs` it is given the path's
+        values by name. It runs inside one unit of work, which writes when `changes` is true and is
+        committed before the reply is made, unless `has_own_transactions` says that it opens its
+        own. What it returns is handed to `respond`.
+        """
+
+        def declare(view: View) -> View:
+            name = endpoint or view.__name__
+
+            @wraps(view)
+            def answer(**path: object) -> Response:
+                call = (
+                    partial(view, **path)
+                    if inputs is None
+                    else partial(view, read_inputs(inputs, path))
+                )
+                if has_own_transactions:
+                    return self.respond(call())
+                with transaction(write=changes):
+                    found = call()
+                return self.respond(found)
+
+            def keep(state: BlueprintSetupState) -> None:
+                declared = Declared(
+                    endpoint=f"{state.name_prefix}.{state.name}.{name}".lstrip("."),
+                    rules=tuple((state.url_prefix or "").rstrip("/") + rule for rule in rules),
+                    methods=tuple(methods),
+                    inputs=inputs,
+                    outputs=outputs,
+                    access=access,
+                    changes=changes,
+                    summary=(view.__doc__ or "").strip().split("\n")[0],
+                    is_cookie_only=self.is_cookie_only,
+                )
+                state.app.extensions.setdefault(ROUTES_KEY, {})[declared.endpoint] = declared
+
+            for rule in rules:
+                self.add_url_rule(rule, name, answer, methods=list(methods))
+            self.record(keep)
+            return view
+
+        return declare
+
+    def respond(self, found: Any) -> Response:
+        """Make the reply of what a view returned; a door with a wire of its own overrides this."""
+        return make_response(found)
+
+    def respond_problem(self, problem: Problem) -> Response:
+        """Make the reply of a failure; a door with a wire of its own overrides this."""
+        reply = make_response(f"{problem.message}\n", problem.status)
+        reply.mimetype = "text/plain"
+        return reply
+
+
+def declared_routes(app: Flask) -> dict[str, Declared]:
+    """Return every declared route of the app, by endpoint."""
+    found: dict[str, Declared] = app.extensions.setdefault(ROUTES_KEY, {})
+    return found
+
+
+def current_route() -> Declared | None:
+    """Return the route that the current request asks for; None for unknown URLs and files."""
+    return declared_routes(current_app).get(request.endpoint or "")
+
+
+def check_declared(app: Flask) -> None:
+    """Raise `RuntimeError` if a route of the app does not declare who may ask it."""
+    declared = declared_routes(app)
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint == "static" or rule.endpoint.endswith(".static"):
+            continue
+        if rule.endpoint not in declared:
+            raise RuntimeError(f"the route {rule.rule} does not declare who may ask it")

@@ -1,0 +1,24 @@
+"""The porch, put up: limits, request ids, headers and problems, before the doors hang."""
+
+from flask import Flask
+
+from anomify.edge import headers, problem, request_id
+from anomify.edge.house import House, put_in_place
+from anomify.edge.strict_json import StrictJson
+
+# For every body that is not ingestion's, after decompression (none is decompressed here).
+BODY_BYTES_MAX = 1024 * 1024
+FORM_PARTS_MAX = 1000
+
+
+def install(app: Flask, house: House) -> None:
+    """Prepare the app. Call it before doors are registered: names in paths may hold `//`."""
+    put_in_place(app, house)
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
+    app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
+    app.config["MAX_FORM_PARTS"] = FORM_PARTS_MAX
+    app.json = StrictJson(app)
+    request_id.install(app)
+    headers.install(app, house.settings)
+    problem.install(app)

@@ -1,0 +1,129 @@
+"""What went wrong with a request, as data, for the door that was asked to put into its dialect."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, cast
+
+from flask import Flask, Response, make_response, request
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from anomify.edge.request_id import request_id
+from anomify.errors import AnomifyError, Unavailable
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+log = logging.getLogger(__name__)
+
+DOORS_KEY = "anomify_doors"
+RETRY_AFTER_SECONDS = 2
+# What HTTP's own failures are called here, and what a person reads.
+SENTENCES = {
+    400: ("invalid", "The request cannot be understood."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take this method."),
+    408: ("timeout", "The request took too long to arrive; send it again."),
+    411: ("length_required", "Say how long the body is."),
+    413: ("too_large", "The body is larger than is taken here."),
+    414: ("too_large", "The address is too long; send the parameters as a POST."),
+    415: ("unsupported_media_type", "This type of body is not taken here."),
+    429: ("quota_exceeded", "Too many requests; wait a little."),
+    431: ("too_large", "The headers are too large."),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failure as it may be told: the sentence holds nothing of the inside of the product."""
+
+    status: int
+    code: str
+    message: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    retry_after_seconds: int | None = None
+    allow: str | None = None
+
+
+class TellsProblems(Protocol):
+    """Whoever can put a problem into a dialect."""
+
+    def respond_problem(self, problem: Problem) -> Response:
+        """Make the reply of a failure."""
+
+
+def answer_problems_under(app: Flask, prefix: str, door: TellsProblems) -> None:
+    """Let a door answer for addresses under a prefix that no route knows; the longest one wins."""
+    app.extensions.setdefault(DOORS_KEY, {})[prefix] = door
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what may be told of an exception; the unforeseen is logged, once, and is a 500."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
+        log.warning("request %s: the database cannot answer: %s", request_id(), _cause(error))
+        error = Unavailable(
+            "The database cannot answer just now; try again.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    if isinstance(error, AnomifyError):
+        return Problem(
+            error.status, error.code, error.message, error.fields, error.retry_after_seconds
+        )
+    if isinstance(error, HTTPException) and error.code in SENTENCES:
+        code, message = SENTENCES[error.code]
+        allow = None
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            allow = ", ".join(sorted(error.valid_methods))
+        return Problem(error.code, code, message, allow=allow)
+    log.error("request %s failed", request_id(), exc_info=error)
+    return Problem(
+        500,
+        "internal_error",
+        "Something went wrong on our side; it has been noted. If you write to us about it, "
+        f"name request {request_id()}.",
+    )
+
+
+def install(app: Flask) -> None:
+    """Have each failure told by the door that was asked, once, whatever was raised."""
+
+    @app.errorhandler(Exception)
+    def tell(error: Exception) -> "ResponseReturnValue":
+        if isinstance(error, HTTPException) and error.code is not None and error.code < 400:  # noqa: PLR2004 -- where HTTP's failures begin
+            return cast("Response", error.get_response())
+        return respond_problem(problem_of(error), app)
+
+
+def respond_problem(problem: Problem, app: Flask) -> Response:
+    """Make the reply of a problem in the dialect of the current request's address."""
+    reply = _door(app).respond_problem(problem)
+    if problem.retry_after_seconds is not None:
+        reply.headers["Retry-After"] = str(problem.retry_after_seconds)
+    if problem.allow:
+        reply.headers["Allow"] = problem.allow
+    return reply
+
+
+def _door(app: Flask) -> TellsProblems:
+    asked = app.blueprints.get(request.blueprint or "")
+    if asked is not None and hasattr(asked, "respond_problem"):
+        return cast("TellsProblems", asked)
+    doors: dict[str, TellsProblems] = app.extensions.get(DOORS_KEY, {})
+    for prefix in sorted(doors, key=len, reverse=True):
+        if request.path.startswith(prefix):
+            return doors[prefix]
+    return _Plain()
+
+
+def _cause(error: Exception) -> object:
+    """Return the driver's sentence; the whole one would show what was looked for."""
+    return getattr(error, "orig", None) or type(error).__name__
+
+
+class _Plain:
+    def respond_problem(self, problem: Problem) -> Response:
+        reply = make_response(f"{problem.message}\n", problem.status)
+        reply.mimetype = "text/plain"
+        return reply

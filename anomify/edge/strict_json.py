@@ -1,0 +1,70 @@
+"""JSON in and out, strictly: bounded on the way in, never a bare NaN on the way out."""
+
+from typing import Any
+
+import msgspec
+from flask.json.provider import JSONProvider
+from pydantic import BaseModel
+
+from anomify.errors import Invalid
+
+DEPTH_MAX = 32
+KEYS_MAX = 10_000
+
+
+class StrictJson(JSONProvider):
+    """The app's JSON: numbers that are not finite go out as null and do not come in."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Return the JSON text of a value; NaN and infinities become null."""
+        del kwargs
+        return encode(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Return the value of a JSON text. Raises `Invalid` for what `decode` refuses."""
+        del kwargs
+        return decode(s.encode() if isinstance(s, str) else s)
+
+
+def encode(value: object) -> bytes:
+    """Return the JSON of a value, in which NaN and infinities are null."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def decode(body: bytes) -> Any:
+    """Return the value of a JSON body. Raises `Invalid` for bad, deep or crowded JSON."""
+    try:
+        value = msgspec.json.decode(body)
+    except RecursionError:
+        raise Invalid(f"The JSON is nested deeper than {DEPTH_MAX} levels.") from None
+    except ValueError as error:
+        # The decoder's sentence names the place and shows nothing of the value.
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise Invalid(f"The body is not valid JSON: {reason}.") from None
+    _check_shape(value)
+    return value
+
+
+def _check_shape(value: object) -> None:
+    keys = 0
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        inner: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                keys += len(item)
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        if keys > KEYS_MAX:
+            raise Invalid(f"The JSON has more than {KEYS_MAX:,} keys.")
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise Invalid(f"The JSON is nested deeper than {DEPTH_MAX} levels.")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,12 @@
+"""One request, one unit of work."""
+
+from contextlib import AbstractContextManager
+
+from sqlalchemy.orm import Session
+
+from anomify.edge.house import house
+
+
+def transaction(*, write: bool) -> AbstractContextManager[Session]:
+    """Open the unit of work of the current request on the house's database."""
+    return house().database.unit_of_work(write=write)

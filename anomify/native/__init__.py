@@ -1,0 +1,1 @@
+"""The native door: one file per first word of a URL."""

@@ -1,0 +1,69 @@
+"""The native wire: status and data around every reply, and failures in the same envelope."""
+
+from datetime import UTC, tzinfo
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Response
+
+from anomify.auth.session_id import current_session_id
+from anomify.auth.subject import Anonymous, UserSubject, subject
+from anomify.clock import now
+from anomify.edge.contract import Door, Outputs
+from anomify.edge.house import house
+from anomify.edge.problem import Problem
+from anomify.edge.request_id import elapsed_seconds
+from anomify.edge.strict_json import encode
+from anomify.user.queries import onboarding_flags
+
+LANGUAGE = "en-gb"
+# What this wire calls a timezone that is given by its name.
+TIMEZONE_BY_NAME = 3
+
+
+class NativeDoor(Door):
+    """A door that speaks the envelope: a view returns its `Outputs`, or a response as it is."""
+
+    def respond(self, found: Outputs | Response) -> Response:
+        """Put what a view returned under `data`."""
+        return found if isinstance(found, Response) else _reply(200, found)
+
+    def respond_problem(self, problem: Problem) -> Response:
+        """Put a failure into the envelope, as `status.error`."""
+        error = {"code": problem.code, "message": problem.message, "fields": dict(problem.fields)}
+        return _reply(problem.status, {}, error=error)
+
+
+def _reply(code: int, data: object, **more_status: object) -> Response:
+    body = {"status": {**_status(code), **more_status}, "data": data}
+    reply = Response(encode(body), code, mimetype="application/json")
+    reply.vary.update(("Cookie", "X-Session-Id"))
+    return reply
+
+
+def _status(code: int) -> dict[str, Any]:
+    asker = subject()
+    org = None if isinstance(asker, Anonymous) else asker.org
+    moment = now()
+    zone_name = org.timezone if org else "UTC"
+    return {
+        "created_timestamp": int(moment.timestamp()),
+        "created_string": moment.astimezone(_zone(zone_name)).strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "duration": round(elapsed_seconds(), 6),
+        "language": LANGUAGE,
+        "timezone": {"timezone_type": TIMEZONE_BY_NAME, "timezone": zone_name},
+        "code": code,
+        # Nothing in a reply is older than the request: no part of it comes from a cache.
+        "oldest_cached_component_age": 0,
+        "session_id": current_session_id(),
+        "org_onboarding_status_id": org.onboarding_status_id if org else None,
+        "api_host": urlsplit(house().settings.base_url).netloc,
+        "user_onboarding_flags": (
+            onboarding_flags(asker.user) if isinstance(asker, UserSubject) else {}
+        ),
+    }
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)

@@ -1,0 +1,34 @@
+"""Every SELECT about orgs and about the product's own life."""
+
+from sqlalchemy import select
+
+from anomify.db import session
+from anomify.errors import NotFound
+from anomify.org.model import Org, WorkerBeat
+
+# More workers than this are not shown; one is the rule.
+BEATS_MAX = 100
+
+
+def find_org(org_id: int) -> Org | None:
+    """Return the org of this id, or None."""
+    return session().get(Org, org_id)
+
+
+def get_org(org_id: int) -> Org:
+    """Return the org of this id. Raises `NotFound` if there is none."""
+    org = find_org(org_id)
+    if org is None:
+        raise NotFound("There is no such org.")
+    return org
+
+
+def list_orgs_named(name: str) -> list[Org]:
+    """Return the orgs of this name, oldest first; names need not be unique."""
+    return list(session().scalars(select(Org).where(Org.name == name).order_by(Org.id)))
+
+
+def list_worker_beats() -> list[WorkerBeat]:
+    """Return the last sign of life of each worker, the freshest first."""
+    rows = select(WorkerBeat).order_by(WorkerBeat.beaten_at.desc()).limit(BEATS_MAX)
+    return list(session().scalars(rows))

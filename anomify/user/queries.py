@@ -1,0 +1,61 @@
+"""Every SELECT about users."""
+
+from sqlalchemy import func, select
+
+from anomify.db import session
+from anomify.errors import NotFound
+from anomify.org.model import Org
+from anomify.user.model import User
+
+# The first steps of a user, as the native wire names them.
+ONBOARDING_FLAGS = (
+    "main_intro",
+    "alerts_intro",
+    "alerts_from_search",
+    "training_intro",
+    "alert_created",
+    "test_alert_sent",
+    "two_alerts_sent",
+    "pattern_trained",
+)
+
+
+def get_user(org: Org, user_id: int) -> User:
+    """Return a user of the org. Raises `NotFound` if the org has none of that id."""
+    user = session().scalar(select(User).where(User.org_id == org.id, User.id == user_id))
+    if user is None:
+        raise NotFound("Your org has no such user.")
+    return user
+
+
+def find_user(user_id: int) -> User | None:
+    """Return the user of this id, of whichever org; for finding out who asks, and nothing else."""
+    return session().get(User, user_id)
+
+
+def find_user_by_email(email: str) -> User | None:
+    """Return the user with this address, folded already, of whichever org: addresses are unique."""
+    return session().scalar(select(User).where(User.email == email))
+
+
+def list_users(org: Org) -> list[User]:
+    """Return the users of the org, by name."""
+    rows = select(User).where(User.org_id == org.id).order_by(User.name, User.id)
+    return list(session().scalars(rows))
+
+
+def count_users(org: Org) -> int:
+    """Return how many users the org has."""
+    counted = select(func.count()).select_from(User).where(User.org_id == org.id)
+    return session().scalar(counted) or 0
+
+
+def needs_setup() -> bool:
+    """Tell whether nobody can sign in yet, because there is no user at all."""
+    return session().scalar(select(User.id).limit(1)) is None
+
+
+def onboarding_flags(user: User) -> dict[str, bool]:
+    """Return which first steps the user has taken; none is recorded before there is a tour."""
+    del user
+    return dict.fromkeys(ONBOARDING_FLAGS, False)

@@ -1,0 +1,152 @@
+"""Sessions as rows: opened for strangers, promoted at login, ended, and never kept in clear."""
+
+import hashlib
+import hmac
+import secrets
+import struct
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select, update
+
+from anomify.clock import now
+from anomify.db import session
+from anomify.user.model import SessionRow, User
+
+IDLE = timedelta(hours=8)
+ABSOLUTE = timedelta(days=14)
+ANONYMOUS = timedelta(hours=1)
+# How often the time of the last request is written; more often would make every read a write.
+LAST_SEEN_EVERY = timedelta(minutes=1)
+ANONYMOUS_MAX = 10_000
+# Room for strangers who are counted at the same moment, in as many threads as may be set.
+ANONYMOUS_HEADROOM = 600
+SESSIONS_PER_USER_MAX = 20
+CLIENT_CHARACTERS_MAX = 200
+SESSION_ID_LENGTH = 32
+# A stateless id: minute of issue, chance, and the first half of an HMAC over both.
+_BODY = struct.Struct(">I4s")
+_SEAL_BYTES = 8
+
+
+def session_key(session_id: str) -> bytes:
+    """Return what a session's row is kept under: the SHA-256 of its id."""
+    return hashlib.sha256(session_id.encode()).digest()
+
+
+def find_session(session_id: str) -> SessionRow | None:
+    """Return the session of this id, or None if there is none or its time is over."""
+    row = session().get(SessionRow, session_key(session_id))
+    return None if row is None or row.expires_at <= now() else row
+
+
+def open_anonymous_session(client: str, address: str) -> str | None:
+    """Make a stranger's session and return its id; None when there are as many as may be.
+
+    Those whose time is over make room first.
+    """
+    strangers = SessionRow.user_id.is_(None)
+    counted = select(func.count()).select_from(SessionRow).where(strangers)
+    limit = ANONYMOUS_MAX - ANONYMOUS_HEADROOM
+    if (session().scalar(counted) or 0) >= limit:
+        session().execute(delete(SessionRow).where(strangers, SessionRow.expires_at <= now()))
+        if (session().scalar(counted) or 0) >= limit:
+            return None
+    return _open(None, ANONYMOUS, client, address)
+
+
+def open_user_session(user: User, client: str, address: str) -> str:
+    """Make a session for a user who has just proved who they are, and return its id.
+
+    Beyond the twentieth, the ones not seen for longest end; so do all whose time is over.
+    """
+    session().execute(delete(SessionRow).where(SessionRow.expires_at <= now()))
+    kept = (
+        select(SessionRow.id_hash)
+        .where(SessionRow.user_id == user.id)
+        .order_by(SessionRow.last_seen_at.desc(), SessionRow.created_at.desc())
+        .limit(SESSIONS_PER_USER_MAX - 1)
+    )
+    session().execute(
+        delete(SessionRow).where(
+            SessionRow.user_id == user.id,
+            SessionRow.id_hash.not_in(list(session().scalars(kept))),
+        )
+    )
+    return _open(user.id, IDLE, client, address)
+
+
+def see_session(key: bytes) -> None:
+    """Write that the session was just used, which puts its end off, but never for ever."""
+    row = session().get(SessionRow, key)
+    if row is None:
+        return
+    moment = now()
+    row.last_seen_at = moment
+    row.expires_at = _end(row.created_at, moment, IDLE if row.user_id else ANONYMOUS)
+
+
+def needs_to_be_seen(row: SessionRow) -> bool:
+    """Tell whether the last use was written so long ago that it is to be written again."""
+    return now() - row.last_seen_at >= LAST_SEEN_EVERY
+
+
+def change_session(key: bytes, state: str) -> None:
+    """Keep what a session remembers, as JSON text; the whole of it, the last writer wins."""
+    session().execute(update(SessionRow).where(SessionRow.id_hash == key).values(state=state))
+
+
+def end_session(key: bytes) -> None:
+    """End a session at once; ending it again is harmless."""
+    session().execute(delete(SessionRow).where(SessionRow.id_hash == key))
+
+
+def end_user_sessions(user: User, *, but: bytes | None = None) -> None:
+    """End the sessions of a user at once, all of them or all but one."""
+    ended = delete(SessionRow).where(SessionRow.user_id == user.id)
+    session().execute(ended if but is None else ended.where(SessionRow.id_hash != but))
+
+
+def new_stateless_id(key: bytes) -> str:
+    """Return an id that we know again without having kept it, for when rows have run out."""
+    body = _BODY.pack(int(now().timestamp()) // 60, secrets.token_bytes(4))
+    return (body + _seal(key, body)).hex()
+
+
+def is_stateless_id(key: bytes, session_id: str) -> bool:
+    """Tell whether an id is one that `new_stateless_id` made lately."""
+    try:
+        raw = bytes.fromhex(session_id)
+    except ValueError:
+        return False
+    body, seal = raw[: _BODY.size], raw[_BODY.size :]
+    if len(raw) != SESSION_ID_LENGTH // 2 or not hmac.compare_digest(seal, _seal(key, body)):
+        return False
+    issued_minute, _ = _BODY.unpack(body)
+    age = timedelta(minutes=int(now().timestamp()) // 60 - issued_minute)
+    return timedelta(0) <= age <= ANONYMOUS
+
+
+def _open(user_id: int | None, idle: timedelta, client: str, address: str) -> str:
+    session_id = secrets.token_hex(SESSION_ID_LENGTH // 2)
+    moment = now()
+    session().add(
+        SessionRow(
+            id_hash=session_key(session_id),
+            user_id=user_id,
+            created_at=moment,
+            last_seen_at=moment,
+            expires_at=_end(moment, moment, idle),
+            client=client[:CLIENT_CHARACTERS_MAX],
+            address=address,
+        )
+    )
+    session().flush()
+    return session_id
+
+
+def _end(created_at: datetime, seen_at: datetime, idle: timedelta) -> datetime:
+    return min(seen_at + idle, created_at + ABSOLUTE)
+
+
+def _seal(key: bytes, body: bytes) -> bytes:
+    return hmac.new(key, body, hashlib.sha256).digest()[:_SEAL_BYTES]
