@@ -35,6 +35,33 @@ class Mark:
     score: float = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a chart is to look: a size that is checked, a theme, and what of it is shown.
+
+    `width` and `height` are CSS pixels, of which a picture has `scale` squared each.
+    """
+
+    width: int = DEFAULT_WIDTH
+    height: int = DEFAULT_HEIGHT
+    scale: int = 1
+    theme: ThemeName = "light"
+    display_x_axis: bool = True
+    display_y_axis: bool = True
+    display_legend: bool = True
+    display_anomalies: bool = True
+    display_matches: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a size that cannot be read or drawn and a theme that is none."""
+        check_size(self.width, self.height, self.scale)
+        if self.theme not in THEMES:
+            raise Invalid("The theme is light or dark.", fields={"theme": "light or dark"})
+
+
+DEFAULT_LOOK: Final = Look()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chart:
     """One metric over one window: complete, checked and ready to be drawn.
@@ -42,7 +69,6 @@ class Chart:
     `times` are unix milliseconds, ascending; `lowers` and `uppers` are the expected range of each
     point, NaN where there is none. `step` is the metric's usual distance between two points in
     milliseconds where it is known; a much longer distance is a gap and is not bridged.
-    `width` and `height` are CSS pixels, of which a picture has `scale` squared each.
     """
 
     title: str
@@ -57,19 +83,10 @@ class Chart:
     step: int | None = None
     timezone: str = "UTC"
     unit: str = ""
-    width: int = DEFAULT_WIDTH
-    height: int = DEFAULT_HEIGHT
-    scale: int = 1
-    theme: ThemeName = "light"
-    display_x_axis: bool = True
-    display_y_axis: bool = True
-    display_legend: bool = True
-    display_anomalies: bool = True
-    display_matches: bool = True
+    look: Look = DEFAULT_LOOK
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, naming the field and its bounds."""
-        check_size(self.width, self.height, self.scale)
         if {len(self.values), len(self.lowers), len(self.uppers)} != {len(self.times)}:
             message = "Each point of a chart needs a time, a value and both ends of its range."
             raise ValueError(message)
@@ -78,8 +95,6 @@ class Chart:
                 "The window must begin after 1970 and before it ends.",
                 fields={"from": "must be before until", "until": "must be after from"},
             )
-        if self.theme not in THEMES:
-            raise Invalid("The theme is light or dark.", fields={"theme": "light or dark"})
         if len(self.anomalies) > MAX_MARKS or len(self.matches) > MAX_MARKS:
             raise Invalid(f"A chart shows at most {MAX_MARKS} anomalies or matches.")
         zone(self.timezone)
@@ -98,10 +113,10 @@ def legend(chart: Chart) -> tuple[LegendEntry, ...]:
     entries = [LegendEntry("value", "Value")]
     if has_expected_range(chart):
         entries.append(LegendEntry("band", "Expected range"))
-    if chart.display_anomalies:
+    if chart.look.display_anomalies:
         entries.append(LegendEntry("anomaly", f"Anomaly ({len(visible(chart, chart.anomalies))})"))
     matches = visible(chart, chart.matches)
-    if chart.display_matches and matches:
+    if chart.look.display_matches and matches:
         entries.append(LegendEntry("match", f"Match ({len(matches)})"))
     return tuple(entries)
 

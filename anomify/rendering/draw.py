@@ -93,22 +93,22 @@ class Curve:
 
 def draw_chart(chart: Chart) -> Drawing:
     """Draw the chart; the same chart gives the same pixels, from any thread."""
-    theme = THEMES[chart.theme]
-    canvas = Canvas(chart.width, chart.height, chart.scale, theme.background)
+    theme = THEMES[chart.look.theme]
+    canvas = Canvas(chart.look.width, chart.look.height, chart.look.scale, theme.background)
     curve = _curve(chart)
     low, high = _limits(curve)
     top = _draw_heading(canvas, chart, theme)
-    bottom = chart.height - (_x_axis_height(chart) if chart.display_x_axis else PADDING)
+    bottom = chart.look.height - (_x_axis_height(chart) if chart.look.display_x_axis else PADDING)
     count = max(2, int((bottom - top) / TICK_HEIGHT))
     ticks = value_ticks(low, high, count) if len(curve.times) else []
     labels = value_labels(ticks)
-    right = chart.width - PADDING
-    if chart.display_y_axis:
+    right = chart.look.width - PADDING
+    if chart.look.display_y_axis:
         right -= 8 + max(canvas.text_width(label, size=LABEL_SIZE) for label in labels or [""])
     frame = Frame(PADDING, top, right, bottom, chart.from_time, chart.until_time, low, high)
     _draw_grid(canvas, chart, theme, frame, list(zip(ticks, labels, strict=True)))
-    anomalies = visible(chart, chart.anomalies) if chart.display_anomalies else ()
-    matches = visible(chart, chart.matches) if chart.display_matches else ()
+    anomalies = visible(chart, chart.anomalies) if chart.look.display_anomalies else ()
+    matches = visible(chart, chart.matches) if chart.look.display_matches else ()
     _draw_spans(canvas, theme, frame, anomalies)
     _draw_band(canvas, theme, frame, curve)
     _draw_stems(canvas, theme.match, frame, matches)
@@ -182,14 +182,16 @@ def _limits(curve: Curve) -> tuple[float, float]:
 def _draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
     """Write title and legend, on one line where both fit, and return where the curves begin."""
     # In a thumbnail the curve needs the room more than its explanation does.
-    entries = legend(chart) if chart.display_legend and chart.height >= ROOMY_HEIGHT else ()
+    entries = (
+        legend(chart) if chart.look.display_legend and chart.look.height >= ROOMY_HEIGHT else ()
+    )
     widths = [22 + canvas.text_width(entry.label, size=LABEL_SIZE) for entry in entries]
     legend_width = sum(widths) + 14 * max(len(widths) - 1, 0)
-    room = chart.width - 2 * PADDING
+    room = chart.look.width - 2 * PADDING
     unit = f"  {chart.unit}" if chart.unit else ""
     unit_width = canvas.text_width(unit, size=LABEL_SIZE) if unit else 0.0
-    scaled = TITLE_SIZE * chart.scale
-    title = fitted(chart.title, (room - unit_width) * chart.scale, scaled, bold=True)
+    scaled = TITLE_SIZE * chart.look.scale
+    title = fitted(chart.title, (room - unit_width) * chart.look.scale, scaled, bold=True)
     title_width = canvas.text_width(title, size=TITLE_SIZE, bold=True)
     baseline = PADDING + 10
     canvas.text(PADDING, baseline, title, size=TITLE_SIZE, colour=theme.ink, bold=True)
@@ -197,12 +199,12 @@ def _draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
         canvas.text(PADDING + title_width, baseline, unit, size=LABEL_SIZE, colour=theme.muted)
     if not entries:
         return baseline + 14
-    x = chart.width - PADDING - legend_width
+    x = chart.look.width - PADDING - legend_width
     if x < PADDING + title_width + unit_width + 24:
         x = PADDING
         baseline += 19
     for entry, width in zip(entries, widths, strict=True):
-        if x + width > chart.width:
+        if x + width > chart.look.width:
             break
         _draw_key(canvas, entry.mark, theme, x, baseline - 4)
         canvas.text(x + 22, baseline, entry.label, size=LABEL_SIZE, colour=theme.muted)
@@ -224,7 +226,7 @@ def _draw_key(canvas: Canvas, mark: str, theme: Theme, x: float, y: float) -> No
 
 
 def _x_axis_height(chart: Chart) -> float:
-    return 40.0 if chart.height >= ROOMY_HEIGHT else 26.0
+    return 40.0 if chart.look.height >= ROOMY_HEIGHT else 26.0
 
 
 def _draw_grid(
@@ -237,17 +239,17 @@ def _draw_grid(
     """Draw grid lines with the values at the right and the times below."""
     for value, label in rows:
         y = float(frame.y(np.array([value]))[0])
-        canvas.box(frame.left, y, frame.right, y + 1 / chart.scale, colour=theme.grid)
-        if chart.display_y_axis:
+        canvas.box(frame.left, y, frame.right, y + 1 / chart.look.scale, colour=theme.grid)
+        if chart.look.display_y_axis:
             canvas.text(frame.right + 8, y + 4, label, size=LABEL_SIZE, colour=theme.muted)
     count = max(1, int((frame.right - frame.left) / TICK_WIDTH))
     local = zone(chart.timezone)
     columns = time_ticks(chart.from_time, chart.until_time, local, count)
     places = frame.x(np.array([tick.time for tick in columns], np.int64)).tolist()
     for x in places:
-        canvas.box(x, frame.top, x + 1 / chart.scale, frame.bottom, colour=theme.grid)
+        canvas.box(x, frame.top, x + 1 / chart.look.scale, frame.bottom, colour=theme.grid)
     canvas.box(frame.left, frame.bottom, frame.right, frame.bottom + 1, colour=theme.axis)
-    if chart.display_x_axis:
+    if chart.look.display_x_axis:
         _write_times(canvas, chart, theme, frame, list(zip(places, columns, strict=True)))
 
 
@@ -259,14 +261,14 @@ def _write_times(
     ticks: list[tuple[float, TimeTick]],
 ) -> None:
     """Write the times in one row and, where they begin, the dates in another below it."""
-    edge = chart.width - PADDING
+    edge = chart.look.width - PADDING
     ends = {"label": -math.inf, "wider": -math.inf}
     name = zone_label(chart.until_time, zone(chart.timezone))
     zone_x = edge - canvas.text_width(name, size=LABEL_SIZE)
     for x, tick in ticks:
         for row, text, down in (("label", tick.label, 15.0), ("wider", tick.wider, 29.0)):
             limit = zone_x - 8 if row == "wider" else edge
-            if not text or (row == "wider" and chart.height < ROOMY_HEIGHT):
+            if not text or (row == "wider" and chart.look.height < ROOMY_HEIGHT):
                 continue
             width = canvas.text_width(text, size=LABEL_SIZE)
             start = min(max(x - width / 2, PADDING), edge - width)
@@ -275,7 +277,7 @@ def _write_times(
             colour = theme.muted if row == "label" else theme.ink
             canvas.text(start, frame.bottom + down, text, size=LABEL_SIZE, colour=colour)
             ends[row] = start + width
-    if chart.height >= ROOMY_HEIGHT:
+    if chart.look.height >= ROOMY_HEIGHT:
         canvas.text(zone_x, frame.bottom + 29, name, size=LABEL_SIZE, colour=theme.muted)
 
 
@@ -397,10 +399,10 @@ def _draw_stems(canvas: Canvas, colour: Rgb, frame: Frame, marks: tuple[Mark, ..
 
 def _draw_heads(canvas: Canvas, chart: Chart, theme: Theme, frame: Frame) -> None:
     """Set the marks' heads over everything else."""
-    if chart.display_matches:
+    if chart.look.display_matches:
         heads = _heads(frame, visible(chart, chart.matches))
         canvas.marks(DIAMOND, *heads, size=MARK_SIZE, colour=theme.match)
-    if chart.display_anomalies:
+    if chart.look.display_anomalies:
         heads = _heads(frame, visible(chart, chart.anomalies))
         canvas.marks(TRIANGLE, *heads, size=MARK_SIZE, colour=theme.anomaly)
 

@@ -51,7 +51,7 @@ def encode_png(drawing: Drawing) -> bytes:
 
 
 def etag_of(chart: Chart) -> str:
-    """Return the strong ETag of the chart's PNG, quotes included, without drawing it.
+    """Return the strong ETag of the chart's PNG, without quotes and without drawing it.
 
     The bytes follow from the chart, from how we draw and from the rasteriser's version; the tag
     covers all three.
@@ -65,7 +65,7 @@ def etag_of(chart: Chart) -> str:
             digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update(repr(part).encode("utf-8", "surrogatepass"))
-    return f'"{digest.hexdigest()}"'
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -1,10 +1,11 @@
 """Charts for the tests of this folder, small and honest."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from anomify.rendering.chart import Chart
+from anomify.rendering.chart import Chart, Look
 
 START = 1_772_700_000_000
 MINUTE = 60_000
@@ -25,7 +26,8 @@ def chart(values: Any = None, **wishes: Any) -> Chart:
         "from_time": START,
         "until_time": START + 60 * MINUTE,
     }
-    return Chart(**(given | wishes))
+    look = {field.name: wishes.pop(field.name) for field in fields(Look) if field.name in wishes}
+    return Chart(**(given | {"look": Look(**look)} | wishes))
 
 
 def no_range(count: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class TestChart:
 
     @pytest.mark.parametrize(("width", "height"), [(200, 100), (2000, 1200)])
     def test_takes_the_least_and_the_largest_size(self, width, height):
-        assert chart(width=width, height=height).width == width
+        assert chart(width=width, height=height).look.width == width
 
     def test_refuses_rows_of_different_length(self):
         with pytest.raises(ValueError, match="both ends"):
