@@ -1,6 +1,6 @@
 """What a picture of one metric shows, as data, without anything that can draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -59,9 +59,6 @@ class Look:
             raise Invalid("The theme is light or dark.", fields={"theme": "light or dark"})
 
 
-DEFAULT_LOOK: Final = Look()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chart:
     """One metric over one window: complete, checked and ready to be drawn.
@@ -83,7 +80,7 @@ class Chart:
     step: int | None = None
     timezone: str = "UTC"
     unit: str = ""
-    look: Look = DEFAULT_LOOK
+    look: Look = field(default_factory=Look)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, naming the field and its bounds."""
