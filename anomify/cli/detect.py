@@ -1,28 +1,19 @@
 """Judges a file of datapoints as they would have been judged when they came."""
 
-import csv
-import gzip
 import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TextIO
 
 import click
 import numpy as np
 
+from anomify.cli.points_file import PointsFile
 from anomify.series import Float64s, Int64s
 
 HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly"
-_MILLISECONDS_FROM: Final = 1e11  # seconds of the year 5138, milliseconds of 1973
-
-
-class UnreadableFileError(click.ClickException):
-    """A row of the file cannot be understood; the message names file and line."""
-
-    exit_code = 2
 
 
 @click.command()
@@ -60,24 +51,9 @@ def read_points(file: Path) -> tuple[list[str], Int64s, Float64s]:
 
     Raises `UnreadableFileError` for a row without a timestamp or a number.
     """
-    stamps: list[str] = []
-    times: list[int] = []
-    values: list[float] = []
-    opener = gzip.open if file.suffix == ".gz" else open
-    try:
-        with opener(file, "rt", encoding="utf-8-sig", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), start=1):
-                if not row or (number == 1 and row[0].strip().lower() in ("timestamp", "time")):
-                    continue
-                try:
-                    times.append(_milliseconds(row[0].strip()))
-                    values.append(_value(row[1].strip()) if len(row) > 1 else math.nan)
-                except (ValueError, OverflowError) as error:
-                    raise UnreadableFileError(f"{file}, line {number}: {error}") from error
-                stamps.append(row[0].strip())
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-        raise UnreadableFileError(f"{file} is not a CSV file: {error}") from error
-    return stamps, np.array(times, np.int64), np.array(values, np.float64)
+    rows = list(PointsFile(file).rows())
+    times = np.array([row.time_ms for row in rows], np.int64)
+    return [row.stamp for row in rows], times, np.array([row.value for row in rows], np.float64)
 
 
 def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) -> Iterator[str]:
@@ -108,31 +84,6 @@ def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) 
             yield f"{stamp},{said},{lower!r},{upper!r},{score!r},{alert!r},{int(anomalous)}\n"
         else:
             yield f"{stamp},{said},,,0,0,0\n"
-
-
-def _milliseconds(text: str) -> int:
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a timestamp") from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a timestamp")
-    return round(number) if abs(number) >= _MILLISECONDS_FROM else round(number * 1000)
-
-
-def _value(text: str) -> float:
-    if not text:
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
 
 
 @contextmanager

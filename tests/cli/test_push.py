@@ -1,0 +1,198 @@
+"""Files of points, sent to a door that behaves as it is told."""
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from click.testing import CliRunner
+
+from anomify.cli import push as push_module
+from anomify.cli.main import anomify
+
+
+class Door(ThreadingHTTPServer):
+    """Keeps what it is sent and answers from a list; 204 when the list is empty."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.received: list[dict] = []
+        self.keys: list[str] = []
+        self.answers: list[tuple[int, dict, dict]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def points(self) -> list[tuple[float, float]]:
+        return [
+            (item["timestamp"], item["value"]) for body in self.received for item in body["metrics"]
+        ]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, headers, reply = (
+            self.server.answers.pop(0) if self.server.answers else (204, {}, {})
+        )
+        if status < 300:
+            self.server.received.append(body)
+            self.server.keys.append(self.headers["Authorization"])
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        said = b"" if status == 204 else json.dumps(reply).encode()
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    opened = Door()
+    thread = threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield opened
+    opened.shutdown()
+    thread.join()
+    opened.server_close()
+
+
+@pytest.fixture
+def push(door, tmp_path, monkeypatch):
+    monkeypatch.setattr(push_module, "FIRST_PAUSE_SECONDS", 0.001)
+
+    def run(file, *flags):
+        return CliRunner().invoke(
+            anomify,
+            [
+                *("push", str(file), "--metric", "cpu", "--url", door.url, "--key", "anf_1"),
+                *("--state", str(tmp_path / "state.json"), *flags),
+            ],
+        )
+
+    return run
+
+
+def write(path, rows):
+    path.write_text("timestamp,value\n" + "".join(f"{time},{value}\n" for time, value in rows))
+    return path
+
+
+class TestPush:
+    def test_sends_every_row_once_and_in_order(self, door, push, tmp_path, monkeypatch):
+        monkeypatch.setattr(push_module, "BATCH_POINTS", 100)
+        rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(250)]
+        told = push(write(tmp_path / "a.csv", rows), "--json")
+        assert told.exit_code == 0, told.output
+        assert door.points() == rows
+        assert [len(body["metrics"]) for body in door.received] == [100, 100, 50]
+        assert json.loads(told.stdout)["stored"] == 250
+        assert set(door.keys) == {"Bearer anf_1"}
+
+    def test_reads_gzip_fractions_milliseconds_and_iso_times(self, door, push, tmp_path):
+        path = tmp_path / "a.csv.gz"
+        path.write_bytes(
+            gzip.compress(b"1700000000.5,1\n1700000001500,2\n2023-11-14T22:13:22Z,3\n")
+        )
+        assert push(path).exit_code == 0
+        assert door.points() == [(1700000000.5, 1), (1700000001.5, 2), (1700000002, 3)]
+
+    def test_leaves_out_rows_without_a_value(self, door, push, tmp_path):
+        told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, "nan")]), "--json")
+        assert door.points() == [(1, 1.0)]
+        assert json.loads(told.stdout)["missing"] == 2
+
+    def test_says_that_rows_are_history_only_when_told(self, door, push, tmp_path):
+        path = write(tmp_path / "a.csv", [(1, 1.0)])
+        push(path)
+        push(path, "--backfill")
+        assert [body.get("fill") for body in door.received] == [None, "true"]
+
+    def test_a_row_that_is_none_names_its_line(self, push, tmp_path):
+        told = push(write(tmp_path / "a.csv", [(1, 1.0), ("yesterday", 2.0)]))
+        assert told.exit_code == 2
+        assert "line 3" in told.output
+
+
+class TestRetry:
+    def test_sends_again_when_the_server_is_busy(self, door, push, tmp_path):
+        door.answers = [(503, {"Retry-After": "0"}, {"message": "wait"}), (429, {}, {})]
+        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert told.exit_code == 0
+        assert door.points() == [(1, 1.0)]
+
+    def test_waits_as_long_as_the_server_asks(self, door, push, tmp_path, monkeypatch):
+        waits = []
+        monkeypatch.setattr(push_module.time, "sleep", waits.append)
+        door.answers = [(503, {"Retry-After": "7"}, {})]
+        push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert waits == [7.0]
+
+    def test_does_not_ask_again_when_the_key_is_wrong(self, door, push, tmp_path):
+        door.answers = [(401, {}, {"message": "nobody has this key"})]
+        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert told.exit_code == 1
+        assert "nobody has this key" in told.output
+        assert door.received == []
+
+    def test_gives_up_when_nobody_answers_for_long(self, door, push, tmp_path, monkeypatch):
+        monkeypatch.setattr(push_module, "PATIENCE_SECONDS", 0.05)
+        door.answers = [(503, {}, {"message": "wait"})] * 100
+        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert told.exit_code == 1
+        assert "goes on from here" in told.output
+
+
+class TestResume:
+    def test_goes_on_after_what_was_stored(self, door, push, tmp_path, monkeypatch):
+        monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
+        rows = [(i, float(i)) for i in range(1, 31)]
+        path = write(tmp_path / "a.csv", rows)
+        door.answers = [(204, {}, {}), (403, {}, {"message": "stop"})]
+        assert push(path).exit_code == 1
+        told = push(path, "--json")
+        assert json.loads(told.stdout)["resumed_after_rows"] == 10
+        assert door.points() == rows
+
+    def test_restart_begins_with_the_first_row(self, door, push, tmp_path, monkeypatch):
+        monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
+        path = write(tmp_path / "a.csv", [(i, float(i)) for i in range(1, 21)])
+        door.answers = [(204, {}, {}), (403, {}, {})]
+        push(path)
+        told = push(path, "--json", "--restart")
+        assert json.loads(told.stdout)["stored"] == 20
+
+    def test_a_changed_file_is_another_file(self, door, push, tmp_path, monkeypatch):
+        monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
+        path = write(tmp_path / "a.csv", [(i, float(i)) for i in range(1, 21)])
+        door.answers = [(204, {}, {}), (403, {}, {})]
+        push(path)
+        write(path, [(i, 2.0) for i in range(1, 31)])
+        assert json.loads(push(path, "--json").stdout)["stored"] == 30
+
+    def test_a_finished_file_leaves_nothing_behind(self, push, tmp_path):
+        push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert not (tmp_path / "state.json").exists()
+
+
+class TestRefusals:
+    def test_names_the_line_of_a_refused_row(self, door, push, tmp_path):
+        door.answers = [
+            (207, {}, {"rejected_total": 1, "rejected": [{"index": 1, "reason": "too far ahead"}]})
+        ]
+        told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, 3.0)]), "--json")
+        assert told.exit_code == 1
+        summary = json.loads(told.stdout)
+        assert (summary["stored"], summary["refused"]) == (1, 1)
+        assert summary["refusals"] == [{"line": 4, "reason": "too far ahead"}]
