@@ -14,8 +14,10 @@ from psycopg import sql
 from sqlalchemy.orm import Session
 
 from anomify.db import Database
+from anomify.storage.engines import PointDatabase
 from tests.kit import postgres
 from tests.kit.marks import explain_missing, leave_out_summary
+from tests.kit.points import Machines
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ("sqlite", "postgresql")
@@ -177,3 +179,20 @@ def unit(database: Database) -> Iterator[Session]:
     """An open unit of work in a fresh database; it is committed when the test is over."""
     with database.unit_of_work() as session:
         yield session
+
+
+# --- points ---
+
+
+@pytest.fixture
+def machines(engine_url: str, tmp_path: Path) -> Iterator[Machines]:
+    """A fresh and empty database of points, to be opened as often as a test wants processes."""
+    opened = Machines(engine_url, tmp_path / "points")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def point_database(machines: Machines) -> PointDatabase:
+    """A fresh and empty database of points."""
+    return machines.open()

@@ -90,6 +90,17 @@ class ChunkStore:
                     chunks += [_chunk(*row) for row in connection.execute(_BETWEEN, keys).all()]
         return chunks
 
+    def read_all(self, metric_id: int) -> Series:
+        """Return everything that is sealed of a metric, oldest first."""
+        parts = [chunk.series for chunk in self.read(metric_id, OLDEST_MS, NEWEST_MS + 1)]
+        if not parts:
+            return Series.empty()
+        return Series(
+            np.concatenate([part.times for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            joined([part.judgements for part in parts]),
+        )
+
     def latest(self, metric_ids: Int64s) -> list[Chunk]:
         """Return the newest chunk of each of these metrics that has any."""
         missing = {int(metric_id) for metric_id in metric_ids}

@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import numpy as np
 from sqlalchemy import (
+    URL,
     Connection,
     Engine,
     MetaData,
@@ -37,7 +39,6 @@ MOST_CONNECTIONS = 64
 # Larger pages hold several chunks each; smaller ones would spill every judged chunk.
 PAGE_BYTES = 8192
 CACHE_KIB = 4096
-_PATIENCE_SECONDS = 2
 
 # The advisory locks of PostgreSQL: one for appending in order, one for making the tables.
 _APPEND_LOCK = 0x616E_6F6D_6C6F_6701
@@ -112,8 +113,9 @@ def _reachable() -> Iterator[None]:
 @dataclass(slots=True)
 class _OpenFile:
     engine: Engine
+    writer: Engine
     inode: int
-    readers: int = 0
+    users: int = 0
     is_retired: bool = False
 
 
@@ -129,19 +131,19 @@ class PointFiles:
         self._folder = folder
         self._most_open = most_open
         self._guard = threading.Lock()
-        self._log: Engine | None = None
+        self._log: _OpenFile | None = None
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
 
     @contextmanager
     def reading_log(self) -> Iterator[Connection]:
         """Give a connection that sees what is committed in the log."""
-        with _reachable(), self._log_engine().connect() as connection:
+        with _reachable(), self._log_file().engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing_log(self) -> Iterator[Connection]:
         """Give the only connection that may write the log now."""
-        with _reachable(), _writer(self._log_engine()).begin() as connection:
+        with _reachable(), self._log_file().writer.begin() as connection:
             yield connection
 
     def appending_log(self) -> AbstractContextManager[Connection]:
@@ -168,20 +170,20 @@ class PointFiles:
     @contextmanager
     def reading_chunks(self, month: int) -> Iterator[Connection | None]:
         """Give a connection to the month's file, or None where there is no such file."""
-        with self._leased(month, is_made=False) as engine:
-            if engine is None:
+        with self._leased(month, is_made=False) as file:
+            if file is None:
                 yield None
                 return
-            with _reachable(), engine.connect() as connection:
+            with _reachable(), file.engine.connect() as connection:
                 yield connection
 
     @contextmanager
     def writing_chunks(self, month: int) -> Iterator[Connection]:
         """Give the only connection that may write the month's file, which is made if missing."""
-        with self._leased(month, is_made=True) as engine:
-            if engine is None:
+        with self._leased(month, is_made=True) as file:
+            if file is None:
                 raise Unavailable("The store of points is being changed; try again.")
-            with _reachable(), _writer(engine).begin() as connection:
+            with _reachable(), file.writer.begin() as connection:
                 yield connection
 
     def drop_month(self, month: int) -> None:
@@ -207,10 +209,10 @@ class PointFiles:
 
     def give_back(self, month: int) -> None:
         """Shrink the month's file by the pages that are no longer used."""
-        with self._leased(month, is_made=False) as engine:
-            if engine is None:
+        with self._leased(month, is_made=False) as file:
+            if file is None:
                 return
-            with _reachable(), engine.connect() as connection:
+            with _reachable(), file.engine.connect() as connection:
                 # Each row that comes back is one page freed: all must be fetched.
                 connection.execute(text("PRAGMA incremental_vacuum")).all()
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).all()
@@ -226,7 +228,7 @@ class PointFiles:
         """Close every file; those in use close when their reader is done."""
         with self._guard:
             if self._log is not None:
-                self._log.dispose()
+                self._log.engine.dispose()
                 self._log = None
             for month in list(self._open):
                 self._forget(month)
@@ -242,28 +244,28 @@ class PointFiles:
         months = [name[len("points-") : -len(".db")] for name in files]
         return sorted(int(np.datetime64(month, "M").astype(np.int64)) for month in months)
 
-    def _log_engine(self) -> Engine:
+    def _log_file(self) -> _OpenFile:
         if self._log is None:
             with self._guard:
                 if self._log is None:
                     path = self._folder / "log.db"
                     _make_file(path, LOG_TABLES)
-                    self._log = _sqlite_engine(path)
+                    self._log = _open_file(path)
         return self._log
 
     @contextmanager
-    def _leased(self, month: int, *, is_made: bool) -> Iterator[Engine | None]:
+    def _leased(self, month: int, *, is_made: bool) -> Iterator[_OpenFile | None]:
         with self._guard:
             file = self._opened(month, is_made=is_made)
             if file is not None:
-                file.readers += 1
+                file.users += 1
         try:
-            yield None if file is None else file.engine
+            yield file
         finally:
             if file is not None:
                 with self._guard:
-                    file.readers -= 1
-                    if file.is_retired and not file.readers:
+                    file.users -= 1
+                    if file.is_retired and not file.users:
                         file.engine.dispose()
 
     def _opened(self, month: int, *, is_made: bool) -> _OpenFile | None:
@@ -279,13 +281,10 @@ class PointFiles:
                 if not is_made:
                     return None
                 _make_file(path, CHUNK_TABLES)
-                inode = _inode(path)
-            if inode is None:
-                return None
-            file = self._open[month] = _OpenFile(_sqlite_engine(path), inode)
+            file = self._open[month] = _open_file(path)
         self._open.move_to_end(month)
         for other in list(self._open)[: max(0, len(self._open) - self._most_open)]:
-            if not self._open[other].readers and other != month:
+            if not self._open[other].users and other != month:
                 self._forget(other)
         return file
 
@@ -297,7 +296,7 @@ class PointFiles:
     def _forget(self, month: int) -> None:
         file = self._open.pop(month)
         file.is_retired = True
-        if not file.readers:
+        if not file.users:
             file.engine.dispose()
 
 
@@ -308,18 +307,20 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-def _sqlite_engine(path: Path, *, pool: Any = None) -> Engine:
+def _sqlite_engine(path: Path, *, pool: Any = None, is_new: bool = False) -> Engine:
     sizes = {} if pool is NullPool else {"max_overflow": MOST_CONNECTIONS}
-    engine = create_engine(
-        f"sqlite:///{path}", poolclass=pool, connect_args={"timeout": BUSY_SECONDS}, **sizes
-    )
+    # Opening must not make a file: whoever reads a month that is being dropped would.
+    query = {"mode": "rwc" if is_new else "rw", "uri": "true"}
+    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
+    engine = create_engine(url, poolclass=pool, connect_args={"timeout": BUSY_SECONDS}, **sizes)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _writer(engine: Engine) -> Engine:
-    return engine.execution_options(point_writer=True)
+def _open_file(path: Path) -> _OpenFile:
+    engine = _sqlite_engine(path)
+    return _OpenFile(engine, engine.execution_options(point_writer=True), path.stat().st_ino)
 
 
 def _prepare(connection: Any, _record: object) -> None:
@@ -353,7 +354,7 @@ def _make_file(path: Path, tables: MetaData) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     draft.unlink(missing_ok=True)
-    engine = _sqlite_engine(draft, pool=NullPool)
+    engine = _sqlite_engine(draft, pool=NullPool, is_new=True)
     try:
         with _reachable(), engine.connect() as connection:
             connection.execute(text(f"PRAGMA page_size={PAGE_BYTES}"))
@@ -382,6 +383,8 @@ def _leave_wal(connection: Connection) -> bool:
     """Tell whether nobody else has the file open: only then may it leave its write-ahead log."""
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA busy_timeout=0")
+    # Once it has the file, this connection keeps it until it closes.
+    driver.execute("PRAGMA locking_mode=EXCLUSIVE")
     try:
         (mode,) = driver.execute("PRAGMA journal_mode=DELETE").fetchone()
     except connection.dialect.loaded_dbapi.OperationalError:
