@@ -1,0 +1,20 @@
+"""The table of channels, by the word that a delivery knows each under."""
+
+from collections.abc import Mapping
+
+from anomify.channel.email import EmailChannel
+from anomify.channel.message import Channel
+from anomify.channel.webhook import WebhookChannel
+from anomify.config import Settings
+from anomify.outbound import MailServer, Outbound
+
+WEBHOOK = "webhook"
+EMAIL = "email"
+
+
+def make_channels(settings: Settings) -> Mapping[str, Channel]:
+    """Return every channel, ready to send as the settings say."""
+    return {
+        WEBHOOK: WebhookChannel(Outbound(settings.egress_allow)),
+        EMAIL: EmailChannel(settings, MailServer(settings)),
+    }

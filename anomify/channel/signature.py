@@ -1,0 +1,36 @@
+"""Secrets and signatures as Standard Webhooks 1.0 writes them, so that receivers can verify."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+
+PREFIX = "whsec_"
+VERSION = "v1"
+# Between these two, says the specification.
+KEY_LEAST_BYTES = 24
+KEY_MOST_BYTES = 64
+
+
+def new_secret() -> str:
+    """Return a fresh secret."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(KEY_LEAST_BYTES)).decode()
+
+
+def key_of(secret: str) -> bytes | None:
+    """Return the key that a secret stands for, or None when it is not written as one."""
+    if not secret.startswith(PREFIX):
+        return None
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if KEY_LEAST_BYTES <= len(key) <= KEY_MOST_BYTES else None
+
+
+def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return what stands in the webhook-signature header for one key."""
+    signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
+    digest = hmac.new(key, signed, hashlib.sha256).digest()
+    return f"{VERSION},{base64.b64encode(digest).decode()}"

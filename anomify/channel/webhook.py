@@ -1,0 +1,80 @@
+"""Webhooks: a signed POST of JSON, after Standard Webhooks 1.0."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from anomify.channel.message import DELIVERED, Message, Receipt, Target
+from anomify.channel.signature import key_of, signature
+from anomify.clock import now, now_timestamp
+from anomify.errors import UpstreamFailed
+from anomify.outbound import Outbound, Reply
+
+GONE = 410
+# A request time-out, too early, too many requests: the same request may do later.
+PASSING_CLIENT_ERRORS = frozenset({408, 425, 429})
+
+
+class WebhookChannel:
+    """Posts to URLs that users have set, through the guard."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        """Take the one way out."""
+        self._outbound = outbound
+
+    def send(self, message: Message, target: Target) -> Receipt:
+        """Post the message, signed now with every secret of the target."""
+        body = msgspec.json.encode(
+            {
+                "type": message.type,
+                "timestamp": message.occurred_at.isoformat().replace("+00:00", "Z"),
+                "data": message.data,
+            }
+        )
+        signed_at = now_timestamp()
+        keys = [key for secret in target.secrets if (key := key_of(secret)) is not None]
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": message.id,
+            "webhook-timestamp": str(signed_at),
+            "webhook-signature": " ".join(
+                signature(key, message.id, signed_at, body) for key in keys
+            ),
+        }
+        try:
+            reply = self._outbound.post(target.address, body, headers)
+        except UpstreamFailed as failure:
+            return Receipt.of_failure(failure)
+        return _receipt(reply)
+
+
+def _receipt(reply: Reply) -> Receipt:
+    status = reply.status
+    if 200 <= status < 300:  # noqa: PLR2004 -- what HTTP calls success
+        return DELIVERED
+    problem = f"The receiver answered {status}."
+    if 300 <= status < 400:  # noqa: PLR2004 -- what HTTP calls redirection
+        problem = f"The receiver answered {status}; redirects are not followed, so set its new URL."
+    is_refusal = 400 <= status < 500 and status not in PASSING_CLIENT_ERRORS  # noqa: PLR2004 -- what HTTP calls the client's error
+    return Receipt(
+        is_delivered=False,
+        problem=problem,
+        is_permanent=is_refusal,
+        is_gone=status == GONE,
+        retry_after_seconds=_seconds(reply.headers.get("retry-after", ""), now()),
+    )
+
+
+def _seconds(retry_after: str, at: datetime) -> float | None:
+    """Read seconds or a date, as HTTP allows; what is neither is no wish at all."""
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        # More digits than this are no number of seconds that anybody means.
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - at).total_seconds())

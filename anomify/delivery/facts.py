@@ -1,0 +1,120 @@
+"""What was true when a message was enqueued: the wording needs no other row."""
+
+import math
+from datetime import UTC, datetime
+
+import msgspec
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.metric.model import Metric
+from anomify.org.model import Org
+from anomify.watcher.model import Watcher
+
+OPENED = "opened"
+RECOVERED = "recovered"
+TEST = "test"
+
+
+class AnomalyFacts(msgspec.Struct, frozen=True):
+    """The case and its evidence; a number that is not finite is absent."""
+
+    id: int
+    uuid: str
+    metric_id: int
+    metric_name: str
+    severity: str
+    score: float | None
+    value: float | None
+    expected_lower: float | None
+    expected_upper: float | None
+    explanation: str
+    started_ms: int
+    peak_ms: int
+    last_over_ms: int
+    ended_ms: int | None
+    has_fallen_silent: bool
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What one message tells: a transition of an anomaly, or nothing but that it arrives."""
+
+    transition: str
+    occurred_ms: int
+    org_id: int
+    org_name: str
+    timezone: str
+    watcher_id: int
+    watcher_name: str
+    # Absent in a test message.
+    anomaly: AnomalyFacts | None
+
+    @property
+    def occurred_at(self) -> datetime:
+        """Return when what is told happened."""
+        return moment(self.occurred_ms)
+
+    def as_row(self) -> dict[str, object]:
+        """Return what is kept in the outbox."""
+        row: dict[str, object] = msgspec.to_builtins(self)
+        return row
+
+    @classmethod
+    def from_row(cls, row: dict[str, object]) -> "Facts":
+        """Return the facts that were kept in the outbox."""
+        return msgspec.convert(row, cls)
+
+
+def facts_of_anomaly(
+    transition: str, org: Org, watcher: Watcher, anomaly: Anomaly, span: Span, metric: Metric
+) -> Facts:
+    """Write down what is true now about an anomaly that opened or recovered."""
+    ended_ms = span.ended_ms if span.ended_ms is not None else span.last_over_ms
+    return Facts(
+        transition=transition,
+        occurred_ms=span.started_ms if transition == OPENED else ended_ms,
+        org_id=org.id,
+        org_name=org.name,
+        timezone=org.timezone,
+        watcher_id=watcher.id,
+        watcher_name=watcher.name,
+        anomaly=AnomalyFacts(
+            id=anomaly.id,
+            uuid=anomaly.uuid,
+            metric_id=metric.id,
+            metric_name=metric.name,
+            severity=span.severity,
+            score=_finite(span.score),
+            value=_finite(span.value),
+            expected_lower=_finite(span.expected_lower),
+            expected_upper=_finite(span.expected_upper),
+            explanation=span.explanation,
+            started_ms=span.started_ms,
+            peak_ms=span.peak_ms,
+            last_over_ms=span.last_over_ms,
+            ended_ms=span.ended_ms,
+            has_fallen_silent=span.ended_by_silence,
+        ),
+    )
+
+
+def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
+    """Write down that somebody wants to see whether messages arrive."""
+    return Facts(
+        transition=TEST,
+        occurred_ms=int(at.timestamp() * 1000),
+        org_id=org.id,
+        org_name=org.name,
+        timezone=org.timezone,
+        watcher_id=watcher.id,
+        watcher_name=watcher.name,
+        anomaly=None,
+    )
+
+
+def moment(time_ms: int) -> datetime:
+    """Return a time of a point as an aware moment."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None

@@ -1,0 +1,399 @@
+"""Enqueue, claim, settle: messages wait here in the transaction of what they tell."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import aliased
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.channel.kinds import EMAIL, WEBHOOK
+from anomify.channel.message import Receipt, Target
+from anomify.clock import now
+from anomify.db import session
+from anomify.delivery.backoff import next_attempt_at
+from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts, facts_of_anomaly, facts_of_test
+from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
+from anomify.errors import QuotaExceeded
+from anomify.metric.model import Metric
+from anomify.org.model import Org
+from anomify.outbound import host_of
+from anomify.user.model import User
+from anomify.watcher.model import Watcher
+from anomify.watcher.routing import watchers_for
+from anomify.watcher.sealing import SealBroken, unseal
+
+# Longer than a sender may take, so that a lease runs out only when the sender is no more.
+LEASE = timedelta(seconds=60)
+# Deliveries on their way at once to one host, or to the mail server.
+LANE_MOST = 4
+PROBLEM_MAX_CHARACTERS = 500
+# A test message goes out to people and servers: it is no way to fill their boxes.
+TEST_EVERY = timedelta(minutes=1)
+# The recipient of a webhook: a watcher has one at most.
+THE_WEBHOOK = "webhook"
+# No host is called this.
+MAIL_LANE = "@mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that is the caller's to send until the lease runs out."""
+
+    id: str
+    # The opened notice that a recovery follows; mails are threaded by it.
+    answers_id: str | None
+    channel: str
+    lane: str
+    facts: Facts
+    target: Target
+    attempts: int
+    leased_until: datetime
+
+
+def enqueue_opened(anomaly: Anomaly) -> int:
+    """Put a message for everybody who hears of this anomaly into the open unit of work.
+
+    Return how many are new. Saying it again adds nothing, except for watchers that have come to
+    hear of it since, because its severity has risen. A watcher that has been told about another
+    anomaly of the metric within its quiet time is left in peace.
+    """
+    org, span, metric = _evidence(anomaly)
+    at = now()
+    listening = watchers_for(org.id, metric.name, span.severity)
+    told_at = _last_told(metric.id, [watcher.id for watcher in listening], anomaly.id)
+    rows = []
+    for watcher in listening:
+        quiet_for = timedelta(seconds=watcher.expiration_seconds)
+        if (last := told_at.get(watcher.id)) is not None and at - last < quiet_for:
+            continue
+        facts = facts_of_anomaly(OPENED, org, watcher, anomaly, span, metric)
+        rows += _rows(watcher, facts, at)
+    return _insert(rows)
+
+
+def enqueue_recovered(anomaly: Anomaly) -> int:
+    """Put the end of this anomaly into the open unit of work, for those who heard it begin.
+
+    Return how many messages are new; saying it again adds nothing.
+    """
+    org, span, metric = _evidence(anomaly)
+    at = now()
+    told = session().execute(
+        select(Delivery, Watcher)
+        .join(Watcher, Watcher.id == Delivery.watcher_id)
+        .where(
+            Delivery.anomaly_id == anomaly.id,
+            Delivery.transition == OPENED,
+            Delivery.state != STATE_DEAD,
+        )
+    )
+    rows = []
+    for opened, watcher in told:
+        facts = facts_of_anomaly(RECOVERED, org, watcher, anomaly, span, metric)
+        rows.append(_row(watcher, facts, at, opened.channel, opened.recipient, opened.lane))
+    return _insert(rows)
+
+
+def enqueue_test(org: Org, watcher: Watcher) -> int:
+    """Put a test message for each recipient of the watcher into the open unit of work.
+
+    Return how many. Raises QuotaExceeded when the last test is less than a minute old.
+    """
+    at = now()
+    last = session().scalar(
+        select(func.max(Delivery.created_at)).where(
+            Delivery.watcher_id == watcher.id, Delivery.transition == TEST
+        )
+    )
+    if last is not None and at - last < TEST_EVERY:
+        seconds = int(TEST_EVERY.total_seconds())
+        raise QuotaExceeded(
+            "One test message a minute is enough; try again later.", retry_after_seconds=seconds
+        )
+    return _insert(_rows(watcher, facts_of_test(org, watcher, at), at))
+
+
+def is_anything_due(at: datetime) -> bool:
+    """Tell whether a claim might find something; asking changes and locks nothing."""
+    return session().scalar(select(Delivery.id).where(*_is_free(at)).limit(1)) is not None
+
+
+def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) -> list[Claim]:
+    """Lease due deliveries to the caller, the longest due first, at most LANE_MOST a lane.
+
+    `busy` says how many of each lane the caller has on the way already. Two callers never get the
+    same delivery while its lease runs. One whose recipient is no more is settled here and now.
+    """
+    claims = []
+    for delivery_id in _due(at, most, busy):
+        leased_until = at + LEASE
+        leased = session().execute(
+            update(Delivery)
+            .where(Delivery.id == delivery_id, *_is_free(at))
+            .values(leased_until=leased_until, attempts=Delivery.attempts + 1)
+            .execution_options(synchronize_session=False)
+        )
+        if leased.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
+            continue
+        delivery = session().get_one(Delivery, delivery_id, populate_existing=True)
+        target = _target(delivery, at, sealing_key)
+        if isinstance(target, Receipt):
+            settle(delivery.id, leased_until, target, at, chance=0.5)
+            continue
+        claims.append(
+            Claim(
+                id=delivery.id,
+                answers_id=_answers_id(delivery),
+                channel=delivery.channel,
+                lane=delivery.lane,
+                facts=Facts.from_row(delivery.facts),
+                target=target,
+                attempts=delivery.attempts,
+                leased_until=leased_until,
+            )
+        )
+    return claims
+
+
+def settle(
+    delivery_id: str, leased_until: datetime, receipt: Receipt, at: datetime, *, chance: float
+) -> None:
+    """Write down what became of an attempt: sent, to be tried again, or dead.
+
+    What was delivered is sent, whoever holds the lease by now; a failure counts only for the one
+    who still holds it. `chance` from 0 to 1 spreads the next attempt.
+    """
+    delivery = session().get(Delivery, delivery_id, populate_existing=True, with_for_update=True)
+    if delivery is None or delivery.state != STATE_PENDING:
+        return
+    if receipt.is_delivered:
+        _close(delivery, STATE_SENT, at)
+        delivery.last_error = None
+        return
+    if delivery.leased_until != leased_until:
+        return
+    delivery.last_error = receipt.problem[:PROBLEM_MAX_CHARACTERS]
+    again_at = None
+    if not (receipt.is_permanent or receipt.is_gone):
+        again_at = next_attempt_at(
+            delivery.created_at, at, delivery.attempts, chance, receipt.retry_after_seconds
+        )
+    if again_at is None:
+        _close(delivery, STATE_DEAD, at)
+    else:
+        delivery.due_at = again_at
+        delivery.leased_until = None
+    if receipt.is_gone:
+        _stop_webhook(delivery.watcher_id, at)
+
+
+def _close(delivery: Delivery, state: str, at: datetime) -> None:
+    delivery.state = state
+    delivery.settled_at = at
+    delivery.leased_until = None
+
+
+def _stop_webhook(watcher_id: int, at: datetime) -> None:
+    watcher = session().get(Watcher, watcher_id)
+    if watcher is not None and watcher.webhook_stopped_at is None:
+        watcher.webhook_stopped_at = at
+
+
+def _evidence(anomaly: Anomaly) -> tuple[Org, Span, Metric]:
+    session().flush()
+    # By key: rows that the caller has loaded or just made are not asked for again.
+    span = session().get_one(Span, anomaly.id)
+    return (
+        session().get_one(Org, anomaly.org_id),
+        span,
+        session().get_one(Metric, span.metric_id),
+    )
+
+
+def _last_told(
+    metric_id: int, watcher_ids: Sequence[int], but_anomaly_id: int
+) -> dict[int, datetime]:
+    if not watcher_ids:
+        return {}
+    rows = session().execute(
+        select(Delivery.watcher_id, func.max(Delivery.created_at))
+        .where(
+            Delivery.watcher_id.in_(watcher_ids),
+            Delivery.metric_id == metric_id,
+            Delivery.transition == OPENED,
+            Delivery.state != STATE_DEAD,
+            Delivery.anomaly_id != but_anomaly_id,
+        )
+        .group_by(Delivery.watcher_id)
+    )
+    return dict(row.tuple() for row in rows)
+
+
+def _rows(watcher: Watcher, facts: Facts, at: datetime) -> list[dict[str, object]]:
+    """One row for each way in which the watcher tells people."""
+    rows = []
+    if watcher.webhook_url is not None and watcher.webhook_stopped_at is None:
+        lane = host_of(watcher.webhook_url)
+        rows.append(_row(watcher, facts, at, WEBHOOK, THE_WEBHOOK, lane))
+    rows.extend(
+        _row(watcher, facts, at, EMAIL, str(user_id), MAIL_LANE)
+        for user_id in _mailed_users(watcher)
+    )
+    return rows
+
+
+def _row(
+    watcher: Watcher, facts: Facts, at: datetime, channel: str, recipient: str, lane: str
+) -> dict[str, object]:
+    anomaly = facts.anomaly
+    return {
+        "id": str(uuid4()),
+        "org_id": watcher.org_id,
+        "watcher_id": watcher.id,
+        "anomaly_id": None if anomaly is None else anomaly.id,
+        "metric_id": None if anomaly is None else anomaly.metric_id,
+        "transition": facts.transition,
+        "channel": channel,
+        "recipient": recipient,
+        "lane": lane,
+        "facts": facts.as_row(),
+        "state": STATE_PENDING,
+        "attempts": 0,
+        "created_at": at,
+        "due_at": at,
+    }
+
+
+def _insert(rows: Sequence[dict[str, object]]) -> int:
+    """Add the rows whose recipient has no message of this transition yet."""
+    if not rows:
+        return 0
+    is_sqlite = session().get_bind().dialect.name == "sqlite"
+    insert = sqlite.insert if is_sqlite else postgresql.insert
+    added = 0
+    for row in rows:
+        # One by one: only so do both databases say how many were new.
+        done = session().execute(insert(Delivery).values(row).on_conflict_do_nothing())
+        added += done.rowcount  # type: ignore[attr-defined] # an INSERT gives a CursorResult
+    return added
+
+
+def _mailed_users(watcher: Watcher) -> Collection[int]:
+    if not watcher.email_user_ids:
+        return ()
+    rows = session().scalars(
+        select(User.id)
+        .where(
+            User.org_id == watcher.org_id,
+            User.id.in_(watcher.email_user_ids),
+            User.wants_email_alerts.is_(True),
+        )
+        .order_by(User.id)
+    )
+    return list(rows)
+
+
+def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Delivery.state == STATE_PENDING,
+        Delivery.due_at <= at,
+        or_(Delivery.leased_until.is_(None), Delivery.leased_until <= at),
+    )
+
+
+def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
+    opened = aliased(Delivery)
+    # A recovery waits until the notice it ends has been sent or given up.
+    has_to_wait = and_(
+        Delivery.transition == RECOVERED,
+        exists().where(
+            opened.anomaly_id == Delivery.anomaly_id,
+            opened.watcher_id == Delivery.watcher_id,
+            opened.channel == Delivery.channel,
+            opened.recipient == Delivery.recipient,
+            opened.transition == OPENED,
+            opened.state == STATE_PENDING,
+        ),
+    )
+    full = [lane for lane, count in busy.items() if count >= LANE_MOST]
+    place = func.row_number().over(
+        partition_by=Delivery.lane, order_by=(Delivery.due_at, Delivery.id)
+    )
+    ranked = (
+        select(Delivery.id, Delivery.due_at, Delivery.lane, place.label("place"))
+        .where(*_is_free(at), ~has_to_wait, Delivery.lane.not_in(full))
+        .subquery()
+    )
+    # Lanes take turns: the first of each, then the second of each, so that no crowd holds up
+    # a single message for somebody else.
+    rows = session().execute(
+        select(ranked.c.id, ranked.c.lane)
+        .where(ranked.c.place <= LANE_MOST)
+        .order_by(ranked.c.place, ranked.c.due_at, ranked.c.id)
+        .limit(most + LANE_MOST * len(busy))
+    )
+    taken: list[str] = []
+    room = {lane: LANE_MOST - count for lane, count in busy.items()}
+    for delivery_id, lane in rows:
+        left = room.get(lane, LANE_MOST)
+        if left > 0 and len(taken) < most:
+            room[lane] = left - 1
+            taken.append(delivery_id)
+    # In one order for everybody: two callers that lease rows crosswise would wait for each other.
+    return sorted(taken)
+
+
+def _answers_id(delivery: Delivery) -> str | None:
+    if delivery.transition != RECOVERED:
+        return None
+    return session().scalar(
+        select(Delivery.id).where(
+            Delivery.anomaly_id == delivery.anomaly_id,
+            Delivery.watcher_id == delivery.watcher_id,
+            Delivery.channel == delivery.channel,
+            Delivery.recipient == delivery.recipient,
+            Delivery.transition == OPENED,
+        )
+    )
+
+
+def _target(delivery: Delivery, at: datetime, sealing_key: bytes) -> Target | Receipt:
+    """Where it goes as of now, or why it goes nowhere any more."""
+    watcher = session().get(Watcher, delivery.watcher_id)
+    if watcher is None or watcher.deleted_at is not None:
+        return _nobody("The watcher has been deleted.")
+    if delivery.transition != TEST and not watcher.is_alerting:
+        return _nobody("The watcher has been told to keep still.")
+    if delivery.channel == WEBHOOK:
+        return _webhook_target(watcher, at, sealing_key)
+    user = session().get(User, int(delivery.recipient))
+    if user is None or user.org_id != watcher.org_id or user.id not in watcher.email_user_ids:
+        return _nobody("The watcher does not tell this person any more.")
+    if not user.wants_email_alerts:
+        return _nobody("This person does not want e-mails.")
+    return Target(user.email, user.name)
+
+
+def _webhook_target(watcher: Watcher, at: datetime, sealing_key: bytes) -> Target | Receipt:
+    if watcher.webhook_url is None or watcher.webhook_secret_sealed is None:
+        return _nobody("The watcher has no webhook any more.")
+    if watcher.webhook_stopped_at is not None:
+        return _nobody("The receiver said that it is gone; set the webhook anew.")
+    sealed = [watcher.webhook_secret_sealed]
+    until = watcher.former_secret_until
+    if watcher.former_secret_sealed and until is not None and until > at:
+        sealed.append(watcher.former_secret_sealed)
+    try:
+        secrets = tuple(unseal(sealing_key, watcher.org_id, each) for each in sealed)
+    except SealBroken as problem:
+        # The operator may have started us with another key by mistake: it is tried again.
+        return Receipt(is_delivered=False, problem=f"{problem} Set the webhook's secret anew.")
+    return Target(watcher.webhook_url, secrets=secrets)
+
+
+def _nobody(why: str) -> Receipt:
+    return Receipt(is_delivered=False, problem=why, is_permanent=True)

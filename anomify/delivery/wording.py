@@ -1,0 +1,232 @@
+"""Facts to Message: one wording for people, in text and HTML, and the same facts for machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from anomify.channel.message import PICTURE_CID, Message
+from anomify.delivery.facts import OPENED, TEST, AnomalyFacts, Facts, moment
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
+# A name may be 4 kB long; more than this of it says nothing in a subject.
+SUBJECT_NAME_MAX_CHARACTERS = 100
+# What a link shows around the anomaly.
+LINK_MARGIN_SECONDS = 6 * 3600
+
+_TYPES = {"opened": "anomaly.opened", "recovered": "anomaly.recovered", "test": "watcher.test"}
+_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    subject: str
+    headline: str
+    sentence: str
+    # Named numbers and times, to be read in this order.
+    lines: tuple[tuple[str, str], ...]
+    link: str | None
+
+
+def message_of(
+    facts: Facts,
+    base_url: str,
+    *,
+    message_id: str,
+    answers_id: str | None = None,
+    picture: bytes | None = None,
+) -> Message:
+    """Put the facts into words. Links begin with `base_url`; times are in the org's zone."""
+    wording = _wording(facts, base_url)
+    shown = {
+        "wording": wording,
+        "facts": facts,
+        "tone": facts.anomaly.severity if facts.transition == OPENED and facts.anomaly else "calm",
+        "picture_cid": PICTURE_CID if picture is not None else None,
+    }
+    return Message(
+        id=message_id,
+        answers_id=answers_id,
+        type=_TYPES[facts.transition],
+        occurred_at=facts.occurred_at,
+        subject=wording.subject,
+        text=_environment.get_template("message.txt").render(shown),
+        html=_environment.get_template("message.html").render(shown),
+        data=_data(facts, wording),
+        picture=picture,
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Return a length of time as people say it, in its two largest units.
+
+    >>> [in_words(seconds) for seconds in (0, 59, 3660, 90_000)]
+    ['a moment', '59 seconds', '1 hour 1 minute', '1 day 1 hour']
+    """
+    left, parts = int(seconds), []
+    for size, unit in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts[:2]) or "a moment"
+
+
+def _wording(facts: Facts, base_url: str) -> _Wording:
+    anomaly = facts.anomaly
+    if facts.transition == TEST or anomaly is None:
+        return _Wording(
+            subject=f"Test of the watcher {_short(facts.watcher_name)}",
+            headline="This is a test",
+            sentence=(
+                f"If you can read this, the watcher {facts.watcher_name} of {facts.org_name} "
+                "reaches you. Nothing has happened."
+            ),
+            lines=(),
+            link=None,
+        )
+    zone = _zone(facts.timezone)
+    link = _link(anomaly, base_url)
+    if facts.transition == OPENED:
+        return _of_opened(anomaly, zone, link)
+    return _of_recovered(anomaly, zone, link)
+
+
+def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
+    value, expected = _number(anomaly.value), _range(anomaly)
+    beyond = f", expected {expected}" if expected else ""
+    return _Wording(
+        subject=f"{_short(anomaly.metric_name)} is unusual: {value}{beyond}",
+        headline=f"Unusual, severity {anomaly.severity}",
+        sentence=(
+            f"{anomaly.metric_name} is unusual since {_time(anomaly.started_ms, zone)}: "
+            f"{value}{beyond}. Severity {anomaly.severity}."
+        ),
+        lines=_lines(
+            ("Metric", anomaly.metric_name),
+            ("Value", f"{value} at {_time(anomaly.peak_ms, zone)}"),
+            ("Expected", expected),
+            ("Severity", anomaly.severity),
+            ("Score", _number(anomaly.score)),
+            ("Since", _time(anomaly.started_ms, zone)),
+            ("Why", anomaly.explanation),
+        ),
+        link=link,
+    )
+
+
+def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
+    ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
+    lasted = in_words((ended_ms - anomaly.started_ms) / 1000)
+    if anomaly.has_fallen_silent:
+        subject, headline = "has fallen silent", "Fallen silent while unusual"
+        ending = (
+            f"has sent nothing more, so what was unusual about it is closed; it had lasted {lasted}"
+        )
+    else:
+        subject, headline = f"is back to normal after {lasted}", "Back to normal"
+        ending = f"is back to normal; it was unusual for {lasted}"
+    return _Wording(
+        subject=f"{_short(anomaly.metric_name)} {subject}",
+        headline=headline,
+        sentence=f"{anomaly.metric_name} {ending}, until {_time(ended_ms, zone)}.",
+        lines=_lines(
+            ("Metric", anomaly.metric_name),
+            ("Lasted", lasted),
+            ("Since", _time(anomaly.started_ms, zone)),
+            ("Until", _time(ended_ms, zone)),
+            ("Most unusual", f"{_number(anomaly.value)} at {_time(anomaly.peak_ms, zone)}"),
+            ("Expected then", _range(anomaly)),
+            ("Severity", anomaly.severity),
+        ),
+        link=link,
+    )
+
+
+def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
+    data: dict[str, Any] = {
+        "sentence": wording.sentence,
+        "org": {"id": facts.org_id, "name": facts.org_name},
+        "watcher": {"id": facts.watcher_id, "name": facts.watcher_name},
+    }
+    anomaly = facts.anomaly
+    if anomaly is None:
+        return data
+    data["metric"] = {"id": anomaly.metric_id, "name": anomaly.metric_name, "url": wording.link}
+    data["anomaly"] = {
+        "id": anomaly.id,
+        "uuid": anomaly.uuid,
+        "severity": anomaly.severity,
+        "score": anomaly.score,
+        "value": anomaly.value,
+        "expected_lower": anomaly.expected_lower,
+        "expected_upper": anomaly.expected_upper,
+        "explanation": anomaly.explanation,
+        "started_at": _iso(anomaly.started_ms),
+        "peak_at": _iso(anomaly.peak_ms),
+        "ended_at": None if anomaly.ended_ms is None else _iso(anomaly.ended_ms),
+        "ended_by_silence": anomaly.has_fallen_silent,
+    }
+    return data
+
+
+def _link(anomaly: AnomalyFacts, base_url: str) -> str:
+    ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
+    window = urlencode(
+        {
+            "from": anomaly.started_ms // 1000 - LINK_MARGIN_SECONDS,
+            "until": ended_ms // 1000 + LINK_MARGIN_SECONDS,
+            "anomaly": anomaly.id,
+        }
+    )
+    return f"{base_url}/ui/metric/{quote(anomaly.metric_name, safe='')}?{window}"
+
+
+def _lines(*lines: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, text) for name, text in lines if text)
+
+
+def _range(anomaly: AnomalyFacts) -> str:
+    if anomaly.expected_lower is None or anomaly.expected_upper is None:
+        return ""
+    return f"{_number(anomaly.expected_lower)} to {_number(anomaly.expected_upper)}"
+
+
+def _number(number: float | None) -> str:
+    return "no number" if number is None else f"{number:,.6g}"
+
+
+def _time(time_ms: int, zone: tzinfo) -> str:
+    return moment(time_ms).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _iso(time_ms: int) -> str:
+    return moment(time_ms).isoformat().replace("+00:00", "Z")
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        # A message in the wrong zone says which one it is in; one that is not sent says nothing.
+        return UTC
+
+
+def _short(name: str) -> str:
+    if len(name) <= SUBJECT_NAME_MAX_CHARACTERS:
+        return name
+    half = SUBJECT_NAME_MAX_CHARACTERS // 2
+    return f"{name[:half]}…{name[-half:]}"

@@ -1,0 +1,56 @@
+"""Words of metric names: what a watcher is bound to, and which ones to offer next."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from anomify.metric.name import words
+
+SUGGESTIONS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A chip that could be added, and how many metrics would then be left."""
+
+    chip: str
+    count: int
+
+
+def folded(chips: Iterable[str]) -> tuple[str, ...]:
+    """Return the chips as they are compared: without regard to upper and lower case."""
+    return tuple(chip.casefold() for chip in chips)
+
+
+def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
+    """Tell whether a name holds every chip; both must have been folded.
+
+    >>> is_matched(folded(["CPU", "node"]), "node_cpu_seconds_total")
+    True
+    """
+    return all(chip in folded_name for chip in folded_chips)
+
+
+def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") -> list[Suggestion]:
+    """Return the words of the names that hold every chosen chip, the most frequent first.
+
+    `begun` is what somebody has typed so far: only words that hold it are offered. A chip that is
+    chosen already is not offered again.
+    """
+    taken, typed, chips = set(folded(chosen)), begun.casefold(), folded(chosen)
+    counts: Counter[str] = Counter()
+    spelled: dict[str, str] = {}
+    for name in names:
+        if not is_matched(chips, name.casefold()):
+            continue
+        found = {}
+        for word in words(name):
+            key = word.casefold()
+            # A comma ends a chip, so a word that has one cannot be one.
+            if key not in taken and typed in key and "," not in word:
+                found[key] = word
+        counts.update(found.keys())
+        for key, word in found.items():
+            spelled.setdefault(key, word)
+    best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SUGGESTIONS_MAX]
+    return [Suggestion(spelled[key], count) for key, count in best]

@@ -1,0 +1,245 @@
+"""Create, change, delete and undelete a watcher; the rules that every door shares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from anomify.anomaly.recording import SEVERITIES
+from anomify.channel.signature import (
+    KEY_LEAST_BYTES,
+    KEY_MOST_BYTES,
+    PREFIX,
+    key_of,
+    new_secret,
+)
+from anomify.clock import now
+from anomify.db import session
+from anomify.errors import Conflict, Invalid, QuotaExceeded, UpstreamFailed
+from anomify.outbound import Outbound
+from anomify.watcher.model import Watcher
+from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users
+from anomify.watcher.sealing import seal
+
+UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+EXPIRATION_DEFAULT_SECONDS = 3600
+# Less would be a message for every point, more nobody remembers having asked for.
+EXPIRATION_LEAST_SECONDS = 60
+EXPIRATION_MOST_SECONDS = 366 * 86_400
+SEVERITY_DEFAULT = "high"
+
+WATCHERS_MAX = 1000
+CHIPS_MAX = 20
+CHIP_MAX_CHARACTERS = 200
+NAME_MAX_CHARACTERS = 200
+RECIPIENTS_MAX = 50
+UNDELETE_WITHIN = timedelta(days=30)
+
+# Receivers have so long to change over to a new secret.
+FORMER_SECRET_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherWish:
+    """What somebody wants a watcher to be; None leaves a field as it is, or at its default."""
+
+    chips: Sequence[str] | None = None
+    name: str | None = None
+    is_alerting: bool | None = None
+    severity: str | None = None
+    expiration_time: int | None = None
+    expiration_time_unit: str | None = None
+    email_user_ids: Sequence[int] | None = None
+    # An empty text takes the webhook away.
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A watcher as it is now, and its webhook's secret if that is new: it is shown this once."""
+
+    watcher: Watcher
+    fresh_secret: str | None = None
+
+
+class WatcherEditor:
+    """Saves wishes: it knows which URLs may be called, and the key that secrets are sealed with."""
+
+    def __init__(self, outbound: Outbound, sealing_key: bytes) -> None:
+        """Take the guard that checks webhook URLs and the key for their secrets."""
+        self._outbound = outbound
+        self._key = sealing_key
+
+    def create(self, org_id: int, wish: WatcherWish, maker: str) -> Saved:
+        """Make a watcher. Raises Invalid naming each field that cannot be, or QuotaExceeded."""
+        if wish.chips is None:
+            raise Invalid(
+                "A watcher needs at least one chip.", fields={"chips": "Say which words to watch."}
+            )
+        if count_watchers(org_id) >= WATCHERS_MAX:
+            raise QuotaExceeded(f"An org may have {WATCHERS_MAX:,} watchers; delete some first.")
+        watcher = Watcher(
+            org_id=org_id,
+            chips=[],
+            name="",
+            is_alerting=False,
+            severity=SEVERITY_DEFAULT,
+            expiration_seconds=EXPIRATION_DEFAULT_SECONDS,
+            expiration_unit="second",
+            email_user_ids=[],
+            created_by=maker,
+            created_at=now(),
+        )
+        fresh = self._apply(watcher, wish)
+        watcher.name = watcher.name or _name_from(watcher.chips)
+        session().add(watcher)
+        session().flush()
+        return Saved(watcher, fresh)
+
+    def update(self, org_id: int, watcher_id: int, wish: WatcherWish) -> Saved:
+        """Change what the wish names. Raises NotFound, or Invalid naming each wrong field."""
+        watcher = get_watcher(org_id, watcher_id)
+        fresh = self._apply(watcher, wish)
+        watcher.name = watcher.name or _name_from(watcher.chips)
+        session().flush()
+        return Saved(watcher, fresh)
+
+    def _apply(self, watcher: Watcher, wish: WatcherWish) -> str | None:
+        problems = {**_problems(watcher.org_id, wish), **self._webhook_problems(watcher, wish)}
+        if problems:
+            raise Invalid("The watcher cannot be saved like this.", fields=problems)
+        if wish.chips is not None:
+            watcher.chips = _chips(wish.chips)
+        if wish.name is not None:
+            watcher.name = " ".join(wish.name.split())
+        if wish.is_alerting is not None:
+            watcher.is_alerting = wish.is_alerting
+        if wish.severity is not None:
+            watcher.severity = wish.severity
+        if wish.expiration_time is not None:
+            watcher.expiration_unit = wish.expiration_time_unit or "second"
+            watcher.expiration_seconds = (
+                wish.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
+            )
+        if wish.email_user_ids is not None:
+            watcher.email_user_ids = list(dict.fromkeys(wish.email_user_ids))
+        return self._apply_webhook(watcher, wish)
+
+    def _apply_webhook(self, watcher: Watcher, wish: WatcherWish) -> str | None:
+        if wish.webhook_url is not None:
+            watcher.webhook_url = wish.webhook_url or None
+            # Whoever sets it anew has heard that the receiver was gone.
+            watcher.webhook_stopped_at = None
+        if watcher.webhook_url is None:
+            watcher.webhook_secret_sealed = None
+            watcher.former_secret_sealed = None
+            return None
+        if wish.webhook_secret:
+            secret = wish.webhook_secret
+        elif watcher.webhook_secret_sealed is None:
+            secret = new_secret()
+        else:
+            return None
+        if watcher.webhook_secret_sealed is not None:
+            watcher.former_secret_sealed = watcher.webhook_secret_sealed
+            watcher.former_secret_until = now() + FORMER_SECRET_FOR
+        watcher.webhook_secret_sealed = seal(self._key, watcher.org_id, secret)
+        return secret
+
+    def _webhook_problems(self, watcher: Watcher, wish: WatcherWish) -> dict[str, str]:
+        problems = {}
+        if wish.webhook_url:
+            try:
+                self._outbound.check_url(wish.webhook_url)
+            except UpstreamFailed as refusal:
+                problems["webhook_url"] = refusal.message
+        if wish.webhook_secret:
+            url = watcher.webhook_url if wish.webhook_url is None else wish.webhook_url
+            if not url:
+                problems["webhook_secret"] = "A secret needs a webhook_url beside it."  # noqa: S105 -- a sentence
+            elif key_of(wish.webhook_secret) is None:
+                problems["webhook_secret"] = (
+                    f"Write it as {PREFIX} and base64 of {KEY_LEAST_BYTES} to {KEY_MOST_BYTES} "
+                    "bytes, or leave it out to have one made."
+                )
+        return problems
+
+
+def delete_watcher(org_id: int, watcher_id: int) -> Watcher:
+    """Delete a watcher so that it can be brought back. Raises NotFound."""
+    watcher = get_watcher(org_id, watcher_id)
+    watcher.deleted_at = now()
+    session().flush()
+    return watcher
+
+
+def undelete_watcher(org_id: int, watcher_id: int) -> Watcher:
+    """Bring a deleted watcher back. Raises NotFound, or Conflict when it is too long ago."""
+    watcher = get_watcher(org_id, watcher_id, is_deleted=True)
+    if watcher.deleted_at is not None and now() - watcher.deleted_at > UNDELETE_WITHIN:
+        raise Conflict(
+            f"It was deleted more than {UNDELETE_WITHIN.days} days ago; make a new one instead."
+        )
+    watcher.deleted_at = None
+    session().flush()
+    return watcher
+
+
+def _problems(org_id: int, wish: WatcherWish) -> dict[str, str]:
+    problems = {}
+    if wish.chips is not None and (problem := _chips_problem(_chips(wish.chips))):
+        problems["chips"] = problem
+    if wish.name is not None and len(wish.name) > NAME_MAX_CHARACTERS:
+        problems["name"] = f"A name has at most {NAME_MAX_CHARACTERS} characters."
+    if wish.severity is not None and wish.severity not in SEVERITIES:
+        problems["severity"] = f"One of {', '.join(SEVERITIES)} is needed."
+    problems.update(_expiration_problems(wish))
+    if wish.email_user_ids is not None and (problem := _users_problem(org_id, wish.email_user_ids)):
+        problems["email_user_ids"] = problem
+    return problems
+
+
+def _expiration_problems(wish: WatcherWish) -> dict[str, str]:
+    unit = wish.expiration_time_unit or "second"
+    if unit not in UNIT_SECONDS:
+        return {"expiration_time_unit": f"One of {', '.join(UNIT_SECONDS)} is needed."}
+    if wish.expiration_time is None:
+        if wish.expiration_time_unit is not None:
+            return {"expiration_time": "The unit needs a number beside it."}
+        return {}
+    seconds = wish.expiration_time * UNIT_SECONDS[unit]
+    if not EXPIRATION_LEAST_SECONDS <= seconds <= EXPIRATION_MOST_SECONDS:
+        return {"expiration_time": "At least one minute and at most one year is needed."}
+    return {}
+
+
+def _chips(given: Sequence[str]) -> list[str]:
+    """Without blanks around them, without empty ones, each once whatever its case."""
+    chips: dict[str, str] = {}
+    for chip in given:
+        if chip.strip():
+            chips.setdefault(chip.strip().casefold(), chip.strip())
+    return list(chips.values())
+
+
+def _chips_problem(chips: list[str]) -> str | None:
+    if not chips:
+        return "Say which words to watch."
+    if len(chips) > CHIPS_MAX:
+        return f"At most {CHIPS_MAX} chips are taken."
+    if any(len(chip) > CHIP_MAX_CHARACTERS for chip in chips):
+        return f"A chip has at most {CHIP_MAX_CHARACTERS} characters."
+    return None
+
+
+def _users_problem(org_id: int, user_ids: Sequence[int]) -> str | None:
+    if len(user_ids) > RECIPIENTS_MAX:
+        return f"At most {RECIPIENTS_MAX} people are told by one watcher."
+    strangers = set(user_ids) - ids_of_users(org_id, user_ids)
+    if strangers:
+        return f"Not users of your org: {', '.join(map(str, sorted(strangers)))}."
+    return None
+
+
+def _name_from(chips: Sequence[str]) -> str:
+    return " ".join(chips)[:NAME_MAX_CHARACTERS]

@@ -1,0 +1,131 @@
+"""Every question asked of the watchers' rows, and of the metrics they hear about; org first."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.db import Page, session
+from anomify.errors import NotFound
+from anomify.metric.model import Metric
+from anomify.user.model import User
+from anomify.watcher.chip import folded, is_matched
+from anomify.watcher.model import Watcher
+
+MOST_WATCHERS = 500
+# Names looked through for one answer; counts of an org with more are of this many.
+NAMES_SCANNED_MAX = 200_000
+# The column's; a larger number is nobody's id, and the databases refuse to compare it.
+ID_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a watcher is about: how many metrics, and what they had lately."""
+
+    metrics: int
+    anomalies: int
+
+
+def get_watcher(org_id: int, watcher_id: int, *, is_deleted: bool = False) -> Watcher:
+    """Return the org's watcher. Raises NotFound, also when it is deleted or, if asked, is not."""
+    wanted = Watcher.deleted_at.is_not(None) if is_deleted else Watcher.deleted_at.is_(None)
+    watcher = session().scalar(
+        select(Watcher).where(
+            Watcher.org_id == org_id, Watcher.id == min(watcher_id, ID_MAX), wanted
+        )
+    )
+    if watcher is None:
+        raise NotFound("There is no such watcher in your org; /watchers/list lists the ones there.")
+    return watcher
+
+
+def list_watchers(
+    org_id: int, *, with_deleted: bool = False, limit: int = 50, offset: int = 0
+) -> Page[Watcher]:
+    """List the org's watchers, newest first."""
+    wanted = [Watcher.org_id == org_id]
+    if not with_deleted:
+        wanted.append(Watcher.deleted_at.is_(None))
+    rows = session().scalars(
+        select(Watcher)
+        .where(*wanted)
+        .order_by(Watcher.id.desc())
+        .limit(min(limit, MOST_WATCHERS))
+        .offset(offset)
+    )
+    total = session().scalar(select(func.count()).select_from(Watcher).where(*wanted))
+    return Page(list(rows), total or 0)
+
+
+def list_alerting_watchers(org_id: int) -> list[Watcher]:
+    """Return the watchers that want to be told, oldest first."""
+    rows = session().scalars(
+        select(Watcher)
+        .where(
+            Watcher.org_id == org_id,
+            Watcher.is_alerting.is_(True),
+            Watcher.deleted_at.is_(None),
+        )
+        .order_by(Watcher.id)
+    )
+    return list(rows)
+
+
+def count_watchers(org_id: int) -> int:
+    """Count the org's watchers that are not deleted."""
+    return (
+        session().scalar(
+            select(func.count())
+            .select_from(Watcher)
+            .where(Watcher.org_id == org_id, Watcher.deleted_at.is_(None))
+        )
+        or 0
+    )
+
+
+def ids_of_users(org_id: int, user_ids: Iterable[int]) -> set[int]:
+    """Return those of the ids that are users of the org."""
+    possible = [user_id for user_id in user_ids if 0 < user_id <= ID_MAX]
+    rows = session().scalars(select(User.id).where(User.org_id == org_id, User.id.in_(possible)))
+    return set(rows)
+
+
+def names_holding(org_id: int, chips: Sequence[str]) -> list[str]:
+    """Return the org's metric names that hold every chip, at most NAMES_SCANNED_MAX, by name."""
+    asked = select(Metric.name).where(Metric.org_id == org_id)
+    for chip in chips:
+        # The databases fold other alphabets differently; Python has the last word on those.
+        if chip.isascii():
+            asked = asked.where(Metric.name.icontains(chip, autoescape=True))
+    names = session().scalars(asked.order_by(Metric.name).limit(NAMES_SCANNED_MAX))
+    compared = folded(chips)
+    return [name for name in names if is_matched(compared, name.casefold())]
+
+
+def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[int, Heard]:
+    """Return, by watcher id, how many metrics each hears of and their anomalies since then."""
+    rows = session().execute(
+        select(Metric.id, Metric.name).where(Metric.org_id == org_id).limit(NAMES_SCANNED_MAX)
+    )
+    names = [(metric_id, name.casefold()) for metric_id, name in rows]
+    anomalies = _anomalies_by_metric(org_id, since)
+    heard = {}
+    for watcher in watchers:
+        chips = folded(watcher.chips)
+        matched = [metric_id for metric_id, name in names if is_matched(chips, name)]
+        heard[watcher.id] = Heard(len(matched), sum(anomalies[metric_id] for metric_id in matched))
+    return heard
+
+
+def _anomalies_by_metric(org_id: int, since: datetime) -> Counter[int]:
+    rows = session().execute(
+        select(Span.metric_id, func.count())
+        .join(Anomaly, Anomaly.id == Span.anomaly_id)
+        .where(Anomaly.org_id == org_id, Anomaly.opened_at >= since)
+        .group_by(Span.metric_id)
+    )
+    return Counter(dict(row.tuple() for row in rows))

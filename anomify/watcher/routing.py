@@ -1,0 +1,16 @@
+"""Who hears: the watchers that asked about a metric at this severity."""
+
+from anomify.anomaly.recording import SEVERITIES
+from anomify.watcher.chip import folded, is_matched
+from anomify.watcher.model import Watcher
+from anomify.watcher.queries import list_alerting_watchers
+
+
+def watchers_for(org_id: int, metric_name: str, severity: str) -> list[Watcher]:
+    """Return those who want to be told, oldest first; whether they just were is not asked here."""
+    name, rank = metric_name.casefold(), SEVERITIES.index(severity)
+    return [
+        watcher
+        for watcher in list_alerting_watchers(org_id)
+        if rank >= SEVERITIES.index(watcher.severity) and is_matched(folded(watcher.chips), name)
+    ]

@@ -1,0 +1,158 @@
+"""Sends what waits in the outbox: claimed in one unit of work, settled in another."""
+
+import logging
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from anomify.channel.kinds import EMAIL, make_channels
+from anomify.channel.message import Channel, Receipt
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.db import Database
+from anomify.delivery.facts import Facts
+from anomify.delivery.outbox import Claim, claim, is_anything_due, settle
+from anomify.delivery.wording import message_of
+from anomify.watcher.sealing import PURPOSE
+
+log = logging.getLogger(__name__)
+
+# Four receivers that do not answer can hold up their own lanes only (outbox.LANE_MOST each).
+THREADS = 16
+POLL_SECONDS = 1.0
+# How long to leave a database alone that does not answer.
+DATABASE_PAUSE_SECONDS = 5.0
+
+# Draws the metric around the anomaly as a PNG, or None when there is nothing to draw.
+PictureOf = Callable[[Facts], bytes | None]
+
+
+class Deliverer:
+    """Empties the outbox; any number of them may run at once, in this process or in others."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        picture_of: PictureOf,
+        *,
+        channels: Mapping[str, Channel] | None = None,
+        clock: Callable[[], datetime] = now,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Take where the outbox is and how to draw; `channels` are the real ones unless given."""
+        self._database = database
+        self._settings = settings
+        self._picture_of = picture_of
+        self._channels = make_channels(settings) if channels is None else channels
+        self._clock = clock
+        self._chance = chance
+        self._sealing_key = settings.key_for(PURPOSE)
+        self._lock = threading.Lock()
+        self._on_their_way: Counter[str] = Counter()
+        self._wake = threading.Event()
+
+    def run_once(self) -> int:
+        """Send what is due and can go at once; return how many deliveries were attempted."""
+        claims = self._claim()
+        if not claims:
+            return 0
+        with ThreadPoolExecutor(len(claims), thread_name_prefix="deliver") as pool:
+            attempts = [pool.submit(self._deliver, each) for each in claims]
+        for attempt in attempts:
+            attempt.result()
+        return len(claims)
+
+    def run_until(self, stop: threading.Event) -> None:
+        """Send until told to stop; what is on its way then is still settled before this returns."""
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="deliver") as pool:
+            while not stop.is_set():
+                self._wake.clear()
+                try:
+                    claims = self._claim()
+                except SQLAlchemyError as problem:
+                    log.warning("the outbox cannot be read now: %s", problem)
+                    stop.wait(DATABASE_PAUSE_SECONDS)
+                    continue
+                for each in claims:
+                    pool.submit(self._deliver, each).add_done_callback(_report)
+                if not claims:
+                    # An attempt that ends makes room, so it ends this wait too.
+                    self._wake.wait(POLL_SECONDS)
+
+    def _claim(self) -> list[Claim]:
+        with self._lock:
+            busy = dict(self._on_their_way)
+        most = THREADS - sum(busy.values())
+        if most <= 0:
+            return []
+        with self._database.unit_of_work(write=False):
+            if not is_anything_due(self._clock()):
+                return []
+        with self._database.unit_of_work():
+            claims = claim(self._clock(), most, busy, self._sealing_key)
+        with self._lock:
+            self._on_their_way.update(each.lane for each in claims)
+        return claims
+
+    def _deliver(self, claimed: Claim) -> None:
+        try:
+            receipt = self._send(claimed)
+            with self._database.unit_of_work():
+                settle(
+                    claimed.id,
+                    claimed.leased_until,
+                    receipt,
+                    self._clock(),
+                    chance=self._chance(),
+                )
+        finally:
+            with self._lock:
+                self._on_their_way -= Counter({claimed.lane: 1})
+            self._wake.set()
+        if not receipt.is_delivered:
+            log.warning(
+                "delivery %s by %s, attempt %d: %s",
+                claimed.id,
+                claimed.channel,
+                claimed.attempts,
+                receipt.problem,
+            )
+
+    def _send(self, claimed: Claim) -> Receipt:
+        """Word the message and hand it to its channel, outside any transaction."""
+        try:
+            message = message_of(
+                claimed.facts,
+                self._settings.base_url,
+                message_id=claimed.id,
+                answers_id=claimed.answers_id,
+                picture=self._picture(claimed),
+            )
+            return self._channels[claimed.channel].send(message, claimed.target)
+        except Exception:
+            # Ours, not the receiver's: the message stays, and so do all others.
+            log.exception("delivery %s could not be sent", claimed.id)
+            return Receipt(is_delivered=False, problem="The message could not be made or sent.")
+
+    def _picture(self, claimed: Claim) -> bytes | None:
+        if claimed.channel != EMAIL or claimed.facts.anomaly is None:
+            return None
+        try:
+            return self._picture_of(claimed.facts)
+        except Exception:
+            # A mail without its picture still tells what happened.
+            log.exception("delivery %s has no picture", claimed.id)
+            return None
+
+
+def _report(attempt: Future[None]) -> None:
+    # Not settled, so it is sent again with the same id when its lease has run out.
+    problem = attempt.exception()
+    if problem is not None:
+        log.warning("a delivery could not be settled: %r", problem)
