@@ -40,3 +40,13 @@ def _first_at(series: Series, starts: Int64s, extreme: np.ufunc) -> Int64s:
     stretch_of_row = np.searchsorted(starts, rows, side="right")
     firsts: Int64s = rows[np.append(True, stretch_of_row[1:] != stretch_of_row[:-1])]
     return firsts
+
+
+def downsample_by_step(series: Series, step_ms: int) -> Series:
+    """Return of each step, aligned to the unix epoch, the least and the greatest point."""
+    if not len(series):
+        return series
+    step = series.times // step_ms
+    starts = np.flatnonzero(np.append(True, step[1:] != step[:-1]))
+    least = _first_at(series, starts, np.fmin)
+    return series.of(np.union1d(least, _first_at(series, starts, np.fmax)))

@@ -86,9 +86,9 @@ def request_rebuild(metric_id: int, reason: str, at: datetime) -> None:
         waiting.attempts = 0
 
 
-def claim_rebuild(at: datetime) -> Rebuild | None:
-    """Lease the rebuild that has waited longest, if one is due."""
-    rebuild = session().scalar(
+def find_due_rebuild(at: datetime) -> Rebuild | None:
+    """Return the rebuild that has waited longest, if one is due and nobody is at it."""
+    return session().scalar(
         select(Rebuild)
         .where(
             Rebuild.due_at <= at,
@@ -98,10 +98,12 @@ def claim_rebuild(at: datetime) -> Rebuild | None:
         .order_by(Rebuild.requested_at)
         .limit(1)
     )
-    if rebuild is not None:
-        rebuild.leased_until = at + REBUILD_LEASE
-        rebuild.attempts += 1
-    return rebuild
+
+
+def lease_rebuild(rebuild: Rebuild, at: datetime) -> None:
+    """Keep others from doing it too, and count the attempt."""
+    rebuild.leased_until = at + REBUILD_LEASE
+    rebuild.attempts += 1
 
 
 def settle_rebuild(metric_id: int) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 
 from anomify.anomaly.recording import closing_after_ms, delete_untouched
 from anomify.clock import now
-from anomify.detection.detector import Standing, Verdicts, describe, judge
-from anomify.detection.state import EngineState
+from anomify.detection.detector import Verdicts, judge
+from anomify.detection.state import EngineState, Standing, describe
 from anomify.pipeline.announce import Mute
 from anomify.pipeline.observe import follow, rulings_of
 from anomify.series import Judgements, Series

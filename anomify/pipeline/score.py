@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomify.detection.detector import Standing, Verdicts, describe, judge
-from anomify.detection.state import EngineState
+from anomify.detection.detector import Verdicts, judge
+from anomify.detection.state import EngineState, Standing, describe
 from anomify.series import Bools, Int64s, Points
 from anomify.storage.log import LogRow
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from anomify.clock import now, now_ms
 from anomify.db import Database
-from anomify.detection.detector import Standing
+from anomify.detection.state import Standing
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
 from anomify.metric.progress import (
     Step,
@@ -123,9 +123,11 @@ class Analyst:
 
     def checkpoint(self, partitions: Iterable[int]) -> None:
         """Seal these partitions' points and keep their states; then let go of what all have."""
-        for partition in partitions:
-            if self._kept[partition] < self.through_offset:
-                self._checkpoint_one(partition)
+        behind = [one for one in partitions if self._kept[one] < self.through_offset]
+        if not behind:
+            return
+        for partition in behind:
+            self._checkpoint_one(partition)
         through = int(self._kept.min())
         with self._database.unit_of_work():
             prune_judged(through)
@@ -137,9 +139,8 @@ class Analyst:
         partition = metric_id % PARTITIONS
         # Now every point is in a chunk, and the partition's state is as of this moment.
         self._checkpoint_one(partition)
-        series = self._chunks.read_series(metric_id)
-        rebuilt = rejudge(series)
-        self._chunks.rewrite_scores(metric_id, rebuilt.series)
+        rebuilt = rejudge(self._chunks.read_all(metric_id))
+        self._chunks.rewrite_scores(metric_id, rebuilt.series.times, rebuilt.series.judgements)
         only = np.array([metric_id], np.int64)
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)

@@ -4,7 +4,7 @@ import logging
 
 from anomify.clock import now
 from anomify.db import Database
-from anomify.metric.progress import claim_rebuild, fail_rebuild
+from anomify.metric.progress import fail_rebuild, find_due_rebuild, lease_rebuild
 from anomify.worker.analyse import Analyst
 
 log = logging.getLogger(__name__)
@@ -15,10 +15,15 @@ def rebuild_one(database: Database, analyst: Analyst) -> bool:
 
     The thread that judges calls this, so that nothing else moves the metric meanwhile.
     """
+    with database.unit_of_work(write=False):
+        # Almost always there is none, and looking must not get in the way of those who write.
+        if find_due_rebuild(now()) is None:
+            return False
     with database.unit_of_work():
-        claimed = claim_rebuild(now())
-    if claimed is None:
-        return False
+        claimed = find_due_rebuild(now())
+        if claimed is None:
+            return False
+        lease_rebuild(claimed, now())
     try:
         analyst.rebuild(claimed.metric_id)
     except Exception as problem:

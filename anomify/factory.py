@@ -1,0 +1,71 @@
+"""create_app(settings): opens the databases, hangs the doors; the whole wiring on one screen."""
+
+import atexit
+import logging
+from pathlib import Path
+
+from flask import Flask
+
+from anomify import config
+from anomify.auth import middleware
+from anomify.config import Settings
+from anomify.dashboard import inbox, metric_page, metrics_page, set_up, sign_in
+from anomify.db import Database
+from anomify.edge import porch
+from anomify.edge.contract import check_declared
+from anomify.edge.house import House
+from anomify.ingest import flux, prometheus
+from anomify.metric.opening import open_points
+from anomify.metric.registry import Registry
+from anomify.native import (
+    anomaly,
+    image,
+    login,
+    metric,
+    operators,
+    org,
+    ping,
+    status,
+    user,
+    watcher,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the application, its stores open. Raises ConfigError for settings that cannot be."""
+    settings = (settings or config.load()).with_secret_key()
+    logging.basicConfig(level=settings.log_level.upper())
+    app = Flask(
+        "anomify", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
+    )
+    database = Database(settings.meta_url)
+    points = open_points(database, settings.data_dir)
+    points.start_following()
+    atexit.register(points.close)
+    house = House(settings, database, points, Registry(database))
+    porch.install(app, house)
+    middleware.install(app, house)
+    for door in (
+        flux.flux,
+        prometheus.prometheus,
+        anomaly.door,
+        image.door,
+        login.door,
+        metric.door,
+        operators.door,
+        org.door,
+        ping.door,
+        status.door,
+        user.door,
+        watcher.door,
+        inbox.door,
+        metric_page.door,
+        metrics_page.door,
+        set_up.door,
+        sign_in.door,
+    ):
+        app.register_blueprint(door)
+    check_declared(app)
+    return app

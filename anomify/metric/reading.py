@@ -1,0 +1,61 @@
+"""A window of a metric as people look at it: raw, or thinned so that every spike stays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.detection.counter import rates
+from anomify.errors import Invalid
+from anomify.metric.downsample import downsample, downsample_by_step
+from anomify.metric.store import PointStore
+from anomify.series import Series
+
+# A chart has no room for more.
+MOST_SHOWN = 2_000
+MOST_RAW = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a window holds: values as they came and, where asked for, their rate a second."""
+
+    values: Series
+    rates: Series | None
+    is_downsampled: bool
+
+
+def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:
+    """Return every point of the window. Raises Invalid beyond 200,000 of them."""
+    series = points.read(metric_id, from_ms, until_ms)
+    if len(series) > MOST_RAW:
+        raise Invalid(
+            f"This window holds {len(series):,} points and a reply at most {MOST_RAW:,}: ask for"
+            " a shorter one, or for a resolution in seconds.",
+            fields={"resolution": "raw is too much for this window"},
+        )
+    return series
+
+
+def as_read(
+    series: Series, *, step_seconds: float | None = None, has_rates: bool = False
+) -> Reading:
+    """Thin a window for a chart: by that step, or to 2,000 points, by least and greatest."""
+
+    def thinned(whole: Series) -> Series:
+        if step_seconds is None:
+            return downsample(whole, MOST_SHOWN)
+        return downsample_by_step(whole, max(round(step_seconds * 1000), 1))
+
+    values = thinned(series)
+    return Reading(
+        values=values,
+        rates=thinned(rate_of(series)) if has_rates else None,
+        is_downsampled=len(values) < len(series),
+    )
+
+
+def rate_of(series: Series) -> Series:
+    """Return a counter's increase a second, with what was said of each point."""
+    by_second = rates(series.times, series.values)
+    known = np.isfinite(by_second)
+    return Series(series.times, by_second, series.judgements).of(known)

@@ -1,0 +1,163 @@
+"""/anomalies, /anomaly: what was found, one by one and as a list."""
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from anomify.anomaly.model import Anomaly
+from anomify.anomaly.picture import anomaly_image_url
+from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
+from anomify.auth.subject import subject
+from anomify.detection.explanation import human_number
+from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.metric.queries import get_metric
+from anomify.native.envelope import NativeDoor
+from anomify.native.window import DAY, PageIn, WindowIn, local_string, timestamp_of
+
+door = NativeDoor("anomaly", __name__)
+
+
+class AnomalyOut(Outputs):
+    """An anomaly: a case, and the stretch of a metric that is its evidence."""
+
+    id: int
+    uuid: str
+    metric_id: int
+    metric: str
+    value: float = Field(description="The value where the evidence was loudest.")
+    timestamp: int | float = Field(description="When it began.")
+    timestamp_string: str
+    until_timestamp: int | float | None = Field(description="When it ended; null while it runs.")
+    peak_timestamp: int | float = Field(description="When the evidence was loudest.")
+    score: float = Field(description="0 to 1; 0.5 is where anomalies begin.")
+    severity: Literal["low", "medium", "high"]
+    expected_range_lower: float | None
+    expected_range_upper: float | None
+    expected_range_lower_string: str
+    expected_range_upper_string: str
+    evidence: str = Field(description="Which kind of evidence spoke most.")
+    explanation: str
+    status: str
+    ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
+
+
+class OneAnomalyOut(Outputs):
+    """One anomaly and a picture of it."""
+
+    anomaly: AnomalyOut
+    anomaly_graph_url: str = Field(description="A signed link to a PNG; it expires.")
+
+
+class AnomaliesOut(Outputs):
+    """A page of anomalies."""
+
+    anomalies: list[AnomalyOut]
+    total: int
+
+
+class AnomaliesIn(WindowIn, PageIn):
+    """Which anomalies a list is to hold."""
+
+    metric: str | None = Field(None, description="The name of one metric.")
+    chips: list[str] = Field(default=[], description="Words that the metric's name must hold.")
+    status: Running = Field(Running.ALL, description="all, open or ended.")
+    severity: Literal["low", "medium", "high"] = Field("low", description="The least severity.")
+    min_score: float = Field(0.0, ge=0, le=1, description="The least score.")
+    order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
+
+
+class AnomalyIn(Inputs):
+    """Which anomaly."""
+
+    anomaly_id: int = Field(ge=1, le=2**53)
+
+
+class LookupIn(Inputs):
+    """Which anomaly, by metric and moment."""
+
+    metric: str
+    timestamp: float = Field(ge=0, description="A moment at which it was running, unix seconds.")
+
+
+@door.route("/anomalies", inputs=AnomaliesIn, outputs=AnomaliesOut, access=Access.VIEWER)
+def anomalies(wish: AnomaliesIn) -> AnomaliesOut:
+    """List the anomalies of a window, of the last seven days by default."""
+    org = subject().org
+    metric = get_metric(org.id, wish.metric) if wish.metric is not None else None
+    return anomalies_out(wish, metric.id if metric else None, 7 * DAY)
+
+
+@door.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=Access.VIEWER)
+def lookup(wish: LookupIn) -> OneAnomalyOut:
+    """Find the anomaly of a metric that was running at a moment."""
+    org = subject().org
+    metric = get_metric(org.id, wish.metric)
+    return _one(get_anomaly_at(org.id, metric.id, round(wish.timestamp * 1000)))
+
+
+@door.route(
+    "/anomaly/<int:anomaly_id>", inputs=AnomalyIn, outputs=OneAnomalyOut, access=Access.VIEWER
+)
+def anomaly(wish: AnomalyIn) -> OneAnomalyOut:
+    """Show one anomaly."""
+    return _one(get_anomaly(subject().org.id, wish.anomaly_id))
+
+
+def anomalies_out(wish: AnomaliesIn, metric_id: int | None, default_seconds: int) -> AnomaliesOut:
+    """Return the page of anomalies that a request asks for."""
+    org = subject().org
+    from_ms, until_ms = wish.window_ms(default_seconds)
+    page = list_anomalies(
+        org.id,
+        metric_id=metric_id,
+        from_ms=from_ms,
+        until_ms=until_ms,
+        running=wish.status,
+        least_severity=wish.severity,
+        words=wish.chips,
+        least_score=wish.min_score,
+        oldest_first=wish.order == "oldest",
+        limit=wish.limit,
+        offset=wish.offset,
+    )
+    return AnomaliesOut(anomalies=[anomaly_json(found) for found in page.items], total=page.total)
+
+
+def anomaly_json(found: Anomaly) -> AnomalyOut:
+    """Return an anomaly as the wire has it."""
+    span = found.span
+    lower, upper = _finite(span.expected_lower), _finite(span.expected_upper)
+    return AnomalyOut(
+        id=found.id,
+        uuid=found.uuid,
+        metric_id=span.metric_id,
+        metric=span.metric.name,
+        value=span.value,
+        timestamp=timestamp_of(span.started_ms),
+        timestamp_string=local_string(span.started_ms, subject().org.timezone),
+        until_timestamp=None if span.ended_ms is None else timestamp_of(span.ended_ms),
+        peak_timestamp=timestamp_of(span.peak_ms),
+        score=round(span.score, 4),
+        severity=span.severity,
+        expected_range_lower=lower,
+        expected_range_upper=upper,
+        expected_range_lower_string=_said(lower),
+        expected_range_upper_string=_said(upper),
+        evidence=span.evidence,
+        explanation=span.explanation,
+        status=found.status,
+        ended_by_silence=span.ended_by_silence,
+    )
+
+
+def _one(found: Anomaly) -> OneAnomalyOut:
+    return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=anomaly_image_url(found))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _said(value: float | None) -> str:
+    return "" if value is None else human_number(value)

@@ -1,0 +1,316 @@
+"""/metrics, /metric: what reports, how it stands, its points, its expected range and its pictures."""
+
+import math
+from typing import Annotated, Literal
+
+from flask import Response
+from pydantic import Field, StringConstraints
+
+from anomify.auth.subject import subject
+from anomify.clock import now
+from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.house import house
+from anomify.errors import NotFound
+from anomify.metric.name import NAME_LABEL, NameRefused, parse_name, plain_or_labelled_name
+from anomify.metric.queries import get_standing, list_metrics
+from anomify.metric.reading import Reading, as_read, rate_of, read_raw
+from anomify.metric.standing import LEARNING_POINTS, Standing, State
+from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
+from anomify.native.envelope import NativeDoor
+from anomify.native.window import DAY, PageIn, WindowIn, timestamp_of
+from anomify.series import Series
+
+door = NativeDoor("metric", __name__)
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=4_096)]
+Pairs = list[tuple[int | float, float]]
+
+
+class MetricOut(Outputs):
+    """A metric and where it stands."""
+
+    id: int
+    metric: str
+    display_name: str
+    labels: dict[str, str]
+    created_timestamp: int
+    state: State
+    state_sentence: str = Field(description="Why it is judged or not, in plain words.")
+    learned_points: int
+    learning_points: int = Field(description="So many points teach before the first is judged.")
+    points: int = Field(description="How many points have been seen in order.")
+    late_points: int
+    resolution: float | None = Field(description="Seconds from point to point.")
+    is_counter: bool = Field(description="It only grows; its rate a second is judged.")
+    last_timestamp: int | float | None
+    last_value: float | None
+
+
+class OneMetricOut(Outputs):
+    """One metric."""
+
+    metric: MetricOut
+
+
+class MetricsOut(Outputs):
+    """A page of metrics."""
+
+    metrics: list[MetricOut]
+    total: int
+
+
+class TimeseriesOut(Outputs):
+    """Datapoints, oldest first."""
+
+    timeseries: Pairs
+    derivative: Pairs | None = Field(None, description="A counter's rate a second.")
+    resolution: float | None
+    downsampled: bool = Field(description="Only the least and greatest of each stretch are here.")
+
+
+class ExpectedOut(Outputs):
+    """What was expected of one point, in the unit it is judged in."""
+
+    yhat_lower: float
+    yhat_upper: float
+    mean: float | None = None
+    value: float | None = None
+    score: float | None = None
+
+
+class YhatOut(Outputs):
+    """The expected range by timestamp; a point that was not judged has none."""
+
+    yhat: dict[str, ExpectedOut]
+
+
+class BundleOut(TimeseriesOut, YhatOut, AnomaliesOut):
+    """All that a page about a metric shows, in one reply."""
+
+    metric: MetricOut
+
+
+class MetricsIn(PageIn):
+    """Which metrics a list is to hold."""
+
+    chips: list[str] = Field(default=[], description="Words that the name must hold.")
+    q: str = Field("", description="Text that the name must hold.")
+    state: State | None = Field(None, description="Only those that stand so.")
+
+
+class MetricIn(Inputs):
+    """Which metric."""
+
+    metric: Name = Field(description="The metric's name, in the path or as a parameter.")
+
+
+class TimeseriesIn(MetricIn, WindowIn):
+    """Which datapoints, and how fine."""
+
+    resolution: Literal["raw"] | Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
+        None, description="raw, or seconds: the least and greatest of each such stretch."
+    )
+    derivative: bool = Field(default=False, description="Add the rate a second.")
+
+
+class YhatIn(MetricIn, WindowIn):
+    """Which expected range, and what beside it."""
+
+    include_value: bool = False
+    include_mean: bool = False
+
+
+class BundleIn(YhatIn, AnomaliesIn):
+    """Which metric, and which stretch of it."""
+
+    metric: Name = Field(description="The metric's name, in the path or as a parameter.")
+    limit: int = Field(200, ge=1, le=500, description="How many anomalies at the most.")
+
+
+class MetricAnomaliesIn(MetricIn, AnomaliesIn):
+    """Which of a metric's anomalies."""
+
+    metric: Name = Field(description="The metric's name, in the path or as a parameter.")
+
+
+@door.route("/metrics", inputs=MetricsIn, outputs=MetricsOut, access=Access.VIEWER)
+def metrics(wish: MetricsIn) -> MetricsOut:
+    """Search and browse the metrics of the org, by name."""
+    page = list_metrics(
+        subject().org.id,
+        now(),
+        words=[*wish.chips, wish.q],
+        state=wish.state,
+        limit=wish.limit,
+        offset=wish.offset,
+    )
+    return MetricsOut(metrics=[metric_json(found) for found in page.items], total=page.total)
+
+
+@door.route(
+    "/metric/<path:metric>/timeseries",
+    "/metric/timeseries",
+    inputs=TimeseriesIn,
+    outputs=TimeseriesOut,
+    access=Access.VIEWER,
+)
+def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
+    """Show datapoints: raw, by a resolution, or as many as a chart has room for."""
+    standing = _standing(wish)
+    series = _read(standing, wish)
+    if wish.resolution == "raw":
+        return _timeseries(standing, Reading(series, _rate(series, wish), is_downsampled=False))
+    reading = as_read(series, step_seconds=wish.resolution, has_rates=wish.derivative)
+    return _timeseries(standing, reading)
+
+
+@door.route(
+    "/metric/<path:metric>/yhat",
+    "/metric/yhat",
+    inputs=YhatIn,
+    outputs=YhatOut,
+    access=Access.VIEWER,
+)
+def yhat(wish: YhatIn) -> YhatOut:
+    """Show the expected range of a window; it is the same however far one zooms."""
+    standing = _standing(wish)
+    series = _read(standing, wish)
+    judged = rate_of(series) if _is_counter(standing) else series
+    return YhatOut(yhat=expected_json(judged, wish))
+
+
+@door.route(
+    "/metric/<path:metric>/anomalies",
+    "/metric/anomalies",
+    inputs=MetricAnomaliesIn,
+    outputs=AnomaliesOut,
+    access=Access.VIEWER,
+)
+def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
+    """List a metric's anomalies, those of the last thirty days by default."""
+    return anomalies_out(wish, _standing(wish).metric.id, 30 * DAY)
+
+
+@door.route(
+    "/metric/<path:metric>/graph",
+    "/metric/graph",
+    inputs=GraphIn,
+    access=Access.VIEWER,
+)
+def graph(wish: GraphIn) -> Response:
+    """Draw a window of the metric with its expected range and anomalies, as a PNG."""
+    from_ms, until_ms = wish.window_ms(DAY)
+    return metric_png(_standing(wish).metric, from_ms, until_ms, wish)
+
+
+@door.route(
+    "/metric/<path:metric>/bundle",
+    "/metric/bundle",
+    inputs=BundleIn,
+    outputs=BundleOut,
+    access=Access.VIEWER,
+)
+def bundle(wish: BundleIn) -> BundleOut:
+    """Show all that a page about the metric needs, in one reply."""
+    standing = _standing(wish)
+    reading = as_read(_read(standing, wish), has_rates=_is_counter(standing))
+    found = anomalies_out(wish, standing.metric.id, DAY)
+    return BundleOut(
+        metric=metric_json(standing),
+        yhat=expected_json(reading.rates or reading.values, wish),
+        anomalies=found.anomalies,
+        total=found.total,
+        **_timeseries(standing, reading).model_dump(),
+    )
+
+
+@door.route(
+    "/metric/<path:metric>", "/metric", inputs=MetricIn, outputs=OneMetricOut, access=Access.VIEWER
+)
+def metric(wish: MetricIn) -> OneMetricOut:
+    """Show one metric and where it stands."""
+    return OneMetricOut(metric=metric_json(_standing(wish)))
+
+
+def metric_json(standing: Standing) -> MetricOut:
+    """Return a metric as the wire has it."""
+    metric, progress = standing.metric, standing.progress
+    labels = parse_name(metric.name)
+    named = {} if isinstance(labels, NameRefused) else dict(labels)
+    return MetricOut(
+        id=metric.id,
+        metric=metric.name,
+        display_name=named.pop(NAME_LABEL, metric.name),
+        labels=named,
+        created_timestamp=int(metric.created_at.timestamp()),
+        state=standing.state,
+        state_sentence=standing.sentence,
+        learned_points=standing.learned,
+        learning_points=LEARNING_POINTS,
+        points=progress.points_seen if progress else 0,
+        late_points=progress.late_points if progress else 0,
+        resolution=progress.resolution_ms / 1000 if progress and progress.resolution_ms else None,
+        is_counter=_is_counter(standing),
+        last_timestamp=timestamp_of(progress.judged_until_ms) if progress else None,
+        last_value=progress.last_value if progress else None,
+    )
+
+
+def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
+    """Return the expected range of the judged points among these, by timestamp."""
+    said = judged.judgements
+    found = {}
+    for time_ms, value, lower, upper, score in zip(
+        judged.times.tolist(),
+        judged.values.tolist(),
+        said.lowers.tolist(),
+        said.uppers.tolist(),
+        said.scores.tolist(),
+        strict=True,
+    ):
+        if math.isnan(lower) or math.isnan(upper):
+            continue
+        found[str(timestamp_of(time_ms))] = ExpectedOut.model_construct(
+            yhat_lower=lower,
+            yhat_upper=upper,
+            mean=(lower + upper) / 2 if wish.include_mean else None,
+            value=value if wish.include_value else None,
+            score=None if math.isnan(score) else round(score, 4),
+        )
+    return found
+
+
+def _standing(wish: MetricIn) -> Standing:
+    name = plain_or_labelled_name(wish.metric)
+    if isinstance(name, NameRefused):
+        raise NotFound(f"No metric can have this name: {name.reason}.")
+    return get_standing(subject().org.id, name, now())
+
+
+def _read(standing: Standing, wish: WindowIn) -> Series:
+    return read_raw(house().points, standing.metric.id, *wish.window_ms(DAY))
+
+
+def _timeseries(standing: Standing, reading: Reading) -> TimeseriesOut:
+    progress = standing.progress
+    return TimeseriesOut.model_construct(
+        timeseries=_pairs(reading.values),
+        derivative=None if reading.rates is None else _pairs(reading.rates),
+        resolution=progress.resolution_ms / 1000 if progress and progress.resolution_ms else None,
+        downsampled=reading.is_downsampled,
+    )
+
+
+def _pairs(series: Series) -> Pairs:
+    return [
+        (timestamp_of(time_ms), value)
+        for time_ms, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
+    ]
+
+
+def _rate(series: Series, wish: TimeseriesIn) -> Series | None:
+    return rate_of(series) if wish.derivative else None
+
+
+def _is_counter(standing: Standing) -> bool:
+    return bool(standing.progress and standing.progress.is_counter)

@@ -1,0 +1,69 @@
+"""The stretch of time that a native route is asked about, validated in one place."""
+
+from datetime import UTC, datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AliasChoices, Field, model_validator
+
+from anomify.clock import now_timestamp
+from anomify.edge.contract import Inputs
+
+HOUR = 3_600
+DAY = 86_400
+# Ten digits of unix seconds end in the year 2286; more of them are milliseconds sent by mistake.
+MOST_TIMESTAMP = 9_999_999_999
+
+
+class WindowIn(Inputs):
+    """`from` and `until` in unix seconds; the window is from inclusive, until exclusive."""
+
+    from_timestamp: float | None = Field(
+        None,
+        ge=0,
+        le=MOST_TIMESTAMP,
+        validation_alias=AliasChoices("from", "from_timestamp"),
+        serialization_alias="from",
+        description="Start of the window, unix seconds.",
+    )
+    until_timestamp: float | None = Field(
+        None,
+        ge=0,
+        le=MOST_TIMESTAMP,
+        validation_alias=AliasChoices("until", "until_timestamp"),
+        serialization_alias="until",
+        description="End of the window, unix seconds; now when left out.",
+    )
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        start, end = self.from_timestamp, self.until_timestamp
+        if start is not None and end is not None and start >= end:
+            raise ValueError("from must lie before until.")
+        return self
+
+    def window_ms(self, default_seconds: int) -> tuple[int, int]:
+        """Return the window in unix milliseconds, so long by default when `from` is left out."""
+        until = self.until_timestamp
+        # The newest point belongs to a window that ends now.
+        end = now_timestamp() + 1 if until is None else until
+        start = end - default_seconds if self.from_timestamp is None else self.from_timestamp
+        return round(max(start, 0) * 1000), round(end * 1000)
+
+
+class PageIn(Inputs):
+    """Which part of a list is wanted."""
+
+    limit: int = Field(50, ge=1, le=500, description="How many at the most.")
+    offset: int = Field(0, ge=0, le=10_000_000, description="How many to pass over first.")
+
+
+def timestamp_of(time_ms: int) -> int | float:
+    """Return unix milliseconds as the wire's unix seconds, exact: whole where they are whole."""
+    return time_ms // 1000 if time_ms % 1000 == 0 else time_ms / 1000
+
+
+def local_string(time_ms: int, timezone: str) -> str:
+    """Return a moment as people of that time zone write it."""
+    moment = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
+    return moment.strftime("%Y-%m-%d %H:%M:%S %Z")

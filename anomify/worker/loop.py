@@ -1,0 +1,139 @@
+"""The worker's day: judge, rebuild, sweep, keep and deliver; stop politely when asked."""
+
+import itertools
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from anomify.anomaly.picture import picture_of_facts
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.db import Database
+from anomify.metric.opening import open_points
+from anomify.metric.store import PointStore
+from anomify.org.beat import record_beat
+from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.deliver import Deliverer
+from anomify.worker.rebuild import rebuild_one
+from anomify.worker.sweep import sweep
+
+log = logging.getLogger(__name__)
+
+# How long the worker sleeps when the log holds nothing new.
+IDLE_SECONDS = 0.5
+# Every partition is sealed and its state kept once in this time, one after the other.
+CHECKPOINT_ROUND_SECONDS = 900
+SILENCE_EVERY_SECONDS = 5
+BEAT_EVERY_SECONDS = 5
+SWEEP_EVERY_SECONDS = 60
+# After trouble the worker starts over from what is kept, soon at first and then less often.
+TROUBLE_SECONDS = (1, 2, 5, 10, 30)
+
+
+@dataclass(slots=True)
+class Duty:
+    """Something to do again and again, so often."""
+
+    every_seconds: float
+    act: Callable[[], object]
+    due: float = 0.0
+
+    def act_if_due(self) -> None:
+        """Do it if its time has come."""
+        moment = time.monotonic()
+        if moment >= self.due:
+            self.due = moment + self.every_seconds
+            self.act()
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT asks to stop; then keep what was learnt, and return."""
+    settings = settings.with_secret_key()
+    logging.basicConfig(level=settings.log_level.upper())
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    database = Database(settings.meta_url)
+    points = open_points(database, settings.data_dir)
+    deliverer = Deliverer(database, settings, picture_of_facts(database, points))
+    delivering = threading.Thread(
+        target=deliverer.run_until, args=(stopping,), name="deliver", daemon=True
+    )
+    delivering.start()
+    judge_until(stopping, database, points, settings)
+    delivering.join(timeout=deliverer.stop_seconds)
+    points.close()
+    database.dispose()
+
+
+def judge_until(
+    stopping: threading.Event, database: Database, points: PointStore, settings: Settings
+) -> None:
+    """Judge until told to stop; whatever goes wrong, start over from what is kept."""
+    failures = 0
+    while not stopping.is_set():
+        analyst = Analyst(database, points.log, points.chunks)
+        try:
+            analyst.recover()
+            _judge(stopping, analyst, database, points, settings)
+            analyst.checkpoint(range(PARTITIONS))
+        except Exception:
+            # The engine's memory may be ahead of what is recorded now, so it is thrown away.
+            log.exception("judging failed; starting over from the last checkpoint")
+            stopping.wait(TROUBLE_SECONDS[min(failures, len(TROUBLE_SECONDS) - 1)])
+            failures += 1
+
+
+def _judge(
+    stopping: threading.Event,
+    analyst: Analyst,
+    database: Database,
+    points: PointStore,
+    settings: Settings,
+) -> None:
+    partitions = itertools.cycle(range(PARTITIONS))
+    lag = _Lag(analyst)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def beat() -> None:
+        with database.unit_of_work():
+            record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag.seconds())
+
+    duties = (
+        Duty(BEAT_EVERY_SECONDS, beat),
+        Duty(SILENCE_EVERY_SECONDS, analyst.close_silent),
+        Duty(SWEEP_EVERY_SECONDS, lambda: sweep(database, points, settings)),
+        Duty(
+            CHECKPOINT_ROUND_SECONDS / PARTITIONS,
+            lambda: analyst.checkpoint([next(partitions)]),
+        ),
+    )
+    while not stopping.is_set():
+        judged = analyst.run_once()
+        lag.note(is_idle=not judged)
+        for duty in duties:
+            duty.act_if_due()
+        if not judged and not rebuild_one(database, analyst):
+            stopping.wait(IDLE_SECONDS)
+
+
+class _Lag:
+    """How long the oldest unjudged row of the log has waited, at the most."""
+
+    def __init__(self, analyst: Analyst) -> None:
+        self._analyst = analyst
+        self._caught_up = time.monotonic()
+
+    def note(self, *, is_idle: bool) -> None:
+        if is_idle:
+            self._caught_up = time.monotonic()
+
+    def seconds(self) -> float:
+        if not self._analyst.behind():
+            return 0.0
+        return time.monotonic() - self._caught_up

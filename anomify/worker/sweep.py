@@ -1,0 +1,18 @@
+"""The duty of tidying: old points, dead sessions, and how far each org has come."""
+
+from anomify.clock import now, now_ms
+from anomify.config import Settings
+from anomify.db import Database
+from anomify.metric.onboarding import raise_onboarding
+from anomify.metric.retention import retain
+from anomify.metric.store import PointStore
+from anomify.user.session import prune_sessions
+
+
+def sweep(database: Database, points: PointStore, settings: Settings) -> None:
+    """Do what needs doing once in a while; running it twice is harmless."""
+    with database.unit_of_work():
+        prune_sessions(now())
+        raise_onboarding()
+    if settings.retention_days is not None:
+        retain(points, settings.retention_days, now_ms())
