@@ -25,8 +25,6 @@ class User(Base):
     wants_email_alerts: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    failed_logins: Mapped[int] = mapped_column(default=0)
-    last_failed_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
     @property
     def is_admin(self) -> bool:
