@@ -1,0 +1,172 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from sqlalchemy import func, select
+
+from anomify.clock import now
+from anomify.db import Database
+from anomify.errors import Unavailable
+from anomify.metric import registry as registry_module
+from anomify.metric.model import Metric
+from anomify.metric.registry import UNMADE, Registry
+from anomify.org.model import Org
+
+
+@pytest.fixture
+def acme(database):
+    return new_org(database, "Acme")
+
+
+def new_org(database, name, quota=None):
+    with database.unit_of_work() as session:
+        org = Org(name=name, created_at=now(), metric_quota=quota)
+        session.add(org)
+        session.flush()
+        return org.id
+
+
+def names(*wanted):
+    return {f"={name}".encode(): name for name in wanted}
+
+
+def stored(database, org_id):
+    with database.unit_of_work(write=False) as session:
+        rows = session.execute(select(Metric.name, Metric.id).where(Metric.org_id == org_id))
+        return {name: metric_id for name, metric_id in rows}
+
+
+class TestRegister:
+    def test_makes_what_is_new_and_finds_it_again(self, database, acme):
+        registry = Registry(database)
+        first = registry.register(acme, names("a", "b"))
+        assert first.ids == {b"=a": stored(database, acme)["a"], b"=b": stored(database, acme)["b"]}
+        assert Registry(database).register(acme, names("b", "c")).ids[b"=b"] == first.ids[b"=b"]
+        assert sorted(stored(database, acme)) == ["a", "b", "c"]
+
+    def test_knows_without_the_database_what_it_has_seen(self, database, acme):
+        registry = Registry(database)
+        assert registry.known(acme)(b"=a", 0) == 0
+        ids = registry.register(acme, names("a")).ids
+        database.dispose()
+        assert registry.known(acme)(b"=a", 0) == ids[b"=a"]
+
+    def test_gives_two_keys_of_one_name_one_metric(self, database, acme):
+        found = Registry(database).register(acme, {b"1": "m", b"2": "m", b"3": "n"}).ids
+        assert found[b"1"] == found[b"2"] != found[b"3"]
+        assert len(stored(database, acme)) == 2
+
+    def test_keeps_orgs_apart(self, database, acme):
+        globex = new_org(database, "Globex")
+        registry = Registry(database)
+        ours, theirs = (registry.register(org, names("m")).ids[b"=m"] for org in (acme, globex))
+        assert ours != theirs
+        assert registry.known(globex)(b"=m", 0) == theirs
+
+    def test_keeps_server_ids_apart(self, database, acme):
+        registry = Registry(database)
+        registry.register(acme, {b"=m": 'm{_server_id="1"}'}, "1")
+        assert registry.known(acme, "1")(b"=m", 0) > 0
+        assert registry.known(acme, "2")(b"=m", 0) == 0
+        assert registry.known(acme)(b"=m", 0) == 0
+
+    def test_makes_each_metric_once_when_many_ask_at_the_same_time(self, database, acme):
+        # Half of them share a registry, as threads do; the others have their own, as processes.
+        shared = Registry(database)
+        registries = [shared] * 4 + [Registry(database) for _ in range(4)]
+        wanted = [f"m{number}" for number in range(60)]
+        barrier = Barrier(len(registries))
+
+        def ask(position):
+            order = wanted[position:] + wanted[:position]
+            barrier.wait()
+            return registries[position].register(acme, names(*order)).ids
+
+        with ThreadPoolExecutor(len(registries)) as pool:
+            answers = list(pool.map(ask, range(len(registries))))
+        assert all(answer == answers[0] for answer in answers)
+        assert len(stored(database, acme)) == 60
+
+    def test_makes_more_metrics_than_fit_into_one_statement(self, database, acme):
+        wanted = names(*(f"m{number}" for number in range(1200)))
+        assert len(set(Registry(database).register(acme, wanted).ids.values())) == 1200
+
+    def test_refuses_new_metrics_over_the_quota_and_never_known_ones(self, database):
+        org_id = new_org(database, "Small", quota=3)
+        registry = Registry(database)
+        registry.register(org_id, names("a", "b"))
+        found = registry.register(org_id, names("a", "c", "d", "e"))
+        assert sorted(found.ids) == [b"=a", b"=c"]
+        assert sorted(found.refused) == [b"=d", b"=e"]
+        assert "limit of 3 metrics" in found.refused[b"=d"]
+        assert Registry(database).register(org_id, names("a", "b", "c")).refused == {}
+
+    def test_never_exceeds_the_quota_however_many_ask(self, database):
+        org_id = new_org(database, "Small", quota=5)
+        barrier = Barrier(6)
+
+        def ask(position):
+            registry = Registry(database)
+            barrier.wait()
+            return registry.register(org_id, names(f"a{position}", f"b{position}"))
+
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(ask, range(6)))
+        assert len(stored(database, org_id)) == 5
+        assert sum(len(answer.ids) for answer in answers) == 5
+        assert sum(len(answer.refused) for answer in answers) == 7
+
+    def test_forgets_the_oldest_when_it_knows_too_many(self, database, acme, monkeypatch):
+        monkeypatch.setattr(registry_module, "KNOWN_MAX", 8)
+        registry = Registry(database)
+        registry.register(acme, names(*(f"m{number}" for number in range(8))))
+        registry.register(acme, names("new"))
+        known = registry.known(acme)
+        assert known(b"=m0", 0) == 0
+        assert known(b"=m7", 0) > 0
+        assert known(b"=new", 0) > 0
+
+    def test_says_that_it_cannot_answer_when_the_database_is_away(self, tmp_path):
+        registry = Registry(Database(f"sqlite:///{tmp_path / 'nowhere' / 'meta.db'}"))
+        with pytest.raises(Unavailable) as failure:
+            registry.register(1, names("a"))
+        assert failure.value.retry_after_seconds == 5
+
+
+class TestFind:
+    def test_makes_nothing(self, database, acme):
+        registry = Registry(database)
+        registry.register(acme, names("a"))
+        assert list(registry.find(acme, names("a", "b"))) == [b"=a"]
+        assert list(stored(database, acme)) == ["a"]
+
+
+class TestPreview:
+    def test_says_what_would_happen_and_does_nothing(self, database):
+        org_id = new_org(database, "Small", quota=2)
+        registry = Registry(database)
+        made = registry.register(org_id, names("a")).ids
+        found = registry.preview(org_id, names("a", "b", "c"))
+        assert found.ids == made | {b"=b": UNMADE}
+        assert list(found.refused) == [b"=c"]
+        assert list(stored(database, org_id)) == ["a"]
+        assert registry.known(org_id)(b"=b", 0) == 0
+
+
+class TestForget:
+    def test_asks_the_database_again(self, database, acme):
+        registry = Registry(database)
+        registry.register(acme, names("a"))
+        registry.forget(acme)
+        assert registry.known(acme)(b"=a", 0) == 0
+
+
+class TestCheck:
+    def test_passes_while_the_database_answers(self, database, acme):
+        Registry(database).check()
+        with database.unit_of_work(write=False) as session:
+            assert session.scalar(select(func.count(Org.id))) == 1
+
+    def test_says_when_it_does_not(self, tmp_path):
+        with pytest.raises(Unavailable):
+            Registry(Database(f"sqlite:///{tmp_path / 'nowhere' / 'meta.db'}")).check()
