@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from anomify.auth.csrf import check_meant
 from anomify.auth.require import check_access
 from anomify.auth.session_id import RowSessions, WebSession, web_session
+from anomify.auth.signing_in import GUARD_KEY
 from anomify.auth.subject import (
     Anonymous,
     LinkSubject,
@@ -23,6 +24,7 @@ from anomify.errors import Denied, Unauthenticated
 from anomify.org.queries import find_org
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
 from anomify.org.token import find_token, is_use_noted, note_use
+from anomify.user.login import LoginGuard
 from anomify.user.queries import find_user
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ def install(app: Flask, house: House) -> None:
         is_secure=settings.has_secure_cookies,
     )
     app.session_interface = sessions
+    app.extensions[GUARD_KEY] = LoginGuard()
     guard = _Guard(house, sessions)
     app.before_request(guard.admit)
 

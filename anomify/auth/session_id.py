@@ -218,7 +218,7 @@ def current_session_id() -> str | None:
     return cast("str | None", web_session().sid)
 
 
-def sign_in(user: User) -> str:
+def open_session_for(user: User) -> str:
     """Give the user a new session and return its id; the one they came with is dead at once.
 
     Needs a unit of work that writes.

@@ -7,7 +7,8 @@ import click
 from anomify.cli.db import bring_to_head
 from anomify.cli.settings import data_option, print_json, read_settings
 from anomify.db import Database
-from anomify.org.onboarding import create_setup_link, needs_setup
+from anomify.org.onboarding import create_setup_link
+from anomify.user.queries import needs_setup
 
 
 @click.command(hidden=True)

@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial, wraps
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from flask import Blueprint, Flask, Response, current_app, make_response, request
 from flask.blueprints import BlueprintSetupState
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from anomify.edge.parameters import read_inputs
 from anomify.edge.problem import Problem
+from anomify.edge.strict_json import decode
 from anomify.edge.transaction import transaction
+from anomify.errors import Invalid
 
 ROUTES_KEY = "anomify_routes"
 
@@ -45,10 +47,25 @@ class Access(StrEnum):
 class Inputs(BaseModel):
     """The parent of what routes take. Unknown parameters are ignored, as the native API always has.
 
-    Forms know texts only, so `true`, `12` and `1.5` are read as what they stand for.
+    Forms know texts only, so `true`, `12` and `1.5` are read as what they stand for, and a list is
+    given as `a,b`, as `["a","b"]`, or by naming the parameter more than once.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _listed(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields.get(info.field_name or "")
+        if field is None or not isinstance(value, str | int) or not _takes_list(field.annotation):
+            return value
+        text = str(value).strip()
+        if text.startswith("["):
+            try:
+                return decode(text.encode(errors="replace"))
+            except Invalid:
+                raise ValueError('A list is needed, such as a,b or ["a","b"].') from None
+        return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class Outputs(BaseModel):
@@ -151,6 +168,12 @@ class Door(Blueprint):
         reply = make_response(f"{problem.message}\n", problem.status)
         reply.mimetype = "text/plain"
         return reply
+
+
+def _takes_list(annotation: object) -> bool:
+    return get_origin(annotation) in {list, tuple} or any(
+        get_origin(choice) in {list, tuple} for choice in get_args(annotation)
+    )
 
 
 def declared_routes(app: Flask) -> dict[str, Declared]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from flask import g, request
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
 from anomify.edge.strict_json import decode
@@ -105,8 +105,16 @@ def _json_object() -> Mapping[str, object]:
 
 
 def _names(model: type[BaseModel]) -> Iterable[str]:
+    """Yield every spelling that a field is taken by."""
     for name, field in model.model_fields.items():
-        yield field.alias or name
+        yield name
+        match field.validation_alias:
+            case str() as alias:
+                yield alias
+            case AliasChoices() as choices:
+                yield from (choice for choice in choices.choices if isinstance(choice, str))
+            case _:
+                pass
 
 
 def _from_multidict(values: MultiDict[str, str]) -> dict[str, object]:

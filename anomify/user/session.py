@@ -59,7 +59,7 @@ def open_user_session(user: User, client: str, address: str) -> str:
 
     Beyond the twentieth, the ones not seen for longest end; so do all whose time is over.
     """
-    session().execute(delete(SessionRow).where(SessionRow.expires_at <= now()))
+    prune_sessions(now())
     kept = (
         select(SessionRow.id_hash)
         .where(SessionRow.user_id == user.id)
@@ -73,6 +73,12 @@ def open_user_session(user: User, client: str, address: str) -> str:
         )
     )
     return _open(user.id, IDLE, client, address)
+
+
+def session_age(key: bytes) -> timedelta:
+    """Return how long ago a session was opened; no time at all for one that has ended."""
+    row = session().get(SessionRow, key)
+    return now() - row.created_at if row else timedelta(0)
 
 
 def see_session(key: bytes) -> None:
@@ -104,6 +110,11 @@ def end_user_sessions(user: User, *, but: bytes | None = None) -> None:
     """End the sessions of a user at once, all of them or all but one."""
     ended = delete(SessionRow).where(SessionRow.user_id == user.id)
     session().execute(ended if but is None else ended.where(SessionRow.id_hash != but))
+
+
+def prune_sessions(moment: datetime) -> None:
+    """Forget the sessions whose time is over."""
+    session().execute(delete(SessionRow).where(SessionRow.expires_at <= moment))
 
 
 def new_stateless_id(key: bytes) -> str:

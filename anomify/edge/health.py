@@ -1,0 +1,65 @@
+"""How the parts of the product are, for users, load balancers and whoever is on call."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from anomify.clock import now
+from anomify.edge.house import House
+from anomify.errors import Unavailable
+from anomify.org.model import WorkerBeat
+from anomify.org.queries import list_worker_beats
+
+# A worker beats every few seconds; one that has missed so many is not working.
+BEAT_MISSING = timedelta(seconds=60)
+# Points older than this when they are judged are told about too late.
+LAG_SECONDS_MAX = 300.0
+
+DATABASE = "database"
+LOG = "log"
+WORKER = "worker"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the product, and whether it does what it is there for."""
+
+    name: str
+    is_ok: bool
+    lag_seconds: float | None = None
+
+
+def components(the_house: House) -> list[Component]:
+    """Look at each part now. Does not raise: what cannot answer is not well.
+
+    Opens a unit of work of its own.
+    """
+    beats: list[WorkerBeat] = []
+    try:
+        with the_house.database.unit_of_work(write=False):
+            beats = list_worker_beats()
+        is_database_ok = True
+    except SQLAlchemyError:
+        is_database_ok = False
+    return [
+        Component(DATABASE, is_ok=is_database_ok),
+        Component(LOG, is_ok=_log_answers(the_house)),
+        _worker(beats),
+    ]
+
+
+def _log_answers(the_house: House) -> bool:
+    try:
+        the_house.points.log.last_offset()
+    except (SQLAlchemyError, Unavailable):
+        return False
+    return True
+
+
+def _worker(beats: list[WorkerBeat]) -> Component:
+    living = [beat for beat in beats if now() - beat.beaten_at < BEAT_MISSING]
+    if not living:
+        return Component(WORKER, is_ok=False)
+    lag = max(beat.lag_seconds for beat in living)
+    return Component(WORKER, is_ok=lag <= LAG_SECONDS_MAX, lag_seconds=lag)

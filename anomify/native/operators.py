@@ -1,0 +1,83 @@
+"""/-: for load balancers and whoever is on call; no session, and nothing of any org."""
+
+import ipaddress
+
+from flask import Response, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Gauge,
+    generate_latest,
+)
+
+from anomify.auth.token import presented_token
+from anomify.edge.contract import Access
+from anomify.edge.health import WORKER, Component, components
+from anomify.edge.house import house
+from anomify.edge.transaction import transaction
+from anomify.errors import Denied
+from anomify.native.envelope import NativeDoor
+from anomify.org.token import find_token, has_scope
+
+door = NativeDoor("operators", __name__)
+
+# A proxy on this machine says so; what it passes on comes from elsewhere.
+PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+
+
+@door.route("/-/healthy", access=Access.PUBLIC, has_own_transactions=True)
+def healthy() -> Response:
+    """Say that the process answers; a reason to leave it alone, not a reason to send it work."""
+    return Response("healthy\n", mimetype="text/plain")
+
+
+@door.route("/-/ready", access=Access.PUBLIC, has_own_transactions=True)
+def ready() -> Response:
+    """Say whether requests can be answered: the database and the log of points do what they must.
+
+    A worker that is behind is no reason to turn senders away, so it is not asked for.
+    """
+    needed = [part for part in components(house()) if part.name != WORKER]
+    missing = [part.name for part in needed if not part.is_ok]
+    if missing:
+        return Response(f"not ready: {', '.join(missing)}\n", 503, mimetype="text/plain")
+    return Response("ready\n", mimetype="text/plain")
+
+
+@door.route("/-/metrics", access=Access.PUBLIC, has_own_transactions=True)
+def metrics() -> Response:
+    """Give what this process counts, for Prometheus, to this machine or an admin's token."""
+    if not _is_from_here() and not _has_admin_token():
+        raise Denied("Ask from this machine, or send a token with the scope admin.")
+    counted = generate_latest(REGISTRY) + generate_latest(_gauges(components(house())))
+    return Response(counted, content_type=CONTENT_TYPE_LATEST)
+
+
+def _gauges(parts: list[Component]) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    is_ok = Gauge("anomify_component_ok", "1 while it works.", ("component",), registry=registry)
+    lag = Gauge("anomify_lag_seconds", "How far behind.", ("component",), registry=registry)
+    for part in parts:
+        is_ok.labels(part.name).set(part.is_ok)
+        if part.lag_seconds is not None:
+            lag.labels(part.name).set(part.lag_seconds)
+    return registry
+
+
+def _is_from_here() -> bool:
+    if any(name in request.headers for name in PASSED_ON):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _has_admin_token() -> bool:
+    text = presented_token()
+    if text is None:
+        return False
+    with transaction(write=False):
+        token = find_token(text)
+    return token is not None and has_scope(token, "admin")

@@ -1,0 +1,24 @@
+"""Values that GET and POST both spell as text, typed."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+
+def parted(value: object) -> object:
+    """Take a text as the list that its commas make; an empty one is an empty list."""
+    if not isinstance(value, str):
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+# A row's id; a larger number names nothing, and databases have no room for it.
+RowId = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# One line that a person typed.
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)]
+# Passwords are never trimmed; whether one is good enough is for the user room to say.
+Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+# Lists: comma-separated in a query or form, or a list in JSON.
+Words = Annotated[list[str], BeforeValidator(parted)]
+RowIds = Annotated[list[RowId], BeforeValidator(parted)]

@@ -1,0 +1,21 @@
+"""/ping: is anybody there; no session, no database, no token."""
+
+from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.native.envelope import NativeDoor
+
+door = NativeDoor("ping", __name__)
+
+
+class PongOut(Outputs):
+    """Somebody is."""
+
+    pong: str
+
+
+@door.route(
+    "/ping", inputs=Inputs, outputs=PongOut, access=Access.PUBLIC, has_own_transactions=True
+)
+def ping(wish: Inputs) -> PongOut:
+    """Answer, so that the caller knows the API is up."""
+    del wish
+    return PongOut(pong="pong")

@@ -1,0 +1,44 @@
+"""/status: how the parts of the product are."""
+
+from pydantic import Field
+
+from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.health import components
+from anomify.edge.house import house
+from anomify.native.envelope import NativeDoor
+
+door = NativeDoor("status", __name__)
+
+
+class ComponentOut(Outputs):
+    """A part of the product."""
+
+    name: str
+    ok: bool
+    lag_seconds: float | None = Field(description="How far behind the newest points it is.")
+
+
+class StatusOut(Outputs):
+    """Every part of the product."""
+
+    components: list[ComponentOut]
+
+
+@door.route(
+    "/status",
+    inputs=Inputs,
+    outputs=StatusOut,
+    access=Access.ANYONE,
+    # A part that cannot answer is news, not a failure of this route.
+    has_own_transactions=True,
+)
+def status(wish: Inputs) -> StatusOut:
+    """Say how the database, the log of points and the worker are."""
+    del wish
+    found = components(house())
+    return StatusOut(
+        components=[
+            ComponentOut(name=part.name, ok=part.is_ok, lag_seconds=part.lag_seconds)
+            for part in found
+        ]
+    )

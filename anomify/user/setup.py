@@ -1,0 +1,20 @@
+"""The first owner of an installation, made with the one-time set-up link."""
+
+from anomify.errors import Conflict
+from anomify.org.creating import create_org
+from anomify.org.onboarding import use_setup_link
+from anomify.user.creating import create_user
+from anomify.user.model import User
+from anomify.user.queries import needs_setup
+
+
+def finish_setup(secret: str, org_name: str, email: str, name: str, password: str) -> User:
+    """Make the first org and its owner, and use the link up.
+
+    Raises `Denied` for a link that is not good, `Conflict` if somebody is here already, and
+    `Invalid` for what an org or a user cannot be; in each case nothing is changed.
+    """
+    use_setup_link(secret)
+    if not needs_setup():
+        raise Conflict("The product is set up already; sign in.")
+    return create_user(create_org(org_name), email, name, "owner", password)
