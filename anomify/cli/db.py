@@ -73,7 +73,9 @@ def bring_to_head(settings: Settings) -> None:
 
 
 def current_revision(settings: Settings) -> str | None:
-    """Return the revision the database is at; None for an empty one."""
+    """Return the revision the database is at; None for one that is empty or not there."""
+    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
+        return None
     database = Database(settings.meta_url)
     try:
         with database.engine.connect() as connection:

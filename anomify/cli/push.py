@@ -16,12 +16,12 @@ import urllib3
 from anomify.cli.points_file import PointsFile, Row
 from anomify.cli.settings import json_option, print_json
 from anomify.errors import AnomifyError, Invalid, Unavailable
+from anomify.outbound import operator_pool
 
 DOOR = "/flux/metric_data_post"
 # The door takes a mebibyte of JSON and 10,000 points; half of that leaves room for long names.
 BATCH_POINTS = 5_000
 BATCH_BYTES = 512 * 1024
-TIMEOUT_SECONDS = 60
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # A server that asks for more patience than this is not waited for.
@@ -138,9 +138,7 @@ class Door:
         self._url = url.rstrip("/") + DOOR
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._is_backfill = is_backfill
-        self._pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(TIMEOUT_SECONDS), retries=False, maxsize=1
-        )
+        self._pool = operator_pool()
 
     def send(self, batch: Batch, summary: Summary) -> None:
         """Send one batch and count what became of it.

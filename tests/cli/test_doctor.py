@@ -1,0 +1,59 @@
+"""`anomify doctor`, with and without something to find."""
+
+import json
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from anomify.cli import doctor as doctor_module
+from anomify.cli.main import anomify
+
+
+@pytest.fixture
+def consult(migrated_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANOMIFY_DATA_DIR", str(tmp_path))
+    if not migrated_url.startswith("sqlite"):
+        monkeypatch.setenv("ANOMIFY_DATABASE_URL", migrated_url)
+
+    def invoke():
+        told = CliRunner().invoke(anomify, ["doctor", "--json"])
+        return told.exit_code, {finding["name"]: finding for finding in json.loads(told.stdout)}
+
+    return invoke
+
+
+class TestDoctor:
+    def test_finds_nothing_where_all_is_well(self, consult):
+        code, findings = consult()
+        assert code == 0, findings
+        assert set(findings) == {
+            *("data_directory", "disk", "database", "migrations", "engine", "clock", "egress")
+        }
+
+    def test_finds_a_database_of_another_version(self, consult):
+        CliRunner().invoke(anomify, ["db", "downgrade", "base"])
+        code, findings = consult()
+        assert code == 1
+        assert "anomify db upgrade" in findings["migrations"]["sentence"]
+
+    def test_finds_a_database_that_does_not_answer(self, consult, monkeypatch):
+        monkeypatch.setenv("ANOMIFY_DATABASE_URL", "postgresql://nobody@/none?host=/nowhere")
+        code, findings = consult()
+        assert code == 1
+        assert findings["database"]["is_well"] is False
+
+    def test_finds_a_full_disk(self, consult, monkeypatch):
+        monkeypatch.setattr(doctor_module, "FREE_BYTES_MIN", 2**70)
+        code, findings = consult()
+        assert code == 1
+        assert "make room" in findings["disk"]["sentence"]
+
+    def test_finds_a_mail_server_that_is_away(self, consult, monkeypatch):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("ANOMIFY_SMTP_HOST", "127.0.0.1")
+            monkeypatch.setenv("ANOMIFY_SMTP_PORT", str(nobody.getsockname()[1]))
+            code, findings = consult()
+        assert code == 1
+        assert "does not answer" in findings["egress"]["sentence"]

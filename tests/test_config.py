@@ -1,0 +1,135 @@
+"""Where settings come from, which wins, and what is said when one cannot be."""
+
+import pytest
+from pydantic import SecretStr
+
+from anomify import config
+from anomify.config import ConfigError, Settings
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "anomify.toml"
+    path.write_text("")
+    monkeypatch.setenv("ANOMIFY_CONFIG", str(path))
+    return path
+
+
+class TestLoad:
+    def test_defaults_serve_a_newcomer(self):
+        settings = config.load()
+        assert settings.base_url == "http://127.0.0.1:8080"
+        assert settings.meta_url == "sqlite:///data/meta.db"
+
+    def test_flags_win_over_environment_over_file_over_defaults(self, file, monkeypatch):
+        file.write_text('port = 1\nhost = "a"\nlog_level = "debug"')
+        monkeypatch.setenv("ANOMIFY_PORT", "2")
+        monkeypatch.setenv("ANOMIFY_HOST", "b")
+        settings = config.load({"port": 3})
+        assert (settings.port, settings.host, settings.log_level) == (3, "b", "debug")
+        assert settings.smtp_port == 587
+
+    def test_reads_a_secret_from_the_file_that_is_named(self, tmp_path, monkeypatch):
+        (tmp_path / "password").write_text("s3cret\n")
+        monkeypatch.setenv("ANOMIFY_SMTP_PASSWORD_FILE", str(tmp_path / "password"))
+        assert config.load().smtp_password == SecretStr("s3cret")
+
+    @pytest.mark.parametrize("text", ["prot = 1", "[web]\nport = 1"])
+    def test_refuses_a_key_it_does_not_know(self, file, text):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match="is not a setting"):
+            config.load()
+
+    def test_refuses_an_unknown_variable(self, monkeypatch):
+        monkeypatch.setenv("ANOMIFY_PROT", "1")
+        with pytest.raises(ConfigError, match="prot is not a setting"):
+            config.load()
+
+    def test_refuses_a_value_that_cannot_be(self, monkeypatch):
+        monkeypatch.setenv("ANOMIFY_PORT", "99999")
+        with pytest.raises(ConfigError, match="port"):
+            config.load()
+
+    def test_refuses_toml_that_is_none(self, file):
+        file.write_text("port = ")
+        with pytest.raises(ConfigError, match="not valid TOML"):
+            config.load()
+
+    def test_refuses_to_go_on_without_the_file_that_was_named(self, file):
+        file.unlink()
+        with pytest.raises(ConfigError, match="does not exist"):
+            config.load()
+
+    def test_reads_networks_from_a_list_or_a_line(self, file, monkeypatch):
+        file.write_text('egress_allow = ["10.2.0.0/16"]')
+        assert config.load().egress_allow == ("10.2.0.0/16",)
+        monkeypatch.setenv("ANOMIFY_EGRESS_ALLOW", "10.0.0.0/8, 192.168.1.0/24")
+        assert config.load().egress_allow == ("10.0.0.0/8", "192.168.1.0/24")
+
+
+class TestEnvironment:
+    def test_a_child_reads_the_same_settings(self, monkeypatch, tmp_path):
+        parent = Settings(
+            data_dir=tmp_path,
+            port=1234,
+            egress_allow=("10.2.0.0/16",),
+            smtp_password=SecretStr("s3cret"),
+            insecure_http=True,
+        )
+        monkeypatch.setattr("os.environ", config.environment_of(parent))
+        assert config.load() == parent
+
+    def test_the_child_does_not_see_what_the_parent_overruled(self, file, monkeypatch):
+        file.write_text("port = 1")
+        monkeypatch.setattr("os.environ", config.environment_of(config.load({"port": 2})))
+        assert config.load().port == 2
+
+
+class TestSecretKey:
+    def test_is_made_once_and_kept_where_only_we_can_read_it(self, tmp_path):
+        settings = Settings(data_dir=tmp_path)
+        first = settings.with_secret_key()
+        assert first.secret_key == settings.with_secret_key().secret_key
+        assert (tmp_path / config.SECRET_KEY_FILE).stat().st_mode & 0o077 == 0
+        assert [path.name for path in tmp_path.iterdir()] == [config.SECRET_KEY_FILE]
+
+    def test_the_one_that_is_set_wins(self, tmp_path):
+        settings = Settings(data_dir=tmp_path, secret_key=SecretStr("mine"))
+        assert settings.with_secret_key().secret_key == SecretStr("mine")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_each_purpose_has_its_own(self):
+        settings = Settings(secret_key=SecretStr("mine"))
+        assert settings.key_for("links") != settings.key_for("seals")
+
+    def test_cannot_be_used_before_it_is_loaded(self):
+        with pytest.raises(ConfigError):
+            Settings().key_for("links")
+
+
+class TestShown:
+    def test_masks_every_secret(self):
+        settings = Settings(
+            secret_key=SecretStr("k3y"),
+            smtp_password=SecretStr("s3cret"),
+            database_url="postgresql://anomify:p4ss@db/anomify",
+        )
+        shown = str(settings.shown())
+        assert not any(secret in shown for secret in ("k3y", "s3cret", "p4ss"))
+        assert "postgresql://anomify:**********@db/anomify" in shown
+
+
+class TestCookies:
+    @pytest.mark.parametrize(
+        ("flags", "secure"),
+        [
+            ({}, False),
+            ({"public_url": "http://localhost:9000"}, False),
+            ({"public_url": "https://anomify.example"}, True),
+            ({"public_url": "http://anomify.example"}, True),
+            ({"host": "0.0.0.0"}, True),
+            ({"host": "0.0.0.0", "insecure_http": True}, False),
+        ],
+    )
+    def test_travel_in_clear_only_where_nobody_else_can_read(self, flags, secure):
+        assert Settings(**flags).has_secure_cookies is secure

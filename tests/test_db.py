@@ -1,0 +1,100 @@
+"""Transactions: what is kept, what is undone, and who may change something."""
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import StatementError
+
+from anomify.db import Database, session
+from anomify.org.model import Org
+
+MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def make_org(name: str, created_at: datetime = MOMENT) -> None:
+    session().add(Org(name=name, created_at=created_at))
+
+
+def names(database: Database) -> list[str]:
+    with database.unit_of_work(write=False):
+        return list(session().scalars(select(Org.name).order_by(Org.name)))
+
+
+class TestUnitOfWork:
+    def test_keeps_everything_at_its_end(self, database):
+        with database.unit_of_work():
+            make_org("Acme")
+            make_org("Globex")
+        assert names(database) == ["Acme", "Globex"]
+
+    def test_keeps_nothing_when_something_is_raised(self, database):
+        with pytest.raises(LookupError), database.unit_of_work():
+            make_org("Acme")
+            session().flush()
+            raise LookupError
+        assert names(database) == []
+
+    def test_changes_nothing_when_it_only_reads(self, database):
+        with database.unit_of_work(write=False):
+            make_org("Acme")
+        assert names(database) == []
+
+    def test_one_inside_another_joins_it(self, database):
+        with pytest.raises(LookupError), database.unit_of_work():
+            with database.unit_of_work():
+                make_org("Acme")
+            raise LookupError
+        assert names(database) == []
+
+    def test_one_that_writes_cannot_open_inside_one_that_reads(self, database):
+        with (
+            database.unit_of_work(write=False),
+            pytest.raises(RuntimeError, match="reads"),
+            database.unit_of_work(),
+        ):
+            make_org("Acme")
+
+    def test_there_is_no_session_outside(self):
+        with pytest.raises(RuntimeError, match="no unit of work"):
+            session()
+
+    def test_a_reader_does_not_wait_for_a_writer(self, database):
+        seen = []
+        with database.unit_of_work():
+            make_org("Acme")
+            session().flush()
+            reader = threading.Thread(target=lambda: seen.append(names(database)))
+            reader.start()
+            reader.join()
+        assert seen == [[]]
+
+    def test_writers_at_once_all_succeed(self, database):
+        def write(number: int) -> None:
+            with database.unit_of_work():
+                known = len(session().scalars(select(Org)).all())
+                make_org(f"{number:02}-{known}")
+
+        writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert [name[:2] for name in names(database)] == [f"{number:02}" for number in range(8)]
+
+
+class TestUtcDateTime:
+    def test_gives_moments_back_in_utc_whatever_zone_they_came_in(self, database):
+        elsewhere = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+        with database.unit_of_work():
+            make_org("Acme", created_at=elsewhere)
+        with database.unit_of_work(write=False):
+            found = session().scalars(select(Org)).one()
+        assert found.created_at == MOMENT
+        assert found.created_at.utcoffset() == timedelta(0)
+
+    def test_refuses_a_moment_without_a_zone(self, database):
+        with pytest.raises(StatementError, match="time zone"), database.unit_of_work():
+            make_org("Acme", created_at=MOMENT.replace(tzinfo=None))
+            session().flush()
