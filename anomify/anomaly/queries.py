@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm.attributes import set_committed_value
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
@@ -121,8 +122,12 @@ def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
 
 def open_spans() -> list[Span]:
     """Return every open span of every org with its case and metric: the worker's view."""
-    rows = session().scalars(_with_evidence().where(Span.is_open.is_(True)))
-    return [anomaly.span for anomaly in rows]
+    spans = []
+    for anomaly in session().scalars(_with_evidence().where(Span.is_open.is_(True))):
+        # Each holds the other, so that neither is let go of while the span is used.
+        set_committed_value(anomaly.span, "anomaly", anomaly)
+        spans.append(anomaly.span)
+    return spans
 
 
 def _with_evidence() -> Select[Anomaly]:

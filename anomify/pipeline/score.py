@@ -83,11 +83,13 @@ class Scorer:
 
     def awake(self) -> Int64s:
         """Return the ids of the metrics that are awake, ascending."""
-        return np.sort(self._metrics[self._metrics != NO_SLOT])
+        awake: Int64s = np.sort(self._metrics[self._metrics != NO_SLOT])
+        return awake
 
     def asleep(self, metric_ids: Int64s) -> Int64s:
         """Return those of the metrics that have no state here."""
-        return metric_ids[self._slots_of(metric_ids) == NO_SLOT]
+        asleep: Int64s = metric_ids[self._slots_of(metric_ids) == NO_SLOT]
+        return asleep
 
     def score(self, fresh: Fresh) -> Scored:
         """Judge every point, in log order for each metric; new metrics start from nothing."""
@@ -141,7 +143,8 @@ class Scorer:
             grown = np.full(max(most + 1, 2 * len(self._slots)), NO_SLOT, np.int64)
             grown[: len(self._slots)] = self._slots
             self._slots = grown
-        return self._slots[metric_ids]
+        slots: Int64s = self._slots[metric_ids]
+        return slots
 
     def _slots_for(self, metric_ids: Int64s) -> Int64s:
         slots = self._slots_of(metric_ids)

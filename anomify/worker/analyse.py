@@ -249,7 +249,8 @@ class Analyst:
 
     def _awake_in(self, partition: int) -> Int64s:
         metric_ids = self._scorer.awake()
-        return metric_ids[metric_ids % PARTITIONS == partition]
+        awake: Int64s = metric_ids[metric_ids % PARTITIONS == partition]
+        return awake
 
     def _states_of(self, metric_ids: Int64s) -> bytes:
         return (
@@ -267,17 +268,17 @@ class Analyst:
 
 
 def _steps_of(metric_ids: Int64s, standing: Standing) -> Iterator[Step]:
-    for row in zip(
-        metric_ids.tolist(),
-        standing.last_times.tolist(),
-        standing.seen.tolist(),
-        standing.last_values.tolist(),
-        standing.resolution_ms.tolist(),
-        standing.is_counter.tolist(),
-        standing.is_constant.tolist(),
-        strict=True,
-    ):
-        yield Step(*row, has_ended=False)
+    for place, metric_id in enumerate(metric_ids.tolist()):
+        yield Step(
+            metric_id=metric_id,
+            judged_until_ms=int(standing.last_times[place]),
+            points_seen=int(standing.seen[place]),
+            last_value=float(standing.last_values[place]),
+            resolution_ms=int(standing.resolution_ms[place]),
+            is_counter=bool(standing.is_counter[place]),
+            is_constant=bool(standing.is_constant[place]),
+            has_ended=False,
+        )
 
 
 def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool]]:

@@ -1,0 +1,317 @@
+"""The worker's judging on real databases: nothing twice, nothing lost, whatever dies when."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomify.anomaly.queries import Running, list_anomalies
+from anomify.clock import now, now_ms
+from anomify.db import Database, session
+from anomify.metric.model import Metric, Progress, Rebuild
+from anomify.metric.opening import open_points
+from anomify.metric.store import PointStore
+from anomify.org.model import Org
+from anomify.series import Points, Series
+from anomify.storage.log import Entry
+from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.rebuild import rebuild_one
+
+MINUTE = 60_000
+POINTS = 600
+
+
+@dataclass
+class Plant:
+    """A database with one org and some metrics, and its store of points."""
+
+    database: Database
+    points: PointStore
+    org_id: int
+    metric_ids: list[int]
+
+    def analyst(self) -> Analyst:
+        found = Analyst(self.database, self.points.log, self.points.chunks)
+        found.recover()
+        return found
+
+    def send(self, metric_id: int, times: np.ndarray, values: np.ndarray, **more: bool) -> int:
+        ids = np.full(len(times), metric_id, np.int64)
+        return self.points.append(Entry(Points(ids, times, values), Points.empty(), **more))
+
+    def anomalies(self) -> list[tuple[int, int, int | None, str]]:
+        with self.database.unit_of_work(write=False):
+            page = list_anomalies(self.org_id, oldest_first=True, limit=500)
+            return [
+                (one.span.metric_id, one.span.started_ms, one.span.ended_ms, one.span.severity)
+                for one in page.items
+            ]
+
+    def progress(self, metric_id: int) -> Progress:
+        with self.database.unit_of_work(write=False):
+            return session().get_one(Progress, metric_id)
+
+    def read(self, metric_id: int) -> Series:
+        self.points.follow()
+        return self.points.read(metric_id, 0, now_ms() + 10 * MINUTE)
+
+
+@pytest.fixture
+def plant(database: Database, tmp_path: Path) -> Iterator[Plant]:
+    points = open_points(database, tmp_path)
+    with database.unit_of_work():
+        org = Org(name="Acme", created_at=now())
+        session().add(org)
+        session().flush()
+        rows = [
+            Metric(
+                org_id=org.id, name=f"m{number}", name_hash=bytes([number]) * 32, created_at=now()
+            )
+            for number in range(3)
+        ]
+        session().add_all(rows)
+        session().flush()
+        found = Plant(database, points, org.id, [row.id for row in rows])
+    yield found
+    points.close()
+
+
+def past(count: int = POINTS, *, end_ms: int | None = None) -> np.ndarray:
+    """Minutes up to now, or up to another end."""
+    end = (end_ms if end_ms is not None else now_ms()) // MINUTE * MINUTE
+    return end - MINUTE * np.arange(count, dtype=np.int64)[::-1]
+
+
+def noise(count: int = POINTS, seed: int = 1) -> np.ndarray:
+    return 100 + np.random.default_rng(seed).normal(0, 1, count)
+
+
+def with_spike(values: np.ndarray, at: int, height: float = 60.0) -> np.ndarray:
+    spiked = values.copy()
+    spiked[at : at + 3] += height
+    return spiked
+
+
+def drain(analyst: Analyst) -> None:
+    while analyst.run_once():
+        pass
+
+
+class TestRunOnce:
+    def test_learns_a_hundred_points_then_judges(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(150), noise(150)
+        analyst = plant.analyst()
+        plant.send(metric_id, times[:50], values[:50])
+        drain(analyst)
+        assert plant.progress(metric_id).points_seen == 50
+        plant.send(metric_id, times[50:], values[50:])
+        drain(analyst)
+        progress = plant.progress(metric_id)
+        assert (progress.points_seen, progress.resolution_ms) == (150, MINUTE)
+        assert progress.judged_until_ms == times[-1]
+        scores = plant.read(metric_id).judgements.scores
+        assert np.isnan(scores[:100]).all()
+        assert np.isfinite(scores[100:]).all()
+
+    def test_finds_a_spike_and_its_end(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times = past()
+        plant.send(metric_id, times, with_spike(noise(), 500))
+        drain(plant.analyst())
+        [(found, started, ended, severity)] = plant.anomalies()
+        assert (found, severity) == (metric_id, "high")
+        assert started == times[500]
+        assert ended is not None
+        assert times[500] <= ended <= times[505]
+
+    def test_leaves_an_anomaly_open_while_it_runs(self, plant: Plant) -> None:
+        plant.send(plant.metric_ids[0], past(), with_spike(noise(), POINTS - 2))
+        drain(plant.analyst())
+        [(_, _, ended, _)] = plant.anomalies()
+        assert ended is None
+
+    def test_says_in_words_what_was_expected(self, plant: Plant) -> None:
+        plant.send(plant.metric_ids[0], past(), with_spike(noise(), 500))
+        drain(plant.analyst())
+        with plant.database.unit_of_work(write=False):
+            [anomaly] = list_anomalies(plant.org_id, running=Running.ENDED).items
+            assert "above the expected" in anomaly.span.explanation
+            assert anomaly.span.expected_lower < 100 < anomaly.span.expected_upper < 120
+
+    def test_takes_the_same_points_again_as_nothing_new(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(), with_spike(noise(), 500)
+        analyst = plant.analyst()
+        plant.send(metric_id, times, values)
+        drain(analyst)
+        before = (plant.anomalies(), plant.read(metric_id).judgements.scores.tolist())
+        plant.send(metric_id, times[::-1], values[::-1])
+        analyst.checkpoint(range(PARTITIONS))
+        plant.send(metric_id, times[400:], values[400:])
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        assert plant.progress(metric_id).late_points == 0
+        after = (plant.anomalies(), plant.read(metric_id).judgements.scores.tolist())
+        assert str(before) == str(after)
+
+    def test_counts_late_points_and_does_not_judge_them(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        analyst = plant.analyst()
+        plant.send(metric_id, np.delete(times, [200, 210]), np.delete(values, [200, 210]))
+        drain(analyst)
+        plant.send(metric_id, times[[200, 210]], values[[200, 210]])
+        drain(analyst)
+        assert plant.progress(metric_id).late_points == 2
+        series = plant.read(metric_id)
+        assert len(series) == 300
+        assert np.isnan(series.judgements.scores[[200, 210]]).all()
+
+    def test_says_that_a_series_has_ended(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times = past()
+        plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
+        stale = Points(np.array([metric_id]), times[-1:] + MINUTE, np.zeros(1))
+        plant.points.append(Entry(Points.empty(), stale))
+        drain(plant.analyst())
+        assert plant.progress(metric_id).has_ended
+        [(_, _, ended, _)] = plant.anomalies()
+        assert ended is not None
+
+    def test_takes_a_series_that_returns_as_alive(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(200), noise(200)
+        plant.send(metric_id, times[:-1], values[:-1])
+        stale = Points(np.array([metric_id]), times[-2:-1] + 1, np.zeros(1))
+        plant.points.append(Entry(Points.empty(), stale))
+        analyst = plant.analyst()
+        drain(analyst)
+        assert plant.progress(metric_id).has_ended
+        plant.send(metric_id, times[-1:], values[-1:])
+        drain(analyst)
+        assert not plant.progress(metric_id).has_ended
+
+
+class TestRecover:
+    @pytest.mark.parametrize("checkpointed", [False, True])
+    def test_replays_to_the_very_same_state(self, plant: Plant, *, checkpointed: bool) -> None:
+        times = past()
+        first, second = plant.analyst(), None
+        for start in range(0, POINTS, 150):
+            for number, metric_id in enumerate(plant.metric_ids):
+                values = with_spike(noise(seed=number), 250 + 40 * number)
+                plant.send(metric_id, times[start : start + 150], values[start : start + 150])
+            drain(first)
+            if checkpointed and start == 150:
+                first.checkpoint(range(0, PARTITIONS, 2))
+        before = plant.anomalies()
+        second = plant.analyst()
+        drain(second)
+        assert plant.anomalies() == before
+        ids = np.array(plant.metric_ids)
+        assert second._scorer.snapshot_of(ids) == first._scorer.snapshot_of(ids)
+
+    def test_records_nothing_twice_when_killed_between_any_two_steps(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(), with_spike(noise(), 500)
+        for start in range(0, POINTS, 60):
+            plant.send(metric_id, times[start : start + 60], values[start : start + 60])
+            # Each round is a new process that dies after it, with or without a checkpoint.
+            analyst = plant.analyst()
+            drain(analyst)
+            if start % 120 == 0:
+                analyst.checkpoint([metric_id % PARTITIONS])
+        [(_, started, ended, _)] = plant.anomalies()
+        assert (started, ended is not None) == (times[500], True)
+        assert plant.progress(metric_id).points_seen == POINTS
+        series = plant.read(metric_id)
+        assert series.values.tolist() == values.tolist()
+        assert np.isfinite(series.judgements.scores[100:]).all()
+
+
+class TestCheckpoint:
+    def test_lets_go_of_the_log_and_keeps_every_point(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(), with_spike(noise(), 500)
+        plant.send(metric_id, times, values)
+        analyst = plant.analyst()
+        drain(analyst)
+        said = plant.read(metric_id).judgements.lowers
+        analyst.checkpoint(range(PARTITIONS))
+        assert plant.points.log.read(0) == []
+        series = plant.read(metric_id)
+        assert series.values.tolist() == values.tolist()
+        np.testing.assert_array_equal(series.judgements.lowers, said)
+
+    def test_puts_a_metric_to_sleep_and_wakes_it_with_its_next_point(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        plant.send(metric_id, times[:-1], values[:-1])
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst._heard_ms[:] = 1
+        analyst.checkpoint(range(PARTITIONS))
+        assert len(analyst._scorer) == 0
+        plant.send(metric_id, times[-1:], values[-1:])
+        drain(analyst)
+        assert plant.progress(metric_id).points_seen == 300
+
+
+class TestRebuild:
+    def test_judges_late_history_as_if_it_had_come_in_order(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        early, late = plant.metric_ids[:2]
+        times, values = past(), with_spike(noise(), 300)
+        analyst = plant.analyst()
+        plant.send(early, times, values)
+        plant.send(late, times[550:], values[550:])
+        drain(analyst)
+        plant.send(late, times[:550], values[:550], is_backfill=True)
+        drain(analyst)
+        with plant.database.unit_of_work():
+            [rebuild] = session().query(Rebuild).all()
+            rebuild.due_at = now() - timedelta(seconds=1)
+        assert rebuild_one(plant.database, analyst)
+        assert not rebuild_one(plant.database, analyst)
+        by_metric = {found: rest for found, *rest in plant.anomalies()}
+        assert by_metric[late] == by_metric[early]
+        in_order, rebuilt = plant.read(early), plant.read(late)
+        np.testing.assert_array_equal(rebuilt.judgements.scores, in_order.judgements.scores)
+        assert plant.progress(late).points_seen == POINTS
+        ids = [np.array([one]) for one in (early, late)]
+        assert analyst._scorer.snapshot_of(ids[0]) == analyst._scorer.snapshot_of(ids[1])
+
+    def test_is_asked_for_by_more_than_ten_late_points(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        holes = np.arange(150, 161)
+        analyst = plant.analyst()
+        plant.send(metric_id, np.delete(times, holes), np.delete(values, holes))
+        plant.send(metric_id, times[holes[:10]], values[holes[:10]])
+        drain(analyst)
+        with plant.database.unit_of_work(write=False):
+            assert session().query(Rebuild).count() == 0
+        plant.send(metric_id, times[holes[10:]], values[holes[10:]])
+        drain(analyst)
+        with plant.database.unit_of_work(write=False):
+            assert session().query(Rebuild).one().metric_id == metric_id
+
+
+class TestCloseSilent:
+    def test_ends_the_anomaly_of_a_metric_that_stopped(self, plant: Plant) -> None:
+        times = past(end_ms=now_ms() - 20 * MINUTE)
+        plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst.close_silent()
+        assert plant.anomalies()[0][2] is None, "its points have only just arrived"
+        analyst._heard_ms[:] = now_ms() - 20 * MINUTE
+        analyst.close_silent()
+        with plant.database.unit_of_work(write=False):
+            [anomaly] = list_anomalies(plant.org_id).items
+            assert anomaly.span.ended_by_silence
