@@ -22,6 +22,8 @@ SERVER_HEADER = "x-server-id"
 REPORTED_MAX = 10_000
 # Bodies beyond this take turns, for they can need twenty times their size while they are read.
 LARGE_BODY_BYTES = 4 * 1024 * 1024
+# What a sender is told after 503 where nobody knows better.
+RETRY_AFTER_SECONDS = 5
 
 _TOKENS_KEY = "anomify_verified_tokens"
 _turnstile = threading.Lock()
@@ -41,6 +43,8 @@ class IngestDoor(Door):
         if problem.fields:
             told["fields"] = dict(problem.fields)
         reply = make_response(jsonify(told), problem.status)
+        if problem.status == 503:  # noqa: PLR2004 -- HTTP's "not now"
+            reply.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if problem.status == 401:  # noqa: PLR2004 -- HTTP's "who are you" demands to say how to answer
             reply.headers["WWW-Authenticate"] = 'Bearer realm="anomify", Basic realm="anomify"'
         return reply

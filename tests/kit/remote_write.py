@@ -73,9 +73,7 @@ def series(labels, *samples, **others):
 
 
 def body_1(*timeseries, metadata=()):
-    return PROMETHEUS["WriteRequest"](
-        timeseries=timeseries, metadata=metadata
-    ).SerializeToString()
+    return PROMETHEUS["WriteRequest"](timeseries=timeseries, metadata=metadata).SerializeToString()
 
 
 def body_2(*timeseries):

@@ -134,7 +134,7 @@ class TestIntake:
     )
     def test_accounts_for_every_item(self, datapoints):
         intake = Intake(plain(*datapoints, known={"b": 2}), NOW)
-        intake.settle({key: 9 for key in intake.names}, {})
+        intake.settle(dict.fromkeys(intake.names, 9), {})
         refused = [refusal.index for refusal in intake.refusals()]
         stored = len(intake.points)
         assert stored == intake.accepted == len(datapoints) - len(refused)

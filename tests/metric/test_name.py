@@ -101,8 +101,11 @@ class TestPlainOrLabelledName:
 
     @pytest.mark.parametrize(
         "name",
-        ["", " ", "a\nb", "a\x7f", "a\u2066", "x" * 513, "a}", "a{", "a{b}", "a{b=1}", 'a{b="1"']
-        + ['a{b="1" c="2"}', '{a="1"}', 'a{"b"}', "é" * 257, "{" * 100_000, 'a{b="1"}x'],
+        [
+            *("", " ", "a\nb", "a\x7f", "a\u2066", "x" * 513, "é" * 257, "{" * 100_000),
+            *("a}", "a{", "a{b}", "a{b=1}", 'a{b="1"', 'a{b="1" c="2"}', 'a{"b"}', 'a{b="1"}x'),
+            '{a="1"}',
+        ],
     )
     def test_refuses_others_with_a_reason(self, name):
         refused = plain_or_labelled_name(name)

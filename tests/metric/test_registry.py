@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from anomify.clock import now
 from anomify.db import Database
@@ -33,7 +33,7 @@ def names(*wanted):
 def stored(database, org_id):
     with database.unit_of_work(write=False) as session:
         rows = session.execute(select(Metric.name, Metric.id).where(Metric.org_id == org_id))
-        return {name: metric_id for name, metric_id in rows}
+        return dict(rows.all())
 
 
 class TestRegister:
@@ -162,10 +162,8 @@ class TestForget:
 
 
 class TestCheck:
-    def test_passes_while_the_database_answers(self, database, acme):
-        Registry(database).check()
-        with database.unit_of_work(write=False) as session:
-            assert session.scalar(select(func.count(Org.id))) == 1
+    def test_passes_while_the_database_answers(self, database):
+        assert Registry(database).check() is None
 
     def test_says_when_it_does_not(self, tmp_path):
         with pytest.raises(Unavailable):

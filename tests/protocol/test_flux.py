@@ -76,7 +76,7 @@ class TestParsePost:
 
     @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e400"])
     def test_lets_numbers_pass_that_are_refused_one_by_one_later(self, literal):
-        body = '{"metrics": [{"metric": "m", "timestamp": %d, "value": %s}]}' % (AT, literal)
+        body = f'{{"metrics": [{{"metric": "m", "timestamp": {AT}, "value": {literal}}}]}}'
         (point,) = parse_post(body.encode()).live
         assert point.value in {float("inf"), float("-inf")} or point.value != point.value
 
@@ -120,18 +120,19 @@ class TestParsePost:
         for is_telegraf in (False, True):
             try:
                 found = parse_post(body, is_telegraf=is_telegraf)
-            except Invalid as refusal:
-                assert refusal.message
-            else:
-                assert found.count == len(found.live) + len(found.backfill) + len(found.refusals)
+            except Invalid:
+                continue
+            assert found.count == len(found.live) + len(found.backfill) + len(found.refusals)
 
     json_values = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["metric", "timestamp", "value", "name", "fields", "tags", "fill"]),
-            inner,
-            max_size=4,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["metric", "timestamp", "value", "name", "fields", "tags", "fill"]),
+                inner,
+                max_size=4,
+            )
         ),
         max_leaves=8,
     )

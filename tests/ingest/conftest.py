@@ -1,0 +1,85 @@
+"""A small app with the ingestion doors, the real registry and the real store of points."""
+
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from pydantic import SecretStr
+
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.edge import porch
+from anomify.edge.contract import check_declared
+from anomify.edge.house import House
+from anomify.ingest.flux import flux
+from anomify.ingest.prometheus import prometheus
+from anomify.metric.model import Metric
+from anomify.metric.registry import Registry
+from anomify.metric.store import PointStore
+from anomify.org.model import Org
+from anomify.org.token import create_token
+from anomify.storage.engines import PointFiles, PointTables
+
+ALWAYS = 1 << 45
+
+
+@dataclass
+class Doors:
+    """A client of the doors, and what lies behind them."""
+
+    house: House
+    client: object
+    org_id: int
+    token: str
+
+    def post(self, path, body=b"", token="", **headers):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token or self.token}"
+        return self.client.post(path, data=body, headers=sent)
+
+    def stored(self, name, org_id=None):
+        """(time, value) of every datapoint of the metric, or None where there is no metric."""
+        with self.house.database.unit_of_work(write=False) as session:
+            metric = (
+                session.query(Metric).filter_by(name=name, org_id=org_id or self.org_id).first()
+            )
+        if metric is None:
+            return None
+        series = self.house.points.read(metric.id, 0, ALWAYS)
+        return list(zip(series.times.tolist(), series.values.tolist(), strict=True))
+
+    def names(self, org_id=None):
+        with self.house.database.unit_of_work(write=False) as session:
+            rows = session.query(Metric).filter_by(org_id=org_id or self.org_id)
+            return sorted(metric.name for metric in rows)
+
+    def log(self):
+        """Every entry of the log."""
+        return [row.entry for row in self.house.points.log.read(0)]
+
+    def make_org(self, name, scopes=("ingest",), quota=None):
+        with self.house.database.unit_of_work() as session:
+            org = Org(name=name, created_at=now(), metric_quota=quota)
+            session.add(org)
+            session.flush()
+            return org.id, create_token(org, "sender", scopes, "tests")[1]
+
+
+@pytest.fixture
+def doors(database, backend, tmp_path):
+    points = PointFiles(tmp_path) if backend == "sqlite" else PointTables(database.engine)
+    store = PointStore(points)
+    settings = Settings(data_dir=tmp_path, secret_key=SecretStr("00" * 32))
+    house = House(settings, database, store, Registry(database))
+    app = Flask("anomify")
+    porch.install(app, house)
+    app.register_blueprint(flux)
+    app.register_blueprint(prometheus)
+    check_declared(app)
+    made = Doors(house, app.test_client(), 0, "")
+    made.org_id, made.token = made.make_org("Acme")
+    store.follow()
+    yield made
+    store.close()
+    points.close()

@@ -1,0 +1,279 @@
+import base64
+import gzip
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anomify.clock import now_timestamp
+from anomify.errors import Unavailable
+
+POST = "/flux/metric_data_post"
+AT = now_timestamp() - 60
+
+
+def item(metric="a.b", timestamp=AT, value=1.5, **others):
+    return {"metric": metric, "timestamp": timestamp, "value": value, **others}
+
+
+def post(doors, document, path=POST, **headers):
+    return doors.post(path, json.dumps(document), **headers)
+
+
+class TestPost:
+    def test_answers_204_when_everything_is_stored(self, doors):
+        reply = post(doors, {"metrics": [item(), item("c", value=2), item(timestamp=AT + 1)]})
+        assert (reply.status_code, reply.data) == (204, b"")
+        assert doors.stored("a.b") == [(AT * 1000, 1.5), ((AT + 1) * 1000, 1.5)]
+        assert doors.stored("c") == [(AT * 1000, 2.0)]
+
+    def test_has_stored_it_durably_before_it_answers(self, doors):
+        post(doors, item())
+        (entry,) = doors.log()
+        assert entry.points.values.tolist() == [1.5]
+        assert not entry.is_backfill
+
+    def test_makes_no_session(self, doors):
+        assert "Set-Cookie" not in post(doors, item()).headers
+
+    def test_tells_item_by_item_what_is_refused_and_stores_the_rest(self, doors):
+        document = {
+            "metrics": [
+                item("good"),
+                item("text", value="1"),
+                item("flag", value=True),
+                item("later", timestamp=AT + 3600),
+                item("ancient", timestamp=5),
+                item("bad{name", value=1),
+                17,
+                item("good", timestamp=AT + 1),
+            ]
+        }
+        reply = post(doors, document)
+        assert reply.status_code == 207
+        told = reply.json
+        assert told["status"] == "partly stored"
+        assert (told["accepted"], told["rejected_total"]) == (2, 6)
+        assert [(entry["index"], entry["metric"]) for entry in told["rejected"]] == [
+            (1, "text"),
+            (2, "flag"),
+            (3, "later"),
+            (4, "ancient"),
+            (5, "bad{name"),
+            (6, ""),
+        ]
+        assert all(entry["reason"] for entry in told["rejected"])
+        assert doors.names() == ["good"]
+
+    @pytest.mark.parametrize("position", range(4))
+    @pytest.mark.parametrize("literal", ["NaN", "Infinity", "1e400", "null"])
+    def test_names_the_one_bad_number_wherever_it_stands(self, doors, position, literal):
+        items = [json.dumps(item(f"m{index}")) for index in range(4)]
+        items[position] = f'{{"metric": "bad", "timestamp": {AT}, "value": {literal}}}'
+        reply = doors.post(POST, '{"metrics": [' + ",".join(items) + "]}")
+        (rejected,) = reply.json["rejected"]
+        assert (rejected["index"], rejected["metric"]) == (position, "bad")
+        assert len(doors.names()) == 3
+
+    @pytest.mark.parametrize("value", ["1", True, None])
+    def test_answers_400_when_the_only_datapoint_is_refused(self, doors, value):
+        reply = post(doors, item(value=value))
+        assert reply.status_code == 400
+        assert reply.json["rejected"][0]["index"] == 0
+        assert doors.names() == []
+
+    def test_changes_nothing_when_the_same_comes_twice_in_any_order(self, doors):
+        items = [item(timestamp=AT + step, value=step) for step in range(5)]
+        for order in (items, items[::-1], items[2:], items):
+            assert post(doors, {"metrics": order}).status_code == 204
+        assert doors.stored("a.b") == [((AT + step) * 1000, step) for step in range(5)]
+
+    def test_keeps_the_last_of_two_values_of_one_time(self, doors):
+        post(doors, {"metrics": [item(value=1), item(value=2)]})
+        assert doors.stored("a.b") == [(AT * 1000, 2.0)]
+
+    def test_stores_any_age_and_fractions_of_seconds(self, doors):
+        post(doors, {"metrics": [item(timestamp=946_684_800), item(timestamp=AT + 0.25)]})
+        assert [time for time, _ in doors.stored("a.b")] == [946_684_800_000, AT * 1000 + 250]
+
+    def test_marks_history(self, doors):
+        reply = post(doors, {"metrics": [item(fill="true", timestamp=AT - 1), item()]})
+        assert reply.status_code == 204
+        assert sorted(entry.is_backfill for entry in doors.log()) == [False, True]
+        assert len(doors.stored("a.b")) == 2
+
+    @pytest.mark.parametrize("how", ["header", "body"])
+    def test_marks_a_whole_request_as_history(self, doors, how):
+        document = {"metrics": [item()]} | ({"fill": True} if how == "body" else {})
+        post(doors, document, **({"fill": "true"} if how == "header" else {}))
+        assert [entry.is_backfill for entry in doors.log()] == [True]
+
+    def test_says_in_a_dry_run_what_would_happen(self, doors):
+        post(doors, item("known"))
+        document = {"test": True, "metrics": [item("known"), item("new"), item("bad", value="x")]}
+        reply = post(doors, document)
+        assert reply.status_code == 200
+        assert reply.json["accepted"] == 2
+        assert reply.json["new"] == ["new"]
+        assert [entry["index"] for entry in reply.json["rejected"]] == [2]
+        assert doors.names() == ["known"]
+        assert len(doors.log()) == 1
+
+    def test_refuses_what_is_over_the_quota_and_names_it(self, doors):
+        org_id, token = doors.make_org("Small", quota=1)
+        reply = post(doors, {"metrics": [item("a"), item("b"), item("a", AT + 1)]}, token=token)
+        assert reply.status_code == 207
+        (rejected,) = reply.json["rejected"]
+        assert (rejected["index"], rejected["metric"]) == (1, "b")
+        assert "limit of 1 metrics" in rejected["reason"]
+        assert doors.names(org_id) == ["a"]
+
+    def test_keeps_servers_apart(self, doors):
+        for server in ("1", "2"):
+            post(doors, item("cpu"), x_server_id=server)
+        assert doors.names() == ['cpu{_server_id="1"}', 'cpu{_server_id="2"}']
+
+    def test_gives_labelled_names_one_spelling(self, doors):
+        post(doors, {"metrics": [item('m{b="2",a="1"}'), item('m{a="1", b="2"}', AT + 1)]})
+        assert len(doors.stored('m{a="1",b="2"}')) == 2
+
+    def test_reads_gzip(self, doors):
+        body = gzip.compress(json.dumps(item()).encode())
+        assert doors.post(POST, body, Content_Encoding="gzip").status_code == 204
+
+    def test_reads_telegraf(self, doors):
+        measurement = {
+            "name": "cpu",
+            "tags": {"host": "web.1"},
+            "fields": {"idle": 97.5, "state": "ok"},
+            "timestamp": AT,
+        }
+        body = gzip.compress(json.dumps({"metrics": [measurement]}).encode())
+        reply = doors.post(
+            POST,
+            body,
+            token=None,
+            Content_Encoding="gzip",
+            key=doors.token,
+            telegraf="true",
+            prefix="tg",
+        )
+        assert reply.status_code == 207
+        assert reply.json["rejected"][0]["metric"] == "tg.web_1.cpu.state"
+        assert doors.names() == ["tg.web_1.cpu.idle"]
+
+    def test_says_503_and_when_to_come_again_if_it_cannot_store(self, doors, monkeypatch):
+        def refuse(entry):
+            raise Unavailable("The points could not be stored; send them again.")
+
+        monkeypatch.setattr(doors.house.points, "append", refuse)
+        reply = post(doors, item())
+        assert reply.status_code == 503
+        assert int(reply.headers["Retry-After"]) > 0
+        assert reply.json["status"] == "error"
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "status"),
+        [
+            (b"", {}, 400),
+            (b"{", {}, 400),
+            (b"[" * 100_000, {}, 400),
+            (b"{}", {}, 400),
+            (b" " * (1024 * 1024 + 1), {}, 413),
+            (gzip.compress(b" " * (1024 * 1024 + 1)), {"Content_Encoding": "gzip"}, 413),
+            (b"no gzip", {"Content_Encoding": "gzip"}, 400),
+            (b"{}", {"Content_Encoding": "br"}, 415),
+            (json.dumps({"metrics": [1] * 10_001}).encode(), {}, 413),
+        ],
+        ids=lambda value: repr(value)[:24],
+    )
+    def test_refuses_a_body_it_cannot_read_and_says_why(self, doors, body, headers, status):
+        reply = doors.post(POST, body, **headers)
+        assert reply.status_code == status
+        assert reply.json["message"]
+        assert reply.json["request_id"] == reply.headers["X-Request-Id"]
+
+    @settings(
+        suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+    )
+    @given(st.binary(max_size=80) | st.sampled_from([b'{"metrics":[{}]}', b"[[]]", b'{"value":1}']))
+    def test_never_fails_on_any_bytes(self, doors, body):
+        for headers in ({}, {"telegraf": "true"}, {"Content_Encoding": "gzip"}):
+            reply = doors.post(POST, body, **headers)
+            assert 200 <= reply.status_code < 500
+            assert reply.status_code == 204 or reply.json
+
+
+class TestKey:
+    def test_is_taken_from_every_usual_place(self, doors):
+        document = item()
+        basic = base64.b64encode(f"anybody:{doors.token}".encode()).decode()
+        for headers in (
+            {"Authorization": f"Bearer {doors.token}"},
+            {"Authorization": f"Basic {basic}"},
+            {"X_Auth_Token": doors.token},
+            {"key": doors.token},
+        ):
+            assert post(doors, document, token=None, **headers).status_code == 204
+        assert post(doors, document | {"key": doors.token}, token=None).status_code == 204
+
+    @pytest.mark.parametrize("key", ["nonsense", "anm_00000000_" + "0" * 32 + "_00000000", "é"])
+    def test_is_refused_when_it_is_none_of_ours(self, doors, key):
+        reply = post(doors, item(key=key), token=None)
+        assert reply.status_code == 401
+        assert reply.json["code"] == "token_invalid"
+        assert "Bearer" in reply.headers["WWW-Authenticate"]
+        assert key not in reply.text
+
+    def test_is_asked_for_when_none_is_sent(self, doors):
+        reply = post(doors, item(), token=None)
+        assert reply.status_code == 401
+        assert reply.json["code"] == "token_missing"
+
+    def test_needs_the_scope_of_ingestion(self, doors):
+        _, token = doors.make_org("Readers", scopes=("read", "write", "admin"))
+        reply = post(doors, item(), token=token)
+        assert reply.status_code == 403
+        assert "ingest" in reply.json["message"]
+
+    def test_can_be_checked_alone(self, doors):
+        reply = post(doors, {"key": doors.token, "validate_key": True}, token=None)
+        assert (reply.status_code, reply.json) == (200, {"status": "key valid"})
+        assert post(doors, {"key": "x", "validate_key": True}, token=None).status_code == 401
+
+    def test_says_which_org_and_nothing_else_does(self, doors):
+        globex, token = doors.make_org("Globex")
+        post(doors, item("m"))
+        post(doors, item("m", value=9), token=token, X_Scope_OrgID="1", x_tenant_id="Acme")
+        assert doors.stored("m") == [(AT * 1000, 1.5)]
+        assert doors.stored("m", globex) == [(AT * 1000, 9.0)]
+
+
+class TestGet:
+    def get(self, doors, **query):
+        return doors.client.get("/flux/metric_data", query_string=query)
+
+    def test_stores_one_datapoint(self, doors):
+        query = {"key": doors.token, "metric": "a b", "timestamp": AT, "value": "1e3"}
+        assert self.get(doors, **query).status_code == 204
+        assert doors.stored("a b") == [(AT * 1000, 1000.0)]
+
+    @pytest.mark.parametrize(("name", "value"), [("value", "nan"), ("timestamp", "x")])
+    def test_says_400_for_a_value_or_time_that_is_none(self, doors, name, value):
+        query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1} | {name: value}
+        reply = self.get(doors, **query)
+        assert reply.status_code == 400
+        assert reply.json["rejected"][0]["reason"]
+
+    def test_says_401_for_a_bad_key(self, doors):
+        assert self.get(doors, key="x", metric="m", timestamp=AT, value=1).status_code == 401
+
+    def test_tells_without_a_key_whether_it_is_well(self, doors):
+        reply = self.get(doors, status="true")
+        assert (reply.status_code, reply.json) == (200, {"status": "ok"})
+
+    def test_can_be_a_dry_run(self, doors):
+        query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1, "test": "true"}
+        assert self.get(doors, **query).json["new"] == ["m"]
+        assert doors.names() == []

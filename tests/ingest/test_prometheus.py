@@ -1,0 +1,242 @@
+import base64
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anomify.clock import now_ms
+from anomify.errors import Unavailable
+from anomify.ingest.counters import REFUSED
+from tests.kit.remote_write import STALE, body_1, body_2, series, snappy
+
+WRITE = "/api/v1/write"
+REPORTED = "/flux/prometheus/write"
+NOW = now_ms() - 60_000
+UP = {"__name__": "up", "instance": "web:9100", "job": "node"}
+NAME = 'up{instance="web:9100",job="node"}'
+ONE = "application/x-protobuf"
+TWO = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+
+
+def write(doors, body, path=WRITE, content_type=ONE, **headers):
+    return doors.post(
+        path, snappy(body), Content_Type=content_type, Content_Encoding="snappy", **headers
+    )
+
+
+def refused(reason):
+    return REFUSED.labels("prometheus", reason)._value.get()
+
+
+class TestWrite:
+    def test_stores_what_prometheus_sends(self, doors):
+        body = body_1(series(UP, (NOW, 1.0)), series({"__name__": "load1"}, (NOW, 0.0)))
+        for _ in range(2):
+            reply = write(doors, body, X_Prometheus_Remote_Write_Version="0.1.0")
+            assert (reply.status_code, reply.data) == (204, b"")
+        assert doors.stored(NAME) == [(NOW, 1.0)]
+        assert doors.stored("load1") == [(NOW, 0.0)]
+        assert "Set-Cookie" not in reply.headers
+        assert not any(name.startswith("X-Prometheus") for name in dict(reply.headers))
+
+    def test_stores_version_2_and_says_how_much(self, doors):
+        body = body_2((UP, [(NOW, 1.0), (NOW + 1, 2.0)]), (UP, [], {"exemplars": [{"value": 1.0}]}))
+        reply = write(doors, body, content_type=TWO, X_Prometheus_Remote_Write_Version="2.0.0")
+        assert reply.status_code == 204
+        assert reply.headers["X-Prometheus-Remote-Write-Samples-Written"] == "2"
+        assert reply.headers["X-Prometheus-Remote-Write-Histograms-Written"] == "0"
+        assert reply.headers["X-Prometheus-Remote-Write-Exemplars-Written"] == "0"
+        assert doors.stored(NAME) == [(NOW, 1.0), (NOW + 1, 2.0)]
+
+    def test_is_one_metric_whichever_version_or_door_it_comes_by(self, doors):
+        write(doors, body_1(series(UP, (NOW, 1.0))))
+        write(doors, body_2((UP, [(NOW + 1, 2.0)])), content_type=TWO)
+        item = {"metric": NAME, "timestamp": (NOW + 2) / 1000, "value": 3}
+        doors.post("/flux/metric_data_post", json.dumps(item))
+        shuffled = series(list(reversed(UP.items())), (NOW + 3, 4.0))
+        write(doors, body_1(shuffled))
+        assert [value for _, value in doors.stored(NAME)] == [1.0, 2.0, 3.0, 4.0]
+
+    def test_stores_the_good_and_counts_the_rest(self, doors):
+        body = body_1(
+            series(UP, (NOW, math.nan)),
+            series(UP, (NOW, 1.0)),
+            series({"job": "x"}, (NOW, 1.0)),
+            series({"__name__": "later"}, (NOW + 3_600_000, 1.0)),
+            series({"__name__": "h"}, histograms=[{"sum": 1.0, "timestamp": NOW}]),
+        )
+        before = [refused(kind) for kind in ("nan", "future", "name_or_quota", "unreadable")]
+        assert write(doors, body).status_code == 204
+        after = [refused(kind) for kind in ("nan", "future", "name_or_quota", "unreadable")]
+        assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 1, 1]
+        assert doors.names() == [NAME]
+        assert doors.stored(NAME) == [(NOW, 1.0)]
+
+    def test_ends_a_series_and_stores_no_value_for_it(self, doors):
+        write(doors, body_1(series(UP, (NOW, 1.0))))
+        write(doors, body_1(series(UP, (NOW + 1000, STALE))))
+        assert doors.stored(NAME) == [(NOW, 1.0)]
+        entry = doors.log()[-1]
+        assert (len(entry.points), entry.ended.times.tolist()) == (0, [NOW + 1000])
+
+    def test_ends_a_series_that_this_process_has_not_seen(self, doors):
+        write(doors, body_1(series(UP, (NOW, 1.0))))
+        doors.house.registry.forget(doors.org_id)
+        write(doors, body_1(series(UP, (NOW + 1000, STALE))))
+        assert doors.log()[-1].ended.times.tolist() == [NOW + 1000]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            body_1(metadata=[{"metric_family_name": "up"}] * 203),
+            body_1(series(UP, exemplars=[{"value": 1.0}])),
+            body_1(series({"__name__": "never"}, (NOW, STALE))),
+        ],
+        ids=["nothing", "metadata", "exemplars", "the end of the unknown"],
+    )
+    def test_takes_a_body_that_holds_nothing_to_store(self, doors, body):
+        assert write(doors, body).status_code == 204
+        assert (doors.names(), doors.log()) == ([], [])
+
+    def test_takes_the_token_as_the_password_of_basic_auth(self, doors):
+        basic = base64.b64encode(f"prometheus:{doors.token}".encode()).decode()
+        reply = write(
+            doors,
+            body_1(series(UP, (NOW, 1.0))),
+            token=None,
+            Authorization=f"Basic {basic}",
+            X_Scope_OrgID="other",
+        )
+        assert reply.status_code == 204
+        assert doors.names() == [NAME]
+
+    @pytest.mark.parametrize(
+        ("content_type", "encoding", "status"),
+        [
+            ("application/x-protobuf;proto=prometheus.WriteRequest", "snappy", 204),
+            ("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy", 415),
+            ("text/plain", "snappy", 415),
+            (ONE, "zstd", 415),
+        ],
+    )
+    def test_lets_a_sender_fall_back(self, doors, content_type, encoding, status):
+        body = snappy(body_1(series(UP, (NOW, 1.0))))
+        reply = doors.post(WRITE, body, Content_Type=content_type, Content_Encoding=encoding)
+        assert reply.status_code == status
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (b"", 400),
+            (b"not snappy", 400),
+            (snappy(b"not protobuf"), 400),
+            (snappy(body_1(series(UP, (NOW, 1.0))))[:-3], 400),
+            (snappy(bytes(17 * 1024 * 1024)), 413),
+            (b"\xff\xff\xff\xff\x0f", 413),
+            (b"\xff\xff\x03abc", 400),
+            (bytes(16 * 1024 * 1024 + 1), 413),
+        ],
+        ids=["empty", "text", "no protobuf", "cut", "bomb", "4 GiB", "lie", "large"],
+    )
+    def test_refuses_for_good_what_can_never_be_read(self, doors, body, status):
+        reply = doors.post(WRITE, body, Content_Type=ONE, Content_Encoding="snappy")
+        assert reply.status_code == status
+        assert reply.json["message"]
+        assert doors.names() == []
+
+    def test_stores_nothing_of_a_body_that_is_damaged_at_its_end(self, doors):
+        whole = body_1(series(UP, (NOW, 1.0)))
+        assert write(doors, whole).status_code == 204
+        damaged = body_1(series(UP, (NOW + 1, 2.0))) + b"\x0a\x05abc"
+        assert write(doors, damaged).status_code == 400
+        assert doors.stored(NAME) == [(NOW, 1.0)]
+
+    @pytest.mark.parametrize("token", [None, "nonsense"])
+    def test_asks_who_sends_before_it_reads(self, doors, token):
+        reply = doors.post(WRITE, b"", token=token, Content_Type=ONE)
+        assert reply.status_code == 401
+
+    def test_says_503_when_it_is_our_trouble_so_that_it_is_sent_again(self, doors, monkeypatch):
+        def refuse(entry):
+            raise Unavailable("The points could not be stored; send them again.")
+
+        monkeypatch.setattr(doors.house.points, "append", refuse)
+        reply = write(doors, body_1(series(UP, (NOW, 1.0))))
+        assert reply.status_code == 503
+        assert int(reply.headers["Retry-After"]) > 0
+
+    def test_never_redirects(self, doors):
+        assert write(doors, body_1(), path=WRITE + "/").status_code == 204
+        assert write(doors, body_1(), path=REPORTED + "/").status_code == 204
+
+    def test_keeps_every_sample_of_many_series(self, doors):
+        many = [{"__name__": "m", "i": str(number)} for number in range(700)]
+        for step in range(3):
+            body = body_1(*(series(labels, (NOW + step, step)) for labels in many))
+            assert write(doors, body).status_code == 204
+        assert len(doors.names()) == 700
+        assert doors.stored('m{i="42"}') == [(NOW, 0.0), (NOW + 1, 1.0), (NOW + 2, 2.0)]
+
+    @settings(
+        suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+    )
+    @given(st.binary(max_size=120))
+    def test_never_fails_on_any_bytes(self, doors, body):
+        for sent in (body, snappy(body)):
+            for content_type in (ONE, TWO):
+                reply = doors.post(WRITE, sent, Content_Type=content_type)
+                assert reply.status_code in {204, 400, 413}
+
+
+class TestWriteReported:
+    def test_answers_204_when_everything_is_stored(self, doors):
+        assert write(doors, body_1(series(UP, (NOW, 1.0))), REPORTED).status_code == 204
+
+    def test_tells_series_by_series_what_is_refused(self, doors):
+        body = body_1(
+            series(UP, (NOW, 1.0)),
+            series([("__name__", "d"), ("a", "1"), ("a", "2")], (NOW, 1.0)),
+            series(UP, (NOW, math.inf)),
+            series({"__name__": "h"}, histograms=[{"sum": 1.0}]),
+            series({"__name__": "n\x01"}, (NOW, 1.0)),
+        )
+        reply = write(doors, body, REPORTED)
+        assert reply.status_code == 207
+        assert reply.json["accepted"] == 1
+        told = [(entry["index"], entry["metric"]) for entry in reply.json["rejected"]]
+        assert told == [(1, "d"), (2, NAME), (3, "h"), (4, "n\x01")]
+        assert "occurs twice" in reply.json["rejected"][0]["reason"]
+
+    def test_says_the_same_of_version_2(self, doors):
+        body = body_2((UP, [(NOW, math.nan)]), (UP, [(NOW, 1.0)]))
+        reply = write(doors, body, REPORTED, content_type=TWO)
+        assert reply.status_code == 207
+        assert [entry["index"] for entry in reply.json["rejected"]] == [0]
+        assert reply.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1"
+
+    def test_says_in_a_dry_run_what_would_happen(self, doors):
+        reply = write(doors, body_1(series(UP, (NOW, 1.0))), REPORTED, x_test_only="true")
+        assert (reply.status_code, reply.json["new"]) == (200, [NAME])
+        assert doors.names() == []
+
+    def test_reads_json_of_labelled_names(self, doors):
+        document = {
+            "key": doors.token,
+            "metrics": [
+                {
+                    "metric": 'up{job="node", instance="web:9100"}',
+                    "timestamp": NOW // 1000,
+                    "value": 1,
+                },
+                {"metric": "up{job=}", "timestamp": NOW // 1000, "value": 1},
+            ],
+        }
+        reply = doors.post(
+            REPORTED, json.dumps(document), token=None, Content_Type="application/json"
+        )
+        assert reply.status_code == 207
+        assert [entry["index"] for entry in reply.json["rejected"]] == [1]
+        assert doors.names() == [NAME]

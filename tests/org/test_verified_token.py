@@ -1,0 +1,137 @@
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from anomify.clock import now
+from anomify.errors import Denied, Unauthenticated, Unavailable
+from anomify.org import verified_token
+from anomify.org.model import Org
+from anomify.org.token import create_token, revoke_token
+from anomify.org.verified_token import VerifiedTokens
+
+
+class Clock:
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self):
+        return self.seconds
+
+
+class AwayAtWill:
+    """A database that can be away."""
+
+    def __init__(self, database):
+        self._database = database
+        self.is_away = False
+        self.asked = 0
+
+    def unit_of_work(self, *, write=True):
+        self.asked += 1
+        if self.is_away:
+            raise OperationalError("BEGIN", {}, Exception("gone"))
+        return self._database.unit_of_work(write=write)
+
+
+@pytest.fixture
+def acme(database):
+    with database.unit_of_work() as session:
+        org = Org(name="Acme", created_at=now())
+        session.add(org)
+        session.flush()
+        token, text = create_token(org, "agent", ["ingest"], "tests")
+    return org, token, text
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def away(database):
+    return AwayAtWill(database)
+
+
+@pytest.fixture
+def tokens(away, clock):
+    return VerifiedTokens(away, clock)
+
+
+class TestHolder:
+    def test_says_whose_it_is(self, tokens, acme):
+        org, _, text = acme
+        holder = tokens.holder(text, "ingest")
+        assert (holder.org_id, holder.token_name) == (org.id, "agent")
+
+    def test_notes_that_it_was_used(self, tokens, acme, database):
+        _, token, text = acme
+        tokens.holder(text, "ingest")
+        with database.unit_of_work(write=False) as session:
+            assert session.get(type(token), token.id).last_used_at is not None
+
+    def test_does_not_ask_the_database_again_within_half_a_minute(self, tokens, acme, away, clock):
+        tokens.holder(acme[2], "ingest")
+        asked = away.asked
+        clock.seconds += 29
+        tokens.holder(acme[2], "ingest")
+        assert away.asked == asked
+        clock.seconds += 2
+        tokens.holder(acme[2], "ingest")
+        assert away.asked > asked
+
+    def test_refuses_a_revoked_token_once_it_has_asked_again(self, tokens, acme, database, clock):
+        org, token, text = acme
+        tokens.holder(text, "ingest")
+        with database.unit_of_work():
+            revoke_token(org, token.id)
+        clock.seconds += 31
+        with pytest.raises(Unauthenticated):
+            tokens.holder(text, "ingest")
+
+    def test_trusts_for_five_minutes_while_the_database_is_away(self, tokens, acme, away, clock):
+        tokens.holder(acme[2], "ingest")
+        away.is_away = True
+        clock.seconds += 299
+        assert tokens.holder(acme[2], "ingest").org_id == acme[0].id
+        clock.seconds += 7
+        with pytest.raises(Unavailable) as failure:
+            tokens.holder(acme[2], "ingest")
+        assert failure.value.retry_after_seconds == 5
+
+    def test_does_not_ask_a_database_that_is_away_for_every_request(
+        self, tokens, acme, away, clock
+    ):
+        tokens.holder(acme[2], "ingest")
+        away.is_away = True
+        clock.seconds += 60
+        tokens.holder(acme[2], "ingest")
+        asked = away.asked
+        clock.seconds += 4
+        tokens.holder(acme[2], "ingest")
+        assert away.asked == asked
+
+    def test_cannot_vouch_for_a_token_it_has_never_seen(self, tokens, acme, away):
+        away.is_away = True
+        with pytest.raises(Unavailable):
+            tokens.holder(acme[2], "ingest")
+
+    def test_refuses_a_token_without_the_scope(self, tokens, acme):
+        with pytest.raises(Denied, match="read"):
+            tokens.holder(acme[2], "read")
+
+    @pytest.mark.parametrize("text", [None, "", "x", "anm_é", "anm_" + "0" * 60])
+    def test_refuses_what_is_no_token_without_asking(self, tokens, away, text):
+        with pytest.raises(Unauthenticated):
+            tokens.holder(text, "ingest")
+        assert away.asked == 0
+
+    def test_forgets_the_oldest_of_too_many(self, tokens, acme, database, away, monkeypatch):
+        monkeypatch.setattr(verified_token, "REMEMBERED_MAX", 1)
+        org, _, first = acme
+        with database.unit_of_work():
+            second = create_token(org, "other", ["ingest"], "tests")[1]
+        tokens.holder(first, "ingest")
+        tokens.holder(second, "ingest")
+        asked = away.asked
+        tokens.holder(first, "ingest")
+        assert away.asked > asked
