@@ -29,7 +29,8 @@ def install(app: Flask, settings: Settings) -> None:
     @app.after_request
     def put_headers(reply: Response) -> Response:
         for name, value in HEADERS.items():
-            reply.headers[name] = value
+            # A picture behind a signed link says itself who may embed it.
+            reply.headers.setdefault(name, value)
         if is_encrypted:
             reply.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
         reply.headers.setdefault("Cache-Control", "no-store")

@@ -11,6 +11,7 @@ from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_a
 from anomify.auth.subject import subject
 from anomify.detection.explanation import human_number
 from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.house import house
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeDoor
 from anomify.native.window import DAY, PageIn, WindowIn, local_string, timestamp_of
@@ -152,7 +153,8 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
 
 
 def _one(found: Anomaly) -> OneAnomalyOut:
-    return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=anomaly_image_url(found))
+    graph_url = anomaly_image_url(house().settings, found)
+    return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=graph_url)
 
 
 def _finite(value: float) -> float | None:
