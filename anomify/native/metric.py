@@ -1,4 +1,4 @@
-"""/metrics, /metric: what reports, how it stands, its points, its expected range and its pictures."""
+"""/metrics, /metric: what reports, how it stands, its points and what was expected of them."""
 
 import math
 from typing import Annotated, Literal
@@ -6,17 +6,21 @@ from typing import Annotated, Literal
 from flask import Response
 from pydantic import Field, StringConstraints
 
+from anomify.anomaly.picture import chart_of_metric
 from anomify.auth.subject import subject
 from anomify.clock import now
+from anomify.detection.state import LEARNING_POINTS
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.house import house
+from anomify.edge.transaction import transaction
 from anomify.errors import NotFound
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name, plain_or_labelled_name
 from anomify.metric.queries import get_standing, list_metrics
 from anomify.metric.reading import Reading, as_read, rate_of, read_raw
-from anomify.metric.standing import LEARNING_POINTS, Standing, State
+from anomify.metric.standing import Standing, State
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.envelope import NativeDoor
+from anomify.native.image import LookIn, png_reply
 from anomify.native.window import DAY, PageIn, WindowIn, timestamp_of
 from anomify.series import Series
 
@@ -120,6 +124,10 @@ class YhatIn(MetricIn, WindowIn):
     include_mean: bool = False
 
 
+class GraphIn(MetricIn, LookIn, WindowIn):
+    """Which window of which metric, and how the picture is to look."""
+
+
 class BundleIn(YhatIn, AnomaliesIn):
     """Which metric, and which stretch of it."""
 
@@ -196,11 +204,21 @@ def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
     "/metric/graph",
     inputs=GraphIn,
     access=Access.VIEWER,
+    has_own_transactions=True,
 )
 def graph(wish: GraphIn) -> Response:
     """Draw a window of the metric with its expected range and anomalies, as a PNG."""
     from_ms, until_ms = wish.window_ms(DAY)
-    return metric_png(_standing(wish).metric, from_ms, until_ms, wish)
+    with transaction(write=False):
+        chart = chart_of_metric(
+            subject().org,
+            _standing(wish),
+            house().points,
+            from_ms=from_ms,
+            until_ms=until_ms,
+            look=wish.look(),
+        )
+    return png_reply(chart)
 
 
 @door.route(

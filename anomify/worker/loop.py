@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anomify.anomaly.picture import picture_of_facts
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
@@ -19,6 +18,7 @@ from anomify.metric.store import PointStore
 from anomify.org.beat import record_beat
 from anomify.worker.analyse import PARTITIONS, Analyst
 from anomify.worker.deliver import Deliverer
+from anomify.worker.picture import picture_with
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
 
@@ -31,6 +31,8 @@ CHECKPOINT_ROUND_SECONDS = 900
 SILENCE_EVERY_SECONDS = 5
 BEAT_EVERY_SECONDS = 5
 SWEEP_EVERY_SECONDS = 60
+# A message on its way when we are asked to stop has its own deadline, shorter than this.
+STOP_SECONDS = 20
 # After trouble the worker starts over from what is kept, soon at first and then less often.
 TROUBLE_SECONDS = (1, 2, 5, 10, 30)
 
@@ -60,13 +62,13 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     database = Database(settings.meta_url)
     points = open_points(database, settings.data_dir)
-    deliverer = Deliverer(database, settings, picture_of_facts(database, points))
+    deliverer = Deliverer(database, settings, picture_with(database, points))
     delivering = threading.Thread(
         target=deliverer.run_until, args=(stopping,), name="deliver", daemon=True
     )
     delivering.start()
     judge_until(stopping, database, points, settings)
-    delivering.join(timeout=deliverer.stop_seconds)
+    delivering.join(timeout=STOP_SECONDS)
     points.close()
     database.dispose()
 

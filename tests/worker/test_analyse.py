@@ -12,6 +12,7 @@ from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import Database, session
 from anomify.metric.model import Metric, Progress, Rebuild
+from anomify.metric.name import name_hash
 from anomify.metric.opening import open_points
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
@@ -262,9 +263,7 @@ class TestCheckpoint:
 
 
 class TestRebuild:
-    def test_judges_late_history_as_if_it_had_come_in_order(
-        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_judges_late_history_as_if_it_had_come_in_order(self, plant: Plant) -> None:
         early, late = plant.metric_ids[:2]
         times, values = past(), with_spike(noise(), 300)
         analyst = plant.analyst()

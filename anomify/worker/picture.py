@@ -1,0 +1,31 @@
+"""The picture that goes with a message: the anomaly as its page would show it now."""
+
+from collections.abc import Callable
+
+from anomify.anomaly.painting import studio
+from anomify.anomaly.picture import chart_of_anomaly
+from anomify.anomaly.queries import get_anomaly
+from anomify.db import Database
+from anomify.delivery.facts import Facts
+from anomify.metric.store import PointStore
+from anomify.org.queries import find_org
+from anomify.rendering.chart import Look
+
+
+def picture_with(database: Database, points: PointStore) -> Callable[[Facts], bytes | None]:
+    """Return what draws the anomaly of a message as a PNG, or None where there is nothing."""
+
+    def picture_of(facts: Facts) -> bytes | None:
+        if facts.anomaly is None:
+            return None
+        # The worker's own view of the log is elsewhere; this one is brought up to date when needed.
+        points.follow()
+        with database.unit_of_work(write=False):
+            org = find_org(facts.org_id)
+            if org is None:
+                return None
+            anomaly = get_anomaly(org.id, facts.anomaly.id)
+            chart = chart_of_anomaly(org, anomaly, points, look=Look())
+        return studio.paint(chart)
+
+    return picture_of
