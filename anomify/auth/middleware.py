@@ -57,6 +57,9 @@ class _Guard:
     def admit(self) -> None:
         """Find out who asks, and let them through or raise why not."""
         route = current_route()
+        if request.method == "OPTIONS":
+            # Only says which methods there are; no view runs.
+            return
         if route is None:
             self._look_only()
             return

@@ -11,7 +11,7 @@ from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from anomify.edge.parameters import read_inputs
-from anomify.edge.problem import Problem
+from anomify.edge.problem import Problem, answer_problems_under
 from anomify.edge.strict_json import decode
 from anomify.edge.transaction import transaction
 from anomify.errors import Invalid
@@ -102,6 +102,14 @@ class Door(Blueprint):
     """A blueprint whose routes are declared, and which answers failures in its own dialect."""
 
     is_cookie_only: ClassVar[bool] = False
+    # Addresses under these that no route knows are this door's to answer for, too.
+    answers_under: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, name: str, import_name: str, **more: Any) -> None:
+        """Make the door; `more` is what any blueprint takes."""
+        super().__init__(name, import_name, **more)
+        for prefix in self.answers_under:
+            self.record(partial(self._answer_under, prefix))
 
     def route(  # type: ignore[override] # a declared route says more than Flask's does
         self,
@@ -168,6 +176,9 @@ class Door(Blueprint):
         reply = make_response(f"{problem.message}\n", problem.status)
         reply.mimetype = "text/plain"
         return reply
+
+    def _answer_under(self, prefix: str, state: BlueprintSetupState) -> None:
+        answer_problems_under(state.app, prefix, self)
 
 
 def _takes_list(annotation: object) -> bool:

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 DOORS_KEY = "anomify_doors"
 RETRY_AFTER_SECONDS = 2
+# From here on HTTP says that it was us; below, down to the callers' own, that it was them.
+SERVERS_FAULT = 500
+CALLERS_FAULT = 400
 # What HTTP's own failures are called here, and what a person reads.
 SENTENCES = {
     400: ("invalid", "The request cannot be understood."),
@@ -71,8 +74,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(
             error.status, error.code, error.message, error.fields, error.retry_after_seconds
         )
-    if isinstance(error, HTTPException) and error.code in SENTENCES:
-        code, message = SENTENCES[error.code]
+    if isinstance(error, HTTPException) and error.code is not None and error.code < SERVERS_FAULT:
+        code, message = SENTENCES.get(error.code, ("invalid", f"{error.name}."))
         allow = None
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             allow = ", ".join(sorted(error.valid_methods))
@@ -91,7 +94,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def tell(error: Exception) -> "ResponseReturnValue":
-        if isinstance(error, HTTPException) and error.code is not None and error.code < 400:  # noqa: PLR2004 -- where HTTP's failures begin
+        if isinstance(error, HTTPException) and (error.code or SERVERS_FAULT) < CALLERS_FAULT:
             return cast("Response", error.get_response())
         return respond_problem(problem_of(error), app)
 
@@ -112,7 +115,7 @@ def _door(app: Flask) -> TellsProblems:
         return cast("TellsProblems", asked)
     doors: dict[str, TellsProblems] = app.extensions.get(DOORS_KEY, {})
     for prefix in sorted(doors, key=len, reverse=True):
-        if request.path.startswith(prefix):
+        if f"{request.path}/".startswith(f"{prefix.rstrip('/')}/"):
             return doors[prefix]
     return _Plain()
 

@@ -25,6 +25,8 @@ TIMEZONE_BY_NAME = 3
 class NativeDoor(Door):
     """A door that speaks the envelope: a view returns its `Outputs`, or a response as it is."""
 
+    answers_under = ("/",)
+
     def respond(self, found: Outputs | Response) -> Response:
         """Put what a view returned under `data`."""
         return found if isinstance(found, Response) else _reply(200, found)

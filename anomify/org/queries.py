@@ -28,6 +28,11 @@ def list_orgs_named(name: str) -> list[Org]:
     return list(session().scalars(select(Org).where(Org.name == name).order_by(Org.id)))
 
 
+def list_orgs() -> list[Org]:
+    """Return every org, oldest first; for whoever runs the installation, never for a door."""
+    return list(session().scalars(select(Org).order_by(Org.id)))
+
+
 def list_worker_beats() -> list[WorkerBeat]:
     """Return the last sign of life of each worker, the freshest first."""
     rows = select(WorkerBeat).order_by(WorkerBeat.beaten_at.desc()).limit(BEATS_MAX)

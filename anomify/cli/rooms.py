@@ -1,0 +1,55 @@
+"""What the commands about orgs, users and tokens share: the database, and the org that is meant."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anomify.cli.db import current_revision, head_revision
+from anomify.cli.settings import read_settings
+from anomify.db import Database
+from anomify.errors import Conflict, NotFound
+from anomify.org.model import Org
+from anomify.org.queries import find_org, list_orgs_named
+
+# What the id's column has room for.
+LARGEST_ID = 2**31 - 1
+
+
+@contextmanager
+def unit_of_work(data_dir: Path | None, *, write: bool) -> Iterator[None]:
+    """Open one on the installation's database, beside a server that may be running.
+
+    Raises `Conflict` for a database that is not there or not of this version.
+    """
+    settings = read_settings(data_dir=data_dir)
+    current = current_revision(settings)
+    if current is None:
+        raise Conflict(
+            f"There is no database in {settings.data_dir} yet; start the product with "
+            "`anomify up`, or run `anomify db upgrade`, with the same --data."
+        )
+    if current != head_revision():
+        raise Conflict(
+            "The database is of another version of the product; run `anomify db upgrade`."
+        )
+    database = Database(settings.meta_url)
+    try:
+        with database.unit_of_work(write=write):
+            yield
+    finally:
+        database.dispose()
+
+
+def the_org(name_or_id: str) -> Org:
+    """Return the org of this name or id. Raises `NotFound`, and `Conflict` where several fit."""
+    named = list_orgs_named(name_or_id)
+    if len(named) > 1:
+        ids = ", ".join(str(org.id) for org in named)
+        raise Conflict(f"There are several orgs named {name_or_id}; say which id: {ids}.")
+    if named:
+        return named[0]
+    is_id = name_or_id.isdecimal() and int(name_or_id) <= LARGEST_ID
+    by_id = find_org(int(name_or_id)) if is_id else None
+    if by_id is None:
+        raise NotFound(f"There is no org {name_or_id}; `anomify org list` shows those there are.")
+    return by_id

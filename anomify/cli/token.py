@@ -1,0 +1,104 @@
+"""`anomify token`: makes, lists and revokes the tokens of machines."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from anomify.cli.rooms import the_org, unit_of_work
+from anomify.cli.settings import data_option, json_option, print_json
+from anomify.clock import now
+from anomify.org.model import Token
+from anomify.org.token import SCOPES, create_token, list_tokens, revoke_token
+
+MADE_BY = "command line"
+DAYS_MAX = 3650
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the tokens of machines."""
+
+
+@token.command()
+@click.option("--org", "org_name", required=True, help="The org, by name or id.")
+@click.option("--name", required=True, help="What the token is for, so that you know it again.")
+@click.option(
+    "--scopes",
+    required=True,
+    help=f"What it may do, separated by commas, of: {', '.join(SCOPES)}.",
+)
+@click.option(
+    "--expires-days",
+    type=click.IntRange(1, DAYS_MAX),
+    help="Make it worthless after so many days; it lasts until revoked otherwise.",
+)
+@data_option
+@json_option
+def create(
+    org_name: str,
+    name: str,
+    scopes: str,
+    expires_days: int | None,
+    data_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a token. Its secret is shown now and never again."""
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    expires_at = now() + timedelta(days=expires_days) if expires_days else None
+    with unit_of_work(data_dir, write=True):
+        row, secret = create_token(the_org(org_name), name, wanted, MADE_BY, expires_at=expires_at)
+        made = token_json(row)
+    if as_json:
+        print_json({**made, "token": secret})
+        return
+    click.echo(secret)
+    click.echo("Keep it now; it cannot be shown again.", err=True)
+
+
+@token.command(name="list")
+@click.option("--org", "org_name", required=True, help="The org, by name or id.")
+@data_option
+@json_option
+def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """List the tokens of an org, without their secrets."""
+    with unit_of_work(data_dir, write=False):
+        found = [token_json(row) for row in list_tokens(the_org(org_name))]
+    if as_json:
+        print_json(found)
+        return
+    for row in found:
+        state = "revoked" if row["revoked_at"] else "good"
+        click.echo(f"{row['id']}\t{row['name']}\t{row['public_id']}\t{row['scopes']}\t{state}")
+
+
+@token.command()
+@click.argument("token_id", type=int)
+@click.option("--org", "org_name", required=True, help="The org, by name or id.")
+@data_option
+@json_option
+def revoke(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Make the token with the id TOKEN_ID worthless from now on."""
+    with unit_of_work(data_dir, write=True):
+        revoked = token_json(revoke_token(the_org(org_name), token_id))
+    if as_json:
+        print_json(revoked)
+        return
+    click.echo(f"Revoked the token {revoked['name']}; senders are refused within half a minute.")
+
+
+def token_json(row: Token) -> dict[str, object]:
+    """Tell of a token what a script needs; the secret is not among it."""
+    return {
+        "id": row.id,
+        "org_id": row.org_id,
+        "name": row.name,
+        "public_id": row.public_id,
+        "scopes": row.scopes,
+        "created_by": row.created_by,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+        "revoked_at": row.revoked_at,
+        "last_used_at": row.last_used_at,
+    }

@@ -1,0 +1,164 @@
+"""A row of each kind with honest defaults, and the cast of every test about who may see what."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from argon2 import PasswordHasher
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.clock import now
+from anomify.db import session
+from anomify.delivery.model import Delivery
+from anomify.metric.model import Metric
+from anomify.metric.name import name_hash
+from anomify.org.model import Org, Token
+from anomify.org.token import create_token
+from anomify.user.model import User
+from anomify.user.session import open_user_session
+from anomify.watcher.model import Watcher
+
+PASSWORD = "a long enough phrase"
+# As little work as the library allows: what a hash costs is tested where hashes are.
+PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+_numbers = count(1)
+
+
+def _kept(row: Any) -> Any:
+    session().add(row)
+    session().flush()
+    return row
+
+
+def make_org(name: str = "Acme", **more: Any) -> Org:
+    return _kept(Org(name=name, created_at=now(), **more))
+
+
+def make_user(org: Org, name: str = "Alice", role: str = "owner", **more: Any) -> User:
+    email = more.pop("email", f"{name.lower()}{next(_numbers)}@{org.name.lower()}.example")
+    return _kept(
+        User(
+            org_id=org.id,
+            name=name,
+            email=email,
+            role=role,
+            created_at=now(),
+            **{"password_hash": PASSWORD_HASH, **more},
+        )
+    )
+
+
+def make_session(user: User) -> str:
+    return open_user_session(user, "test browser", "192.0.2.1")
+
+
+def make_token(org: Org, *scopes: str, name: str = "robot", **more: Any) -> tuple[Token, str]:
+    return create_token(org, name, scopes or ("read",), "Alice", **more)
+
+
+def make_metric(org: Org, name: str = "cpu.load", **more: Any) -> Metric:
+    return _kept(
+        Metric(org_id=org.id, name=name, name_hash=name_hash(name), **{"created_at": now(), **more})
+    )
+
+
+def make_anomaly(
+    metric: Metric,
+    started_at: datetime | None = None,
+    *,
+    minutes: int | None = 5,
+    severity: str = "high",
+    **more: Any,
+) -> Anomaly:
+    """One that lasted so long, or still runs when `minutes` is None."""
+    started = started_at or datetime(2026, 11, 20, 12, tzinfo=UTC)
+    started_ms = int(started.timestamp() * 1000)
+    ended_ms = None if minutes is None else started_ms + minutes * 60_000
+    anomaly = Anomaly(
+        uuid=str(uuid.uuid4()), org_id=metric.org_id, opened_at=started, recorded_at=started
+    )
+    anomaly.span = Span(
+        metric_id=metric.id,
+        started_ms=started_ms,
+        last_over_ms=ended_ms or started_ms,
+        ended_ms=ended_ms,
+        is_open=ended_ms is None,
+        peak_ms=started_ms,
+        severity=severity,
+        **{
+            "value": 97.5,
+            "expected_lower": 10.0,
+            "expected_upper": 40.0,
+            "score": 0.9,
+            "alert": 5.0,
+            "evidence": "value",
+            "explanation": "97.5 is far above the 10 to 40 that are usual.",
+            **more,
+        },
+    )
+    return _kept(anomaly)
+
+
+def make_watcher(org: Org, *chips: str, name: str = "Load", **more: Any) -> Watcher:
+    return _kept(
+        Watcher(
+            org_id=org.id,
+            name=name,
+            chips=list(chips) or ["cpu"],
+            **{"is_alerting": True, "created_by": "Alice", "created_at": now(), **more},
+        )
+    )
+
+
+def make_delivery(watcher: Watcher, anomaly: Anomaly, **more: Any) -> Delivery:
+    moment = now()
+    return _kept(
+        Delivery(
+            id=str(uuid.uuid4()),
+            org_id=watcher.org_id,
+            watcher_id=watcher.id,
+            anomaly_id=anomaly.id,
+            metric_id=anomaly.span.metric_id,
+            **{
+                "transition": "opened",
+                "channel": "email",
+                "recipient": "1",
+                "lane": "email",
+                "facts": {},
+                "created_at": moment,
+                "due_at": moment - timedelta(seconds=1),
+                **more,
+            },
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Alice's org Acme with Bob and Dave in it, and Charlie of Globex, who sees nothing of Acme."""
+
+    acme: Org
+    globex: Org
+    alice: User
+    bob: User
+    dave: User
+    charlie: User
+    # Ids of sessions that are open, by name.
+    sessions: dict[str, str]
+
+    def headers(self, name: str) -> dict[str, str]:
+        return {"X-Session-Id": self.sessions[name]}
+
+
+def make_cast() -> Cast:
+    acme, globex = make_org("Acme"), make_org("Globex")
+    people = {
+        "alice": make_user(acme, "Alice", "owner", email="alice@acme.example"),
+        "bob": make_user(acme, "Bob", "editor", email="bob@acme.example"),
+        "dave": make_user(acme, "Dave", "viewer", email="dave@acme.example"),
+        "charlie": make_user(globex, "Charlie", "owner", email="charlie@globex.example"),
+    }
+    sessions = {name: make_session(user) for name, user in people.items()}
+    return Cast(acme, globex, **people, sessions=sessions)
