@@ -20,7 +20,7 @@ from anomify.metric.reading import Reading, as_read, rate_of, read_raw
 from anomify.metric.standing import Standing, State
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.envelope import NativeDoor
-from anomify.native.image import LookIn, png_reply
+from anomify.native.picture import LookIn, png_reply
 from anomify.native.window import DAY, PageIn, WindowIn, timestamp_of
 from anomify.series import Series
 
@@ -164,7 +164,7 @@ def metrics(wish: MetricsIn) -> MetricsOut:
 )
 def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     """Show datapoints: raw, by a resolution, or as many as a chart has room for."""
-    standing = _standing(wish)
+    standing = standing_named(wish.metric)
     series = _read(standing, wish)
     if wish.resolution == "raw":
         return _timeseries(standing, Reading(series, _rate(series, wish), is_downsampled=False))
@@ -181,7 +181,7 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
 )
 def yhat(wish: YhatIn) -> YhatOut:
     """Show the expected range of a window; it is the same however far one zooms."""
-    standing = _standing(wish)
+    standing = standing_named(wish.metric)
     series = _read(standing, wish)
     judged = rate_of(series) if _is_counter(standing) else series
     return YhatOut(yhat=expected_json(judged, wish))
@@ -196,7 +196,7 @@ def yhat(wish: YhatIn) -> YhatOut:
 )
 def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
     """List a metric's anomalies, those of the last thirty days by default."""
-    return anomalies_out(wish, _standing(wish).metric.id, 30 * DAY)
+    return anomalies_out(wish, standing_named(wish.metric).metric.id, 30 * DAY)
 
 
 @door.route(
@@ -209,14 +209,11 @@ def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
 def graph(wish: GraphIn) -> Response:
     """Draw a window of the metric with its expected range and anomalies, as a PNG."""
     from_ms, until_ms = wish.window_ms(DAY)
+    org, look = subject().org, wish.look()
     with transaction(write=False):
+        standing = standing_named(wish.metric)
         chart = chart_of_metric(
-            subject().org,
-            _standing(wish),
-            house().points,
-            from_ms=from_ms,
-            until_ms=until_ms,
-            look=wish.look(),
+            org, standing, house().points, from_ms=from_ms, until_ms=until_ms, look=look
         )
     return png_reply(chart)
 
@@ -230,7 +227,7 @@ def graph(wish: GraphIn) -> Response:
 )
 def bundle(wish: BundleIn) -> BundleOut:
     """Show all that a page about the metric needs, in one reply."""
-    standing = _standing(wish)
+    standing = standing_named(wish.metric)
     reading = as_read(_read(standing, wish), has_rates=_is_counter(standing))
     found = anomalies_out(wish, standing.metric.id, DAY)
     return BundleOut(
@@ -247,7 +244,7 @@ def bundle(wish: BundleIn) -> BundleOut:
 )
 def metric(wish: MetricIn) -> OneMetricOut:
     """Show one metric and where it stands."""
-    return OneMetricOut(metric=metric_json(_standing(wish)))
+    return OneMetricOut(metric=metric_json(standing_named(wish.metric)))
 
 
 def metric_json(standing: Standing) -> MetricOut:
@@ -298,11 +295,12 @@ def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
     return found
 
 
-def _standing(wish: MetricIn) -> Standing:
-    name = plain_or_labelled_name(wish.metric)
-    if isinstance(name, NameRefused):
-        raise NotFound(f"No metric can have this name: {name.reason}.")
-    return get_standing(subject().org.id, name, now())
+def standing_named(name: str) -> Standing:
+    """Return the org's metric of that name, however its labels are sorted. Raises `NotFound`."""
+    parsed = plain_or_labelled_name(name)
+    if isinstance(parsed, NameRefused):
+        raise NotFound(f"No metric can have this name: {parsed.reason}.")
+    return get_standing(subject().org.id, parsed, now())
 
 
 def _read(standing: Standing, wish: WindowIn) -> Series:

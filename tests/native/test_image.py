@@ -24,7 +24,7 @@ from anomify.metric.model import Metric
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
-from anomify.native import image
+from anomify.native import image, metric, picture
 from anomify.org.token import create_token
 from tests.kit.found import HOUR, MINUTE, NOON, anomaly_at, give_points, org_with_metric
 
@@ -61,24 +61,25 @@ def world(database, tmp_path) -> Iterator[World]:
     porch.install(app, house)
     middleware.install(app, house)
     app.register_blueprint(image.door)
+    app.register_blueprint(metric.door)
     check_declared(app)
     with database.unit_of_work():
-        acme, metric = org_with_metric("Acme", NAME)
+        acme, requests = org_with_metric("Acme", NAME)
         globex, _ = org_with_metric("Globex", "other")
-        span = anomaly_at(metric, NOON, NOON + 5 * MINUTE)
+        span = anomaly_at(requests, NOON, NOON + 5 * MINUTE)
         anomaly = get_anomaly(acme.id, span.anomaly_id)
         keys = [
             create_token(org, "test", [scope], "Alice")[1]
             for org, scope in ((acme, "read"), (acme, "ingest"), (globex, "read"))
         ]
-    give_points(store, metric, NOON - HOUR, [5.0, 6.0, 7.0, 6.0] * 30)
+    give_points(store, requests, NOON - HOUR, [5.0, 6.0, 7.0, 6.0] * 30)
     yield World(
         app.test_client(),
         store,
-        metric,
+        requests,
         anomaly.id,
         anomaly_image_url(settings, anomaly),
-        metric_image_url(settings, metric, NOON - HOUR, NOON + HOUR),
+        metric_image_url(settings, requests, NOON - HOUR, NOON + HOUR),
         *keys,
     )
     store.close()
@@ -141,9 +142,14 @@ class TestMetric:
         assert changed.status_code == 200
         assert changed.headers["ETag"] != first.headers["ETag"]
 
+    def test_is_the_same_picture_as_the_metrics_graph(self, world):
+        of_image = world.get("/image/metric", world.acme_key, **window())
+        of_metric = world.get(f"/metric/{NAME}/graph", world.acme_key, **window())
+        assert of_image.data == of_metric.data
+
     def test_says_when_it_is_too_busy(self, world, monkeypatch):
         studio = Studio(easels=1, wait_seconds=0.01)
-        monkeypatch.setattr(image, "studio", studio)
+        monkeypatch.setattr(picture, "studio", studio)
         with studio.easel():
             reply = world.get("/image/metric", world.acme_key, **window())
         assert reply.status_code == 503
@@ -216,7 +222,7 @@ class TestSignedLink:
     def test_of_a_name_with_every_kind_of_character_works(self, world):
         strange = 'up{job="a&b=c d+e/%温度"}'
         settings = Settings(secret_key=SecretStr("k" * 32), public_url="http://localhost")
-        metric = Metric(org_id=world.metric.org_id, name=strange)
-        url = metric_image_url(settings, metric, NOON - HOUR, NOON)
+        unknown = Metric(org_id=world.metric.org_id, name=strange)
+        url = metric_image_url(settings, unknown, NOON - HOUR, NOON)
         # The signature holds; there just is no such metric.
         assert world.client.get(url).status_code == 404

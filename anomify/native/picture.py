@@ -1,0 +1,74 @@
+"""How pictures are asked for and how they are answered, the same at every native address."""
+
+from typing import Final
+
+from flask import Response, request
+from pydantic import Field
+
+from anomify.anomaly.painting import busy_picture, studio
+from anomify.anomaly.picture import is_settled
+from anomify.auth.subject import LinkSubject, subject
+from anomify.edge.contract import Inputs
+from anomify.errors import Unavailable
+from anomify.rendering.chart import (
+    DEFAULT_HEIGHT,
+    DEFAULT_WIDTH,
+    MAX_HEIGHT,
+    MAX_WIDTH,
+    MIN_HEIGHT,
+    MIN_WIDTH,
+    Chart,
+    Look,
+)
+from anomify.rendering.encode import etag_of
+from anomify.rendering.theme import ThemeName
+
+# A picture of what is over stays as it is; one of the present is soon another.
+SETTLED_SECONDS: Final = 86_400
+FRESH_SECONDS: Final = 30
+
+
+class LookIn(Inputs):
+    """How a picture is to look."""
+
+    width: int = Field(DEFAULT_WIDTH, ge=MIN_WIDTH, le=MAX_WIDTH, description="CSS pixels.")
+    height: int = Field(DEFAULT_HEIGHT, ge=MIN_HEIGHT, le=MAX_HEIGHT, description="CSS pixels.")
+    scale: int = Field(1, ge=1, le=2, description="2 for dense screens: four pixels for each.")
+    theme: ThemeName = Field("light", description="light or dark.")
+    display_x_axis: bool = Field(default=True, description="The times below.")
+    display_y_axis: bool = Field(default=True, description="The values at the right.")
+    display_legend: bool = Field(default=True, description="What the marks mean.")
+    display_anomalies: bool = Field(default=True, description="What was found.")
+    display_matches: bool = Field(default=True, description="What a trained pattern explained.")
+
+    def look(self) -> Look:
+        """Return the look. Raises `Invalid` where size and scale together are too much."""
+        return Look(**{name: getattr(self, name) for name in LookIn.model_fields})
+
+
+def png_reply(chart: Chart) -> Response:
+    """Return the chart as a PNG: not again to who has it, and a small notice when too many ask.
+
+    Call it outside of a unit of work: it may have to wait for others' pictures.
+    """
+    etag = etag_of(chart)
+    reply = Response(mimetype="image/png")
+    if request.if_none_match.contains(etag):
+        reply.status_code = 304
+    else:
+        try:
+            reply.set_data(studio.paint(chart))
+        except Unavailable as busy:
+            reply.set_data(busy_picture(chart.look.theme))
+            reply.status_code = busy.status
+            reply.headers["Retry-After"] = str(busy.retry_after_seconds)
+            reply.cache_control.no_store = True
+            return reply
+    reply.set_etag(etag)
+    reply.cache_control.private = True
+    reply.cache_control.max_age = SETTLED_SECONDS if is_settled(chart) else FRESH_SECONDS
+    reply.vary.update(("Cookie", "X-Session-Id", "X-Auth-Token"))
+    if isinstance(subject(), LinkSubject):
+        # Links are made to be shown in mails and on other people's pages.
+        reply.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return reply
