@@ -28,7 +28,16 @@ class Theme:
         return (
             *(self.background, self.ink, self.muted, self.grid, self.axis),
             *(self.value, self.band, self.anomaly, self.match),
+            self._over_background(self.band, self.band_alpha),
+            self._over_background(self.anomaly, self.span_alpha),
         )
+
+    def _over_background(self, colour: Rgb, alpha: float) -> Rgb:
+        red, green, blue = (
+            round(below * (1 - alpha) + above * alpha)
+            for below, above in zip(self.background, colour, strict=True)
+        )
+        return red, green, blue
 
 
 LIGHT: Final = Theme(

@@ -43,7 +43,7 @@ class TestEncodePng:
         pixels[..., 3] = 255
         pixels[..., :3] = theme.background
         for row, colour in enumerate(theme.colours()):
-            pixels[row * 10 : row * 10 + 5, :, :3] = colour
+            pixels[row * 8 : row * 8 + 5, :, :3] = colour
         result = decoded(encode_png(Drawing(pixels, theme)))
         np.testing.assert_array_equal(result, pixels[..., :3])
 
