@@ -1,0 +1,116 @@
+"""An anomaly as pages show it: in words, with its small picture and the way to its metric."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.clock import now_ms
+from anomify.dashboard.door import address
+from anomify.dashboard.frame import said
+from anomify.dashboard.sparkline import Sparkline, Spot, sparkline
+from anomify.dashboard.wording import Moment
+from anomify.metric.model import Progress
+from anomify.metric.reading import rate_of
+from anomify.metric.standing import in_words
+from anomify.metric.store import PointStore
+
+# Of its metric, an anomaly is shown with so many steps before it, or three times its own length.
+CONTEXT_STEPS: Final = 90
+CONTEXT_LENGTHS: Final = 3
+CONTEXT_LEAST_MS: Final = 900_000
+# And with a third of that after it.
+AFTER_SHARE: Final = 3
+UNKNOWN_STEP_MS: Final = 60_000
+# An anomaly that runs for weeks is drawn from its beginning, not in full.
+MOST_SPOTS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One anomaly, ready for a page."""
+
+    id: int
+    metric: str
+    severity: str
+    is_open: bool
+    started: Moment
+    lasted: str
+    value: float
+    lower: float
+    upper: float
+    score: float
+    explanation: str
+    # The metric's page around it, and the same window without saying so.
+    url: str
+    around_url: str
+
+
+def event_of(anomaly: Anomaly, step_ms: int | None) -> Event:
+    """Describe an anomaly whose span and metric are loaded."""
+    span = anomaly.span
+    from_ms, until_ms = window_around(span, step_ms)
+    around = address(
+        "/ui/metric",
+        name=span.metric.name,
+        **{"from": from_ms // 1000, "until": -(-until_ms // 1000)},
+        event=anomaly.id,
+    )
+    return Event(
+        id=anomaly.id,
+        metric=span.metric.name,
+        severity=span.severity,
+        is_open=span.is_open,
+        started=said(span.started_ms),
+        lasted=_lasted(span),
+        value=span.value,
+        lower=span.expected_lower,
+        upper=span.expected_upper,
+        score=span.score,
+        explanation=span.explanation,
+        url=around,
+        around_url=around,
+    )
+
+
+def window_around(span: Span, step_ms: int | None) -> tuple[int, int]:
+    """Return the window in which an anomaly is shown, unix milliseconds."""
+    step = step_ms or UNKNOWN_STEP_MS
+    present = now_ms()
+    last = present if span.is_open else span.last_over_ms
+    length = max(last - span.started_ms, 0)
+    before = max(CONTEXT_STEPS * step, CONTEXT_LENGTHS * length, CONTEXT_LEAST_MS)
+    # What has just been found may be dated a little ahead of our clock.
+    until = max(min(last + before // AFTER_SHARE, present), span.last_over_ms + step)
+    return max(span.started_ms - before, 0), until
+
+
+def small_picture(span: Span, progress: Progress | None, points: PointStore) -> Sparkline:
+    """Draw the metric around an anomaly; a counter as what is judged of it, its rate."""
+    step = progress.resolution_ms if progress else None
+    from_ms, until_ms = window_around(span, step)
+    least_from = span.started_ms - MOST_SPOTS // 2 * (step or UNKNOWN_STEP_MS)
+    from_ms = max(from_ms, least_from)
+    until_ms = min(until_ms, from_ms + MOST_SPOTS * (step or UNKNOWN_STEP_MS))
+    series = points.read(span.metric_id, from_ms, until_ms)
+    if progress and progress.is_counter:
+        series = rate_of(series)
+    known = series.judgements
+    spots = [
+        Spot(time, value, lower if lower == lower else None, upper if upper == upper else None)  # noqa: PLR0124 -- NaN is the one number that is not itself
+        for time, value, lower, upper in zip(
+            series.times.tolist(),
+            series.values.tolist(),
+            known.lowers.tolist(),
+            known.uppers.tolist(),
+            strict=True,
+        )
+    ]
+    last = until_ms if span.is_open else span.last_over_ms
+    return sparkline(spots, (from_ms, until_ms), (span.started_ms, last))
+
+
+def _lasted(span: Span) -> str:
+    last = now_ms() if span.is_open else span.last_over_ms
+    if last <= span.started_ms:
+        return "one point"
+    return in_words(last - span.started_ms)

@@ -1,0 +1,154 @@
+"""The inbox: what was unusual, newest first, and how everything else is doing."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from flask import Response, jsonify, make_response, redirect
+from pydantic import Field
+
+from anomify.anomaly.model import Anomaly
+from anomify.anomaly.queries import Running, count_anomalies, list_anomalies
+from anomify.auth.subject import subject
+from anomify.clock import now, now_ms
+from anomify.dashboard.door import HOME, PageDoor, address
+from anomify.dashboard.event import Event, event_of, small_picture
+from anomify.dashboard.frame import framed
+from anomify.dashboard.paging import Choice, page_links
+from anomify.dashboard.pulse import take_pulse
+from anomify.dashboard.sparkline import Sparkline
+from anomify.dashboard.wording import thousands
+from anomify.db import Page
+from anomify.edge.contract import Access, Inputs
+from anomify.edge.house import house
+from anomify.metric.queries import count_by_state, get_standing
+from anomify.metric.standing import State
+
+door = PageDoor("inbox", __name__)
+
+ROWS: Final = 25
+DAY_MS: Final = 86_400_000
+WINDOWS: Final[dict[str, tuple[int | None, str, str]]] = {
+    "24h": (DAY_MS, "Last 24 hours", "in the last 24 hours"),
+    "7d": (7 * DAY_MS, "Last 7 days", "in the last 7 days"),
+    "30d": (30 * DAY_MS, "Last 30 days", "in the last 30 days"),
+    "all": (None, "All time", "so far"),
+}
+SEVERITIES: Final = (("low", "Any severity"), ("medium", "Medium and high"), ("high", "High only"))
+STATES: Final = ((Running.ALL, "All"), (Running.OPEN, "Running"), (Running.ENDED, "Ended"))
+
+
+class InboxIn(Inputs):
+    """Which anomalies are wanted."""
+
+    state: Running = Field(Running.ALL, description="all, open or ended")
+    severity: Literal["low", "medium", "high"] = Field("low", description="the least severity")
+    window: Literal["24h", "7d", "30d", "all"] = Field("7d", description="how far back")
+    metric: str = Field("", max_length=512, description="words of the metric's name")
+    offset: int = Field(0, ge=0, le=10_000_000)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Tell whether more than the window was asked for."""
+        return bool(self.metric.strip()) or self.severity != "low" or self.state is not Running.ALL
+
+    def url(self, **changes: object) -> str:
+        """Return the address of this wish with changes; what says nothing is left out."""
+        asked = {**self.model_dump(mode="json"), "offset": 0, **changes}
+        plain = InboxIn.model_construct().model_dump(mode="json")
+        return address(HOME, **{key: asked[key] for key in plain if asked[key] != plain[key]})
+
+
+class NewerIn(Inputs):
+    """Since when."""
+
+    since_ms: int = Field(ge=0, le=10**14, description="the newest anomaly that is shown already")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the inbox."""
+
+    event: Event
+    spark: Sparkline
+
+
+@door.route("/", access=Access.PUBLIC, methods=["GET"], has_own_transactions=True)
+def start() -> Response:
+    """Lead whoever types the bare address to the pages."""
+    return make_response(redirect(HOME))
+
+
+@door.route(HOME, inputs=InboxIn, access=Access.USER, methods=["GET"])
+def page(wish: InboxIn) -> str:
+    """Show the anomalies of the org."""
+    counts = count_by_state(subject().org.id, now())
+    found = _find(wish, wish.state, ROWS)
+    newest = list_anomalies(subject().org.id, limit=1).items
+    window_words = WINDOWS[wish.window][2]
+    return framed(
+        "dashboard/inbox.html",
+        wish=wish,
+        rows=[_row(anomaly) for anomaly in found.items],
+        page=page_links(
+            wish.offset, len(found.items), found.total, ROWS, lambda at: wish.url(offset=at)
+        ),
+        states=_states(wish, found),
+        severities=SEVERITIES,
+        windows=[(value, words) for value, (_, words, _) in WINDOWS.items()],
+        pulse=take_pulse(counts, now()),
+        has_metrics=any(counts.values()),
+        window_words=window_words,
+        quiet_sentence=_quiet_sentence(counts),
+        narrowed_sentence=f"There may be others {window_words}.",
+        newest_url=wish.url(),
+        newer_url=address(
+            "/ui/newer", since_ms=newest[0].span.started_ms if newest else now_ms() - DAY_MS
+        ),
+    )
+
+
+@door.route("/ui/newer", inputs=NewerIn, access=Access.USER, methods=["GET"])
+def newer(wish: NewerIn) -> Response:
+    """Say how many anomalies have begun since the newest one that the inbox shows."""
+    found = count_anomalies(subject().org.id, from_ms=wish.since_ms + 1, until_ms=now_ms() + DAY_MS)
+    return jsonify(count=found)
+
+
+def _find(wish: InboxIn, running: Running, limit: int) -> Page[Anomaly]:
+    length = WINDOWS[wish.window][0]
+    return list_anomalies(
+        subject().org.id,
+        from_ms=None if length is None else now_ms() - length,
+        running=running,
+        least_severity=wish.severity,
+        words=wish.metric.split(),
+        limit=limit,
+        offset=wish.offset if limit else 0,
+    )
+
+
+def _row(anomaly: Anomaly) -> Row:
+    standing = get_standing(subject().org.id, anomaly.span.metric.name, now())
+    progress = standing.progress
+    return Row(
+        event_of(anomaly, progress.resolution_ms if progress else None),
+        small_picture(anomaly.span, progress, house().points),
+    )
+
+
+def _states(wish: InboxIn, found: Page[Anomaly]) -> list[Choice]:
+    totals = {wish.state: found.total}
+    for state in (Running.OPEN, Running.ALL):
+        if state not in totals:
+            totals[state] = _find(wish, state, 0).total
+    totals.setdefault(Running.ENDED, totals[Running.ALL] - totals[Running.OPEN])
+    return [
+        Choice(words, wish.url(state=state.value), totals[state], state is wish.state)
+        for state, words in STATES
+    ]
+
+
+def _quiet_sentence(counts: dict[State, int]) -> str:
+    total = sum(counts.values())
+    watched = f"{thousands(total)} metric{'' if total == 1 else 's'} watched"
+    return f"{watched}, {thousands(counts[State.LEARNING])} learning."

@@ -1,0 +1,241 @@
+"""The page of one metric: its chart, where it stands, and what was unusual about it."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from flask import Response, make_response, redirect
+from pydantic import AliasChoices, Field, model_validator
+
+from anomify.anomaly.model import Anomaly
+from anomify.anomaly.picture import anomaly_image_url
+from anomify.anomaly.queries import get_anomaly, list_anomalies
+from anomify.auth.subject import subject
+from anomify.clock import now, now_ms
+from anomify.dashboard.door import PageDoor, address
+from anomify.dashboard.event import Event, event_of, window_around
+from anomify.dashboard.frame import framed, said
+from anomify.dashboard.wording import thousands
+from anomify.edge.contract import Access, Inputs
+from anomify.edge.house import house
+from anomify.errors import NotFound
+from anomify.metric.name import NameRefused, plain_or_labelled_name
+from anomify.metric.queries import get_standing
+from anomify.metric.standing import Standing
+
+door = PageDoor("metric_page", __name__)
+
+PATH: Final = "/ui/metric"
+EVENTS_PATH: Final = "/ui/metric-events"
+MOST_EVENTS: Final = 200
+# Ten digits of unix seconds end in the year 2286.
+MOST_TIMESTAMP: Final = 9_999_999_999
+HOUR: Final = 3_600
+RANGES: Final[dict[str, tuple[int, str]]] = {
+    "1h": (HOUR, "Last hour"),
+    "6h": (6 * HOUR, "Last 6 hours"),
+    "24h": (24 * HOUR, "Last 24 hours"),
+    "7d": (7 * 24 * HOUR, "Last 7 days"),
+    "30d": (30 * 24 * HOUR, "Last 30 days"),
+}
+# A range that shows fewer points than this of a metric says little about it.
+FEWEST_POINTS: Final = 60
+
+
+class MetricPageIn(Inputs):
+    """Which metric, which window of it, and which of its anomalies is selected."""
+
+    name: str = Field(max_length=4_096)
+    range: str | None = Field(None, pattern="^(1h|6h|24h|7d|30d)$")
+    from_timestamp: int | None = Field(
+        None, ge=0, le=MOST_TIMESTAMP, validation_alias=AliasChoices("from")
+    )
+    until_timestamp: int | None = Field(
+        None, ge=1, le=MOST_TIMESTAMP, validation_alias=AliasChoices("until")
+    )
+    # The links in messages call it by the noun.
+    event: int | None = Field(
+        None, ge=1, le=2**31 - 1, validation_alias=AliasChoices("event", "anomaly")
+    )
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if self.has_window and self.from_timestamp >= self.until_timestamp:  # type: ignore[operator] # has_window says that neither is None
+            raise ValueError("from must lie before until.")
+        return self
+
+    @property
+    def has_window(self) -> bool:
+        """Tell whether the window is given by its two ends."""
+        return self.from_timestamp is not None and self.until_timestamp is not None
+
+    def window_ms(self, default_range: str) -> tuple[int, int]:
+        """Return the window in unix milliseconds."""
+        if self.from_timestamp is not None and self.until_timestamp is not None:
+            return self.from_timestamp * 1000, self.until_timestamp * 1000
+        until_ms = now_ms()
+        return until_ms - RANGES[self.range or default_range][0] * 1000, until_ms
+
+    def url(self, **changes: Any) -> str:
+        """Return the address of this wish with changes."""
+        asked = {
+            "name": self.name,
+            "range": self.range,
+            "from": self.from_timestamp,
+            "until": self.until_timestamp,
+            "event": self.event,
+        }
+        return address(PATH, **{**asked, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An anomaly in the list below the chart."""
+
+    event: Event
+    is_selected: bool
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The anomalies of the window."""
+
+    rows: tuple[EventRow, ...]
+    total: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLink:
+    """A range that ends now."""
+
+    key: str
+    words: str
+    url: str
+    is_chosen: bool
+
+
+@door.route(PATH, PATH + "/<path:name>", inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+def page(wish: MetricPageIn) -> str | Response:
+    """Show one metric."""
+    standing = _standing(wish)
+    wish = wish.model_copy(update={"name": standing.metric.name})
+    selected = _selected(wish, standing)
+    default = default_range(standing)
+    if elsewhere := _better_window(wish, standing, selected, default):
+        return make_response(redirect(elsewhere))
+    from_ms, until_ms = wish.window_ms(default)
+    window = {"from": from_ms // 1000, "until": -(-until_ms // 1000)}
+    name = standing.metric.name
+    progress = standing.progress
+    return framed(
+        "dashboard/metric.html",
+        name=name,
+        **_parts(wish, standing, selected, (from_ms, until_ms)),
+        ranges=[
+            RangeLink(
+                key,
+                words,
+                wish.url(**{"range": key, "from": None, "until": None}),
+                key == (None if wish.has_window else wish.range or default),
+            )
+            for key, (_, words) in RANGES.items()
+        ],
+        reset_url=address(PATH, name=name),
+        is_custom=wish.has_window,
+        is_counter=bool(progress and progress.is_counter),
+        window_words=f"{said(from_ms).words} – {said(until_ms).words}",  # noqa: RUF001 -- an en dash between two times
+        default_range=default,
+        bundle_url=address("/metric/bundle", metric=name),
+        events_url=EVENTS_PATH,
+        last_timestamp=progress.judged_until_ms // 1000 if progress else "",
+        picture_url=address("/metric/graph", metric=name, **window),
+    )
+
+
+@door.route(EVENTS_PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+def events(wish: MetricPageIn) -> str:
+    """Show the parts of the page that change with its window and its selection."""
+    standing = _standing(wish)
+    window = wish.window_ms(default_range(standing))
+    return framed(
+        "dashboard/metric_events.html",
+        **_parts(wish, standing, _selected(wish, standing), window),
+    )
+
+
+def default_range(standing: Standing) -> str:
+    """Return the range in which a metric is first shown: one that holds a good part of it."""
+    progress = standing.progress
+    if progress is None or progress.resolution_ms <= 0:
+        return "1h"
+    step = progress.resolution_ms // 1000
+    covered = progress.points_seen * step
+    for key in ("1h", "6h"):
+        if covered <= RANGES[key][0]:
+            return key
+    return next((key for key in ("24h", "7d") if step * FEWEST_POINTS <= RANGES[key][0]), "30d")
+
+
+def _standing(wish: MetricPageIn) -> Standing:
+    name = plain_or_labelled_name(wish.name)
+    if isinstance(name, NameRefused):
+        raise NotFound(f"No metric can have this name: {name.reason}.")
+    return get_standing(subject().org.id, name, now())
+
+
+def _selected(wish: MetricPageIn, standing: Standing) -> Anomaly | None:
+    if wish.event is None:
+        return None
+    with suppress(NotFound):
+        found = get_anomaly(subject().org.id, wish.event)
+        return found if found.span.metric_id == standing.metric.id else None
+    return None
+
+
+def _better_window(
+    wish: MetricPageIn, standing: Standing, selected: Anomaly | None, default: str
+) -> str | None:
+    """Return where to look instead, if the address names no window and now shows nothing."""
+    if wish.has_window or wish.range:
+        return None
+    progress = standing.progress
+    if selected is not None:
+        from_ms, until_ms = window_around(
+            selected.span, progress.resolution_ms if progress else None
+        )
+    elif progress and progress.judged_until_ms < now_ms() - RANGES[default][0] * 1000:
+        until_ms = progress.judged_until_ms + max(progress.resolution_ms, 1000)
+        from_ms = until_ms - RANGES[default][0] * 1000
+    else:
+        return None
+    return wish.url(**{"from": max(from_ms, 0) // 1000, "until": -(-until_ms // 1000)})
+
+
+def _parts(
+    wish: MetricPageIn, standing: Standing, selected: Anomaly | None, window: tuple[int, int]
+) -> dict[str, object]:
+    step = standing.progress.resolution_ms if standing.progress else None
+    found = list_anomalies(
+        subject().org.id,
+        metric_id=standing.metric.id,
+        from_ms=window[0],
+        until_ms=window[1],
+        limit=MOST_EVENTS,
+    )
+    rows = tuple(
+        EventRow(
+            event_of(anomaly, step),
+            selected is not None and anomaly.id == selected.id,
+            wish.url(event=anomaly.id),
+        )
+        for anomaly in found.items
+    )
+    shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
+    return {
+        "standing": standing,
+        "events": Events(rows, found.total, f"{thousands(found.total)} in this window{shown}"),
+        "selected": event_of(selected, step) if selected else None,
+        "picture": anomaly_image_url(house().settings, selected) if selected else None,
+    }

@@ -1,0 +1,199 @@
+"""Set-up: the first admin, and from then on how to connect a source and what has arrived."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+from zoneinfo import available_timezones
+
+from flask import Response, make_response, render_template
+from pydantic import Field, StringConstraints
+
+from anomify.auth.signing_in import sign_in
+from anomify.auth.subject import subject, user_subject
+from anomify.clock import now
+from anomify.dashboard.door import PageDoor
+from anomify.dashboard.frame import framed
+from anomify.dashboard.ways import PLACEHOLDER, ways
+from anomify.detection.state import LEARNING_POINTS
+from anomify.edge.contract import Access, Inputs
+from anomify.edge.house import house
+from anomify.edge.transaction import transaction
+from anomify.errors import AnomifyError
+from anomify.metric.queries import list_metrics
+from anomify.metric.standing import Standing
+from anomify.org.onboarding import find_setup_link
+from anomify.org.token import create_token
+from anomify.user.queries import needs_setup
+from anomify.user.setup import finish_setup
+
+door = PageDoor("set_up", __name__)
+
+PATH: Final = "/ui/setup"
+CONNECT_PATH: Final = "/ui/connect"
+NEWEST: Final = 5
+
+Text = Annotated[str, StringConstraints(max_length=1_024)]
+
+
+class LinkIn(Inputs):
+    """The one-time link, by its secret."""
+
+    link: str = Field("", max_length=200, repr=False)
+
+
+class SetUpIn(LinkIn):
+    """The first org and its first account; what they may be is for their rooms to say."""
+
+    org_name: Text = ""
+    timezone: Text = "UTC"
+    name: Text = ""
+    email: Text = ""
+    password: Text = Field("", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What has been sent so far."""
+
+    total: int
+    newest: list[Standing]
+    learning_points: int = LEARNING_POINTS
+
+
+@door.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"])
+def page(wish: LinkIn) -> Response:
+    """Ask for the first org and account, of whoever has the link that the server printed."""
+    if needs_setup() and find_setup_link(wish.link) is not None:
+        return _form(SetUpIn(link=wish.link))
+    return _closed(has_link=bool(wish.link))
+
+
+@door.route(
+    PATH,
+    inputs=SetUpIn,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    endpoint="finish",
+    has_own_transactions=True,
+)
+def finish(wish: SetUpIn) -> Response:
+    """Make the first org and account, sign them in, and go on to connecting a source."""
+    with transaction(write=False):
+        if not needs_setup() or find_setup_link(wish.link) is None:
+            return _closed(has_link=True)
+    try:
+        with transaction(write=True):
+            finish_setup(
+                wish.link,
+                wish.org_name,
+                wish.email,
+                wish.name,
+                wish.password,
+                timezone=wish.timezone,
+            )
+        sign_in(wish.email, wish.password)
+    except AnomifyError as error:
+        return _form(wish, error)
+    with transaction(write=True):
+        return make_response(_connect_page(key=_new_key(), is_first=True))
+
+
+@door.route(CONNECT_PATH, inputs=Inputs, access=Access.USER, methods=["GET"])
+def connect(wish: Inputs) -> str:
+    """Show how to send metrics."""
+    del wish
+    return _connect_page()
+
+
+@door.route(
+    CONNECT_PATH,
+    inputs=Inputs,
+    access=Access.ADMIN,
+    changes=True,
+    methods=["POST"],
+    endpoint="make_key",
+)
+def make_key(wish: Inputs) -> str:
+    """Make an ingest key and show how to send metrics with it; it is shown this once."""
+    del wish
+    return _connect_page(key=_new_key())
+
+
+@door.route("/ui/arrivals", inputs=Inputs, access=Access.USER, methods=["GET"])
+def arrivals(wish: Inputs) -> str:
+    """Show what has arrived so far."""
+    del wish
+    return render_template("dashboard/arrivals.html", arrivals=_arrivals())
+
+
+def _form(wish: SetUpIn, error: AnomifyError | None = None) -> Response:
+    faults = dict(error.fields) if error else {}
+    if "name" in faults and wish.name.strip():
+        # The room of orgs and the room of users both call it their name.
+        faults["org_name"] = faults.pop("name")
+    page = render_template(
+        "dashboard/setup.html",
+        link=wish.link,
+        given=wish,
+        zones=_zones(),
+        faults=faults,
+        fault_sentence=error.message if error else "",
+    )
+    return make_response(page, error.status if error else 200)
+
+
+def _closed(*, has_link: bool) -> Response:
+    if not needs_setup():
+        heading = "Anomify is set up already"
+        sentence = "Sign in, or ask an admin of your organisation for an account."
+        status = 404 if has_link else 200
+    else:
+        heading = "This link does not work" if has_link else "Anomify is not set up yet"
+        sentence = (
+            "It was used already, has expired or was not copied in full."
+            if has_link
+            else "Open the one-time set-up link that the server printed when it started."
+        )
+        status = 403 if has_link else 200
+    page = render_template(
+        "dashboard/setup.html",
+        link=None,
+        heading=heading,
+        sentence=sentence,
+        is_unset=needs_setup(),
+        example=f"{house().settings.base_url}{PATH}?link=…",
+        faults={},
+    )
+    return make_response(page, status)
+
+
+def _connect_page(*, key: str | None = None, is_first: bool = False) -> str:
+    return framed(
+        "dashboard/connect.html",
+        key=key,
+        placeholder=PLACEHOLDER,
+        ways=ways(house().settings.base_url, key or PLACEHOLDER),
+        is_first=is_first,
+        is_reply=key is not None,
+        may_make_key=user_subject().can(Access.ADMIN),
+        arrivals=_arrivals(),
+    )
+
+
+def _new_key() -> str:
+    asker = subject()
+    name = f"Ingest key of {now():%Y-%m-%d %H:%M}"
+    _, text = create_token(asker.org, name, ["ingest"], asker.label)
+    return text
+
+
+def _arrivals() -> Arrivals:
+    found = list_metrics(subject().org.id, now(), newest_first=True, limit=NEWEST)
+    return Arrivals(found.total, found.items)
+
+
+def _zones() -> list[str]:
+    """Return the names people know zones by: continent and city, and UTC."""
+    aliases = ("Etc/", "SystemV/", "US/", "posix/", "right/")
+    places = (zone for zone in available_timezones() if "/" in zone)
+    return ["UTC", *sorted(zone for zone in places if not zone.startswith(aliases))]

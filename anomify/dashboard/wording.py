@@ -1,0 +1,91 @@
+"""How pages say moments, numbers and metric names; static/js/numbers.js says them the same way."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
+
+NO_VALUE: Final = "–"  # noqa: RUF001 -- an en dash, as typographers set it
+MINUS: Final = "−"  # noqa: RUF001 -- a minus sign is as wide as the digits
+SIGNIFICANT_DIGITS: Final = 6
+ESTIMATE_DIGITS: Final = 4
+TINY_DIGITS: Final = 4
+# Outside of these, a number is easier to read with an exponent.
+PLAIN_FROM: Final = 1e-4
+PLAIN_BELOW: Final = 1e15
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment for a page: for machines, for the org's people, and in UTC for those in doubt."""
+
+    iso: str
+    words: str
+    utc: str
+
+
+def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
+    """Say a moment in a time zone, near ones by their day: Today 14:05, 18 Nov 09:12."""
+    utc = datetime.fromtimestamp(time_ms / 1000, UTC)
+    local, today = utc.astimezone(zone), at.astimezone(zone)
+    if local.date() == today.date():
+        day = "Today"
+    elif local.date() == today.date() - timedelta(days=1):
+        day = "Yesterday"
+    else:
+        day = f"{local.day} {MONTHS[local.month - 1]}"
+        if local.year != today.year:
+            day += f" {local.year}"
+    return Moment(
+        utc.isoformat(timespec="seconds"), f"{day} {local:%H:%M}", f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def number(value: float | None, digits: int = SIGNIFICANT_DIGITS) -> str:
+    """Write a measured value with so many significant digits: 1,234.5, 0.00012, 1.5e-7."""
+    if value is None or not math.isfinite(value):
+        return NO_VALUE
+    if value and not PLAIN_FROM <= abs(value) < PLAIN_BELOW:
+        mantissa, exponent = f"{value:.{TINY_DIGITS - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        text = f"{mantissa}e{int(exponent)}"
+    else:
+        exact = Context(prec=digits, rounding=ROUND_HALF_EVEN).create_decimal(value)
+        text = f"{exact.normalize():,f}" if exact else "0"
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+
+
+def rounded(value: float | None) -> str:
+    """Write an end of an expected range: it is an estimate, more digits would pretend."""
+    return number(value, ESTIMATE_DIGITS)
+
+
+def thousands(count: int) -> str:
+    """Write a count: 12,345."""
+    return f"{count:,}"
+
+
+def plain_name(name: str) -> str:
+    """Return a metric's name without its labels."""
+    return dict(_parsed(name)).get(NAME_LABEL, name)
+
+
+def labels(name: str) -> list[tuple[str, str]]:
+    """Return a metric's labels, without its name."""
+    return [(label, value) for label, value in _parsed(name) if label != NAME_LABEL]
+
+
+def initials(name: str) -> str:
+    """Return one or two letters that stand for a person."""
+    words = name.split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
+
+
+def _parsed(name: str) -> tuple[tuple[str, str], ...]:
+    found = parse_name(name)
+    return () if isinstance(found, NameRefused) else found

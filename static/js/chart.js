@@ -1,0 +1,507 @@
+// The picture of one metric: value, expected range, anomalies. It draws; where data come from and
+// where a zoom leads is its owner's business. uPlot is loaded before this module.
+
+import { clock, shortNumber } from "./numbers.js";
+
+const GAP_STEPS = 3; // as the PNG pictures: one or two missing points are bridged
+const MARK_SIZE = 9;
+const MARK_REACH = 16; // how far from a triangle a finger may land
+const ZOOM_LEAST_PIXELS = 6;
+const [VALUE, FOUND] = [3, 4]; // places of the series; 1 and 2 are the ends of the range
+
+export class Chart {
+  constructor(box, { zone, label, onZoom, onReset, onSelect, onCursor }) {
+    this.box = box;
+    this.zone = zone;
+    this.clock = clock(zone);
+    this.onZoom = onZoom;
+    this.onReset = onReset;
+    this.onSelect = onSelect;
+    this.onCursor = onCursor;
+    this.window = [0, 1];
+    this.limits = [0, 1];
+    this.anomalies = [];
+    this.selected = null;
+    this.colours = coloursOf(box);
+    this.plot = new uPlot(this.options(), [[], [], [], [], []], box);
+    this.plot.over.setAttribute("aria-hidden", "true");
+    box.setAttribute("aria-label", label);
+    new ResizeObserver(() => this.resize()).observe(box);
+    document.addEventListener("themechange", () => this.recolour());
+    box.addEventListener("keydown", (event) => this.press(event));
+    this.plot.over.addEventListener("click", (event) => this.click(event));
+    followFingers(this);
+  }
+
+  options() {
+    const font = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+    const axis = {
+      font,
+      stroke: () => this.colours.text,
+      grid: { stroke: () => this.colours.grid, width: 1 },
+      ticks: { stroke: () => this.colours.axis, width: 1, size: 4 },
+    };
+    return {
+      ...this.size(),
+      legend: { show: false },
+      padding: [12, 12, 0, 4],
+      tzDate: (timestamp) => uPlot.tzDate(new Date(timestamp * 1000), this.zone),
+      cursor: {
+        drag: { x: true, y: false, setScale: false },
+        bind: { dblclick: () => () => this.onReset() },
+        points: { size: 8, width: 2, stroke: () => this.colours.surface, fill: (_, series) =>
+          series === FOUND ? this.colours.anomaly : this.colours.value },
+        dataIdx: (plot, series, index) => nearestPoint(plot, series, index),
+      },
+      scales: {
+        x: { time: true, range: () => this.window },
+        y: { range: () => this.limits },
+      },
+      axes: [
+        { ...axis, space: 64, size: 44, values: (_, splits, __, ___, step) => this.sayTimes(splits, step) },
+        {
+          ...axis,
+          size: (_, texts) => 16 + 7 * Math.max(3, ...(texts ?? []).map((text) => text.length)),
+          values: (_, splits) => splits.map(shortNumber),
+        },
+      ],
+      series: [
+        {},
+        { points: { show: false } },
+        { points: { show: false } },
+        line(() => this.colours.value),
+        line(() => this.colours.anomaly),
+      ],
+      bands: [{ series: [1, 2], fill: () => this.colours.band }],
+      hooks: {
+        drawClear: [(plot) => this.drawSpans(plot)],
+        draw: [(plot) => this.drawMarks(plot)],
+        setSelect: [(plot) => this.finishDrag(plot)],
+        setCursor: [(plot) => this.onCursor(plot.cursor.idx ?? null)],
+      },
+    };
+  }
+
+  size() {
+    const { width, height } = this.box.getBoundingClientRect();
+    return { width: Math.max(200, Math.floor(width)), height: Math.max(160, Math.floor(height)) };
+  }
+
+  // --- what is shown ---
+
+  show(bundle, [from, until], { step, isThinned }) {
+    this.window = [from, until];
+    this.anomalies = bundle.anomalies;
+    this.columns = columnsOf(bundle, { step, isThinned });
+    this.scores = scoresOf(bundle);
+    this.limits = limitsOf(this.columns);
+    this.plot.setData(this.columns);
+  }
+
+  point(index) {
+    const [times, uppers, lowers, values] = this.columns;
+    if (index === null || values[index] === null || values[index] === undefined) {
+      return null;
+    }
+    const time = times[index];
+    const anomaly = this.anomalies.find((one) => isDuring(one, time));
+    const score = anomaly?.score ?? this.scores.get(time) ?? null;
+    return { time, value: values[index], lower: lowers[index], upper: uppers[index], anomaly, score };
+  }
+
+  lastPoint() {
+    const values = this.columns?.[VALUE] ?? [];
+    const index = values.findLastIndex((value) => value !== null);
+    return index < 0 ? null : this.point(index);
+  }
+
+  select(id) {
+    this.selected = id;
+    this.plot.redraw(false);
+  }
+
+  resize() {
+    this.plot.setSize(this.size());
+  }
+
+  recolour() {
+    this.colours = coloursOf(this.box);
+    this.plot.redraw(false, true);
+  }
+
+  // --- drawing ---
+
+  drawSpans(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.fillStyle = this.colours.span;
+    for (const [left, right] of this.spans(plot)) {
+      ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    }
+    ctx.restore();
+  }
+
+  spans(plot) {
+    const across = (time) => plot.valToPos(this.clamp(time), "x", true);
+    const spans = this.anomalies
+      .map((one) => [across(one.timestamp), across(one.until_timestamp ?? this.window[1])])
+      .filter(([left, right], place) =>
+        right - left >= 2 || this.anomalies[place].until_timestamp === null)
+      .sort((one, other) => one[0] - other[0]);
+    // Spans that overlap are joined, so that none is shaded twice.
+    const joined = [];
+    for (const [left, right] of spans) {
+      const last = joined.at(-1);
+      if (last && left <= last[1]) {
+        last[1] = Math.max(last[1], right);
+      } else {
+        joined.push([left, right]);
+      }
+    }
+    return joined;
+  }
+
+  drawMarks(plot) {
+    const { ctx, bbox } = plot;
+    const ratio = uPlot.pxRatio;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left - MARK_SIZE * ratio, bbox.top, bbox.width + 2 * MARK_SIZE * ratio, bbox.height);
+    ctx.clip();
+    for (const one of this.anomalies) {
+      const { x, y } = this.head(plot, one);
+      const isSelected = one.id === this.selected;
+      ctx.strokeStyle = this.colours.anomaly;
+      ctx.fillStyle = this.colours.anomaly;
+      ctx.globalAlpha = isSelected ? 1 : 0.6;
+      ctx.lineWidth = (isSelected ? 1.5 : 1) * ratio;
+      ctx.beginPath();
+      ctx.moveTo(x, y);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.globalAlpha = 1;
+      triangle(ctx, x, y, (isSelected ? 13 : MARK_SIZE) * ratio);
+      ctx.fill();
+      if (isSelected) {
+        ctx.strokeStyle = this.colours.surface;
+        ctx.lineWidth = 1.5 * ratio;
+        ctx.stroke();
+      }
+    }
+    ctx.restore();
+  }
+
+  // The higher the score, the higher the head, as in the PNG pictures.
+  head(plot, anomaly) {
+    const { bbox } = plot;
+    const size = MARK_SIZE * uPlot.pxRatio;
+    const share = 0.15 + 0.85 * Math.min(1, Math.max(0, anomaly.score ?? 0));
+    return {
+      x: plot.valToPos(this.clamp(anomaly.timestamp), "x", true),
+      y: bbox.top + bbox.height - share * (bbox.height - size) - size / 2,
+    };
+  }
+
+  clamp(time) {
+    return Math.min(this.window[1], Math.max(this.window[0], time));
+  }
+
+  sayTimes(splits, step) {
+    let day = null;
+    let year = this.clock.year(this.window[0]);
+    return splits.map((split) => {
+      if (split === null) {
+        return "";
+      }
+      const today = this.clock.day(split);
+      const thisYear = this.clock.year(split);
+      const isNewYear = thisYear !== year;
+      const isNewDay = today !== day;
+      [day, year] = [today, thisYear];
+      if (step >= 86400) {
+        return isNewYear ? `${today}\n${thisYear}` : today;
+      }
+      const time = step >= 60 ? this.clock.minute(split) : this.clock.second(split);
+      return isNewDay ? `${time}\n${today}` : time;
+    });
+  }
+
+  // --- hands ---
+
+  finishDrag(plot) {
+    const { left, width } = plot.select;
+    if (width <= 0) {
+      return;
+    }
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (width >= ZOOM_LEAST_PIXELS) {
+      this.onZoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+    }
+  }
+
+  click(event) {
+    const { left, top } = this.plot.over.getBoundingClientRect();
+    const [x, y] = [event.clientX - left, event.clientY - top];
+    const near = this.anomalies
+      .map((one) => {
+        const head = this.head(this.plot, one);
+        const ratio = uPlot.pxRatio;
+        const across = Math.abs((head.x - this.plot.bbox.left) / ratio - x);
+        const down = Math.abs((head.y - this.plot.bbox.top) / ratio - y);
+        return { one, across, distance: Math.hypot(across, down) };
+      })
+      .filter(({ across, distance }) => distance <= MARK_REACH || across <= 4)
+      .sort((first, second) => first.distance - second.distance);
+    if (near.length) {
+      this.onSelect(near[0].one.id);
+    }
+  }
+
+  press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    const [from, until] = this.window;
+    const middle = (from + until) / 2;
+    const width = until - from;
+    const deeds = {
+      ArrowLeft: () => (event.shiftKey ? this.onZoom(from - width / 4, until - width / 4) : this.step(-1)),
+      ArrowRight: () => (event.shiftKey ? this.onZoom(from + width / 4, until + width / 4) : this.step(1)),
+      Home: () => this.moveTo(0, 1),
+      End: () => this.moveTo(this.columns[0].length - 1, -1),
+      "+": () => this.onZoom(middle - width / 4, middle + width / 4),
+      "=": () => this.onZoom(middle - width / 4, middle + width / 4),
+      "-": () => this.onZoom(middle - width, middle + width),
+      0: () => this.onReset(),
+      "[": () => this.selectNeighbour(-1),
+      "]": () => this.selectNeighbour(1),
+      Enter: () => this.selectUnderCursor(),
+      Escape: () => this.plot.setCursor({ left: -10, top: -10 }),
+    };
+    if (Object.hasOwn(deeds, event.key) && this.columns) {
+      event.preventDefault();
+      deeds[event.key]();
+    }
+  }
+
+  step(by) {
+    const index = this.plot.cursor.idx;
+    if (index === null || index === undefined || this.plot.cursor.left < 0) {
+      this.moveTo(this.columns[0].length - 1, -1);
+    } else {
+      this.moveTo(index + by, by);
+    }
+  }
+
+  moveTo(index, by) {
+    const values = this.columns[VALUE];
+    while (index >= 0 && index < values.length && values[index] === null) {
+      index += by;
+    }
+    if (index < 0 || index >= values.length) {
+      return;
+    }
+    this.plot.setCursor({
+      left: this.plot.valToPos(this.columns[0][index], "x"),
+      top: this.plot.valToPos(values[index], "y"),
+    });
+  }
+
+  selectNeighbour(by) {
+    const inOrder = [...this.anomalies].sort((one, other) => one.timestamp - other.timestamp);
+    if (!inOrder.length) {
+      return;
+    }
+    const place = inOrder.findIndex((one) => one.id === this.selected);
+    const start = by > 0 ? 0 : inOrder.length - 1;
+    const next = place < 0 ? start : (place + by + inOrder.length) % inOrder.length;
+    this.onSelect(inOrder[next].id);
+  }
+
+  selectUnderCursor() {
+    const point = this.point(this.plot.cursor.idx ?? null);
+    if (point?.anomaly) {
+      this.onSelect(point.anomaly.id);
+    }
+  }
+}
+
+function line(stroke) {
+  return {
+    stroke,
+    width: 1.5,
+    spanGaps: false,
+    points: { size: 4, width: 0, fill: stroke, filter: lonePoints },
+  };
+}
+
+// A point between two gaps has no line through it: it is drawn as a dot.
+function lonePoints(plot, series, shown, gaps) {
+  const column = plot.data[series];
+  const lone = [];
+  for (let index = 0; index < column.length; index += 1) {
+    const before = column[index - 1] ?? null;
+    const after = column[index + 1] ?? null;
+    if (column[index] !== null && before === null && after === null) {
+      lone.push(index);
+    }
+  }
+  return lone;
+}
+
+function nearestPoint(plot, series, index) {
+  const column = plot.data[VALUE];
+  if (series === 0 || series === FOUND || !column.length || column[index] !== null) {
+    return index;
+  }
+  // The cursor stands in a gap: nothing is nearest, so nothing is marked.
+  return null;
+}
+
+function triangle(ctx, x, y, size) {
+  const half = size / 2;
+  ctx.beginPath();
+  ctx.moveTo(x, y - half);
+  ctx.lineTo(x + half, y + half);
+  ctx.lineTo(x - half, y + half);
+  ctx.closePath();
+}
+
+// All values, and nearly all of the range: a few absurd bounds must not flatten the curve.
+function limitsOf([, uppers, lowers, values]) {
+  const known = (column) => column.filter((value) => value !== null);
+  const [all, tops, bottoms] = [values, uppers, lowers].map(known);
+  if (!all.length) {
+    return [0, 1];
+  }
+  const least = Math.min(leastOf(all), percentile(bottoms, 2) ?? Infinity);
+  const most = Math.max(mostOf(all), percentile(tops, 98) ?? -Infinity);
+  const largest = Math.max(Math.abs(least), Math.abs(most));
+  if (most - least <= 1e-9 * largest || largest === 0) {
+    const half = largest * 0.1 || 1;
+    return [largest === 0 ? 0 : least - half, most + half];
+  }
+  const margin = (most - least) * 0.06;
+  return [least >= 0 && least < margin * 2 ? 0 : least - margin, most + margin];
+}
+
+const leastOf = (values) => values.reduce((one, other) => Math.min(one, other), Infinity);
+const mostOf = (values) => values.reduce((one, other) => Math.max(one, other), -Infinity);
+
+function percentile(values, percent) {
+  const inOrder = [...values].sort((one, other) => one - other);
+  return inOrder[Math.round(((inOrder.length - 1) * percent) / 100)];
+}
+
+function isDuring(anomaly, time) {
+  return time >= anomaly.timestamp && (anomaly.until_timestamp === null || time <= anomaly.until_timestamp);
+}
+
+// uPlot wants columns; null is a hole. A hole is put where the metric was silent for long.
+function columnsOf({ timeseries, yhat, anomalies }, sampling) {
+  const columns = [[], [], [], [], []];
+  const gaps = gapsOf(timeseries.map(([time]) => time), sampling);
+  timeseries.forEach(([time, value], place) => {
+    if (gaps[place]) {
+      columns[0].push((timeseries[place - 1][0] + time) / 2);
+      columns.slice(1).forEach((column) => column.push(null));
+    }
+    const range = yhat[time];
+    columns[0].push(time);
+    columns[1].push(range?.yhat_upper ?? null);
+    columns[2].push(range?.yhat_lower ?? null);
+    columns[VALUE].push(value);
+    columns[FOUND].push(anomalies.some((one) => isDuring(one, time)) ? value : null);
+  });
+  return columns;
+}
+
+const scoresOf = ({ yhat }) =>
+  new Map(Object.entries(yhat).map(([time, { score }]) => [Number(time), score]));
+
+// The rule of the PNG pictures: over three usual steps, and over three times a neighbour's.
+function gapsOf(times, sampling) {
+  const distances = times.map((time, place) => (place ? time - times[place - 1] : Infinity));
+  const usual = usualStep(times, distances, sampling);
+  return distances.map((distance, place) => {
+    const neighbour = Math.min(distances[place - 1] ?? Infinity, distances[place + 1] ?? Infinity);
+    const isWide = distance > GAP_STEPS * usual && distance !== Infinity;
+    return isWide && (times.length === 2 || distance > GAP_STEPS * neighbour);
+  });
+}
+
+function usualStep(times, distances, { step, isThinned }) {
+  const median = [...distances.slice(1)].sort((one, other) => one - other)[
+    Math.floor((distances.length - 1) / 2)
+  ];
+  if (!isThinned) {
+    return step || median || 1;
+  }
+  // Two extremes of neighbouring buckets lie up to four mean distances apart.
+  const mean = (times.at(-1) - times[0]) / times.length;
+  return Math.max(step || 0, median, 1.4 * mean);
+}
+
+// Custom properties hold light-dark(...): only a property in use is resolved to one colour.
+function coloursOf(box) {
+  const probe = document.createElement("span");
+  probe.hidden = true;
+  box.append(probe);
+  const resolved = (name, alpha) => {
+    probe.className = `probe-${name}`;
+    const colour = getComputedStyle(probe).color;
+    return alpha ? colour.replace("rgb(", "rgba(").replace(")", `, ${alpha})`) : colour;
+  };
+  const colours = {
+    value: resolved("value"),
+    band: resolved("band", 0.15),
+    anomaly: resolved("anomaly"),
+    span: resolved("anomaly", 0.1),
+    grid: resolved("grid"),
+    axis: resolved("axis"),
+    text: resolved("text"),
+    surface: resolved("surface"),
+  };
+  probe.remove();
+  return colours;
+}
+
+// One finger reads the chart, two zoom it; the page still scrolls up and down.
+function followFingers(chart) {
+  const { over } = chart.plot;
+  let pinch = null;
+  const places = (event) => {
+    const { left, top } = over.getBoundingClientRect();
+    return [...event.touches].map((touch) => [touch.clientX - left, touch.clientY - top]);
+  };
+  over.addEventListener("touchstart", (event) => {
+    const touches = places(event);
+    pinch = touches.length === 2 ? touches.map(([x]) => chart.plot.posToVal(x, "x")) : null;
+  }, { passive: true });
+  over.addEventListener("touchmove", (event) => {
+    const touches = places(event);
+    if (touches.length === 1 && !pinch) {
+      chart.plot.setCursor({ left: touches[0][0], top: touches[0][1] });
+    } else if (touches.length === 2 && pinch) {
+      event.preventDefault();
+      pinch.now = touches.map(([x]) => x);
+    }
+  }, { passive: false });
+  over.addEventListener("touchend", () => {
+    const wish = pinch?.now && pinchedWindow(pinch, pinch.now, over.clientWidth);
+    pinch = null;
+    if (wish) {
+      chart.onZoom(...wish);
+    }
+  });
+}
+
+// The window in which the two times lie under the two fingers.
+function pinchedWindow([firstTime, secondTime], [firstX, secondX], width) {
+  const perPixel = (secondTime - firstTime) / (secondX - firstX);
+  if (!Number.isFinite(perPixel) || perPixel <= 0) {
+    return null;
+  }
+  const from = firstTime - firstX * perPixel;
+  return [from, from + width * perPixel];
+}

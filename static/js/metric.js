@@ -1,0 +1,306 @@
+// The metric page: it asks for the window in the address, shows it, and keeps it fresh while it
+// ends now. The list of anomalies and the selected one are the server's own HTML, fetched again.
+
+import { Chart } from "./chart.js";
+import { clock, duration, number, range as sayRange } from "./numbers.js";
+import { say } from "./page.js";
+
+const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 2592000 };
+const FRESH_EVERY_SECONDS = 10;
+const NARROWEST_SECONDS = 60;
+const MOST_TABLE_ROWS = 300;
+
+const box = document.getElementById("chart");
+const facts = box.dataset;
+const words = clock(facts.zone);
+const part = (name) => document.querySelector(`[data-part="${name}"]`);
+
+const page = {
+  wish: readAddress(),
+  before: [], // windows to come back to with a double click
+  latest: 0, // number of the newest question: older answers are dropped
+  bundle: null,
+};
+
+const chart = new Chart(box, {
+  zone: facts.zone,
+  label: `Chart of ${facts.name}`,
+  onZoom: zoom,
+  onReset: reset,
+  onSelect: select,
+  onCursor: showPoint,
+});
+
+// --- the window and the address ---
+
+function readAddress() {
+  const query = new URLSearchParams(location.search);
+  const [from, until] = [Number(query.get("from")), Number(query.get("until"))];
+  const range = query.get("range");
+  const event = Number(query.get("event")) || null;
+  if (from > 0 && until > from) {
+    return { from, until, event };
+  }
+  return { range: Object.hasOwn(RANGES, range ?? "") ? range : facts.range, event };
+}
+
+function addressOf(wish, path = location.pathname) {
+  const query = new URLSearchParams({ name: facts.name });
+  if (wish.range) {
+    query.set("range", wish.range);
+  } else {
+    query.set("from", Math.round(wish.from));
+    query.set("until", Math.round(wish.until));
+  }
+  if (wish.event) {
+    query.set("event", wish.event);
+  }
+  return `${path}?${query}`;
+}
+
+function windowOf(wish) {
+  if (!wish.range) {
+    return [wish.from, wish.until];
+  }
+  const until = Math.ceil(Date.now() / 1000);
+  return [until - RANGES[wish.range], until];
+}
+
+function go(wish, { isNew = true } = {}) {
+  page.wish = wish;
+  history[isNew ? "pushState" : "replaceState"](null, "", addressOf(wish));
+  return load();
+}
+
+function zoom(from, until) {
+  const middle = (from + until) / 2;
+  const half = Math.max(until - from, NARROWEST_SECONDS) / 2;
+  const now = Math.ceil(Date.now() / 1000);
+  const latest = Math.min(Math.round(middle + half), now);
+  page.before.push(page.wish);
+  go({ from: Math.max(1, Math.round(latest - 2 * half)), until: latest, event: page.wish.event });
+}
+
+function reset() {
+  const start = page.before[0] ?? { range: facts.range };
+  page.before = [];
+  go({ ...start, event: page.wish.event });
+}
+
+function select(id) {
+  chart.select(id);
+  go({ ...page.wish, event: id }, { isNew: false });
+}
+
+// --- asking and showing ---
+
+async function load({ isQuiet = false } = {}) {
+  page.latest += 1;
+  const mine = page.latest;
+  const span = windowOf(page.wish);
+  showWindow(span);
+  if (!isQuiet) {
+    box.classList.add("is-loading");
+  }
+  try {
+    const query = new URLSearchParams({ from: Math.floor(span[0]), until: Math.ceil(span[1]) });
+    const [bundle, events] = await Promise.all([
+      ask(`${facts.bundle}${facts.bundle.includes("?") ? "&" : "?"}${query}`),
+      ask(addressOf(page.wish, facts.events), "text"),
+    ]);
+    if (mine !== page.latest) {
+      return;
+    }
+    show(bundle.data, span);
+    swap(events);
+    part("trouble").hidden = true;
+  } catch (trouble) {
+    if (mine === page.latest) {
+      part("trouble").hidden = false;
+      part("trouble-words").textContent = trouble.message;
+    }
+  } finally {
+    if (mine === page.latest) {
+      box.classList.remove("is-loading");
+    }
+  }
+}
+
+async function ask(address, kind = "json") {
+  let reply;
+  try {
+    reply = await fetch(address, { headers: { "X-Requested-With": "fetch" } });
+  } catch {
+    throw new Error("The server cannot be reached. The chart goes on as soon as it answers.");
+  }
+  if (reply.ok && !reply.redirected) {
+    return reply[kind]();
+  }
+  if (reply.status === 401 || reply.redirected) {
+    throw new Error("You are signed out. Reload the page to sign in again.");
+  }
+  const body = kind === "json" ? await reply.json().catch(() => null) : null;
+  const request = reply.headers.get("X-Request-Id");
+  const reason = body?.status?.error?.message ?? "The server could not answer.";
+  throw new Error(request ? `${reason} (request ${request})` : reason);
+}
+
+function show(data, span) {
+  // A counter is shown as what is judged of it: its rate a second.
+  data.timeseries = data.derivative ?? data.timeseries;
+  page.bundle = data;
+  chart.show(data, span, { step: data.resolution, isThinned: data.downsampled });
+  chart.select(page.wish.event);
+  const count = data.total ?? data.anomalies.length;
+  const hasRange = Object.keys(data.yhat).length > 0;
+  part("legend-band").hidden = !hasRange;
+  part("legend-count").textContent = `Anomaly (${count})`;
+  part("nothing").hidden = data.timeseries.length > 0;
+  part("nothing-words").textContent = nothingIn(span);
+  showPoint(null);
+  part("summary").textContent = summary(data, span, hasRange);
+  fillTable();
+}
+
+function nothingIn([from, until]) {
+  const last = Number(facts.last);
+  if (last && last < from) {
+    return `No points in this window. The last one came ${duration(Date.now() / 1000 - last)} ago.`;
+  }
+  return `No points in these ${duration(until - from)}.`;
+}
+
+function showPoint(index) {
+  const isAtRest = index === null;
+  const point = isAtRest ? chart.lastPoint() : chart.point(index);
+  const range = point && point.lower !== null;
+  part("at").textContent = point ? words.full(point.time) : "";
+  part("at").classList.toggle("is-latest", isAtRest);
+  part("value").textContent = point ? number(point.value) : "";
+  part("range").textContent = range ? sayRange(point.lower, point.upper) : "";
+  part("score").textContent = point?.score != null ? `score ${point.score.toFixed(2)}` : "";
+  if (point && !isAtRest && document.activeElement === box) {
+    say(sentence(point));
+  }
+}
+
+function sentence(point) {
+  const expected = point.lower === null
+    ? ""
+    : `, expected ${sayRange(point.lower, point.upper)}`;
+  const found = point.anomaly ? `, anomaly with score ${point.anomaly.score.toFixed(2)}` : "";
+  return `${words.full(point.time)}: ${number(point.value)}${expected}${found}`;
+}
+
+function summary({ timeseries, anomalies }, [from, until], hasRange) {
+  if (!timeseries.length) {
+    return `No points between ${words.full(from)} and ${words.full(until)}.`;
+  }
+  const values = timeseries.map(([, value]) => value);
+  const least = values.reduce((one, other) => Math.min(one, other));
+  const most = values.reduce((one, other) => Math.max(one, other));
+  return [
+    `${facts.name}, ${duration(until - from)} until ${words.full(until)}:`,
+    `${timeseries.length} points between ${number(least)} and ${number(most)},`,
+    `the last one ${number(values.at(-1))}.`,
+    hasRange ? "" : "There is no expected range yet.",
+    anomalies.length === 1 ? "1 anomaly." : `${anomalies.length || "No"} anomalies.`,
+  ].join(" ");
+}
+
+function showWindow([from, until]) {
+  const isCustom = !page.wish.range;
+  for (const link of document.querySelectorAll("[data-range]")) {
+    link.setAttribute("aria-current", String(link.dataset.range === page.wish.range));
+  }
+  part("window").textContent = `${words.full(from)} – ${words.full(until)}`;
+  part("reset").hidden = !isCustom;
+  part("live").hidden = isCustom;
+}
+
+// The server's fragment holds parts with ids; each replaces the one on the page.
+function swap(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  for (const id of ["standing", "events", "selected"]) {
+    const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
+    if (old && now && old.outerHTML !== now.outerHTML) {
+      const focused = old.contains(document.activeElement) && document.activeElement.dataset.event;
+      old.replaceWith(document.adoptNode(now));
+      if (focused) {
+        document.querySelector(`#${id} [data-event="${CSS.escape(focused)}"]`)?.focus();
+      }
+    }
+  }
+}
+
+// --- the same as a table ---
+
+function fillTable() {
+  const body = part("table-rows");
+  if (!part("table").open || !page.bundle) {
+    return;
+  }
+  const points = page.bundle.timeseries.slice(-MOST_TABLE_ROWS).reverse();
+  body.replaceChildren(...points.map(([time, value]) => {
+    const range = page.bundle.yhat[time];
+    const row = document.createElement("tr");
+    const cells = [
+      words.full(time),
+      number(value),
+      range ? sayRange(range.yhat_lower, range.yhat_upper) : "–",
+    ];
+    row.append(...cells.map((text) => {
+      const cell = document.createElement("td");
+      cell.textContent = text;
+      return cell;
+    }));
+    return row;
+  }));
+  part("table-note").textContent = page.bundle.timeseries.length > MOST_TABLE_ROWS
+    ? `The newest ${MOST_TABLE_ROWS} of ${page.bundle.timeseries.length} points.`
+    : "";
+}
+
+// --- wiring ---
+
+document.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) {
+    return;
+  }
+  const range = event.target.closest("[data-range]");
+  const row = event.target.closest("[data-event]");
+  if (range) {
+    event.preventDefault();
+    page.before = [];
+    go({ range: range.dataset.range, event: page.wish.event });
+  } else if (row) {
+    event.preventDefault();
+    select(Number(row.dataset.event));
+  } else if (event.target.closest("[data-part='reset']")) {
+    event.preventDefault();
+    reset();
+  } else if (event.target.closest("[data-part='again']")) {
+    load();
+  }
+});
+
+part("table").addEventListener("toggle", fillTable);
+
+addEventListener("popstate", () => {
+  page.wish = readAddress();
+  load();
+});
+
+setInterval(() => {
+  if (page.wish.range && !document.hidden && page.bundle) {
+    load({ isQuiet: true });
+  }
+}, FRESH_EVERY_SECONDS * 1000);
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && page.wish.range) {
+    load({ isQuiet: true });
+  }
+});
+
+load();

@@ -1,0 +1,128 @@
+// What every page has: the theme switch, menus that close, copy buttons, forms that send themselves.
+
+const root = document.documentElement;
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+
+export function currentTheme() {
+  return root.dataset.theme || (prefersDark.matches ? "dark" : "light");
+}
+
+function describeThemeSwitches() {
+  const other = currentTheme() === "dark" ? "light" : "dark";
+  for (const button of document.querySelectorAll("[data-theme-switch]")) {
+    button.setAttribute("aria-label", `Switch to the ${other} theme`);
+    button.title = `Switch to the ${other} theme`;
+    button.hidden = false;
+  }
+}
+
+function announceTheme() {
+  describeThemeSwitches();
+  document.dispatchEvent(new CustomEvent("themechange"));
+}
+
+function switchTheme() {
+  const theme = currentTheme() === "dark" ? "light" : "dark";
+  root.dataset.theme = theme;
+  try {
+    localStorage.setItem("anomify-theme", theme);
+  } catch {
+    // It holds for this page, at least.
+  }
+  announceTheme();
+}
+
+export function say(words) {
+  const voice = document.getElementById("voice");
+  if (voice) {
+    voice.textContent = words;
+  }
+}
+
+async function copyText(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.querySelector("[data-label]");
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    label.textContent = "Copied";
+    say("Copied.");
+  } catch {
+    // Without the right to write to the clipboard, the text is marked for the reader to copy.
+    getSelection().selectAllChildren(source);
+    label.textContent = "Press Ctrl+C";
+    say("The text is selected; press Control C to copy it.");
+  }
+  setTimeout(() => {
+    label.textContent = "Copy";
+  }, 2000);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-theme-switch], [data-copy]");
+  if (button?.matches("[data-theme-switch]")) {
+    switchTheme();
+  } else if (button) {
+    copyText(button);
+  }
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) {
+      menu.open = false;
+    }
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  }
+  const isTyping = event.target.closest("input, select, textarea, [contenteditable]");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const search = document.querySelector("[data-search]");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+  }
+});
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-send-on-change]")) {
+    event.target.form.requestSubmit();
+  }
+});
+
+// An empty field says nothing; without it the address stays short enough to read and to share.
+document.addEventListener("submit", (event) => {
+  if (event.target.method === "get") {
+    for (const field of event.target.elements) {
+      if (field.name && field.value === "") {
+        field.disabled = true;
+        setTimeout(() => {
+          field.disabled = false;
+        });
+      }
+    }
+  } else {
+    const button = event.submitter;
+    // Not at once: a disabled button would take its own name out of the form.
+    setTimeout(() => {
+      if (button) {
+        button.disabled = true;
+      }
+    });
+  }
+});
+
+// A page that comes back from the browser's memory must not keep its buttons switched off.
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form button[disabled]")) {
+    button.disabled = false;
+  }
+});
+
+prefersDark.addEventListener("change", announceTheme);
+describeThemeSwitches();
