@@ -289,7 +289,7 @@ def _greet(settings: Settings, prepared: Mapping[str, str | None]) -> None:
     secret = prepared["setup_secret"]
     if secret:
         click.echo(
-            f"Nobody can sign in yet. Set it up, once: {settings.base_url}{SETUP_PATH}?key={secret}"
+            f"Nobody can sign in yet. Set it up, once: {settings.base_url}{SETUP_PATH}?link={secret}"
         )
     sys.stdout.flush()
 

@@ -55,6 +55,7 @@ def list_metrics(
     *,
     words: Sequence[str] = (),
     state: State | None = None,
+    newest_first: bool = False,
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Standing]:
@@ -65,7 +66,7 @@ def list_metrics(
     joined = select(Metric, Progress).outerjoin(Progress, Progress.metric_id == Metric.id)
     rows = session().execute(
         joined.where(*wanted)
-        .order_by(Metric.name, Metric.id)
+        .order_by(*([Metric.id.desc()] if newest_first else [Metric.name, Metric.id]))
         .limit(min(limit, MOST_METRICS))
         .offset(offset)
     )

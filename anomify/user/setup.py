@@ -8,7 +8,9 @@ from anomify.user.model import User
 from anomify.user.queries import needs_setup
 
 
-def finish_setup(secret: str, org_name: str, email: str, name: str, password: str) -> User:
+def finish_setup(
+    secret: str, org_name: str, email: str, name: str, password: str, *, timezone: str = "UTC"
+) -> User:
     """Make the first org and its owner, and use the link up.
 
     Raises `Denied` for a link that is not good, `Conflict` if somebody is here already, and
@@ -17,4 +19,4 @@ def finish_setup(secret: str, org_name: str, email: str, name: str, password: st
     use_setup_link(secret)
     if not needs_setup():
         raise Conflict("The product is set up already; sign in.")
-    return create_user(create_org(org_name), email, name, "owner", password)
+    return create_user(create_org(org_name, timezone=timezone), email, name, "owner", password)
