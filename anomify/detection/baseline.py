@@ -24,12 +24,12 @@ MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday
 
 # A bin speaks once it has been visited on so many days (weeks): a profile of one day only repeats
 # that day's noise and incidents (detection.md 6.1).
-DAY_VISITS_NEEDED: Final = 2
-WEEK_VISITS_NEEDED: Final = 2
+DAY_VISITS_NEEDED: Final = 5
+WEEK_VISITS_NEEDED: Final = 3
 _MOST_VISITS: Final = 255
 _ERROR_MEMORY: Final = 1000.0
 _TRIAL_POINTS: Final = 20  # an expert is trusted after so many forecasts
-_LEAST_DAY_RATE: Final = 0.15  # of a new visit in a bin's value
+_LEAST_DAY_RATE: Final = 0.1  # of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
 _SETTLING_RATE: Final = 0.02
 
@@ -84,12 +84,16 @@ def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallba
     best = fallback
     least = math.inf
     for expert in range(first, last + 1):
-        if math.isnan(predictions[expert]) or slot.error_points[expert] <= _TRIAL_POINTS:
-            continue
-        if slot.errors[expert] < least:
+        if is_trusted(slot, expert, predictions[expert]) and slot.errors[expert] < least:
             least = slot.errors[expert]
             best = expert
     return best
+
+
+@compiled
+def is_trusted(slot: Slot, expert: int, prediction: float) -> bool:
+    """Say whether an expert speaks now and has been tried out."""
+    return bool(slot.error_points[expert] > _TRIAL_POINTS and not math.isnan(prediction))
 
 
 @compiled

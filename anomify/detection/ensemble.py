@@ -44,7 +44,7 @@ def strength(features: Float64s, head: int) -> float:
         )
         return news
     moving: float = (
-        1.9 * features[JUMP]
+        2.0 * features[JUMP]
         + features[LEVEL_CHANGE]
         + 0.5 * features[MAGNITUDE]
         + 0.5 * features[NOISE]
@@ -65,7 +65,7 @@ def loudest(features: Float64s, value: float, lower: float, upper: float) -> int
     if value < lower:
         return Evidence.BELOW
     kind = Evidence.JUMP
-    most = 1.9 * features[JUMP] + 0.5 * features[MAGNITUDE]
+    most = 2.0 * features[JUMP] + 0.5 * features[MAGNITUDE]
     if features[FLATNESS] * _FLAT_WEIGHT > most:
         kind = Evidence.FLAT
         most = features[FLATNESS] * _FLAT_WEIGHT

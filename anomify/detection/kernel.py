@@ -77,7 +77,7 @@ from anomify.series import Float64s
 BAND_SCALES: Final = 4.0
 """The expected range reaches so many long-memory scales to each side of the slow baseline."""
 
-_MEASURED_FROM: Final = 10  # points; features of fewer mean nothing
+_MEASURED_FROM: Final = 25  # points; features of fewer mean nothing
 _STALE_STEPS: Final = 10.0  # after such a gap the last value says nothing of the next one
 _RECORD_HALF_LIFE_SECONDS: Final = 7200.0
 _RECORD_HALF_LIFE_STEPS: Final = 3.0
@@ -129,15 +129,17 @@ def _observe(
 
     enter_bins(slot, seconds, step)
     predict(slot, predictions)
-    fast = y - predictions[best_expert(slot, predictions, QUICK, WEEK_FAST, SMOOTH)]
-    expected = predictions[best_expert(slot, predictions, FIRST_SLOW, WEEK_SLOW, LEVEL)]
+    fast_expert = best_expert(slot, predictions, QUICK, WEEK_FAST, SMOOTH)
+    slow_expert = best_expert(slot, predictions, FIRST_SLOW, WEEK_SLOW, LEVEL)
+    fast = y - predictions[fast_expert]
+    expected = predictions[slow_expert]
     slow = y - expected
     if gap > _STALE_STEPS * step and abs(slow) < abs(fast):
         fast = slow
     fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
-    fast_long = long_scale(slot, slot.fast_power, floor)
-    slow_long = long_scale(slot, slot.slow_power, floor)
+    fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
+    slow_long = long_scale(slot.powers[slow_expert], slot.power_weights[slow_expert], floor)
     fast_guarded = max(fast_long, slot.fast_recent)
     slow_guarded = max(slow_long, slot.slow_recent)
 
@@ -152,7 +154,7 @@ def _observe(
     learn_flat(slot, y)
     step_size = ratio(abs(y - slot.previous), fast_at)
     fast_size = ratio(abs(fast), fast_at)
-    value_size = ratio(abs(y - slot.value_mean), long_scale(slot, slot.value_power, floor))
+    value_size = ratio(abs(y - slot.value_mean), long_scale(slot.value_power, slot.weight, floor))
     short_size = abs(slot.shift_short) * 3.0
     long_size = abs(slot.shift_long) * 7.0
     signs = (
@@ -198,7 +200,7 @@ def _observe(
     settling = is_settling(slot)
     learn_errors(slot, predictions, y, floor)
     learn_scales(slot, hour, abs(fast), abs(slow), fast_at, slow_at, step)
-    learn_powers(slot, abs(fast), abs(slow), fast_guarded, slow_guarded)
+    learn_powers(slot, predictions, y, floor, abs(fast), abs(slow))
     learn_value_scale(slot, y, floor)
     learn_range(slot, y, max(48.0, 86400.0 / step))
     learn_shift_powers(slot)

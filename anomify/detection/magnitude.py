@@ -3,7 +3,9 @@
 import math
 from typing import Final
 
+from anomify.detection.baseline import FIRST_SLOW, is_trusted
 from anomify.detection.jit import Slot, compiled
+from anomify.series import Float64s
 
 MEMORY_POINTS: Final = 20000.0
 """Detection.md 5.3: a long non-robust memory is worth 0.2 F1 against a robust short one."""
@@ -14,6 +16,7 @@ _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
+_TRIAL_WEIGHT: Final = 2000.0
 _TINY: Final = 1e-300
 LARGEST: Final = 1e4
 """No deviation counts for more scales than this; beyond, only rounding speaks."""
@@ -27,9 +30,9 @@ def small(slot: Slot, about: float) -> float:
 
 
 @compiled
-def long_scale(slot: Slot, power: float, floor: float) -> float:
+def long_scale(power: float, weight: float, floor: float) -> float:
     """Return the root of a mean square over the long memory."""
-    return math.sqrt(power / max(slot.weight, 1.0)) + floor
+    return math.sqrt(power / max(weight, 1.0)) + floor
 
 
 @compiled
@@ -40,17 +43,29 @@ def ratio(size: float, scale: float) -> float:
 
 @compiled
 def learn_powers(
-    slot: Slot, fast: float, slow: float, fast_scale: float, slow_scale: float
+    slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float
 ) -> None:
-    """Add the residuals of a point to the long memory, winsorised, and to the guards, plain."""
-    winsor = _WINSOR if slot.learned >= _TRUST_POINTS else math.inf
-    weight = min(slot.weight + 1.0, MEMORY_POINTS)
-    keep = 1.0 - 1.0 / MEMORY_POINTS if weight >= MEMORY_POINTS else 1.0
-    slot.fast_power = slot.fast_power * keep + min(fast, winsor * fast_scale) ** 2
-    slot.slow_power = slot.slow_power * keep + min(slow, winsor * slow_scale) ** 2
-    slot.fast_recent += (fast - slot.fast_recent) / min(_FAST_GUARD, slot.weight + 1.0)
-    slot.slow_recent += (slow - slot.slow_recent) / min(_SLOW_GUARD, slot.weight + 1.0)
-    slot.weight = weight
+    """Add a point to each trusted expert's long memory, winsorised, and to the guards, plain.
+
+    Each expert has a scale of its own, so that what was off before the season was known does not
+    dull the scale of the expert that knows it. It starts from twice the error of its trial.
+    """
+    slot.weight = min(slot.weight + 1.0, MEMORY_POINTS)
+    for expert in range(len(predictions)):
+        if not is_trusted(slot, expert, predictions[expert]):
+            continue
+        if slot.power_weights[expert] == 0.0:
+            slot.power_weights[expert] = _TRIAL_WEIGHT
+            slot.powers[expert] = _TRIAL_WEIGHT * (2.0 * slot.errors[expert] + floor) ** 2
+        guard = slot.fast_recent if expert < FIRST_SLOW else slot.slow_recent
+        weight = min(slot.power_weights[expert] + 1.0, MEMORY_POINTS)
+        scale = max(long_scale(slot.powers[expert], weight, floor), guard)
+        keep = 1.0 - 1.0 / MEMORY_POINTS if weight >= MEMORY_POINTS else 1.0
+        error = min(abs(value - predictions[expert]), _WINSOR * scale)
+        slot.powers[expert] = slot.powers[expert] * keep + error**2
+        slot.power_weights[expert] = weight
+    slot.fast_recent += (fast - slot.fast_recent) / min(_FAST_GUARD, slot.learned + 1.0)
+    slot.slow_recent += (slow - slot.slow_recent) / min(_SLOW_GUARD, slot.learned + 1.0)
 
 
 @compiled
@@ -61,7 +76,7 @@ def learn_value_scale(slot: Slot, value: float, floor: float) -> None:
     if slot.learned < _TRUST_POINTS:
         slot.value_power += deviation * (value - slot.value_mean)
         return
-    scale = long_scale(slot, slot.value_power, floor)
+    scale = long_scale(slot.value_power, slot.weight, floor)
     keep = 1.0 - 1.0 / MEMORY_POINTS if slot.weight >= MEMORY_POINTS else 1.0
     slot.value_power = slot.value_power * keep + min(abs(deviation), 2.0 * _WINSOR * scale) ** 2
 

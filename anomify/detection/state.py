@@ -74,8 +74,8 @@ SLOT: Final = np.dtype(
         ("hour_points", np.float32, (HOURS,)),
         # --- magnitude: long winsorised powers and volatility guards ---
         ("weight", np.float64),
-        ("fast_power", np.float64),
-        ("slow_power", np.float64),
+        ("powers", np.float64, (EXPERTS,)),
+        ("power_weights", np.float64, (EXPERTS,)),
         ("value_mean", np.float64),
         ("value_power", np.float64),
         ("fast_recent", np.float64),

@@ -1,0 +1,373 @@
+"""Makes realistic operational metrics with labelled incidents, the same ones for the same seed."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from anomify.series import Bools, Float64s, Int64s
+
+DAY_SECONDS: Final = 86400.0
+WEEK_SECONDS: Final = 604800.0
+_MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday
+_QUIET_DAYS: Final = 2.0  # no incident before: there is nothing yet that it could differ from
+
+
+class Kind(StrEnum):
+    """What a metric counts or measures."""
+
+    REQUESTS = "requests"
+    LATENCY = "latency"
+    ERRORS = "errors"
+    QUEUE = "queue"
+    CPU = "cpu"
+    DISK = "disk"
+    BUSINESS = "business"
+    COUNTER = "counter"
+
+
+class IncidentKind(StrEnum):
+    """What happens to a metric during an incident."""
+
+    SPIKE = "spike"
+    DROP = "drop"
+    OUTAGE = "outage"
+    SHIFT = "shift"
+    NOISE = "noise"
+    FLATLINE = "flatline"
+    RAMP = "ramp"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A span in which the metric misbehaves: unix ms, both ends inclusive, and what people say."""
+
+    start_ms: int
+    end_ms: int
+    kind: IncidentKind
+    story: str
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedMetric:
+    """One metric: times in unix ms, strictly ascending, its values, and its incidents in order."""
+
+    name: str
+    kind: Kind
+    unit: str
+    times: Int64s
+    values: Float64s
+    incidents: tuple[Incident, ...]
+
+
+def generate(
+    seed: int,
+    start_ms: int,
+    step_seconds: int,
+    days: float,
+    kinds: Sequence[Kind] = tuple(Kind),
+    *,
+    count: int | None = None,
+    incidents_a_week: float = 0.5,
+) -> list[GeneratedMetric]:
+    """Return `count` metrics of these kinds in turn, one of each if it is not given.
+
+    The same arguments give the same metrics, to the bit on one platform; a longer span, another
+    count or other kinds leave a metric's character alone, but not its noise. Each metric draws
+    from a stream of its own. Values have seasons of a day and a week, noise that grows with the
+    level, slow drift, harmless bursts and gaps; incidents keep away from the first two days.
+    """
+    wanted = len(kinds) if count is None else count
+    times = start_ms + np.arange(int(days * DAY_SECONDS / step_seconds), dtype=np.int64) * (
+        step_seconds * 1000
+    )
+    metrics: list[GeneratedMetric] = []
+    for place in range(wanted):
+        kind = kinds[place % len(kinds)]
+        rng = np.random.default_rng([seed, place, list(Kind).index(kind)])
+        metrics.append(_make(rng, kind, place // len(kinds), times, step_seconds, incidents_a_week))
+    return metrics
+
+
+def _make(
+    rng: np.random.Generator,
+    kind: Kind,
+    number: int,
+    times: Int64s,
+    step_seconds: int,
+    incidents_a_week: float,
+) -> GeneratedMetric:
+    make = _MAKERS[kind]
+    name, unit = _name(kind, number)
+    base = make(rng, times)
+    incidents = _plan_incidents(rng, kind, times, step_seconds, incidents_a_week)
+    for incident in incidents:
+        _strike(rng, base, times, incident, kind)
+    values = _report(rng, kind, base, step_seconds)
+    present = _present(rng, times, step_seconds)
+    return GeneratedMetric(name, kind, unit, times[present], values[present], tuple(incidents))
+
+
+# --- names ---
+
+_SERVICES: Final = (
+    "shop.checkout", "shop.search", "shop.cart", "shop.catalogue", "payments.card", "payments.bank",
+    "accounts.login", "accounts.signup", "media.images", "media.video", "mail.outbound",
+    "api.public", "api.partner", "warehouse.stock", "warehouse.shipping", "ads.bidding",
+)  # fmt: skip
+_NOUNS: Final = {
+    Kind.REQUESTS: ("requests", "requests/min"),
+    Kind.LATENCY: ("latency_p95", "ms"),
+    Kind.ERRORS: ("errors", "errors/min"),
+    Kind.QUEUE: ("queue_depth", "jobs"),
+    Kind.CPU: ("cpu_busy", "%"),
+    Kind.DISK: ("disk_used", "GB"),
+    Kind.BUSINESS: ("orders", "orders/min"),
+    Kind.COUNTER: ("requests_total", "requests"),
+}
+
+
+def _name(kind: Kind, number: int) -> tuple[str, str]:
+    noun, unit = _NOUNS[kind]
+    service = _SERVICES[number % len(_SERVICES)]
+    again = number // len(_SERVICES)
+    return f"{service}.{noun}" + (f".host{again + 1}" if again else ""), unit
+
+
+# --- how a metric lives when all is well ---
+
+
+def _season(rng: np.random.Generator, times: Int64s, depth: float) -> Float64s:
+    """Return a smooth daily and weekly rhythm around 1, between about 1 - depth and 1 + depth."""
+    seconds = times / 1000.0
+    day = 2.0 * math.pi * (seconds % DAY_SECONDS) / DAY_SECONDS
+    peak = rng.uniform(0.0, 2.0 * math.pi)
+    shape = np.cos(day - peak) + rng.uniform(0.1, 0.5) * np.cos(2.0 * (day - peak) + rng.normal())
+    weekday = ((seconds + _MONDAY_SECONDS) % WEEK_SECONDS) // DAY_SECONDS
+    weekend = np.where(weekday >= 5.0, rng.uniform(0.5, 1.1), 1.0)  # noqa: PLR2004  (Saturday)
+    wobble = 1.0 + 0.04 * rng.standard_normal(int(len(times) and seconds[-1] // DAY_SECONDS) + 1)
+    each_day = wobble[(seconds // DAY_SECONDS).astype(np.int64)] if len(times) else wobble[:0]
+    rhythm: Float64s = np.maximum(0.05, 1.0 + depth * shape / 1.3) * weekend * each_day
+    return rhythm
+
+
+def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
+    """Return noise that remembers `keep` of its last value, of standard deviation 1."""
+    fresh = rng.standard_normal(count) * math.sqrt(1.0 - keep * keep)
+    result = np.empty(count)
+    last = 0.0
+    for place in range(count):
+        last = keep * last + fresh[place]
+        result[place] = last
+    return result
+
+
+def _requests(rng: np.random.Generator, times: Int64s) -> Float64s:
+    level = 10.0 ** rng.uniform(1.5, 4.5)
+    rhythm = _season(rng, times, rng.uniform(0.2, 0.8))
+    drift = 1.0 + 0.05 * _red_noise(rng, len(times), 0.995)
+    jitter = 1.0 + rng.uniform(0.01, 0.06) * rng.standard_normal(len(times))
+    made: Float64s = np.maximum(level * rhythm * drift * jitter, 0.0)
+    return made
+
+
+def _latency(rng: np.random.Generator, times: Int64s) -> Float64s:
+    level = 10.0 ** rng.uniform(0.7, 2.7)
+    rhythm = _season(rng, times, rng.uniform(0.05, 0.25))
+    tail = np.exp(rng.uniform(0.04, 0.12) * rng.standard_normal(len(times)))
+    # A garbage collection or a cold cache now and then is everyday life.
+    hiccups = np.where(
+        rng.random(len(times)) < rng.uniform(0.0, 0.004), rng.uniform(1.2, 1.8, len(times)), 1.0
+    )
+    slow = np.exp(0.05 * _red_noise(rng, len(times), 0.98))
+    made: Float64s = level * rhythm * tail * hiccups * slow
+    return made
+
+
+def _errors(rng: np.random.Generator, times: Int64s) -> Float64s:
+    level = 10.0 ** rng.uniform(-1.5, 1.5)
+    made: Float64s = level * _season(rng, times, rng.uniform(0.2, 0.6))
+    return made
+
+
+def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
+    level = 10.0 ** rng.uniform(0.5, 3.0)
+    rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
+    waves = _red_noise(rng, len(times), rng.uniform(0.6, 0.95))
+    made: Float64s = level * rhythm * np.exp(0.25 * waves)
+    return made
+
+
+def _cpu(rng: np.random.Generator, times: Int64s) -> Float64s:
+    level = rng.uniform(8.0, 45.0)
+    rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
+    busy = level * rhythm + rng.uniform(0.5, 2.5) * _red_noise(rng, len(times), 0.7)
+    # A nightly job lasts half an hour and comes every day.
+    at = rng.uniform(0.0, DAY_SECONDS)
+    in_job = ((times / 1000.0 - at) % DAY_SECONDS) < 1800.0  # noqa: PLR2004  (half an hour)
+    made: Float64s = busy + np.where(in_job, rng.uniform(0.0, 25.0), 0.0)
+    return made
+
+
+def _disk(rng: np.random.Generator, times: Int64s) -> Float64s:
+    size = 10.0 ** rng.uniform(1.5, 3.5)
+    days = np.diff(times, append=times[-1:]) / (DAY_SECONDS * 1000.0)
+    grown = np.cumsum(rng.gamma(2.0, 0.5, len(times)) * days)
+    # Log rotation takes back most of it each night, the rest stays.
+    nightly = (times / 1000.0 % DAY_SECONDS) / DAY_SECONDS
+    noise = 0.002 * _red_noise(rng, len(times), 0.3)
+    made: Float64s = size * (0.3 + 0.001 * grown + 0.02 * nightly + noise)
+    return made
+
+
+def _business(rng: np.random.Generator, times: Int64s) -> Float64s:
+    level = 10.0 ** rng.uniform(0.3, 2.3)
+    made: Float64s = level * _season(rng, times, rng.uniform(0.4, 0.9))
+    return made
+
+
+_MAKERS: Final[dict[Kind, Callable[[np.random.Generator, Int64s], Float64s]]] = {
+    Kind.REQUESTS: _requests,
+    Kind.LATENCY: _latency,
+    Kind.ERRORS: _errors,
+    Kind.QUEUE: _queue,
+    Kind.CPU: _cpu,
+    Kind.DISK: _disk,
+    Kind.BUSINESS: _business,
+    Kind.COUNTER: _requests,
+}
+
+
+# --- how it is reported ---
+
+
+def _report(rng: np.random.Generator, kind: Kind, values: Float64s, step_seconds: int) -> Float64s:
+    """Turn what is so into what a monitoring agent writes down."""
+    reported: Float64s
+    match kind:
+        case Kind.REQUESTS | Kind.QUEUE:
+            reported = np.round(values)
+        case Kind.ERRORS | Kind.BUSINESS:
+            reported = rng.poisson(np.clip(values, 0.0, 1e12)).astype(np.float64)
+        case Kind.CPU:
+            reported = np.clip(values, 0.0, 100.0).round(2)
+        case Kind.COUNTER:
+            reported = _totalled(rng, np.round(values * step_seconds / 60.0))
+        case _:
+            reported = values.round(2)
+    return reported
+
+
+def _totalled(rng: np.random.Generator, increases: Float64s) -> Float64s:
+    """Add up, and restart from zero when the process does, about every ten days of minutes."""
+    total: Float64s = np.cumsum(increases)
+    for at in np.flatnonzero(rng.random(len(total)) < 1.0 / 14400.0):
+        total[at:] -= total[at] - increases[at]
+    return total
+
+
+def _present(rng: np.random.Generator, times: Int64s, step_seconds: int) -> Bools:
+    """Say which points arrive: a few are lost, and about once a month some hours are."""
+    present = rng.random(len(times)) >= 0.0005  # noqa: PLR2004  (one in two thousand)
+    if len(times):
+        weeks = len(times) * step_seconds / WEEK_SECONDS
+        for _ in range(rng.poisson(weeks / 4.0)):
+            at = int(rng.integers(len(times)))
+            present[at : at + int(rng.uniform(600.0, 7200.0) / step_seconds) + 1] = False
+    return present
+
+
+# --- incidents ---
+
+_FITTING: Final = {
+    Kind.REQUESTS: (
+        IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE, IncidentKind.FLATLINE,
+    ),
+    Kind.LATENCY: (IncidentKind.SPIKE, IncidentKind.SHIFT, IncidentKind.NOISE, IncidentKind.RAMP),
+    Kind.ERRORS: (IncidentKind.SPIKE, IncidentKind.SHIFT),
+    Kind.QUEUE: (IncidentKind.RAMP, IncidentKind.SPIKE),
+    Kind.CPU: (
+        IncidentKind.SPIKE, IncidentKind.SHIFT, IncidentKind.FLATLINE, IncidentKind.NOISE,
+    ),
+    Kind.DISK: (IncidentKind.RAMP, IncidentKind.DROP),
+    Kind.BUSINESS: (IncidentKind.DROP, IncidentKind.OUTAGE),
+    Kind.COUNTER: (IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE),
+}  # fmt: skip
+_STORIES: Final = {
+    IncidentKind.SPIKE: "A sudden rush: far more than at this hour of other days.",
+    IncidentKind.DROP: "A part of it is missing: far less than at this hour of other days.",
+    IncidentKind.OUTAGE: "Nothing came through at all.",
+    IncidentKind.SHIFT: "A deploy moved the level, until it was rolled back.",
+    IncidentKind.NOISE: "It became restless: up and down much more than usual.",
+    IncidentKind.FLATLINE: "The last value was reported again and again.",
+    IncidentKind.RAMP: "It grew and grew until somebody stepped in.",
+}
+_MINUTES: Final = {
+    IncidentKind.SPIKE: (3.0, 40.0),
+    IncidentKind.DROP: (10.0, 120.0),
+    IncidentKind.OUTAGE: (5.0, 60.0),
+    IncidentKind.SHIFT: (60.0, 360.0),
+    IncidentKind.NOISE: (40.0, 240.0),
+    IncidentKind.FLATLINE: (60.0, 360.0),
+    IncidentKind.RAMP: (60.0, 300.0),
+}
+
+
+def _plan_incidents(
+    rng: np.random.Generator,
+    kind: Kind,
+    times: Int64s,
+    step_seconds: int,
+    incidents_a_week: float,
+) -> list[Incident]:
+    """Draw incidents that do not touch each other, oldest first."""
+    weeks = len(times) * step_seconds / WEEK_SECONDS
+    quiet = int(_QUIET_DAYS * DAY_SECONDS / step_seconds)
+    planned: list[Incident] = []
+    for _ in range(rng.poisson(weeks * incidents_a_week)):
+        what = _FITTING[kind][int(rng.integers(len(_FITTING[kind])))]
+        length = max(1, int(rng.uniform(*_MINUTES[what]) * 60.0 / step_seconds))
+        if quiet + length >= len(times):
+            continue
+        first = int(rng.integers(quiet, len(times) - length))
+        incident = Incident(int(times[first]), int(times[first + length - 1]), what, _STORIES[what])
+        if all(not _near(incident, other) for other in planned):
+            planned.append(incident)
+    return sorted(planned, key=lambda incident: incident.start_ms)
+
+
+def _near(one: Incident, other: Incident) -> bool:
+    apart = 6 * 3600 * 1000
+    return one.start_ms < other.end_ms + apart and other.start_ms < one.end_ms + apart
+
+
+def _strike(
+    rng: np.random.Generator, values: Float64s, times: Int64s, incident: Incident, kind: Kind
+) -> None:
+    """Change the values of one incident's span, in place."""
+    first, last = np.searchsorted(times, (incident.start_ms, incident.end_ms))
+    span = slice(int(first), int(last) + 1)
+    count = span.stop - span.start
+    usual = values[span].copy()
+    # What is usually near nothing needs an addition, what is usually full a gentler push.
+    some = 3.0 if kind is Kind.ERRORS else 0.0
+    push = 0.1 if kind is Kind.DISK else 1.0
+    match incident.kind:
+        case IncidentKind.SPIKE:
+            values[span] = usual * (1.0 + push * rng.uniform(1.0, 5.0)) + some
+        case IncidentKind.DROP:
+            values[span] = usual * (1.0 - push * rng.uniform(0.5, 0.9))
+        case IncidentKind.OUTAGE:
+            values[span] = 0.0
+        case IncidentKind.SHIFT:
+            values[span] = usual * (1.0 + push * rng.uniform(0.5, 2.0)) + some
+        case IncidentKind.NOISE:
+            values[span] = usual * np.exp(rng.uniform(0.4, 0.8) * rng.standard_normal(count))
+        case IncidentKind.FLATLINE:
+            values[span] = usual[0]
+        case IncidentKind.RAMP:
+            rise = np.linspace(0.0, 1.0, count)
+            values[span] = usual * (1.0 + push * rng.uniform(1.0, 4.0) * rise)

@@ -1,0 +1,205 @@
+"""Measures the thresholds of severities, on data whose licence lets the result be shipped.
+
+    python benchmarks/detection/calibrate.py --data DIR
+
+DIR holds `manifest.json` and `series/<SET>/<name>.csv.gz` with `<name>.labels.csv`, as in ../shared/data.
+Used are the development halves of NAB and MSCLOUD (both MIT) and 400 generated metrics of three
+steps; series of other licences are never opened. A false alarm is an episode of alerts that touches
+no labelled incident, counted again each hour (or twelve steps) that it lasts; rates are per metric-week
+of unlabelled time after the first 15 % of each series.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anomify.detection.detector import judge
+from anomify.detection.generator import generate
+from anomify.detection.state import EngineState
+from anomify.detection.threshold import FALSE_ALARMS_A_METRIC_WEEK, THRESHOLDS
+
+CLEAN_SETS = ("NAB", "MSCLOUD")
+CLEAN_LICENCE = "MIT"
+PROBATION = 0.15
+WEEK_MS = 7 * 86_400_000
+SEED = 20261120
+START_MS = 1_790_553_600_000  # a Monday
+GENERATED = ((60, 28, 240), (300, 42, 80), (3600, 90, 80))  # step in seconds, days, metrics
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One series, its alerts, and what was really an incident."""
+
+    set_name: str
+    step_ms: int
+    times: np.ndarray
+    alerts: np.ndarray
+    incidents: list[tuple[int, int]]
+
+
+@dataclass
+class Tally:
+    """What one threshold did to one set."""
+
+    incidents: int = 0
+    detected: int = 0
+    false_alarms: int = 0
+    weeks: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """False alarms a metric-week."""
+        return self.false_alarms / max(self.weeks, 1e-9)
+
+    def add(self, other: "Tally") -> None:
+        """Add what it did to another series."""
+        self.incidents += other.incidents
+        self.detected += other.detected
+        self.false_alarms += other.false_alarms
+        self.weeks += other.weeks
+
+
+def main() -> None:
+    """Print the rates on a grid of thresholds, and the thresholds that hold the promised rates."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.json")
+    arguments = parser.parse_args()
+    everything = [*read_clean(arguments.data), *read_generated()]
+    names = sorted({series.set_name for series in everything})
+    print(f"{'threshold':>9}  " + "  ".join(f"{name:>22}" for name in [*names, "all"]))
+    print(f"{'':>9}  " + "  ".join(f"{'recall':>10} {'false/week':>11}" for _ in [*names, "all"]))
+    for threshold in np.arange(6.0, 16.01, 0.5):
+        cells = []
+        for tally in tallies(everything, names, float(threshold)):
+            cells.append(f"{tally.detected / max(tally.incidents, 1):>10.3f} {tally.rate:>11.3f}")
+        print(f"{threshold:>9.2f}  " + "  ".join(cells))
+    for severity, allowed in FALSE_ALARMS_A_METRIC_WEEK.items():
+        found = least_threshold(
+            lambda threshold: tallies(everything, names, threshold)[-1].rate, allowed
+        )
+        rate = tallies(everything, names, THRESHOLDS[severity])[-1].rate
+        print(
+            f"{severity.name.lower():>6}: <= {allowed} from {found:.2f}; "
+            f"shipped {THRESHOLDS[severity]:.2f} has {rate:.3f}"
+        )
+
+
+def tallies(everything: list[Labelled], names: list[str], threshold: float) -> list[Tally]:
+    """Return one tally a set, and one over all series."""
+    per_set = {name: Tally() for name in names}
+    total = Tally()
+    for series in everything:
+        tally = tally_of(series, threshold)
+        per_set[series.set_name].add(tally)
+        total.add(tally)
+    return [*per_set.values(), total]
+
+
+def least_threshold(rate: Callable[[float], float], allowed: float) -> float:
+    """Return the least threshold, to 0.05, above which the rate never exceeds what is allowed."""
+    threshold = 20.0
+    while threshold > 4.0 and rate(threshold - 0.05) <= allowed:
+        threshold -= 0.05
+    return threshold
+
+
+def tally_of(series: Labelled, threshold: float) -> Tally:
+    """Count incidents found and false alarms in one series (detection.md 3.7)."""
+    times = series.times
+    first = int(PROBATION * len(times))
+    gap = max(3 * series.step_ms, 1_800_000)
+    tolerance = max(2 * series.step_ms, 300_000)
+    longest = max(12 * series.step_ms, 3_600_000)
+    incidents = [pair for pair in merged(series.incidents, gap) if pair[1] >= times[first]]
+    labelled = sum(end - start + series.step_ms for start, end in incidents)
+    tally = Tally(
+        incidents=len(incidents), weeks=max(times[-1] - times[first] - labelled, 0) / WEEK_MS
+    )
+    alarms = times[first:][series.alerts[first:] >= threshold]
+    for start, end in incidents:
+        tally.detected += bool(((alarms >= start - tolerance) & (alarms <= end + tolerance)).any())
+    for episode in episodes(alarms, gap, longest):
+        touches = any(
+            ((episode >= start - tolerance) & (episode <= end + tolerance)).any()
+            for start, end in incidents
+        )
+        tally.false_alarms += not touches
+    return tally
+
+
+def merged(incidents: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
+    """Join incidents that are closer than the gap."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(incidents):
+        if joined and start - joined[-1][1] <= gap:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def episodes(alarms: np.ndarray, gap: int, longest: int) -> Iterator[np.ndarray]:
+    """Cut alarm times into episodes: at gaps, and when one has lasted too long."""
+    first = 0
+    for place in range(1, len(alarms) + 1):
+        if (
+            place == len(alarms)
+            or alarms[place] - alarms[place - 1] > gap
+            or alarms[place] - alarms[first] > longest
+        ):
+            yield alarms[first:place]
+            first = place
+
+
+def read_clean(data: Path) -> Iterator[Labelled]:
+    """Judge the development halves of the sets that may be used."""
+    for entry in json.loads((data / "manifest.json").read_text()):
+        if entry["set"] not in CLEAN_SETS or entry.get("split", "dev") != "dev":
+            continue
+        if entry["licence"] != CLEAN_LICENCE:
+            raise SystemExit(f"{entry['name']} is not {CLEAN_LICENCE}: {entry['licence']}")
+        yield read_series(data / "series" / entry["set"], entry)
+
+
+def read_series(folder: Path, entry: dict[str, Any]) -> Labelled:
+    """Judge one series of a file."""
+    with gzip.open(folder / f"{entry['name']}.csv.gz", "rt", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    times = np.array([int(row["timestamp"]) for row in rows], np.int64) * 1000
+    values = np.array([float(row["value"] or "nan") for row in rows])
+    with (folder / f"{entry['name']}.labels.csv").open(newline="") as stream:
+        spans = [(int(row["start"]), int(row["end"])) for row in csv.DictReader(stream)]
+    incidents = [(int(times[start]), int(times[end])) for start, end in spans]
+    return Labelled(entry["set"], entry["step"] * 1000, times, alerts_of(times, values), incidents)
+
+
+def read_generated() -> Iterator[Labelled]:
+    """Judge metrics of the project's own generator."""
+    for step, days, count in GENERATED:
+        for metric in generate(SEED, START_MS, step, days, count=count):
+            incidents = [(incident.start_ms, incident.end_ms) for incident in metric.incidents]
+            yield Labelled(
+                f"generated {step} s",
+                step * 1000,
+                metric.times,
+                alerts_of(metric.times, metric.values),
+                incidents,
+            )
+
+
+def alerts_of(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the alerts of one metric from its first point on."""
+    state = EngineState.new(1)
+    return judge(state, np.zeros(len(times), np.int64), times, values).alerts
+
+
+if __name__ == "__main__":
+    main()
