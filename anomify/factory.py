@@ -9,6 +9,7 @@ from flask import Flask
 from anomify import config
 from anomify.auth import middleware
 from anomify.config import Settings
+from anomify.dashboard import inbox, metric_page, metrics_page, set_up, sign_in
 from anomify.db import Database
 from anomify.edge import porch
 from anomify.edge.contract import check_declared
@@ -59,6 +60,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         status.door,
         user.door,
         watcher.door,
+        inbox.door,
+        metric_page.door,
+        metrics_page.door,
+        set_up.door,
+        sign_in.door,
     ):
         app.register_blueprint(door)
     check_declared(app)
