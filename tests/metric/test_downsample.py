@@ -1,0 +1,67 @@
+"""Fewer points, the same spikes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomify.metric.downsample import downsample
+from anomify.series import Series
+from tests.kit.points import MINUTE, START, pairs, said, series
+
+VALUES = st.lists(
+    st.tuples(st.integers(1, 10**6), st.floats(-1e300, 1e300)), min_size=1, max_size=200
+)
+
+
+def rising(rows: list[tuple[int, float]]) -> Series:
+    times = np.cumsum([row[0] for row in rows]) + START
+    return series(*zip(times.tolist(), (row[1] for row in rows), strict=True))
+
+
+class TestDownsample:
+    @given(VALUES, st.integers(1, 50))
+    def test_keeps_own_points_in_order_and_no_more_than_asked(
+        self, rows: list[tuple[int, float]], most_points: int
+    ) -> None:
+        whole = rising(rows)
+        fewer = downsample(whole, most_points)
+        assert len(fewer) == min(len(whole), most_points) or len(fewer) < most_points
+        assert (np.diff(fewer.times) > 0).all()
+        assert set(pairs(fewer)) <= set(pairs(whole))
+
+    @given(VALUES, st.integers(2, 50))
+    def test_keeps_the_greatest_and_the_least(
+        self, rows: list[tuple[int, float]], most_points: int
+    ) -> None:
+        whole = rising(rows)
+        fewer = downsample(whole, most_points)
+        assert fewer.values.max() == whole.values.max()
+        assert fewer.values.min() == whole.values.min()
+
+    @given(VALUES, st.integers(4, 50))
+    def test_keeps_the_ends(self, rows: list[tuple[int, float]], most_points: int) -> None:
+        whole = rising(rows)
+        fewer = downsample(whole, most_points)
+        assert fewer.times[[0, -1]].tolist() == whole.times[[0, -1]].tolist()
+
+    def test_keeps_every_spike_and_what_was_said_of_it(self) -> None:
+        values = np.sin(np.arange(10_000) / 500)
+        spikes = [17, 4999, 9000]
+        values[spikes] = 50
+        judgements = said(*((float(row in spikes), 0, 1) for row in range(10_000)))
+        whole = Series(START + np.arange(10_000) * MINUTE, values, judgements)
+        fewer = downsample(whole, 400)
+        found = fewer.of(fewer.values == 50)
+        assert found.times.tolist() == [START + spike * MINUTE for spike in spikes]
+        assert found.judgements.scores.tolist() == [1.0, 1.0, 1.0]
+        assert 300 < len(fewer) <= 400
+
+    def test_of_a_short_series_is_that_series(self) -> None:
+        whole = series((START, 1.0), (START + 1, 2.0))
+        assert downsample(whole, 2) is whole
+        assert len(downsample(series(), 10)) == 0
+
+    def test_to_nothing_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="0 points"):
+            downsample(series((START, 1.0)), 0)
