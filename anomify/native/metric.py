@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Literal
 
 from flask import Response
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_serializer
 
 from anomify.anomaly.picture import chart_of_metric
 from anomify.auth.subject import subject
@@ -77,9 +77,13 @@ class ExpectedOut(Outputs):
 
     yhat_lower: float
     yhat_upper: float
-    mean: float | None = None
-    value: float | None = None
+    mean: float | None = Field(None, description="Only with include_mean.")
+    value: float | None = Field(None, description="Only with include_value.")
     score: float | None = None
+
+    @model_serializer(mode="plain")
+    def _without_what_was_not_asked_for(self) -> dict[str, float]:
+        return {name: value for name, value in self.__dict__.items() if value is not None}
 
 
 class YhatOut(Outputs):

@@ -1,0 +1,288 @@
+"""/metrics and /metric over HTTP: exact points, honest learning, and nothing for strangers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+
+from anomify.clock import now_ms
+from anomify.db import Database
+from anomify.edge.house import House
+from anomify.native import anomaly, metric
+from anomify.series import Points
+from anomify.storage.log import Entry
+from anomify.worker.analyse import PARTITIONS, Analyst
+from tests.factories import Cast, make_cast, make_metric, make_token
+from tests.kit.web import error, make_app, strict
+
+MINUTE = 60_000
+COUNT = 400
+ODD_NAMES = [
+    "cpu.load",
+    'http_requests_total{code="200",path="/a b/c?d=e&f"}',
+    "büro/温度/🌡",
+    "timeseries",
+    "a/timeseries",
+    "50%.of+all",
+    '"><svg onload=alert(1)>',
+]
+
+
+@dataclass
+class Shop:
+    """An app with the metric and anomaly doors, its cast, and points to ask for."""
+
+    client: FlaskClient
+    house: House
+    cast: Cast
+    read_token: str
+    ingest_token: str
+
+    def get(self, url: str, who: str = "alice", **query: Any) -> Any:
+        return self.client.get(url, headers=self.cast.headers(who), query_string=query)
+
+    def data(self, url: str, who: str = "alice", **query: Any) -> Any:
+        reply = self.get(url, who, **query)
+        assert reply.status_code == 200, reply.get_data(as_text=True)
+        return strict(reply)["data"]
+
+    def make_metric(self, name: str = "cpu.load") -> int:
+        with self.house.database.unit_of_work():
+            return make_metric(self.cast.acme, name).id
+
+    def send(self, metric_id: int, times: np.ndarray, values: np.ndarray) -> None:
+        ids = np.full(len(times), metric_id, np.int64)
+        self.house.points.append(Entry(Points(ids, times, values), Points.empty()))
+
+    def judge(self) -> None:
+        analyst = Analyst(self.house.database, self.house.points.log, self.house.points.chunks)
+        analyst.recover()
+        while analyst.run_once():
+            pass
+        analyst.checkpoint(range(0, PARTITIONS, 2))
+        self.house.points.follow()
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Iterator[Shop]:
+    with database.unit_of_work():
+        cast = make_cast()
+        _, read_token = make_token(cast.acme, "read")
+        _, ingest_token = make_token(cast.acme, "ingest", name="sender")
+    app = make_app(database, tmp_path, [metric.door, anomaly.door])
+    house: House = app.extensions["anomify"]
+    yield Shop(app.test_client(), house, cast, read_token, ingest_token)
+    house.points.close()
+
+
+def minutes(count: int = COUNT) -> np.ndarray:
+    return now_ms() // MINUTE * MINUTE - MINUTE * np.arange(count, dtype=np.int64)[::-1]
+
+
+def noise(count: int = COUNT) -> np.ndarray:
+    return 100 + np.random.default_rng(7).normal(0, 1, count)
+
+
+class TestMetrics:
+    def test_lists_by_name_with_totals_and_words(self, shop: Shop) -> None:
+        for name in ("web.cpu", "db.cpu", "db.disk"):
+            shop.make_metric(name)
+        assert [one["metric"] for one in shop.data("/metrics")["metrics"]] == [
+            "db.cpu",
+            "db.disk",
+            "web.cpu",
+        ]
+        found = shop.data("/metrics", chips="db,CPU")
+        assert ([one["metric"] for one in found["metrics"]], found["total"]) == (["db.cpu"], 1)
+        assert shop.data("/metrics", limit=1, offset=1)["metrics"][0]["metric"] == "db.disk"
+
+    def test_says_how_far_learning_is(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        assert shop.data("/metrics")["metrics"][0]["state"] == "waiting"
+        shop.send(metric_id, minutes()[-37:], noise()[-37:])
+        shop.judge()
+        [found] = shop.data("/metrics", state="learning")["metrics"]
+        assert (found["learned_points"], found["state_sentence"]) == (
+            37,
+            "Learning: 37 of 100 points.",
+        )
+        assert shop.data("/metrics", state="judged")["total"] == 0
+
+    def test_is_empty_for_another_org(self, shop: Shop) -> None:
+        shop.make_metric()
+        assert shop.data("/metrics", who="charlie") == {"metrics": [], "total": 0}
+
+    def test_refuses_a_page_that_is_none(self, shop: Shop) -> None:
+        reply = shop.get("/metrics", limit=0)
+        assert (reply.status_code, set(error(reply)["fields"])) == (400, {"limit"})
+
+
+class TestMetric:
+    @pytest.mark.parametrize("name", ODD_NAMES)
+    def test_is_found_by_path_and_by_parameter_whatever_its_name(
+        self, shop: Shop, name: str
+    ) -> None:
+        shop.make_metric(name)
+        assert shop.data("/metric", metric=name)["metric"]["metric"] == name
+        if name != "timeseries":
+            path = "/metric/" + quote(name, safe="")
+            if not name.endswith("/timeseries"):
+                assert shop.data(path)["metric"]["metric"] == name
+            assert shop.data(path + "/timeseries")["timeseries"] == []
+
+    def test_answers_post_like_get(self, shop: Shop) -> None:
+        shop.make_metric()
+        headers = shop.cast.headers("alice")
+        asked = [
+            shop.client.post("/metric", headers=headers, data={"metric": "cpu.load"}),
+            shop.client.post("/metric", headers=headers, json={"metric": "cpu.load"}),
+            shop.client.post("/metric/cpu.load", headers=headers),
+        ]
+        assert [strict(one)["data"]["metric"]["metric"] for one in asked] == ["cpu.load"] * 3
+
+    @pytest.mark.parametrize(
+        "path", ["", "/timeseries", "/yhat", "/anomalies", "/bundle", "/graph"]
+    )
+    def test_does_not_exist_for_another_org_nor_for_nobody(self, shop: Shop, path: str) -> None:
+        shop.make_metric()
+        foreign = shop.get(f"/metric/cpu.load{path}", who="charlie")
+        unknown = shop.get(f"/metric/no.such{path}", who="charlie")
+        assert (foreign.status_code, unknown.status_code) == (404, 404)
+        assert error(foreign) == error(unknown)
+        assert shop.client.get(f"/metric/cpu.load{path}").status_code == 401
+
+    def test_lets_a_reading_token_in_and_an_ingesting_one_not(self, shop: Shop) -> None:
+        shop.make_metric()
+        statuses = [
+            shop.client.get("/metric/cpu.load", headers={"X-Auth-Token": token}).status_code
+            for token in (shop.read_token, shop.ingest_token)
+        ]
+        assert statuses == [200, 403]
+
+
+class TestTimeseries:
+    def test_gives_every_point_back_exactly(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        times, values = minutes(), noise()
+        times[5] += 123
+        shop.send(metric_id, times, values)
+        shop.judge()
+        told = shop.data("/metric/cpu.load/timeseries", resolution="raw")["timeseries"]
+        assert told == [
+            [time / 1000, value] for time, value in zip(times, values.tolist(), strict=True)
+        ]
+
+    def test_thins_a_long_window_and_keeps_the_spike(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        count = 10_000
+        times = now_ms() // 1000 * 1000 - 1000 * np.arange(count, dtype=np.int64)[::-1]
+        values = np.zeros(count)
+        values[4321] = 99.0
+        shop.send(metric_id, times, values)
+        told = shop.data("/metric/cpu.load/timeseries")
+        assert told["downsampled"]
+        assert len(told["timeseries"]) <= 2000
+        assert [times[4321] / 1000, 99.0] in told["timeseries"]
+
+    def test_thins_by_a_resolution_in_seconds(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        start = now_ms() // 3_600_000 * 3_600_000 - 7_200_000
+        times = start + MINUTE * np.arange(120, dtype=np.int64)
+        shop.send(metric_id, times, np.arange(120.0))
+        told = shop.data("/metric/cpu.load/timeseries", resolution=3600)["timeseries"]
+        assert [value for _, value in told] == [0.0, 59.0, 60.0, 119.0]
+
+    def test_refuses_more_raw_points_than_a_reply_holds(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        times = now_ms() - 100 * np.arange(200_001, dtype=np.int64)[::-1]
+        shop.send(metric_id, times, np.zeros(len(times)))
+        reply = shop.get("/metric/cpu.load/timeseries", resolution="raw")
+        assert reply.status_code == 400
+        assert "200,000" in error(reply)["message"]
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ({"from": 2_000, "until": 1_000}, None),
+            ({"from": 1_700_000_000_000}, "from"),
+            ({"from": "yesterday"}, "from"),
+            ({"resolution": -5}, "resolution"),
+        ],
+    )
+    def test_refuses_a_window_that_is_none(
+        self, shop: Shop, query: dict[str, Any], field: str | None
+    ) -> None:
+        shop.make_metric()
+        reply = shop.get("/metric/cpu.load/timeseries", **query)
+        assert reply.status_code == 400
+        if field:
+            assert any(name.startswith(field) for name in error(reply)["fields"])
+
+    def test_gives_a_counters_rate_when_asked(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        shop.send(metric_id, minutes(4), np.array([0.0, 60.0, 180.0, 30.0]))
+        told = shop.data("/metric/cpu.load/timeseries", resolution="raw", derivative="true")
+        assert [value for _, value in told["derivative"]] == [1.0, 2.0, 0.5]
+
+
+class TestYhat:
+    def test_is_the_same_however_far_one_zooms(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        times = minutes()
+        shop.send(metric_id, times, noise())
+        shop.judge()
+        wide = shop.data("/metric/cpu.load/yhat")["yhat"]
+        narrow = shop.data(
+            "/metric/cpu.load/yhat", **{"from": int(times[300] // 1000), "include_value": "true"}
+        )["yhat"]
+        assert len(wide) == COUNT - 100
+        assert len(narrow) == COUNT - 300
+        for timestamp, expected in narrow.items():
+            assert expected.pop("value") is not None
+            assert wide[timestamp] == expected
+            assert expected["yhat_lower"] < expected["yhat_upper"]
+
+
+class TestBundle:
+    def test_holds_all_that_a_page_shows(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        times, values = minutes(), noise()
+        values[350:353] += 60
+        shop.send(metric_id, times, values)
+        shop.judge()
+        told = shop.data("/metric/cpu.load/bundle")
+        assert len(told["timeseries"]) == COUNT
+        assert told["metric"]["state"] == "judged"
+        [found] = told["anomalies"]
+        assert found["timestamp"] == times[350] / 1000
+        assert len(told["yhat"]) == COUNT - 100
+        assert told["total"] == 1
+
+    def test_draws_a_counter_as_what_is_judged_of_it(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        steps = np.random.default_rng(3).uniform(50, 70, COUNT)
+        shop.send(metric_id, minutes(), np.cumsum(steps))
+        shop.judge()
+        told = shop.data("/metric/cpu.load/bundle")
+        assert told["metric"]["is_counter"]
+        expected = list(told["yhat"].values())[-1]
+        rate = told["derivative"][-1][1]
+        assert expected["yhat_lower"] <= rate <= expected["yhat_upper"]
+
+
+class TestGraph:
+    def test_is_a_png_that_is_not_sent_twice(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        shop.send(metric_id, minutes(), noise())
+        window = {"from": int(minutes()[0] // 1000), "until": int(minutes()[-1] // 1000) + 60}
+        reply = shop.get("/metric/cpu.load/graph", **window)
+        assert (reply.status_code, reply.mimetype) == (200, "image/png")
+        assert reply.data.startswith(b"\x89PNG")
+        headers = {**shop.cast.headers("alice"), "If-None-Match": reply.headers["ETag"]}
+        again = shop.client.get("/metric/cpu.load/graph", headers=headers, query_string=window)
+        assert again.status_code == 304
