@@ -62,7 +62,8 @@ class Intake:
         self._server_id = server_id
         self._ids = batch.metric_ids
         self._faults = _faults(batch, now_ms)
-        self._is_clean = not batch.strangers and not self._faults.any()
+        self._has_faults = bool(self._faults.any())
+        self._has_ends = bool(batch.ends.any())
         self._reasons: dict[int, str] = {}
         self.names: dict[bytes, str] = {}
         self.ended_names: dict[bytes, str] = {}
@@ -91,6 +92,7 @@ class Intake:
         return with_label(name, SERVER_LABEL, self._server_id)
 
     def _refuse(self, rows: list[int], reason: str) -> None:
+        self._has_faults = self._has_faults or bool(rows)
         for row in rows:
             self._faults[row] = BAD_NAME
             self._reasons[row] = reason
@@ -114,7 +116,7 @@ class Intake:
         """Return the datapoints to store."""
         batch = self._batch
         everything = Points(self._ids, batch.times, batch.values)
-        if self._is_clean and not batch.ends.any():
+        if not (self._has_faults or self._has_ends or batch.strangers):
             return everything
         return everything.of(self._stored() & ~batch.ends)
 
@@ -122,7 +124,7 @@ class Intake:
     def ended(self) -> Points:
         """Return which series have ended and when; the values mean nothing."""
         batch = self._batch
-        if not batch.ends.any():
+        if not self._has_ends:
             return Points.empty()
         return Points(self._ids, batch.times, batch.values).of(self._stored() & batch.ends)
 
@@ -133,7 +135,7 @@ class Intake:
     @property
     def accepted(self) -> int:
         """Return how many rows were taken, ends of series among them."""
-        return int(np.count_nonzero(self._faults == 0))
+        return int(np.count_nonzero(self._faults == 0)) if self._has_faults else len(self._batch)
 
     def refusals(self) -> list[Refusal]:
         """Return every item that is not stored, in the order of the request."""
@@ -148,6 +150,8 @@ class Intake:
     def refused_counts(self) -> Counter[str]:
         """Return how many items were refused for which kind of reason."""
         counts = Counter({KINDS[UNREADABLE]: len(self._batch.refusals)})
+        if not self._has_faults:
+            return +counts
         for fault, kind in KINDS.items():
             counts[kind] += int(np.count_nonzero(self._faults == fault))
         return +counts

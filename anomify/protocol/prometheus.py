@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from anomify.errors import Invalid, TooLarge
 from anomify.protocol.batch import (
@@ -26,28 +27,19 @@ SERIES_MAX = 100_000
 # The NaN that says "this series has ended"; every other NaN is a value that says nothing.
 STALE_MARKER_BITS = 0x7FF0000000000002
 
-# The first byte of a key: a 1.0 key is the labels' own bytes and begins with their field's tag.
-LABELS_TAG = 0x0A
+# A 1.0 key is the labels' own bytes and begins with 0x0A, their field's tag; a 2.0 key with this.
 SYMBOLS_KEY = b"\xff"
 
-# A sample with a value and a time of our century is always these 18 bytes (field 2 of 16 bytes:
-# field 1, a double, then field 2, a varint of six bytes); a value of 0 is left out, which leaves 9.
-_TAIL = np.dtype(
-    [
-        ("field", "<u2"),
-        ("value_tag", "u1"),
-        ("value", "<f8"),
-        ("time_tag", "u1"),
-        ("time", "u1", (6,)),
-    ]
-)
-_ZERO_TAIL = np.dtype([("field", "<u2"), ("time_tag", "u1"), ("time", "u1", (6,))])
-_TAIL_FIELD = 0x1012
-_ZERO_TAIL_FIELD = 0x0712
-_VALUE_TAG = 0x09
-_TIME_TAG = 0x10
-_CONTINUED = 0x80
-_VARINT_WEIGHTS = np.array([1 << (7 * place) for place in range(6)], np.int64)
+# A sample with a value and a time of our century is always these 18 bytes: 12 10 (field 2, of 16
+# bytes), 09 and a double, 10 and a varint of six bytes. A value of 0 is left out: 12 07 10, varint.
+TAIL_BYTES = 18
+ZERO_TAIL_BYTES = 9
+# The tail is looked at as little-endian words of eight bytes; each pair is a mask and what is left.
+_FULL_HEAD = np.uint64(0xFF_FFFF), np.uint64(0x09_10_12)
+_ZERO_HEAD = np.uint64(0xFF_FFFF), np.uint64(0x10_07_12)
+# The last word: a byte of any kind, the tag 10, five bytes that continue and one that does not.
+_TIME = np.uint64(0x80_80_80_80_80_80_FF_00), np.uint64(0x00_80_80_80_80_80_10_00)
+_VARINT_STEPS = tuple((np.uint64(16 + step), np.uint64(0x7F << (7 * step))) for step in range(6))
 
 _DOUBLE = struct.Struct("<d")
 _BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
@@ -208,14 +200,7 @@ def parse_write_1(body: bytes, known: Known) -> RemoteWrite:
         )
     bodies: list[bytes] = list(envelope.timeseries)
     del envelope
-    ids, times, values, keys = _read_tails(bodies, _TAIL, known)
-    if not ids.all():
-        left = np.flatnonzero(ids == UNKNOWN)
-        ids[left], times[left], values[left], zero_keys = _read_tails(
-            [bodies[item] for item in left.tolist()], _ZERO_TAIL, known
-        )
-        for item, key in zip(left.tolist(), zero_keys, strict=True):
-            keys[item] = key
+    ids, times, values, keys = _read_columns(body, bodies, known)
     if ids.all():
         items = np.arange(count, dtype=np.int64)
         batch = Batch(ids, items, times, values, _ends(values), keys, [], [])
@@ -239,38 +224,58 @@ def _read_mixed(
     return _joined(rows, (ids[found], found, times[found], values[found], kept), metadata)
 
 
-def _read_tails(
-    bodies: list[bytes], shape: np.dtype[Any], known: Known
+def _read_columns(
+    request: bytes, bodies: list[bytes], known: Known
 ) -> tuple[Int64s, Int64s, Float64s, list[bytes]]:
-    """Read each body as a key and one sample of this shape.
+    """Read each series of a request as a key and the one usual sample that ends it.
 
-    The id is `UNKNOWN` where the key is not known or the tail is not of the shape. A key is known
+    The id is `UNKNOWN` where the key is not known or the end is no such sample. A key is known
     only after it was found to be a series' labels and nothing else, so that what follows it in a
     body can only be the sample.
     """
-    count, size = len(bodies), shape.itemsize
-    if not count:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64), []
-    tails = b"".join([body[-size:] for body in bodies])
-    if len(tails) != size * count:
-        tails = b"".join([body[-size:].rjust(size, b"\0") for body in bodies])
-    keys = [body[:-size] for body in bodies]
-    tail = np.frombuffer(tails, shape)
-    has_value = shape is _TAIL
-    fits = tail["time_tag"] == _TIME_TAG
-    if has_value:
-        fits &= (tail["field"] == _TAIL_FIELD) & (tail["value_tag"] == _VALUE_TAG)
-        values = tail["value"].copy()
+    lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
+    words, ends = _words(request, bodies, lengths)
+    last = words[ends - 8]
+    is_sample = (last & _TIME[0]) == _TIME[1]
+    is_full = is_sample & ((words[ends - TAIL_BYTES] & _FULL_HEAD[0]) == _FULL_HEAD[1])
+    is_full &= lengths >= TAIL_BYTES
+    values = words[ends - TAIL_BYTES + 3].view(np.float64)
+    times = np.zeros(len(bodies), np.uint64)
+    for shift, mask in _VARINT_STEPS:
+        times |= (last >> shift) & mask
+    if is_full.all():
+        keys = [body[:-TAIL_BYTES] for body in bodies]
     else:
-        fits &= tail["field"] == _ZERO_TAIL_FIELD
-        values = np.zeros(count)
-    varint = tail["time"]
-    continued = varint >= _CONTINUED
-    fits &= continued[:, :5].all(axis=1) & ~continued[:, 5]
-    times = (varint & 0x7F).astype(np.int64) @ _VARINT_WEIGHTS
-    ids = np.fromiter(map(known, keys, repeat(UNKNOWN)), np.int64, count)
-    ids[~fits] = UNKNOWN
-    return ids, times, values, keys
+        is_sample &= (words[ends - ZERO_TAIL_BYTES] & _ZERO_HEAD[0]) == _ZERO_HEAD[1]
+        is_sample &= lengths >= ZERO_TAIL_BYTES
+        is_sample |= is_full
+        values[~is_full] = 0.0
+        cuts = np.where(is_full, -TAIL_BYTES, -ZERO_TAIL_BYTES).tolist()
+        keys = [body[:cut] for body, cut in zip(bodies, cuts, strict=True)]
+    ids = np.fromiter(map(known, keys, repeat(UNKNOWN)), np.int64, len(bodies))
+    ids[~is_sample] = UNKNOWN
+    return ids, times.view(np.int64), values, keys
+
+
+def _words(
+    request: bytes, bodies: list[bytes], lengths: Int64s
+) -> tuple[NDArray[np.uint64], Int64s]:
+    """Return bytes as a word of eight from every position, and where in them each series ends.
+
+    There are at least `TAIL_BYTES` before each end; before a shorter series they are others'.
+    """
+    # Each series stands in the request after its tag and its length, a varint.
+    sizes = lengths + 2
+    for bits in (7, 14, 21):
+        sizes += lengths >= 1 << bits
+    ends = np.cumsum(sizes) + TAIL_BYTES
+    flat = bytes(TAIL_BYTES) + request
+    if not len(ends) or ends[-1] != len(flat):
+        # Something else stands between the series: metadata, as a rule.
+        flat = b"".join([body[-TAIL_BYTES:].rjust(TAIL_BYTES, b"\0") for body in bodies])
+        ends = np.arange(1, len(bodies) + 1) * TAIL_BYTES
+        flat = flat or bytes(TAIL_BYTES)
+    return np.ndarray((len(flat) - 7,), "<u8", flat, strides=(1,)), ends
 
 
 def _read_series_1(item: int, body: bytes, rows: _Rows) -> None:
