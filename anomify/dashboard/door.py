@@ -9,7 +9,7 @@ from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 
 from anomify.auth.csrf import PARAMETER, csrf_token
-from anomify.dashboard.wording import labels, number, plain_name, rounded, thousands
+from anomify.dashboard.wording import labels, plain_name, thousands
 from anomify.edge.contract import Door
 from anomify.edge.problem import Problem, answer_problems_under
 from anomify.edge.request_id import request_id
@@ -40,7 +40,7 @@ class PageDoor(Door):
     def __init__(self, name: str, import_name: str) -> None:
         """Make a door whose templates know how pages say things."""
         super().__init__(name, import_name)
-        for say in (labels, number, plain_name, rounded, thousands):
+        for say in (labels, plain_name, thousands):
             self.add_app_template_filter(say)
         self.add_app_template_global(csrf_field)
         self.record_once(self._answer_for_unknown_pages)

@@ -8,7 +8,7 @@ from anomify.clock import now_ms
 from anomify.dashboard.door import address
 from anomify.dashboard.frame import said
 from anomify.dashboard.sparkline import Sparkline, Spot, sparkline
-from anomify.dashboard.wording import Moment
+from anomify.dashboard.wording import Moment, expected, number
 from anomify.metric.model import Progress
 from anomify.metric.reading import rate_of
 from anomify.metric.standing import in_words
@@ -35,10 +35,9 @@ class Event:
     is_open: bool
     started: Moment
     lasted: str
-    value: float
-    lower: float
-    upper: float
-    score: float
+    value: str
+    expected: str
+    score: str
     explanation: str
     # The metric's page around it, and the same window without saying so.
     url: str
@@ -62,10 +61,9 @@ def event_of(anomaly: Anomaly, step_ms: int | None) -> Event:
         is_open=span.is_open,
         started=said(span.started_ms),
         lasted=_lasted(span),
-        value=span.value,
-        lower=span.expected_lower,
-        upper=span.expected_upper,
-        score=span.score,
+        value=number(span.value),
+        expected=expected(span.expected_lower, span.expected_upper),
+        score=f"{span.score:.2f}",
         explanation=span.explanation,
         url=around,
         around_url=around,

@@ -84,9 +84,8 @@ def _row(standing: Standing) -> Row:
 
 
 def _states(wish: MetricsPageIn, counts: dict[State, int]) -> list[Choice]:
-    offered = [state for state in State if counts[state] or state in OFFERED]
+    others = [state for state in State if counts[state] and state not in OFFERED]
     every = Choice("All", wish.url(state=None), sum(counts.values()), wish.state is None)
-    ordered = sorted(offered, key=lambda state: (state not in OFFERED, list(State).index(state)))
     return [every] + [
         Choice(
             state.value.capitalize(),
@@ -94,5 +93,5 @@ def _states(wish: MetricsPageIn, counts: dict[State, int]) -> list[Choice]:
             counts[state],
             state is wish.state,
         )
-        for state in ordered
+        for state in (*OFFERED, *others)
     ]

@@ -12,7 +12,6 @@ from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 NO_VALUE: Final = "–"  # noqa: RUF001 -- an en dash, as typographers set it
 MINUS: Final = "−"  # noqa: RUF001 -- a minus sign is as wide as the digits
 SIGNIFICANT_DIGITS: Final = 6
-ESTIMATE_DIGITS: Final = 4
 TINY_DIGITS: Final = 4
 # Outside of these, a number is easier to read with an exponent.
 PLAIN_FROM: Final = 1e-4
@@ -46,23 +45,26 @@ def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
     )
 
 
-def number(value: float | None, digits: int = SIGNIFICANT_DIGITS) -> str:
-    """Write a measured value with so many significant digits: 1,234.5, 0.00012, 1.5e-7."""
+def number(value: float | None) -> str:
+    """Write a measured value with six significant digits, and every one before the point."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
     if value and not PLAIN_FROM <= abs(value) < PLAIN_BELOW:
         mantissa, exponent = f"{value:.{TINY_DIGITS - 1}e}".split("e")
-        mantissa = mantissa.rstrip("0").rstrip(".")
-        text = f"{mantissa}e{int(exponent)}"
-    else:
-        exact = Context(prec=digits, rounding=ROUND_HALF_EVEN).create_decimal(value)
-        text = f"{exact.normalize():,f}" if exact else "0"
-    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+        return _signed(f"{_trimmed(mantissa)}e{int(exponent)}")
+    if abs(value) >= 10.0**SIGNIFICANT_DIGITS:
+        return _signed(f"{value:,.0f}")
+    exact = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN).create_decimal(value)
+    return _signed(f"{exact.normalize():,f}") if exact else "0"
 
 
-def rounded(value: float | None) -> str:
-    """Write an end of an expected range: it is an estimate, more digits would pretend."""
-    return number(value, ESTIMATE_DIGITS)
+def expected(lower: float, upper: float) -> str:
+    """Write an expected range: an estimate, so with no more decimals than its width bears."""
+    width = upper - lower
+    if not (PLAIN_FROM <= width < PLAIN_BELOW and max(abs(lower), abs(upper)) < PLAIN_BELOW):
+        return f"{number(lower)} to {number(upper)}"
+    places = max(0, 1 - math.floor(math.log10(width)))
+    return " to ".join(_signed(_trimmed(f"{end:,.{places}f}")) for end in (lower, upper))
 
 
 def thousands(count: int) -> str:
@@ -84,6 +86,16 @@ def initials(name: str) -> str:
     """Return one or two letters that stand for a person."""
     words = name.split()
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _signed(text: str) -> str:
+    if not text.startswith("-"):
+        return text
+    return text.replace("-", MINUS, 1) if text.strip("-0.,") else "0"
 
 
 def _parsed(name: str) -> tuple[tuple[str, str], ...]:

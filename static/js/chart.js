@@ -1,7 +1,7 @@
 // The picture of one metric: value, expected range, anomalies. It draws; where data come from and
 // where a zoom leads is its owner's business. uPlot is loaded before this module.
 
-import { clock, shortNumber } from "./numbers.js";
+import { clock, axisNumbers } from "./numbers.js";
 
 const GAP_STEPS = 3; // as the PNG pictures: one or two missing points are bridged
 const MARK_SIZE = 9;
@@ -58,11 +58,11 @@ export class Chart {
         y: { range: () => this.limits },
       },
       axes: [
-        { ...axis, space: 64, size: 44, values: (_, splits, __, ___, step) => this.sayTimes(splits, step) },
+        { ...axis, space: 64, size: 40, values: (_, splits, __, ___, step) => this.sayTimes(splits, step) },
         {
           ...axis,
           size: (_, texts) => 16 + 7 * Math.max(3, ...(texts ?? []).map((text) => text.length)),
-          values: (_, splits) => splits.map(shortNumber),
+          values: (_, splits) => axisNumbers(splits),
         },
       ],
       series: [

@@ -178,7 +178,8 @@ function showPoint(index) {
   part("at").classList.toggle("is-latest", isAtRest);
   part("value").textContent = point ? number(point.value) : "";
   part("range").textContent = range ? sayRange(point.lower, point.upper) : "";
-  part("score").textContent = point?.score != null ? `score ${point.score.toFixed(2)}` : "";
+  const score = isAtRest ? point?.anomaly?.score : point?.score;
+  part("score").textContent = Number.isFinite(score) ? `score ${score.toFixed(2)}` : "";
   if (point && !isAtRest && document.activeElement === box) {
     say(sentence(point));
   }

@@ -1,34 +1,68 @@
 // How numbers, moments and durations are said; the server's pages say them the same way.
 
 const exact = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
-const rough = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
-const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, notation: "compact" });
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tiny = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, notation: "scientific" });
+const MOST_DECIMALS = 3;
+const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
+
+const signed = (text) => text.replace(/^-/, "−");
 
 function isTiny(value) {
   return value !== 0 && Math.abs(value) < 1e-4;
 }
 
-export function number(value, format = exact) {
+export function number(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) {
     return "–";
   }
   if (isTiny(value) || Math.abs(value) >= 1e15) {
-    return tiny.format(value).toLowerCase();
+    return signed(tiny.format(value).toLowerCase());
   }
-  return format.format(value).replace("-", "−");
+  return signed((Math.abs(value) >= 1e6 ? whole : exact).format(value));
 }
 
-// The ends of a range are estimates: more digits than this would pretend.
+// An expected range is an estimate: no more decimals than its width bears.
 export function range(lower, upper) {
-  return `${number(lower, rough)} to ${number(upper, rough)}`;
+  const width = upper - lower;
+  const isPlain = width >= 1e-4 && width < 1e15 && Math.max(Math.abs(lower), Math.abs(upper)) < 1e15;
+  if (!isPlain) {
+    return `${number(lower)} to ${number(upper)}`;
+  }
+  const places = Math.max(0, 1 - Math.floor(Math.log10(width)));
+  const format = new Intl.NumberFormat("en", { maximumFractionDigits: places, signDisplay: "negative" });
+  return `${signed(format.format(lower))} to ${signed(format.format(upper))}`;
 }
 
-export function shortNumber(value) {
-  if (isTiny(value) || Math.abs(value) >= 1e15) {
-    return tiny.format(value).toLowerCase();
+// The labels of an axis: all with the same prefix and as many decimals, as in the PNG pictures.
+export function axisNumbers(splits) {
+  const known = splits.filter((split) => split !== null);
+  const largest = Math.max(...known.map(Math.abs));
+  const step = Math.min(...known.slice(1).map((split, place) => split - known[place]));
+  const [factor, letter] = PREFIXES.find(
+    ([factor]) => largest >= (factor === 1 ? 0.01 : factor) && decimals(step / factor) <= MOST_DECIMALS,
+  ) ?? [1, ""];
+  if (largest >= 1e15 || (largest > 0 && largest < 1e-9)) {
+    return splits.map((split) => (split === null ? "" : tiny.format(split).toLowerCase()));
   }
-  return short.format(value).replace("-", "−");
+  const places = decimals(step / factor);
+  return splits.map((split) => {
+    if (split === null) {
+      return "";
+    }
+    const text = (split / factor).toFixed(places);
+    return Number(text) === 0 ? "0" : text.replace("-", "−") + letter;
+  });
+}
+
+function decimals(step) {
+  for (let places = 0; places < 10; places += 1) {
+    const scaled = step * 10 ** places;
+    if (scaled >= 1 - 1e-9 && Math.abs(scaled - Math.round(scaled)) < 1e-6 * scaled) {
+      return places;
+    }
+  }
+  return 9;
 }
 
 export function clock(zone) {
