@@ -1,0 +1,124 @@
+"""The everyday load: 10,000 metrics, a point of each a minute, sent, stored, judged and sealed.
+
+    .venv/bin/python benchmarks/steady.py [--minutes 30] [--every 4] [--database-url URL]
+
+The real product is started; it learns 110 minutes of every metric and comes to rest. Then so many
+minutes are sent, one every few seconds, and after them it is stopped politely, which seals
+everything and keeps every state: once in half an hour, while in daily life that is spread over
+fifteen minutes. The kernel's count of CPU for all our processes, divided by the minutes, and what
+an idle minute costs, are the figure. The anchor stores the same points as rows of one SQLite table
+and does nothing else: it neither answers HTTP nor judges.
+"""
+
+import argparse
+import os
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from remote_write import (
+    SERIES,
+    anomify,
+    children_of,
+    cpu_of,
+    make_bodies,
+    our_server,
+    tree_cpu,
+)
+
+LEARNING_MINUTES = 110
+MINUTE_MS = 60_000
+IDLE_SECONDS = 10
+GOAL_SHARE = 0.10
+
+
+def worker_cpu(pid):
+    """Return what the process that judges has used."""
+    for child in children_of(pid)[1:]:
+        if b"\0worker\0" in Path(f"/proc/{child}/cmdline").read_bytes() + b"\0":
+            return cpu_of(child)[0]
+    raise SystemExit("there is no worker process")
+
+
+def anchor(folder, minutes):
+    """Return the CPU-seconds that storing one minute as plain rows takes."""
+    connection = sqlite3.connect(folder / "rows.db", isolation_level=None)
+    connection.executescript(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+        "CREATE TABLE point (metric INTEGER, time INTEGER, value REAL, PRIMARY KEY (metric, time))"
+        " WITHOUT ROWID"
+    )
+    before = time.process_time()
+    for minute in range(minutes):
+        rows = [(metric, minute * MINUTE_MS, metric * 0.5) for metric in range(SERIES)]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR REPLACE INTO point VALUES (?, ?, ?)", rows)
+        connection.execute("COMMIT")
+    connection.close()
+    return (time.process_time() - before) / minutes
+
+
+def run(folder, minutes, every, database_url):
+    """Measure, and return figures by name, in CPU-seconds a minute."""
+    server = our_server(folder, database_url)
+    first_ms = (int(time.time()) // 60 - LEARNING_MINUTES - minutes) * MINUTE_MS
+    bodies = make_bodies(first_ms, LEARNING_MINUTES + minutes, MINUTE_MS)
+    with (folder / "log").open("wb") as log:
+        try:
+            server.start(log)
+            where = {"data": folder / "anomify", "database_url": database_url}
+            anomify("org", "create", "Acme", **where)
+            made = anomify(
+                *("token", "create", "--org", "Acme", "--name", "bench", "--scopes", "ingest"),
+                **where,
+            )
+            server.headers = {"Authorization": f"Bearer {made['token']}"}
+            server.post(bodies[:LEARNING_MINUTES])
+            server.rest()
+            pid = server.process.pid
+            idle_before = tree_cpu(pid)
+            time.sleep(IDLE_SECONDS)
+            idle = (tree_cpu(pid) - idle_before) / IDLE_SECONDS
+            before, judged_before, began = tree_cpu(pid), worker_cpu(pid), time.monotonic()
+            for minute in bodies[LEARNING_MINUTES:]:
+                server.post([minute])
+                time.sleep(every)
+            server.rest()
+            judged = worker_cpu(pid) - judged_before
+            elapsed = time.monotonic() - began
+            used = server.stop() - before
+        finally:
+            server.kill()
+    busy = max(used - idle * elapsed, 0.0) / minutes
+    return {
+        "all processes": busy + idle * 60,
+        "of which judging, storing and sealing, before the stop": judged / minutes,
+        "of which an idle minute": idle * 60,
+    }
+
+
+def main():
+    """Measure, print the table, and fail where the goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=int, default=30)
+    parser.add_argument("--every", type=float, default=4.0)
+    parser.add_argument("--database-url", default=os.environ.get("ANOMIFY_DATABASE_URL"))
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = anchor(folder, asked.minutes)
+        figures = run(folder, asked.minutes, asked.every, asked.database_url)
+    share = figures["all processes"] / 60
+    print(f"{SERIES:,} metrics, one point of each a minute; CPU-seconds a minute")
+    for name, seconds in figures.items():
+        print(f"  {name:<58} {seconds:7.2f}  = {seconds / 60:6.1%} of a core")
+    print(f"  {'anchor: the same points as rows of SQLite, nothing else':<58} {rows:7.2f}")
+    print(f"goal: at most {GOAL_SHARE:.0%} of a core; measured {share:.1%}")
+    sys.exit(share > GOAL_SHARE)
+
+
+if __name__ == "__main__":
+    main()
