@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial, wraps
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 from flask import Blueprint, Flask, Response, current_app, make_response, request
 from flask.blueprints import BlueprintSetupState
@@ -178,7 +178,7 @@ class Door(Blueprint):
         return reply
 
     def _answer_under(self, prefix: str, state: BlueprintSetupState) -> None:
-        answer_problems_under(state.app, prefix, self)
+        answer_problems_under(cast("Flask", state.app), prefix, self)
 
 
 def _takes_list(annotation: object) -> bool:

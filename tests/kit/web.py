@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask
+from flask import session as flask_session
 from werkzeug.test import TestResponse
 
 from anomify.auth import middleware
+from anomify.auth.subject import subject
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.edge import porch
-from anomify.edge.contract import check_declared
+from anomify.edge.contract import Access, Inputs, Outputs, check_declared
 from anomify.edge.house import House
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
+from anomify.native.envelope import NativeDoor
 
 
 def make_app(
@@ -52,3 +55,62 @@ def error(reply: TestResponse) -> dict[str, Any]:
     assert told["status"]["code"] == reply.status_code
     assert told["data"] == {}
     return told["status"]["error"]
+
+
+class ProbeIn(Inputs):
+    count: int = 0
+    is_fast: bool = False
+    words: tuple[str, ...] = ()
+    note: str = ""
+    ratio: float = 1.0
+
+
+class ProbeOut(Outputs):
+    asker: str
+    count: int = 0
+    is_fast: bool = False
+    words: tuple[str, ...] = ()
+    note: str = ""
+    ratio: float = 1.0
+
+
+def probe_door() -> NativeDoor:
+    """A route to read and one to change for each access, which say who asked for what."""
+    door = NativeDoor("probe", __name__)
+
+    def answer(wish: ProbeIn) -> ProbeOut:
+        """Say what was asked, by whom."""
+        return ProbeOut(asker=subject().label, **wish.model_dump())
+
+    for access in Access:
+        door.route(
+            f"/probe/{access}",
+            f"/probe/{access}/<int:count>",
+            inputs=ProbeIn,
+            outputs=ProbeOut,
+            access=access,
+            endpoint=access,
+        )(answer)
+        door.route(
+            f"/probe/{access}/change",
+            inputs=ProbeIn,
+            outputs=ProbeOut,
+            access=access,
+            changes=True,
+            endpoint=f"change_{access}",
+        )(answer)
+
+    @door.route("/probe/failure", access=Access.PUBLIC)
+    def failure():
+        """Fail in a way that nobody foresaw."""
+        raise ZeroDivisionError("the secret of the house")
+
+    @door.route("/probe/remember", access=Access.ANYONE, inputs=ProbeIn, outputs=ProbeOut)
+    def remember(wish: ProbeIn) -> ProbeOut:
+        """Remember a note in the session, and give back the one before."""
+        before = flask_session.get("note", "")
+        if wish.note:
+            flask_session["note"] = wish.note
+        return ProbeOut(asker=subject().label, note=before)
+
+    return door

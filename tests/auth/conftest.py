@@ -1,0 +1,30 @@
+"""An app with a route for each access, and Alice, Bob, Dave and Charlie signed in to it."""
+
+import pytest
+
+from anomify.native import login, user
+from tests.factories import make_cast
+from tests.kit.web import make_app, probe_door
+
+
+@pytest.fixture
+def app(database, tmp_path):
+    app = make_app(database, tmp_path, [probe_door(), login.door, user.door])
+    yield app
+    app.extensions["anomify"].points.close()
+
+
+@pytest.fixture
+def cast(database):
+    with database.unit_of_work():
+        return make_cast()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def browser(app):
+    return app.test_client()

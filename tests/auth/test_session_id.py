@@ -1,0 +1,341 @@
+"""Which session asks, on both databases."""
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+import time_machine
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
+
+from anomify.clock import now
+from anomify.edge.contract import Access, Door
+from anomify.user.model import SessionRow
+from anomify.user.session import session_key
+from tests.factories import PASSWORD, make_session
+from tests.kit.web import error, make_app, probe_door, strict
+
+UNKNOWN = "f" * 32
+PLACES = ("header", "parameter", "cookie")
+
+
+def rows(database):
+    with database.unit_of_work(write=False) as session:
+        return session.scalar(select(func.count()).select_from(SessionRow))
+
+
+def ask(client, header=None, parameter=None, cookie=None, path="/probe/anyone"):
+    headers = {"X-Session-Id": header} if header else {}
+    if cookie:
+        headers["Cookie"] = f"session_id={cookie}"
+    query = {"session_id": parameter} if parameter else {}
+    return client.get(path, headers=headers, query_string=query)
+
+
+class TestOrder:
+    def test_the_first_place_with_an_id_decides_even_if_the_id_is_bad(self, client, cast):
+        # Somebody else is behind each place, so that the reply tells which one was believed.
+        people = dict(zip(PLACES, ("alice", "bob", "dave"), strict=True))
+        for states in product(("absent", "valid", "unknown"), repeat=3):
+            ids = {
+                place: {
+                    "absent": None,
+                    "valid": cast.sessions[people[place]],
+                    "unknown": UNKNOWN,
+                }[state]
+                for place, state in zip(PLACES, states, strict=True)
+            }
+
+            reply = ask(client, **ids)
+
+            first = next((place for place in PLACES if ids[place]), None)
+            told = strict(reply)
+            if first is not None and ids[first] != UNKNOWN:
+                assert told["data"]["asker"] == people[first].capitalize(), states
+                assert told["status"]["session_id"] == ids[first], states
+                assert "Set-Cookie" not in reply.headers, states
+            else:
+                assert told["data"]["asker"] == "anonymous", states
+                given = told["status"]["session_id"]
+                assert given not in {UNKNOWN, *cast.sessions.values()}, states
+                # An id that came by header or parameter must never become a browser's.
+                assert ("Set-Cookie" in reply.headers) == (first in {None, "cookie"}), states
+
+    def test_the_parameter_may_be_in_the_address_the_form_or_the_json(self, client, cast):
+        sent = {"session_id": cast.sessions["bob"]}
+        for place in ("query_string", "data", "json"):
+            reply = client.post("/probe/anyone", **{place: sent})
+            assert strict(reply)["data"]["asker"] == "Bob", place
+            assert reply.headers["Warning"].startswith("299")
+
+    def test_two_different_parameters_are_refused_by_name(self, client):
+        reply = client.post(
+            "/probe/anyone", query_string={"session_id": UNKNOWN}, data={"session_id": "e" * 32}
+        )
+        assert reply.status_code == 400
+        assert "session_id" in error(reply)["fields"]
+
+    def test_what_is_no_id_is_as_good_as_unknown(self, client):
+        for text in ("", " ", "x", "F" * 32, "f" * 33, "é" * 32, "f" * 5000, "'"):
+            reply = ask(client, parameter=text)
+            assert reply.status_code == 200
+            assert strict(reply)["status"]["session_id"] != text
+
+    def test_pages_listen_to_the_cookie_alone(self, database, tmp_path, cast):
+
+        class Pages(Door):
+            is_cookie_only = True
+
+        door = Pages("pages", __name__)
+
+        @door.route("/ui/me", access=Access.USER)
+        def me():
+            """Say that somebody is signed in."""
+            return "you"
+
+        app = make_app(database, tmp_path, [door])
+        pages = app.test_client(use_cookies=False)
+        assert ask(pages, header=cast.sessions["bob"], path="/ui/me").status_code == 401
+        assert ask(pages, parameter=cast.sessions["bob"], path="/ui/me").status_code == 401
+        assert ask(pages, cookie=cast.sessions["bob"], path="/ui/me").text == "you"
+        app.extensions["anomify"].points.close()
+
+
+class TestStrangers:
+    def test_an_unauthorised_request_is_given_an_id_that_works_next_time(self, client):
+        refused = client.get("/probe/viewer")
+        assert refused.status_code == 401
+        given = strict(refused)["status"]["session_id"]
+        assert strict(ask(client, header=given))["status"]["session_id"] == given
+
+    @pytest.mark.parametrize("access", ["public", "ingest"])
+    def test_some_routes_touch_no_session_at_all(self, client, database, cast, access):
+        before = rows(database)
+        told = strict(ask(client, cookie=cast.sessions["bob"], path=f"/probe/{access}"))
+        assert told["status"]["session_id"] is None
+        assert told["data"]["asker"] == "anonymous"
+        assert rows(database) == before
+
+    def test_an_unknown_address_opens_nothing_but_says_who_asks(self, client, database, cast):
+        before = rows(database)
+        assert error(client.get("/nothing"))["code"] == "not_found"
+        told = strict(ask(client, header=cast.sessions["bob"], path="/nothing"))
+        assert told["status"]["session_id"] == cast.sessions["bob"]
+        assert rows(database) == before
+
+    def test_beyond_the_bound_ids_are_not_kept_and_still_come_back(
+        self, client, database, monkeypatch
+    ):
+        monkeypatch.setattr("anomify.user.session.ANONYMOUS_MAX", 3)
+        monkeypatch.setattr("anomify.user.session.ANONYMOUS_HEADROOM", 0)
+        ids = [strict(ask(client))["status"]["session_id"] for _ in range(6)]
+        assert len(set(ids)) == 6
+        assert rows(database) == 3
+        for given in ids:
+            assert strict(ask(client, header=given))["status"]["session_id"] == given
+        assert rows(database) == 3
+
+    def test_expired_strangers_make_room(self, client, database, monkeypatch):
+        monkeypatch.setattr("anomify.user.session.ANONYMOUS_MAX", 2)
+        monkeypatch.setattr("anomify.user.session.ANONYMOUS_HEADROOM", 0)
+        ask(client)
+        ask(client)
+        with database.unit_of_work() as session:
+            session.execute(update(SessionRow).values(expires_at=now() - timedelta(seconds=1)))
+        given = strict(ask(client))["status"]["session_id"]
+        assert rows(database) == 1
+        assert strict(ask(client, header=given))["status"]["session_id"] == given
+
+    def test_an_id_that_was_not_kept_expires_too(self, client, monkeypatch):
+        monkeypatch.setattr("anomify.user.session.ANONYMOUS_MAX", 0)
+        monkeypatch.setattr("anomify.user.session.ANONYMOUS_HEADROOM", 0)
+        with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
+            given = strict(ask(client))["status"]["session_id"]
+            clock.shift(timedelta(minutes=59))
+            assert strict(ask(client, header=given))["status"]["session_id"] == given
+            clock.shift(timedelta(minutes=2))
+            assert strict(ask(client, header=given))["status"]["session_id"] != given
+
+
+class TestCookie:
+    def test_is_for_us_alone(self, client):
+        cookie = ask(client).headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+        assert "Path=/" in cookie
+        assert "Domain" not in cookie
+        # The default address is this machine's own, where there is no https.
+        assert "Secure" not in cookie
+
+    def test_is_secure_where_others_can_reach_us(self, database, tmp_path):
+
+        app = make_app(database, tmp_path, [probe_door()], public_url="https://metrics.example")
+        reply = ask(app.test_client())
+        assert "Secure" in reply.headers["Set-Cookie"]
+        assert "Strict-Transport-Security" in reply.headers
+        app.extensions["anomify"].points.close()
+
+    def test_is_set_once(self, browser):
+        assert "Set-Cookie" in browser.get("/probe/anyone").headers
+        assert "Set-Cookie" not in browser.get("/probe/anyone").headers
+
+
+class TestLifetime:
+    def test_a_user_idle_for_eight_hours_is_a_stranger(self, client, database, cast):
+        with time_machine.travel(now(), tick=False) as clock:
+            with database.unit_of_work():
+                session_id = make_session(cast.bob)
+            clock.shift(timedelta(hours=7, minutes=59))
+            assert ask(client, header=session_id, path="/probe/user").status_code == 200
+            clock.shift(timedelta(hours=7, minutes=59))
+            assert ask(client, header=session_id, path="/probe/user").status_code == 200
+            clock.shift(timedelta(hours=8, minutes=1))
+            assert ask(client, header=session_id, path="/probe/user").status_code == 401
+
+    def test_a_busy_user_is_a_stranger_after_a_fortnight(self, client, database, cast):
+        with time_machine.travel(now(), tick=False) as clock:
+            with database.unit_of_work():
+                session_id = make_session(cast.bob)
+            for _ in range(14 * 24 // 7 - 1):
+                clock.shift(timedelta(hours=7))
+                assert ask(client, header=session_id, path="/probe/user").status_code == 200
+            clock.shift(timedelta(hours=7))
+            assert ask(client, header=session_id, path="/probe/user").status_code == 401
+
+    def test_last_seen_is_written_once_a_minute(self, client, database, cast):
+        def seen():
+            with database.unit_of_work(write=False) as session:
+                return session.get_one(SessionRow, session_key(session_id)).last_seen_at
+
+        with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
+            with database.unit_of_work():
+                session_id = make_session(cast.bob)
+            opened = seen()
+            clock.shift(timedelta(seconds=59))
+            ask(client, header=session_id)
+            assert seen() == opened
+            clock.shift(timedelta(seconds=1))
+            ask(client, header=session_id)
+            assert seen() == opened + timedelta(seconds=60)
+
+    def test_a_jump_back_of_the_clock_signs_nobody_out(self, client, database, cast):
+        with time_machine.travel(now(), tick=False) as clock:
+            with database.unit_of_work():
+                session_id = make_session(cast.bob)
+            clock.shift(timedelta(hours=-1))
+            assert ask(client, header=session_id, path="/probe/user").status_code == 200
+
+
+class TestFixation:
+    def test_signing_in_ends_the_id_that_was_there_before(self, browser, client, cast):
+        planted = strict(browser.get("/probe/anyone"))["status"]["session_id"]
+        signed_in = browser.post("/login", data={"email": cast.bob.email, "password": PASSWORD})
+        fresh = strict(signed_in)["status"]["session_id"]
+        assert fresh != planted
+        assert fresh in signed_in.headers["Set-Cookie"]
+        assert strict(ask(client, header=planted))["data"]["asker"] == "anonymous"
+        assert strict(browser.get("/probe/user"))["data"]["asker"] == "Bob"
+
+    def test_a_link_with_somebodys_id_does_not_stay_in_the_browser(self, browser, cast):
+        linked = browser.get("/probe/anyone", query_string={"session_id": cast.sessions["charlie"]})
+        assert strict(linked)["data"]["asker"] == "Charlie"
+        assert strict(browser.get("/probe/anyone"))["data"]["asker"] == "anonymous"
+
+    def test_signing_in_by_header_sets_no_cookie(self, client, cast):
+        stranger = strict(ask(client, header=UNKNOWN))["status"]["session_id"]
+        reply = client.post(
+            "/login",
+            data={"email": cast.bob.email, "password": PASSWORD},
+            headers={"X-Session-Id": stranger},
+        )
+        assert "Set-Cookie" not in reply.headers
+        fresh = strict(reply)["data"]["session"]["id"]
+        assert strict(ask(client, header=fresh))["data"]["asker"] == "Bob"
+
+    def test_nothing_a_stranger_was_told_is_carried_along(self, browser, cast):
+        browser.get("/probe/remember", query_string={"note": "a stranger's"})
+        assert strict(browser.get("/probe/remember"))["data"]["note"] == "a stranger's"
+        browser.post("/login", data={"email": cast.bob.email, "password": PASSWORD})
+        assert strict(browser.get("/probe/remember"))["data"]["note"] == ""
+
+
+class TestKeeping:
+    def test_no_id_is_kept_in_clear(self, client, database, cast):
+        given = strict(ask(client))["status"]["session_id"]
+        with database.unit_of_work(write=False) as session:
+            for row in session.scalars(select(SessionRow)):
+                kept = repr(vars(row)).encode() + row.id_hash + row.id_hash.hex().encode()
+                for clear in (given, *cast.sessions.values()):
+                    assert clear.encode() not in kept
+
+    def test_what_a_session_remembers_is_json_and_comes_back(self, client):
+        given = strict(ask(client))["status"]["session_id"]
+        headers = {"X-Session-Id": given}
+        client.get("/probe/remember", query_string={"note": "ünïcode"}, headers=headers)
+        told = strict(client.get("/probe/remember", headers=headers))
+        assert told["data"]["note"] == "ünïcode"
+
+    def test_a_planted_pickle_is_refused_and_never_loaded(self, client, database, cast):
+        # The opcodes of a pickle that raises the moment it is loaded.
+        planted = "cposix\nabort\n(tR."
+        with database.unit_of_work() as session:
+            session.execute(
+                update(SessionRow)
+                .where(SessionRow.id_hash == session_key(cast.sessions["bob"]))
+                .values(state=planted)
+            )
+        assert strict(ask(client, header=cast.sessions["bob"]))["data"]["asker"] == "anonymous"
+
+    def test_the_twenty_first_session_of_a_user_ends_the_oldest(self, client, database, cast):
+        with (
+            time_machine.travel(now(), tick=False) as clock,
+            database.unit_of_work(),
+        ):
+            ids = []
+            for _ in range(21):
+                clock.shift(timedelta(seconds=1))
+                ids.append(make_session(cast.bob))
+        answers = [ask(client, header=one, path="/probe/user").status_code for one in ids]
+        assert answers == [401] + [200] * 20
+
+
+class TestStoreFailure:
+    @pytest.fixture
+    def broken(self, monkeypatch):
+
+        def fail(*_arguments, **_options):
+            raise OperationalError("SELECT secret", {}, Exception("the disk is on fire"))
+
+        return lambda name: monkeypatch.setattr(f"anomify.auth.session_id.{name}", fail)
+
+    @pytest.mark.parametrize("name", ["find_session", "open_anonymous_session"])
+    def test_opening_is_told_as_a_503_in_the_envelope(self, client, broken, name):
+        broken(name)
+        reply = ask(client, header=UNKNOWN)
+        assert reply.status_code == 503
+        assert reply.headers["Retry-After"]
+        assert "fire" not in reply.text
+        assert error(reply)["code"] == "unavailable"
+
+    def test_saving_is_told_as_a_503_in_the_envelope(self, client, cast, broken):
+        broken("change_session")
+        reply = client.get(
+            "/probe/remember",
+            query_string={"note": "x"},
+            headers=cast.headers("bob"),
+        )
+        assert reply.status_code == 503
+        assert error(reply)["code"] == "unavailable"
+
+    def test_last_seen_that_cannot_be_written_does_not_stop_reading(
+        self, client, database, cast, broken
+    ):
+        broken("see_session")
+        with database.unit_of_work() as session:
+            session.execute(update(SessionRow).values(last_seen_at=now() - timedelta(hours=1)))
+        assert ask(client, header=cast.sessions["bob"]).status_code == 200
+
+    def test_a_body_that_is_too_large_is_told_as_a_413_in_the_envelope(self, client):
+        reply = client.post("/probe/anyone", data={"session_id": "f" * (1024 * 1024 + 1)})
+        assert reply.status_code == 413
+        assert error(reply)["code"] == "too_large"

@@ -1,0 +1,144 @@
+"""Tokens as requests present them: where, in which order, and what each scope opens."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import func, select
+
+from anomify.clock import now
+from anomify.org.model import Token
+from anomify.org.token import revoke_token
+from anomify.user.model import SessionRow
+from tests.factories import make_token
+from tests.kit.web import error, strict
+
+OPENS = {
+    "ingest": {"public", "ingest", "anyone"},
+    "read": {"public", "ingest", "anyone", "viewer", "signed"},
+    "write": {"public", "ingest", "anyone", "editor"},
+    "admin": {"public", "ingest", "anyone", "admin"},
+}
+ACCESSES = ("public", "signed", "ingest", "anyone", "viewer", "editor", "admin", "owner", "user")
+
+
+@pytest.fixture
+def token_for(database, cast):
+    def make(*scopes, **more):
+        with database.unit_of_work():
+            return make_token(cast.acme, *scopes, **more)[1]
+
+    return make
+
+
+def sessions(database):
+    with database.unit_of_work(write=False) as session:
+        return session.scalar(select(func.count()).select_from(SessionRow))
+
+
+def opened(client, headers):
+    """The accesses whose route answers, and what the others say."""
+    answers = {
+        access: client.get(f"/probe/{access}", headers=headers).status_code for access in ACCESSES
+    }
+    refusals = {status for status in answers.values() if status != 200}
+    return {access for access, status in answers.items() if status == 200}, refusals
+
+
+class TestScopes:
+    def test_each_opens_its_own_routes_and_no_others(self, client, token_for):
+        for scope, expected in OPENS.items():
+            assert opened(client, {"X-Auth-Token": token_for(scope)}) == (expected, {403}), scope
+
+    @pytest.mark.parametrize("access", ["owner", "user"])
+    def test_all_of_them_together_make_no_user(self, client, token_for, access):
+        text = token_for(*OPENS)
+        reply = client.get(f"/probe/{access}", headers={"X-Auth-Token": text})
+        assert reply.status_code == 403
+        assert "user" in error(reply)["message"]
+
+    def test_signing_out_is_for_users(self, client, token_for):
+        reply = client.post("/user/logout", headers={"X-Auth-Token": token_for(*OPENS)})
+        assert reply.status_code == 403
+
+
+class TestRoles:
+    def test_each_may_what_those_before_may(self, client, cast):
+        everybody = {"public", "ingest", "anyone"}
+        viewers = everybody | {"viewer", "user", "signed"}
+        assert opened(client, cast.headers("dave")) == (viewers, {403})
+        assert opened(client, cast.headers("bob")) == (viewers | {"editor"}, {403})
+        assert opened(client, cast.headers("alice")) == (set(ACCESSES), set())
+        assert opened(client, {}) == (everybody, {401})
+
+
+class TestPresented:
+    def test_by_header_or_in_the_body_and_makers_are_named_after_it(self, client, token_for):
+        text = token_for("read", name="grafana")
+        by_header = client.get("/probe/viewer", headers={"X-Auth-Token": text})
+        in_body = client.post("/probe/viewer", json={"data": {"token": text}})
+        for reply in (by_header, in_body):
+            assert strict(reply)["data"]["asker"] == "token:grafana"
+
+    def test_opens_no_session(self, client, database, token_for):
+        text = token_for("read")
+        before = sessions(database)
+        told = strict(client.get("/probe/viewer", headers={"X-Auth-Token": text}))
+        assert told["status"]["session_id"] is None
+        assert sessions(database) == before
+
+    def test_gives_way_to_a_user(self, client, cast, token_for):
+        headers = {**cast.headers("bob"), "X-Auth-Token": token_for("read")}
+        assert strict(client.get("/probe/viewer", headers=headers))["data"]["asker"] == "Bob"
+
+    def test_a_bad_one_beside_a_user_is_not_looked_at(self, client, cast):
+        headers = {**cast.headers("bob"), "X-Auth-Token": "nonsense"}
+        assert client.get("/probe/viewer", headers=headers).status_code == 200
+
+    def test_counts_beside_a_strangers_session(self, client, token_for):
+        given = strict(client.get("/probe/anyone"))["status"]["session_id"]
+        headers = {"X-Session-Id": given, "X-Auth-Token": token_for("read")}
+        reply = client.get("/probe/viewer", headers=headers)
+        assert strict(reply)["data"]["asker"] == "token:robot"
+
+    def test_a_bad_one_is_refused_and_the_stranger_is_given_a_session(self, client):
+        for text in ("nonsense", f"anm_00000000_{'0' * 32}_00000000", "Ã¼"):
+            reply = client.get("/probe/viewer", headers={"X-Auth-Token": text})
+            assert reply.status_code == 401
+            assert strict(reply)["status"]["session_id"]
+
+    def test_one_in_the_address_is_refused_though_it_is_good(self, client, token_for):
+        text = token_for("read")
+        for place in ("X-Auth-Token", "token", "key", "anything"):
+            reply = client.get("/probe/viewer", query_string={place: text})
+            assert reply.status_code == 400
+            assert error(reply)["code"] == "token_in_address"
+
+    def test_a_body_of_another_shape_has_none(self, client):
+        for body in ({"data": None}, {"data": []}, {"data": {"token": 1}}, []):
+            assert client.post("/probe/viewer", json=body).status_code == 401
+
+    def test_one_that_expired_or_was_revoked_is_refused(self, client, database, cast, token_for):
+        expired = token_for("read", expires_at=now() - timedelta(seconds=1))
+        with database.unit_of_work():
+            row, revoked = make_token(cast.acme, "read")
+            revoke_token(cast.acme, row.id)
+        for text in (expired, revoked):
+            reply = client.get("/probe/viewer", headers={"X-Auth-Token": text})
+            assert reply.status_code == 401
+
+    def test_the_last_use_is_written_once_a_minute(self, client, database, token_for):
+        def last_used():
+            with database.unit_of_work(write=False) as session:
+                return session.scalar(select(Token.last_used_at))
+
+        text = token_for("read")
+        with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
+            client.get("/probe/viewer", headers={"X-Auth-Token": text})
+            first = last_used()
+            clock.shift(timedelta(seconds=59))
+            client.get("/probe/viewer", headers={"X-Auth-Token": text})
+            assert last_used() == first
+            clock.shift(timedelta(seconds=1))
+            client.get("/probe/viewer", headers={"X-Auth-Token": text})
+            assert last_used() == first + timedelta(minutes=1)
