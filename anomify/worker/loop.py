@@ -18,6 +18,7 @@ from anomify.metric.store import PointStore
 from anomify.org.beat import record_beat
 from anomify.worker.analyse import PARTITIONS, Analyst
 from anomify.worker.deliver import Deliverer
+from anomify.worker.ownership import Ownership
 from anomify.worker.picture import picture_with
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
@@ -29,6 +30,7 @@ IDLE_SECONDS = 0.5
 # Every partition is sealed and its state kept once in this time, one after the other.
 CHECKPOINT_ROUND_SECONDS = 900
 SILENCE_EVERY_SECONDS = 5
+OWNERSHIP_EVERY_SECONDS = 1
 BEAT_EVERY_SECONDS = 5
 SWEEP_EVERY_SECONDS = 60
 # A message on its way when we are asked to stop has its own deadline, shorter than this.
@@ -78,12 +80,16 @@ def judge_until(
 ) -> None:
     """Judge until told to stop; whatever goes wrong, start over from what is kept."""
     failures = 0
+    ownership = Ownership(database, settings.data_dir)
     while not stopping.is_set():
-        analyst = Analyst(database, points.log, points.chunks)
         try:
-            analyst.recover()
-            _judge(stopping, analyst, database, points, settings)
-            analyst.checkpoint(range(PARTITIONS))
+            with ownership.held(stopping) as is_ours:
+                if not is_ours:
+                    return
+                analyst = Analyst(database, points.log, points.chunks)
+                analyst.recover()
+                _judge(stopping, analyst, ownership, database, points, settings)
+                analyst.checkpoint(range(PARTITIONS))
         except Exception:
             # The engine's memory may be ahead of what is recorded now, so it is thrown away.
             log.exception("judging failed; starting over from the last checkpoint")
@@ -94,6 +100,7 @@ def judge_until(
 def _judge(
     stopping: threading.Event,
     analyst: Analyst,
+    ownership: Ownership,
     database: Database,
     points: PointStore,
     settings: Settings,
@@ -107,6 +114,7 @@ def _judge(
             record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag.seconds())
 
     duties = (
+        Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
         Duty(BEAT_EVERY_SECONDS, beat),
         Duty(SILENCE_EVERY_SECONDS, analyst.close_silent),
         Duty(SWEEP_EVERY_SECONDS, lambda: sweep(database, points, settings)),

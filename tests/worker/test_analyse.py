@@ -12,7 +12,6 @@ from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import Database, session
 from anomify.metric.model import Metric, Progress, Rebuild
-from anomify.metric.name import name_hash
 from anomify.metric.opening import open_points
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
