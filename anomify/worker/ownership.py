@@ -21,7 +21,7 @@ LOCK_FILE = "worker.lock"
 STANDBY_SECONDS = 0.5
 
 
-class OwnershipLost(Exception):  # noqa: N818 -- named for what happened, as our errors are
+class OwnershipLost(Exception):
     """The database has let go of our lock: another worker may be judging already."""
 
 
