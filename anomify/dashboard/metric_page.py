@@ -173,7 +173,7 @@ def default_range(standing: Standing) -> str:
     step = progress.resolution_ms // 1000
     covered = progress.points_seen * step
     for key in ("1h", "6h"):
-        if covered <= RANGES[key][0]:
+        if covered <= 2 * RANGES[key][0]:
             return key
     return next((key for key in ("24h", "7d") if step * FEWEST_POINTS <= RANGES[key][0]), "30d")
 
@@ -182,7 +182,13 @@ def _standing(wish: MetricPageIn) -> Standing:
     name = plain_or_labelled_name(wish.name)
     if isinstance(name, NameRefused):
         raise NotFound(f"No metric can have this name: {name.reason}.")
-    return get_standing(subject().org.id, name, now())
+    try:
+        return get_standing(subject().org.id, name, now())
+    except NotFound:
+        raise NotFound(
+            "Your organisation has no metric of this name. It has never reported, or its name is "
+            "spelled differently."
+        ) from None
 
 
 def _selected(wish: MetricPageIn, standing: Standing) -> Anomaly | None:

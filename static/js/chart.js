@@ -44,7 +44,7 @@ export class Chart {
     return {
       ...this.size(),
       legend: { show: false },
-      padding: [12, 12, 0, 4],
+      padding: [12, 20, 0, 4],
       tzDate: (timestamp) => uPlot.tzDate(new Date(timestamp * 1000), this.zone),
       cursor: {
         drag: { x: true, y: false, setScale: false },
