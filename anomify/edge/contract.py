@@ -17,6 +17,8 @@ from anomify.edge.transaction import transaction
 from anomify.errors import Invalid
 
 ROUTES_KEY = "anomify_routes"
+# Databases have no room for more; what is larger names nothing.
+INTEGER_MAX = 2**63 - 1
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -66,6 +68,13 @@ class Inputs(BaseModel):
             except Invalid:
                 raise ValueError('A list is needed, such as a,b or ["a","b"].') from None
         return [part.strip() for part in text.split(",") if part.strip()]
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _fits(cls, value: object) -> object:
+        if isinstance(value, int) and abs(value) > INTEGER_MAX:
+            raise ValueError("This number is too large.")
+        return value
 
 
 class Outputs(BaseModel):

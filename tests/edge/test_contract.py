@@ -1,0 +1,78 @@
+"""Routes as declared: none without, and each kept for the documentation."""
+
+import pytest
+from flask import Blueprint
+
+from anomify.edge.contract import Access, Door, check_declared, declared_routes
+from tests.kit.web import strict
+
+
+class TestCheckDeclared:
+    def test_stops_the_start_for_a_route_that_says_nothing(self, app):
+        blueprint = Blueprint("open", __name__)
+        blueprint.add_url_rule("/open", view_func=lambda: "everybody", endpoint="gate")
+        app.register_blueprint(blueprint)
+        with pytest.raises(RuntimeError, match="/open"):
+            check_declared(app)
+
+    def test_a_declared_route_cannot_leave_its_access_out(self):
+        with pytest.raises(TypeError, match="access"):
+            Door("door", __name__).route("/open")
+        with pytest.raises(TypeError, match="access"):
+            Door("door", __name__).get("/open")
+
+
+class TestDeclared:
+    def test_every_route_is_kept_with_what_it_demands(self, app):
+        routes = declared_routes(app)
+        change = routes["probe.change_editor"]
+        assert (change.rule, change.access, change.changes) == (
+            "/probe/editor/change",
+            Access.EDITOR,
+            True,
+        )
+        assert change.summary == "Say what was asked, by whom."
+        assert routes["probe.viewer"].rules == ("/probe/viewer", "/probe/viewer/<int:count>")
+        assert set(routes["probe.viewer"].methods) == {"GET", "POST"}
+
+    def test_a_prefix_of_the_door_is_part_of_the_rule(self, app):
+        door = Door("prefixed", __name__, url_prefix="/under")
+
+        @door.route("/here", access=Access.PUBLIC)
+        def here():
+            """Be here."""
+            return "here"
+
+        app.register_blueprint(door)
+        assert declared_routes(app)["prefixed.here"].rule == "/under/here"
+        assert app.test_client().get("/under/here").text == "here"
+
+
+class TestAnswering:
+    def test_get_and_post_say_the_same(self, client, cast):
+        wish = {"count": "3", "is_fast": "true", "words": "a,b", "note": "x", "ratio": "0.5"}
+        headers = cast.headers("bob")
+        replies = [
+            client.get("/probe/viewer", query_string=wish, headers=headers),
+            client.post("/probe/viewer", data=wish, headers=headers),
+            client.post("/probe/viewer", json=wish, headers=headers),
+            client.post("/probe/viewer/3", query_string=wish, headers=headers),
+        ]
+        answers = [strict(reply)["data"] for reply in replies]
+        assert answers == [
+            {
+                "asker": "Bob",
+                "count": 3,
+                "is_fast": True,
+                "words": ["a", "b"],
+                "note": "x",
+                "ratio": 0.5,
+            }
+        ] * len(answers)
+
+    def test_not_a_number_goes_out_as_null(self, client):
+        assert strict(client.get("/probe/public?ratio=nan"))["data"]["ratio"] is None
+
+    def test_the_path_contradicting_the_query_is_refused(self, client, cast):
+        reply = client.get("/probe/viewer/3?count=4", headers=cast.headers("bob"))
+        assert reply.status_code == 400
