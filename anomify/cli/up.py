@@ -34,7 +34,7 @@ READY_SECONDS = 60
 PORT_SECONDS = 3
 POLL_SECONDS = 0.05
 # The web gives its requests 25 seconds and the worker seals and saves what it holds in memory.
-STOP_SECONDS = {"web": 30, "worker": 30}
+STOP_SECONDS = {"web": 30, "worker": 60}
 # A child that crashes is started again after so long, doubled each time it did not live long.
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0

@@ -45,7 +45,8 @@ def web(host: str | None, port: int | None, data_dir: Path | None, parent: int |
         workers_kill_timeout=STOP_SECONDS,
         # No access log: its lines would hold query strings, and with them session ids and keys.
         log_access=False,
-        log_level=LogLevels.warning,
+        # Its warnings speak of threads to people who did not choose the number.
+        log_level=LogLevels.error,
         process_name=None,
     ).serve(target_loader=partial(load_app, settings), wrap_loader=False)
 

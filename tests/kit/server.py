@@ -19,7 +19,7 @@ import psutil
 import urllib3
 
 READY_SECONDS = 60
-STOP_SECONDS = 70
+STOP_SECONDS = 100
 POLL_SECONDS = 0.02
 READY_LINE = re.compile(r"^Anomify is ready: (\S+)$", re.MULTILINE)
 SETUP_LINE = re.compile(r"^Nobody can sign in yet\. .*?(http\S+)$", re.MULTILINE)
@@ -108,10 +108,23 @@ class Server:
 
     def child(self, name: str) -> psutil.Process:
         """Return the process of one of our commands that runs under the supervisor."""
+        found = self.find_child(name)
+        assert found is not None, f"there is no {name} process:\n{self.log()}"
+        return found
+
+    def find_child(self, name: str) -> psutil.Process | None:
         for process in psutil.Process(self.process.pid).children():
-            if name in process.cmdline():
-                return process
-        raise AssertionError(f"there is no {name} process:\n{self.log()}")
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if name in process.cmdline():
+                    return process
+        return None
+
+    def answers(self) -> bool:
+        """Tell whether it takes requests now."""
+        try:
+            return self.ask("/-/ready").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
 
     def kill(self) -> None:
         """SIGKILL everything at once, as a power cut of the process tree would."""
@@ -164,7 +177,7 @@ class Server:
             *("token", "create", "--org", name, "--name", "test"),
             *("--scopes", "ingest,read,write", "--json"),
         )
-        return made["secret"]
+        return made["token"]
 
     def ask(
         self, path: str, token: str | None = None, **parameters: object

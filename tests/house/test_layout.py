@@ -1,0 +1,90 @@
+"""Where things lie and what they are called."""
+
+import re
+
+import pytest
+
+from tests.house.tree import ROOT, first_line, project_files, python_files
+
+BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "service", "manager", "misc"}
+ALLOWED_AT_THE_TOP = {
+    *("app.py", "pyproject.toml", "requirements.lock", "Makefile"),
+    *("README.md", "CHANGELOG.md", "LICENSE", "AUTHORS.md"),
+    *("anomify", "templates", "static", "tests", "migrations", "benchmarks"),
+}
+BYTES_MAX = 400 * 1024
+TEXT_SUFFIXES = {".py", ".md", ".toml", ".lock", ".html", ".js", ".css", ".txt", ".mako", ".yml"}
+# Built here from parts, so that this file does not name what it forbids.
+FORBIDDEN_WORDS = [
+    "/" + "work/",
+    "/" + "root/",
+    "/" + "home/",
+    "pypi" + ".org",
+    "files.python" + "hosted",
+    "index" + "-url http",
+    "registry.npm" + "js",
+]
+
+
+class TestFiles:
+    def test_the_top_level_is_the_one_of_the_house(self):
+        found = {path.parts[0] for path in project_files() if not path.parts[0].startswith(".")}
+        assert found <= ALLOWED_AT_THE_TOP
+
+    def test_no_file_or_folder_has_a_name_that_says_nothing(self):
+        bad = [
+            str(path)
+            for path in project_files()
+            if BANNED_NAMES & {part.removesuffix(".py") for part in path.parts}
+        ]
+        assert bad == [], "the thing in it has a name of its own; find it"
+
+    def test_nothing_is_large_but_the_lock(self):
+        large = [
+            str(path)
+            for path in project_files()
+            if path.name != "requirements.lock" and (ROOT / path).stat().st_size > BYTES_MAX
+        ]
+        assert large == []
+
+    def test_no_labelled_series_of_others_is_kept_here(self):
+        bad = [str(path) for path in project_files() if re.search(r"\.csv(\.gz)?$", path.name)]
+        assert [path for path in bad if not path.startswith("tests/data/")] == []
+
+    def test_no_file_names_a_machine_or_a_registry(self):
+        bad = [
+            f"{path}: {word}"
+            for path in project_files()
+            if path.suffix in TEXT_SUFFIXES or path.name == "Makefile"
+            for word in FORBIDDEN_WORDS
+            if word in (ROOT / path).read_text()
+        ]
+        assert bad == []
+
+    def test_the_licence_is_apache_2(self):
+        text = (ROOT / "LICENSE").read_text()
+        assert "Apache License" in text
+        assert "Version 2.0, January 2004" in text
+
+
+class TestModules:
+    @pytest.mark.parametrize(
+        "path",
+        # A test's path says what it tests.
+        [path for path in python_files() if not path.name.startswith("test_")],
+        ids=str,
+    )
+    def test_begins_with_a_sentence(self, path):
+        line = first_line(path)
+        assert line, f"{path} needs a docstring: what is it for?"
+        assert line[-1] in ".?", f"{path} begins with something that is no whole sentence"
+
+    def test_every_room_has_something_in_it(self):
+        rooms = {path.parent for path in python_files("anomify")}
+        empty = [
+            str(room)
+            for room in rooms
+            if [path.name for path in python_files("anomify") if path.parent == room]
+            == ["__init__.py"]
+        ]
+        assert empty == []

@@ -1,0 +1,195 @@
+"""`anomify up`, the real one: it starts, says what a newcomer needs, and goes when asked to."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import pytest
+import urllib3
+
+from tests.kit.server import Server, anomify_command, in_background, running
+
+PSS_MIB_MAX = 400
+# So long after it is ready an empty org has settled.
+SETTLED_SECONDS = 20
+
+
+@pytest.fixture
+def server(tmp_path):
+    with running(Server(tmp_path / "data")) as started:
+        yield started
+
+
+class TestStart:
+    def test_says_one_line_when_it_is_ready_and_how_to_set_it_up(self, server):
+        lines = server.log().splitlines()
+        assert lines[0] == f"Anomify is ready: {server.url}"
+        assert server.setup_link.startswith(f"{server.url}/ui/setup?")
+        assert len(lines) == 2, lines
+        assert server.ask("/ping").status == 200
+
+    def test_offers_no_set_up_once_somebody_can_sign_in(self, server):
+        server.cli("org", "create", "Acme", "--json")
+        server.cli(
+            *("user", "create", "--org", "Acme", "--email", "alice@acme.example"),
+            *("--name", "Alice", "--role", "owner", "--password-stdin"),
+            text="correct horse battery staple\n",
+        )
+        assert server.stop() == 0
+        server.start()
+        assert server.setup_link is None
+
+    def test_the_link_makes_one_owner_and_no_second(self, server):
+        def finish(email: str) -> urllib3.BaseHTTPResponse:
+            secret = parse_qs(urlsplit(server.setup_link).query)["link"][0]
+            return server.pool.request(
+                "POST",
+                f"{server.url}/ui/setup",
+                fields={
+                    "link": secret,
+                    "org_name": "Acme",
+                    "timezone": "UTC",
+                    "name": "Alice",
+                    "email": email,
+                    "password": "correct horse battery staple",
+                },
+                encode_multipart=False,
+                headers={"Origin": server.url},
+                redirect=False,
+            )
+
+        welcome = finish("alice@acme.example")
+        assert welcome.status == 200
+        assert re.search(rb"anm_\w+", welcome.data), "it shows the first key"
+        assert finish("mallory@acme.example").status == 404
+        users = server.cli("user", "list", "--org", "Acme", "--json")
+        assert [(user["email"], user["role"]) for user in users] == [
+            ("alice@acme.example", "owner")
+        ]
+
+    def test_a_second_one_on_the_same_data_says_who_is_there(self, server):
+        second = subprocess.run(
+            anomify_command("up", "--data", str(server.data_dir), "--port", "1"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert f"Process {server.process.pid} runs the product" in second.stderr
+
+    def test_a_taken_port_is_one_sentence(self, tmp_path):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            ended = subprocess.run(
+                anomify_command("up", "--data", str(tmp_path), "--port", str(port)),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        assert ended.returncode == 1
+        assert ended.stderr.count("\n") == 1
+        assert "choose another port" in ended.stderr
+
+    def test_flags_reach_every_process(self, tmp_path):
+        server = Server(tmp_path / "elsewhere")
+        server._environment.pop("ANOMIFY_DATA_DIR")
+        server._environment.pop("ANOMIFY_PORT")
+        server._command = ("up", "--data", str(server.data_dir), "--port", str(server.port))
+        with running(server):
+            assert server.ask("/-/ready").status == 200
+            assert (server.data_dir / "log.db").exists()
+
+
+class TestStop:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_goes_politely_and_leaves_nobody_behind(self, tmp_path, number):
+        with running(Server(tmp_path / "data")) as server:
+            family = server.family()
+            server.process.send_signal(number)
+            assert server.process.wait(60) == 0
+            _, alive = psutil.wait_procs(family, timeout=0)
+            assert alive == []
+            assert "Traceback" not in server.log()
+
+    def test_finishes_the_requests_under_way(self, server):
+        token = server.create_org()
+        body = json.dumps({"metric": "slow", "timestamp": int(time.time()), "value": 1}).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.putrequest("POST", "/flux/metric_data_post")
+        connection.putheader("Authorization", f"Bearer {token}")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders()
+        connection.send(body[:10])
+        server.process.terminate()
+        stopping = in_background(server.process.wait)
+        # It has closed its door, and still waits for us.
+        server_is_closed(server)
+        connection.send(body[10:])
+        assert connection.getresponse().status == 204
+        stopping.join(60)
+        assert server.process.returncode == 0
+        server.start()
+        assert len(server.points(token, "slow", time.time() - 3600, time.time() + 60)) == 1
+
+    def test_nobody_is_left_when_it_is_killed(self, server):
+        family = server.family()
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+
+
+class TestCare:
+    @pytest.mark.parametrize("name", ["web", "worker"])
+    def test_starts_again_what_crashed_and_says_so(self, server, name):
+        crashed = server.child(name)
+        crashed.kill()
+        server.wait_for(lambda: f"the {name} process ended by SIGKILL" in server.log())
+        server.wait_for(lambda: server.find_child(name) not in {None, crashed})
+        server.wait_for(server.answers)
+
+    def test_nobody_of_the_web_outlives_it(self, server):
+        web = server.child("web")
+        answering = web.children()
+        assert answering
+        web.kill()
+        _, alive = psutil.wait_procs(answering, timeout=10)
+        assert alive == []
+
+
+@pytest.mark.slow
+class TestWeight:
+    def test_an_empty_org_is_light(self, server):
+        server.create_org()
+        time.sleep(SETTLED_SECONDS)
+        weights = {
+            " ".join(process.cmdline()[-4:]): pss_mib(process.pid) for process in server.family()
+        }
+        assert sum(weights.values()) <= PSS_MIB_MAX, weights
+
+
+def pss_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def server_is_closed(server: Server) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+        except OSError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it still opens its door to new ones")
