@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, delete, func, literal, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from anomify.series import Int64s, Judgements, Points, Series
+from anomify.series import Float64s, Int64s, Judgements, Points, Series
 from anomify.storage.codec import decode_series, encode_series
 from anomify.storage.engines import BUCKET_MS, PointDatabase
 from anomify.storage.merging import joined, judge_anew, merge
@@ -101,6 +101,31 @@ class ChunkStore:
             joined([part.judgements for part in parts]),
         )
 
+    def values_at(self, points: Points) -> Float64s:
+        """Return what is sealed of each of these metrics and times, NaN where nothing is.
+
+        Each chunk is read once, however many of its points are asked for; values of `points` do
+        not matter.
+        """
+        values = np.full(len(points), np.nan)
+        keys = chunk_keys(points)
+        order = np.argsort(keys, kind="stable")
+        unique, starts = np.unique(keys[order], return_index=True)
+        ends = np.append(starts[1:], len(keys))
+        for month, chunks in self._parts(unique):
+            with self._database.reading_chunks(month) as connection:
+                if connection is None:
+                    continue
+                found = connection.execute(_of_keys(unique[chunks])).all()
+            for key, _, blob in found:
+                chunk = int(np.searchsorted(unique, key))
+                rows = order[starts[chunk] : ends[chunk]]
+                series = decode_series(blob)
+                at = np.minimum(np.searchsorted(series.times, points.times[rows]), len(series) - 1)
+                is_known = series.times[at] == points.times[rows]
+                values[rows[is_known]] = series.values[at[is_known]]
+        return values
+
     def latest(self, metric_ids: Int64s) -> list[Chunk]:
         """Return the newest chunk of each of these metrics that has any."""
         missing = {int(metric_id) for metric_id in metric_ids}
@@ -149,12 +174,12 @@ class ChunkStore:
                 rows = []
                 for chunk in chunks:
                     key = int(unique[chunk])
-                    through, series = stored.get(key, (-1, None))
+                    through, blob = stored.get(key, (-1, None))
                     if through > through_offset:
                         continue
                     fresh = order[starts[chunk] : ends[chunk]]
-                    merged = _merged(series, points.of(fresh), judgements.of(fresh))
-                    rows.append(_row(key, through_offset, merged))
+                    series = _merged(blob, points.of(fresh), judgements.of(fresh))
+                    rows.append(_row(key, through_offset, series))
                 _upsert(connection, rows)
 
     def rewrite_scores(self, metric_id: int, times: Int64s, judgements: Judgements) -> None:
@@ -256,9 +281,10 @@ def _row(key: int, through_offset: int, series: Series) -> dict[str, Any]:
     return {"chunk_key": key, "through_offset": through_offset, "blob": encode_series(series)}
 
 
-def _merged(series: Series | None, points: Points, judgements: Judgements) -> Series:
-    if series is None:
+def _merged(blob: bytes | None, points: Points, judgements: Judgements) -> Series:
+    if blob is None:
         return merge(points.times, points.values, judgements)
+    series = decode_series(blob)
     return merge(
         np.concatenate([series.times, points.times]),
         np.concatenate([series.values, points.values]),
@@ -266,18 +292,15 @@ def _merged(series: Series | None, points: Points, judgements: Judgements) -> Se
     )
 
 
-def _stored(connection: Connection, keys: Int64s) -> dict[int, tuple[int, Series]]:
+def _stored(connection: Connection, keys: Int64s) -> dict[int, tuple[int, bytes]]:
     # In order of key and locked (where locks are of rows), so that two writers cannot deadlock.
-    wanted = (
-        select(point_chunks)
-        .where(point_chunks.c.chunk_key.in_([int(key) for key in keys]))
-        .order_by(point_chunks.c.chunk_key)
-        .with_for_update()
-    )
-    return {
-        key: (through, decode_series(blob))
-        for key, through, blob in connection.execute(wanted).all()
-    }
+    found = connection.execute(_of_keys(keys).with_for_update()).all()
+    return {key: (through, blob) for key, through, blob in found}
+
+
+def _of_keys(keys: Int64s) -> Select[Any, Any, Any]:
+    wanted = point_chunks.c.chunk_key.in_(keys.tolist())
+    return select(point_chunks).where(wanted).order_by(point_chunks.c.chunk_key)
 
 
 def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -297,7 +320,8 @@ def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 def _rejudge(connection: Connection, keys: Int64s, times: Int64s, judgements: Judgements) -> None:
     rows = []
-    for key, (_, series) in _stored(connection, keys).items():
+    for key, (_, blob) in _stored(connection, keys).items():
+        series = decode_series(blob)
         inside = slice(*np.searchsorted(times, (series.times[0], series.times[-1] + 1)).tolist())
         told = Judgements(
             judgements.scores[inside], judgements.lowers[inside], judgements.uppers[inside]

@@ -39,6 +39,8 @@ MOST_CONNECTIONS = 64
 # Larger pages hold several chunks each; smaller ones would spill every judged chunk.
 PAGE_BYTES = 8192
 CACHE_KIB = 4096
+# What is left of a write-ahead log that a burst has made long.
+WAL_KEPT_BYTES = 32 * 1024 * 1024
 
 # The advisory locks of PostgreSQL: one for appending in order, one for making the tables.
 _APPEND_LOCK = 0x616E_6F6D_6C6F_6701
@@ -334,7 +336,12 @@ def _prepare(connection: Any, _record: object) -> None:
     if layout > LAYOUT:
         connection.close()
         raise NewerLayout("These points were stored by a newer Anomify; start that one.")
-    for pragma in ("synchronous=FULL", "trusted_schema=OFF", f"cache_size=-{CACHE_KIB}"):
+    for pragma in (
+        "synchronous=FULL",
+        "trusted_schema=OFF",
+        f"cache_size=-{CACHE_KIB}",
+        f"journal_size_limit={WAL_KEPT_BYTES}",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

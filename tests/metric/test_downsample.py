@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomify.metric.downsample import downsample
+from anomify.metric.downsample import downsample, downsample_by_step
 from anomify.series import Series
 from tests.kit.points import MINUTE, START, pairs, said, series
 
@@ -65,3 +65,19 @@ class TestDownsample:
     def test_to_nothing_is_refused(self) -> None:
         with pytest.raises(ValueError, match="0 points"):
             downsample(series((START, 1.0)), 0)
+
+
+class TestDownsampleByStep:
+    def test_keeps_least_and_greatest_of_each_step_of_the_clock(self) -> None:
+        values = [3.0, 1.0, 2.0, 5.0, 4.0, 4.0, 9.0]
+        whole = series(*((START + n * MINUTE // 2, value) for n, value in enumerate(values)))
+        fewer = downsample_by_step(whole, 2 * MINUTE)
+        assert pairs(fewer) == [
+            (START + MINUTE // 2, 1.0),
+            (START + 3 * MINUTE // 2, 5.0),
+            (START + 4 * MINUTE // 2, 4.0),
+            (START + 6 * MINUTE // 2, 9.0),
+        ]
+
+    def test_of_nothing_is_nothing(self) -> None:
+        assert len(downsample_by_step(series(), MINUTE)) == 0

@@ -225,6 +225,39 @@ class TestRewriteScores:
         assert stored(chunks, 1) == []
 
 
+class TestReadAll:
+    def test_is_everything_of_a_metric_in_order(self, point_database: PointDatabase) -> None:
+        chunks = ChunkStore(point_database)
+        times = [START - 40 * DAY, START, START + MINUTE, START + DAY]
+        chunks.seal(points(*((1, time, 1.0) for time in times)), said(*[(1.0, 1, 2)] * 4), 1)
+        whole = chunks.read_all(1)
+        assert whole.times.tolist() == times
+        assert scores(whole) == [1.0] * 4
+        assert len(chunks.read_all(2)) == 0
+
+
+class TestValuesAt:
+    def test_are_those_of_the_same_metric_and_time(self, point_database: PointDatabase) -> None:
+        chunks = ChunkStore(point_database)
+        seal(
+            chunks, 1, (1, START, 1.0), (1, START + HOUR, 2.0), (2, START, 3.0), (1, START - 1, 4.0)
+        )
+        asked = points(
+            (1, START + HOUR, 0),
+            (2, START + HOUR, 0),
+            (3, START, 0),
+            (1, START - 1, 0),
+            (1, START + 90 * DAY, 0),
+            (1, START, 0),
+            (1, START, 0),
+        )
+        found = chunks.values_at(asked)
+        assert np.nan_to_num(found, nan=-1).tolist() == [2.0, -1, -1, 4.0, -1, 1.0, 1.0]
+
+    def test_of_nothing_are_none(self, point_database: PointDatabase) -> None:
+        assert len(ChunkStore(point_database).values_at(points())) == 0
+
+
 class TestLatest:
     def test_is_the_newest_chunk_of_each(self, point_database: PointDatabase) -> None:
         chunks = ChunkStore(point_database)
