@@ -9,10 +9,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import parseaddr
+from functools import cached_property
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Self
@@ -144,7 +145,7 @@ class Outbound:
         self._allowed: tuple[Network, ...] = tuple(map(ipaddress.ip_network, egress_allow))
         self._resolver = resolver
         self._limits = limits or Limits()
-        self._trust = trust or ssl.create_default_context()
+        self._given_trust = trust
         self._lookups = threading.BoundedSemaphore(LOOKUPS_AT_ONCE_MAX)
 
     def check_url(self, url: str) -> Destination:
@@ -204,14 +205,22 @@ class Outbound:
                     preload_content=False,
                     decode_content=False,
                 )
-                reply = connection.getresponse()
-                return Reply(
-                    reply.status,
-                    {name.lower(): value for name, value in reply.headers.items()},
-                    _read_capped(reply, self._limits.body_bytes),
-                )
+                with closing(connection.getresponse()) as reply:
+                    if deadline.is_over:
+                        # Headers that the deadline cut short look complete to the library.
+                        raise TimeoutError
+                    return Reply(
+                        reply.status,
+                        {name.lower(): value for name, value in reply.headers.items()},
+                        _read_capped(reply, self._limits.body_bytes),
+                    )
             finally:
                 connection.close()
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        # Reading every authority's certificate takes a while; checking a URL has no need of it.
+        return self._given_trust or ssl.create_default_context()
 
     def _connection(self, destination: Destination, deadline: "_Deadline") -> HTTPConnection:
         def dial() -> socket.socket:

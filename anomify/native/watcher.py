@@ -1,0 +1,288 @@
+"""/watcher, /watchers: who is told about which metrics, and how."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from anomify.auth.subject import subject
+from anomify.clock import now
+from anomify.delivery.outbox import enqueue_test
+from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.house import house
+from anomify.native.envelope import NativeDoor
+from anomify.native.params import RowId, RowIds, Words
+from anomify.native.window import PageIn
+from anomify.outbound import Outbound
+from anomify.watcher.chip import suggestions
+from anomify.watcher.editing import (
+    UNIT_SECONDS,
+    Saved,
+    WatcherEditor,
+    WatcherWish,
+    delete_watcher,
+    undelete_watcher,
+)
+from anomify.watcher.model import Watcher
+from anomify.watcher.queries import Heard, heard_by, list_watchers, names_holding
+from anomify.watcher.sealing import PURPOSE
+
+door = NativeDoor("watcher", __name__)
+
+RECENT = timedelta(days=7)
+NOTHING_MATCHED = "No metric holds every chip now; metrics that come later are watched."
+
+
+class WatcherOut(Outputs):
+    """A watcher and what it is about."""
+
+    id: int
+    name: str
+    chips: list[str]
+    alert: bool = Field(description="Whether anybody is told.")
+    severity: Literal["low", "medium", "high"] = Field(description="The least severity told.")
+    expiration_time: int = Field(description="Quiet time about a metric once it has been told.")
+    expiration_time_unit: str
+    email_user_ids: list[int]
+    webhook_url: str | None = Field(description="To those who may not change it, the host only.")
+    webhook_stopped: bool = Field(description="The receiver answered 410; set the URL anew.")
+    created_by: str
+    created_timestamp: int
+    deleted: bool
+    deleted_timestamp: int | None
+    metrics: int = Field(description="How many metrics hold every chip now.")
+    anomalies_7d: int = Field(description="How many anomalies they had in the last seven days.")
+
+
+class WatchersOut(Outputs):
+    """A page of watchers."""
+
+    watchers: list[WatcherOut]
+    total: int
+
+
+class SavedOut(Outputs):
+    """A watcher as it was saved."""
+
+    watcher: WatcherOut
+    metrics_matched: int
+    warning: str | None = None
+    webhook_secret: str | None = Field(
+        None, description="Verifies our signatures; present only when it is new, and never again."
+    )
+    test_alert: int | None = Field(None, description="How many test messages are on their way.")
+
+
+class OneWatcherOut(Outputs):
+    """A watcher."""
+
+    watcher: WatcherOut
+
+
+class ChipOut(Outputs):
+    """A word that could be added."""
+
+    chip: str
+    count: int = Field(description="How many metrics would be left.")
+
+
+class ChipsOut(Outputs):
+    """Words to add to the chosen ones."""
+
+    chips: list[ChipOut]
+    metrics_matched: int = Field(description="How many metrics hold the chosen chips.")
+
+
+class WatcherFieldsIn(Inputs):
+    """What a watcher can be told to be."""
+
+    name: str | None = Field(None, description="The chips when it is left out.")
+    alert: bool | None = Field(None, description="Whether to tell anybody; false at first.")
+    severity: str | None = Field(
+        None, description="The least severity to tell: low, medium or high; high at first."
+    )
+    expiration_time: int | None = Field(
+        None, description="Quiet time about a metric once it has been told; 3600 s at first."
+    )
+    expiration_time_unit: str | None = Field(
+        None, description=f"{', '.join(UNIT_SECONDS)}; second when left out."
+    )
+    email_user_ids: RowIds | None = Field(None, description="Users of the org who get e-mails.")
+    webhook_url: str | None = Field(None, description="Where to post to; empty for nowhere.")
+    webhook_secret: str | None = Field(
+        None, description="whsec_ and base64 of 24 to 64 bytes; made for you when left out."
+    )
+    send_test_alert: bool = Field(default=False, description="Also send a test message now.")
+
+
+class CreateIn(WatcherFieldsIn):
+    """A new watcher."""
+
+    chips: Words = Field(description="Words that a metric's name must all hold.")
+
+
+class UpdateIn(WatcherFieldsIn):
+    """What to change; the rest stays."""
+
+    watcher_id: RowId
+    chips: Words | None = Field(None, description="Words that a metric's name must all hold.")
+
+
+class WatcherIn(Inputs):
+    """Which watcher."""
+
+    watcher_id: RowId
+
+
+class ListIn(PageIn):
+    """Which watchers a list is to hold."""
+
+    include_deleted: bool = Field(default=False, description="Deleted ones too.")
+
+
+class ChipsIn(Inputs):
+    """What has been chosen and typed so far."""
+
+    chips: Words = Field(default=[], description="The chips chosen so far.")
+    q: str = Field("", max_length=200, description="What has been typed of the next one.")
+
+
+@door.route(
+    "/watcher/create", inputs=CreateIn, outputs=SavedOut, access=Access.EDITOR, changes=True
+)
+def create(wish: CreateIn) -> SavedOut:
+    """Make a watcher for the metrics that hold every chip."""
+    return _saved(_editor().create(subject().org.id, _wish(wish), subject().label), wish)
+
+
+@door.route(
+    "/watcher/<int:watcher_id>/update",
+    inputs=UpdateIn,
+    outputs=SavedOut,
+    access=Access.EDITOR,
+    changes=True,
+)
+def update(wish: UpdateIn) -> SavedOut:
+    """Change a watcher; what is left out stays as it is."""
+    return _saved(_editor().update(subject().org.id, wish.watcher_id, _wish(wish)), wish)
+
+
+@door.route(
+    "/watcher/<int:watcher_id>/delete",
+    inputs=WatcherIn,
+    outputs=OneWatcherOut,
+    access=Access.EDITOR,
+    changes=True,
+)
+def delete(wish: WatcherIn) -> OneWatcherOut:
+    """Delete a watcher; it can be brought back for thirty days."""
+    return _one(delete_watcher(subject().org.id, wish.watcher_id))
+
+
+@door.route(
+    "/watcher/<int:watcher_id>/undelete",
+    inputs=WatcherIn,
+    outputs=OneWatcherOut,
+    access=Access.EDITOR,
+    changes=True,
+)
+def undelete(wish: WatcherIn) -> OneWatcherOut:
+    """Bring a deleted watcher back."""
+    return _one(undelete_watcher(subject().org.id, wish.watcher_id))
+
+
+@door.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=Access.VIEWER)
+def watchers(wish: ListIn) -> WatchersOut:
+    """List the org's watchers, newest first."""
+    org = subject().org
+    page = list_watchers(
+        org.id, with_deleted=wish.include_deleted, limit=wish.limit, offset=wish.offset
+    )
+    heard = heard_by(org.id, page.items, now() - RECENT)
+    return WatchersOut(
+        watchers=[watcher_json(each, heard[each.id]) for each in page.items], total=page.total
+    )
+
+
+@door.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=Access.VIEWER)
+def chips(wish: ChipsIn) -> ChipsOut:
+    """Suggest words of metric names to add to the chosen chips."""
+    names = names_holding(subject().org.id, wish.chips)
+    return ChipsOut(
+        chips=[
+            ChipOut(chip=each.chip, count=each.count)
+            for each in suggestions(names, wish.chips, wish.q)
+        ],
+        metrics_matched=len(names),
+    )
+
+
+def watcher_json(watcher: Watcher, heard: Heard) -> WatcherOut:
+    """Return a watcher as the wire has it."""
+    return WatcherOut(
+        id=watcher.id,
+        name=watcher.name,
+        chips=watcher.chips,
+        alert=watcher.is_alerting,
+        severity=watcher.severity,
+        expiration_time=watcher.expiration_seconds // UNIT_SECONDS[watcher.expiration_unit],
+        expiration_time_unit=watcher.expiration_unit,
+        email_user_ids=watcher.email_user_ids,
+        webhook_url=_shown_url(watcher.webhook_url),
+        webhook_stopped=watcher.webhook_stopped_at is not None,
+        created_by=watcher.created_by,
+        created_timestamp=_timestamp(watcher.created_at),
+        deleted=watcher.deleted_at is not None,
+        deleted_timestamp=None if watcher.deleted_at is None else _timestamp(watcher.deleted_at),
+        metrics=heard.metrics,
+        anomalies_7d=heard.anomalies,
+    )
+
+
+def _saved(saved: Saved, wish: WatcherFieldsIn) -> SavedOut:
+    org, watcher = subject().org, saved.watcher
+    shown = watcher_json(watcher, heard_by(org.id, [watcher], now() - RECENT)[watcher.id])
+    return SavedOut(
+        watcher=shown,
+        metrics_matched=shown.metrics,
+        warning=None if shown.metrics else NOTHING_MATCHED,
+        webhook_secret=saved.fresh_secret,
+        test_alert=enqueue_test(org, watcher) if wish.send_test_alert else None,
+    )
+
+
+def _one(watcher: Watcher) -> OneWatcherOut:
+    heard = heard_by(subject().org.id, [watcher], now() - RECENT)
+    return OneWatcherOut(watcher=watcher_json(watcher, heard[watcher.id]))
+
+
+def _editor() -> WatcherEditor:
+    settings = house().settings
+    return WatcherEditor(Outbound(settings.egress_allow), settings.key_for(PURPOSE))
+
+
+def _wish(wish: CreateIn | UpdateIn) -> WatcherWish:
+    return WatcherWish(
+        chips=wish.chips,
+        name=wish.name,
+        is_alerting=wish.alert,
+        severity=wish.severity,
+        expiration_time=wish.expiration_time,
+        expiration_time_unit=wish.expiration_time_unit,
+        email_user_ids=wish.email_user_ids,
+        webhook_url=wish.webhook_url,
+        webhook_secret=wish.webhook_secret,
+    )
+
+
+def _shown_url(url: str | None) -> str | None:
+    # The path of many receivers' URLs is a password.
+    if url is None or subject().can(Access.EDITOR):
+        return url
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"
+
+
+def _timestamp(moment: datetime) -> int:
+    return int(moment.timestamp())
