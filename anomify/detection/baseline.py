@@ -91,6 +91,29 @@ def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallba
 
 
 @compiled
+def least_surprise(
+    slot: Slot, value: float, predictions: Float64s, residual: float, step: float
+) -> float:
+    """Return the smallest residual: the best expert's, or what a day's or week's habit leaves.
+
+    What happens every day at about this time is no surprise, even if another expert is better on
+    the whole. The bins beside this one count too: a nightly job does not start on the edge of one.
+    """
+    least = residual
+    for expert in (DAY_FAST, WEEK_FAST):
+        if is_trusted(slot, expert, predictions[expert]):
+            other = value - predictions[expert]
+            least = other if abs(other) < abs(least) else least
+    if is_trusted(slot, DAY_FAST, predictions[DAY_FAST]):
+        for beside in (-1, 1):
+            day_bin = (slot.day_bin + beside) % day_bins(step)
+            if slot.day_visits[day_bin] >= DAY_VISITS_NEEDED:
+                other = value - slot.day_profile[day_bin] - slot.day_fast
+                least = other if abs(other) < abs(least) else least
+    return least
+
+
+@compiled
 def is_trusted(slot: Slot, expert: int, prediction: float) -> bool:
     """Say whether an expert speaks now and has been tried out."""
     return bool(slot.error_points[expert] > _TRIAL_POINTS and not math.isnan(prediction))

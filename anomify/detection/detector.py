@@ -32,7 +32,9 @@ class Verdicts:
     `strengths` is the same without that rule: an open anomaly lasts while this stays over the
     threshold. `scores` is the strength for people, 0..1 and 0.5 at the lowest threshold.
     `lowers` and `uppers` are the expected range, in the unit of `values`: the reported value, or a
-    counter's increase a second. Evidence ABOVE or BELOW is given only outside the range.
+    counter's increase a second. Evidence ABOVE or BELOW is given only outside the range. `amounts`
+    is the figure for the sentence (`explanation.explain`): seconds for FLAT, times as noisy for
+    NOISIER, the value before for JUMP, else NaN.
     """
 
     judged: Bools
@@ -42,6 +44,7 @@ class Verdicts:
     lowers: Float32s
     uppers: Float32s
     evidence: NDArray[np.int8]
+    amounts: Float32s
     values: Float64s
 
 
@@ -84,6 +87,7 @@ def _run(
     lowers = np.full(count, np.nan, np.float32)
     uppers = np.full(count, np.nan, np.float32)
     evidence = np.zeros(count, np.int8)
+    amounts = np.full(count, np.nan, np.float32)
     judged_values = np.empty(count, np.float64)
     state_bytes = state.slots.view(np.uint8).reshape(state.capacity, -1)
     judge_rows(
@@ -99,8 +103,11 @@ def _run(
         lowers,
         uppers,
         evidence,
+        amounts,
         judged_values,
         trace,
     )
     scores = np.where(judged, display_score(strengths), np.float32(np.nan))
-    return Verdicts(judged, alerts, strengths, scores, lowers, uppers, evidence, judged_values)
+    return Verdicts(
+        judged, alerts, strengths, scores, lowers, uppers, evidence, amounts, judged_values
+    )

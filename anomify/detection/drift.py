@@ -10,7 +10,7 @@ SHORT: Final = 8.0  # points
 LONG: Final = 48.0
 _POWER_MEMORY: Final = 10000.0
 _RANGE_DAYS: Final = 20.0
-_MOVES_NEEDED: Final = 20.0  # what has hardly ever moved may stand still
+_MOVES_NEEDED: Final = 200.0  # what has hardly ever moved may stand still
 _FLAT_LIMIT: Final = 24.0
 _MOST: Final = 8.0  # scales that one point may add
 _PRESSURE_MEMORY: Final = 100.0
@@ -71,7 +71,7 @@ def learn_flat(slot: Slot, value: float) -> None:
     """Count how long the value has stood still, and the longest time it did so before."""
     if value == slot.previous:
         slot.flat_run += 1.0
-        if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 5.0):
+        if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 2.0):
             slot.longest_flat_run = slot.flat_run  # it has been said; standing still is normal now
     else:
         slot.moves += 1.0
@@ -85,4 +85,4 @@ def flatness(slot: Slot) -> float:
     if slot.moves < _MOVES_NEEDED:
         return 0.0
     excess = max(slot.flat_run - slot.longest_flat_run, 0.0)
-    return math.log1p(excess / (slot.longest_flat_run + 5.0))
+    return math.log1p(excess / (slot.longest_flat_run + 2.0))

@@ -24,7 +24,21 @@ from anomify.series import Float64s
 ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
 
-_FLAT_WEIGHT: Final = 3.0
+# The alarm head. Magnitude against the long memory leads; rarity only ranks novelty: alarms by
+# p-value alone lose 0.2 F1 (detection.md 0). The weights are round on purpose: results hardly depend on
+# them (benchmarks/detection/calibrate.py), and none was fitted to labels that may not be used.
+_JUMP: Final = 2.0
+_LEVEL_CHANGE: Final = 1.0
+_MAGNITUDE: Final = 0.5
+_NOISE: Final = 0.5
+_NOVELTY: Final = 0.7
+_SHORT_SHIFT: Final = 0.5
+# Two kinds of incident never show in a single point: many slightly low ones, and none that moves.
+_SHIFT_ALONE: Final = 4.5
+_FLAT_ALONE: Final = 3.9
+# What is named where the value stayed in its range.
+_NAMED_NOISE: Final = 3.0
+_NAMED_NOVELTY: Final = 2.0
 
 
 @compiled
@@ -44,14 +58,16 @@ def strength(features: Float64s, head: int) -> float:
         )
         return news
     moving: float = (
-        2.0 * features[JUMP]
-        + features[LEVEL_CHANGE]
-        + 0.5 * features[MAGNITUDE]
-        + 0.5 * features[NOISE]
-        + 0.7 * features[NOVELTY]
+        _JUMP * features[JUMP]
+        + _LEVEL_CHANGE * features[LEVEL_CHANGE]
+        + _MAGNITUDE * features[MAGNITUDE]
+        + _NOISE * features[NOISE]
+        + _NOVELTY * features[NOVELTY]
+        + _SHORT_SHIFT * features[SHORT_SHIFT]
     )
-    standing: float = _FLAT_WEIGHT * features[FLATNESS]
-    return max(moving, standing)
+    shifted: float = _SHIFT_ALONE * features[SHORT_SHIFT]
+    standing: float = _FLAT_ALONE * features[FLATNESS]
+    return max(moving, shifted, standing)
 
 
 @compiled
@@ -65,16 +81,16 @@ def loudest(features: Float64s, value: float, lower: float, upper: float) -> int
     if value < lower:
         return Evidence.BELOW
     kind = Evidence.JUMP
-    most = 2.0 * features[JUMP] + 0.5 * features[MAGNITUDE]
-    if features[FLATNESS] * _FLAT_WEIGHT > most:
+    most = _JUMP * features[JUMP] + _MAGNITUDE * features[MAGNITUDE]
+    if _FLAT_ALONE * features[FLATNESS] > most:
         kind = Evidence.FLAT
-        most = features[FLATNESS] * _FLAT_WEIGHT
-    if features[NOISE] * 2.0 > most:
-        kind = Evidence.NOISIER
-        most = features[NOISE] * 2.0
-    if features[LONG_SHIFT] * 2.0 > most:
+        most = _FLAT_ALONE * features[FLATNESS]
+    if _SHIFT_ALONE * features[SHORT_SHIFT] > most:
         kind = Evidence.SHIFTED
-        most = features[LONG_SHIFT] * 2.0
-    if features[NOVELTY] * 2.0 > most:
+        most = _SHIFT_ALONE * features[SHORT_SHIFT]
+    if _NAMED_NOISE * features[NOISE] > most:
+        kind = Evidence.NOISIER
+        most = _NAMED_NOISE * features[NOISE]
+    if _NAMED_NOVELTY * features[NOVELTY] > most:
         kind = Evidence.NOVEL
     return kind

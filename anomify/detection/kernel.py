@@ -18,6 +18,7 @@ from anomify.detection.baseline import (
     enter_bins,
     learn_baseline,
     learn_errors,
+    least_surprise,
     predict,
     week_bins,
 )
@@ -48,6 +49,7 @@ from anomify.detection.evidence import (
     SHORT_SHIFT_RARITY,
     STEP_RARITY,
     VALUE_RARITY,
+    Evidence,
 )
 from anomify.detection.feed import accept, learn_kind, rate
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
@@ -136,6 +138,7 @@ def _observe(
     slow = y - expected
     if gap > _STALE_STEPS * step and abs(slow) < abs(fast):
         fast = slow
+    fast = least_surprise(slot, y, predictions, fast, step)
     fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
@@ -207,6 +210,7 @@ def _observe(
     learn_spread(slot, y)
     learn_baseline(slot, y, floor, step, settling)
     slot.low = min(slot.low, value)
+    slot.before = slot.previous
     slot.previous = y
     slot.learned += 1
 
@@ -253,6 +257,19 @@ def _apply_record_rule(slot: Slot, head: int, felt: float, gap: float, step: flo
     return alert
 
 
+@compiled
+def _amount(slot: Slot, evidence: int, step: float) -> float:
+    """Return the figure that belongs into the sentence about this evidence, NaN if none does."""
+    amount: float = math.nan
+    if evidence == Evidence.FLAT:
+        amount = step * slot.flat_run
+    elif evidence == Evidence.NOISIER:
+        amount = slot.noise_short / math.sqrt(slot.noise_short_power)
+    elif evidence == Evidence.JUMP:
+        amount = slot.before + slot.anchor
+    return amount
+
+
 def _entry(digest: int) -> Callable[..., int]:
     """Build the loop; see `sources_digest` for why it is a closure."""
 
@@ -269,6 +286,7 @@ def _entry(digest: int) -> Callable[..., int]:
         lowers: Any,
         uppers: Any,
         evidence: Any,
+        amounts: Any,
         judged_values: Any,
         trace: Any,
     ) -> int:
@@ -313,6 +331,7 @@ def _entry(digest: int) -> Callable[..., int]:
             lowers[row] = band[0]
             uppers[row] = band[1]
             evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
+            amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features
         return digest

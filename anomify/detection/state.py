@@ -45,6 +45,7 @@ SLOT: Final = np.dtype(
         ("learned", np.int64),
         ("anchor", np.float64),  # profiles hold differences from it: float32 suffices
         ("previous", np.float64),
+        ("before", np.float64),  # the one before the previous one
         ("mean", np.float64),
         ("spread", np.float64),  # running mean distance from the mean
         ("low", np.float64),  # the least value ever
