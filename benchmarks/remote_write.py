@@ -39,6 +39,7 @@ SERIES = 10_000
 SAMPLES = 2_000
 STEP_MS = 1_000
 READY_SECONDS = 60
+ATTEMPTS = 10
 REST_MAX_SECONDS = 240
 STOP_SECONDS = 120
 HEADERS = {
@@ -172,6 +173,7 @@ class Server:
     headers: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen | None = None
     points: int = 0
+    sent_again: int = 0
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     all_cpu_seconds: float = 0.0
@@ -210,9 +212,15 @@ class Server:
         def work(shard):
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             for bodies in timestamps:
-                connection.request("POST", self.path, bodies[shard], HEADERS | self.headers)
-                reply = connection.getresponse()
-                said = reply.read()
+                for _ in range(ATTEMPTS):
+                    connection.request("POST", self.path, bodies[shard], HEADERS | self.headers)
+                    reply = connection.getresponse()
+                    said = reply.read()
+                    if reply.status != 503:
+                        break
+                    # As a sender would: the same again, a little later.
+                    self.sent_again += 1
+                    time.sleep(1)
                 if reply.status not in {200, 204}:
                     failures.append(f"{reply.status} {said[:300]!r}")
                     break
@@ -385,6 +393,11 @@ def print_table(servers):
             f"{server.name:18}{own / 1e6:12.2f}{rate / own:8.2f}x{in_the_end / 1e6:17.2f}"
             f"{server.points / server.wall_seconds / 1e6:8.2f}"
         )
+    for server in servers:
+        if server.sent_again:
+            print(
+                f"{server.name} answered 503 to {server.sent_again} bodies, which were sent again"
+            )
     print("all, in the end: every process, until ours has judged and sealed, and all have stopped")
     goals = {"prometheus": GOAL_PROMETHEUS, "victoria-metrics": GOAL_VICTORIA}
     for server in servers[1:]:
