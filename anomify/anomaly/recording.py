@@ -45,25 +45,31 @@ def is_more_severe(severity: str, than: str) -> bool:
     return SEVERITIES.index(severity) > SEVERITIES.index(than)
 
 
-def open_anomaly(metric: Metric, sighting: Sighting) -> Span:
-    """Begin a case at this point; one that began there already is begun again.
+def open_anomaly(metric: Metric, sighting: Sighting, near_ms: int = 0) -> Span:
+    """Begin a case at this point; one that covers it, or begins so soon after it, begins anew.
 
     A replay and a rebuild so find the case that people may know by its id.
     """
     span = session().scalar(
         select(Span)
-        .where(Span.metric_id == metric.id, Span.started_ms == sighting.time_ms)
+        .where(
+            Span.metric_id == metric.id,
+            Span.started_ms <= sighting.time_ms + near_ms,
+            Span.last_over_ms >= sighting.time_ms,
+        )
+        .order_by(Span.started_ms)
+        .limit(1)
         .options(joinedload(Span.anomaly), joinedload(Span.metric))
     )
+    opened_at = datetime.fromtimestamp(sighting.time_ms / 1000, UTC)
     if span is None:
         anomaly = Anomaly(
-            uuid=str(uuid4()),
-            org_id=metric.org_id,
-            opened_at=datetime.fromtimestamp(sighting.time_ms / 1000, UTC),
-            recorded_at=now(),
+            uuid=str(uuid4()), org_id=metric.org_id, opened_at=opened_at, recorded_at=now()
         )
-        span = Span(anomaly=anomaly, metric=metric, started_ms=sighting.time_ms)
+        span = Span(anomaly=anomaly, metric=metric)
         session().add(span)
+    span.anomaly.opened_at = opened_at
+    span.started_ms = sighting.time_ms
     span.last_over_ms = sighting.time_ms
     span.ended_ms = None
     span.is_open = True

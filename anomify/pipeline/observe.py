@@ -102,7 +102,7 @@ def follow(
             if has_risen or not was_fresh:
                 herald.opened(span)
         elif span is None and ruling.opens:
-            span = open_anomaly(metric_of_any_org(metric_id), ruling.sighting())
+            span = open_anomaly(metric_of_any_org(metric_id), ruling.sighting(), closing_ms)
             met.append(span)
             herald.opened(span)
     return met

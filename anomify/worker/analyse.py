@@ -38,7 +38,7 @@ from anomify.worker.unsealed import Tick, Unsealed
 # number would orphan the checkpoints on disk.
 PARTITIONS = 64
 # So many unsealed points are sealed at once, whatever the clock says: memory is bounded.
-MOST_UNSEALED = 4_000_000
+MOST_UNSEALED = 2_000_000
 # A metric silent for a day leaves memory; its state waits in the database for the next point.
 DORMANT_AFTER_MS = 86_400_000
 

@@ -313,3 +313,25 @@ class TestCloseSilent:
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
+
+
+class TestRecordAgain:
+    def test_keeps_the_case_that_people_know_when_it_turns_out_to_begin_elsewhere(
+        self, plant: Plant
+    ) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(), with_spike(noise(), 500)
+        analyst = plant.analyst()
+        # The spike's first point is missing, so the anomaly is seen to begin a minute late.
+        plant.send(metric_id, np.delete(times, 500), np.delete(values, 500))
+        drain(analyst)
+        with plant.database.unit_of_work(write=False):
+            [known] = list_anomalies(plant.org_id).items
+            assert known.span.started_ms == times[501]
+        plant.send(metric_id, times[500:501], values[500:501], is_backfill=True)
+        drain(analyst)
+        analyst.rebuild(metric_id)
+        with plant.database.unit_of_work(write=False):
+            [found] = list_anomalies(plant.org_id).items
+            assert found.id == known.id
+            assert found.span.started_ms == times[500]
