@@ -46,7 +46,10 @@ def create_token(
             fields={"scopes": f"Some of {', '.join(SCOPES)}."},
         )
     if not wanted:
-        raise Invalid("A token needs a scope.", fields={"scopes": f"Some of {', '.join(SCOPES)}."})
+        raise Invalid(
+            f"A token needs a scope; there are {', '.join(SCOPES)}.",
+            fields={"scopes": f"Some of {', '.join(SCOPES)}."},
+        )
     named = name.strip()
     if not named or len(named) > NAME_CHARACTERS_MAX:
         raise Invalid(

@@ -1,0 +1,71 @@
+"""/-: for load balancers and whoever is on call."""
+
+import pytest
+from sqlalchemy import event
+
+from anomify.errors import Unavailable
+from anomify.native import operators
+from tests.factories import make_cast, make_token
+from tests.kit.web import make_app
+
+
+@pytest.fixture
+def app(database, tmp_path):
+    app = make_app(database, tmp_path, [operators.door])
+    yield app
+    app.extensions["anomify"].points.close()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+class TestHealthy:
+    def test_needs_nothing_but_the_process(self, client, database):
+        asked = []
+        event.listen(database.engine, "begin", lambda _connection: asked.append(1))
+        reply = client.get("/-/healthy")
+        assert (reply.status_code, reply.text) == (200, "healthy\n")
+        assert "Set-Cookie" not in reply.headers
+        assert asked == []
+
+
+class TestReady:
+    def test_says_yes_while_requests_can_be_answered(self, client):
+        assert client.get("/-/ready").status_code == 200
+
+    def test_says_which_part_is_missing(self, app, client, monkeypatch):
+        def fail():
+            raise Unavailable("the disk is gone")
+
+        monkeypatch.setattr(app.extensions["anomify"].points.log, "last_offset", fail)
+        reply = client.get("/-/ready")
+        assert (reply.status_code, reply.text) == (503, "not ready: log\n")
+
+
+class TestMetrics:
+    def test_are_shown_to_this_machine(self, client):
+        client.get("/-/healthy")
+        text = client.get("/-/metrics").text
+        assert 'anomify_component_ok{component="database"} 1.0' in text
+        assert 'anomify_http_requests_total{code="200",route="operators.healthy"}' in text
+
+    def test_are_shown_to_others_with_an_admins_token_only(self, client, database):
+        with database.unit_of_work():
+            acme = make_cast().acme
+            _, admin = make_token(acme, "admin")
+            _, read = make_token(acme, "read", "write", "ingest")
+        for headers, status in (
+            ({}, 403),
+            ({"X-Auth-Token": "nonsense"}, 403),
+            ({"X-Auth-Token": read}, 403),
+            ({"X-Auth-Token": admin}, 200),
+        ):
+            elsewhere = {"REMOTE_ADDR": "192.0.2.1"}
+            reply = client.get("/-/metrics", headers=headers, environ_base=elsewhere)
+            assert reply.status_code == status
+
+    def test_are_not_shown_to_whoever_a_proxy_on_this_machine_passes_on(self, client):
+        for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            assert client.get("/-/metrics", headers={name: "192.0.2.1"}).status_code == 403

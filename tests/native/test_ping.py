@@ -1,0 +1,27 @@
+"""/ping: answered whatever is broken."""
+
+import pytest
+from sqlalchemy import event
+
+from anomify.native import ping
+from tests.kit.web import make_app, strict
+
+
+@pytest.fixture
+def client(database, tmp_path):
+    app = make_app(database, tmp_path, [ping.door])
+    yield app.test_client()
+    app.extensions["anomify"].points.close()
+
+
+class TestPing:
+    @pytest.mark.parametrize("method", ["get", "post"])
+    def test_answers_without_the_database_and_without_a_session(self, client, database, method):
+        asked = []
+        event.listen(database.engine, "begin", lambda _connection: asked.append(1))
+        reply = getattr(client, method)("/ping", headers={"X-Session-Id": "f" * 32})
+        told = strict(reply)
+        assert told["data"] == {"pong": "pong"}
+        assert told["status"]["session_id"] is None
+        assert "Set-Cookie" not in reply.headers
+        assert asked == []

@@ -1,0 +1,56 @@
+"""/status: honest about each part."""
+
+from datetime import timedelta
+
+import pytest
+
+from anomify.clock import now
+from anomify.errors import Unavailable
+from anomify.native import status
+from anomify.org.beat import record_beat
+from tests.kit.web import make_app, strict
+
+
+@pytest.fixture
+def app(database, tmp_path):
+    app = make_app(database, tmp_path, [status.door])
+    yield app
+    app.extensions["anomify"].points.close()
+
+
+def parts(app):
+    reply = app.test_client().get("/status")
+    assert reply.status_code == 200
+    return {part["name"]: part for part in strict(reply)["data"]["components"]}
+
+
+def beat(database, ago=0.0, lag=0.0, worker="host:1"):
+    with database.unit_of_work():
+        record_beat(worker, now() - timedelta(seconds=ago), log_offset=1, lag_seconds=lag)
+
+
+class TestStatus:
+    def test_says_that_nobody_works_yet(self, app):
+        found = parts(app)
+        assert found["database"] == {"name": "database", "ok": True, "lag_seconds": None}
+        assert found["log"]["ok"] is True
+        assert found["worker"] == {"name": "worker", "ok": False, "lag_seconds": None}
+
+    def test_says_how_far_behind_the_worker_is(self, app, database):
+        beat(database, lag=3.5)
+        assert parts(app)["worker"] == {"name": "worker", "ok": True, "lag_seconds": 3.5}
+        beat(database, lag=3600)
+        assert parts(app)["worker"]["ok"] is False
+
+    def test_takes_a_worker_that_fell_silent_for_gone(self, app, database):
+        beat(database, ago=61)
+        assert parts(app)["worker"]["ok"] is False
+
+    def test_says_when_the_log_cannot_be_read(self, app, monkeypatch):
+        def fail():
+            raise Unavailable("the disk is gone")
+
+        monkeypatch.setattr(app.extensions["anomify"].points.log, "last_offset", fail)
+        found = parts(app)
+        assert found["log"]["ok"] is False
+        assert found["database"]["ok"] is True

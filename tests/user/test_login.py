@@ -1,0 +1,126 @@
+"""Signing in with a password, and how guessing is slowed down."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from anomify.clock import now
+from anomify.errors import QuotaExceeded, Unauthenticated
+from anomify.user.login import (
+    REFUSAL,
+    LoginGuard,
+    delay_seconds,
+    network_of,
+    sign_in_with_password,
+)
+from anomify.user.password import needs_rehash
+from anomify.user.queries import find_user
+from tests.factories import PASSWORD, make_org, make_user
+
+
+@pytest.fixture
+def bob(database):
+    with database.unit_of_work():
+        return make_user(make_org(), "Bob", email="bob@acme.example")
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as travelling:
+        yield travelling
+
+
+class TestSignIn:
+    def test_knows_the_user_however_the_address_is_written(self, database, bob):
+        guard = LoginGuard()
+        found = sign_in_with_password(database, guard, " BOB@acme.example", PASSWORD, "::1")
+        assert found.id == bob.id
+        with database.unit_of_work(write=False):
+            kept = find_user(bob.id)
+        assert kept.last_login_at
+        assert not needs_rehash(kept.password_hash)
+        assert sign_in_with_password(database, guard, bob.email, PASSWORD, "::1").id == bob.id
+
+    @pytest.mark.usefixtures("bob")
+    def test_refuses_the_known_and_the_unknown_in_the_same_words(self, database):
+        told = []
+        for email in ("bob@acme.example", "nobody@acme.example", "no address at all"):
+            with pytest.raises(Unauthenticated) as refused:
+                sign_in_with_password(database, LoginGuard(), email, "wrong " + PASSWORD, "::1")
+            told.append((refused.value.message, refused.value.code, refused.value.fields))
+        assert told == [(REFUSAL, "bad_credentials", {})] * 3
+
+    @pytest.mark.usefixtures("bob", "clock")
+    def test_makes_a_known_and_an_unknown_account_wait_alike(self, database):
+        for email in ("bob@acme.example", "nobody@acme.example"):
+            guard, waits = LoginGuard(), []
+            for _ in range(5):
+                with pytest.raises((Unauthenticated, QuotaExceeded)) as refused:
+                    sign_in_with_password(database, guard, email, "wrong", "192.0.2.1")
+                waits.append(refused.value.retry_after_seconds)
+            # After the second failure there is a second to wait, which nobody here does.
+            assert waits == [None, None, 2, 2, 2]
+
+    def test_forgets_the_failures_of_whoever_gets_it_right(self, database, bob):
+        guard = LoginGuard()
+        with pytest.raises(Unauthenticated):
+            sign_in_with_password(database, guard, bob.email, "wrong", "192.0.2.1")
+        sign_in_with_password(database, guard, bob.email, PASSWORD, "192.0.2.1")
+        with pytest.raises(Unauthenticated):
+            sign_in_with_password(database, guard, bob.email, "wrong", "192.0.2.1")
+        sign_in_with_password(database, guard, bob.email, PASSWORD, "192.0.2.1")
+
+
+class TestGuard:
+    def test_delays_an_account_longer_and_longer_but_never_for_ever(self, clock):
+        assert [delay_seconds(failures) for failures in range(10)] == [
+            0,
+            0,
+            1,
+            2,
+            4,
+            8,
+            16,
+            32,
+            60,
+            60,
+        ]
+        guard = LoginGuard()
+        for number in range(100):
+            clock.shift(timedelta(seconds=60))
+            guard.check("bob@acme.example", f"192.0.2.{number}")
+            guard.fail("bob@acme.example", f"192.0.2.{number}")
+        with pytest.raises(QuotaExceeded):
+            guard.check("bob@acme.example", "198.51.100.1")
+        guard.check("alice@acme.example", "198.51.100.1")
+
+    def test_lets_an_address_fail_twenty_times_in_five_minutes(self, clock):
+        guard = LoginGuard()
+        for number in range(20):
+            guard.check(f"{number}@acme.example", "192.0.2.1")
+            guard.fail(f"{number}@acme.example", "192.0.2.1")
+        clock.shift(timedelta(seconds=100))
+        with pytest.raises(QuotaExceeded) as refused:
+            guard.check("other@acme.example", "192.0.2.1")
+        assert refused.value.retry_after_seconds == 201
+        guard.check("other@acme.example", "192.0.2.2")
+        clock.shift(timedelta(seconds=200))
+        guard.check("other@acme.example", "192.0.2.1")
+
+    def test_takes_a_household_for_one_address(self):
+        assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1")
+        assert network_of("2001:db8::1") != network_of("2001:db8:0:1::1")
+        assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1")
+        assert network_of("") == ""
+
+    def test_remembers_so_many_and_no_more(self, monkeypatch):
+        monkeypatch.setattr("anomify.user.login.REMEMBERED_MAX", 3)
+        guard = LoginGuard()
+        for number in range(10):
+            guard.fail(f"{number}@acme.example", f"192.0.2.{number}")
+        assert len(guard._accounts) == len(guard._addresses) == 3
+
+
+def test_the_clock_of_this_file_is_the_products(clock):
+    assert now().isoformat() == "2026-11-20T12:00:00+00:00"

@@ -1,0 +1,79 @@
+"""Passwords: the rule, and that nobody can tell who exists."""
+
+import threading
+
+import pytest
+from argon2 import PasswordHasher
+
+from anomify.errors import Invalid
+from anomify.user import password as passwords
+from anomify.user.password import (
+    COMMON,
+    check_password_rule,
+    hash_password,
+    needs_rehash,
+    verify_password,
+)
+from tests.factories import PASSWORD, PASSWORD_HASH
+
+
+class TestRule:
+    @pytest.mark.parametrize("good", [PASSWORD, "x" * 11 + "y", "ü" * 255 + "x", " " * 11 + "."])
+    def test_takes_any_characters(self, good):
+        check_password_rule(good)
+
+    @pytest.mark.parametrize("bad", ["", "x" * 11, "xy" * 129, "z" * 12, "PASSWORD1234"])
+    def test_refuses_the_short_the_long_and_the_well_known(self, bad):
+        with pytest.raises(Invalid):
+            check_password_rule(bad)
+
+    def test_lists_only_what_the_length_would_let_through(self):
+        long_enough = {known for known in COMMON if len(known) >= 12}
+        assert COMMON - long_enough == set()
+
+
+class TestVerify:
+    def test_knows_the_right_one(self):
+        kept = hash_password(PASSWORD)
+        assert kept.startswith("$argon2id$")
+        assert verify_password(kept, PASSWORD)
+        assert not verify_password(kept, PASSWORD + " ")
+        assert not needs_rehash(kept)
+
+    def test_does_the_same_work_for_nobody_and_says_no(self, monkeypatch):
+        worked = []
+
+        class Counting:
+            def verify(self, kept, tried):
+                worked.append((kept.split("$")[1:4], len(tried)))
+                return PasswordHasher().verify(kept, tried)
+
+            def hash(self, text):
+                return PasswordHasher().hash(text)
+
+        kept = hash_password(PASSWORD)
+        monkeypatch.setattr(passwords, "_hasher", Counting())
+        assert not verify_password(None, PASSWORD)
+        assert verify_password(kept, PASSWORD)
+        assert worked[0] == worked[1]
+
+    def test_wants_a_cheap_hash_made_anew(self):
+        assert needs_rehash(PASSWORD_HASH)
+
+    def test_takes_no_broken_hash_for_a_yes(self):
+        assert not verify_password("broken", PASSWORD)
+
+    def test_takes_turns(self, monkeypatch):
+        free = threading.BoundedSemaphore(1)
+        monkeypatch.setattr(passwords, "_turns", free)
+        busy = []
+
+        class Watching:
+            def hash(self, _text):
+                busy.append(free.acquire(blocking=False))
+                return "hashed"
+
+        monkeypatch.setattr(passwords, "_hasher", Watching())
+        hash_password(PASSWORD)
+        assert busy == [False]
+        assert free.acquire(blocking=False)
