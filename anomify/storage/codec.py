@@ -222,9 +222,10 @@ def _unframe(
     fields = directory.unpack_from(blob, _HEAD.size)
     at = _HEAD.size + directory.size
     parts = []
-    for codec, length in zip(fields[::2], fields[1::2], strict=True):
-        parts.append((codec, view[at : at + length]))
-        at += length
+    for column in range(0, 2 * columns, 2):
+        end = at + fields[column + 1]
+        parts.append((fields[column], view[at:end]))
+        at = end
     return flags, (rows, further), parts
 
 

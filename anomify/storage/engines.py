@@ -1,11 +1,13 @@
 """Where the tables of points lie: SQLite files of a folder, or one PostgreSQL database."""
 
 import os
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -41,6 +43,8 @@ PAGE_BYTES = 8192
 CACHE_KIB = 4096
 # What is left of a write-ahead log that a burst has made long.
 WAL_KEPT_BYTES = 32 * 1024 * 1024
+
+_MONTH_FILE = re.compile(r"points-(-?\d{4,}-\d\d)\.db")
 
 # The advisory locks of PostgreSQL: one for appending in order, one for making the tables.
 _APPEND_LOCK = 0x616E_6F6D_6C6F_6701
@@ -135,6 +139,7 @@ class PointFiles:
         self._guard = threading.Lock()
         self._log: _OpenFile | None = None
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
+        self._paths: dict[int, Path] = {}
 
     @contextmanager
     def reading_log(self) -> Iterator[Connection]:
@@ -239,15 +244,18 @@ class PointFiles:
                 self._forget(month)
 
     def _path(self, month: int) -> Path:
-        return self._folder / f"points-{np.datetime64(month, 'M')}.db"
+        path = self._paths.get(month)
+        if path is None:
+            path = self._paths[month] = self._folder / f"points-{np.datetime64(month, 'M')}.db"
+        return path
 
     def _stored_months(self) -> list[int]:
-        if not self._folder.exists():
+        try:
+            names = os.listdir(self._folder)  # noqa: PTH208 - at each read: names, not objects
+        except FileNotFoundError:
             return []
-        names = os.listdir(self._folder)  # noqa: PTH208 - asked at each read: names, not objects
-        files = [name for name in names if name.startswith("points-") and name.endswith(".db")]
-        months = [name[len("points-") : -len(".db")] for name in files]
-        return sorted(int(np.datetime64(month, "M").astype(np.int64)) for month in months)
+        months = [_month_of(name) for name in names]
+        return sorted(month for month in months if month is not None)
 
     def _log_file(self) -> _OpenFile:
         if self._log is None:
@@ -303,6 +311,13 @@ class PointFiles:
         file.is_retired = True
         if not file.users:
             file.engine.dispose()
+
+
+@lru_cache(maxsize=10_000)
+def _month_of(name: str) -> int | None:
+    """Return the month that a file of this name holds, None of any other file."""
+    named = _MONTH_FILE.fullmatch(name)
+    return None if named is None else int(np.datetime64(named[1], "M").astype(np.int64))
 
 
 def _inode(path: Path) -> int | None:
