@@ -92,7 +92,11 @@ class ChunkStore:
 
     def read_all(self, metric_id: int) -> Series:
         """Return everything that is sealed of a metric, oldest first."""
-        parts = [chunk.series for chunk in self.read(metric_id, OLDEST_MS, NEWEST_MS + 1)]
+        return self.read_since(metric_id, OLDEST_MS)
+
+    def read_since(self, metric_id: int, from_ms: int) -> Series:
+        """Return what is sealed of a metric from the chunk of that time on, oldest first."""
+        parts = [chunk.series for chunk in self.read(metric_id, from_ms, NEWEST_MS + 1)]
         if not parts:
             return Series.empty()
         return Series(

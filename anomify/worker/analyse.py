@@ -1,5 +1,6 @@
 """The duty of judging: follow the log, judge what is new, record it, and seal what is judged."""
 
+import logging
 import struct
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from anomify.clock import now, now_ms
 from anomify.db import Database
-from anomify.detection.state import Standing
+from anomify.detection.state import Standing, UnreadableSnapshotError
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
 from anomify.metric.progress import (
     Step,
@@ -41,6 +42,10 @@ PARTITIONS = 64
 MOST_UNSEALED = 2_000_000
 # A metric silent for a day leaves memory; its state waits in the database for the next point.
 DORMANT_AFTER_MS = 86_400_000
+# After an upgrade whose engine reads no older states, so much of the past is learnt again.
+RELEARN_MS = 35 * 86_400_000
+
+log = logging.getLogger(__name__)
 
 _COUNT = struct.Struct("<I")
 
@@ -68,7 +73,7 @@ class Analyst:
             recorded = judged_through()
         for checkpoint in checkpoints:
             self._kept[checkpoint.partition] = checkpoint.log_offset
-            self._wake(checkpoint.state)
+            self._wake_partition(checkpoint.state)
         self.through_offset = int(self._kept.min())
         while self.through_offset < recorded:
             rows = [row for row in self._log.read(self.through_offset) if row.offset <= recorded]
@@ -175,7 +180,7 @@ class Analyst:
         if len(asleep):
             with self._database.unit_of_work(write=False):
                 for metric_id, state in dormant_states(asleep.tolist()):
-                    self._scorer.wake(np.array([metric_id], np.int64), state)
+                    self._wake(np.array([metric_id], np.int64), state)
         self._hear(metric_ids)
         return fresh
 
@@ -259,12 +264,23 @@ class Analyst:
             + self._scorer.snapshot_of(metric_ids)
         )
 
-    def _wake(self, states: bytes) -> None:
+    def _wake_partition(self, states: bytes) -> None:
         (count,) = _COUNT.unpack_from(states)
         metric_ids = np.frombuffer(states, "<i8", count, _COUNT.size).astype(np.int64)
         if count:
-            self._scorer.wake(metric_ids, states[_COUNT.size + 8 * count :])
+            self._wake(metric_ids, states[_COUNT.size + 8 * count :])
             self._hear(metric_ids)
+
+    def _wake(self, metric_ids: Int64s, snapshot: bytes) -> None:
+        """Take states back in; those that another version of the engine kept are learnt anew."""
+        try:
+            self._scorer.wake(metric_ids, snapshot)
+        except UnreadableSnapshotError as problem:
+            log.warning("learning %d metrics anew from their points: %s", len(metric_ids), problem)
+            for newest in self._chunks.latest(metric_ids):
+                past = self._chunks.read_since(newest.metric_id, newest.bucket_ms - RELEARN_MS)
+                only = np.array([newest.metric_id], np.int64)
+                self._scorer.wake(only, rejudge(past).state)
 
 
 def _steps_of(metric_ids: Int64s, standing: Standing) -> Iterator[Step]:

@@ -11,7 +11,7 @@ import pytest
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import Database, session
-from anomify.metric.model import Metric, Progress, Rebuild
+from anomify.metric.model import Checkpoint, Metric, Progress, Rebuild
 from anomify.metric.opening import open_points
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
@@ -231,6 +231,24 @@ class TestRecover:
         series = plant.read(metric_id)
         assert series.values.tolist() == values.tolist()
         assert np.isfinite(series.judgements.scores[100:]).all()
+
+    def test_learns_anew_what_another_version_of_the_engine_kept(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        plant.send(metric_id, times[:-1], values[:-1])
+        first = plant.analyst()
+        drain(first)
+        first.checkpoint(range(PARTITIONS))
+        with plant.database.unit_of_work():
+            kept = session().get_one(Checkpoint, metric_id % PARTITIONS)
+            # As long as a real one, and of no version there is.
+            kept.state = kept.state[:12] + b"\xff" * (len(kept.state) - 12)
+        second = plant.analyst()
+        ids = np.array([metric_id])
+        assert second._scorer.snapshot_of(ids) == first._scorer.snapshot_of(ids)
+        plant.send(metric_id, times[-1:], values[-1:])
+        drain(second)
+        assert plant.progress(metric_id).points_seen == 300
 
 
 class TestCheckpoint:
