@@ -168,6 +168,18 @@ class TestWrite:
         assert reply.status_code == 503
         assert int(reply.headers["Retry-After"]) > 0
 
+    def test_takes_a_body_that_is_large_once_unpacked(self, doors):
+        metadata = [{"metric_family_name": "m", "help": "x" * 1000}] * 5000
+        body = body_1(series(UP, (NOW, 1.0)), metadata=metadata)
+        assert len(body) > 4 * 1024 * 1024
+        assert write(doors, body).status_code == 204
+        assert doors.stored(NAME) == [(NOW, 1.0)]
+
+    def test_keeps_servers_apart(self, doors):
+        for server in ("1", "2", "1"):
+            write(doors, body_1(series({"__name__": "up"}, (NOW, 1.0))), x_server_id=server)
+        assert doors.names() == ['up{_server_id="1"}', 'up{_server_id="2"}']
+
     def test_never_redirects(self, doors):
         assert write(doors, body_1(), path=WRITE + "/").status_code == 204
         assert write(doors, body_1(), path=REPORTED + "/").status_code == 204
