@@ -230,7 +230,7 @@ def _last_told(
         )
         .group_by(Delivery.watcher_id)
     )
-    return dict(row.tuple() for row in rows)
+    return {row[0]: row[1] for row in rows}
 
 
 def _rows(watcher: Watcher, facts: Facts, at: datetime) -> list[dict[str, object]]:

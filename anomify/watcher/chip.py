@@ -19,7 +19,7 @@ class Suggestion:
 
 def folded(chips: Iterable[str]) -> tuple[str, ...]:
     """Return the chips as they are compared: without regard to upper and lower case."""
-    return tuple(chip.casefold() for chip in chips)
+    return tuple(chip.lower() for chip in chips)
 
 
 def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
@@ -37,15 +37,15 @@ def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") ->
     `begun` is what somebody has typed so far: only words that hold it are offered. A chip that is
     chosen already is not offered again.
     """
-    taken, typed, chips = set(folded(chosen)), begun.casefold(), folded(chosen)
+    taken, typed, chips = set(folded(chosen)), begun.lower(), folded(chosen)
     counts: Counter[str] = Counter()
     spelled: dict[str, str] = {}
     for name in names:
-        if not is_matched(chips, name.casefold()):
+        if not is_matched(chips, name.lower()):
             continue
         found = {}
         for word in words(name):
-            key = word.casefold()
+            key = word.lower()
             # A comma ends a chip, so a word that has one cannot be one.
             if key not in taken and typed in key and "," not in word:
                 found[key] = word

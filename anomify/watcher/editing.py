@@ -218,7 +218,7 @@ def _chips(given: Sequence[str]) -> list[str]:
     chips: dict[str, str] = {}
     for chip in given:
         if chip.strip():
-            chips.setdefault(chip.strip().casefold(), chip.strip())
+            chips.setdefault(chip.strip().lower(), chip.strip())
     return list(chips.values())
 
 

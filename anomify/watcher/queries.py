@@ -98,12 +98,12 @@ def names_holding(org_id: int, chips: Sequence[str]) -> list[str]:
     """Return the org's metric names that hold every chip, at most NAMES_SCANNED_MAX, by name."""
     asked = select(Metric.name).where(Metric.org_id == org_id)
     for chip in chips:
-        # The databases fold other alphabets differently; Python has the last word on those.
+        # The databases fold other alphabets differently, or not at all: those are Python's.
         if chip.isascii():
             asked = asked.where(Metric.name.icontains(chip, autoescape=True))
     names = session().scalars(asked.order_by(Metric.name).limit(NAMES_SCANNED_MAX))
     compared = folded(chips)
-    return [name for name in names if is_matched(compared, name.casefold())]
+    return [name for name in names if is_matched(compared, name.lower())]
 
 
 def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[int, Heard]:
@@ -111,7 +111,7 @@ def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[
     rows = session().execute(
         select(Metric.id, Metric.name).where(Metric.org_id == org_id).limit(NAMES_SCANNED_MAX)
     )
-    names = [(metric_id, name.casefold()) for metric_id, name in rows]
+    names = [(metric_id, name.lower()) for metric_id, name in rows]
     anomalies = _anomalies_by_metric(org_id, since)
     heard = {}
     for watcher in watchers:
@@ -128,4 +128,4 @@ def _anomalies_by_metric(org_id: int, since: datetime) -> Counter[int]:
         .where(Anomaly.org_id == org_id, Anomaly.opened_at >= since)
         .group_by(Span.metric_id)
     )
-    return Counter(dict(row.tuple() for row in rows))
+    return Counter({row[0]: row[1] for row in rows})

@@ -8,7 +8,7 @@ from anomify.watcher.queries import list_alerting_watchers
 
 def watchers_for(org_id: int, metric_name: str, severity: str) -> list[Watcher]:
     """Return those who want to be told, oldest first; whether they just were is not asked here."""
-    name, rank = metric_name.casefold(), SEVERITIES.index(severity)
+    name, rank = metric_name.lower(), SEVERITIES.index(severity)
     return [
         watcher
         for watcher in list_alerting_watchers(org_id)

@@ -1,0 +1,42 @@
+from anomify.watcher.chip import SUGGESTIONS_MAX, Suggestion, folded, is_matched, suggestions
+
+NAMES = [
+    'node_cpu_seconds_total{cpu="0",instance="web1"}',
+    'node_cpu_seconds_total{cpu="1",instance="web1"}',
+    'node_load1{instance="web2"}',
+    "shop.orders.count",
+]
+
+
+class TestIsMatched:
+    def test_wants_every_chip_somewhere_in_the_name_whatever_the_case(self) -> None:
+        assert is_matched(folded(["CPU", "web"]), NAMES[0].lower())
+        assert not is_matched(folded(["cpu", "web2"]), NAMES[0].lower())
+
+    def test_folds_other_alphabets_too(self) -> None:
+        assert is_matched(folded(["HÖHE"]), "Verkehr.Höhe".lower())
+
+
+class TestSuggestions:
+    def test_counts_the_metrics_that_would_be_left(self) -> None:
+        assert suggestions(NAMES, ["node"])[:2] == [
+            Suggestion("cpu", 2),
+            Suggestion("seconds", 2),
+        ]
+
+    def test_offers_only_words_that_hold_what_was_typed(self) -> None:
+        assert suggestions(NAMES, [], "OR") == [Suggestion("orders", 1)]
+
+    def test_does_not_offer_what_is_chosen(self) -> None:
+        assert "NODE" not in {each.chip.upper() for each in suggestions(NAMES, ["Node"])}
+
+    def test_counts_a_word_once_a_metric(self) -> None:
+        assert suggestions(["a.a.a"], []) == [Suggestion("a", 1)]
+
+    def test_does_not_offer_a_word_with_a_comma_which_no_chip_can_hold(self) -> None:
+        assert suggestions(['up{zones="a,b"}'], []) == [Suggestion("up", 1)]
+
+    def test_offers_no_more_than_fit_on_a_page(self) -> None:
+        names = [f"metric_{number}" for number in range(100)]
+
+        assert len(suggestions(names, [])) == SUGGESTIONS_MAX

@@ -1,0 +1,243 @@
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from sqlalchemy.orm import Session
+
+from anomify.channel.signature import key_of
+from anomify.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from anomify.outbound import Outbound
+from anomify.watcher import editing
+from anomify.watcher.editing import (
+    WatcherEditor,
+    WatcherWish,
+    delete_watcher,
+    undelete_watcher,
+)
+from anomify.watcher.queries import get_watcher
+from anomify.watcher.sealing import unseal
+from tests.factories import make_org, make_user
+
+KEY = b"k" * 32
+SECRET = "whsec_" + base64.b64encode(b"s" * 24).decode()
+URL = "https://hooks.example/in"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+pytestmark = pytest.mark.usefixtures("unit")
+
+
+@pytest.fixture
+def editor() -> WatcherEditor:
+    return WatcherEditor(Outbound(), KEY)
+
+
+@pytest.fixture
+def org_id(unit: Session) -> int:
+    return make_org("Acme").id
+
+
+class TestCreate:
+    def test_is_still_and_high_and_quiet_for_an_hour_unless_told_otherwise(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=[" cpu ", "Web", "CPU", ""]), "Alice")
+        watcher = made.watcher
+
+        assert (watcher.name, watcher.chips) == ("cpu Web", ["cpu", "Web"])
+        assert (watcher.is_alerting, watcher.severity) == (False, "high")
+        assert (watcher.expiration_seconds, watcher.expiration_unit) == (3600, "second")
+        assert (watcher.webhook_url, made.fresh_secret) == (None, None)
+        assert watcher.created_by == "Alice"
+
+    def test_keeps_what_was_wished(self, editor: WatcherEditor) -> None:
+        user = make_user(make_org("Acme"), "Bob")
+        watcher = editor.create(
+            user.org_id,
+            WatcherWish(
+                chips=["cpu"],
+                name="  Front\r\n doors ",
+                is_alerting=True,
+                severity="low",
+                expiration_time=2,
+                expiration_time_unit="hour",
+                email_user_ids=[user.id, user.id],
+            ),
+            "token:robot",
+        ).watcher
+
+        assert (watcher.name, watcher.severity, watcher.is_alerting) == ("Front doors", "low", True)
+        assert (watcher.expiration_seconds, watcher.expiration_unit) == (7200, "hour")
+        assert watcher.email_user_ids == [user.id]
+
+    def test_makes_a_secret_shows_it_once_and_keeps_it_sealed(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice")
+
+        assert made.fresh_secret is not None
+        assert key_of(made.fresh_secret) is not None
+        sealed = made.watcher.webhook_secret_sealed
+        assert sealed is not None
+        assert made.fresh_secret not in sealed
+        assert unseal(KEY, org_id, sealed) == made.fresh_secret
+
+    @pytest.mark.parametrize(
+        ("wish", "field"),
+        [
+            (WatcherWish(), "chips"),
+            (WatcherWish(chips=[" "]), "chips"),
+            (WatcherWish(chips=[str(number) for number in range(21)]), "chips"),
+            (WatcherWish(chips=["x" * 201]), "chips"),
+            (WatcherWish(chips=["cpu"], name="x" * 201), "name"),
+            (WatcherWish(chips=["cpu"], severity="loud"), "severity"),
+            (WatcherWish(chips=["cpu"], expiration_time=59), "expiration_time"),
+            (WatcherWish(chips=["cpu"], expiration_time=-1), "expiration_time"),
+            (WatcherWish(chips=["cpu"], expiration_time=10**30), "expiration_time"),
+            (WatcherWish(chips=["cpu"], expiration_time_unit="day"), "expiration_time"),
+            (
+                WatcherWish(chips=["cpu"], expiration_time=1, expiration_time_unit="year"),
+                "expiration_time_unit",
+            ),
+            (WatcherWish(chips=["cpu"], email_user_ids=[2**40, -1]), "email_user_ids"),
+            (WatcherWish(chips=["cpu"], email_user_ids=list(range(51))), "email_user_ids"),
+            (WatcherWish(chips=["cpu"], webhook_url="http://169.254.169.254/"), "webhook_url"),
+            (WatcherWish(chips=["cpu"], webhook_url="file:///etc/passwd"), "webhook_url"),
+            (WatcherWish(chips=["cpu"], webhook_secret=SECRET), "webhook_secret"),
+            (
+                WatcherWish(chips=["cpu"], webhook_url=URL, webhook_secret="hunter2"),
+                "webhook_secret",
+            ),
+        ],
+    )
+    def test_names_the_field_that_cannot_be(
+        self, editor: WatcherEditor, org_id: int, wish: WatcherWish, field: str
+    ) -> None:
+        with pytest.raises(Invalid) as refusal:
+            editor.create(org_id, wish, "Alice")
+
+        assert list(refusal.value.fields) == [field]
+
+    def test_names_every_wrong_field_at_once(self, editor: WatcherEditor, org_id: int) -> None:
+        with pytest.raises(Invalid) as refusal:
+            editor.create(org_id, WatcherWish(chips=[], severity="", webhook_url="x"), "Alice")
+
+        assert set(refusal.value.fields) == {"chips", "severity", "webhook_url"}
+
+    def test_tells_nobody_of_another_org(self, editor: WatcherEditor, org_id: int) -> None:
+        charlie = make_user(make_org("Globex"), "Charlie")
+        with pytest.raises(Invalid) as refusal:
+            editor.create(org_id, WatcherWish(chips=["cpu"], email_user_ids=[charlie.id]), "Alice")
+
+        assert str(charlie.id) in refusal.value.fields["email_user_ids"]
+
+    def test_refuses_more_watchers_than_an_org_may_have(
+        self, editor: WatcherEditor, org_id: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(editing, "WATCHERS_MAX", 1)
+        editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice")
+
+        with pytest.raises(QuotaExceeded):
+            editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice")
+
+
+class TestUpdate:
+    def test_changes_what_is_named_and_nothing_else(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        wish = WatcherWish(chips=["cpu"], name="Doors", severity="low", webhook_url=URL)
+        made = editor.create(org_id, wish, "Alice").watcher
+        sealed = made.webhook_secret_sealed
+
+        saved = editor.update(org_id, made.id, WatcherWish(is_alerting=True))
+
+        assert saved.fresh_secret is None
+        assert (saved.watcher.name, saved.watcher.severity) == ("Doors", "low")
+        assert saved.watcher.is_alerting
+        assert (saved.watcher.webhook_url, saved.watcher.webhook_secret_sealed) == (URL, sealed)
+
+    def test_an_emptied_name_is_made_of_the_chips_again(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"], name="Doors"), "Alice").watcher
+
+        assert editor.update(org_id, made.id, WatcherWish(name=" ")).watcher.name == "cpu"
+
+    def test_a_new_secret_leaves_the_former_one_for_a_day(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        with time_machine.travel(NOON, tick=False):
+            made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice")
+            saved = editor.update(org_id, made.watcher.id, WatcherWish(webhook_secret=SECRET))
+
+        watcher = saved.watcher
+        assert saved.fresh_secret == SECRET
+        assert unseal(KEY, org_id, watcher.webhook_secret_sealed or "") == SECRET
+        assert unseal(KEY, org_id, watcher.former_secret_sealed or "") == made.fresh_secret
+        assert watcher.former_secret_until == NOON + timedelta(hours=24)
+
+    def test_an_empty_url_takes_the_webhook_and_its_secrets_away(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
+        saved = editor.update(org_id, made.id, WatcherWish(webhook_url="")).watcher
+
+        assert (saved.webhook_url, saved.webhook_secret_sealed) == (None, None)
+
+    def test_setting_the_url_starts_a_stopped_webhook_again(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
+        made.webhook_stopped_at = NOON
+
+        assert editor.update(org_id, made.id, WatcherWish(name="x")).watcher.webhook_stopped_at
+        saved = editor.update(org_id, made.id, WatcherWish(webhook_url=URL)).watcher
+        assert saved.webhook_stopped_at is None
+
+    def test_a_wrong_wish_changes_nothing(self, editor: WatcherEditor, org_id: int) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        with pytest.raises(Invalid):
+            editor.update(org_id, made.id, WatcherWish(name="New", severity="loud"))
+
+        assert made.name == "cpu"
+
+    def test_does_not_know_the_watchers_of_others_nor_deleted_ones(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        with pytest.raises(NotFound):
+            editor.update(make_org("Globex").id, made.id, WatcherWish(name="mine"))
+        delete_watcher(org_id, made.id)
+        with pytest.raises(NotFound):
+            editor.update(org_id, made.id, WatcherWish(name="x"))
+
+
+class TestDelete:
+    def test_hides_the_watcher_until_it_is_brought_back(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        delete_watcher(org_id, made.id)
+        with pytest.raises(NotFound):
+            get_watcher(org_id, made.id)
+
+        assert undelete_watcher(org_id, made.id).deleted_at is None
+        assert get_watcher(org_id, made.id) is made
+
+    def test_does_not_know_the_watchers_of_others(self, editor: WatcherEditor, org_id: int) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        with pytest.raises(NotFound):
+            delete_watcher(make_org("Globex").id, made.id)
+
+
+class TestUndelete:
+    def test_is_over_after_thirty_days(self, editor: WatcherEditor, org_id: int) -> None:
+        with time_machine.travel(NOON, tick=False):
+            made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+            delete_watcher(org_id, made.id)
+        with time_machine.travel(NOON + timedelta(days=31), tick=False), pytest.raises(Conflict):
+            undelete_watcher(org_id, made.id)
+
+    def test_does_not_know_what_is_not_deleted(self, editor: WatcherEditor, org_id: int) -> None:
+        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        with pytest.raises(NotFound):
+            undelete_watcher(org_id, made.id)

@@ -1,0 +1,72 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from anomify.clock import now
+from anomify.errors import NotFound
+from anomify.watcher.queries import (
+    Heard,
+    get_watcher,
+    heard_by,
+    list_watchers,
+    names_holding,
+)
+from tests.factories import make_anomaly, make_metric, make_org, make_watcher
+
+pytestmark = pytest.mark.usefixtures("unit")
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class TestGetWatcher:
+    @pytest.mark.parametrize("watcher_id", [0, -1, 2**31, 2**70])
+    def test_knows_no_watcher_of_an_impossible_id(self, watcher_id: int) -> None:
+        with pytest.raises(NotFound):
+            get_watcher(make_org().id, watcher_id)
+
+
+class TestListWatchers:
+    def test_lists_the_newest_first_page_by_page(self) -> None:
+        org = make_org()
+        made = [make_watcher(org, name=str(number)) for number in range(3)]
+        make_watcher(make_org("Globex"))
+
+        page = list_watchers(org.id, limit=2)
+
+        assert ([each.name for each in page.items], page.total) == (["2", "1"], 3)
+        assert list_watchers(org.id, limit=2, offset=2).items == [made[0]]
+
+    def test_lists_deleted_ones_only_when_asked(self) -> None:
+        org = make_org()
+        deleted = make_watcher(org, deleted_at=now())
+
+        assert list_watchers(org.id).items == []
+        assert list_watchers(org.id, with_deleted=True).items == [deleted]
+
+
+class TestNamesHolding:
+    def test_compares_every_alphabet_without_case_and_takes_signs_as_they_are(self) -> None:
+        org = make_org()
+        for name in ("Verkehr.Höhe", "disk%used", "diskXused", "disk_used"):
+            make_metric(org, name)
+        make_metric(make_org("Globex"), "disk%used")
+
+        assert names_holding(org.id, ["HÖHE"]) == ["Verkehr.Höhe"]
+        assert names_holding(org.id, ["Disk%"]) == ["disk%used"]
+        assert names_holding(org.id, ["k_u"]) == ["disk_used"]
+
+
+class TestHeardBy:
+    def test_counts_metrics_and_their_recent_anomalies(self) -> None:
+        org = make_org()
+        cpu, load = make_metric(org, "cpu.user"), make_metric(org, "load")
+        make_metric(org, "cpu.idle")
+        make_anomaly(cpu, NOON)
+        make_anomaly(cpu, NOON - timedelta(days=8))
+        make_anomaly(load, NOON)
+        stranger = make_metric(make_org("Globex"), "cpu.user")
+        make_anomaly(stranger, NOON)
+        watchers = [make_watcher(org, "CPU"), make_watcher(org, "nothing")]
+
+        heard = heard_by(org.id, watchers, NOON - timedelta(days=7))
+
+        assert [heard[each.id] for each in watchers] == [Heard(2, 1), Heard(0, 0)]

@@ -1,0 +1,37 @@
+import base64
+import secrets
+
+import pytest
+
+from anomify.watcher.sealing import SealBroken, seal, unseal
+
+KEY = secrets.token_bytes(32)
+
+
+class TestSeal:
+    def test_gives_the_text_back_to_the_same_org_and_key(self) -> None:
+        assert unseal(KEY, 7, seal(KEY, 7, "whsec_grüße")) == "whsec_grüße"
+
+    def test_does_not_show_the_text_and_never_looks_the_same_twice(self) -> None:
+        sealed = [seal(KEY, 7, "whsec_hello") for _ in range(2)]
+
+        assert sealed[0] != sealed[1]
+        assert b"hello" not in base64.b64decode(sealed[0].partition(".")[2])
+
+
+class TestUnseal:
+    def test_names_another_key_as_the_reason(self) -> None:
+        with pytest.raises(SealBroken, match="another key"):
+            unseal(secrets.token_bytes(32), 7, seal(KEY, 7, "whsec_hello"))
+
+    def test_refuses_what_was_sealed_for_another_org(self) -> None:
+        with pytest.raises(SealBroken):
+            unseal(KEY, 8, seal(KEY, 7, "whsec_hello"))
+
+    def test_refuses_what_was_changed(self) -> None:
+        key_id, _, body = seal(KEY, 7, "whsec_hello").partition(".")
+        raw = bytearray(base64.b64decode(body))
+        raw[-1] ^= 1
+        for broken in (base64.b64encode(raw).decode(), "!", "", "AAAA"):
+            with pytest.raises(SealBroken):
+                unseal(KEY, 7, f"{key_id}.{broken}")
