@@ -70,6 +70,7 @@ def make_anomaly(
     *,
     minutes: int | None = 5,
     severity: str = "high",
+    anomaly_id: int | None = None,
     **more: Any,
 ) -> Anomaly:
     """One that lasted so long, or still runs when `minutes` is None."""
@@ -77,7 +78,11 @@ def make_anomaly(
     started_ms = int(started.timestamp() * 1000)
     ended_ms = None if minutes is None else started_ms + minutes * 60_000
     anomaly = Anomaly(
-        uuid=str(uuid.uuid4()), org_id=metric.org_id, opened_at=started, recorded_at=started
+        id=anomaly_id,
+        uuid=str(uuid.uuid4()),
+        org_id=metric.org_id,
+        opened_at=started,
+        recorded_at=started,
     )
     anomaly.span = Span(
         metric_id=metric.id,

@@ -1,0 +1,36 @@
+"""Who may ask what, route by route, as it was reviewed."""
+
+import csv
+import io
+from pathlib import Path
+
+from anomify.edge.contract import declared_routes
+
+REVIEWED = Path(__file__).parent.parent / "data" / "access.csv"
+
+
+def table(app):
+    """The declared routes as CSV, in the order of their addresses."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow(("rule", "methods", "access", "changes"))
+    writer.writerows(
+        sorted(
+            (rule, " ".join(route.methods), route.access, "yes" if route.changes else "no")
+            for route in declared_routes(app).values()
+            for rule in route.rules
+        )
+    )
+    return written.getvalue()
+
+
+def test_every_route_may_be_asked_by_whom_the_reviewed_table_says(product, tmp_path):
+    """A difference is a decision: look at it, then copy the file named below over the old one."""
+    found = tmp_path / "access.csv"
+    found.write_text(table(product.app))
+    assert found.read_text() == REVIEWED.read_text(), f"review and copy {found} to {REVIEWED}"
+
+
+def test_every_declared_route_says_what_it_is_for(product):
+    for route in declared_routes(product.app).values():
+        assert route.summary.endswith((".", "?")), route.endpoint
