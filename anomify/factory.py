@@ -14,6 +14,7 @@ from anomify.db import Database
 from anomify.edge import porch
 from anomify.edge.contract import check_declared
 from anomify.edge.house import House
+from anomify.edge.problem import answer_problems_under
 from anomify.ingest import flux, prometheus
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
@@ -67,5 +68,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         sign_in.door,
     ):
         app.register_blueprint(door)
+    # Unknown addresses answer in the dialect of their neighbours.
+    answer_problems_under(app, "/flux/", flux.flux)
+    answer_problems_under(app, "/api/v1/", prometheus.prometheus)
     check_declared(app)
     return app
