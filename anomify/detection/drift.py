@@ -12,6 +12,7 @@ _POWER_MEMORY: Final = 10000.0
 _RANGE_DAYS: Final = 20.0
 _MOVES_NEEDED: Final = 200.0  # what has hardly ever moved may stand still
 _FLAT_LIMIT: Final = 24.0
+_STILLNESS_MEMORY: Final = 1000.0
 _MOST: Final = 8.0  # scales that one point may add
 _PRESSURE_MEMORY: Final = 100.0
 _PRESSURE_SCALES: Final = 4.0
@@ -69,6 +70,8 @@ def learn_range(slot: Slot, value: float, points_a_day: float) -> None:
 @compiled
 def learn_flat(slot: Slot, value: float) -> None:
     """Count how long the value has stood still, and the longest time it did so before."""
+    still = 1.0 if value == slot.previous else 0.0
+    slot.stillness += (still - slot.stillness) / min(slot.learned, _STILLNESS_MEMORY)
     if value == slot.previous:
         slot.flat_run += 1.0
         if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 2.0):

@@ -15,6 +15,7 @@ from anomify.detection.evidence import (
     SHORT_SHIFT,
     SHORT_SHIFT_RARITY,
     STEP_RARITY,
+    STILLNESS,
     VALUE_RARITY,
     Evidence,
 )
@@ -25,8 +26,8 @@ ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
 
 # The alarm head. Magnitude against the long memory leads; rarity only ranks novelty: alarms by
-# p-value alone lose 0.2 F1 (detection.md 0). The weights are round on purpose: results hardly depend on
-# them (benchmarks/detection/calibrate.py), and none was fitted to labels that may not be used.
+# p-value alone lose 0.2 F1 (detection.md 0). The weights are round on purpose: results hardly
+# depend on them, and none was fitted to labels that may not be used.
 _JUMP: Final = 2.0
 _LEVEL_CHANGE: Final = 1.0
 _MAGNITUDE: Final = 0.5
@@ -36,6 +37,10 @@ _SHORT_SHIFT: Final = 0.5
 # Two kinds of incident never show in a single point: many slightly low ones, and none that moves.
 _SHIFT_ALONE: Final = 4.5
 _FLAT_ALONE: Final = 3.9
+# Where most points repeat the one before (rare errors, mostly none), scales mean little: three is
+# not thirty times as bad as the usual zero. There the share of points that were as large decides.
+_SPARSE: Final = 0.5
+_SPARSE_RARITY: Final = 2.2
 # What is named where the value stayed in its range.
 _NAMED_NOISE: Final = 3.0
 _NAMED_NOVELTY: Final = 2.0
@@ -65,6 +70,8 @@ def strength(features: Float64s, head: int) -> float:
         + _NOVELTY * features[NOVELTY]
         + _SHORT_SHIFT * features[SHORT_SHIFT]
     )
+    if features[STILLNESS] > _SPARSE:
+        moving = min(moving, _SPARSE_RARITY * max(features[VALUE_RARITY], features[FAST_RARITY]))
     shifted: float = _SHIFT_ALONE * features[SHORT_SHIFT]
     standing: float = _FLAT_ALONE * features[FLATNESS]
     return max(moving, shifted, standing)

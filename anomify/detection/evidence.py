@@ -34,4 +34,5 @@ LONG_SHIFT_RARITY: Final = 11
 STEP_RARITY: Final = 12
 PLAIN_JUMP: Final = 13  # the first two without the guard
 PLAIN_LEVEL_CHANGE: Final = 14
-FEATURES: Final = 15
+STILLNESS: Final = 15  # the share of points that repeat the one before; context, not evidence
+FEATURES: Final = 16

@@ -165,12 +165,24 @@ def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
     return result
 
 
+def _blips(rng: np.random.Generator, count: int, most_often: float, largest: float) -> Float64s:
+    """Return factors, nearly all 1: retries, a cold cache, a collection of garbage.
+
+    They last a few points and hurt nobody. How often they come differs from metric to metric.
+    """
+    factors = np.ones(count)
+    for at in np.flatnonzero(rng.random(count) < rng.uniform(0.0, most_often)):
+        factors[at : at + int(rng.integers(1, 4))] = 1.0 + rng.uniform(0.1, 1.0) * (largest - 1.0)
+    return factors
+
+
 def _requests(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(1.5, 4.5)
     rhythm = _season(rng, times, rng.uniform(0.2, 0.8))
     drift = 1.0 + 0.05 * _red_noise(rng, len(times), 0.995)
     jitter = 1.0 + rng.uniform(0.01, 0.06) * rng.standard_normal(len(times))
-    made: Float64s = np.maximum(level * rhythm * drift * jitter, 0.0)
+    blips = _blips(rng, len(times), 0.002, 1.5)
+    made: Float64s = np.maximum(level * rhythm * drift * jitter * blips, 0.0)
     return made
 
 
@@ -178,10 +190,7 @@ def _latency(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(0.7, 2.7)
     rhythm = _season(rng, times, rng.uniform(0.05, 0.25))
     tail = np.exp(rng.uniform(0.04, 0.12) * rng.standard_normal(len(times)))
-    # A garbage collection or a cold cache now and then is everyday life.
-    hiccups = np.where(
-        rng.random(len(times)) < rng.uniform(0.0, 0.004), rng.uniform(1.2, 1.8, len(times)), 1.0
-    )
+    hiccups = _blips(rng, len(times), 0.004, 1.8)
     slow = np.exp(0.05 * _red_noise(rng, len(times), 0.98))
     made: Float64s = level * rhythm * tail * hiccups * slow
     return made
@@ -197,6 +206,7 @@ def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(0.5, 3.0)
     rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
     waves = _red_noise(rng, len(times), rng.uniform(0.6, 0.95))
+    rhythm = rhythm * _blips(rng, len(times), 0.002, 2.0)
     made: Float64s = level * rhythm * np.exp(0.25 * waves)
     return made
 
@@ -204,6 +214,7 @@ def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
 def _cpu(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = rng.uniform(8.0, 45.0)
     rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
+    rhythm = rhythm * _blips(rng, len(times), 0.002, 1.6)
     busy = level * rhythm + rng.uniform(0.5, 2.5) * _red_noise(rng, len(times), 0.7)
     # A nightly job lasts half an hour and comes every day.
     at = rng.uniform(0.0, DAY_SECONDS)

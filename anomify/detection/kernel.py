@@ -48,6 +48,7 @@ from anomify.detection.evidence import (
     SHORT_SHIFT,
     SHORT_SHIFT_RARITY,
     STEP_RARITY,
+    STILLNESS,
     VALUE_RARITY,
     Evidence,
 )
@@ -175,6 +176,7 @@ def _observe(
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
         features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), 1e4))
         features[FLATNESS] = flatness(slot)
+        features[STILLNESS] = slot.stillness
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )

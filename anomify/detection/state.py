@@ -93,6 +93,7 @@ SLOT: Final = np.dtype(
         ("range_low", np.float64),
         ("flat_run", np.float64),
         ("longest_flat_run", np.float64),
+        ("stillness", np.float64),  # share of points that repeat the one before
         ("moves", np.float64),  # times the value has changed
         # --- rarity: a log-spaced histogram a statistic and sign ---
         ("tails", np.float32, (TAILS, 2, TAIL_BINS)),

@@ -2,11 +2,15 @@
 
     python benchmarks/detection/calibrate.py --data DIR
 
-DIR holds `manifest.json` and `series/<SET>/<name>.csv.gz` with `<name>.labels.csv`, as in ../shared/data.
-Used are the development halves of NAB and MSCLOUD (both MIT) and 400 generated metrics of three
-steps; series of other licences are never opened. A false alarm is an episode of alerts that touches
-no labelled incident, counted again each hour (or twelve steps) that it lasts; rates are per metric-week
-of unlabelled time after the first 15 % of each series.
+DIR holds `manifest.json` and `series/<SET>/<name>.csv.gz` with `<name>.labels.csv`, as in
+../shared/data. Used are the development halves of NAB and MSCLOUD (both MIT) and 400 generated
+metrics of three steps; series of other licences are never opened. A false alarm is an episode of
+alerts that touches no labelled incident, counted again each hour (or twelve steps) that it lasts;
+rates are per metric-week of unlabelled time after the first 15 % of each series.
+
+A threshold holds its promise if the rate over everything does, and that of each set but NAB by
+itself: NAB labels a few windows in series full of other oddities, so that its false alarms are
+mostly unlabelled true ones. Its column is printed like the others.
 """
 
 import argparse
@@ -77,30 +81,35 @@ def main() -> None:
     print(f"{'threshold':>9}  " + "  ".join(f"{name:>22}" for name in [*names, "all"]))
     print(f"{'':>9}  " + "  ".join(f"{'recall':>10} {'false/week':>11}" for _ in [*names, "all"]))
     for threshold in np.arange(6.0, 16.01, 0.5):
-        cells = []
-        for tally in tallies(everything, names, float(threshold)):
-            cells.append(f"{tally.detected / max(tally.incidents, 1):>10.3f} {tally.rate:>11.3f}")
+        cells = [
+            f"{tally.detected / max(tally.incidents, 1):>10.3f} {tally.rate:>11.3f}"
+            for tally in tallies(everything, names, float(threshold)).values()
+        ]
         print(f"{threshold:>9.2f}  " + "  ".join(cells))
     for severity, allowed in FALSE_ALARMS_A_METRIC_WEEK.items():
         found = least_threshold(
-            lambda threshold: tallies(everything, names, threshold)[-1].rate, allowed
+            lambda threshold: decisive_rate(tallies(everything, names, threshold)), allowed
         )
-        rate = tallies(everything, names, THRESHOLDS[severity])[-1].rate
+        rate = decisive_rate(tallies(everything, names, THRESHOLDS[severity]))
         print(
             f"{severity.name.lower():>6}: <= {allowed} from {found:.2f}; "
             f"shipped {THRESHOLDS[severity]:.2f} has {rate:.3f}"
         )
 
 
-def tallies(everything: list[Labelled], names: list[str], threshold: float) -> list[Tally]:
+def tallies(everything: list[Labelled], names: list[str], threshold: float) -> dict[str, Tally]:
     """Return one tally a set, and one over all series."""
-    per_set = {name: Tally() for name in names}
-    total = Tally()
+    counted = {name: Tally() for name in [*names, "all"]}
     for series in everything:
         tally = tally_of(series, threshold)
-        per_set[series.set_name].add(tally)
-        total.add(tally)
-    return [*per_set.values(), total]
+        counted[series.set_name].add(tally)
+        counted["all"].add(tally)
+    return counted
+
+
+def decisive_rate(counted: dict[str, Tally]) -> float:
+    """Return the highest rate of those that must hold the promise."""
+    return max(tally.rate for name, tally in counted.items() if name != "NAB")
 
 
 def least_threshold(rate: Callable[[float], float], allowed: float) -> float:
