@@ -20,7 +20,8 @@ from anomify.dashboard.wording import thousands
 from anomify.db import Page
 from anomify.edge.contract import Access, Inputs
 from anomify.edge.house import house
-from anomify.metric.queries import count_by_state, get_standing
+from anomify.metric.model import Progress
+from anomify.metric.queries import count_by_state, find_progress
 from anomify.metric.standing import State
 
 door = PageDoor("inbox", __name__)
@@ -88,7 +89,7 @@ def page(wish: InboxIn) -> str:
     return framed(
         "dashboard/inbox.html",
         wish=wish,
-        rows=[_row(anomaly) for anomaly in found.items],
+        rows=_rows(found.items),
         page=page_links(
             wish.offset, len(found.items), found.total, ROWS, lambda at: wish.url(offset=at)
         ),
@@ -127,9 +128,13 @@ def _find(wish: InboxIn, running: Running, limit: int) -> Page[Anomaly]:
     )
 
 
-def _row(anomaly: Anomaly) -> Row:
-    standing = get_standing(subject().org.id, anomaly.span.metric.name, now())
-    progress = standing.progress
+def _rows(anomalies: list[Anomaly]) -> list[Row]:
+    metric_ids = [anomaly.span.metric_id for anomaly in anomalies]
+    progresses = find_progress(subject().org.id, metric_ids)
+    return [_row(anomaly, progresses.get(anomaly.span.metric_id)) for anomaly in anomalies]
+
+
+def _row(anomaly: Anomaly, progress: Progress | None) -> Row:
     return Row(
         event_of(anomaly, progress.resolution_ms if progress else None),
         small_picture(anomaly.span, progress, house().points),

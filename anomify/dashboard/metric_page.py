@@ -145,7 +145,7 @@ def page(wish: MetricPageIn) -> str | Response:
         reset_url=address(PATH, name=name),
         is_custom=wish.has_window,
         is_counter=bool(progress and progress.is_counter),
-        window_words=f"{said(from_ms).words} – {said(until_ms).words}",  # noqa: RUF001 -- an en dash between two times
+        window_words=f"{said(from_ms).words} \N{EN DASH} {said(until_ms).words}",
         default_range=default,
         bundle_url=address("/metric/bundle", metric=name),
         events_url=EVENTS_PATH,

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 
-NO_VALUE: Final = "–"  # noqa: RUF001 -- an en dash, as typographers set it
-MINUS: Final = "−"  # noqa: RUF001 -- a minus sign is as wide as the digits
+NO_VALUE: Final = "\N{EN DASH}"
+MINUS: Final = "\N{MINUS SIGN}"
 SIGNIFICANT_DIGITS: Final = 6
 TINY_DIGITS: Final = 4
 # Outside of these, a number is easier to read with an exponent.

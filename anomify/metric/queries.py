@@ -49,6 +49,16 @@ def get_standing(org_id: int, name: str, at: datetime) -> Standing:
     return standing_of(metric, session().get(Progress, metric.id), at)
 
 
+def find_progress(org_id: int, metric_ids: Sequence[int]) -> dict[int, Progress]:
+    """Return how far these metrics of the org are judged, without those that are not at all."""
+    rows = session().scalars(
+        select(Progress)
+        .join(Metric, Metric.id == Progress.metric_id)
+        .where(Metric.org_id == org_id, Metric.id.in_(metric_ids))
+    )
+    return {row.metric_id: row for row in rows}
+
+
 def list_metrics(
     org_id: int,
     at: datetime,

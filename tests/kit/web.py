@@ -20,12 +20,16 @@ from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.native.envelope import NativeDoor
 
+ROOT = Path(__file__).parents[2]
+
 
 def make_app(
     database: Database, data_dir: Path, doors: Iterable[Blueprint], **settings: Any
 ) -> Flask:
     """An app whose errors are told like a user's, not raised into the test."""
-    app = Flask("anomify")
+    app = Flask(
+        "anomify", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
+    )
     house = House(
         Settings(data_dir=data_dir, secret_key="k" * 64, **settings),
         database,

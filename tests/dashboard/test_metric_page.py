@@ -1,0 +1,225 @@
+"""The page of one metric: any legal name, the right window, its anomalies, and no stranger."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from anomify.clock import now, now_ms
+from anomify.dashboard.metric_page import default_range
+from anomify.metric.model import Metric, Progress
+from anomify.metric.standing import standing_of
+from tests.factories import make_anomaly, make_metric
+
+ODD_NAMES = [
+    "cpu.load",
+    'http_requests_total{code="200",path="/a b/c?d=e&f"}',
+    "büro/temperature/🌡",
+    "a/../b",
+    "..",
+    "events",
+    "50%.of+all",
+    '"><svg onload=alert(1)>',
+    '{"{{7*7}}"}',
+]
+DAY_MS = 86_400_000
+
+
+def query(location: str) -> dict[str, str]:
+    return {name: found[0] for name, found in parse_qs(urlsplit(location).query).items()}
+
+
+class TestPage:
+    @pytest.mark.parametrize("name", ODD_NAMES)
+    def test_shows_any_legal_name(self, site, name):
+        site.make_metric(name)
+        text = site.text("/ui/metric", name=name)
+        assert "<svg onload" not in text
+        found = re.search(r'data-name="([^"]*)"', text)
+        assert unescape(found[1]) == name
+
+    @pytest.mark.parametrize("name", ODD_NAMES)
+    def test_the_chart_finds_its_data(self, site, name):
+        site.make_metric(name)
+        text = site.text("/ui/metric", name=name)
+        bundle = unescape(re.search(r'data-bundle="([^"]*)"', text)[1])
+        assert site.get(bundle).get_json()["data"]["metric"]["metric"] == name
+
+    def test_shows_labels_apart(self, site):
+        site.make_metric('cpu{host="web-1",mode="idle"}')
+        text = site.text("/ui/metric", name='cpu{mode="idle", host="web-1"}')
+        assert '<h1 class="metric-name"><bdi>cpu</bdi></h1>' in text
+        assert '<b>host=</b>web-1</span><span class="chip" dir="auto"><b>mode=</b>idle' in text
+
+    def test_says_how_far_it_has_learnt(self, site):
+        site.make_metric(points_seen=37)
+        text = site.text("/ui/metric", name="cpu.load")
+        assert "Learning: 37 of 100 points." in text
+        assert '<progress max="100" value="37"' in text
+
+    def test_a_metric_whose_points_are_not_looked_at_yet_is_waiting(self, site):
+        site.make_metric(points_seen=None)
+        assert "Waiting:" in site.text("/ui/metric", name="cpu.load")
+
+    def test_the_range_of_the_address_is_chosen(self, site):
+        site.make_metric()
+        text = site.text("/ui/metric", name="cpu.load", range="7d")
+        assert re.search(r'data-range="7d" aria-label="Last 7 days" aria-current="true"', text)
+        assert text.count('aria-current="true"') == 1
+
+    def test_a_window_of_the_address_is_no_range(self, site):
+        site.make_metric()
+        window = {"from": 1_790_000_000, "until": 1_790_003_600}
+        text = site.text("/ui/metric", name="cpu.load", **window)
+        assert 'aria-current="true"' not in text
+        assert "Reset" in text
+
+    @pytest.mark.parametrize(
+        "wish",
+        [
+            {"range": "3y"},
+            {"from": 20, "until": 10},
+            {"from": "x", "until": 10},
+            {"event": "x"},
+            {"event": 10**30},
+        ],
+    )
+    def test_what_cannot_be_is_refused_in_words(self, site, wish):
+        site.make_metric()
+        reply = site.get("/ui/metric", name="cpu.load", **wish)
+        assert reply.status_code == 400
+        assert "This address does not work" in reply.get_data(as_text=True)
+
+    def test_a_metric_that_is_silent_now_is_shown_where_it_spoke(self, site):
+        last_ms = now_ms() - 100 * DAY_MS
+        site.make_metric(judged_until_ms=last_ms)
+        reply = site.get("/ui/metric", name="cpu.load")
+        assert reply.status_code == 302
+        window = query(reply.location)
+        assert int(window["from"]) < last_ms // 1000 < int(window["until"])
+
+    def test_an_unknown_name_is_not_found(self, site):
+        for name in ("nope", "a\nb", "{", "x" * 5_000):
+            reply = site.get("/ui/metric", name=name)
+            assert reply.status_code in {400, 404}
+        assert "has no metric of this name" in site.get("/ui/metric", name="nope").text
+
+    def test_a_stranger_of_another_org_finds_nothing(self, site):
+        site.make_metric()
+        with site.database.unit_of_work():
+            make_metric(site.cast.globex, "theirs")
+        of_acme = site.get("/ui/metric", who="charlie", name="cpu.load")
+        unknown = site.get("/ui/metric", who="charlie", name="nope")
+        assert (of_acme.status_code, unknown.status_code) == (404, 404)
+        assert _without_request(of_acme.text) == _without_request(unknown.text)
+        assert site.get("/ui/metric-events", who="charlie", name="cpu.load").status_code == 404
+
+    def test_the_name_may_stand_in_the_path_as_in_messages(self, site):
+        site.make_metric("a/b c")
+        assert "<bdi>a/b c</bdi>" in site.text(f"/ui/metric/{quote('a/b c', safe='')}")
+
+    def test_a_counter_says_that_it_shows_a_rate(self, site):
+        site.make_metric("requests_total", is_counter=True)
+        site.make_metric("load")
+        assert "per second" in site.text("/ui/metric", name="requests_total")
+        assert "per second" not in site.text("/ui/metric", name="load")
+
+
+class TestEvents:
+    @pytest.fixture
+    def struck(self, site):
+        """A metric with an anomaly half an hour ago, and one that is two days old."""
+        site.metric = site.make_metric()
+        with site.database.unit_of_work():
+            site.recent = make_anomaly(site.metric, now() - timedelta(minutes=30))
+            site.older = make_anomaly(
+                site.metric, now() - timedelta(days=2), severity="low", explanation="The older one."
+            )
+        return site
+
+    def test_lists_those_of_the_window(self, struck):
+        assert "1 in this window" in struck.text("/ui/metric", name="cpu.load", range="24h")
+        assert "2 in this window" in struck.text("/ui/metric", name="cpu.load", range="7d")
+
+    def test_says_when_there_are_none(self, struck):
+        text = struck.text("/ui/metric-events", name="cpu.load", range="1h")
+        assert "1 in this window" in text
+        window = {"from": 1_790_000_000, "until": 1_790_003_600}
+        text = struck.text("/ui/metric-events", name="cpu.load", **window)
+        assert "Nothing unusual in this window." in text
+
+    def test_shows_the_selected_one(self, struck):
+        wish = {"name": "cpu.load", "range": "7d", "event": struck.older.id}
+        for path in ("/ui/metric", "/ui/metric-events"):
+            text = struck.text(path, **wish)
+            assert '<p class="explanation" dir="auto">The older one.</p>' in text
+            assert "10 to 40" in text
+            assert text.count('class="is-selected"') == 1
+
+    def test_an_event_alone_is_shown_in_its_own_window(self, struck):
+        reply = struck.get("/ui/metric", name="cpu.load", anomaly=struck.older.id)
+        assert reply.status_code == 302
+        window = query(reply.location)
+        started = struck.older.span.started_ms // 1000
+        assert int(window["from"]) < started < int(window["until"])
+        assert window["event"] == str(struck.older.id)
+        assert "The older one." in struck.text(reply.location)
+
+    def test_an_event_of_another_metric_is_not_selected(self, struck):
+        other = struck.make_metric("other")
+        with struck.database.unit_of_work():
+            foreign = make_anomaly(other, now(), explanation="Of another metric.")
+        text = struck.text("/ui/metric", name="cpu.load", range="1h", event=foreign.id)
+        assert "Of another metric." not in text
+
+    def test_an_event_of_another_org_is_not_selected(self, struck):
+        with struck.database.unit_of_work():
+            theirs = make_metric(struck.cast.globex, "cpu.load")
+            foreign = make_anomaly(theirs, now(), explanation="Of Globex.")
+        text = struck.text("/ui/metric", name="cpu.load", range="1h", event=foreign.id)
+        assert "Of Globex." not in text
+        assert "Of Globex." in struck.text(
+            "/ui/metric", who="charlie", name="cpu.load", range="1h", event=foreign.id
+        )
+
+    def test_the_parts_carry_the_ids_that_the_page_has(self, struck):
+        page = struck.text("/ui/metric", name="cpu.load", range="7d")
+        parts = struck.text("/ui/metric-events", name="cpu.load", range="7d")
+        for part in ("standing", "events", "selected"):
+            assert page.count(f'id="{part}"') == 1
+            assert parts.count(f'id="{part}"') == 1
+        assert "<html" not in parts
+
+
+class TestDefaultRange:
+    @pytest.mark.parametrize(
+        ("points_seen", "resolution_seconds", "key"),
+        [
+            (0, 0, "1h"),
+            (37, 60, "1h"),
+            (200, 60, "6h"),
+            (5_000, 60, "24h"),
+            (5_000, 3_600, "7d"),
+            (5_000, 86_400, "30d"),
+        ],
+    )
+    def test_holds_a_good_part_of_the_metric(self, points_seen, resolution_seconds, key):
+        at = datetime(2026, 11, 20, tzinfo=UTC)
+        progress = Progress(
+            judged_until_ms=int(at.timestamp() * 1000),
+            points_seen=points_seen,
+            resolution_ms=resolution_seconds * 1000,
+            has_ended=False,
+            is_constant=False,
+        )
+        assert default_range(standing_of(Metric(name="a"), progress, at)) == key
+
+    def test_a_metric_that_waits_is_shown_for_an_hour(self):
+        at = datetime(2026, 11, 20, tzinfo=UTC)
+        assert default_range(standing_of(Metric(name="a"), None, at)) == "1h"
+
+
+def _without_request(text: str) -> str:
+    return re.sub(r"Request <code>\w+</code>", "", text)

@@ -1,0 +1,97 @@
+"""The list of metrics: found by words and state, with progress, and closed to strangers."""
+
+import re
+from html import unescape
+
+import pytest
+
+from anomify.clock import now_ms
+
+HOSTILE = '"><svg onload=alert(1)>'
+
+
+def names(text: str) -> list[str]:
+    return [unescape(name) for name in re.findall(r'<bdi class="name" title="([^"]*)"', text)]
+
+
+@pytest.fixture
+def stocked(site):
+    site.make_metric("api.errors")
+    site.make_metric('cpu{host="web-1",mode="idle"}', points_seen=37, last_value=0.25)
+    site.make_metric("disk.old", judged_until_ms=now_ms() - 86_400_000)
+    site.make_metric("just.arrived", points_seen=None)
+    return site
+
+
+class TestPage:
+    def test_lists_metrics_by_name(self, stocked):
+        text = stocked.text("/ui/metrics")
+        assert names(text) == [
+            "api.errors",
+            'cpu{host="web-1",mode="idle"}',
+            "disk.old",
+            "just.arrived",
+        ]
+        assert "1\N{EN DASH}4 of 4 metrics" in text
+
+    def test_says_how_far_a_metric_has_learnt(self, stocked):
+        text = stocked.text("/ui/metrics")
+        assert '<progress max="100" value="37"' in text
+        assert "37 of 100" in text
+
+    def test_says_how_the_others_stand(self, stocked):
+        text = stocked.text("/ui/metrics")
+        assert set(re.findall(r'class="state is-(\w+)"', text)) == {
+            *("judged", "learning", "stale", "waiting"),
+        }
+
+    def test_says_the_last_value_and_when(self, stocked):
+        text = stocked.text("/ui/metrics", search="cpu")
+        assert '<td class="number">0.25</td>' in text
+        assert "Today" in text
+
+    @pytest.mark.parametrize(
+        ("wish", "found"),
+        [
+            ({"search": "ERR api"}, ["api.errors"]),
+            ({"search": "web-1"}, ['cpu{host="web-1",mode="idle"}']),
+            ({"search": "_"}, []),
+            ({"state": "stale"}, ["disk.old"]),
+            ({"state": "waiting"}, ["just.arrived"]),
+            ({"state": "judged", "search": "disk"}, []),
+        ],
+    )
+    def test_is_narrowed_as_asked(self, stocked, wish, found):
+        assert names(stocked.text("/ui/metrics", **wish)) == found
+
+    def test_counts_each_state(self, stocked):
+        found = re.findall(r'>(\w+) <span class="count">(\d+)', stocked.text("/ui/metrics"))
+        assert found == [
+            *(("All", "4"), ("Judged", "1"), ("Learning", "1"), ("Stale", "1"), ("Waiting", "1")),
+        ]
+
+    def test_pages_keep_what_was_asked_for(self, site):
+        for number in range(55):
+            site.make_metric(f"many.{number:02}")
+        text = site.text("/ui/metrics", search="many")
+        assert "1\N{EN DASH}50 of 55" in text
+        assert "/ui/metrics?search=many&amp;offset=50" in text
+        assert len(names(site.text("/ui/metrics", search="many", offset=50))) == 5
+
+    def test_hostile_names_are_text_and_lead_to_their_page(self, site):
+        site.make_metric(HOSTILE)
+        text = site.text("/ui/metrics")
+        assert "<svg onload" not in text
+        link = unescape(re.search(r'href="(/ui/metric\?name=[^"]*)"', text)[1])
+        assert "<h1" in site.text(link)
+
+    def test_says_when_there_are_none_yet(self, site):
+        assert "No metrics yet" in site.text("/ui/metrics")
+
+    def test_says_when_none_fits(self, stocked):
+        assert "No metric fits" in stocked.text("/ui/metrics", search="nothing like it")
+
+    def test_a_stranger_of_another_org_sees_nothing(self, stocked):
+        text = stocked.text("/ui/metrics", who="charlie")
+        assert names(text) == []
+        assert "No metrics yet" in text
