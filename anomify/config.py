@@ -86,6 +86,11 @@ class Settings(BaseModel):
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @property
+    def local_host(self) -> str:
+        """Return where our own processes find the web on this machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- read, not bound
+
+    @property
     def has_secure_cookies(self) -> bool:
         """Tell whether cookies may travel over https only."""
         if self.insecure_http:

@@ -31,9 +31,10 @@ HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_an
     help="Find what people should look at, or anything that is new.",
 )
 def detect(file: Path, out: Path | None, head: str) -> None:
-    """Judge FILE, a CSV of timestamp,value rows, plain or gzipped.
+    """Judge a file of points, without a server.
 
-    Timestamps are unix seconds, unix milliseconds or ISO 8601 (UTC if it names no zone); an empty
+    FILE is a CSV of timestamp,value rows, plain or gzipped. Timestamps are unix seconds, unix
+    milliseconds or ISO 8601 (UTC if it names no zone); an empty
     value or NaN is a missing one. For each row of the input there is one row of the output, in
     order: timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. No row is judged by
     what comes after it. A row that is missing, not after the one before, or among the first hundred
@@ -59,9 +60,9 @@ def read_points(file: Path) -> tuple[list[str], Int64s, Float64s]:
 def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) -> Iterator[str]:
     """Judge one metric's points from the first to the last and yield the lines of the output."""
     # The kernel takes half a second to load: not before the file is known to be readable.
-    from anomify.detection.detector import Head, judge  # noqa: PLC0415
-    from anomify.detection.state import EngineState  # noqa: PLC0415
-    from anomify.detection.threshold import HEAD_THRESHOLDS  # noqa: PLC0415
+    from anomify.detection.detector import Head, judge  # noqa: PLC0415 -- as said
+    from anomify.detection.state import EngineState  # noqa: PLC0415 -- as said
+    from anomify.detection.threshold import HEAD_THRESHOLDS  # noqa: PLC0415 -- as said
 
     chosen = Head[head.upper()]
     threshold = HEAD_THRESHOLDS[chosen]

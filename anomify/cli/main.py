@@ -28,7 +28,7 @@ COMMANDS = {
     "detect": "Judge a file of points, without a server.",
 }
 # Steps of other commands, not for people.
-HIDDEN = frozenset({"prepare"})
+HIDDEN = frozenset({"prepare", "feed"})
 
 
 class Anomify(click.Group):

@@ -76,10 +76,10 @@ def push(
     restart: bool,
     as_json: bool,
 ) -> None:
-    """Send FILE, a CSV of timestamp,value rows of any number, plain or gzipped.
+    """Send a file of points through the HTTP door.
 
-    Timestamps are unix seconds or milliseconds or ISO 8601; a row without a value is left out.
-    After an interruption the same command goes on where it stopped. The exit code is 1 when the
+    FILE is a CSV of timestamp,value rows of any number, plain or gzipped. Timestamps are unix
+    seconds or milliseconds or ISO 8601; a row without a value is left out. After an interruption the same command goes on where it stopped. The exit code is 1 when the
     server refused a row.
     """
     points = PointsFile(file)

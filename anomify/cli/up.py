@@ -34,7 +34,7 @@ READY_SECONDS = 60
 PORT_SECONDS = 3
 POLL_SECONDS = 0.05
 # The web gives its requests 25 seconds and the worker seals and saves what it holds in memory.
-STOP_SECONDS = {"web": 30, "worker": 60}
+STOP_SECONDS = {"feed": 5, "web": 30, "worker": 60}
 # A child that crashes is started again after so long, doubled each time it did not live long.
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
@@ -50,10 +50,11 @@ def up(host: str | None, port: int | None, data_dir: Path | None) -> None:
     sys.exit(run(read_settings(host=host, port=port, data_dir=data_dir)))
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, companion: str | None = None) -> int:
     """Run the product until somebody stops it; return the exit code.
 
-    Prints one line when everything answers, and a set-up link while nobody can sign in.
+    Prints one line when everything answers, and a set-up link while nobody can sign in. A
+    companion is one more of our commands; it starts when the product answers, and greets by itself.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(settings.data_dir):
@@ -64,7 +65,9 @@ def run(settings: Settings) -> int:
             tree.start()
             if not tree.wait_until_ready():
                 return tree.stop()
-            _greet(settings, prepared)
+            _greet(settings, None if companion else prepared["setup_secret"])
+            if companion:
+                tree.add(companion)
             return tree.keep_alive()
 
 
@@ -133,15 +136,10 @@ class Tree:
     """The web, the worker, and the signals that reach us."""
 
     settings: Settings
-    web: Child = field(default_factory=lambda: Child("web"))
-    worker: Child = field(default_factory=lambda: Child("worker"))
+    # In the order in which they stop: what feeds the next one first.
+    children: list[Child] = field(default_factory=lambda: [Child("web"), Child("worker")])
     is_stopping: bool = False
     _wake_up: socket.socket | None = None
-
-    @property
-    def children(self) -> tuple[Child, Child]:
-        """Return them in the order in which they stop: what feeds the other one first."""
-        return self.web, self.worker
 
     @contextmanager
     def listening_to_signals(self) -> Iterator[None]:
@@ -183,6 +181,11 @@ class Tree:
         """Start the web and the worker."""
         for child in self.children:
             child.start(config.environment_of(self.settings))
+
+    def add(self, name: str) -> None:
+        """Start one more, which stops before the others."""
+        self.children.insert(0, Child(name))
+        self.children[0].start(config.environment_of(self.settings))
 
     def wait_until_ready(self) -> bool:
         """Wait until the product answers; False when it will not, or when we are to stop."""
@@ -273,8 +276,7 @@ def _bind(settings: Settings) -> None:
 
 
 def _is_ready(settings: Settings) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 -- translated, not bound
-    connection = http.client.HTTPConnection(host, settings.port, timeout=2)
+    connection = http.client.HTTPConnection(settings.local_host, settings.port, timeout=2)
     try:
         connection.request("GET", READY_PATH)
         return connection.getresponse().status == http.client.OK
@@ -284,13 +286,11 @@ def _is_ready(settings: Settings) -> bool:
         connection.close()
 
 
-def _greet(settings: Settings, prepared: Mapping[str, str | None]) -> None:
+def _greet(settings: Settings, setup_secret: str | None) -> None:
     click.echo(f"Anomify is ready: {settings.base_url}")
-    secret = prepared["setup_secret"]
-    if secret:
-        click.echo(
-            f"Nobody can sign in yet. Set it up, once: {settings.base_url}{SETUP_PATH}?link={secret}"
-        )
+    if setup_secret:
+        link = f"{settings.base_url}{SETUP_PATH}?link={setup_secret}"
+        click.echo(f"Nobody can sign in yet. Set it up, once: {link}")
     sys.stdout.flush()
 
 

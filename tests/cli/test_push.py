@@ -2,70 +2,19 @@
 
 import gzip
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
 
 from anomify.cli import push as push_module
 from anomify.cli.main import anomify
-
-
-class Door(ThreadingHTTPServer):
-    """Keeps what it is sent and answers from a list; 204 when the list is empty."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.received: list[dict] = []
-        self.keys: list[str] = []
-        self.answers: list[tuple[int, dict, dict]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def points(self) -> list[tuple[float, float]]:
-        return [
-            (item["timestamp"], item["value"]) for body in self.received for item in body["metrics"]
-        ]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status, headers, reply = (
-            self.server.answers.pop(0) if self.server.answers else (204, {}, {})
-        )
-        if status < 300:
-            self.server.received.append(body)
-            self.server.keys.append(self.headers["Authorization"])
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        said = b"" if status == 204 else json.dumps(reply).encode()
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
+from tests.kit.door import open_door
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    opened = Door()
-    thread = threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield opened
-    opened.shutdown()
-    thread.join()
-    opened.server_close()
+def door():
+    with open_door() as opened:
+        yield opened
 
 
 @pytest.fixture

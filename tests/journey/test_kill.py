@@ -86,6 +86,13 @@ def kill_everything(server: Server) -> None:
     server.start(wait=False)
 
 
+def kill_while_it_starts(server: Server) -> None:
+    """It migrates, replays and rebuilds at a start, with the clients at the door."""
+    kill_everything(server)
+    time.sleep(random.random() * 3)
+    kill_everything(server)
+
+
 def kill_worker(server: Server) -> None:
     server.child("worker").kill()
 
@@ -109,6 +116,8 @@ def hurt(server: Server, ways: list[Callable[[Server], None]], seed: int) -> lis
         for kill in ways:
             time.sleep(rng.random() * LONGEST_LIFE_SECONDS)
             kill(server)
+            # A web that is killed while the tree is starting is a failed start, and ends it.
+            server.wait_until_ready()
             server.wait_for(server.answers)
     finally:
         stopping.set()
@@ -141,8 +150,8 @@ class TestSigkill:
     def test_loses_nothing_on_sqlite(self, tmp_path):
         seed = int.from_bytes(os.urandom(4), "big")
         print(f"seed {seed}")
-        ways = [kill_web] * 13 + [kill_everything] * 3 + [kill_worker] * 2
-        ways += [kill_while_it_stops] * 2
+        ways = [kill_web] * 12 + [kill_everything] * 2 + [kill_worker] * 2
+        ways += [kill_while_it_stops] * 2 + [kill_while_it_starts] * 2
         random.Random(seed).shuffle(ways)
         with running(Server(tmp_path / "data")) as server:
             clients = hurt(server, ways, seed)
@@ -155,7 +164,7 @@ class TestSigkill:
     def test_loses_nothing_on_postgresql(self, tmp_path, engine_url):
         seed = int.from_bytes(os.urandom(4), "big")
         print(f"seed {seed}")
-        ways = [kill_web] * 3 + [kill_everything] * 2 + [kill_while_it_stops]
+        ways = [kill_web] * 3 + [kill_everything, kill_while_it_stops, kill_while_it_starts]
         random.Random(seed).shuffle(ways)
         with running(Server(tmp_path / "data", engine_url)) as server:
             hurt(server, ways, seed)

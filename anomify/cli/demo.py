@@ -1,0 +1,40 @@
+"""`anomify demo`: the product with something in it."""
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from anomify.cli.settings import data_option, json_option, print_json, read_settings
+from anomify.cli.up import run
+from anomify.clock import now_ms
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=int, help="The port to listen on.")
+@click.option("--incidents", is_flag=True, help="Only say what went wrong in the demo's past.")
+@data_option
+@json_option
+def demo(
+    host: str | None, port: int | None, data_dir: Path | None, *, incidents: bool, as_json: bool
+) -> None:
+    """Start the product with a demo org and this machine's own metrics.
+
+    The org has thirty days of 48 metrics with incidents in them, judged as they would have been at
+    the time, and goes on living. The password is shown once, at the first start.
+    """
+    settings = read_settings(host=host, port=port, data_dir=data_dir)
+    if not incidents:
+        sys.exit(run(settings, companion="feed"))
+    from anomify.cli.feed import told_incidents  # noqa: PLC0415 -- the supervisor stays light
+
+    told = told_incidents(settings.data_dir, now_ms())
+    if as_json:
+        print_json([asdict(incident) for incident in told])
+        return
+    for incident in told:
+        began = datetime.fromtimestamp(incident.from_ms / 1000, tz=UTC)
+        click.echo(f"{began:%Y-%m-%d %H:%M}  {incident.metric}: {incident.story}")

@@ -1,0 +1,47 @@
+"""`anomify feed`: the process of `anomify demo` that makes the org and keeps points coming."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from anomify.cli.lifeline import die_with
+from anomify.cli.rooms import unit_of_work
+from anomify.cli.settings import data_option, read_settings
+from anomify.demo.feed import STATE_FILE, Feed
+from anomify.demo.founding import EMAIL, found_demo
+from anomify.demo.world import ToldIncident, World
+
+
+@click.command(hidden=True)
+@data_option
+@click.option("--parent", type=int, hidden=True, help="The process not to outlive.")
+def feed(data_dir: Path | None, parent: int | None) -> None:
+    """Found the demo's org and send its points until told to stop."""
+    if parent is not None:
+        die_with(parent)
+    settings = read_settings(data_dir=data_dir)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with unit_of_work(data_dir, write=True):
+        founded = found_demo()
+    if founded.password is not None:
+        click.echo(f"Sign in with {EMAIL} and the password {founded.password}")
+    else:
+        click.echo(f"Sign in with {EMAIL} and the password you were shown at the first start.")
+    world = World.founded_at(founded.founded_ms)
+    host = f"[{settings.local_host}]" if ":" in settings.local_host else settings.local_host
+    url = f"http://{host}:{settings.port}"
+    Feed(url, founded.token, world, settings.data_dir, stopping).run()
+
+
+def told_incidents(data_dir: Path, until_ms: int) -> list[ToldIncident]:
+    """Return the incidents of the demo that was started in this directory; none without one."""
+    try:
+        kept = json.loads((data_dir / STATE_FILE).read_text())
+    except FileNotFoundError:
+        return []
+    return World(int(kept["start_ms"])).incidents(until_ms)
