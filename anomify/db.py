@@ -131,8 +131,11 @@ class Database:
 
 
 def _make_engine(url: URL) -> Engine:
+    # What goes wrong is logged with its statement; whom or what it looked for stays out of it.
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+        engine = create_engine(
+            url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -141,6 +144,7 @@ def _make_engine(url: URL) -> Engine:
         pool_size=POSTGRES_POOL_SIZE,
         max_overflow=POSTGRES_POOL_SIZE,
         pool_pre_ping=True,
+        hide_parameters=True,
         pool_timeout=2,
         connect_args={
             "connect_timeout": 5,

@@ -84,7 +84,11 @@ class _Guard:
 
     def _link_holder(self) -> LinkSubject:
         key = self._settings.key_for(KEY_PURPOSE)
-        org_id = org_of_link(key, request.path, request.args.to_dict())
+        query = request.args.to_dict()
+        is_repeated = len(query) != len(list(request.args.items(multi=True)))
+        # Of a name that is there twice only one value would be looked at here, and perhaps both
+        # by the view.
+        org_id = None if is_repeated else org_of_link(key, request.path, query)
         if org_id is not None:
             with self._database.unit_of_work(write=False):
                 org = find_org(org_id)

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import threading
 import time
 from datetime import timedelta
 from enum import StrEnum
@@ -97,7 +96,6 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         self._key = key
         self._is_secure = is_secure
         self._full_until = 0.0
-        self._lock = threading.Lock()
 
     def open_session(self, app: Flask, request: Request) -> WebSession:
         """Return a session that is still closed."""

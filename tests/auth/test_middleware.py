@@ -46,6 +46,8 @@ class TestSignedLinks:
             good.replace("expires=", "expires=9"),
             good.replace("/probe/signed", "/probe/signed/7"),
             good + "&words=x",
+            good + "&note=b",
+            good + "&note=a",
             good[:-1] + ("0" if good[-1] != "0" else "1"),
             unsigned + "&sig=",
             unsigned + "&sig=%FF",
