@@ -31,6 +31,8 @@ LEASE = timedelta(seconds=60)
 # Deliveries on their way at once to one host, or to the mail server.
 LANE_MOST = 4
 PROBLEM_MAX_CHARACTERS = 500
+# Rows of one statement: the embedded database takes a limited number of values in each.
+INSERTED_AT_ONCE = 500
 # A test message goes out to people and servers: it is no way to fill their boxes.
 TEST_EVERY = timedelta(minutes=1)
 # The recipient of a webhook: a watcher has one at most.
@@ -269,16 +271,14 @@ def _row(
 
 
 def _insert(rows: Sequence[dict[str, object]]) -> int:
-    """Add the rows whose recipient has no message of this transition yet."""
-    if not rows:
-        return 0
+    """Add the rows whose recipient has no message of this transition yet; tell how many."""
     is_sqlite = session().get_bind().dialect.name == "sqlite"
     insert = sqlite.insert if is_sqlite else postgresql.insert
     added = 0
-    for row in rows:
-        # One by one: only so do both databases say how many were new.
-        done = session().execute(insert(Delivery).values(row).on_conflict_do_nothing())
-        added += done.rowcount  # type: ignore[attr-defined] # an INSERT gives a CursorResult
+    for start in range(0, len(rows), INSERTED_AT_ONCE):
+        asked = insert(Delivery).values(rows[start : start + INSERTED_AT_ONCE])
+        done = session().scalars(asked.on_conflict_do_nothing().returning(Delivery.id))
+        added += len(done.all())
     return added
 
 

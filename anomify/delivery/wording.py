@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from anomify.channel.message import PICTURE_CID, Message
 from anomify.delivery.facts import OPENED, TEST, AnomalyFacts, Facts, moment
+from anomify.detection.explanation import human_number
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
 # A name may be 4 kB long; more than this of it says nothing in a subject.
@@ -206,7 +207,7 @@ def _range(anomaly: AnomalyFacts) -> str:
 
 
 def _number(number: float | None) -> str:
-    return "no number" if number is None else f"{number:,.6g}"
+    return "no number" if number is None else human_number(number)
 
 
 def _time(time_ms: int, zone: tzinfo) -> str:

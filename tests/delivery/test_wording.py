@@ -1,0 +1,202 @@
+"""What people and machines read, and that no name can make it say something else."""
+
+import json
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from anomify.channel.message import PICTURE_CID, Message
+from anomify.delivery.facts import OPENED, RECOVERED, TEST, AnomalyFacts, Facts
+from anomify.delivery.wording import in_words, message_of
+
+NOON_MS = 1_795_176_000_000  # 2026-11-20 12:00 UTC
+BASE = "https://anomify.example"
+
+
+def facts(transition: str = OPENED, timezone: str = "Europe/Berlin", **changes: object) -> Facts:
+    anomaly = AnomalyFacts(
+        id=7,
+        uuid="2c5d9d70-7f8c-4b62-a31c-0a0c5c9a3a3e",
+        metric_id=3,
+        metric_name="shop.orders",
+        severity="high",
+        score=0.91234,
+        value=1234567.25,
+        expected_lower=10.0,
+        expected_upper=40.5,
+        explanation="Far above what is usual at this hour.",
+        started_ms=NOON_MS,
+        peak_ms=NOON_MS + 60_000,
+        last_over_ms=NOON_MS + 25 * 60_000,
+        ended_ms=None if transition == OPENED else NOON_MS + 25 * 60_000,
+        has_fallen_silent=False,
+    )
+    return Facts(
+        transition=transition,
+        occurred_ms=NOON_MS,
+        org_id=1,
+        org_name="Acme",
+        timezone=timezone,
+        watcher_id=5,
+        watcher_name="Orders",
+        anomaly=msgspec.structs.replace(anomaly, **changes),
+    )
+
+
+def told(said: Facts, **more: object) -> Message:
+    return message_of(said, BASE, message_id="m1", **more)
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a mail reader sees of HTML: texts, tags and addresses."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.texts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"href", "src"}]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+
+class TestOpened:
+    def test_says_which_metric_what_was_expected_how_severe_and_since_when(self) -> None:
+        message = told(facts())
+
+        sentence = (
+            "shop.orders is unusual since 2026-11-20 13:00:00 CET: 1.23 million, expected 10 to "
+            "40.5. Severity high."
+        )
+        assert message.subject == "shop.orders is unusual: 1.23 million, expected 10 to 40.5"
+        assert message.data["sentence"] == sentence
+        assert message.text.startswith(sentence + "\n")
+        assert sentence in Page(message.html).texts
+
+    def test_leads_to_the_metric_around_the_anomaly(self) -> None:
+        link = told(facts(metric_name='node_cpu{cpu="0",path="/a b"}')).data["metric"]["url"]
+
+        assert link == (
+            f"{BASE}/ui/metric/node_cpu%7Bcpu%3D%220%22%2Cpath%3D%22%2Fa%20b%22%7D"
+            f"?from={NOON_MS // 1000 - 21600}&until={NOON_MS // 1000 + 1500 + 21600}&anomaly=7"
+        )
+
+    def test_shows_the_same_lines_in_text_and_html(self) -> None:
+        message = told(facts())
+
+        texts = Page(message.html).texts
+        for name, text in (
+            ("Value", "1.23 million at 2026-11-20 13:01:00 CET"),
+            ("Expected", "10 to 40.5"),
+            ("Score", "0.912"),
+            ("Why", "Far above what is usual at this hour."),
+        ):
+            assert f"{name}: {text}\n" in message.text
+            assert name in texts
+            assert text in texts
+
+    def test_leaves_out_a_range_that_is_not_there(self) -> None:
+        message = told(facts(expected_lower=None, expected_upper=None, value=None))
+
+        assert message.subject == "shop.orders is unusual: no number"
+        assert "Expected" not in message.text
+
+    def test_gives_machines_every_fact_as_json(self) -> None:
+        message = told(facts())
+
+        assert message.type == "anomaly.opened"
+        assert json.loads(json.dumps(message.data))["anomaly"] == {
+            "id": 7,
+            "uuid": "2c5d9d70-7f8c-4b62-a31c-0a0c5c9a3a3e",
+            "severity": "high",
+            "score": 0.91234,
+            "value": 1234567.25,
+            "expected_lower": 10.0,
+            "expected_upper": 40.5,
+            "explanation": "Far above what is usual at this hour.",
+            "started_at": "2026-11-20T12:00:00Z",
+            "peak_at": "2026-11-20T12:01:00Z",
+            "ended_at": None,
+            "ended_by_silence": False,
+        }
+
+    def test_shows_the_picture_only_when_there_is_one(self) -> None:
+        assert f"cid:{PICTURE_CID}" in Page(told(facts(), picture=b"png").html).addresses
+        assert "img" not in Page(told(facts()).html).tags
+
+
+class TestRecovered:
+    def test_says_how_long_it_lasted(self) -> None:
+        message = told(facts(RECOVERED))
+
+        assert message.type == "anomaly.recovered"
+        assert message.subject == "shop.orders is back to normal after 25 minutes"
+        assert message.data["sentence"] == (
+            "shop.orders is back to normal; it was unusual for 25 minutes, until "
+            "2026-11-20 13:25:00 CET."
+        )
+        assert message.data["anomaly"]["ended_at"] == "2026-11-20T12:25:00Z"
+
+    def test_says_so_when_the_metric_only_fell_silent(self) -> None:
+        message = told(facts(RECOVERED, has_fallen_silent=True))
+
+        assert message.subject == "shop.orders has fallen silent"
+        assert "back to normal" not in message.text
+
+
+class TestTest:
+    def test_says_that_nothing_has_happened(self) -> None:
+        message = told(msgspec.structs.replace(facts(TEST), anomaly=None))
+
+        assert message.type == "watcher.test"
+        assert "Nothing has happened" in message.text
+        assert "anomaly" not in message.data
+
+
+class TestSafety:
+    @pytest.mark.parametrize(
+        "name", ["<script>alert(1)</script>", "{{ 7 * 7 }}", '"><img src=x onerror=y>', "a&amp;b"]
+    )
+    def test_a_name_is_only_ever_a_name(self, name: str) -> None:
+        said = msgspec.structs.replace(
+            facts(metric_name=name, explanation=name), watcher_name=name, org_name=name
+        )
+        message = told(said)
+
+        page = Page(message.html)
+        assert f"Metric: {name}\n" in message.text
+        assert name in page.texts
+        assert set(page.tags).isdisjoint({"script", "img"})
+
+    def test_a_very_long_name_leaves_room_in_the_subject(self) -> None:
+        message = told(facts(metric_name="x" * 4000))
+
+        assert len(message.subject) < 180
+        assert "x" * 4000 in message.text
+
+    def test_a_zone_that_nobody_knows_is_utc(self) -> None:
+        for zone in ("Mars/Olympus", "../../etc/passwd", ""):
+            assert "12:00:00 UTC" in told(facts(timezone=zone)).text
+
+
+class TestInWords:
+    @pytest.mark.parametrize(
+        ("seconds", "words"),
+        [
+            (0, "a moment"),
+            (1, "1 second"),
+            (61, "1 minute 1 second"),
+            (7200, "2 hours"),
+            (90_061, "1 day 1 hour"),
+        ],
+    )
+    def test_names_the_two_largest_units(self, seconds: float, words: str) -> None:
+        assert in_words(seconds) == words
