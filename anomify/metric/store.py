@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
-from anomify.errors import AnomifyError, Invalid
+from anomify.errors import AnomifyError, Invalid, Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Points, Series
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
 from anomify.storage.codec import decode_judged
@@ -18,6 +18,9 @@ from anomify.storage.merging import joined, judge, merge
 from anomify.storage.tail import ScoreTail, Tail
 
 FOLLOW_SECONDS = 1.0
+# About 250 MB of fresh points in memory: past it we ask senders to wait, and lose nothing.
+MOST_UNSEALED = 10_000_000
+RETRY_AFTER_SECONDS = 5
 
 _logger = logging.getLogger(__name__)
 
@@ -61,9 +64,15 @@ class PointStore:
     def append(self, entry: Entry) -> int:
         """Keep the entry durably, show it from now on, and return its offset in the log.
 
-        Raises Unavailable when it could not be kept, Invalid for times that no chunk can hold.
+        Raises Unavailable when it could not be kept or when too much waits to be sealed, Invalid
+        for times that no chunk can hold.
         """
         times = entry.points.times
+        if len(self.tail) > MOST_UNSEALED:
+            raise Unavailable(
+                "Judging and sealing have fallen behind; send the points again in a while.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
         if len(times) and not OLDEST_MS <= times.min() <= times.max() <= NEWEST_MS:
             raise Invalid("A point's time is further away than can be stored.")
         offset = self.log.append(entry)
@@ -125,10 +134,6 @@ class PointStore:
             self.score_tail.prune(sealed)
             self._sealed_through = sealed
 
-    def sealed_through(self) -> int:
-        """Return the log offset up to which, as last seen, everything is in chunks."""
-        return self._sealed_through
-
     def start_following(self) -> None:
         """Follow now, and then once a second in a thread of its own until `close`."""
         self.follow()
@@ -142,10 +147,6 @@ class PointStore:
     def drop_metric(self, metric_id: int) -> None:
         """Forget the sealed datapoints of a metric that is gone."""
         self.chunks.drop_metric(metric_id)
-
-    def size_bytes(self) -> int:
-        """Return how much disk the datapoints take."""
-        return self._database.size_bytes()
 
     def close(self) -> None:
         """Stop following and close what was opened."""

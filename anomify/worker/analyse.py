@@ -185,41 +185,29 @@ class Analyst:
         return fresh
 
     def _find_news(self, scored: Scored) -> Bools:
-        """Tell which rows say something that is not stored already."""
+        """Tell which rows say something that is not stored already: late ones may be resent."""
         is_news = ~scored.is_late
-        late = np.flatnonzero(scored.is_late)
-        places = np.searchsorted(scored.metric_ids, scored.points.metric_ids[late])
-        for place in np.unique(places):
-            rows = late[places == place]
-            known = self._values_at(scored, int(place), rows)
-            for row in rows:
-                time, value = int(scored.points.times[row]), float(scored.points.values[row])
-                is_news[row] = known.get(time) != value
-                known[time] = value
-        return is_news
-
-    def _values_at(self, scored: Scored, place: int, rows: Int64s) -> dict[int, float]:
-        """Return what is stored of a metric around the times of its late rows."""
-        metric_id = int(scored.metric_ids[place])
-        times = scored.points.times[rows]
-        first, last = int(times.min()), int(times.max())
-        known: dict[int, float] = {}
-        for chunk in self._chunks.read(metric_id, first, last + 1):
-            known.update(
-                zip(chunk.series.times.tolist(), chunk.series.values.tolist(), strict=True)
-            )
-        unsealed_times, values = self._unsealed.of_metric(metric_id, first, last)
-        known.update(zip(unsealed_times.tolist(), values.tolist(), strict=True))
-        mine = np.arange(scored.starts[place], scored.starts[place + 1])
-        judged = mine[~scored.is_late[mine]]
-        known.update(
-            zip(
-                scored.points.times[judged].tolist(),
-                scored.points.values[judged].tolist(),
-                strict=True,
-            )
+        late = scored.points.of(np.flatnonzero(scored.is_late))
+        if not len(late):
+            return is_news
+        sealed = self._chunks.values_at(late)
+        known = [
+            Points(late.metric_ids, late.times, sealed).of(~np.isnan(sealed)),
+            self._unsealed.of_metrics(
+                np.unique(late.metric_ids), int(late.times.min()), int(late.times.max())
+            ),
+        ]
+        # What came before with the same metric and time stands, in this order, right above a row.
+        all_rows = Points.joined([*known, scored.points])
+        order = np.lexsort((all_rows.times, all_rows.metric_ids))
+        row, above = order[1:], order[:-1]
+        is_resent = np.zeros(len(all_rows), bool)
+        is_resent[row] = (
+            (all_rows.metric_ids[row] == all_rows.metric_ids[above])
+            & (all_rows.times[row] == all_rows.times[above])
+            & (all_rows.values[row] == all_rows.values[above])
         )
-        return known
+        return is_news | ~is_resent[-len(scored.points) :]
 
     def _keep(self, fresh: Fresh, scored: Scored, is_news: Bools) -> None:
         verdicts = scored.verdicts

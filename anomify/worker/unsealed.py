@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomify.series import Float64s, Int64s, Judgements, Points
+from anomify.series import Int64s, Judgements, Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +43,16 @@ class Unsealed:
                 parts.append(_rows(tick, np.flatnonzero(rows)))
         return _joined(parts)
 
-    def of_metric(self, metric_id: int, from_ms: int, until_ms: int) -> tuple[Int64s, Float64s]:
-        """Return times and values of a metric in the window, ends included, as accepted."""
-        times, values = [], []
+    def of_metrics(self, metric_ids: Int64s, from_ms: int, until_ms: int) -> Points:
+        """Return the points of these metrics in the window, ends included, as accepted."""
+        parts = []
         for tick in self._ticks:
-            first, last = np.searchsorted(tick.points.metric_ids, [metric_id, metric_id + 1])
-            if first == last:
-                continue
-            inside = tick.points.times[first:last]
-            rows = first + np.flatnonzero((inside >= from_ms) & (inside <= until_ms))
-            times.append(tick.points.times[rows])
-            values.append(tick.points.values[rows])
-        if not times:
-            return np.empty(0, np.int64), np.empty(0, np.float64)
-        return np.concatenate(times), np.concatenate(values)
+            times = tick.points.times
+            rows = (times >= from_ms) & (times <= until_ms)
+            rows &= np.isin(tick.points.metric_ids, metric_ids)
+            if rows.any():
+                parts.append(tick.points.of(rows))
+        return Points.joined(parts)
 
     def drop(self, through: int) -> None:
         """Let go of the ticks that every partition has sealed."""

@@ -58,8 +58,8 @@ class TestRetain:
 
     def test_removes_whole_months_from_the_disk(self, point_database: PointDatabase) -> None:
         store = filled(point_database)
-        before = store.size_bytes()
+        before = store.chunks.size_bytes()
         retain(store, 1, NOW)
         if isinstance(point_database, PointFiles):
-            assert store.size_bytes() < before
+            assert store.chunks.size_bytes() < before
         assert ages(store) == [1, 0]

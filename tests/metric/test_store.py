@@ -340,7 +340,7 @@ class TestJudgements:
         sealer.seal_and_prune()
         store.follow()
         assert (len(store.tail), len(store.score_tail)) == (0, 0)
-        assert store.sealed_through() == sealer.sealed
+        assert store.log.sealed_through() == sealer.sealed
 
     def test_stay_with_a_point_that_is_written_again(self, point_database: PointDatabase) -> None:
         store = PointStore(point_database)
@@ -420,3 +420,18 @@ class TestStartFollowing:
         assert went_on.wait(30)
         store.close()
         assert "trying again" in caplog.text
+
+
+class TestAppendUnderLoad:
+    def test_asks_senders_to_wait_while_too_much_is_unsealed(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("anomify.metric.store.MOST_UNSEALED", 1)
+        store = PointStore(machines.open())
+        store.append(entry((1, START, 1.0), (1, START + MINUTE, 2.0)))
+        with pytest.raises(Unavailable) as refused:
+            store.append(entry((1, START + 2 * MINUTE, 3.0)))
+        assert refused.value.retry_after_seconds
+        store.tail.prune(store.log.last_offset())
+        store.append(entry((1, START + 2 * MINUTE, 3.0)))
+        assert len(store.read(1, START, START + DAY)) == 1
