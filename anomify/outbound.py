@@ -330,7 +330,11 @@ class MailServer:
         """Take the server, the account and whether to encrypt from the settings."""
         self._settings = settings
         self._limits = limits
-        self._trust = trust or ssl.create_default_context()
+        self._given_trust = trust
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        return self._given_trust or ssl.create_default_context()
 
     def send(self, message: EmailMessage) -> None:
         """Hand one mail over. Raises UpstreamFailed unless the server took it."""

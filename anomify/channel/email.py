@@ -1,6 +1,7 @@
 """E-mail: text, HTML and the picture in it; a recovery lies in the thread of its notice."""
 
 import re
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -23,31 +24,34 @@ class EmailChannel:
 
     def __init__(self, settings: Settings, server: MailServer) -> None:
         """Take who we are, and the server."""
-        self._sender = parseaddr(settings.mail_from)
+        name, address = parseaddr(settings.mail_from)
+        self._sender = (name or SENDER_NAME, address)
         self._server = server
 
     def send(self, message: Message, target: Target) -> Receipt:
         """Write the mail and hand it to the server."""
-        try:
-            mail = self._mail(message, target)
-        except ValueError:
+        sender = _address(*self._sender)
+        if sender is None:
+            return Receipt(is_delivered=False, problem="The setting mail_from is not an address.")
+        recipient = _address(target.name, target.address)
+        if recipient is None:
             return Receipt(
                 is_delivered=False,
                 problem="The e-mail address cannot be written to.",
                 is_permanent=True,
             )
+        mail = self._mail(message, sender, recipient)
         try:
             self._server.send(mail)
         except UpstreamFailed as failure:
             return Receipt.of_failure(failure)
         return DELIVERED
 
-    def _mail(self, message: Message, target: Target) -> EmailMessage:
-        name, address = self._sender
+    def _mail(self, message: Message, sender: Address, recipient: Address) -> EmailMessage:
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = one_line(message.subject)[:SUBJECT_MAX_CHARACTERS]
-        mail["From"] = Address(one_line(name) or SENDER_NAME, addr_spec=address)
-        mail["To"] = Address(one_line(target.name), addr_spec=target.address)
+        mail["From"] = sender
+        mail["To"] = recipient
         mail["Date"] = format_datetime(now())
         mail["Message-ID"] = self._mail_id(message.id)
         if message.answers_id is not None:
@@ -71,6 +75,14 @@ class EmailChannel:
 
     def _mail_id(self, message_id: str) -> str:
         return f"<{message_id}@{self._sender[1].rpartition('@')[2]}>"
+
+
+def _address(name: str, address: str) -> Address | None:
+    try:
+        return Address(one_line(name), addr_spec=address)
+    except (ValueError, IndexError, MessageError):
+        # The library fails in each of these ways over what is no address.
+        return None
 
 
 def one_line(text: str) -> str:
