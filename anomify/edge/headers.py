@@ -17,6 +17,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": PERMISSIONS_POLICY,
+    # In the place of the server's own, which would say what we are built on.
+    "Server": "anomify",
 }
 # One year, as browsers' preload lists ask for.
 STRICT_TRANSPORT = "max-age=31536000; includeSubDomains"
