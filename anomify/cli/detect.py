@@ -34,11 +34,12 @@ def detect(file: Path, out: Path | None, head: str) -> None:
     """Judge a file of points, without a server.
 
     FILE is a CSV of timestamp,value rows, plain or gzipped. Timestamps are unix seconds, unix
-    milliseconds or ISO 8601 (UTC if it names no zone); an empty
-    value or NaN is a missing one. For each row of the input there is one row of the output, in
-    order: timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. No row is judged by
-    what comes after it. A row that is missing, not after the one before, or among the first hundred
-    has score and alert 0. `score` ranks rows; `is_anomaly` says that `alert` reached the threshold.
+    milliseconds or ISO 8601 (UTC if it names no zone); an empty value or NaN is a missing one.
+    For each row of the input there is one row of the output, in order:
+    timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. No row is judged by
+    what comes after it. A row that is missing, not after the one before, or among the first
+    hundred has score and alert 0. `score` ranks rows; `is_anomaly` says that `alert` reached
+    the threshold.
     """
     stamps, times, values = read_points(file)
     lines = judged_lines(stamps, times, values, head)

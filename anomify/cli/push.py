@@ -79,8 +79,8 @@ def push(
     """Send a file of points through the HTTP door.
 
     FILE is a CSV of timestamp,value rows of any number, plain or gzipped. Timestamps are unix
-    seconds or milliseconds or ISO 8601; a row without a value is left out. After an interruption the same command goes on where it stopped. The exit code is 1 when the
-    server refused a row.
+    seconds or milliseconds or ISO 8601; a row without a value is left out. After an interruption
+    the same command goes on where it stopped. The exit code is 1 when the server refused a row.
     """
     points = PointsFile(file)
     bookmark = Bookmark(state_path or default_state_path(file, url, metric), file)

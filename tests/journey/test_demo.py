@@ -20,7 +20,7 @@ class TestDemo:
             )["token"]
 
             def names() -> set[str]:
-                metrics = server.data("/metrics", token, limit=1000)["metrics"]
+                metrics = server.data("/metrics", token, limit=500)["metrics"]
                 return {metric["metric"] for metric in metrics}
 
             server.wait_for(lambda: len(names()) > 60, seconds=120)
