@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Context
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -50,12 +50,12 @@ def number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NO_VALUE
     if value and not PLAIN_FROM <= abs(value) < PLAIN_BELOW:
-        mantissa, exponent = f"{value:.{TINY_DIGITS - 1}e}".split("e")
-        return _signed(f"{_trimmed(mantissa)}e{int(exponent)}")
+        rounded = _exact(value, TINY_DIGITS)
+        exponent = rounded.adjusted()
+        return _signed(f"{rounded.scaleb(-exponent).normalize():f}e{exponent}")
     if abs(value) >= 10.0**SIGNIFICANT_DIGITS:
-        return _signed(f"{value:,.0f}")
-    exact = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_EVEN).create_decimal(value)
-    return _signed(f"{exact.normalize():,f}") if exact else "0"
+        return _signed(_plain(value, 0))
+    return _signed(f"{_exact(value, SIGNIFICANT_DIGITS).normalize():,f}")
 
 
 def expected(lower: float, upper: float) -> str:
@@ -64,7 +64,7 @@ def expected(lower: float, upper: float) -> str:
     if not (PLAIN_FROM <= width < PLAIN_BELOW and max(abs(lower), abs(upper)) < PLAIN_BELOW):
         return f"{number(lower)} to {number(upper)}"
     places = max(0, 1 - math.floor(math.log10(width)))
-    return " to ".join(_signed(_trimmed(f"{end:,.{places}f}")) for end in (lower, upper))
+    return " to ".join(_signed(_plain(end, places)) for end in (lower, upper))
 
 
 def thousands(count: int) -> str:
@@ -88,7 +88,14 @@ def initials(name: str) -> str:
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
 
 
-def _trimmed(text: str) -> str:
+def _exact(value: float, digits: int) -> Decimal:
+    # By the shortest text that means the number, and halves away from zero, as browsers do.
+    return Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(repr(value))
+
+
+def _plain(value: float, places: int) -> str:
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    text = f"{rounded:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

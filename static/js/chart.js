@@ -30,6 +30,7 @@ export class Chart {
     document.addEventListener("themechange", () => this.recolour());
     box.addEventListener("keydown", (event) => this.press(event));
     this.plot.over.addEventListener("click", (event) => this.click(event));
+    this.plot.over.addEventListener("dblclick", () => this.onReset());
     followFingers(this);
   }
 
@@ -48,7 +49,7 @@ export class Chart {
       tzDate: (timestamp) => uPlot.tzDate(new Date(timestamp * 1000), this.zone),
       cursor: {
         drag: { x: true, y: false, setScale: false },
-        bind: { dblclick: () => () => this.onReset() },
+        bind: { dblclick: () => null },
         points: { size: 8, width: 2, stroke: () => this.colours.surface, fill: (_, series) =>
           series === FOUND ? this.colours.anomaly : this.colours.value },
         dataIdx: (plot, series, index) => nearestPoint(plot, series, index),

@@ -41,7 +41,7 @@ function readAddress() {
   if (from > 0 && until > from) {
     return { from, until, event };
   }
-  return { range: Object.hasOwn(RANGES, range ?? "") ? range : facts.range, event };
+  return { range: Object.hasOwn(RANGES, range ?? "") ? range : facts.defaultRange, event };
 }
 
 function addressOf(wish, path = location.pathname) {
@@ -82,7 +82,7 @@ function zoom(from, until) {
 }
 
 function reset() {
-  const start = page.before[0] ?? { range: facts.range };
+  const start = page.before[0] ?? { range: facts.defaultRange };
   page.before = [];
   go({ ...start, event: page.wish.event });
 }

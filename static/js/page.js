@@ -95,11 +95,11 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// An empty field says nothing; without it the address stays short enough to read and to share.
+// An empty field, or a choice nobody made, says nothing; without it the address stays short enough to read and to share.
 document.addEventListener("submit", (event) => {
   if (event.target.method === "get") {
     for (const field of event.target.elements) {
-      if (field.name && field.value === "") {
+      if (field.name && field.value === (field.dataset.default ?? "")) {
         field.disabled = true;
         setTimeout(() => {
           field.disabled = false;
