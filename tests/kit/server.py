@@ -212,7 +212,7 @@ class Server:
             "POST",
             self.url + path,
             body=json.dumps(document).encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            headers={"X-Auth-Token": token, "Content-Type": "application/json"},
             timeout=seconds,
         )
 
