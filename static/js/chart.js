@@ -50,8 +50,13 @@ export class Chart {
       cursor: {
         drag: { x: true, y: false, setScale: false },
         bind: { dblclick: () => null },
-        points: { size: 8, width: 2, stroke: () => this.colours.surface, fill: (_, series) =>
-          series === FOUND ? this.colours.anomaly : this.colours.value },
+        points: {
+          // The ends of the range are no measurements: nothing marks them.
+          size: (_, series) => (series < VALUE ? 0 : 8),
+          width: 2,
+          stroke: () => this.colours.surface,
+          fill: (_, series) => (series === FOUND ? this.colours.anomaly : this.colours.value),
+        },
         dataIdx: (plot, series, index) => nearestPoint(plot, series, index),
       },
       scales: {
