@@ -34,6 +34,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # From a host name and a port to the addresses it has; raises OSError when there are none.
 Resolver = Callable[[str, int], Iterable[str]]
+# From an address and a port, and so many seconds, to a connection.
+Connector = Callable[[tuple[str, int], float], socket.socket]
 
 HOST_MAX_CHARACTERS = 253
 URL_MAX_CHARACTERS = 2000
@@ -138,12 +140,14 @@ class Outbound:
         egress_allow: Iterable[str] = (),
         *,
         resolver: Resolver = system_resolver,
+        connector: Connector = socket.create_connection,
         limits: Limits | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """Take the networks that are allowed although they are private."""
         self._allowed: tuple[Network, ...] = tuple(map(ipaddress.ip_network, egress_allow))
         self._resolver = resolver
+        self._connector = connector
         self._limits = limits or Limits()
         self._given_trust = trust
         self._lookups = threading.BoundedSemaphore(LOOKUPS_AT_ONCE_MAX)
@@ -237,7 +241,7 @@ class Outbound:
         for address in addresses[:ADDRESSES_TRIED_MAX]:
             seconds = deadline.at_most(self._limits.connect_seconds)
             try:
-                opened = socket.create_connection((str(address), destination.port), seconds)
+                opened = self._connector((str(address), destination.port), seconds)
             except OSError as error:
                 failure = error
                 continue

@@ -212,6 +212,15 @@ class TestPost:
         assert len(resolver.asked) == 2
         assert len(receiver.received) == 1
 
+    def test_checks_once_more_who_really_answered(self) -> None:
+        def astray(_: tuple[str, int], seconds: float) -> socket.socket:
+            return socket.create_connection(("127.0.0.1", receiver.port), seconds)
+
+        with receiving() as receiver:
+            outbound = Outbound(resolver=Resolver(["93.184.216.34"]), connector=astray)
+            assert refused_kind(outbound, "http://public.example/") == "blocked"
+            assert receiver.received == []
+
     def test_what_the_resolver_makes_up_is_blocked(self) -> None:
         for answer in ("not an address", "fe80::1%lo"):
             assert refused_kind(Outbound(resolver=Resolver([answer])), "http://a.example/") == (

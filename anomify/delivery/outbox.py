@@ -1,10 +1,11 @@
 """Enqueue, claim, settle: messages wait here in the transaction of what they tell."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
@@ -17,14 +18,13 @@ from anomify.db import session
 from anomify.delivery.backoff import next_attempt_at
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts, facts_of_anomaly, facts_of_test
 from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
+from anomify.delivery.recipient import mailed_users, nobody, target_of
 from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.outbound import host_of
-from anomify.user.model import User
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
-from anomify.watcher.sealing import SealBroken, unseal
 
 # Longer than a sender may take, so that a lease runs out only when the sender is no more.
 LEASE = timedelta(seconds=60)
@@ -142,22 +142,11 @@ def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) 
         if leased.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
             continue
         delivery = session().get_one(Delivery, delivery_id, populate_existing=True)
-        target = _target(delivery, at, sealing_key)
-        if isinstance(target, Receipt):
-            settle(delivery.id, leased_until, target, at, chance=0.5)
-            continue
-        claims.append(
-            Claim(
-                id=delivery.id,
-                answers_id=_answers_id(delivery),
-                channel=delivery.channel,
-                lane=delivery.lane,
-                facts=Facts.from_row(delivery.facts),
-                target=target,
-                attempts=delivery.attempts,
-                leased_until=leased_until,
-            )
-        )
+        claimed = _claimed(delivery, leased_until, at, sealing_key)
+        if isinstance(claimed, Receipt):
+            settle(delivery.id, leased_until, claimed, at, chance=0.5)
+        else:
+            claims.append(claimed)
     return claims
 
 
@@ -243,7 +232,7 @@ def _rows(watcher: Watcher, facts: Facts, at: datetime) -> list[dict[str, object
         rows.append(_row(watcher, facts, at, WEBHOOK, THE_WEBHOOK, lane))
     rows.extend(
         _row(watcher, facts, at, EMAIL, str(user_id), MAIL_LANE)
-        for user_id in _mailed_users(watcher)
+        for user_id in mailed_users(watcher)
     )
     return rows
 
@@ -280,21 +269,6 @@ def _insert(rows: Sequence[dict[str, object]]) -> int:
         done = session().scalars(asked.on_conflict_do_nothing().returning(Delivery.id))
         added += len(done.all())
     return added
-
-
-def _mailed_users(watcher: Watcher) -> Collection[int]:
-    if not watcher.email_user_ids:
-        return ()
-    rows = session().scalars(
-        select(User.id)
-        .where(
-            User.org_id == watcher.org_id,
-            User.id.in_(watcher.email_user_ids),
-            User.wants_email_alerts.is_(True),
-        )
-        .order_by(User.id)
-    )
-    return list(rows)
 
 
 def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -361,39 +335,24 @@ def _answers_id(delivery: Delivery) -> str | None:
     )
 
 
-def _target(delivery: Delivery, at: datetime, sealing_key: bytes) -> Target | Receipt:
-    """Where it goes as of now, or why it goes nowhere any more."""
-    watcher = session().get(Watcher, delivery.watcher_id)
-    if watcher is None or watcher.deleted_at is not None:
-        return _nobody("The watcher has been deleted.")
-    if delivery.transition != TEST and not watcher.is_alerting:
-        return _nobody("The watcher has been told to keep still.")
-    if delivery.channel == WEBHOOK:
-        return _webhook_target(watcher, at, sealing_key)
-    user = session().get(User, int(delivery.recipient))
-    if user is None or user.org_id != watcher.org_id or user.id not in watcher.email_user_ids:
-        return _nobody("The watcher does not tell this person any more.")
-    if not user.wants_email_alerts:
-        return _nobody("This person does not want e-mails.")
-    return Target(user.email, user.name)
-
-
-def _webhook_target(watcher: Watcher, at: datetime, sealing_key: bytes) -> Target | Receipt:
-    if watcher.webhook_url is None or watcher.webhook_secret_sealed is None:
-        return _nobody("The watcher has no webhook any more.")
-    if watcher.webhook_stopped_at is not None:
-        return _nobody("The receiver said that it is gone; set the webhook anew.")
-    sealed = [watcher.webhook_secret_sealed]
-    until = watcher.former_secret_until
-    if watcher.former_secret_sealed and until is not None and until > at:
-        sealed.append(watcher.former_secret_sealed)
+def _claimed(
+    delivery: Delivery, leased_until: datetime, at: datetime, sealing_key: bytes
+) -> Claim | Receipt:
     try:
-        secrets = tuple(unseal(sealing_key, watcher.org_id, each) for each in sealed)
-    except SealBroken as problem:
-        # The operator may have started us with another key by mistake: it is tried again.
-        return Receipt(is_delivered=False, problem=f"{problem} Set the webhook's secret anew.")
-    return Target(watcher.webhook_url, secrets=secrets)
-
-
-def _nobody(why: str) -> Receipt:
-    return Receipt(is_delivered=False, problem=why, is_permanent=True)
+        facts = Facts.from_row(delivery.facts)
+    except msgspec.ValidationError:
+        # It must not hold up the others.
+        return nobody("The message was written by another version and cannot be read.")
+    target = target_of(delivery, at, sealing_key)
+    if isinstance(target, Receipt):
+        return target
+    return Claim(
+        id=delivery.id,
+        answers_id=_answers_id(delivery),
+        channel=delivery.channel,
+        lane=delivery.lane,
+        facts=facts,
+        target=target,
+        attempts=delivery.attempts,
+        leased_until=leased_until,
+    )

@@ -1,5 +1,6 @@
 """/watcher, /watchers: who is told about which metrics, and how."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from pydantic import Field
 from anomify.auth.subject import subject
 from anomify.clock import now
 from anomify.delivery.outbox import enqueue_test
+from anomify.delivery.queries import latest_problems
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.house import house
 from anomify.native.envelope import NativeDoor
@@ -47,6 +49,7 @@ class WatcherOut(Outputs):
     email_user_ids: list[int]
     webhook_url: str | None = Field(description="To those who may not change it, the host only.")
     webhook_stopped: bool = Field(description="The receiver answered 410; set the URL anew.")
+    problem: str | None = Field(description="Why the latest message has not arrived.")
     created_by: str
     created_timestamp: int
     deleted: bool
@@ -199,10 +202,7 @@ def watchers(wish: ListIn) -> WatchersOut:
     page = list_watchers(
         org.id, with_deleted=wish.include_deleted, limit=wish.limit, offset=wish.offset
     )
-    heard = heard_by(org.id, page.items, now() - RECENT)
-    return WatchersOut(
-        watchers=[watcher_json(each, heard[each.id]) for each in page.items], total=page.total
-    )
+    return WatchersOut(watchers=_all_json(page.items), total=page.total)
 
 
 @door.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=Access.VIEWER)
@@ -218,7 +218,7 @@ def chips(wish: ChipsIn) -> ChipsOut:
     )
 
 
-def watcher_json(watcher: Watcher, heard: Heard) -> WatcherOut:
+def watcher_json(watcher: Watcher, heard: Heard, problem: str | None) -> WatcherOut:
     """Return a watcher as the wire has it."""
     return WatcherOut(
         id=watcher.id,
@@ -231,6 +231,7 @@ def watcher_json(watcher: Watcher, heard: Heard) -> WatcherOut:
         email_user_ids=watcher.email_user_ids,
         webhook_url=_shown_url(watcher.webhook_url),
         webhook_stopped=watcher.webhook_stopped_at is not None,
+        problem=problem,
         created_by=watcher.created_by,
         created_timestamp=_timestamp(watcher.created_at),
         deleted=watcher.deleted_at is not None,
@@ -242,7 +243,7 @@ def watcher_json(watcher: Watcher, heard: Heard) -> WatcherOut:
 
 def _saved(saved: Saved, wish: WatcherFieldsIn) -> SavedOut:
     org, watcher = subject().org, saved.watcher
-    shown = watcher_json(watcher, heard_by(org.id, [watcher], now() - RECENT)[watcher.id])
+    (shown,) = _all_json([watcher])
     return SavedOut(
         watcher=shown,
         metrics_matched=shown.metrics,
@@ -253,8 +254,15 @@ def _saved(saved: Saved, wish: WatcherFieldsIn) -> SavedOut:
 
 
 def _one(watcher: Watcher) -> OneWatcherOut:
-    heard = heard_by(subject().org.id, [watcher], now() - RECENT)
-    return OneWatcherOut(watcher=watcher_json(watcher, heard[watcher.id]))
+    (shown,) = _all_json([watcher])
+    return OneWatcherOut(watcher=shown)
+
+
+def _all_json(found: Sequence[Watcher]) -> list[WatcherOut]:
+    org = subject().org
+    heard = heard_by(org.id, found, now() - RECENT)
+    problems = latest_problems(org.id, [each.id for each in found])
+    return [watcher_json(each, heard[each.id], problems.get(each.id)) for each in found]
 
 
 def _editor() -> WatcherEditor:

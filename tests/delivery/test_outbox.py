@@ -278,6 +278,16 @@ class TestClaim:
         assert [each.target for each in claims] == [Target(people[2].email, people[2].name)]
         assert Counter(row.state for row in rows()) == {STATE_DEAD: 2, STATE_PENDING: 1}
 
+    def test_gives_up_what_another_version_wrote_and_goes_on_with_the_rest(self) -> None:
+        org = make_org()
+        for number in range(2):
+            hooked(org, url=f"https://host{number}.example/")
+        enqueue_opened(make_anomaly(make_metric(org)))
+        rows()[0].facts = {"transition": "opened"}
+
+        assert len(claim_all()) == 1
+        assert sorted(row.state for row in rows()) == [STATE_DEAD, STATE_PENDING]
+
     def test_takes_no_more_of_a_lane_than_fit_and_lets_lanes_take_turns(self) -> None:
         org = make_org()
         for number in range(6):

@@ -103,6 +103,7 @@ class TestCreate:
             "email_user_ids": [bob.id],
             "webhook_url": URL,
             "webhook_stopped": False,
+            "problem": None,
             "created_by": "Bob",
             "deleted": False,
             "deleted_timestamp": None,
@@ -230,6 +231,14 @@ class TestList:
 
         assert listed["total"] == 1
         assert (listed["watchers"][0]["metrics"], listed["watchers"][0]["anomalies_7d"]) == (2, 1)
+
+    def test_tells_why_the_latest_message_has_not_arrived(self, ward: Ward) -> None:
+        ward.saved(f"/watcher/{ward.watcher_id}/update", send_test_alert=True)
+        with ward.database.unit_of_work():
+            row = session().scalars(select(Delivery)).one()
+            row.attempts, row.last_error = 1, "The receiver answered 500."
+
+        assert ward.read("/watchers/list")["watchers"][0]["problem"] == "The receiver answered 500."
 
     def test_shows_a_webhook_in_full_only_to_those_who_may_change_it(self, ward: Ward) -> None:
         urls = {

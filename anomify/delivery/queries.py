@@ -1,0 +1,32 @@
+"""Every question asked about deliveries, for people to see; the org comes first."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+
+from anomify.db import session
+from anomify.delivery.model import STATE_SENT, Delivery
+
+
+def latest_problems(org_id: int, watcher_ids: Sequence[int]) -> dict[int, str]:
+    """Return, by watcher id, why its latest message has not arrived; most have no problem."""
+    age = func.row_number().over(
+        partition_by=Delivery.watcher_id, order_by=(Delivery.created_at.desc(), Delivery.id)
+    )
+    attempted = (
+        select(Delivery.watcher_id, Delivery.state, Delivery.last_error, age.label("age"))
+        .where(
+            Delivery.org_id == org_id,
+            Delivery.watcher_id.in_(watcher_ids),
+            Delivery.attempts > 0,
+        )
+        .subquery()
+    )
+    rows = session().execute(
+        select(attempted.c.watcher_id, attempted.c.last_error).where(
+            attempted.c.age == 1,
+            attempted.c.state != STATE_SENT,
+            attempted.c.last_error.is_not(None),
+        )
+    )
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,70 @@
+"""Who a message is for: the people and places of a watcher as they are when it is sent."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select
+
+from anomify.channel.kinds import WEBHOOK
+from anomify.channel.message import Receipt, Target
+from anomify.db import session
+from anomify.delivery.facts import TEST
+from anomify.delivery.model import Delivery
+from anomify.user.model import User
+from anomify.watcher.model import Watcher
+from anomify.watcher.sealing import SealBroken, unseal
+
+
+def mailed_users(watcher: Watcher) -> Collection[int]:
+    """Return the users of the org whom the watcher names and who want e-mails."""
+    if not watcher.email_user_ids:
+        return ()
+    rows = session().scalars(
+        select(User.id)
+        .where(
+            User.org_id == watcher.org_id,
+            User.id.in_(watcher.email_user_ids),
+            User.wants_email_alerts.is_(True),
+        )
+        .order_by(User.id)
+    )
+    return list(rows)
+
+
+def target_of(delivery: Delivery, at: datetime, sealing_key: bytes) -> Target | Receipt:
+    """Return where a delivery goes as of now, or why it goes nowhere."""
+    watcher = session().get(Watcher, delivery.watcher_id)
+    if watcher is None or watcher.deleted_at is not None:
+        return nobody("The watcher has been deleted.")
+    if delivery.transition != TEST and not watcher.is_alerting:
+        return nobody("The watcher has been told to keep still.")
+    if delivery.channel == WEBHOOK:
+        return _webhook_target(watcher, at, sealing_key)
+    user = session().get(User, int(delivery.recipient))
+    if user is None or user.org_id != watcher.org_id or user.id not in watcher.email_user_ids:
+        return nobody("The watcher does not tell this person any more.")
+    if not user.wants_email_alerts:
+        return nobody("This person does not want e-mails.")
+    return Target(user.email, user.name)
+
+
+def _webhook_target(watcher: Watcher, at: datetime, sealing_key: bytes) -> Target | Receipt:
+    if watcher.webhook_url is None or watcher.webhook_secret_sealed is None:
+        return nobody("The watcher has no webhook any more.")
+    if watcher.webhook_stopped_at is not None:
+        return nobody("The receiver said that it is gone; set the webhook anew.")
+    sealed = [watcher.webhook_secret_sealed]
+    until = watcher.former_secret_until
+    if watcher.former_secret_sealed and until is not None and until > at:
+        sealed.append(watcher.former_secret_sealed)
+    try:
+        secrets = tuple(unseal(sealing_key, watcher.org_id, each) for each in sealed)
+    except SealBroken as problem:
+        # The operator may have started us with another key by mistake: it is tried again.
+        return Receipt(is_delivered=False, problem=f"{problem} Set the webhook's secret anew.")
+    return Target(watcher.webhook_url, secrets=secrets)
+
+
+def nobody(why: str) -> Receipt:
+    """Return the receipt of a message that nobody is left to take."""
+    return Receipt(is_delivered=False, problem=why, is_permanent=True)
