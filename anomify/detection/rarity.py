@@ -39,7 +39,7 @@ def rarity(histogram: Float64s, total: float, size: float) -> float:
     if total <= 0.0:
         return 0.0
     place = _bin(size)
-    need = max(_TOP_SHARE * total, _ENOUGH if total > 200.0 else _TOP_SHARE * total)  # noqa: PLR2004
+    need = max(_TOP_SHARE * total, _ENOUGH if total > 200.0 else _TOP_SHARE * total)  # noqa: PLR2004 -- few
     mass = 0.0
     above = 0.0
     moment = 0.0

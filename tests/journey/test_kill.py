@@ -167,4 +167,5 @@ class TestSigkill:
         ways = [kill_web] * 3 + [kill_everything, kill_while_it_stops, kill_while_it_starts]
         random.Random(seed).shuffle(ways)
         with running(Server(tmp_path / "data", engine_url)) as server:
-            hurt(server, ways, seed)
+            clients = hurt(server, ways, seed)
+        assert sum(client.failures for client in clients) > 0, "no kill hit anybody"

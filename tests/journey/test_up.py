@@ -158,6 +158,7 @@ class TestCare:
         server.wait_for(lambda: f"the {name} process ended by SIGKILL" in server.log())
         server.wait_for(lambda: server.find_child(name) not in {None, crashed})
         server.wait_for(server.answers)
+        assert server.process.poll() is None
 
     def test_nobody_of_the_web_outlives_it(self, server):
         web = server.child("web")
