@@ -20,6 +20,7 @@ _TOP_SHARE: Final = 0.02  # the tail is fitted to the top two percent
 _GROWTH: Final = 1.0001  # newer points weigh more: a memory of 10,000
 _RENORMALISE: Final = 1e3
 _ENOUGH: Final = 4.0  # exceedances from which the plain share is trusted
+_MANY: Final = 200.0  # points from which two percent are at least that many
 
 
 @compiled
@@ -39,7 +40,7 @@ def rarity(histogram: Float64s, total: float, size: float) -> float:
     if total <= 0.0:
         return 0.0
     place = _bin(size)
-    need = max(_TOP_SHARE * total, _ENOUGH if total > 200.0 else _TOP_SHARE * total)  # noqa: PLR2004 -- few
+    need = max(_TOP_SHARE * total, _ENOUGH if total > _MANY else _TOP_SHARE * total)
     mass = 0.0
     above = 0.0
     moment = 0.0
