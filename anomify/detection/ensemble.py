@@ -35,7 +35,7 @@ _NOISE: Final = 0.5
 _NOVELTY: Final = 0.7
 _SHORT_SHIFT: Final = 0.5
 # Two kinds of incident never show in a single point: many slightly low ones, and none that moves.
-_SHIFT_ALONE: Final = 4.5
+_SHIFT_ALONE: Final = 4.6
 _FLAT_ALONE: Final = 3.9
 # Where most points repeat the one before (rare errors, mostly none), scales mean little: three is
 # not thirty times as bad as the usual zero. There the share of points that were as large decides.

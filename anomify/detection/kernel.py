@@ -55,6 +55,7 @@ from anomify.detection.evidence import (
 from anomify.detection.feed import accept, learn_kind, rate
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
 from anomify.detection.magnitude import (
+    LARGEST,
     hour_scale,
     learn_powers,
     learn_scales,
@@ -174,7 +175,7 @@ def _observe(
         features[LEVEL_CHANGE] = math.log1p(ratio(abs(slow), slow_guarded))
         features[MAGNITUDE] = math.log1p(ratio(10.0 * abs(fast), slot.spread + floor))
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
-        features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), 1e4))
+        features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), LARGEST))
         features[FLATNESS] = flatness(slot)
         features[STILLNESS] = slot.stillness
         features[SHORT_SHIFT] = math.log1p(

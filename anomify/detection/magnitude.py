@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from anomify.detection.baseline import FIRST_SLOW, is_trusted
+from anomify.detection.baseline import FIRST_SLOW, LEVEL, QUICK, SMOOTH, is_trusted
 from anomify.detection.jit import Slot, compiled
 from anomify.series import Float64s
 
@@ -16,7 +16,10 @@ _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
-_TRIAL_WEIGHT: Final = 2000.0
+# An expert starts as if it had erred by twice its trial error so many times: the trial of a season
+# was a few bins of one day, so the others deserve patience.
+_TRIAL_WEIGHT: Final = 50.0
+_SEASONAL_TRIAL_WEIGHT: Final = 2000.0
 _TINY: Final = 1e-300
 LARGEST: Final = 1e4
 """No deviation counts for more scales than this; beyond, only rounding speaks."""
@@ -25,7 +28,7 @@ LARGEST: Final = 1e4
 @compiled
 def small(slot: Slot, about: float) -> float:
     """Return the size below which a difference means nothing for a metric around `about`."""
-    size: float = _TINY + 1e-4 * abs(about) + 0.01 * slot.spread
+    size: float = _TINY + 2e-5 * abs(about) + 0.01 * slot.spread
     return size
 
 
@@ -48,15 +51,17 @@ def learn_powers(
     """Add a point to each trusted expert's long memory, winsorised, and to the guards, plain.
 
     Each expert has a scale of its own, so that what was off before the season was known does not
-    dull the scale of the expert that knows it. It starts from twice the error of its trial.
+    dull the scale of the expert that knows it.
     """
     slot.weight = min(slot.weight + 1.0, MEMORY_POINTS)
     for expert in range(len(predictions)):
         if not is_trusted(slot, expert, predictions[expert]):
             continue
         if slot.power_weights[expert] == 0.0:
-            slot.power_weights[expert] = _TRIAL_WEIGHT
-            slot.powers[expert] = _TRIAL_WEIGHT * (2.0 * slot.errors[expert] + floor) ** 2
+            seasonal = expert not in (QUICK, SMOOTH, LEVEL)
+            weight = _SEASONAL_TRIAL_WEIGHT if seasonal else _TRIAL_WEIGHT
+            slot.power_weights[expert] = weight
+            slot.powers[expert] = weight * (2.0 * slot.errors[expert] + floor) ** 2
         guard = slot.fast_recent if expert < FIRST_SLOW else slot.slow_recent
         weight = min(slot.power_weights[expert] + 1.0, MEMORY_POINTS)
         scale = max(long_scale(slot.powers[expert], weight, floor), guard)
