@@ -13,6 +13,9 @@ from anomify.series import Series
 # A chart has no room for more.
 MOST_SHOWN = 2_000
 MOST_RAW = 200_000
+# What is thinned before it is told may be read from more: a year of a point every ten seconds, and
+# 100 MB while it is thinned.
+MOST_READ = 3_200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,18 @@ def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) ->
             f"This window holds {len(series):,} points and a reply at most {MOST_RAW:,}: ask for"
             " a shorter one, or for a resolution in seconds.",
             fields={"resolution": "raw is too much for this window"},
+        )
+    return series
+
+
+def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:
+    """Return every point of the window, to be thinned. Raises Invalid beyond 3,200,000 of them."""
+    series = points.read(metric_id, from_ms, until_ms)
+    if len(series) > MOST_READ:
+        raise Invalid(
+            f"This window holds {len(series):,} points and at most {MOST_READ:,} are looked"
+            " through: ask for a shorter one.",
+            fields={"from": "too far back for this metric"},
         )
     return series
 

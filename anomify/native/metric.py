@@ -16,7 +16,7 @@ from anomify.edge.transaction import transaction
 from anomify.errors import NotFound
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name, plain_or_labelled_name
 from anomify.metric.queries import get_standing, list_metrics
-from anomify.metric.reading import Reading, as_read, rate_of, read_raw
+from anomify.metric.reading import Reading, as_read, rate_of, read_raw, read_to_thin
 from anomify.metric.standing import Standing, State
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.envelope import NativeDoor
@@ -169,9 +169,10 @@ def metrics(wish: MetricsIn) -> MetricsOut:
 def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     """Show datapoints: raw, by a resolution, or as many as a chart has room for."""
     standing = standing_named(wish.metric)
-    series = _read(standing, wish)
     if wish.resolution == "raw":
+        series = _read(standing, wish)
         return _timeseries(standing, Reading(series, _rate(series, wish), is_downsampled=False))
+    series = _read_to_thin(standing, wish)
     reading = as_read(series, step_seconds=wish.resolution, has_rates=wish.derivative)
     return _timeseries(standing, reading)
 
@@ -232,7 +233,7 @@ def graph(wish: GraphIn) -> Response:
 def bundle(wish: BundleIn) -> BundleOut:
     """Show all that a page about the metric needs, in one reply."""
     standing = standing_named(wish.metric)
-    reading = as_read(_read(standing, wish), has_rates=_is_counter(standing))
+    reading = as_read(_read_to_thin(standing, wish), has_rates=_is_counter(standing))
     found = anomalies_out(wish, standing.metric.id, DAY)
     return BundleOut(
         metric=metric_json(standing),
@@ -309,6 +310,10 @@ def standing_named(name: str) -> Standing:
 
 def _read(standing: Standing, wish: WindowIn) -> Series:
     return read_raw(house().points, standing.metric.id, *wish.window_ms(DAY))
+
+
+def _read_to_thin(standing: Standing, wish: WindowIn) -> Series:
+    return read_to_thin(house().points, standing.metric.id, *wish.window_ms(DAY))
 
 
 def _timeseries(standing: Standing, reading: Reading) -> TimeseriesOut:

@@ -83,7 +83,7 @@ export class Chart {
         drawClear: [(plot) => this.drawSpans(plot)],
         draw: [(plot) => this.drawMarks(plot)],
         setSelect: [(plot) => this.finishDrag(plot)],
-        setCursor: [(plot) => this.onCursor(plot.cursor.idx ?? null)],
+        setCursor: [(plot) => this.onCursor(this.cursorIndex(plot))],
       },
     };
   }
@@ -113,6 +113,12 @@ export class Chart {
     const anomaly = this.anomalies.find((one) => isDuring(one, time));
     const score = anomaly?.score ?? this.scores.get(time) ?? null;
     return { time, value: values[index], lower: lowers[index], upper: uppers[index], anomaly, score };
+  }
+
+  // Where the reader points; null while nobody does.
+  cursorIndex(plot = this.plot) {
+    const { idx, left } = plot.cursor;
+    return left >= 0 ? (idx ?? null) : null;
   }
 
   lastPoint() {

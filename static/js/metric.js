@@ -157,7 +157,7 @@ function show(data, span) {
   part("legend-count").textContent = `Anomaly (${count})`;
   part("nothing").hidden = data.timeseries.length > 0;
   part("nothing-words").textContent = nothingIn(span);
-  showPoint(null);
+  showPoint(chart.cursorIndex());
   part("summary").textContent = summary(data, span, hasRange);
   fillTable();
 }

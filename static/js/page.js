@@ -34,7 +34,8 @@ function switchTheme() {
 
 export function say(words) {
   const voice = document.getElementById("voice");
-  if (voice) {
+  // The same words are not said again when a chart is refreshed under a resting cursor.
+  if (voice && voice.textContent !== words) {
     voice.textContent = words;
   }
 }

@@ -204,6 +204,10 @@ class TestTimeseries:
         reply = shop.get("/metric/cpu.load/timeseries", resolution="raw")
         assert reply.status_code == 400
         assert "200,000" in error(reply)["message"]
+        for thinned in ("/metric/cpu.load/timeseries", "/metric/cpu.load/bundle"):
+            told = shop.data(thinned)
+            assert told["downsampled"] is True
+            assert len(told["timeseries"]) <= 2000
 
     @pytest.mark.parametrize(
         ("query", "field"),
