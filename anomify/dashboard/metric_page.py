@@ -53,10 +53,7 @@ class MetricPageIn(Inputs):
     until_timestamp: int | None = Field(
         None, ge=1, le=MOST_TIMESTAMP, validation_alias=AliasChoices("until")
     )
-    # The links in messages call it by the noun.
-    event: int | None = Field(
-        None, ge=1, le=2**31 - 1, validation_alias=AliasChoices("event", "anomaly")
-    )
+    event: int | None = Field(None, ge=1, le=2**31 - 1)
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:
@@ -116,7 +113,7 @@ class RangeLink:
     is_chosen: bool
 
 
-@door.route(PATH, PATH + "/<path:name>", inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+@door.route(PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
 def page(wish: MetricPageIn) -> str | Response:
     """Show one metric."""
     standing = _standing(wish)

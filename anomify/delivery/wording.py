@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -186,14 +186,16 @@ def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
 
 def _link(anomaly: AnomalyFacts, base_url: str) -> str:
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
-    window = urlencode(
+    # In the query, not in the path: a metric may be called `..` or hold slashes.
+    query = urlencode(
         {
+            "name": anomaly.metric_name,
             "from": anomaly.started_ms // 1000 - LINK_MARGIN_SECONDS,
             "until": ended_ms // 1000 + LINK_MARGIN_SECONDS,
-            "anomaly": anomaly.id,
+            "event": anomaly.id,
         }
     )
-    return f"{base_url}/ui/metric/{quote(anomaly.metric_name, safe='')}?{window}"
+    return f"{base_url}/ui/metric?{query}"
 
 
 def _lines(*lines: tuple[str, str]) -> tuple[tuple[str, str], ...]:

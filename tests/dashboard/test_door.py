@@ -2,8 +2,11 @@
 
 import pytest
 
+from anomify.dashboard import inbox
 from anomify.dashboard.door import address, local_path
 from anomify.edge.contract import Access, declared_routes
+from anomify.edge.problem import Problem
+from anomify.edge.request_id import request_id
 from tests.factories import make_token
 
 
@@ -81,6 +84,26 @@ class TestFailures:
         text = reply.get_data(as_text=True)
         assert "There is nothing here" in text
         assert reply.headers["X-Request-Id"] in text
+
+    @pytest.mark.parametrize(
+        ("status", "heading"),
+        [
+            (403, "This is not allowed"),
+            (429, "Too many tries"),
+            (500, "Something went wrong on our side"),
+            (503, "The server is busy"),
+            (418, "This did not work"),
+        ],
+    )
+    def test_each_says_what_happened_and_what_to_name(self, site, status, heading):
+        with site.app.test_request_context("/ui/"):
+            told = Problem(status, "code", 'What to do: <wait> "a little".')
+            reply = inbox.door.respond_problem(told)
+            text = reply.get_data(as_text=True)
+            assert reply.status_code == status
+            assert heading in text
+            assert "What to do: &lt;wait&gt;" in text
+            assert request_id() in text
 
     def test_an_unknown_page_is_the_same_for_a_stranger(self, site):
         assert site.get("/ui/nothing", who=None).status_code == 404

@@ -3,15 +3,17 @@
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from anomify.clock import now, now_ms
 from anomify.dashboard.metric_page import default_range
+from anomify.delivery.facts import OPENED, facts_of_anomaly
+from anomify.delivery.wording import message_of
 from anomify.metric.model import Metric, Progress
 from anomify.metric.standing import standing_of
-from tests.factories import make_anomaly, make_metric
+from tests.factories import make_anomaly, make_metric, make_watcher
 
 ODD_NAMES = [
     "cpu.load",
@@ -116,9 +118,14 @@ class TestPage:
         assert _without_request(of_acme.text) == _without_request(unknown.text)
         assert site.get("/ui/metric-events", who="charlie", name="cpu.load").status_code == 404
 
-    def test_the_name_may_stand_in_the_path_as_in_messages(self, site):
-        site.make_metric("a/b c")
-        assert "<bdi>a/b c</bdi>" in site.text(f"/ui/metric/{quote('a/b c', safe='')}")
+    def test_the_links_in_messages_lead_here(self, site):
+        made = site.make_metric("..")
+        with site.database.unit_of_work():
+            anomaly = make_anomaly(made, now() - timedelta(hours=1))
+            acme = site.cast.acme
+            told = facts_of_anomaly(OPENED, acme, make_watcher(acme), anomaly, anomaly.span, made)
+        link = message_of(told, "", message_id="m1").data["metric"]["url"]
+        assert "97.5 is far above" in site.text(link)
 
     def test_a_counter_says_that_it_shows_a_rate(self, site):
         site.make_metric("requests_total", is_counter=True)
@@ -159,7 +166,7 @@ class TestEvents:
             assert text.count('class="is-selected"') == 1
 
     def test_an_event_alone_is_shown_in_its_own_window(self, struck):
-        reply = struck.get("/ui/metric", name="cpu.load", anomaly=struck.older.id)
+        reply = struck.get("/ui/metric", name="cpu.load", event=struck.older.id)
         assert reply.status_code == 302
         window = query(reply.location)
         started = struck.older.span.started_ms // 1000

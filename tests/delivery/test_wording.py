@@ -85,8 +85,8 @@ class TestOpened:
         link = told(facts(metric_name='node_cpu{cpu="0",path="/a b"}')).data["metric"]["url"]
 
         assert link == (
-            f"{BASE}/ui/metric/node_cpu%7Bcpu%3D%220%22%2Cpath%3D%22%2Fa%20b%22%7D"
-            f"?from={NOON_MS // 1000 - 21600}&until={NOON_MS // 1000 + 1500 + 21600}&anomaly=7"
+            f"{BASE}/ui/metric?name=node_cpu%7Bcpu%3D%220%22%2Cpath%3D%22%2Fa+b%22%7D"
+            f"&from={NOON_MS // 1000 - 21600}&until={NOON_MS // 1000 + 1500 + 21600}&event=7"
         )
 
     def test_shows_the_same_lines_in_text_and_html(self) -> None:
