@@ -162,12 +162,10 @@ function show(data, span) {
   fillTable();
 }
 
-function nothingIn([from, until]) {
+function nothingIn([from]) {
   const last = Number(facts.last);
-  if (last && last < from) {
-    return `No points in this window. The last one came ${duration(Date.now() / 1000 - last)} ago.`;
-  }
-  return `No points in these ${duration(until - from)}.`;
+  const ago = last && last < from ? ` The last one came ${duration(Date.now() / 1000 - last)} ago.` : "";
+  return `No points in this window.${ago}`;
 }
 
 function showPoint(index) {

@@ -70,19 +70,24 @@ export function clock(zone) {
     const format = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...options });
     return (timestamp) => format.format(timestamp * 1000);
   };
+  const moment = {
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  };
+  const [year, near, far] = [{ year: "numeric" }, moment, { ...moment, year: "numeric" }].map(part);
   return {
     day: part({ day: "numeric", month: "short" }),
-    year: part({ year: "numeric" }),
+    year,
     minute: part({ hour: "2-digit", minute: "2-digit" }),
     second: part({ hour: "2-digit", minute: "2-digit", second: "2-digit" }),
-    full: part({
-      weekday: "short",
-      day: "numeric",
-      month: "short",
-      hour: "2-digit",
-      minute: "2-digit",
-      second: "2-digit",
-    }),
+    full: (timestamp) => {
+      const isNear = year(timestamp) === year(Date.now() / 1000);
+      return (isNear ? near : far)(timestamp).replace(/^(\w+),/, "$1");
+    },
   };
 }
 
