@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
@@ -33,6 +33,8 @@ LANE_MOST = 4
 PROBLEM_MAX_CHARACTERS = 500
 # Rows of one statement: the embedded database takes a limited number of values in each.
 INSERTED_AT_ONCE = 500
+# Longer than the longest quiet time that a watcher can have.
+FORGOTTEN_AFTER = timedelta(days=400)
 # A test message goes out to people and servers: it is no way to fill their boxes.
 TEST_EVERY = timedelta(minutes=1)
 # The recipient of a webhook: a watcher has one at most.
@@ -180,6 +182,11 @@ def settle(
         delivery.leased_until = None
     if receipt.is_gone:
         _stop_webhook(delivery.watcher_id, at)
+
+
+def forget_settled(at: datetime) -> None:
+    """Forget what was settled so long ago that no watcher's quiet time can ask for it any more."""
+    session().execute(delete(Delivery).where(Delivery.settled_at < at - FORGOTTEN_AFTER))
 
 
 def _close(delivery: Delivery, state: str, at: datetime) -> None:

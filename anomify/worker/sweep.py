@@ -1,8 +1,9 @@
-"""The duty of tidying: old points, dead sessions, and how far each org has come."""
+"""The duty of tidying: old points, dead sessions, old messages, and how far each org has come."""
 
 from anomify.clock import now, now_ms
 from anomify.config import Settings
 from anomify.db import Database
+from anomify.delivery.outbox import forget_settled
 from anomify.metric.onboarding import raise_onboarding
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
@@ -14,5 +15,6 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
     with database.unit_of_work():
         prune_sessions(now())
         raise_onboarding()
+        forget_settled(now())
     if settings.retention_days is not None:
         retain(points, settings.retention_days, now_ms())

@@ -1,0 +1,83 @@
+"""What is old goes, what is young stays, and orgs climb their ladder."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.db import Database, session
+from anomify.delivery.model import STATE_SENT, Delivery
+from anomify.metric.model import Progress
+from anomify.metric.opening import open_points
+from anomify.metric.store import PointStore
+from anomify.org.model import (
+    ONBOARDING_JUDGING,
+    ONBOARDING_LIVE,
+    ONBOARDING_NO_METRICS,
+    ONBOARDING_RECEIVING,
+    Org,
+)
+from anomify.worker.sweep import sweep
+from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
+
+
+@pytest.fixture
+def points(database: Database, tmp_path: Path) -> Iterator[PointStore]:
+    opened = open_points(database, tmp_path)
+    yield opened
+    opened.close()
+
+
+def swept(database: Database, points: PointStore, tmp_path: Path) -> None:
+    sweep(database, points, Settings(data_dir=tmp_path))
+
+
+class TestSweep:
+    def test_forgets_messages_settled_longer_ago_than_any_quiet_time(
+        self, database: Database, points: PointStore, tmp_path: Path
+    ) -> None:
+        with database.unit_of_work():
+            org = make_org()
+            watcher = make_watcher(org)
+            metric = make_metric(org)
+            for days in (399, 401):
+                anomaly = make_anomaly(metric, now() - timedelta(days=days))
+                delivery = make_delivery(watcher, anomaly, state=STATE_SENT)
+                delivery.settled_at = now() - timedelta(days=days)
+        swept(database, points, tmp_path)
+        with database.unit_of_work(write=False):
+            [kept] = session().scalars(select(Delivery))
+            assert now() - kept.settled_at < timedelta(days=400)
+
+    def test_lets_an_org_climb_as_far_as_its_metrics_have_come(
+        self, database: Database, points: PointStore, tmp_path: Path
+    ) -> None:
+        with database.unit_of_work():
+            orgs = [make_org(name) for name in ("Empty", "Sending", "Learning", "Judged")]
+            for org, seen in zip(orgs, (None, 0, 50, 101), strict=True):
+                if seen is None:
+                    continue
+                metric = make_metric(org)
+                if seen:
+                    session().add(
+                        Progress(
+                            metric_id=metric.id,
+                            judged_until_ms=1,
+                            points_seen=seen,
+                            last_value=1.0,
+                            resolution_ms=60_000,
+                        )
+                    )
+        swept(database, points, tmp_path)
+        with database.unit_of_work(write=False):
+            reached = list(session().scalars(select(Org.onboarding_status_id).order_by(Org.id)))
+        assert reached == [
+            ONBOARDING_NO_METRICS,
+            ONBOARDING_RECEIVING,
+            ONBOARDING_JUDGING,
+            ONBOARDING_LIVE,
+        ]
