@@ -51,12 +51,11 @@ def enter_bins(slot: Slot, seconds: float, step: float) -> None:
     """Move to the bins of this time; coming into another bin is a new visit there."""
     day_bin = int((seconds % DAY_SECONDS) * day_bins(step) / DAY_SECONDS)
     week_bin = int(((seconds + MONDAY_SECONDS) % WEEK_SECONDS) * week_bins(step) / WEEK_SECONDS)
-    first = slot.learned == 0
     # With one bin a day each point is a visit of its own.
-    if first or day_bin != slot.day_bin or step >= DAY_SECONDS / day_bins(step):
+    if day_bin != slot.day_bin or step >= DAY_SECONDS / day_bins(step):
         slot.day_bin = day_bin
         slot.day_stay = 0
-    if first or week_bin != slot.week_bin or step >= WEEK_SECONDS / week_bins(step):
+    if week_bin != slot.week_bin or step >= WEEK_SECONDS / week_bins(step):
         slot.week_bin = week_bin
         slot.week_stay = 0
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from anomify.detection.ensemble import ALARM, NOVELTY_HEAD
 from anomify.detection.evidence import FEATURES
 from anomify.detection.kernel import judge_rows
-from anomify.detection.state import EngineState
+from anomify.detection.state import SLOT, EngineState
 from anomify.detection.threshold import display_score
 from anomify.series import Bools, Float32s, Float64s, Int64s
 
@@ -25,9 +25,9 @@ class Head(IntEnum):
 class Verdicts:
     """What the engine says of points, a row each, in the order in which they were given.
 
-    `judged` is False while a slot learns (its first `LEARNING_POINTS` points), for NaN and
-    infinity, and for times not after the slot's last one; such rows have alert 0, strength 0,
-    evidence NONE, score and range NaN, and those that were refused have changed nothing.
+    `judged` is False while a slot learns (its first `LEARNING_POINTS` points), for NaN, infinity
+    and sizes beyond 1e100, and for times not after the slot's last one; such rows have alert 0,
+    strength 0, evidence NONE, score and range NaN, and those refused have changed nothing.
     `alerts` is what a threshold is applied to: 0 unless it beats what was felt in the last hours.
     `strengths` is the same without that rule: an open anomaly lasts while this stays over the
     threshold. `scores` is the strength for people, 0..1 and 0.5 at the lowest threshold.
@@ -89,7 +89,7 @@ def _run(
     evidence = np.zeros(count, np.int8)
     amounts = np.full(count, np.nan, np.float32)
     judged_values = np.empty(count, np.float64)
-    state_bytes = state.slots.view(np.uint8).reshape(state.capacity, -1)
+    state_bytes = state.slots.view(np.uint8).reshape(state.capacity, SLOT.itemsize)
     judge_rows(
         state.slots,
         state_bytes,

@@ -8,6 +8,7 @@ from anomify.detection.jit import Slot, compiled
 
 SHORT: Final = 8.0  # points
 LONG: Final = 48.0
+LEAST_POWER: Final = 1e-12
 _POWER_MEMORY: Final = 10000.0
 _RANGE_DAYS: Final = 20.0
 _MOVES_NEEDED: Final = 200.0  # what has hardly ever moved may stand still
@@ -33,9 +34,15 @@ def learn_shift(slot: Slot, fast: float, slow: float) -> None:
 def learn_shift_powers(slot: Slot) -> None:
     """Learn what shifts are usual here, after they were looked at."""
     memory = min(slot.learned + 5.0, _POWER_MEMORY)
-    slot.shift_short_power += (slot.shift_short**2 - slot.shift_short_power) / memory
-    slot.shift_long_power += (slot.shift_long**2 - slot.shift_long_power) / memory
-    slot.noise_short_power += (slot.noise_short**2 - slot.noise_short_power) / memory
+    slot.shift_short_power = _learn_power(slot.shift_short_power, slot.shift_short, memory)
+    slot.shift_long_power = _learn_power(slot.shift_long_power, slot.shift_long, memory)
+    slot.noise_short_power = _learn_power(slot.noise_short_power, slot.noise_short, memory)
+
+
+@compiled
+def _learn_power(power: float, size: float, memory: float) -> float:
+    """Return the mean square with one more size; years of standing still do not make it zero."""
+    return max(power + (size**2 - power) / memory, LEAST_POWER)
 
 
 @compiled

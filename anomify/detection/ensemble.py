@@ -70,9 +70,10 @@ def strength(features: Float64s, head: int) -> float:
         + _NOVELTY * features[NOVELTY]
         + _SHORT_SHIFT * features[SHORT_SHIFT]
     )
-    if features[STILLNESS] > _SPARSE:
-        moving = min(moving, _SPARSE_RARITY * max(features[VALUE_RARITY], features[FAST_RARITY]))
     shifted: float = _SHIFT_ALONE * features[SHORT_SHIFT]
+    if features[STILLNESS] > _SPARSE:
+        moving = min(moving, _SPARSE_RARITY * features[VALUE_RARITY])
+        shifted = min(shifted, _SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
     standing: float = _FLAT_ALONE * features[FLATNESS]
     return max(moving, shifted, standing)
 

@@ -81,6 +81,9 @@ from anomify.series import Float64s
 BAND_SCALES: Final = 4.0
 """The expected range reaches so many long-memory scales to each side of the slow baseline."""
 
+LARGEST_VALUE: Final = 1e100
+"""Larger values are taken for missing ones: their squares would poison what was learned."""
+
 _MEASURED_FROM: Final = 25  # points; features of fewer mean nothing
 _STALE_STEPS: Final = 10.0  # after such a gap the last value says nothing of the next one
 _RECORD_HALF_LIFE_SECONDS: Final = 7200.0
@@ -148,10 +151,9 @@ def _observe(
     fast_guarded = max(fast_long, slot.fast_recent)
     slow_guarded = max(slow_long, slot.slow_recent)
 
-    lowest = slot.low
     band[0] = expected - BAND_SCALES * slow_long + slot.anchor
     band[1] = expected + BAND_SCALES * slow_long + slot.anchor
-    if lowest >= 0.0:
+    if slot.low >= 0.0:
         band[0] = max(band[0], 0.0)
         band[1] = max(band[1], 0.0)
 
@@ -302,7 +304,7 @@ def _entry(digest: int) -> Callable[..., int]:
             time = times[row]
             value = values[row]
             judged_values[row] = value
-            if not math.isfinite(value) or (slot.points > 0 and time <= slot.last_time):
+            if not abs(value) <= LARGEST_VALUE or (slot.points > 0 and time <= slot.last_time):
                 continue
             if learn_kind(slot, value) and slot.points >= LEARNING_POINTS:
                 # What stood still, or rose too rarely to tell, turns out to be a counter.

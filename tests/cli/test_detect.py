@@ -1,0 +1,107 @@
+import csv
+import gzip
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from anomify.cli.detect import HEADER, detect
+
+START = 1_790_553_600
+
+
+def write(path, rows, header="timestamp,value"):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def readings(count, spike_at=None):
+    values = np.random.default_rng(1).normal(100.0, 1.0, count)
+    if spike_at is not None:
+        values[spike_at] += 30.0
+    return values.tolist()
+
+
+def run(*arguments):
+    return CliRunner().invoke(detect, [str(argument) for argument in arguments])
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+class TestDetect:
+    def test_writes_a_row_for_each_row(self, tmp_path):
+        values = readings(300, spike_at=250)
+        file = write(tmp_path / "in.csv", [f"{START + 60 * i},{v!r}" for i, v in enumerate(values)])
+        outcome = run(file)
+        assert outcome.exit_code == 0
+        assert outcome.stdout.splitlines()[0] == HEADER
+        rows = rows_of(outcome.stdout)
+        assert [float(row["value"]) for row in rows] == values
+        assert [row["timestamp"] for row in rows] == [str(START + 60 * i) for i in range(300)]
+        found = [place for place, row in enumerate(rows) if row["is_anomaly"] == "1"]
+        assert found == [250]
+        assert float(rows[250]["value"]) > float(rows[250]["expected_upper"])
+        assert float(rows[250]["score"]) > 0.5
+        assert rows[50]["expected_lower"] == ""
+
+    def test_keeps_rows_that_cannot_be_judged(self, tmp_path):
+        rows = [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(200))]
+        rows[150:150] = [f"{START},7", f"{START + 60 * 149.5},", f"{START + 60 * 149.6},NaN"]
+        outcome = run(write(tmp_path / "in.csv", rows))
+        told = rows_of(outcome.stdout)
+        assert len(told) == 203
+        assert {tuple(row.values())[2:] for row in told[150:153]} == {("", "", "0", "0", "0")}
+        assert told[151]["value"] == ""
+
+    @pytest.mark.parametrize(
+        "stamps",
+        [
+            [str(START + 60 * i) for i in range(120)],
+            [f"{START + 60 * i}.5" for i in range(120)],
+            [str((START + 60 * i) * 1000) for i in range(120)],
+            [f"2026-09-28T{i // 60:02}:{i % 60:02}:00Z" for i in range(120)],
+            [f"2026-09-28 {i // 60:02}:{i % 60:02}:00" for i in range(120)],
+        ],
+    )
+    def test_understands_timestamps(self, tmp_path, stamps):
+        rows = [f"{stamp},{v!r}" for stamp, v in zip(stamps, readings(120), strict=True)]
+        told = rows_of(run(write(tmp_path / "in.csv", rows)).stdout)
+        assert [row["timestamp"] for row in told] == stamps
+        assert all(row["expected_lower"] for row in told[100:])
+
+    def test_reads_gzip_and_writes_a_file(self, tmp_path):
+        text = "timestamp,value\n" + "".join(
+            f"{START + 60 * i},{v!r}\n" for i, v in enumerate(readings(150))
+        )
+        (tmp_path / "in.csv.gz").write_bytes(gzip.compress(text.encode()))
+        outcome = run(tmp_path / "in.csv.gz", "--out", tmp_path / "out.csv")
+        assert outcome.exit_code == 0
+        assert outcome.stdout == ""
+        assert len(rows_of((tmp_path / "out.csv").read_text())) == 150
+
+    def test_has_a_head_for_novelty(self, tmp_path):
+        file = write(
+            tmp_path / "in.csv",
+            [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(300, spike_at=250))],
+        )
+        told = rows_of(run(file, "--head", "novelty").stdout)
+        assert told[250]["is_anomaly"] == "1"
+        assert told[250]["alert"] != rows_of(run(file).stdout)[250]["alert"]
+
+    @pytest.mark.parametrize("line", ["soon,1", f"{START},much", "inf,1"])
+    def test_names_the_line_that_it_cannot_read(self, tmp_path, line):
+        file = write(tmp_path / "in.csv", [f"{START},1", line])
+        outcome = run(file)
+        assert outcome.exit_code == 2
+        assert f"{file}, line 3" in outcome.output
+
+    def test_says_that_a_file_is_not_gzip(self, tmp_path):
+        (tmp_path / "in.csv.gz").write_text("timestamp,value\n")
+        outcome = run(tmp_path / "in.csv.gz")
+        assert outcome.exit_code == 2
+        assert "not a CSV file" in outcome.output
+
+    def test_writes_only_the_header_for_an_empty_file(self, tmp_path):
+        assert run(write(tmp_path / "in.csv", [])).stdout == HEADER + "\n"

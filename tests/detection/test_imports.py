@@ -1,0 +1,17 @@
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = ("counter", "evidence", "explanation", "generator", "state", "threshold")
+
+
+class TestImports:
+    @pytest.mark.parametrize("name", LIGHT)
+    def test_need_no_compiler(self, name):
+        program = (
+            f"import sys, anomify.detection.{name}\n"
+            "print(*[name for name in ('numba', 'llvmlite') if name in sys.modules])"
+        )
+        told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        assert told.stdout.strip() == b""

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from anomify.detection.threshold import (
+    FALSE_ALARMS_A_METRIC_WEEK,
+    THRESHOLDS,
+    Severity,
+    display_score,
+    severity_of,
+)
+
+
+class TestSeverityOf:
+    def test_is_none_below_the_lowest_threshold(self):
+        assert severity_of(0.0) is None
+        assert severity_of(THRESHOLDS[Severity.LOW] - 0.01) is None
+
+    @pytest.mark.parametrize("severity", list(Severity))
+    def test_begins_at_its_threshold(self, severity):
+        assert severity_of(THRESHOLDS[severity]) is severity
+
+    def test_is_high_however_strong_the_alert(self):
+        assert severity_of(1e9) is Severity.HIGH
+
+    def test_promises_fewer_false_alarms_the_higher_it_is(self):
+        promised = [FALSE_ALARMS_A_METRIC_WEEK[severity] for severity in sorted(Severity)]
+        assert promised == [1.0, 0.25, 0.05]
+
+
+class TestDisplayScore:
+    def test_is_a_half_at_the_lowest_threshold(self):
+        assert display_score(np.float32([THRESHOLDS[Severity.LOW]]))[0] == pytest.approx(0.5)
+
+    def test_stays_between_0_and_1_and_keeps_the_order(self):
+        scores = display_score(np.linspace(0.0, 100.0, 1001, dtype=np.float32))
+        assert scores[0] == 0.0
+        assert scores[-1] <= 1.0
+        assert (np.diff(scores) >= 0.0).all()
