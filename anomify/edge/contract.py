@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, current_app, make_response, reques
 from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-from anomify.edge.parameters import read_inputs
+from anomify.edge.parameters import has_unstorable, read_inputs
 from anomify.edge.problem import Problem, answer_problems_under
 from anomify.edge.strict_json import decode
 from anomify.edge.transaction import transaction
@@ -64,9 +64,13 @@ class Inputs(BaseModel):
         text = str(value).strip()
         if text.startswith("["):
             try:
-                return decode(text.encode(errors="replace"))
+                listed = decode(text.encode(errors="replace"))
             except Invalid:
                 raise ValueError('A list is needed, such as a,b or ["a","b"].') from None
+            # Written as JSON, such a character was none yet when the parameter was read.
+            if has_unstorable(listed):
+                raise ValueError("Take out NUL characters and broken ones.")
+            return listed
         return [part.strip() for part in text.split(",") if part.strip()]
 
     @field_validator("*", mode="after")

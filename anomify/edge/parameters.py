@@ -41,7 +41,7 @@ def read_inputs(model: type[Wish], path: Mapping[str, object]) -> Wish:
             continue
         if any(_as_text(other) != _as_text(found[0]) for other in found[1:]):
             raise _conflict(name)
-        if _has_unstorable(found[0]):
+        if has_unstorable(found[0]):
             raise Invalid(
                 f"{name} holds a character that cannot be stored.",
                 fields={name: "Take out NUL characters and broken ones."},
@@ -134,12 +134,13 @@ def _as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _has_unstorable(value: object) -> bool:
+def has_unstorable(value: object) -> bool:
+    """Tell whether a value holds a text that no database takes, at whatever depth."""
     if isinstance(value, str):
         return "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, dict):
-        return any(_has_unstorable(item) for pair in value.items() for item in pair)
-    return isinstance(value, list) and any(_has_unstorable(item) for item in value)
+        return any(has_unstorable(item) for pair in value.items() for item in pair)
+    return isinstance(value, list) and any(has_unstorable(item) for item in value)
 
 
 def _conflict(name: str) -> Invalid:

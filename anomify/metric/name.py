@@ -125,6 +125,11 @@ def parse_name(text: str) -> Labels | NameRefused:
     return tuple(labels)
 
 
+def has_unseen(text: str) -> bool:
+    """Tell whether a text holds what no name may: control and direction characters."""
+    return _UNSEEN.search(text) is not None
+
+
 def name_hash(name: str) -> bytes:
     """Return the SHA-256 of a canonical name, by which it is unique within its org."""
     return hashlib.sha256(name.encode()).digest()

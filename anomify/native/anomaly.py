@@ -14,7 +14,15 @@ from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.house import house
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeDoor
-from anomify.native.window import DAY, PageIn, WindowIn, local_string, timestamp_of
+from anomify.native.params import Chips, Name, canonical
+from anomify.native.window import (
+    DAY,
+    MOST_TIMESTAMP,
+    PageIn,
+    WindowIn,
+    local_string,
+    timestamp_of,
+)
 
 door = NativeDoor("anomaly", __name__)
 
@@ -60,8 +68,8 @@ class AnomaliesOut(Outputs):
 class AnomaliesIn(WindowIn, PageIn):
     """Which anomalies a list is to hold."""
 
-    metric: str | None = Field(None, description="The name of one metric.")
-    chips: list[str] = Field(default=[], description="Words that the metric's name must hold.")
+    metric: Name | None = Field(None, description="The name of one metric.")
+    chips: Chips = Field(default=[], description="Words that the metric's name must hold.")
     status: Running = Field(Running.ALL, description="all, open or ended.")
     severity: Literal["low", "medium", "high"] = Field("low", description="The least severity.")
     min_score: float = Field(0.0, ge=0, le=1, description="The least score.")
@@ -77,15 +85,17 @@ class AnomalyIn(Inputs):
 class LookupIn(Inputs):
     """Which anomaly, by metric and moment."""
 
-    metric: str
-    timestamp: float = Field(ge=0, description="A moment at which it was running, unix seconds.")
+    metric: Name
+    timestamp: float = Field(
+        ge=0, le=MOST_TIMESTAMP, description="A moment at which it was running, unix seconds."
+    )
 
 
 @door.route("/anomalies", inputs=AnomaliesIn, outputs=AnomaliesOut, access=Access.VIEWER)
 def anomalies(wish: AnomaliesIn) -> AnomaliesOut:
     """List the anomalies of a window, of the last seven days by default."""
     org = subject().org
-    metric = get_metric(org.id, wish.metric) if wish.metric is not None else None
+    metric = get_metric(org.id, canonical(wish.metric)) if wish.metric is not None else None
     return anomalies_out(wish, metric.id if metric else None, 7 * DAY)
 
 
@@ -93,7 +103,7 @@ def anomalies(wish: AnomaliesIn) -> AnomaliesOut:
 def lookup(wish: LookupIn) -> OneAnomalyOut:
     """Find the anomaly of a metric that was running at a moment."""
     org = subject().org
-    metric = get_metric(org.id, wish.metric)
+    metric = get_metric(org.id, canonical(wish.metric))
     return _one(get_anomaly_at(org.id, metric.id, round(wish.timestamp * 1000)))
 
 

@@ -14,8 +14,8 @@ from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
 from anomify.native.envelope import NativeDoor
-from anomify.native.metric import Name, standing_named
-from anomify.native.params import RowId
+from anomify.native.metric import standing_named
+from anomify.native.params import Name, RowId
 from anomify.native.picture import LookIn, png_reply
 from anomify.native.window import DAY, MOST_TIMESTAMP, WindowIn
 

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Literal
 
 from flask import Response
-from pydantic import Field, StringConstraints, model_serializer
+from pydantic import Field, model_serializer
 
 from anomify.anomaly.picture import chart_of_metric
 from anomify.auth.subject import subject
@@ -13,20 +13,19 @@ from anomify.detection.state import LEARNING_POINTS
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
-from anomify.errors import NotFound
-from anomify.metric.name import NAME_LABEL, NameRefused, parse_name, plain_or_labelled_name
+from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 from anomify.metric.queries import get_standing, list_metrics
 from anomify.metric.reading import Reading, as_read, rate_of, read_raw, read_to_thin
 from anomify.metric.standing import Standing, State
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.envelope import NativeDoor
+from anomify.native.params import SOUGHT_CHARACTERS_MAX, Chips, Name, canonical
 from anomify.native.picture import LookIn, png_reply
 from anomify.native.window import DAY, PageIn, WindowIn, timestamp_of
 from anomify.series import Series
 
 door = NativeDoor("metric", __name__)
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=4_096)]
 Pairs = list[tuple[int | float, float]]
 
 
@@ -101,8 +100,10 @@ class BundleOut(TimeseriesOut, YhatOut, AnomaliesOut):
 class MetricsIn(PageIn):
     """Which metrics a list is to hold."""
 
-    chips: list[str] = Field(default=[], description="Words that the name must hold.")
-    q: str = Field("", description="Text that the name must hold.")
+    chips: Chips = Field(default=[], description="Words that the name must hold.")
+    q: str = Field(
+        "", max_length=SOUGHT_CHARACTERS_MAX, description="Text that the name must hold."
+    )
     state: State | None = Field(None, description="Only those that stand so.")
 
 
@@ -302,10 +303,7 @@ def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
 
 def standing_named(name: str) -> Standing:
     """Return the org's metric of that name, however its labels are sorted. Raises `NotFound`."""
-    parsed = plain_or_labelled_name(name)
-    if isinstance(parsed, NameRefused):
-        raise NotFound(f"No metric can have this name: {parsed.reason}.")
-    return get_standing(subject().org.id, parsed, now())
+    return get_standing(subject().org.id, canonical(name), now())
 
 
 def _read(standing: Standing, wish: WindowIn) -> Series:

@@ -4,6 +4,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from anomify.errors import NotFound
+from anomify.metric.name import LABELLED_NAME_MAX_BYTES, NameRefused, plain_or_labelled_name
+
 
 def parted(value: object) -> object:
     """Take a text as the list that its commas make; an empty one is an empty list."""
@@ -21,4 +24,21 @@ Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 # Lists: comma-separated in a query or form, or a list in JSON.
 Words = Annotated[list[str], BeforeValidator(parted)]
+# Words that names are searched for; each one is work for the database.
+SOUGHT_MAX = 20
+SOUGHT_CHARACTERS_MAX = 200
+Chips = Annotated[
+    list[Annotated[str, StringConstraints(max_length=SOUGHT_CHARACTERS_MAX)]],
+    Field(max_length=SOUGHT_MAX),
+]
 RowIds = Annotated[list[RowId], BeforeValidator(parted)]
+# The name of a metric, its labels in whatever order.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LABELLED_NAME_MAX_BYTES)]
+
+
+def canonical(name: str) -> str:
+    """Return the one spelling that a metric is known by. Raises `NotFound` where there is none."""
+    parsed = plain_or_labelled_name(name)
+    if isinstance(parsed, NameRefused):
+        raise NotFound(f"No metric can have this name: {parsed.reason}.")
+    return parsed

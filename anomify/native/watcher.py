@@ -14,7 +14,7 @@ from anomify.delivery.queries import latest_problems
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.house import house
 from anomify.native.envelope import NativeDoor
-from anomify.native.params import RowId, RowIds, Words
+from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
 from anomify.outbound import Outbound
 from anomify.watcher.chip import suggestions
@@ -147,7 +147,7 @@ class ListIn(PageIn):
 class ChipsIn(Inputs):
     """What has been chosen and typed so far."""
 
-    chips: Words = Field(default=[], description="The chips chosen so far.")
+    chips: Chips = Field(default=[], description="The chips chosen so far.")
     q: str = Field("", max_length=200, description="What has been typed of the next one.")
 
 

@@ -51,10 +51,10 @@ def create_token(
             fields={"scopes": f"Some of {', '.join(SCOPES)}."},
         )
     named = name.strip()
-    if not named or len(named) > NAME_CHARACTERS_MAX:
+    if not 1 <= len(named) <= NAME_CHARACTERS_MAX or not named.isprintable():
         raise Invalid(
             "A token needs a name, so that you know it again.",
-            fields={"name": f"1 to {NAME_CHARACTERS_MAX} characters."},
+            fields={"name": f"1 to {NAME_CHARACTERS_MAX} characters that can be seen."},
         )
     body = f"anm_{_random(8)}_{_random(32)}"
     text = f"{body}_{zlib.crc32(body.encode()):08x}"

@@ -15,6 +15,7 @@ from anomify.channel.signature import (
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Conflict, Invalid, QuotaExceeded, UpstreamFailed
+from anomify.metric.name import has_unseen
 from anomify.outbound import Outbound
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users
@@ -189,8 +190,8 @@ def _problems(org_id: int, wish: WatcherWish) -> dict[str, str]:
     problems = {}
     if wish.chips is not None and (problem := _chips_problem(_chips(wish.chips))):
         problems["chips"] = problem
-    if wish.name is not None and len(wish.name) > NAME_MAX_CHARACTERS:
-        problems["name"] = f"A name has at most {NAME_MAX_CHARACTERS} characters."
+    if wish.name is not None and (problem := _name_problem(wish.name)):
+        problems["name"] = problem
     if wish.severity is not None and wish.severity not in SEVERITIES:
         problems["severity"] = f"One of {', '.join(SEVERITIES)} is needed."
     problems.update(_expiration_problems(wish))
@@ -229,6 +230,17 @@ def _chips_problem(chips: list[str]) -> str | None:
         return f"At most {CHIPS_MAX} chips are taken."
     if any(len(chip) > CHIP_MAX_CHARACTERS for chip in chips):
         return f"A chip has at most {CHIP_MAX_CHARACTERS} characters."
+    if any(has_unseen(chip) for chip in chips):
+        return "No metric's name holds control or direction characters."
+    return None
+
+
+def _name_problem(name: str) -> str | None:
+    if len(name) > NAME_MAX_CHARACTERS:
+        return f"A name has at most {NAME_MAX_CHARACTERS} characters."
+    # It becomes the subject of mails; what only breaks the line is made a space.
+    if has_unseen(" ".join(name.split())):
+        return "A name holds no control or direction characters."
     return None
 
 

@@ -115,6 +115,9 @@ class TestLists:
     def test_hold_commas_when_written_as_json(self):
         assert read(query_string='words=["a,b"]').words == ["a,b"]
 
+    def test_hold_nothing_that_cannot_be_stored(self):
+        assert "words" in refused(query_string='words=["a\\u0000b"]').fields
+
     def test_are_refused_when_they_begin_like_json_and_are_none(self):
         assert "words" in refused(query_string="words=[a").fields
 

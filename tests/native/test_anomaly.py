@@ -37,6 +37,7 @@ class Ward:
     """An app with the anomaly door, and one ended and one running anomaly of Acme."""
 
     client: FlaskClient
+    database: Database
     cast: Cast
     ended: int
     running: int
@@ -65,7 +66,7 @@ def ward(database: Database, tmp_path: Path) -> Iterator[Ward]:
         )
         ids = (ended.id, running.id)
     app = make_app(database, tmp_path, [anomaly.door, image.door])
-    yield Ward(app.test_client(), cast, *ids, int(started.timestamp()))
+    yield Ward(app.test_client(), database, cast, *ids, int(started.timestamp()))
     app.extensions["anomify"].points.close()
 
 
@@ -95,6 +96,23 @@ class TestAnomalies:
         inside = {"from": ward.started + 60, "until": ward.started + 120}
         assert ward.ids(**inside) == [ward.ended]
         assert ward.ids(**{"from": ward.started + 3_000}) == [ward.running]
+
+    @pytest.mark.parametrize("chips", [["a"] * 21, ["a" * 201]])
+    def test_searches_for_so_much_only(self, ward: Ward, chips: list[str]) -> None:
+        headers = ward.cast.headers("alice")
+        reply = ward.client.post("/anomalies", headers=headers, json={"chips": chips})
+        assert (reply.status_code, error(reply)["code"]) == (400, "invalid")
+
+    def test_finds_a_metric_however_its_labels_are_sorted(self, ward: Ward) -> None:
+        name = '{mode="idle",job="shop"}'
+        with ward.database.unit_of_work():
+            metric = make_metric(ward.cast.acme, 'cpu{job="shop",mode="idle"}')
+            of_cpu = make_anomaly(metric, now() - timedelta(hours=1)).id
+        assert ward.ids(metric=f"cpu{name}") == [of_cpu]
+
+    def test_knows_a_name_that_is_impossible_to_be_of_nothing(self, ward: Ward) -> None:
+        reply = ward.get("/anomalies", metric="shop.orders}")
+        assert (reply.status_code, error(reply)["code"]) == (404, "not_found")
 
     def test_is_empty_for_another_org(self, ward: Ward) -> None:
         assert ward.data("/anomalies", who="charlie") == {"anomalies": [], "total": 0}
@@ -146,4 +164,9 @@ class TestLookup:
 
     def test_says_what_is_missing(self, ward: Ward) -> None:
         reply = ward.get("/anomaly/lookup", metric="shop.orders")
+        assert (reply.status_code, set(error(reply)["fields"])) == (400, {"timestamp"})
+
+    @pytest.mark.parametrize("moment", ["1e400", "1e300", "nan", "-1", "99999999999"])
+    def test_refuses_what_is_no_moment(self, ward: Ward, moment: str) -> None:
+        reply = ward.get("/anomaly/lookup", metric="shop.orders", timestamp=moment)
         assert (reply.status_code, set(error(reply)["fields"])) == (400, {"timestamp"})

@@ -117,6 +117,14 @@ class TestMetrics:
         shop.make_metric()
         assert shop.data("/metrics", who="charlie") == {"metrics": [], "total": 0}
 
+    @pytest.mark.parametrize(
+        "sought", [{"chips": ["a"] * 21}, {"chips": ["a" * 201]}, {"q": "a" * 201}]
+    )
+    def test_searches_for_so_much_only(self, shop: Shop, sought: dict[str, Any]) -> None:
+        headers = shop.cast.headers("alice")
+        reply = shop.client.post("/metrics", headers=headers, json=sought)
+        assert (reply.status_code, error(reply)["code"]) == (400, "invalid")
+
     def test_refuses_a_page_that_is_none(self, shop: Shop) -> None:
         reply = shop.get("/metrics", limit=0)
         assert (reply.status_code, set(error(reply)["fields"])) == (400, {"limit"})

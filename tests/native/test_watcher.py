@@ -149,6 +149,9 @@ class TestCreate:
         [
             ({}, "chips"),
             ({"chips": ""}, "chips"),
+            ({"chips": '["a\\u0000b"]'}, "chips"),
+            ({"chips": ["a\u202eb"]}, "chips"),
+            ({"chips": "cpu", "name": "\x1b[31mred"}, "name"),
             ({"chips": "cpu", "severity": "loud"}, "severity"),
             ({"chips": "cpu", "expiration_time": 5}, "expiration_time"),
             ({"chips": "cpu", "expiration_time": "soon"}, "expiration_time"),
@@ -266,6 +269,11 @@ class TestChips:
             {"chip": "errors", "count": 1},
             {"chip": "orders", "count": 1},
         ]
+
+    @pytest.mark.parametrize("chips", [["a"] * 21, ["a" * 201]])
+    def test_searches_for_so_much_only(self, ward: Ward, chips: list[str]) -> None:
+        reply = ward.post("/watchers/chips", chips=chips)
+        assert (reply.status_code, error(reply)["code"]) == (400, "invalid")
 
     def test_shows_no_words_of_other_orgs(self, ward: Ward) -> None:
         assert ward.read("/watchers/chips", "charlie") == {"chips": [], "metrics_matched": 0}

@@ -36,7 +36,8 @@ class TestCreateToken:
         assert not has_scope(token, "ingest")
 
     @pytest.mark.parametrize(
-        ("name", "scopes"), [("", ["read"]), ("x" * 201, ["read"]), ("x", []), ("x", ["billing"])]
+        ("name", "scopes"),
+        [("", ["read"]), ("x" * 201, ["read"]), ("a\nb", ["read"]), ("x", []), ("x", ["billing"])],
     )
     def test_refuses_what_no_token_can_be(self, name, scopes):
         with pytest.raises(Invalid):
