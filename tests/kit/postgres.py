@@ -6,11 +6,11 @@ waits until the run's first process is gone, however it went, and takes the serv
 
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +25,8 @@ START_SECONDS = 60
 STOP_SECONDS = 15
 POLL_SECONDS = 0.05
 # In memory a database is made five times as fast. Both are short: a socket's path has 107 bytes.
-MEMORY = Path("/dev/shm")  # noqa: S108 -- only mkdtemp writes here
-DISK = Path("/tmp")  # noqa: S108 -- only mkdtemp writes here
+MEMORY = Path("/dev/shm")  # noqa: S108 -- a name nobody can guess
+DISK = Path("/tmp")  # noqa: S108 -- a name nobody can guess
 ROOM_BYTES = 2 * 1024**3
 # The server refuses to run as root; this account is on every Linux and owns nothing.
 UNPRIVILEGED = "nobody"
@@ -46,11 +46,9 @@ OPTIONS = {
 
 
 def new_run_directory() -> Path:
-    """Make the directory in which a run keeps its server; short, for the socket's sake."""
+    """Name the directory in which a run will keep its server; it is made when one is needed."""
     parent = MEMORY if _has_room(MEMORY) else DISK
-    directory = Path(tempfile.mkdtemp(prefix="anomify-pg-", dir=parent))
-    directory.chmod(0o755)
-    return directory
+    return parent / f"anomify-pg-{secrets.token_hex(4)}"
 
 
 def _has_room(directory: Path) -> bool:
@@ -65,6 +63,9 @@ def url_of(run_directory: Path, database: str) -> str:
 
 def ensure_server(run_directory: Path, owner_pid: int) -> None:
     """Start the run's server unless it runs; `owner_pid` is the process it must not outlive."""
+    run_directory.mkdir(exist_ok=True)
+    # Whatever the umask: the server may run as somebody else.
+    run_directory.chmod(0o755)
     ready = run_directory / "ready"
     with _locked(run_directory / "lock"):
         if ready.exists():
