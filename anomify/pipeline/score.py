@@ -66,6 +66,13 @@ class Scored:
     # What the engine knows of each of the metrics now.
     standing: Standing
 
+    @property
+    def has_moved(self) -> Bools:
+        """Tell of each of the metrics whether any of its points came in its turn."""
+        in_turn = np.add.accumulate(np.append(0, ~self.is_late))
+        moved: Bools = in_turn[self.starts[1:]] > in_turn[self.starts[:-1]]
+        return moved
+
 
 class Scorer:
     """The engine's memory of the metrics that are awake, found by metric id."""

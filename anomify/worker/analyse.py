@@ -3,6 +3,7 @@
 import logging
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import compress
 
 import numpy as np
 
@@ -98,7 +99,9 @@ class Analyst:
         herald = Herald(now())
         with self._database.unit_of_work():
             observe(scored, herald)
-            record_progress(list(_steps_of(scored.metric_ids, scored.standing)))
+            # Old points that come again bring no series back that has ended.
+            steps = _steps_of(scored.metric_ids, scored.standing)
+            record_progress(list(compress(steps, scored.has_moved)))
             for metric_id, count, is_backfill in _count_late(scored, is_news):
                 count_late(metric_id, count, herald.at, is_backfill=is_backfill)
             self._end(fresh.ended, herald)
@@ -288,9 +291,13 @@ def _steps_of(metric_ids: Int64s, standing: Standing) -> Iterator[Step]:
 def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool]]:
     """Give each metric with points too late to be judged, how many, and if from a back-fill."""
     late = np.flatnonzero(scored.is_late & is_news)
-    for metric_id in np.unique(scored.points.metric_ids[late]):
-        rows = late[scored.points.metric_ids[late] == metric_id]
-        yield int(metric_id), len(rows), bool(scored.is_backfill[rows].any())
+    if not len(late):
+        return
+    # The rows are ordered by metric; a loop of its own for each would look at all of them again.
+    metric_ids, starts = np.unique(scored.points.metric_ids[late], return_index=True)
+    counts = np.diff(np.append(starts, len(late)))
+    is_backfill = np.logical_or.reduceat(scored.is_backfill[late], starts)
+    yield from zip(metric_ids.tolist(), counts.tolist(), is_backfill.tolist(), strict=True)
 
 
 def _judged(scored: Scored) -> Judged:

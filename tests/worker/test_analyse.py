@@ -111,6 +111,34 @@ class TestRunOnce:
         drain(analyst)
         assert not plant.progress(metric_id).has_ended
 
+    def test_leaves_a_series_ended_when_old_points_are_sent_again(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(200), noise(200)
+        plant.send(metric_id, times, values)
+        stale = Points(np.array([metric_id]), times[-1:] + 1, np.zeros(1))
+        plant.points.append(Entry(Points.empty(), stale))
+        analyst = plant.analyst()
+        drain(analyst)
+        plant.send(metric_id, times[-5:], values[-5:])
+        drain(analyst)
+        assert plant.progress(metric_id).has_ended
+
+    def test_counts_the_late_points_of_each_metric(self, plant: Plant) -> None:
+        times, values = past(200), noise(200)
+        analyst = plant.analyst()
+        for metric_id in plant.metric_ids:
+            plant.send(metric_id, times[100:], values[100:])
+        drain(analyst)
+        first, second, third = plant.metric_ids
+        plant.send(third, times[:2], values[:2])
+        plant.send(first, times[:3], values[:3], is_backfill=True)
+        plant.send(third, times[2:4], values[2:4])
+        drain(analyst)
+        late = [plant.progress(metric_id).late_points for metric_id in (first, second, third)]
+        assert late == [3, 0, 4]
+        with plant.database.unit_of_work(write=False):
+            assert [rebuild.metric_id for rebuild in session().query(Rebuild)] == [first]
+
 
 class TestRecover:
     @pytest.mark.parametrize("checkpointed", [False, True])
