@@ -10,7 +10,6 @@ SHARED = Path(__file__).parents[2].parent / "shared"
 PROGRAMS = {
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",
-    "prometheus-alertmanager": "prometheus-alertmanager",
     "chromium": "chromium",
     "victoria-metrics": "victoria-metrics",
 }
