@@ -3,6 +3,7 @@
 from flask import Flask
 
 from anomify.edge import counting, headers, problem, request_id
+from anomify.edge.bounded_request import BoundedRequest
 from anomify.edge.house import House, put_in_place
 from anomify.edge.strict_json import StrictJson
 
@@ -14,6 +15,7 @@ FORM_PARTS_MAX = 1000
 def install(app: Flask, house: House) -> None:
     """Prepare the app. Call it before doors are registered: names in paths may hold `//`."""
     put_in_place(app, house)
+    app.request_class = BoundedRequest
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
