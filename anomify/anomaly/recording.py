@@ -95,12 +95,12 @@ def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
     span.ended_by_silence = by_silence
 
 
-def delete_untouched(metric_id: int, keep: set[int]) -> None:
-    """Forget the engine's anomalies of a metric that a rebuild did not find again.
+def delete_untouched(metric_id: int, since_ms: int, *, keep: set[int]) -> None:
+    """Forget the engine's anomalies of a metric that a rebuild since that time did not find again.
 
-    What a person has put into another status stays.
+    What a person has put into another status stays, and so does what began before.
     """
-    found = select(Span.anomaly_id).where(Span.metric_id == metric_id)
+    found = select(Span.anomaly_id).where(Span.metric_id == metric_id, Span.started_ms >= since_ms)
     session().execute(
         delete(Anomaly).where(
             Anomaly.id.in_(found), Anomaly.id.not_in(keep), Anomaly.status == STATUS_ACTIVE

@@ -29,13 +29,3 @@ class Herald:
     def finds_fresh(self, span: Span) -> bool:
         """Tell whether the evidence still ran within the last hour."""
         return span.last_over_ms >= int((self.at - TOLD_FOR).timestamp() * 1000)
-
-
-class Mute(Herald):
-    """Tells nobody: for what is recorded of the past."""
-
-    def opened(self, span: Span) -> None:
-        """Say nothing."""
-
-    def recovered(self, span: Span) -> None:
-        """Say nothing."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomify.anomaly.recording import closing_after_ms, delete_untouched
-from anomify.clock import now
 from anomify.detection.detector import Verdicts, judge
 from anomify.detection.state import EngineState, Standing, describe
-from anomify.pipeline.announce import Mute
+from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import follow, rulings_of
 from anomify.series import Judgements, Series
 
@@ -39,17 +38,22 @@ def rejudge(series: Series) -> Rebuilt:
     )
 
 
-def record_again(metric_id: int, rebuilt: Rebuilt) -> None:
-    """Let the metric's anomalies be those of the rebuilt verdicts; nobody is told.
+def record_again(metric_id: int, rebuilt: Rebuilt, herald: Herald) -> None:
+    """Let the metric's anomalies be those of the rebuilt verdicts, and tell what is news.
 
     A case found again keeps its id and what people made of it; one that people have not touched
-    and that is not found again goes.
+    and that is not found again goes, if its time has been judged again.
     """
+    judged = np.flatnonzero(rebuilt.verdicts.judged)
+    if not len(judged):
+        return
     spans = follow(
-        rulings_of(rebuilt.series.times, rebuilt.verdicts, np.flatnonzero(rebuilt.verdicts.judged)),
+        rulings_of(rebuilt.series.times, rebuilt.verdicts, judged),
         metric_id,
         None,
         closing_after_ms(int(rebuilt.standing.resolution_ms[0])),
-        Mute(now()),
+        herald,
     )
-    delete_untouched(metric_id, keep={span.anomaly_id for span in spans})
+    # What was found in points that have been let go of since can be found no more.
+    since_ms = int(rebuilt.series.times[judged[0]])
+    delete_untouched(metric_id, since_ms, keep={span.anomaly_id for span in spans})

@@ -153,7 +153,7 @@ class Analyst:
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)
         with self._database.unit_of_work():
-            record_again(metric_id, rebuilt)
+            record_again(metric_id, rebuilt, Herald(now()))
             record_progress(list(_steps_of(only, rebuilt.standing)))
             settle_rebuild(metric_id)
             keep_checkpoint(

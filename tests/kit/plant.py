@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sqlalchemy import select
 
 from anomify.anomaly.queries import list_anomalies
 from anomify.clock import now_ms
 from anomify.db import Database, session
-from anomify.metric.model import Progress
+from anomify.delivery.model import Delivery
+from anomify.metric.model import Progress, Rebuild
 from anomify.metric.store import PointStore
+from anomify.org.model import Org
 from anomify.series import Points, Series
 from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyst
+from tests.factories import make_watcher
 
 MINUTE = 60_000
 POINTS = 600
@@ -42,6 +46,23 @@ class Plant:
                 (one.span.metric_id, one.span.started_ms, one.span.ended_ms, one.span.severity)
                 for one in page.items
             ]
+
+    def watch(self) -> None:
+        """Let somebody hear of whatever is found."""
+        with self.database.unit_of_work():
+            org = session().get_one(Org, self.org_id)
+            make_watcher(org, "m", severity="low", webhook_url="https://hooks.example/")
+
+    def told(self) -> list[tuple[str, int]]:
+        """Return what is in the outbox: the transition, and when its anomaly had begun."""
+        with self.database.unit_of_work(write=False):
+            rows = session().scalars(select(Delivery).order_by(Delivery.created_at)).all()
+            return [(row.transition, row.facts["anomaly"]["started_ms"]) for row in rows]
+
+    def rebuilds(self) -> list[int]:
+        """Return the metrics whose rebuild waits."""
+        with self.database.unit_of_work(write=False):
+            return list(session().scalars(select(Rebuild.metric_id).order_by(Rebuild.metric_id)))
 
     def progress(self, metric_id: int) -> Progress:
         with self.database.unit_of_work(write=False):
