@@ -65,7 +65,9 @@ class TestEngineState:
 
     def test_takes_a_snapshot_of_nothing(self):
         none = np.empty(0, np.int64)
-        EngineState.new(1).insert(none, EngineState.new(0).extract(none))
+        state = EngineState.new(1)
+        state.insert(none, EngineState.new(0).extract(none))
+        assert state.extract(np.array([0])) == EngineState.new(1).extract(np.array([0]))
 
     @pytest.mark.parametrize(
         "spoil",
