@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import contains_eager
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -12,7 +12,7 @@ from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
 from anomify.db import Page, session
 from anomify.errors import NotFound
-from anomify.metric.model import Metric
+from anomify.metric.model import Metric, Progress
 
 MOST_ANOMALIES = 500
 
@@ -109,11 +109,9 @@ def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
             select(func.count())
             .select_from(Anomaly)
             .where(
-                and_(
-                    Anomaly.org_id == org_id,
-                    Anomaly.opened_at >= _moment(from_ms),
-                    Anomaly.opened_at < _moment(until_ms),
-                )
+                Anomaly.org_id == org_id,
+                Anomaly.opened_at >= _moment(from_ms),
+                Anomaly.opened_at < _moment(until_ms),
             )
         )
         or 0
@@ -128,6 +126,17 @@ def open_spans() -> list[Span]:
         set_committed_value(anomaly.span, "anomaly", anomaly)
         spans.append(anomaly.span)
     return spans
+
+
+def progress_of_running() -> list[Progress]:
+    """Return how far each metric of any org is whose anomaly is open: the worker's view."""
+    return list(
+        session().scalars(
+            select(Progress)
+            .join(Span, Span.metric_id == Progress.metric_id)
+            .where(Span.is_open.is_(True))
+        )
+    )
 
 
 def _with_evidence() -> Select[Anomaly]:

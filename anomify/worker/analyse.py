@@ -7,10 +7,12 @@ from itertools import compress
 
 import numpy as np
 
+from anomify.anomaly.queries import progress_of_running
 from anomify.clock import now, now_ms
 from anomify.db import Database
 from anomify.detection.state import Standing, UnreadableSnapshotError
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
+from anomify.metric.model import Progress
 from anomify.metric.progress import (
     Step,
     count_late,
@@ -117,17 +119,18 @@ class Analyst:
 
     def close_silent(self) -> None:
         """Close the anomalies of metrics that have been silent for several of their steps."""
-        metric_ids = self._scorer.awake()
-        if not len(metric_ids):
-            return
-        standing = self._scorer.standing_of(metric_ids)
-        steps = standing.resolution_ms.tolist()
-        patience = np.array([stale_after_ms(step) for step in steps], np.int64)
-        heard = np.maximum(self._heard_ms[metric_ids], standing.last_times)
-        silent = metric_ids[now_ms() - heard > patience]
-        if len(silent):
+        with self._database.unit_of_work(write=False):
+            # Looking must not get in the way of those who write; there is seldom one to close.
+            running = progress_of_running()
+        at_ms = now_ms()
+        silent = [
+            progress.metric_id
+            for progress in running
+            if at_ms - self._last_heard_ms(progress) > stale_after_ms(progress.resolution_ms)
+        ]
+        if silent:
             with self._database.unit_of_work():
-                close_silent(silent.tolist(), Herald(now()))
+                close_silent(silent, Herald(now()))
 
     def checkpoint(self, partitions: Iterable[int]) -> None:
         """Seal these partitions' points and keep their states; then let go of what all have."""
@@ -242,6 +245,13 @@ class Analyst:
             grown[: len(self._heard_ms)] = self._heard_ms
             self._heard_ms = grown
         self._heard_ms[metric_ids] = now_ms()
+
+    def _last_heard_ms(self, progress: Progress) -> int:
+        """Return when a metric was last heard of, by our clock or by its own."""
+        metric_id = progress.metric_id
+        is_known = metric_id < len(self._heard_ms)
+        heard_ms = int(self._heard_ms[metric_id]) if is_known else 0
+        return max(heard_ms, progress.judged_until_ms)
 
     def _awake_in(self, partition: int) -> Int64s:
         metric_ids = self._scorer.awake()

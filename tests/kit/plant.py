@@ -18,6 +18,7 @@ from anomify.worker.analyse import Analyst
 from tests.factories import make_watcher
 
 MINUTE = 60_000
+DAY = 1440 * MINUTE
 POINTS = 600
 
 

@@ -13,7 +13,7 @@ from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker.analyse import PARTITIONS
 from anomify.worker.rebuild import rebuild_one
-from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
+from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
 
 class TestRunOnce:
@@ -275,6 +275,35 @@ class TestCloseSilent:
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
+
+    def test_ends_the_anomaly_of_a_slow_metric_that_has_gone_to_sleep(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times = now_ms() - DAY * (6 + np.arange(POINTS, dtype=np.int64)[::-1])
+        plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
+        analyst = plant.analyst()
+        drain(analyst)
+        assert plant.progress(metric_id).resolution_ms == DAY
+        analyst._heard_ms[:] = now_ms() - 2 * DAY
+        analyst.checkpoint(range(PARTITIONS))
+        assert len(analyst._scorer) == 0
+        analyst.close_silent()
+        assert plant.anomalies()[0][2] is None, "it may be silent for five of its days"
+        analyst._heard_ms[:] = now_ms() - 6 * DAY
+        analyst.close_silent()
+        assert plant.anomalies()[0][2] is not None
+
+    def test_is_patient_after_a_long_time_in_which_nobody_worked(self, plant: Plant) -> None:
+        times = past(end_ms=now_ms() - 600 * MINUTE)
+        plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
+        first = plant.analyst()
+        drain(first)
+        first.checkpoint(range(PARTITIONS))
+        second = plant.analyst()
+        second.close_silent()
+        assert plant.anomalies()[0][2] is None, "its sender may only now be able to send again"
+        second._heard_ms[:] -= 6 * MINUTE
+        second.close_silent()
+        assert plant.anomalies()[0][2] is not None
 
 
 class TestRecordAgain:
