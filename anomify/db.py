@@ -1,7 +1,8 @@
 """The engine, Base and unit_of_work(), which is the only caller of commit."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,12 +10,20 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import DateTime, MetaData, create_engine, event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 # How long a writer waits for another one before it gives up and the caller answers 503.
-SQLITE_BUSY_SECONDS = 10
+SQLITE_BUSY_SECONDS = 5
+# SQLite has one writer at a time. Who waits for another one of this process waits without a
+# connection, which readers need, and so few at once that there are threads left to read with.
+WRITERS_WAITING_MAX = 16
+ROOM_SECONDS = 1
+# Beyond the five that are kept; as many as there are threads may read at once.
+SQLITE_MORE_CONNECTIONS = 64
 POSTGRES_POOL_SIZE = 16
+POOL_SECONDS = 2
 STATEMENT_TIMEOUT_MS = 30_000
 
 
@@ -92,6 +101,7 @@ class Database:
         """Make the engine; no connection is opened before the first unit of work."""
         self.url = meta_url(url)
         self.engine: Engine = _make_engine(self.url)
+        self._writers = _Writers() if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -99,11 +109,15 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def unit_of_work(self, *, write: bool = True) -> Iterator[Session]:
+    def unit_of_work(
+        self, *, write: bool = True, patience_seconds: float | None = None
+    ) -> Iterator[Session]:
         """Open one transaction: committed at the end, rolled back when anything is raised.
 
         With `write=False` nothing may be changed and nothing is locked. A unit opened inside
-        another one of the same kind joins it.
+        another one of the same kind joins it. Raises what SQLAlchemy has for a database that
+        cannot answer, also when others write for too long; `patience_seconds` says how long that
+        is for what is not worth waiting for.
         """
         outer = _session.get()
         if outer is not None:
@@ -111,8 +125,13 @@ class Database:
                 raise RuntimeError("a unit of work that writes cannot open inside one that reads")
             yield outer
             return
-        engine = self.engine.execution_options(anomify_write=write)
-        with Session(engine, expire_on_commit=False, info={"write": write}) as opened:
+        engine = self.engine.execution_options(
+            anomify_write=write, anomify_patience_seconds=patience_seconds
+        )
+        with (
+            self._turn_to(write=write, patience_seconds=patience_seconds),
+            Session(engine, expire_on_commit=False, info={"write": write}) as opened,
+        ):
             token = _session.set(opened)
             try:
                 yield opened
@@ -125,16 +144,50 @@ class Database:
             finally:
                 _session.reset(token)
 
+    def _turn_to(
+        self, *, write: bool, patience_seconds: float | None
+    ) -> AbstractContextManager[None]:
+        if self._writers is None or not write:
+            return nullcontext()
+        return self._writers.turn(patience_seconds)
+
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+class _Writers:
+    """The threads of this process that want to write, one after the other."""
+
+    def __init__(self) -> None:
+        self._room = threading.BoundedSemaphore(WRITERS_WAITING_MAX)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def turn(self, patience_seconds: float | None) -> Iterator[None]:
+        patience = SQLITE_BUSY_SECONDS if patience_seconds is None else patience_seconds
+        if not self._room.acquire(timeout=min(ROOM_SECONDS, patience)):
+            raise PoolTimeout("too many wait to write")
+        try:
+            if not self._turn.acquire(timeout=patience):
+                raise PoolTimeout("others write for too long")
+            try:
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            self._room.release()
 
 
 def _make_engine(url: URL) -> Engine:
     # What goes wrong is logged with its statement; whom or what it looked for stays out of it.
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
-            url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, hide_parameters=True
+            url,
+            connect_args={"timeout": SQLITE_BUSY_SECONDS},
+            hide_parameters=True,
+            max_overflow=SQLITE_MORE_CONNECTIONS,
+            pool_timeout=POOL_SECONDS,
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -145,7 +198,7 @@ def _make_engine(url: URL) -> Engine:
         max_overflow=POSTGRES_POOL_SIZE,
         pool_pre_ping=True,
         hide_parameters=True,
-        pool_timeout=2,
+        pool_timeout=POOL_SECONDS,
         connect_args={
             "connect_timeout": 5,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c synchronous_commit=on",
@@ -164,5 +217,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the write lock at once: upgrading a read transaction later can only fail.
-    wants_write = connection.get_execution_options().get("anomify_write", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if wants_write else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("anomify_write", True):
+        connection.exec_driver_sql("BEGIN")
+        return
+    patience = options.get("anomify_patience_seconds")
+    if patience is None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")

@@ -1,13 +1,19 @@
 """Transactions: what is kept, what is undone, and who may change something."""
 
+import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from sqlite3 import connect
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import StatementError
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from anomify.db import Database, session
+from anomify import db
+from anomify.db import SQLITE_BUSY_SECONDS, Database, session
 from anomify.org.model import Org
 
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -20,6 +26,19 @@ def make_org(name: str, created_at: datetime = MOMENT) -> None:
 def names(database: Database) -> list[str]:
     with database.unit_of_work(write=False):
         return list(session().scalars(select(Org.name).order_by(Org.name)))
+
+
+def names_written(database: Database) -> list[str]:
+    with database.unit_of_work():
+        return names(database)
+
+
+@pytest.fixture
+def sqlite_database(migrated_sqlite_file, tmp_path):
+    shutil.copy(migrated_sqlite_file, tmp_path / "meta.db")
+    opened = Database(f"sqlite:///{tmp_path / 'meta.db'}")
+    yield opened
+    opened.dispose()
 
 
 class TestUnitOfWork:
@@ -82,6 +101,50 @@ class TestUnitOfWork:
         for writer in writers:
             writer.join()
         assert [name[:2] for name in names(database)] == [f"{number:02}" for number in range(8)]
+
+    def test_one_without_patience_does_not_wait_for_another_process(self, sqlite_database):
+        with closing(connect(sqlite_database.url.database, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            with (
+                pytest.raises(OperationalError, match="locked"),
+                sqlite_database.unit_of_work(patience_seconds=0),
+            ):
+                session().execute(text("SELECT 1"))
+            writer.execute("ROLLBACK")
+        # The connection it had is as patient as it was before.
+        with sqlite_database.unit_of_work():
+            waits_ms = session().execute(text("PRAGMA busy_timeout")).scalar()
+        assert waits_ms == SQLITE_BUSY_SECONDS * 1000
+
+    def test_who_waits_for_another_thread_takes_no_connection_from_readers(
+        self, sqlite_database, monkeypatch
+    ):
+        monkeypatch.setattr(db, "SQLITE_BUSY_SECONDS", 0)
+
+        def write() -> None:
+            with sqlite_database.unit_of_work():
+                make_org("Globex")
+
+        with sqlite_database.unit_of_work(), ThreadPoolExecutor(1) as others:
+            make_org("Acme")
+            session().flush()
+            with pytest.raises(PoolTimeout):
+                others.submit(write).result()
+            assert sqlite_database.engine.pool.checkedout() == 1
+            assert others.submit(names, sqlite_database).result() == []
+        assert names(sqlite_database) == ["Acme"]
+
+    def test_only_so_many_wait_to_write(self, sqlite_database, monkeypatch):
+        monkeypatch.setattr(db, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(db, "WRITERS_WAITING_MAX", 1)
+        crowded = Database(str(sqlite_database.url))
+        with (
+            crowded.unit_of_work(),
+            ThreadPoolExecutor(1) as others,
+            pytest.raises(PoolTimeout, match="too many"),
+        ):
+            others.submit(names_written, crowded).result()
+        crowded.dispose()
 
 
 class TestUtcDateTime:

@@ -4,10 +4,11 @@ import logging
 
 from flask import Flask, request
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.auth.csrf import check_meant
 from anomify.auth.require import check_access
-from anomify.auth.session_id import RowSessions, WebSession, web_session
+from anomify.auth.session_id import PATIENCE_SECONDS, RowSessions, WebSession, web_session
 from anomify.auth.signing_in import GUARD_KEY
 from anomify.auth.subject import (
     Anonymous,
@@ -20,6 +21,7 @@ from anomify.auth.subject import (
 from anomify.auth.token import presented_token
 from anomify.edge.contract import Access, Declared, current_route
 from anomify.edge.house import House
+from anomify.edge.problem import cause_of
 from anomify.errors import Denied, Unauthenticated
 from anomify.org.queries import find_org
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
@@ -121,11 +123,11 @@ class _Guard:
         if is_use_noted(asker.token):
             return
         try:
-            with self._database.unit_of_work():
+            with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
                 note_use(asker.token.id)
-        except OperationalError as error:
+        except (OperationalError, PoolTimeout) as error:
             # A full disk must not take reading away too.
-            log.warning("the last use of a token could not be written: %s", error.orig)
+            log.warning("the last use of a token could not be written: %s", cause_of(error))
 
 
 def _user_of(session: WebSession) -> UserSubject | None:

@@ -11,11 +11,12 @@ import flask
 from flask import Flask, Request, Response, current_app, request
 from flask_session.base import Serializer, ServerSideSession, ServerSideSessionInterface
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.db import Database
 from anomify.edge.contract import Declared
 from anomify.edge.parameters import find_parameter
-from anomify.edge.problem import problem_of, respond_problem
+from anomify.edge.problem import cause_of, problem_of, respond_problem
 from anomify.edge.strict_json import decode, encode
 from anomify.errors import Invalid
 from anomify.user.model import SessionRow, User
@@ -39,6 +40,8 @@ NAME = "session_id"
 DEPRECATED = f'299 - "{NAME} as a parameter is deprecated; send it as the header {HEADER}"'
 # Once the rows have run out, strangers do not each count them again.
 FULL_SECONDS = 5.0
+# What reading can do without does not wait long for others that write.
+PATIENCE_SECONDS = 0.25
 _SHAPE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -153,17 +156,23 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         if session.key is None or not session.needs_to_be_seen:
             return
         try:
-            with self._database.unit_of_work():
+            with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
                 see_session(session.key)
-        except OperationalError as error:
-            log.warning("the last use of a session could not be written: %s", error.orig)
+        except (OperationalError, PoolTimeout) as error:
+            log.warning("the last use of a session could not be written: %s", cause_of(error))
 
     def open_stranger(self, session: WebSession) -> None:
-        """Give a stranger a session of their own, never one that they asked for."""
+        """Give a stranger a session of their own, never one that they asked for.
+
+        It is not kept where there are as many as may be, or where it cannot be written.
+        """
         session_id = None
         if time.monotonic() >= self._full_until:
-            with self._database.unit_of_work():
-                session_id = open_anonymous_session(*_client())
+            try:
+                with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+                    session_id = open_anonymous_session(*_client())
+            except (OperationalError, PoolTimeout) as error:
+                log.warning("a stranger's session could not be written: %s", cause_of(error))
             if session_id is None:
                 self._full_until = time.monotonic() + FULL_SECONDS
         session.take(

@@ -65,7 +65,7 @@ def answer_problems_under(app: Flask, prefix: str, door: TellsProblems) -> None:
 def problem_of(error: Exception) -> Problem:
     """Return what may be told of an exception; the unforeseen is logged, once, and is a 500."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
-        log.warning("request %s: the database cannot answer: %s", request_id(), _cause(error))
+        log.warning("request %s: the database cannot answer: %s", request_id(), cause_of(error))
         error = Unavailable(
             "The database cannot answer just now; try again.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
@@ -120,8 +120,8 @@ def _door(app: Flask) -> TellsProblems:
     return _Plain()
 
 
-def _cause(error: Exception) -> object:
-    """Return the driver's sentence; the whole one would show what was looked for."""
+def cause_of(error: Exception) -> object:
+    """Return the driver's sentence, for the log; the whole one would show what was looked for."""
     return getattr(error, "orig", None) or type(error).__name__
 
 

@@ -27,6 +27,9 @@ SCOPES_MAX = 10_000
 STATEMENT_ROWS = 500
 # Longer than a request should wait for others that register.
 LOCK_SECONDS = 5.0
+# So few at once that there are threads left for those who send what is known, or read.
+WAITING_MAX = 16
+ROOM_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
 # The id, in a preview, of a metric that would be made.
 UNMADE = -1
@@ -56,6 +59,7 @@ class Registry:
         self._scopes: dict[Scope, dict[bytes, int]] = {}
         self._count = 0
         self._lock = threading.Lock()
+        self._room = threading.BoundedSemaphore(WAITING_MAX)
 
     def known(self, org_id: int, server_id: str | None = None) -> Known:
         """Return the look-up of keys that are known already, without touching the database."""
@@ -72,13 +76,18 @@ class Registry:
         """
         if not names:
             return Registered({}, {})
-        if not self._lock.acquire(timeout=LOCK_SECONDS):
+        if not self._room.acquire(timeout=ROOM_SECONDS):
             raise _unavailable()
         try:
-            with _told_as_unavailable():
-                return self._register((org_id, server_id), names)
+            if not self._lock.acquire(timeout=LOCK_SECONDS):
+                raise _unavailable()
+            try:
+                with _told_as_unavailable():
+                    return self._register((org_id, server_id), names)
+            finally:
+                self._lock.release()
         finally:
-            self._lock.release()
+            self._room.release()
 
     def _register(self, scope: Scope, names: Mapping[bytes, str]) -> Registered:
         hashes = {key: name_hash(name) for key, name in names.items()}

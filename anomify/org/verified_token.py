@@ -1,6 +1,7 @@
 """Tokens that were verified a moment ago, so that senders need no database for each request."""
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from anomify.db import Database
 from anomify.errors import Denied, Unauthenticated, Unavailable
 from anomify.org.token import find_token, is_token_shaped, is_use_noted, note_use
 
+log = logging.getLogger(__name__)
+
 # A token that is revoked works on for so long at the most, while the database answers.
 TRUST_SECONDS = 30.0
 # And for so long while it does not: senders are not turned away for our trouble.
@@ -20,6 +23,8 @@ TRUST_WITHOUT_DATABASE_SECONDS = 300.0
 # While it does not answer it is not asked by every request.
 RETRY_SECONDS = 5.0
 REMEMBERED_MAX = 10_000
+# Writing that a token was used does not wait long for others that write.
+PATIENCE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,16 @@ class VerifiedTokens:
         if token is None:
             return None
         if not is_use_noted(token):
-            with self._database.unit_of_work():
-                note_use(token.id)
+            self._note_use(token.id)
         return Holder(token.org_id, token.name, frozenset(token.scopes.split(",")))
+
+    def _note_use(self, token_id: int) -> None:
+        try:
+            with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+                note_use(token_id)
+        except (OperationalError, InterfaceError, PoolTimeout):
+            # The token was read and is good; who sends with it has nothing to do with this.
+            log.warning("the last use of a token could not be written")
 
     def _remember(self, key: bytes, verified: _Verified) -> _Verified:
         with self._lock:

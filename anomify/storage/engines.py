@@ -35,7 +35,7 @@ from anomify.storage.tables import CHUNK_TABLES, LAYOUT, LOG_TABLES
 BUCKET_MS = 2 * 3600 * 1000
 
 # How long a writer waits for another one before the caller is told to come again.
-BUSY_SECONDS = 10
+BUSY_SECONDS = 5
 MOST_OPEN_FILES = 24
 MOST_CONNECTIONS = 64
 # Larger pages hold several chunks each; smaller ones would spill every judged chunk.

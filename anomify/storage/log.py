@@ -17,6 +17,10 @@ from anomify.storage.tables import point_log, point_marks
 # One group commit: more waits for the next, so that no transaction grows without end.
 MOST_GROUP_ENTRIES = 256
 MOST_GROUP_BYTES = 8 * 1024 * 1024
+# While the database takes nothing, no more threads than these wait for it; the others are wanted
+# for reading. Who finds no room within a second is told to come again.
+MOST_WAITING = 32
+ROOM_SECONDS = 1.0
 
 MOST_ROWS_READ = 256
 MOST_BYTES_READ = 16 * 1024 * 1024
@@ -85,14 +89,24 @@ class PointLog:
         self._database = database
         self._queue: deque[_Waiting] = deque()
         self._committing = threading.Lock()
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
 
     def append(self, entry: Entry) -> int:
         """Keep the entry and return its offset; it is durable when this returns.
 
         Offsets grow, and no smaller one becomes visible after a greater one. Raises Unavailable
         when the database refuses; then nothing of the entry is visible, unless the connection
-        broke while it answered: appending it again is always right.
+        broke while it answered: appending it again is always right. Also raises Unavailable when
+        too many wait already.
         """
+        if not self._room.acquire(timeout=ROOM_SECONDS):
+            raise Unavailable("The store of points is busy; send them again.")
+        try:
+            return self._append(entry)
+        finally:
+            self._room.release()
+
+    def _append(self, entry: Entry) -> int:
         mine = _Waiting(encode_entry(entry.points, entry.ended, is_backfill=entry.is_backfill))
         self._queue.append(mine)
         with self._committing:

@@ -1,5 +1,7 @@
 """Which session asks, on both databases."""
 
+import sqlite3
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
 from itertools import product
 
@@ -12,7 +14,7 @@ from anomify.clock import now
 from anomify.edge.contract import Access, Door
 from anomify.user.model import SessionRow
 from anomify.user.session import session_key
-from tests.factories import PASSWORD, make_session
+from tests.factories import PASSWORD, make_session, make_token
 from tests.kit.web import error, make_app, probe_door, strict
 
 UNKNOWN = "f" * 32
@@ -301,6 +303,26 @@ class TestKeeping:
 
 class TestStoreFailure:
     @pytest.fixture
+    def elsewhere_written(self, database, monkeypatch):
+        """Let another process write for as long as a test wants; rows need to be seen anew."""
+        if not database.is_sqlite:
+            # Its writers do not wait for each other.
+            return nullcontext
+
+        @contextmanager
+        def write():
+            # Who is impatient gives up at once, and who is not would be noticed.
+            monkeypatch.setattr("anomify.auth.session_id.PATIENCE_SECONDS", 0)
+            with database.unit_of_work() as session:
+                session.execute(update(SessionRow).values(last_seen_at=now() - timedelta(hours=1)))
+            writer = sqlite3.connect(database.url.database, isolation_level=None)
+            with closing(writer):
+                writer.execute("BEGIN IMMEDIATE")
+                yield
+
+        return write
+
+    @pytest.fixture
     def broken(self, monkeypatch):
 
         def fail(*_arguments, **_options):
@@ -308,14 +330,34 @@ class TestStoreFailure:
 
         return lambda name: monkeypatch.setattr(f"anomify.auth.session_id.{name}", fail)
 
-    @pytest.mark.parametrize("name", ["find_session", "open_anonymous_session"])
-    def test_opening_is_told_as_a_503_in_the_envelope(self, client, broken, name):
-        broken(name)
+    def test_opening_is_told_as_a_503_in_the_envelope(self, client, broken):
+        broken("find_session")
         reply = ask(client, header=UNKNOWN)
         assert reply.status_code == 503
         assert reply.headers["Retry-After"]
         assert "fire" not in reply.text
         assert error(reply)["code"] == "unavailable"
+
+    def test_a_stranger_whose_session_cannot_be_written_has_one_that_is_not_kept(
+        self, client, database, broken
+    ):
+        broken("open_anonymous_session")
+        reply = ask(client)
+        assert reply.status_code == 200
+        given = strict(reply)["status"]["session_id"]
+        with database.unit_of_work(write=False) as session:
+            assert session.scalars(select(SessionRow)).all() == []
+        again = ask(client, header=given)
+        assert strict(again)["status"]["session_id"] == given
+
+    def test_nobody_waits_for_a_writer_to_read(self, client, database, cast, elsewhere_written):
+        with database.unit_of_work():
+            _, text = make_token(cast.acme, "read")
+        with elsewhere_written():
+            token = {"X-Auth-Token": text}
+            assert client.get("/probe/viewer", headers=token).status_code == 200
+            assert ask(client).status_code == 200
+            assert ask(client, header=cast.sessions["bob"]).status_code == 200
 
     def test_saving_is_told_as_a_503_in_the_envelope(self, client, cast, broken):
         broken("change_session")

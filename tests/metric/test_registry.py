@@ -126,6 +126,12 @@ class TestRegister:
         assert known(b"=m7", 0) > 0
         assert known(b"=new", 0) > 0
 
+    def test_lets_only_so_many_wait(self, database, acme, monkeypatch):
+        monkeypatch.setattr(registry_module, "WAITING_MAX", 0)
+        monkeypatch.setattr(registry_module, "ROOM_SECONDS", 0)
+        with pytest.raises(Unavailable):
+            Registry(database).register(acme, names("a"))
+
     def test_says_that_it_cannot_answer_when_the_database_is_away(self, tmp_path):
         registry = Registry(Database(f"sqlite:///{tmp_path / 'nowhere' / 'meta.db'}"))
         with pytest.raises(Unavailable) as failure:

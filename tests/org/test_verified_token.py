@@ -23,13 +23,14 @@ class AwayAtWill:
     def __init__(self, database):
         self._database = database
         self.is_away = False
+        self.is_locked = False
         self.asked = 0
 
-    def unit_of_work(self, *, write=True):
+    def unit_of_work(self, *, write=True, patience_seconds=None):
         self.asked += 1
-        if self.is_away:
+        if self.is_away or (write and self.is_locked):
             raise OperationalError("BEGIN", {}, Exception("gone"))
-        return self._database.unit_of_work(write=write)
+        return self._database.unit_of_work(write=write, patience_seconds=patience_seconds)
 
 
 @pytest.fixture
@@ -109,6 +110,11 @@ class TestHolder:
         clock.seconds += 4
         tokens.holder(acme[2], "ingest")
         assert away.asked == asked
+
+    def test_takes_a_token_whose_use_cannot_be_noted(self, tokens, acme, away):
+        away.is_locked = True
+        org, _, text = acme
+        assert tokens.holder(text, "ingest").org_id == org.id
 
     def test_cannot_vouch_for_a_token_it_has_never_seen(self, tokens, acme, away):
         away.is_away = True

@@ -189,6 +189,26 @@ class TestAppend:
         gate.failure = None
         assert log.append(entry((1, START, 1.0))) > 0
 
+    def test_lets_only_so_many_wait(
+        self, point_database: PointDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log_module, "MOST_WAITING", 2)
+        monkeypatch.setattr(log_module, "ROOM_SECONDS", 0)
+        gate = Gate(point_database)
+        log = PointLog(gate)
+        queue = watch_queue(log)
+        appending = Appending(log)
+        gate.opened.clear()
+        for number in range(2):
+            appending.start(number)
+        queue.wait_for(2)
+        with pytest.raises(Unavailable, match="busy"):
+            log.append(entry((3, START, 3.0)))
+        gate.opened.set()
+        appending.wait()
+        assert len(appending.offsets) == 2
+        assert log.append(entry((3, START, 3.0))) > max(appending.offsets.values())
+
     def test_waits_until_another_writer_is_done_so_that_offsets_appear_in_order(
         self, machines: Machines
     ) -> None:
