@@ -14,7 +14,7 @@ TESTED ?=
 # What Python alone cannot bring.
 DEBIAN_PACKAGES := prometheus prometheus-node-exporter chromium victoria-metrics
 MARKED := debian or shared
-PYTEST := $(BIN)/pytest -n logical --dist worksteal
+PYTEST := $(BIN)/pytest -n logical --dist worksteal --durations 10
 MINUTES ?= 5
 
 help: ## Show what there is
