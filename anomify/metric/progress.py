@@ -13,8 +13,12 @@ from anomify.metric.model import Progress, Rebuild
 # More late points than this, and the scores of a metric are made anew (spec/storage.md 10.6).
 MOST_UNJUDGED_LATE = 10
 
+# Databases bound the number of values in one statement.
+MOST_IDS = 500
+
 # A back-fill still running puts its rebuild off, so that it is done once, but not for ever.
 REBUILD_SETTLES_AFTER = timedelta(seconds=5)
+REBUILD_WAITS_AT_MOST = timedelta(minutes=5)
 REBUILD_LEASE = timedelta(minutes=10)
 MOST_REBUILD_ATTEMPTS = 3
 
@@ -53,9 +57,12 @@ def record_progress(steps: Sequence[Step]) -> None:
 
 def mark_ended(metric_ids: Iterable[int]) -> None:
     """Remember that the senders of these metrics have said that the series ended."""
-    session().execute(
-        update(Progress).where(Progress.metric_id.in_(list(metric_ids))).values(has_ended=True)
-    )
+    ended = list(metric_ids)
+    for first in range(0, len(ended), MOST_IDS):
+        some = ended[first : first + MOST_IDS]
+        session().execute(
+            update(Progress).where(Progress.metric_id.in_(some)).values(has_ended=True)
+        )
 
 
 def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -> None:
@@ -74,15 +81,14 @@ def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -
 
 
 def request_rebuild(metric_id: int, reason: str, at: datetime) -> None:
-    """Queue one rebuild of the metric's scores, or put off the one that waits."""
+    """Queue one rebuild of the metric's scores, or put off the one that waits, if not for ever."""
     waiting = session().get(Rebuild, metric_id)
     due_at = at + REBUILD_SETTLES_AFTER
     if waiting is None:
         waiting = Rebuild(metric_id=metric_id, reason=reason, requested_at=at, due_at=due_at)
         session().add(waiting)
     else:
-        waiting.due_at = due_at
-        waiting.leased_until = None
+        waiting.due_at = min(due_at, waiting.requested_at + REBUILD_WAITS_AT_MOST)
         waiting.attempts = 0
 
 
