@@ -23,6 +23,7 @@ ROOM_SECONDS = 1
 # Beyond the five that are kept; as many as there are threads may read at once.
 SQLITE_MORE_CONNECTIONS = 64
 POSTGRES_POOL_SIZE = 16
+POSTGRES_POOL_SIZE_BESIDE = 8
 POOL_SECONDS = 2
 STATEMENT_TIMEOUT_MS = 30_000
 
@@ -151,6 +152,14 @@ class Database:
             return nullcontext()
         return self._writers.turn(patience_seconds)
 
+    def engine_beside(self) -> Engine:
+        """Return an engine for the same database that has a few connections of its own.
+
+        It is for what is asked while a unit of work is open: were it the same engine, those who
+        hold a connection could all wait for a second one. The caller disposes of it.
+        """
+        return _make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
+
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
@@ -179,7 +188,7 @@ class _Writers:
             self._room.release()
 
 
-def _make_engine(url: URL) -> Engine:
+def _make_engine(url: URL, pool_size: int = POSTGRES_POOL_SIZE) -> Engine:
     # What goes wrong is logged with its statement; whom or what it looked for stays out of it.
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
@@ -194,8 +203,8 @@ def _make_engine(url: URL) -> Engine:
         return engine
     return create_engine(
         url,
-        pool_size=POSTGRES_POOL_SIZE,
-        max_overflow=POSTGRES_POOL_SIZE,
+        pool_size=pool_size,
+        max_overflow=pool_size,
         pool_pre_ping=True,
         hide_parameters=True,
         pool_timeout=POOL_SECONDS,

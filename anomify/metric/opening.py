@@ -11,7 +11,7 @@ from anomify.storage.engines import PointDatabase, PointFiles, PointTables
 
 def open_point_database(database: Database, data_dir: Path) -> PointDatabase:
     """Return where log and chunks are: files of their own, or tables on the same server."""
-    return PointFiles(data_dir) if database.is_sqlite else PointTables(database.engine)
+    return PointFiles(data_dir) if database.is_sqlite else PointTables(database.engine_beside())
 
 
 def open_points(database: Database, data_dir: Path) -> PointStore:

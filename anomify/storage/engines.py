@@ -97,7 +97,7 @@ class PointDatabase(Protocol):
         """Return how much disk log and chunks take."""
 
     def close(self) -> None:
-        """Close every connection that this object opened."""
+        """Close every connection."""
 
 
 @contextmanager
@@ -424,7 +424,7 @@ class PointTables:
     """The points of one PostgreSQL database, beside whatever else that database holds."""
 
     def __init__(self, engine: Engine) -> None:
-        """Use this engine, and make the tables that are missing, one process at a time."""
+        """Take this engine over, and make the missing tables, one process at a time."""
         self._engine = engine
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         with _reachable(), engine.begin() as connection:
@@ -492,4 +492,5 @@ class PointTables:
             return sum(int(size) for size in connection.execute(select(*sizes)).one())
 
     def close(self) -> None:
-        """Leave the engine to whoever made it."""
+        """Close the engine's connections."""
+        self._engine.dispose()
