@@ -7,7 +7,7 @@ from tests.contract.conftest import MARK
 
 # What differs between any two replies.
 _CHANGING = re.compile(
-    r'"(created_timestamp|created_string|duration|session_id)":\s*("[^"]*"|[^,}]*)'
+    r'"(created_timestamp|created_string|duration|session_id|oldest_cached_component_age)":\s*("[^"]*"|[^,}]*)'
     r"|[0-9a-f]{16,64}|\d{10,13}|\d\d:\d\d(:\d\d)?"
 )
 _PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
