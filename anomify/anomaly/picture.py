@@ -47,7 +47,8 @@ def chart_of_metric(
         raise _too_long()
     margin = MARGIN_STEPS * (step or UNKNOWN_STEP_MS)
     metric = standing.metric
-    series = points.read(metric.id, max(from_ms - margin, 0), until_ms + margin)
+    first_ms, end_ms = max(from_ms - margin, 0), until_ms + margin
+    series = points.read(metric.id, first_ms, end_ms, most_points=MOST_RAW)
     if len(series) > MOST_RAW:
         raise _too_long()
     is_counter = standing.progress is not None and standing.progress.is_counter

@@ -29,11 +29,11 @@ class Reading:
 
 def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:
     """Return every point of the window. Raises Invalid beyond 200,000 of them."""
-    series = points.read(metric_id, from_ms, until_ms)
+    series = points.read(metric_id, from_ms, until_ms, most_points=MOST_RAW)
     if len(series) > MOST_RAW:
         raise Invalid(
-            f"This window holds {len(series):,} points and a reply at most {MOST_RAW:,}: ask for"
-            " a shorter one, or for a resolution in seconds.",
+            f"This window holds more than the {MOST_RAW:,} points of a reply: ask for a shorter"
+            " one, or for a resolution in seconds.",
             fields={"resolution": "raw is too much for this window"},
         )
     return series
@@ -41,11 +41,11 @@ def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) ->
 
 def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:
     """Return every point of the window, to be thinned. Raises Invalid beyond 3,200,000 of them."""
-    series = points.read(metric_id, from_ms, until_ms)
+    series = points.read(metric_id, from_ms, until_ms, most_points=MOST_READ)
     if len(series) > MOST_READ:
         raise Invalid(
-            f"This window holds {len(series):,} points and at most {MOST_READ:,} are looked"
-            " through: ask for a shorter one.",
+            f"This window holds more than the {MOST_READ:,} points that are looked through: ask"
+            " for a shorter one.",
             fields={"from": "too far back for this metric"},
         )
     return series
@@ -54,7 +54,10 @@ def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int
 def as_read(
     series: Series, *, step_seconds: float | None = None, has_rates: bool = False
 ) -> Reading:
-    """Thin a window for a chart: by that step, or to 2,000 points, by least and greatest."""
+    """Thin a window for a chart: by that step, or to 2,000 points, by least and greatest.
+
+    Raises Invalid where a step is so fine that more than 200,000 points are left.
+    """
 
     def thinned(whole: Series) -> Series:
         if step_seconds is None:
@@ -62,6 +65,11 @@ def as_read(
         return downsample_by_step(whole, max(round(step_seconds * 1000), 1))
 
     values = thinned(series)
+    if len(values) > MOST_RAW:
+        raise Invalid(
+            f"A reply has at most {MOST_RAW:,} points: ask for a coarser resolution.",
+            fields={"resolution": "too fine for this window"},
+        )
     return Reading(
         values=values,
         rates=thinned(rate_of(series)) if has_rates else None,

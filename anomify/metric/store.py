@@ -79,17 +79,21 @@ class PointStore:
         self.tail.append(offset, entry.points)
         return offset
 
-    def read(self, metric_id: int, from_ms: int, until_ms: int) -> Series:
+    def read(
+        self, metric_id: int, from_ms: int, until_ms: int, *, most_points: int | None = None
+    ) -> Series:
         """Return a metric's datapoints from `from_ms` up to but not including `until_ms`.
 
         Of a time that was written twice the later value counts; judgements are those known now.
+        Whoever has no use for more than `most_points` says so: what comes back is then longer
+        than that where there are more, but not whole.
         """
         from_ms, until_ms = max(from_ms, OLDEST_MS), min(until_ms, NEWEST_MS + 1)
         # First the tail, then the chunks: what is sealed in between is in both, and is told
         # apart by its offset. The other way round it could be in neither.
         times, values, offsets = self.tail.read(metric_id, from_ms, until_ms)
         told, judgements, through_offsets = self.score_tail.read(metric_id, from_ms, until_ms)
-        chunks = self.chunks.read(metric_id, from_ms, until_ms)
+        chunks = self.chunks.read(metric_id, from_ms, until_ms, most_points=most_points)
         fresh = offsets > _sealed_offsets(chunks, times)
         series = _merged(chunks, times[fresh], values[fresh])
         # A score that came with a chunk may have been replaced there since it was a fresh one.

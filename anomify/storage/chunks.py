@@ -26,6 +26,8 @@ MOST_METRIC_ID = (1 << (63 - _BUCKET_BITS)) - 1
 # Chunks that one transaction reads and writes: many share one wait for the disk, and yet nobody
 # else who writes waits long.
 MOST_CHUNKS_WRITTEN = 500
+# Chunks of one question: six weeks of a metric, about 200,000 points where one comes every 15 s.
+MOST_CHUNKS_READ = 512
 MOST_METRICS_SWEPT = 1000
 
 _BETWEEN = (
@@ -33,6 +35,7 @@ _BETWEEN = (
     .where(point_chunks.c.chunk_key >= bindparam("first"))
     .where(point_chunks.c.chunk_key <= bindparam("last"))
     .order_by(point_chunks.c.chunk_key)
+    .limit(MOST_CHUNKS_READ)
 )
 _NEWEST = (
     select(point_chunks)
@@ -73,22 +76,43 @@ class ChunkStore:
         """Use this database; nothing is opened before the first call."""
         self._database = database
 
-    def read(self, metric_id: int, from_ms: int, until_ms: int) -> list[Chunk]:
+    def read(
+        self, metric_id: int, from_ms: int, until_ms: int, *, most_points: int | None = None
+    ) -> list[Chunk]:
         """Return the chunks that overlap this time of a metric, oldest first, whole.
 
-        `from_ms` is included, `until_ms` is not.
+        `from_ms` is included, `until_ms` is not. Where the time holds more than `most_points`,
+        reading may stop once it has found more than that.
         """
+        chunks: list[Chunk] = []
+        count = 0
+        for some in self._read(metric_id, from_ms, until_ms):
+            chunks += some
+            # The first chunk may begin before the time, and the last one end after it.
+            count += sum(
+                len(chunk.series)
+                for chunk in some
+                if from_ms <= chunk.bucket_ms <= until_ms - BUCKET_MS
+            )
+            if most_points is not None and count > most_points:
+                break
+        return chunks
+
+    def _read(self, metric_id: int, from_ms: int, until_ms: int) -> Iterator[list[Chunk]]:
+        """Give a metric's chunks, oldest first, as many at once as one question is for."""
         if from_ms >= until_ms:
-            return []
+            return
         first = bucket_of(max(from_ms, OLDEST_MS))
         last = bucket_of(min(until_ms - 1, NEWEST_MS))
-        keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
-        chunks: list[Chunk] = []
         for month in self._database.months(first, last):
-            with self._database.reading_chunks(month) as connection:
-                if connection is not None:
-                    chunks += [_chunk(*row) for row in connection.execute(_BETWEEN, keys).all()]
-        return chunks
+            keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
+            rows = None
+            while rows is None or len(rows) == MOST_CHUNKS_READ:
+                with self._database.reading_chunks(month) as connection:
+                    rows = [] if connection is None else connection.execute(_BETWEEN, keys).all()
+                if rows:
+                    keys["first"] = rows[-1][0] + 1
+                    yield [_chunk(*row) for row in rows]
 
     def read_all(self, metric_id: int) -> Series:
         """Return everything that is sealed of a metric, oldest first."""

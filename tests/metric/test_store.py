@@ -76,9 +76,9 @@ class HookedChunks(ChunkStore):
         super().__init__(database)
         self.before_read = lambda: None
 
-    def read(self, metric_id: int, from_ms: int, until_ms: int) -> list[Chunk]:
+    def read(self, *window: int, **more: int | None) -> list[Chunk]:
         self.before_read()
-        return super().read(metric_id, from_ms, until_ms)
+        return super().read(*window, **more)
 
 
 def hooked(store: PointStore, database: PointDatabase) -> HookedChunks:
