@@ -26,22 +26,23 @@ ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
 
 # The alarm head. Magnitude against the long memory leads; rarity only ranks novelty: alarms by
-# p-value alone lose 0.2 F1 (detection.md 0). The weights are round on purpose: results hardly
-# depend on them, and none was fitted to labels that may not be used.
+# p-value alone lose 0.2 F1 (detection.md 0). benchmarks/detection/weigh.py chose the weights, from
+# round numbers and on data that may be used; results hardly depend on them.
 _JUMP: Final = 2.0
-_LEVEL_CHANGE: Final = 1.0
-_MAGNITUDE: Final = 0.5
-_NOISE: Final = 0.5
-_NOVELTY: Final = 0.7
-_SHORT_SHIFT: Final = 0.5
+_LEVEL_CHANGE: Final = 0.5
+_MAGNITUDE: Final = 1.0
+_NOISE: Final = 1.0
+_NOVELTY: Final = 1.0
+_SHORT_SHIFT: Final = 1.0
 # Two kinds of incident never show in a single point: many slightly low ones, and none that moves.
-_SHIFT_ALONE: Final = 4.6
-_FLAT_ALONE: Final = 3.9
+_SHIFT_ALONE: Final = 5.0
+_FLAT_ALONE: Final = 4.4
 # Where most points repeat the one before (rare errors, mostly none), scales mean little: three is
 # not thirty times as bad as the usual zero. There the share of points that were as large decides.
 _SPARSE: Final = 0.5
-_SPARSE_RARITY: Final = 2.2
+_SPARSE_RARITY: Final = 2.5
 # What is named where the value stayed in its range.
+_NAMED_MAGNITUDE: Final = 0.5
 _NAMED_NOISE: Final = 3.0
 _NAMED_NOVELTY: Final = 2.0
 
@@ -89,7 +90,7 @@ def loudest(features: Float64s, value: float, lower: float, upper: float) -> int
     if value < lower:
         return Evidence.BELOW
     kind = Evidence.JUMP
-    most = _JUMP * features[JUMP] + _MAGNITUDE * features[MAGNITUDE]
+    most = _JUMP * features[JUMP] + _NAMED_MAGNITUDE * features[MAGNITUDE]
     if _FLAT_ALONE * features[FLATNESS] > most:
         kind = Evidence.FLAT
         most = _FLAT_ALONE * features[FLATNESS]

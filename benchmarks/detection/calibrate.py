@@ -170,24 +170,34 @@ def episodes(alarms: np.ndarray, gap: int, longest: int) -> Iterator[np.ndarray]
 
 def read_clean(data: Path) -> Iterator[Labelled]:
     """Judge the development halves of the sets that may be used."""
+    for entry in clean_entries(data):
+        times, values, incidents = read_points(data / "series" / entry["set"], entry)
+        yield Labelled(
+            entry["set"], entry["step"] * 1000, times, alerts_of(times, values), incidents
+        )
+
+
+def clean_entries(data: Path) -> Iterator[dict[str, Any]]:
+    """List the series that may be used; refuse one whose licence is not what it should be."""
     for entry in json.loads((data / "manifest.json").read_text()):
         if entry["set"] not in CLEAN_SETS or entry.get("split", "dev") != "dev":
             continue
         if entry["licence"] != CLEAN_LICENCE:
             raise SystemExit(f"{entry['name']} is not {CLEAN_LICENCE}: {entry['licence']}")
-        yield read_series(data / "series" / entry["set"], entry)
+        yield entry
 
 
-def read_series(folder: Path, entry: dict[str, Any]) -> Labelled:
-    """Judge one series of a file."""
+def read_points(
+    folder: Path, entry: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int]]]:
+    """Read times in ms, values and labelled incidents of one series."""
     with gzip.open(folder / f"{entry['name']}.csv.gz", "rt", newline="") as stream:
         rows = list(csv.DictReader(stream))
     times = np.array([int(row["timestamp"]) for row in rows], np.int64) * 1000
     values = np.array([float(row["value"] or "nan") for row in rows])
     with (folder / f"{entry['name']}.labels.csv").open(newline="") as stream:
         spans = [(int(row["start"]), int(row["end"])) for row in csv.DictReader(stream)]
-    incidents = [(int(times[start]), int(times[end])) for start, end in spans]
-    return Labelled(entry["set"], entry["step"] * 1000, times, alerts_of(times, values), incidents)
+    return times, values, [(int(times[start]), int(times[end])) for start, end in spans]
 
 
 def read_generated() -> Iterator[Labelled]:

@@ -143,12 +143,12 @@ class NaiveGauge:
             short = math.log1p(abs(self.short) / math.sqrt(self.short_power))
             long = math.log1p(abs(self.long) / math.sqrt(self.long_power))
             rare = [self.rarity(tail, *statistics[tail]) for tail in range(5)]
-            moving = 2 * jump + change + 0.5 * size + 0.5 * noise + 0.7 * new + 0.5 * short
-            shifted = 4.6 * short
+            moving = 2 * jump + 0.5 * change + size + noise + new + short
+            shifted = 5 * short
             if self.stillness > 0.5:
-                moving = min(moving, 2.2 * rare[1])
-                shifted = min(shifted, 2.2 * rare[2])
-            strength = max(moving, shifted, 3.9 * flat)
+                moving = min(moving, 2.5 * rare[1])
+                shifted = min(shifted, 2.5 * rare[2])
+            strength = max(moving, shifted, 4.4 * flat)
             novelty = (
                 0.14 * short + 0.24 * long + 0.06 * rare[0] + 0.24 * rare[1] + 1.4 * new
                 + 0.29 * flat + 0.09 * rare[2] + 0.40 * rare[3] + 0.09 * rare[4]
