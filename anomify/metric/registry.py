@@ -139,12 +139,6 @@ class Registry:
         with _told_as_unavailable(), self._database.unit_of_work(write=False) as opened:
             opened.execute(select(Org.id).limit(1))
 
-    def forget(self, org_id: int) -> None:
-        """Forget an org's metrics, after some of them were deleted."""
-        with self._lock:
-            for scope in [scope for scope in self._scopes if scope[0] == org_id]:
-                self._count -= len(self._scopes.pop(scope))
-
     def _remember(self, scope: Scope, found: Mapping[bytes, int]) -> None:
         known = self._scopes.setdefault(scope, {})
         before = len(known)

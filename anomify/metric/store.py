@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.errors import AnomifyError, Invalid, Unavailable
-from anomify.series import Float64s, Int64s, Judgements, Points, Series
+from anomify.series import Float64s, Int64s, Judgements, Series
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
 from anomify.storage.codec import decode_judged
 from anomify.storage.engines import BUCKET_MS, PointDatabase
@@ -102,31 +102,6 @@ class PointStore:
         first, end = np.searchsorted(series.times, (from_ms, until_ms))
         return series if end - first == len(series) else series.of(np.arange(first, end))
 
-    def latest(self, metric_ids: Int64s) -> Points:
-        """Return the newest datapoint of each of these metrics that has any, in their order."""
-        fresh, offsets = self.tail.latest(metric_ids)
-        newest = {
-            int(metric_id): (int(time), int(offset), float(value))
-            for metric_id, time, offset, value in zip(
-                fresh.metric_ids, fresh.times, offsets, fresh.values, strict=True
-            )
-        }
-        for chunk in self.chunks.latest(metric_ids):
-            last = (
-                int(chunk.series.times[-1]),
-                chunk.through_offset,
-                float(chunk.series.values[-1]),
-            )
-            # By time, then by offset: where the chunk covers the tail's write, it is the later.
-            if chunk.metric_id not in newest or newest[chunk.metric_id][:2] <= last[:2]:
-                newest[chunk.metric_id] = last
-        found = [int(metric_id) for metric_id in metric_ids if int(metric_id) in newest]
-        return Points(
-            np.array(found, np.int64),
-            np.array([newest[metric_id][0] for metric_id in found], np.int64),
-            np.array([newest[metric_id][2] for metric_id in found], np.float64),
-        )
-
     def follow(self) -> None:
         """Take in what other processes have appended, judged and sealed since the last time."""
         sealed = self.log.sealed_through()
@@ -147,10 +122,6 @@ class PointStore:
     def drop_before(self, ms: int) -> None:
         """Forget datapoints that are older than this time by two hours or more."""
         self.chunks.drop_before(ms)
-
-    def drop_metric(self, metric_id: int) -> None:
-        """Forget the sealed datapoints of a metric that is gone."""
-        self.chunks.drop_metric(metric_id)
 
     def close(self) -> None:
         """Stop following and close what was opened."""

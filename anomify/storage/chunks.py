@@ -234,12 +234,6 @@ class ChunkStore:
             if self._sweep(month, bucket):
                 self._database.give_back(month)
 
-    def drop_metric(self, metric_id: int) -> None:
-        """Forget every chunk of a metric."""
-        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
-            with self._database.writing_chunks(month) as connection:
-                connection.execute(_DELETE_BETWEEN, _keys_of_metric(metric_id))
-
     def size_bytes(self) -> int:
         """Return how much disk chunks and log take together."""
         return self._database.size_bytes()

@@ -107,13 +107,6 @@ class _Runs:
         found = _Rows.joined(parts)
         return found if len(parts) == 1 and _is_rising(found.orders) else _in_order(found)
 
-    def of_metrics(self, metric_ids: Int64s) -> _Rows | None:
-        """Return the rows of these metrics, in no order."""
-        runs, fresh = self._snapshot()
-        parts = [batch.of(np.isin(batch.metric_ids, metric_ids)) for batch in [*runs, *fresh]]
-        parts = [part for part in parts if len(part)]
-        return _Rows.joined(parts) if parts else None
-
     def prune(self, through: int) -> None:
         """Forget most rows up to this offset: at once where a whole batch or run is that old."""
         with self._tidying:
@@ -233,17 +226,6 @@ class Tail:
             return np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64)
         rows = _between(rows, from_ms, until_ms)
         return rows.times, rows.columns[0], rows.offsets
-
-    def latest(self, metric_ids: Int64s) -> tuple[Points, Int64s]:
-        """Return the newest point of each of these metrics that has any, and its log offset."""
-        rows = self._runs.of_metrics(metric_ids)
-        if rows is None:
-            return Points.empty(), np.empty(0, np.int64)
-        order = np.lexsort((rows.orders, rows.times, rows.metric_ids))
-        ids = rows.metric_ids[order]
-        last = order[np.append(ids[1:] != ids[:-1], True)]
-        points = Points(rows.metric_ids[last], rows.times[last], rows.columns[0][last])
-        return points, rows.offsets[last]
 
     def prune(self, through: int) -> None:
         """Let go of points up to this offset, which chunks hold."""

@@ -159,14 +159,6 @@ class TestPreview:
         assert registry.known(org_id)(b"=b", 0) == 0
 
 
-class TestForget:
-    def test_asks_the_database_again(self, database, acme):
-        registry = Registry(database)
-        registry.register(acme, names("a"))
-        registry.forget(acme)
-        assert registry.known(acme)(b"=a", 0) == 0
-
-
 class TestCheck:
     def test_passes_while_the_database_answers(self, database):
         assert Registry(database).check() is None

@@ -285,13 +285,6 @@ class TestAnyHistory:
             store.follow()
             for metric, wanted in model.items():
                 assert pairs(store.read(metric + shift, *EVER)) == sorted(wanted.items())
-        newest = store.latest(np.array([1 + shift, 2 + shift]))
-        assert dict(zip(newest.metric_ids.tolist(), newest.times.tolist(), strict=True)) == {
-            metric + shift: max(wanted) for metric, wanted in model.items() if wanted
-        }
-        assert newest.values.tolist() == [
-            wanted[max(wanted)] for wanted in model.values() if wanted
-        ]
 
 
 class TestJudgements:
@@ -350,23 +343,6 @@ class TestJudgements:
         found = store.read(1, *EVER)
         assert pairs(found) == [(START, 5.0)]
         assert scores(found) == [1.0]
-
-
-class TestLatest:
-    def test_looks_into_tail_and_chunks(self, machines: Machines) -> None:
-        sealer, store = Sealer(machines.open()), PointStore(machines.open())
-        store.append(entry((1, START + HOUR, 1.0), (2, START, 2.0), (3, START, 3.0)))
-        sealer.seal_and_prune()
-        store.append(entry((1, START, 4.0), (2, START + HOUR, 5.0), (4, START, 6.0)))
-        store.append(entry((3, START, 7.0)))
-        store.follow()
-        found = store.latest(np.array([4, 1, 2, 3, 9]))
-        assert found.metric_ids.tolist() == [4, 1, 2, 3]
-        assert found.values.tolist() == [6.0, 1.0, 5.0, 7.0]
-        assert found.times.tolist() == [START, START + HOUR, START + HOUR, START]
-
-    def test_of_nobody_is_nothing(self, point_database: PointDatabase) -> None:
-        assert len(PointStore(point_database).latest(np.array([1]))) == 0
 
 
 class TestStartFollowing:

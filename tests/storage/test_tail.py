@@ -102,21 +102,6 @@ class TestPrune:
         assert len(tail) == 0
 
 
-class TestLatest:
-    def test_is_the_newest_by_time_and_then_by_offset(self) -> None:
-        tail = Tail()
-        tail.append(1, points((1, START + MINUTE, 1.0), (2, START, 5.0), (3, START, 7.0)))
-        tail.append(2, points((1, START, 2.0), (2, START, 6.0)))
-        found, offsets = tail.latest(np.array([1, 2, 9]))
-        assert found.metric_ids.tolist() == [1, 2]
-        assert found.values.tolist() == [1.0, 6.0]
-        assert offsets.tolist() == [1, 2]
-
-    def test_of_nothing_is_nothing(self) -> None:
-        found, offsets = Tail().latest(np.array([1]))
-        assert len(found) == len(offsets) == 0
-
-
 class Watched(PointLog):
     """A log that does something between the list of offsets and the reading of rows."""
 
