@@ -1,6 +1,5 @@
 """Every question asked of the metrics' rows; the org comes first."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,6 +9,7 @@ from anomify.db import Page, session
 from anomify.detection.state import LEARNING_POINTS
 from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
+from anomify.metric.name import name_hash
 from anomify.metric.standing import (
     STALE_LEAST_MS,
     STALE_STEPS,
@@ -24,9 +24,8 @@ MOST_METRICS = 500
 
 def find_metric(org_id: int, name: str) -> Metric | None:
     """Return the org's metric of that canonical name, if there is one."""
-    name_hash = hashlib.sha256(name.encode()).digest()
     return session().scalar(
-        select(Metric).where(Metric.org_id == org_id, Metric.name_hash == name_hash)
+        select(Metric).where(Metric.org_id == org_id, Metric.name_hash == name_hash(name))
     )
 
 

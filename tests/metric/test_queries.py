@@ -1,0 +1,126 @@
+"""Lists of metrics: of one org, by words and by where they stand, as the database sees it."""
+
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+from sqlalchemy.orm import Session
+
+from anomify.errors import NotFound
+from anomify.metric.model import Metric, Progress
+from anomify.metric.queries import (
+    count_by_state,
+    find_metric,
+    find_progress,
+    get_metric,
+    get_standing,
+    list_metrics,
+)
+from anomify.metric.standing import STALE_LEAST_MS, STALE_UNKNOWN_MS, State
+from anomify.org.model import Org
+from tests.factories import make_metric, make_org
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+AT_MS = int(AT.timestamp() * 1000)
+MINUTE = 60_000
+
+
+@pytest.fixture
+def acme(unit: Session) -> Org:
+    assert unit.is_active
+    return make_org()
+
+
+@pytest.fixture
+def globex(unit: Session) -> Org:
+    assert unit.is_active
+    return make_org("Globex")
+
+
+def judge(unit: Session, metric: Metric, **more: object) -> Progress:
+    found = {"judged_until_ms": AT_MS, "points_seen": 500, "last_value": 1.0} | more
+    row = Progress(metric_id=metric.id, **{"resolution_ms": MINUTE} | found)
+    unit.add(row)
+    unit.flush()
+    return row
+
+
+def names(page: object) -> list[str]:
+    return [standing.metric.name for standing in page.items]
+
+
+class TestGetMetric:
+    def test_finds_the_orgs_own_only(self, acme, globex):
+        made = make_metric(acme, "cpu.load")
+        assert get_metric(acme.id, "cpu.load") is made
+        assert find_metric(globex.id, "cpu.load") is None
+        with pytest.raises(NotFound):
+            get_metric(globex.id, "cpu.load")
+
+
+class TestGetStanding:
+    def test_tells_how_far_the_metric_is(self, unit, acme):
+        metric = make_metric(acme)
+        assert get_standing(acme.id, metric.name, AT).state is State.WAITING
+        judge(unit, metric, points_seen=12)
+        assert get_standing(acme.id, metric.name, AT).learned == 12
+
+
+class TestFindProgress:
+    def test_leaves_out_those_that_are_not_judged_and_those_of_others(self, unit, acme, globex):
+        mine, waiting, foreign = make_metric(acme), make_metric(acme, "m"), make_metric(globex)
+        for metric in (mine, foreign):
+            judge(unit, metric)
+        found = find_progress(acme.id, [mine.id, waiting.id, foreign.id])
+        assert list(found) == [mine.id]
+
+
+class TestListMetrics:
+    def test_gives_a_page_by_name_and_counts_them_all(self, acme, globex):
+        for name in ("c", "a", "b"):
+            make_metric(acme, name)
+        make_metric(globex, "d")
+        page = list_metrics(acme.id, AT, limit=2)
+        assert (names(page), page.total) == (["a", "b"], 3)
+        assert names(list_metrics(acme.id, AT, limit=2, offset=2)) == ["c"]
+        assert names(list_metrics(acme.id, AT, newest_first=True)) == ["b", "a", "c"]
+
+    def test_finds_every_word_as_it_is_written(self, acme):
+        for name in ("web.cpu_load", "web.cpuXload", "db.CPU_load", "50%"):
+            make_metric(acme, name)
+        assert names(list_metrics(acme.id, AT, words=["cpu_", "web"])) == ["web.cpu_load"]
+        assert len(list_metrics(acme.id, AT, words=["Cpu_Load", ""]).items) == 2
+        assert names(list_metrics(acme.id, AT, words=["%"])) == ["50%"]
+
+
+class TestStates:
+    def test_the_database_says_of_each_metric_what_python_says(self, unit, acme):
+        """The ladder is written twice, once for each; here they meet on every step and edge."""
+        make_metric(acme, "waiting")
+        edges = (STALE_LEAST_MS, STALE_UNKNOWN_MS, 5 * 10 * MINUTE)
+        silences = sorted({0, -MINUTE, *edges, *(edge + 1 for edge in edges)})
+        rungs = product(silences, (0, 10_000, MINUTE, 10 * MINUTE), (0, 99, 100, 101))
+        flags = list(product((False, True), repeat=2))
+        for number, (silent, resolution, seen) in enumerate(rungs):
+            for is_constant, has_ended in flags:
+                judge(
+                    unit,
+                    make_metric(acme, f"m{number}.{is_constant}.{has_ended}"),
+                    judged_until_ms=AT_MS - silent,
+                    resolution_ms=resolution,
+                    points_seen=seen,
+                    is_constant=is_constant,
+                    has_ended=has_ended,
+                )
+        counts = count_by_state(acme.id, AT)
+        assert set(counts) == set(State)
+        assert min(counts.values()) > 0
+        assert sum(counts.values()) == list_metrics(acme.id, AT).total
+        for state, count in counts.items():
+            page = list_metrics(acme.id, AT, state=state, limit=500)
+            assert page.total == len(page.items) == count
+            assert {standing.state for standing in page.items} == {state}
+
+    def test_are_counted_of_one_org(self, unit, acme, globex):
+        judge(unit, make_metric(globex))
+        assert sum(count_by_state(acme.id, AT).values()) == 0
