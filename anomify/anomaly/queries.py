@@ -46,7 +46,7 @@ def get_anomaly_at(org_id: int, metric_id: int, time_ms: int) -> Anomaly:
             Anomaly.org_id == org_id,
             Span.metric_id == metric_id,
             Span.started_ms <= time_ms + LOOKUP_TOLERANCE_MS,
-            Span.last_over_ms >= time_ms - LOOKUP_TOLERANCE_MS,
+            or_(Span.is_open.is_(True), Span.last_over_ms >= time_ms - LOOKUP_TOLERANCE_MS),
         )
         .order_by(Span.started_ms.desc())
         .limit(1)

@@ -1,0 +1,161 @@
+"""Questions about anomalies: of one org, of a window, of a moment."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from anomify.anomaly.queries import (
+    LOOKUP_TOLERANCE_MS,
+    Running,
+    count_anomalies,
+    get_anomaly,
+    get_anomaly_at,
+    list_anomalies,
+    open_spans,
+    progress_of_running,
+)
+from anomify.db import session
+from anomify.errors import NotFound
+from anomify.metric.model import Metric, Progress
+from anomify.org.model import Org
+from tests.factories import make_anomaly, make_metric, make_org
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NOON_MS = int(NOON.timestamp() * 1000)
+MINUTE = 60_000
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def metric(unit: Session) -> Metric:
+    assert unit.is_active
+    return make_metric(make_org())
+
+
+@pytest.fixture
+def foreign(unit: Session) -> Metric:
+    assert unit.is_active
+    return make_metric(make_org("Globex"))
+
+
+def ids(page: object) -> list[int]:
+    return [anomaly.id for anomaly in page.items]
+
+
+class TestGetAnomaly:
+    def test_has_its_evidence_and_metric_loaded(self, unit, metric):
+        made = make_anomaly(metric).id
+        unit.expunge_all()
+        found = get_anomaly(metric.org_id, made)
+        assert found.span.metric.name == "cpu.load"
+
+    def test_is_nobody_elses(self, metric, foreign):
+        made = make_anomaly(metric)
+        with pytest.raises(NotFound):
+            get_anomaly(foreign.org_id, made.id)
+
+
+class TestGetAnomalyAt:
+    @pytest.mark.parametrize(
+        ("minutes", "is_found"), [(-2, False), (-1, True), (0, True), (6, True), (7, False)]
+    )
+    def test_finds_the_one_that_was_running_within_a_minute(self, metric, minutes, is_found):
+        made = make_anomaly(metric, NOON, minutes=5)
+        assert LOOKUP_TOLERANCE_MS == MINUTE
+        at = (metric.org_id, metric.id, NOON_MS + minutes * MINUTE)
+        if is_found:
+            assert get_anomaly_at(*at).id == made.id
+        else:
+            with pytest.raises(NotFound):
+                get_anomaly_at(*at)
+
+    def test_finds_one_that_still_runs_however_long_ago_it_was_loud(self, metric):
+        made = make_anomaly(metric, NOON, minutes=None)
+        assert get_anomaly_at(metric.org_id, metric.id, NOON_MS + 4 * MINUTE).id == made.id
+        with pytest.raises(NotFound):
+            get_anomaly_at(metric.org_id, metric.id, NOON_MS - 2 * MINUTE)
+
+    def test_is_nobody_elses(self, metric, foreign):
+        make_anomaly(metric, NOON)
+        with pytest.raises(NotFound):
+            get_anomaly_at(foreign.org_id, metric.id, NOON_MS)
+
+
+class TestListAnomalies:
+    def test_gives_a_page_newest_first_and_counts_them_all(self, metric, foreign):
+        made = [make_anomaly(metric, NOON + hours * HOUR).id for hours in range(3)]
+        make_anomaly(foreign, NOON)
+        page = list_anomalies(metric.org_id, limit=2)
+        assert (ids(page), page.total) == ([made[2], made[1]], 3)
+        assert ids(list_anomalies(metric.org_id, limit=2, offset=2)) == [made[0]]
+        assert ids(list_anomalies(metric.org_id, oldest_first=True)) == made
+
+    def test_takes_what_overlaps_the_window(self, metric):
+        made = make_anomaly(metric, NOON, minutes=5).id
+        end = NOON_MS + 5 * MINUTE
+        windows = [(end, end + 1), (end + 1, end + 2), (NOON_MS - 9, NOON_MS), (0, NOON_MS + 1)]
+        found = [
+            ids(list_anomalies(metric.org_id, from_ms=from_ms, until_ms=until_ms))
+            for from_ms, until_ms in windows
+        ]
+        assert found == [[made], [], [], [made]]
+
+    def test_takes_what_still_runs_into_every_later_window(self, metric):
+        made = make_anomaly(metric, NOON, minutes=None).id
+        later = NOON_MS + 600 * MINUTE
+        assert ids(list_anomalies(metric.org_id, from_ms=later, until_ms=later + 1)) == [made]
+
+    def test_takes_only_what_is_wished_for(self, metric):
+        other = make_metric(session().get_one(Org, metric.org_id), "db.load")
+        low = make_anomaly(metric, NOON, severity="low", score=0.5).id
+        medium = make_anomaly(metric, NOON + HOUR, severity="medium", score=0.7).id
+        high = make_anomaly(metric, NOON + 2 * HOUR, minutes=None).id
+
+        def found(**wish: object) -> list[int]:
+            return ids(list_anomalies(metric.org_id, oldest_first=True, **wish))
+
+        assert found(least_severity="medium") == [medium, high]
+        assert found(least_score=0.7) == [medium, high]
+        assert found(running=Running.OPEN) == [high]
+        assert found(running=Running.ENDED) == [low, medium]
+        assert found(words=["CPU", "load"]) == [low, medium, high]
+        assert found(words=["cpu%"]) == []
+        assert found(metric_id=other.id) == []
+
+
+class TestCountAnomalies:
+    def test_counts_those_that_began_in_the_window(self, metric, foreign):
+        make_anomaly(metric, NOON)
+        make_anomaly(foreign, NOON)
+        window = {"from_ms": NOON_MS, "until_ms": NOON_MS + 1}
+        assert count_anomalies(metric.org_id, **window) == 1
+        window = {"from_ms": NOON_MS + 1, "until_ms": NOON_MS + MINUTE}
+        assert count_anomalies(metric.org_id, **window) == 0
+
+
+class TestOpenSpans:
+    def test_are_those_of_every_org_that_still_run(self, unit, metric, foreign):
+        make_anomaly(metric, NOON)
+        running = [make_anomaly(one, NOON + HOUR, minutes=None).id for one in (metric, foreign)]
+        unit.expunge_all()
+        spans = open_spans()
+        assert sorted(span.anomaly.id for span in spans) == running
+        assert {span.metric.name for span in spans} == {"cpu.load"}
+
+
+class TestProgressOfRunning:
+    def test_tells_how_far_their_metrics_are(self, unit, metric, foreign):
+        for one, minutes in ((metric, None), (foreign, 5)):
+            make_anomaly(one, NOON, minutes=minutes)
+            unit.add(
+                Progress(
+                    metric_id=one.id,
+                    judged_until_ms=NOON_MS,
+                    points_seen=500,
+                    last_value=1.0,
+                    resolution_ms=MINUTE,
+                )
+            )
+        unit.flush()
+        assert [progress.metric_id for progress in progress_of_running()] == [metric.id]

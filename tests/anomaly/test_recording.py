@@ -1,0 +1,147 @@
+"""Cases that open, go on and end; said twice, they are recorded once."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.recording import (
+    Sighting,
+    close_anomaly,
+    closing_after_ms,
+    delete_untouched,
+    extend_anomaly,
+    is_more_severe,
+    open_anomaly,
+)
+from anomify.metric.model import Metric
+from anomify.org.model import Org
+from tests.factories import make_anomaly, make_metric, make_org
+
+MINUTE = 60_000
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+START_MS = int(START.timestamp() * 1000)
+SIGHTING = Sighting(
+    time_ms=START_MS,
+    value=97.5,
+    expected_lower=10.0,
+    expected_upper=40.0,
+    score=0.6,
+    alert=2.0,
+    severity="low",
+    evidence="above",
+    explanation="97.5 is far above the expected 10 to 40.",
+)
+
+
+@pytest.fixture
+def metric(unit: Session) -> Metric:
+    assert unit.is_active
+    return make_metric(make_org())
+
+
+def sighting(minutes: int, **more: object) -> Sighting:
+    return replace(SIGHTING, time_ms=START_MS + minutes * MINUTE, **more)
+
+
+def cases(unit: Session) -> list[int]:
+    return list(unit.scalars(select(Anomaly.id).order_by(Anomaly.id)))
+
+
+class TestOpenAnomaly:
+    def test_begins_a_case_in_the_metrics_org(self, metric):
+        span = open_anomaly(metric, SIGHTING)
+        assert span.anomaly.org_id == metric.org_id
+        assert span.anomaly.opened_at == START
+        assert (span.started_ms, span.last_over_ms, span.peak_ms) == (START_MS,) * 3
+        assert span.is_open
+        assert span.ended_ms is None
+
+    def test_finds_the_case_again_that_covers_the_point(self, unit, metric):
+        known = make_anomaly(metric, START, minutes=10)
+        known.span.ended_by_silence = True
+        span = open_anomaly(metric, sighting(4))
+        assert (span.anomaly_id, cases(unit)) == (known.id, [known.id])
+        assert (span.started_ms, span.last_over_ms) == (START_MS + 4 * MINUTE,) * 2
+        assert (span.is_open, span.ended_ms, span.ended_by_silence) == (True, None, False)
+
+    def test_finds_the_case_again_that_begins_soon_after(self, unit, metric):
+        known = make_anomaly(metric, START)
+        assert open_anomaly(metric, sighting(-5), 5 * MINUTE).anomaly_id == known.id
+        assert known.opened_at == datetime(2026, 11, 20, 11, 55, tzinfo=UTC)
+        assert cases(unit) == [known.id]
+
+    def test_begins_another_where_the_next_begins_later_than_that(self, unit, metric):
+        known = make_anomaly(metric, START)
+        assert open_anomaly(metric, sighting(-6), 5 * MINUTE).anomaly_id != known.id
+        assert len(cases(unit)) == 2
+
+    def test_begins_another_after_one_that_is_over(self, unit, metric):
+        known = make_anomaly(metric, START, minutes=5)
+        assert open_anomaly(metric, sighting(6), 5 * MINUTE).anomaly_id != known.id
+        assert len(cases(unit)) == 2
+
+    def test_leaves_other_metrics_alone(self, unit, metric):
+        other = make_anomaly(make_metric(unit.get_one(Org, metric.org_id), "m"), START)
+        assert open_anomaly(metric, SIGHTING).anomaly_id != other.id
+        assert len(cases(unit)) == 2
+
+
+class TestExtendAnomaly:
+    def test_keeps_what_speaks_loudest(self, metric):
+        span = open_anomaly(metric, SIGHTING)
+        assert not extend_anomaly(span, sighting(1, alert=1.0, value=50.0))
+        assert (span.value, span.peak_ms) == (97.5, START_MS)
+        assert extend_anomaly(span, sighting(2, alert=9.0, value=200.0, severity="high"))
+        assert (span.value, span.peak_ms, span.severity) == (200.0, START_MS + 2 * MINUTE, "high")
+        assert span.last_over_ms == START_MS + 2 * MINUTE
+
+    def test_says_once_that_the_severity_has_risen(self, metric):
+        span = open_anomaly(metric, SIGHTING)
+        risen = [extend_anomaly(span, sighting(n, alert=8.0, severity="high")) for n in (1, 2)]
+        assert risen == [True, False]
+
+    def test_never_goes_back(self, metric):
+        span = open_anomaly(metric, sighting(3))
+        extend_anomaly(span, sighting(1))
+        assert span.last_over_ms == START_MS + 3 * MINUTE
+
+
+class TestCloseAnomaly:
+    @pytest.mark.parametrize("by_silence", [False, True])
+    def test_ends_it_at_its_last_point_over_the_threshold(self, metric, by_silence):
+        span = open_anomaly(metric, SIGHTING)
+        extend_anomaly(span, sighting(7))
+        close_anomaly(span, by_silence=by_silence)
+        assert (span.is_open, span.ended_ms) == (False, START_MS + 7 * MINUTE)
+        assert span.ended_by_silence is by_silence
+
+
+class TestClosingAfterMs:
+    def test_is_three_steps_and_no_less_than_five_minutes(self):
+        found = [closing_after_ms(step) for step in (0, 10_000, MINUTE, 10 * MINUTE)]
+        assert found == [5 * MINUTE, 5 * MINUTE, 5 * MINUTE, 30 * MINUTE]
+
+
+class TestIsMoreSevere:
+    def test_goes_from_low_over_medium_to_high(self):
+        assert is_more_severe("medium", "low")
+        assert is_more_severe("high", "medium")
+        assert not is_more_severe("low", "low")
+
+
+class TestDeleteUntouched:
+    def test_forgets_what_was_not_found_again_since_then(self, unit, metric):
+        kept = make_anomaly(metric, START.replace(hour=14))
+        older = make_anomaly(metric, START.replace(hour=11))
+        touched = make_anomaly(metric, START.replace(hour=15))
+        touched.status = "acknowledged"
+        foreign = make_anomaly(make_metric(make_org("Globex")), START.replace(hour=16))
+        gone = make_anomaly(metric, START)
+        unit.flush()
+        delete_untouched(metric.id, START_MS, keep={kept.id})
+        assert cases(unit) == sorted([kept.id, older.id, touched.id, foreign.id])
+        assert unit.scalar(select(Span).where(Span.anomaly_id == gone.id)) is None
