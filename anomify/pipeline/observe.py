@@ -39,6 +39,8 @@ class Ruling:
     lower: float
     upper: float
     evidence: Evidence
+    # What the sentence about it names beside value and range; NaN where there is nothing.
+    amount: float
 
     @property
     def opens(self) -> bool:
@@ -62,7 +64,9 @@ class Ruling:
             alert=self.alert,
             severity=severity.name.lower(),
             evidence=self.evidence.name.lower(),
-            explanation=explain(self.evidence, self.value, self.lower, self.upper),
+            explanation=explain(
+                self.evidence, self.value, self.lower, self.upper, amount=self.amount
+            ),
         )
 
 
@@ -129,6 +133,7 @@ def rulings_of(times: Int64s, verdicts: Verdicts, rows: Int64s) -> Iterator[Ruli
             lower=float(verdicts.lowers[row]),
             upper=float(verdicts.uppers[row]),
             evidence=Evidence(int(verdicts.evidence[row])),
+            amount=float(verdicts.amounts[row]),
         )
 
 
