@@ -37,6 +37,7 @@ SWEEP_EVERY_SECONDS = 60
 STOP_SECONDS = 20
 # After trouble the worker starts over from what is kept, soon at first and then less often.
 TROUBLE_SECONDS = (1, 2, 5, 10, 30)
+TROUBLE_FORGOTTEN_SECONDS = 300
 
 
 @dataclass(slots=True)
@@ -82,6 +83,7 @@ def judge_until(
     failures = 0
     ownership = Ownership(database, settings.data_dir)
     while not stopping.is_set():
+        began = time.monotonic()
         try:
             with ownership.held(stopping) as is_ours:
                 if not is_ours:
@@ -93,6 +95,8 @@ def judge_until(
         except Exception:
             # The engine's memory may be ahead of what is recorded now, so it is thrown away.
             log.exception("judging failed; starting over from the last checkpoint")
+            if time.monotonic() - began > TROUBLE_FORGOTTEN_SECONDS:
+                failures = 0
             stopping.wait(TROUBLE_SECONDS[min(failures, len(TROUBLE_SECONDS) - 1)])
             failures += 1
 
@@ -113,11 +117,18 @@ def _judge(
         with database.unit_of_work():
             record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag.seconds())
 
+    def tidy() -> None:
+        try:
+            sweep(database, points, settings)
+        except Exception:
+            # Nothing is lost by tidying later; what judging remembers would be thrown away.
+            log.exception("tidying failed; trying again in a while")
+
     duties = (
         Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
         Duty(BEAT_EVERY_SECONDS, beat),
         Duty(SILENCE_EVERY_SECONDS, analyst.close_silent),
-        Duty(SWEEP_EVERY_SECONDS, lambda: sweep(database, points, settings)),
+        Duty(SWEEP_EVERY_SECONDS, tidy),
         Duty(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,
             lambda: analyst.checkpoint([next(partitions)]),

@@ -16,5 +16,4 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         prune_sessions(now())
         raise_onboarding()
         forget_settled(now())
-    if settings.retention_days is not None:
-        retain(points, settings.retention_days, now_ms())
+    retain(points, settings.retention_days, now_ms())

@@ -48,10 +48,10 @@ class Unsealed:
         parts = []
         for tick in self._ticks:
             times = tick.points.times
-            rows = (times >= from_ms) & (times <= until_ms)
-            rows &= np.isin(tick.points.metric_ids, metric_ids)
-            if rows.any():
-                parts.append(tick.points.of(rows))
+            inside = tick.points.of((times >= from_ms) & (times <= until_ms))
+            found = np.isin(inside.metric_ids, metric_ids)
+            if found.any():
+                parts.append(inside.of(found))
         return Points.joined(parts)
 
     def drop(self, through: int) -> None:

@@ -1,0 +1,145 @@
+"""Rows of the log judged in its order: what counts as late, and metrics that come and go."""
+
+import numpy as np
+
+from anomify.pipeline.score import FIRST_CAPACITY, Fresh, Scored, Scorer
+from anomify.series import Points
+from anomify.storage.log import Entry, LogRow
+from tests.kit.points import MINUTE, START, Row, points
+
+COUNT = 130
+
+
+def row(offset: int, *rows: Row, **more: bool) -> LogRow:
+    return LogRow(offset, Entry(points(*rows), Points.empty(), **more))
+
+
+def score(scorer: Scorer, *rows: LogRow) -> Scored:
+    return scorer.score(Fresh.of_rows(list(rows)))
+
+
+def late(scored: Scored) -> list[tuple[int, int]]:
+    """The late rows, by metric and minute."""
+    return [
+        (int(metric_id), (int(time) - START) // MINUTE)
+        for metric_id, time in zip(
+            scored.points.metric_ids[scored.is_late],
+            scored.points.times[scored.is_late],
+            strict=True,
+        )
+    ]
+
+
+def line(metric_id: int, first: int = 0, count: int = COUNT) -> list[Row]:
+    """Minutes of a metric whose values go up and down."""
+    return [(metric_id, START + n * MINUTE, float(n % 7)) for n in range(first, first + count)]
+
+
+class TestFresh:
+    def test_passes_over_what_a_partition_has_sealed(self):
+        fresh = Fresh.of_rows([row(5, (2, START, 1.0), (3, START, 1.0)), row(6, (2, START, 2.0))])
+        kept = fresh.after(np.array([5, 4]), 2)
+        assert kept.points.metric_ids.tolist() == [3, 2]
+        assert kept.offsets.tolist() == [5, 6]
+        assert kept.through_offset == 6
+
+    def test_knows_which_rows_are_history(self):
+        fresh = Fresh.of_rows([row(1, (1, START, 1.0)), row(2, (1, START, 2.0), is_backfill=True)])
+        assert fresh.is_backfill.tolist() == [False, True]
+
+    def test_of_nothing_is_nothing(self):
+        assert Fresh.of_rows([]).through_offset == 0
+
+
+class TestLateness:
+    def test_within_one_entry_the_order_does_not_matter(self):
+        shuffled = [(1, START + n * MINUTE, 1.0) for n in (3, 1, 2, 0)]
+        assert late(score(Scorer(), row(1, *shuffled))) == []
+
+    def test_within_one_entry_a_time_that_comes_twice_is_late_once(self):
+        scored = score(Scorer(), row(1, (1, START, 1.0), (1, START, 2.0)))
+        assert late(scored) == [(1, 0)]
+        assert scored.points.values.tolist() == [1.0, 2.0]
+
+    def test_across_entries_the_order_of_the_log_counts(self):
+        rows = [row(1, (1, START + MINUTE, 1.0)), row(2, (1, START, 1.0))]
+        together = score(Scorer(), *rows)
+        assert late(together) == [(1, 0)]
+        apart = Scorer()
+        assert [late(score(apart, one)) for one in rows] == [[], [(1, 0)]]
+
+    def test_is_of_each_metric_by_itself(self):
+        scored = score(Scorer(), row(1, (1, START + MINUTE, 1.0), (2, START, 1.0)))
+        assert late(scored) == []
+
+    def test_counts_from_the_last_point_known(self):
+        scorer = Scorer()
+        score(scorer, row(1, *line(1)))
+        times = [(1, START + n * MINUTE, 1.0) for n in (COUNT - 1, COUNT)]
+        assert late(score(scorer, row(2, *times))) == [(1, COUNT - 1)]
+
+
+class TestHasMoved:
+    def test_tells_whose_points_came_in_their_turn(self):
+        scorer = Scorer()
+        score(scorer, row(1, *line(1), *line(2), *line(3)))
+        scored = score(
+            scorer,
+            row(2, (1, START, 1.0)),
+            row(3, (2, START, 1.0), (2, START + COUNT * MINUTE, 1.0)),
+            row(4, (4, START, 1.0)),
+        )
+        assert scored.metric_ids.tolist() == [1, 2, 4]
+        assert scored.has_moved.tolist() == [False, True, True]
+
+
+class TestScore:
+    def test_says_the_same_however_the_log_is_cut(self):
+        rows = [row(n + 1, *line(1, 10 * n, 10), *line(2, 10 * n, 10)) for n in range(13)]
+        whole, cut = Scorer(), Scorer()
+        at_once = score(whole, *rows)
+        pieces = [score(cut, *rows[first : first + 4]) for first in range(0, len(rows), 4)]
+        for metric_id in (1, 2):
+            scores = [
+                each.verdicts.scores[each.points.metric_ids == metric_id]
+                for each in (at_once, *pieces)
+            ]
+            assert np.isfinite(scores[0]).any()
+            np.testing.assert_array_equal(scores[0], np.concatenate(scores[1:]))
+        ids = np.array([1, 2])
+        assert whole.snapshot_of(ids) == cut.snapshot_of(ids)
+
+    def test_takes_no_rows_at_all(self):
+        scored = score(Scorer(), row(9))
+        assert len(scored.points) == len(scored.metric_ids) == len(scored.has_moved) == 0
+
+
+class TestScorer:
+    def test_makes_room_for_more_metrics(self):
+        scorer = Scorer()
+        many = [(metric_id, START, 1.0) for metric_id in range(1, 3 * FIRST_CAPACITY)]
+        score(scorer, row(1, *many))
+        assert len(scorer) == len(many)
+        assert scorer.awake().tolist() == [metric_id for metric_id, _, _ in many]
+
+    def test_a_metric_that_slept_goes_on_as_if_it_had_not(self):
+        awake, slept = Scorer(), Scorer()
+        only = np.array([7])
+        for scorer in (awake, slept):
+            score(scorer, row(1, *line(7)))
+        state = slept.snapshot_of(only)
+        slept.forget([7])
+        assert slept.asleep(only).tolist() == [7]
+        # Somebody else is given its place meanwhile.
+        score(slept, row(2, *line(8)))
+        slept.wake(only, state)
+        for scorer in (awake, slept):
+            score(scorer, row(3, *line(7, COUNT, 5)))
+        assert slept.snapshot_of(only) == awake.snapshot_of(only)
+
+    def test_begins_from_nothing_where_somebody_was_forgotten(self):
+        scorer = Scorer()
+        score(scorer, row(1, *line(1)))
+        scorer.forget([1, 1])
+        score(scorer, row(2, (2, START, 1.0)))
+        assert scorer.standing_of(np.array([2])).seen.tolist() == [1]
