@@ -14,7 +14,7 @@ from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.house import house
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeDoor
-from anomify.native.params import Chips, Name, canonical
+from anomify.native.params import Chips, Name, RowId, canonical
 from anomify.native.window import (
     DAY,
     MOST_TIMESTAMP,
@@ -79,7 +79,7 @@ class AnomaliesIn(WindowIn, PageIn):
 class AnomalyIn(Inputs):
     """Which anomaly."""
 
-    anomaly_id: int = Field(ge=1, le=2**53)
+    anomaly_id: RowId
 
 
 class LookupIn(Inputs):
