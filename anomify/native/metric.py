@@ -235,10 +235,11 @@ def bundle(wish: BundleIn) -> BundleOut:
     """Show all that a page about the metric needs, in one reply."""
     standing = standing_named(wish.metric)
     reading = as_read(_read_to_thin(standing, wish), has_rates=_is_counter(standing))
+    judged = reading.values if reading.rates is None else reading.rates
     found = anomalies_out(wish, standing.metric.id, DAY)
     return BundleOut(
         metric=metric_json(standing),
-        yhat=expected_json(reading.rates or reading.values, wish),
+        yhat=expected_json(judged, wish),
         anomalies=found.anomalies,
         total=found.total,
         **_timeseries(standing, reading).model_dump(),

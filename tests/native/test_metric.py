@@ -286,6 +286,17 @@ class TestBundle:
         rate = told["derivative"][-1][1]
         assert expected["yhat_lower"] <= rate <= expected["yhat_upper"]
 
+    def test_expects_nothing_of_a_counters_point_without_a_rate(self, shop: Shop) -> None:
+        times = minutes()
+        shop.send(shop.make_metric(), times, np.cumsum(10 + np.abs(noise())))
+        shop.judge()
+        last = int(times[-1]) // 1000
+        window = {"from": last, "until": last + 1, "include_value": True}
+        told = shop.data("/metric/cpu.load/bundle", **window)
+        assert len(told["timeseries"]) == 1
+        assert told["derivative"] == []
+        assert told["yhat"] == {}
+
 
 class TestGraph:
     def test_is_a_png_that_is_not_sent_twice(self, shop: Shop) -> None:
