@@ -100,14 +100,17 @@ class Settings(BaseModel):
 
     def key_for(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose only, derived from the secret key."""
-        if self.secret_key is None:
+        if not self.secret_key:
             raise ConfigError("The secret key is not loaded; call with_secret_key() first.")
         master = self.secret_key.get_secret_value().encode()
         return hmac.new(master, purpose.encode(), hashlib.sha256).digest()
 
     def with_secret_key(self) -> Self:
-        """Return the settings with the secret key: the one set, or the one kept in data_dir."""
-        if self.secret_key is not None:
+        """Return the settings with the secret key: the one set, or the one kept in data_dir.
+
+        Raises ConfigError where the kept one is empty: what it signed and sealed is lost then.
+        """
+        if self.secret_key:
             return self
         path = self.data_dir / SECRET_KEY_FILE
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -117,13 +120,20 @@ class Settings(BaseModel):
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_hex(SECRET_KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
             try:
                 os.link(aside, path)
             finally:
                 aside.unlink()
         except FileExistsError:
             pass
-        return self.model_copy(update={"secret_key": SecretStr(path.read_text().strip())})
+        key = path.read_text().strip()
+        if not key:
+            raise ConfigError(
+                f"{path} is empty: put the key back, or delete the file for a new one."
+            )
+        return self.model_copy(update={"secret_key": SecretStr(key)})
 
     def shown(self) -> dict[str, Any]:
         """Return every key and value as it may be printed: secrets are masked."""
@@ -186,7 +196,10 @@ def _from_environment() -> dict[str, object]:
         key = variable.removeprefix(PREFIX).lower()
         if key.endswith("_file") and key.removesuffix("_file") in Settings.model_fields:
             # NAME_FILE holds the path of a file with the value, as container platforms do secrets.
-            values[key.removesuffix("_file")] = Path(value).read_text().strip()
+            try:
+                values[key.removesuffix("_file")] = Path(value).read_text().strip()
+            except OSError as problem:
+                raise ConfigError(f"{variable} names {value}: {problem.strerror}.") from None
         else:
             values[key] = value
     return values

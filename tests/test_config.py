@@ -34,6 +34,11 @@ class TestLoad:
         monkeypatch.setenv("ANOMIFY_SMTP_PASSWORD_FILE", str(tmp_path / "password"))
         assert config.load().smtp_password == SecretStr("s3cret")
 
+    def test_refuses_a_secret_whose_file_is_not_there(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("ANOMIFY_SMTP_PASSWORD_FILE", str(tmp_path / "nowhere"))
+        with pytest.raises(ConfigError, match="ANOMIFY_SMTP_PASSWORD_FILE"):
+            config.load()
+
     @pytest.mark.parametrize("text", ["prot = 1", "[web]\nport = 1"])
     def test_refuses_a_key_it_does_not_know(self, file, text):
         file.write_text(text)
@@ -97,6 +102,16 @@ class TestSecretKey:
         settings = Settings(data_dir=tmp_path, secret_key=SecretStr("mine"))
         assert settings.with_secret_key().secret_key == SecretStr("mine")
         assert list(tmp_path.iterdir()) == []
+
+    def test_one_that_is_set_to_nothing_is_made_all_the_same(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("ANOMIFY_SECRET_KEY", "")
+        settings = config.load({"data_dir": tmp_path}).with_secret_key()
+        assert len(settings.secret_key.get_secret_value()) == 2 * config.SECRET_KEY_BYTES
+
+    def test_one_that_was_lost_stops_the_start(self, tmp_path):
+        (tmp_path / config.SECRET_KEY_FILE).write_text("\n")
+        with pytest.raises(ConfigError, match="is empty"):
+            Settings(data_dir=tmp_path).with_secret_key()
 
     def test_each_purpose_has_its_own(self):
         settings = Settings(secret_key=SecretStr("mine"))
