@@ -5,7 +5,8 @@ from sqlalchemy import delete, func, select
 from anomify.db import session
 from anomify.metric.model import JudgedBatch
 
-MOST_BATCHES = 256
+# A batch of a large back-fill has 15 MB.
+MOST_BATCHES = 16
 
 
 def add_judged_batch(through_offset: int, rows: bytes) -> None:

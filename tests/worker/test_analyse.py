@@ -8,9 +8,10 @@ import pytest
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import session
-from anomify.metric.model import Checkpoint, Rebuild
+from anomify.metric.model import Checkpoint, DormantState, Rebuild
 from anomify.series import Points
 from anomify.storage.log import Entry
+from anomify.worker import analyse
 from anomify.worker.analyse import PARTITIONS
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
@@ -195,6 +196,56 @@ class TestRecover:
         assert plant.progress(metric_id).points_seen == 300
 
 
+class Killed(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+class TestKilledInCheckpoint:
+    @pytest.mark.parametrize("step", ["seal", "keep_checkpoint", "prune_judged", "prune"])
+    @pytest.mark.parametrize("before", [False, True])
+    def test_nothing_is_lost_or_doubled(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch, *, step: str, before: bool
+    ) -> None:
+        """It dies right before or right after each step; metric ids share their partitions."""
+        killed, whole = plant.metric_ids[:2]
+        times, values = past(), with_spike(noise(), 500)
+        half = POINTS // 2
+        first = plant.analyst()
+        plant.send(killed, times[:half], values[:half])
+        # Of these the last one is corrected, so that there is something late to be sealed.
+        plant.send(killed, times[half - 1 : half], values[half - 1 : half] + 1)
+        drain(first)
+        home = {"seal": first._chunks, "prune": first._log}.get(step, analyse)
+        real = getattr(home, step)
+
+        def die(*arguments: object) -> None:
+            if not before:
+                real(*arguments)
+            raise Killed
+
+        monkeypatch.setattr(home, step, die)
+        with pytest.raises(Killed):
+            first.checkpoint(range(PARTITIONS))
+        monkeypatch.undo()
+
+        second = plant.analyst()
+        assert plant.read(killed).values.tolist()[:-1] == values[: half - 1].tolist()
+        plant.send(killed, times[half:], values[half:])
+        drain(second)
+        second.checkpoint(range(PARTITIONS))
+        assert plant.points.log.read(0) == []
+        plant.send(whole, times, values)
+        drain(second)
+        ids = [np.array([metric_id]) for metric_id in (killed, whole)]
+        assert second._scorer.snapshot_of(ids[0]) == second._scorer.snapshot_of(ids[1])
+        series, undisturbed = plant.read(killed), plant.read(whole)
+        assert series.times.tolist() == times.tolist()
+        np.testing.assert_array_equal(series.judgements.scores, undisturbed.judgements.scores)
+        [one, other] = plant.anomalies()
+        assert one[1:] == other[1:]
+        assert plant.progress(killed).late_points == 1
+
+
 class TestCheckpoint:
     def test_lets_go_of_the_log_and_keeps_every_point(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
@@ -221,6 +272,13 @@ class TestCheckpoint:
         plant.send(metric_id, times[-1:], values[-1:])
         drain(analyst)
         assert plant.progress(metric_id).points_seen == 300
+        # It dies before the next checkpoint, and wakes the metric once more.
+        again = plant.analyst()
+        ids = np.array([metric_id])
+        assert again._scorer.snapshot_of(ids) == analyst._scorer.snapshot_of(ids)
+        again.checkpoint(range(PARTITIONS))
+        with plant.database.unit_of_work(write=False):
+            assert session().get(DormantState, metric_id) is None
 
 
 class TestRebuild:
