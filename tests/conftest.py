@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from anomify.db import Database
 from anomify.storage.engines import PointDatabase
 from tests.kit import postgres
-from tests.kit.marks import explain_missing, leave_out_summary
+from tests.kit.marks import LEFT_OUT, explain_missing, needs_more, say_what_was_left_out
 from tests.kit.points import Machines
 
 ROOT = Path(__file__).parent.parent
@@ -44,6 +44,18 @@ def pytest_configure_node(node: object) -> None:
     node.workerinput["run"] = (str(directory), owner)
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    config = items[0].config
+    config.stash[LEFT_OUT] = config.stash.get(LEFT_OUT, 0) + sum(map(needs_more, items))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = config.stash[LEFT_OUT]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and RUN in config.stash:
         postgres.stop_server(config.stash[RUN][0])
@@ -56,7 +68,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    leave_out_summary(terminalreporter, config)
+    say_what_was_left_out(terminalreporter, config)
 
 
 # --- databases ---

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[2].parent / "shared"
+# How many marked tests were left out; every worker of a run leaves out the same ones.
+LEFT_OUT = pytest.StashKey[int]()
 # The program that shows that a Debian package is there.
 PROGRAMS = {
     "prometheus": "prometheus",
@@ -13,6 +15,11 @@ PROGRAMS = {
     "chromium": "chromium",
     "victoria-metrics": "victoria-metrics",
 }
+
+
+def needs_more(item: pytest.Item) -> bool:
+    """Tell whether a test is marked as one that Python alone cannot run."""
+    return any(item.get_closest_marker(name) for name in ("debian", "shared"))
 
 
 def explain_missing(item: pytest.Item) -> None:
@@ -33,10 +40,10 @@ def explain_missing(item: pytest.Item) -> None:
         )
 
 
-def leave_out_summary(reporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def say_what_was_left_out(reporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say how many marked tests were left out by `-m`, and how to run them."""
-    left_out = len(reporter.stats.get("deselected", []))
-    if left_out and "debian" in (config.option.markexpr or ""):
+    left_out = config.stash.get(LEFT_OUT, 0)
+    if left_out:
         reporter.write_line(
             f"{left_out} tests that need Debian packages or ../shared were left out; "
             "run them with `make test-all`."
