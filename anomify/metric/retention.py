@@ -8,7 +8,7 @@ DAY_MS = 24 * 3600 * 1000
 def retain(store: PointStore, retention_days: int | None, now_ms: int) -> None:
     """Forget datapoints older than so many days; None keeps everything for ever.
 
-    They go in pieces of two hours, so a point may stay up to two hours longer. May be repeated.
+    They go in pieces of four hours, so a point may stay up to four hours longer. May be repeated.
     """
     if retention_days is not None:
         store.drop_before(now_ms - retention_days * DAY_MS)

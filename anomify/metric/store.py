@@ -120,7 +120,7 @@ class PointStore:
         self._follower.start()
 
     def drop_before(self, ms: int) -> None:
-        """Forget datapoints that are older than this time by two hours or more."""
+        """Forget datapoints that are older than this time by four hours or more."""
         self.chunks.drop_before(ms)
 
     def close(self) -> None:

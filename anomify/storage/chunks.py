@@ -1,4 +1,4 @@
-"""The chunk store: two hours of one metric packed into one blob, sealed from the log."""
+"""The chunk store: four hours of one metric packed into one blob, sealed from the log."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ _REPLACE = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What is sealed of one metric in one bucket of two hours.
+    """What is sealed of one metric in one bucket of four hours.
 
     Every entry of the log up to `through_offset` that concerns them is in `series`.
     """
@@ -264,7 +264,7 @@ class ChunkStore:
 
 
 def bucket_of(ms: int) -> int:
-    """Return the number of the bucket of two hours that holds this time."""
+    """Return the number of the bucket of four hours that holds this time."""
     return ms // BUCKET_MS
 
 

@@ -27,7 +27,7 @@ point_marks = Table(
     Column("log_offset", _BIG, nullable=False),
 )
 
-# One row is two hours of one metric; see `chunks.chunk_keys` for the key. PostgreSQL keeps room
+# One row is four hours of one metric; see `chunks.chunk_keys` for the key. PostgreSQL keeps room
 # beside each row, for a chunk is rewritten a few times, and keeps blobs up to 8 KiB in the row.
 point_chunks = Table(
     "point_chunks",

@@ -3,7 +3,7 @@
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS
-from anomify.storage.engines import PointDatabase, PointFiles
+from anomify.storage.engines import BUCKET_MS, PointDatabase, PointFiles
 from tests.kit.points import DAY, HOUR, START, entry, nothing_said, pairs, points
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)
@@ -53,7 +53,7 @@ class TestRetain:
         store = filled(point_database)
         retain(store, 30, NOW + HOUR)
         assert 30 in ages(store)
-        retain(store, 30, NOW + 2 * HOUR)
+        retain(store, 30, NOW + BUCKET_MS)
         assert 30 not in ages(store)
 
     def test_removes_whole_months_from_the_disk(self, point_database: PointDatabase) -> None:
