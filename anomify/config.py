@@ -105,6 +105,10 @@ class Settings(BaseModel):
         master = self.secret_key.get_secret_value().encode()
         return hmac.new(master, purpose.encode(), hashlib.sha256).digest()
 
+    def make_data_dir(self) -> None:
+        """Make the data directory if it is missing; what lies in it is for its owner alone."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def with_secret_key(self) -> Self:
         """Return the settings with the secret key: the one set, or the one kept in data_dir.
 
@@ -113,7 +117,7 @@ class Settings(BaseModel):
         if self.secret_key:
             return self
         path = self.data_dir / SECRET_KEY_FILE
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.make_data_dir()
         try:
             # Written aside and linked: two processes that start together agree on one key.
             aside = path.with_name(f"{SECRET_KEY_FILE}.{os.getpid()}")

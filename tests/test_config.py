@@ -148,3 +148,11 @@ class TestCookies:
     )
     def test_travel_in_clear_only_where_nobody_else_can_read(self, flags, secure):
         assert Settings(**flags).has_secure_cookies is secure
+
+
+class TestMakeDataDir:
+    def test_makes_a_directory_for_its_owner_alone(self, tmp_path):
+        settings = Settings(data_dir=tmp_path / "new")
+        settings.make_data_dir()
+        settings.make_data_dir()
+        assert settings.data_dir.stat().st_mode & 0o777 == 0o700

@@ -68,7 +68,7 @@ def check(data_dir: Path | None, *, as_json: bool) -> None:
 
 def bring_to_head(settings: Settings) -> None:
     """Apply every revision the database has not seen, making an embedded one if there is none."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.make_data_dir()
     command.upgrade(alembic_config(settings), "head")
 
 

@@ -56,7 +56,7 @@ def run(settings: Settings, companion: str | None = None) -> int:
     Prints one line when everything answers, and a set-up link while nobody can sign in. A
     companion is one more of our commands; it starts when the product answers, and greets by itself.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.make_data_dir()
     with _locked(settings.data_dir):
         _check_port(settings)
         tree = Tree(settings)

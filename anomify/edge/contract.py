@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 from flask import Blueprint, Flask, Response, current_app, make_response, request
 from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from werkzeug.exceptions import MethodNotAllowed
 
 from anomify.edge.parameters import has_unstorable, read_inputs
 from anomify.edge.problem import Problem, answer_problems_under
@@ -148,6 +149,9 @@ class Door(Blueprint):
 
             @wraps(view)
             def answer(**path: object) -> Response:
+                if request.method == "HEAD" and (changes or access is Access.INGEST):
+                    # Whoever asks for the head only does not mean to change anything.
+                    raise MethodNotAllowed(valid_methods=list(methods))
                 call = (
                     partial(view, **path)
                     if inputs is None

@@ -259,6 +259,12 @@ class TestGet:
         assert self.get(doors, **query).status_code == 204
         assert doors.stored("a b") == [(AT * 1000, 1000.0)]
 
+    def test_stores_nothing_for_who_asks_for_the_head_only(self, doors):
+        query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1}
+        reply = doors.client.head("/flux/metric_data", query_string=query)
+        assert reply.status_code == 405
+        assert doors.stored("m") is None
+
     @pytest.mark.parametrize(("name", "value"), [("value", "nan"), ("timestamp", "x")])
     def test_says_400_for_a_value_or_time_that_is_none(self, doors, name, value):
         query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1} | {name: value}
