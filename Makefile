@@ -46,7 +46,7 @@ format: install ## Format, and repair what can be repaired
 	$(BIN)/ruff check --fix .
 
 bench: install ## Measure every promise that has a figure, each beside its anchor
-	@set -e; for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python $$program; done
+	@set -e; for program in benchmarks/*.py benchmarks/detection/scoring.py; do echo "== $$program"; $(BIN)/python $$program; done
 
 prometheus-demo: install packages ## A real Prometheus writes to the product for MINUTES, with a restart in between
 	PROMETHEUS_MINUTES=$(MINUTES) $(BIN)/pytest -s tests/journey/test_prometheus.py
