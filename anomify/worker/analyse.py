@@ -2,7 +2,7 @@
 
 import logging
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress
 
 import numpy as np
@@ -69,16 +69,23 @@ class Analyst:
         self._kept = np.zeros(PARTITIONS, np.int64)
         self.through_offset = 0
 
-    def recover(self) -> None:
-        """Load the states that were kept and replay the log from there, recording nothing twice."""
+    def recover(self, is_stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Load the states that were kept and replay the log from there, recording nothing twice.
+
+        A long replay asks now and then whether to stop; False says that it did, half-way.
+        """
         with self._database.unit_of_work(write=False):
             checkpoints = list_checkpoints()
             recorded = judged_through()
         for checkpoint in checkpoints:
             self._kept[checkpoint.partition] = checkpoint.log_offset
             self._wake_partition(checkpoint.state)
+            if is_stopping():
+                return False
         self.through_offset = int(self._kept.min())
         while self.through_offset < recorded:
+            if is_stopping():
+                return False
             rows = [row for row in self._log.read(self.through_offset) if row.offset <= recorded]
             if not rows:
                 break
@@ -86,6 +93,7 @@ class Analyst:
             scored = self._scorer.score(fresh)
             self._keep(fresh, scored, self._find_news(scored))
         self.through_offset = max(self.through_offset, recorded)
+        return True
 
     def run_once(self) -> int:
         """Judge the next rows of the log; return how many rows that was.

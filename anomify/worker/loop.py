@@ -89,7 +89,8 @@ def judge_until(
                 if not is_ours:
                     return
                 analyst = Analyst(database, points.log, points.chunks)
-                analyst.recover()
+                if not analyst.recover(stopping.is_set):
+                    return
                 _judge(stopping, analyst, ownership, database, points, settings)
                 analyst.checkpoint(range(PARTITIONS))
         except Exception:

@@ -12,7 +12,7 @@ from anomify.metric.model import Checkpoint, DormantState, Rebuild
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker import analyse
-from anomify.worker.analyse import PARTITIONS
+from anomify.worker.analyse import PARTITIONS, Analyst
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
@@ -176,6 +176,18 @@ class TestRecover:
         series = plant.read(metric_id)
         assert series.values.tolist() == values.tolist()
         assert np.isfinite(series.judgements.scores[100:]).all()
+
+    def test_stops_when_asked_and_leaves_the_rest_to_the_next(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        for start in range(0, 300, 100):
+            plant.send(metric_id, times[start : start + 100], values[start : start + 100])
+            drain(plant.analyst())
+        stopped = Analyst(plant.database, plant.points.log, plant.points.chunks)
+        assert not stopped.recover(lambda: True)
+        plant.send(metric_id, times[-1:] + MINUTE, values[-1:])
+        drain(plant.analyst())
+        assert plant.progress(metric_id).points_seen == 301
 
     def test_learns_anew_what_another_version_of_the_engine_kept(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
