@@ -185,6 +185,20 @@ def examine_egress(settings: Settings) -> Finding:
     return Finding(name, is_well=True, sentence=f"{webhooks}; the mail server {server} answers.")
 
 
+def examine_address(settings: Settings) -> Finding:
+    """See whether people who come from elsewhere can sign in, and whether our links reach us."""
+    name, url = "address", settings.base_url
+    if settings.public_url is None and settings.has_secure_cookies:
+        return Finding(
+            name,
+            is_well=False,
+            sentence=f"Others can reach {settings.host}, but links would point to {url} and browsers "
+            "would not stay signed in there: set public_url to the address people use, with https, "
+            "or set insecure_http=true where plain http is meant.",
+        )
+    return Finding(name, is_well=True, sentence=f"Links point to {url}.")
+
+
 EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_data_directory,
     examine_disk,
@@ -193,6 +207,7 @@ EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_engine,
     examine_clock,
     examine_egress,
+    examine_address,
 )
 
 

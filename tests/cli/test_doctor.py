@@ -28,7 +28,8 @@ class TestDoctor:
         code, findings = consult()
         assert code == 0, findings
         assert set(findings) == {
-            *("data_directory", "disk", "database", "migrations", "engine", "clock", "egress")
+            *("data_directory", "disk", "database", "migrations", "engine", "clock", "egress"),
+            "address",
         }
 
     def test_finds_a_database_of_another_version(self, consult):
@@ -48,6 +49,14 @@ class TestDoctor:
         code, findings = consult()
         assert code == 1
         assert "make room" in findings["disk"]["sentence"]
+
+    def test_finds_that_nobody_from_elsewhere_could_sign_in(self, consult, monkeypatch):
+        monkeypatch.setenv("ANOMIFY_HOST", "0.0.0.0")
+        code, findings = consult()
+        assert code == 1
+        assert "public_url" in findings["address"]["sentence"]
+        monkeypatch.setenv("ANOMIFY_PUBLIC_URL", "https://anomify.example")
+        assert consult()[0] == 0
 
     def test_finds_a_mail_server_that_is_away(self, consult, monkeypatch):
         with socket.socket() as nobody:
