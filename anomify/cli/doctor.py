@@ -193,8 +193,8 @@ def examine_address(settings: Settings) -> Finding:
             name,
             is_well=False,
             sentence=f"Others can reach {settings.host}, but links would point to {url} and "
-            "browsers would not stay signed in there: set public_url to the address people use, with https, "
-            "or set insecure_http=true where plain http is meant.",
+            "browsers would not stay signed in there: set public_url to the address people use, "
+            "with https, or set insecure_http=true where plain http is meant.",
         )
     return Finding(name, is_well=True, sentence=f"Links point to {url}.")
 
