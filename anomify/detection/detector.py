@@ -11,7 +11,7 @@ from anomify.detection.evidence import FEATURES
 from anomify.detection.kernel import judge_rows
 from anomify.detection.state import SLOT, EngineState
 from anomify.detection.threshold import display_score
-from anomify.series import Bools, Float32s, Float64s, Int64s
+from anomify.series import Bools, Float32s, Float64s, Int64s, Judgements
 
 
 class Head(IntEnum):
@@ -46,6 +46,11 @@ class Verdicts:
     evidence: NDArray[np.int8]
     amounts: Float32s
     values: Float64s
+
+    @property
+    def judgements(self) -> Judgements:
+        """Return what of them is kept beside the points, row by row."""
+        return Judgements(self.scores, self.lowers, self.uppers)
 
 
 def judge(

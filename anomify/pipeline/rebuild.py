@@ -9,7 +9,7 @@ from anomify.detection.detector import Verdicts, judge
 from anomify.detection.state import EngineState, Standing, describe
 from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import follow, rulings_of
-from anomify.series import Judgements, Series
+from anomify.series import Series
 
 ONLY_SLOT = np.zeros(1, np.int64)
 
@@ -29,9 +29,8 @@ def rejudge(series: Series) -> Rebuilt:
     state = EngineState.new(1)
     slots = np.zeros(len(series), np.int64)
     verdicts = judge(state, slots, series.times, series.values)
-    judgements = Judgements(verdicts.scores, verdicts.lowers, verdicts.uppers)
     return Rebuilt(
-        Series(series.times, series.values, judgements),
+        Series(series.times, series.values, verdicts.judgements),
         verdicts,
         describe(state, ONLY_SLOT),
         state.extract(ONLY_SLOT),

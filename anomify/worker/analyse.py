@@ -32,7 +32,7 @@ from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import close_silent, observe
 from anomify.pipeline.rebuild import record_again, rejudge
 from anomify.pipeline.score import Fresh, Scored, Scorer
-from anomify.series import Bools, Int64s, Judgements, Points
+from anomify.series import Bools, Int64s, Points
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
 from anomify.storage.log import LogRow, PointLog
@@ -224,10 +224,9 @@ class Analyst:
         return is_news | ~is_resent[-len(scored.points) :]
 
     def _keep(self, fresh: Fresh, scored: Scored, is_news: Bools) -> None:
-        verdicts = scored.verdicts
-        judgements = Judgements(verdicts.scores, verdicts.lowers, verdicts.uppers)
         rows = np.flatnonzero(is_news)
-        self._unsealed.add(Tick(scored.offsets[rows], scored.points.of(rows), judgements.of(rows)))
+        judgements = scored.verdicts.judgements.of(rows)
+        self._unsealed.add(Tick(scored.offsets[rows], scored.points.of(rows), judgements))
         self.through_offset = fresh.through_offset
 
     def _end(self, ended: Points, herald: Herald) -> None:
@@ -319,10 +318,6 @@ def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool
 
 
 def _judged(scored: Scored) -> Judged:
-    verdicts = scored.verdicts
-    rows = np.flatnonzero(verdicts.judged)
-    return Judged(
-        scored.points.metric_ids[rows],
-        scored.points.times[rows],
-        Judgements(verdicts.scores[rows], verdicts.lowers[rows], verdicts.uppers[rows]),
-    )
+    rows = np.flatnonzero(scored.verdicts.judged)
+    points = scored.points.of(rows)
+    return Judged(points.metric_ids, points.times, scored.verdicts.judgements.of(rows))
