@@ -95,3 +95,15 @@ class Series:
     def empty(cls) -> Self:
         """Return a series without datapoints."""
         return cls(np.empty(0, np.int64), np.empty(0, np.float64), Judgements.none(0))
+
+
+def lengthened(numbers: Int64s, least: int, fill: int) -> Int64s:
+    """Return the array with room for so many, at least twice as long if it had to grow.
+
+    New places hold `fill`; an array that is long enough comes back as it is.
+    """
+    if least <= len(numbers):
+        return numbers
+    longer = np.full(max(least, 2 * len(numbers)), fill, np.int64)
+    longer[: len(numbers)] = numbers
+    return longer

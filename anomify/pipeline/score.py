@@ -7,7 +7,7 @@ import numpy as np
 
 from anomify.detection.detector import Verdicts, judge
 from anomify.detection.state import EngineState, Standing, describe
-from anomify.series import Bools, Int64s, Points
+from anomify.series import Bools, Int64s, Points, lengthened
 from anomify.storage.log import LogRow
 
 FIRST_CAPACITY = 256
@@ -145,11 +145,7 @@ class Scorer:
         return describe(self.state, self._slots_of(metric_ids))
 
     def _slots_of(self, metric_ids: Int64s) -> Int64s:
-        most = int(metric_ids.max(initial=0))
-        if most >= len(self._slots):
-            grown = np.full(max(most + 1, 2 * len(self._slots)), NO_SLOT, np.int64)
-            grown[: len(self._slots)] = self._slots
-            self._slots = grown
+        self._slots = lengthened(self._slots, int(metric_ids.max(initial=0)) + 1, NO_SLOT)
         slots: Int64s = self._slots[metric_ids]
         return slots
 
@@ -169,9 +165,7 @@ class Scorer:
         old = self.state.capacity
         new = max(2 * old, old + least)
         self.state.grow(new)
-        grown = np.full(new, NO_SLOT, np.int64)
-        grown[:old] = self._metrics
-        self._metrics = grown
+        self._metrics = lengthened(self._metrics, new, NO_SLOT)
         self._free.extend(range(new - 1, old - 1, -1))
 
 

@@ -32,7 +32,7 @@ from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import close_silent, observe
 from anomify.pipeline.rebuild import record_again, rejudge
 from anomify.pipeline.score import Fresh, Scored, Scorer
-from anomify.series import Bools, Int64s, Points
+from anomify.series import Bools, Int64s, Points, lengthened
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
 from anomify.storage.log import LogRow, PointLog
@@ -246,11 +246,7 @@ class Analyst:
         close_silent(gone, herald)
 
     def _hear(self, metric_ids: Int64s) -> None:
-        most = int(metric_ids.max(initial=0))
-        if most >= len(self._heard_ms):
-            grown = np.zeros(max(most + 1, 2 * len(self._heard_ms)), np.int64)
-            grown[: len(self._heard_ms)] = self._heard_ms
-            self._heard_ms = grown
+        self._heard_ms = lengthened(self._heard_ms, int(metric_ids.max(initial=0)) + 1, 0)
         self._heard_ms[metric_ids] = now_ms()
 
     def _last_heard_ms(self, progress: Progress) -> int:
