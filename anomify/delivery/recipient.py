@@ -10,9 +10,9 @@ from anomify.channel.message import Receipt, Target
 from anomify.db import session
 from anomify.delivery.facts import TEST
 from anomify.delivery.model import Delivery
+from anomify.org.sealing import SealBroken, unseal
 from anomify.user.model import User
 from anomify.watcher.model import Watcher
-from anomify.watcher.sealing import SealBroken, unseal
 
 
 def mailed_users(watcher: Watcher) -> Collection[int]:

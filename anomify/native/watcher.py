@@ -16,6 +16,7 @@ from anomify.edge.house import house
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
+from anomify.org.sealing import PURPOSE
 from anomify.outbound import Outbound
 from anomify.watcher.chip import suggestions
 from anomify.watcher.editing import (
@@ -28,7 +29,6 @@ from anomify.watcher.editing import (
 )
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import Heard, heard_by, list_watchers, names_holding
-from anomify.watcher.sealing import PURPOSE
 
 door = NativeDoor("watcher", __name__)
 

@@ -16,10 +16,10 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Conflict, Invalid, QuotaExceeded, UpstreamFailed
 from anomify.metric.name import has_unseen
+from anomify.org.sealing import seal
 from anomify.outbound import Outbound
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users
-from anomify.watcher.sealing import seal
 
 UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 EXPIRATION_DEFAULT_SECONDS = 3600

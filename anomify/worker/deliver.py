@@ -18,7 +18,7 @@ from anomify.db import Database
 from anomify.delivery.facts import Facts
 from anomify.delivery.outbox import Claim, claim, is_anything_due, settle
 from anomify.delivery.wording import message_of
-from anomify.watcher.sealing import PURPOSE
+from anomify.org.sealing import PURPOSE
 
 log = logging.getLogger(__name__)
 

@@ -30,8 +30,8 @@ from anomify.delivery.outbox import (
 from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.org.model import Org
+from anomify.org.sealing import seal
 from anomify.watcher.model import Watcher
-from anomify.watcher.sealing import seal
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
 
 KEY = b"k" * 32

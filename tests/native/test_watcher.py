@@ -16,8 +16,8 @@ from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.delivery.model import Delivery
 from anomify.native import watcher
+from anomify.org.sealing import PURPOSE, unseal
 from anomify.watcher.model import Watcher
-from anomify.watcher.sealing import PURPOSE, unseal
 from tests.factories import (
     Cast,
     make_anomaly,

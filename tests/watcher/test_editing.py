@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from anomify.channel.signature import key_of
 from anomify.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from anomify.org.sealing import unseal
 from anomify.outbound import Outbound
 from anomify.watcher import editing
 from anomify.watcher.editing import (
@@ -16,7 +17,6 @@ from anomify.watcher.editing import (
     undelete_watcher,
 )
 from anomify.watcher.queries import get_watcher
-from anomify.watcher.sealing import unseal
 from tests.factories import make_org, make_user
 
 KEY = b"k" * 32

@@ -22,9 +22,9 @@ from anomify.delivery.facts import Facts
 from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
 from anomify.delivery.outbox import LANE_MOST, LEASE, enqueue_opened, enqueue_recovered
 from anomify.org.model import Org
+from anomify.org.sealing import PURPOSE, seal
 from anomify.outbound import Outbound
 from anomify.watcher.model import Watcher
-from anomify.watcher.sealing import PURPOSE, seal
 from anomify.worker.deliver import Deliverer
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
 from tests.kit.receiver import Answer, Receiver, Wire, receiving

@@ -3,7 +3,7 @@ import secrets
 
 import pytest
 
-from anomify.watcher.sealing import SealBroken, seal, unseal
+from anomify.org.sealing import SealBroken, seal, unseal
 
 KEY = secrets.token_bytes(32)
 

@@ -1,0 +1,14 @@
+"""What people say about a metric, and what the engine now keeps."""
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass

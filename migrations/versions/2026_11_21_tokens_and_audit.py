@@ -1,0 +1,14 @@
+"""Tokens that rotate, invitations, sign-in elsewhere, the audit trail."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
