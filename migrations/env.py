@@ -5,6 +5,7 @@ from typing import Any, Literal
 from alembic import context
 
 import anomify.anomaly.model
+import anomify.audit.model
 import anomify.delivery.model
 import anomify.metric.model
 import anomify.org.model

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from anomify.edge import counting, headers, problem, request_id
+from anomify.edge import counting, headers, problem, proxies, request_id
 from anomify.edge.bounded_request import BoundedRequest
 from anomify.edge.house import House, put_in_place
 from anomify.edge.strict_json import StrictJson
@@ -22,6 +22,7 @@ def install(app: Flask, house: House) -> None:
     app.config["MAX_FORM_PARTS"] = FORM_PARTS_MAX
     app.json = StrictJson(app)
     request_id.install(app)
+    proxies.install(app)
     counting.install(app)
     headers.install(app, house.settings)
     problem.install(app)

@@ -1,14 +1,68 @@
 """Tokens that rotate, invitations, sign-in elsewhere, the audit trail."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+# What was recorded stays as it is, and stays for as long as its org does.
+SQLITE_TRIGGERS = (
+    """
+    CREATE TRIGGER audit_entries_stay_as_they_are BEFORE UPDATE ON audit_entries
+    BEGIN SELECT RAISE(ABORT, 'the audit trail only grows'); END
+    """,
+    """
+    CREATE TRIGGER audit_entries_stay BEFORE DELETE ON audit_entries
+    WHEN EXISTS (SELECT 1 FROM orgs WHERE id = OLD.org_id)
+    BEGIN SELECT RAISE(ABORT, 'the audit trail only grows'); END
+    """,
+)
+POSTGRES_TRIGGERS = (
+    """
+    CREATE FUNCTION audit_entries_stay() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP = 'DELETE' AND NOT EXISTS (SELECT 1 FROM orgs WHERE id = OLD.org_id) THEN
+            RETURN OLD;
+        END IF;
+        RAISE EXCEPTION 'the audit trail only grows';
+    END $$
+    """,
+    """
+    CREATE TRIGGER audit_entries_stay BEFORE UPDATE OR DELETE ON audit_entries
+    FOR EACH ROW EXECUTE FUNCTION audit_entries_stay()
+    """,
+)
+
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "audit_entries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("org_id", sa.Integer(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("target", sa.String(length=300), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=True),
+        sa.Column("after", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["orgs.id"], name=op.f("fk_audit_entries_org_id_orgs"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
+    )
+    op.create_index(
+        "ix_audit_entries_org_id_recorded_at", "audit_entries", ["org_id", "recorded_at"]
+    )
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    for trigger in SQLITE_TRIGGERS if is_sqlite else POSTGRES_TRIGGERS:
+        op.execute(trigger)
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table("audit_entries")
+    if op.get_bind().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION audit_entries_stay()")

@@ -1,0 +1,1 @@
+"""The audit trail: who changed what in an org, from where; it only ever grows."""
