@@ -3,9 +3,9 @@
     python benchmarks/detection/scoring.py [--metrics 10000]
 
 Ours: one call judges the newest point of each metric, whose state has seen a week of one-minute
-points. The anchor: Skyline's rules as restated in spec/anomify.md 3.2, in numpy, on the same week of
-a metric, and on its last day beside it; its storage, decoding and processes are left out, so that
-it is flattered.
+points. The anchor: Skyline's rules as restated in spec/anomify.md 3.2, in numpy, on the same week
+of a metric, and on its last day beside it; its storage, decoding and processes are left out, so
+that it is flattered.
 All on one core; CPU seconds of this process, median of seven.
 """
 
