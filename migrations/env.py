@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from alembic import context
+from sqlalchemy import Connection
 
 import anomify.anomaly.model
 import anomify.audit.model
@@ -30,10 +31,30 @@ def render_item(kind: str, item: object, _context: Any) -> str | Literal[False]:
     return False
 
 
+def let_tables_be_rebuilt(connection: Connection) -> None:
+    """Let SQLite drop a table that others refer to, and put its new form in its place.
+
+    With its rows would go, by cascade, everything that belongs to them. It can be said only before
+    the transaction, past the driver's wrapper, which would begin one.
+    """
+    driver = connection.connection.driver_connection
+    for pragma in ("foreign_keys=OFF", "legacy_alter_table=ON"):
+        driver.execute(f"PRAGMA {pragma}")
+
+
+def check_references(connection: Connection) -> None:
+    """Raise, before anything is committed, if a row refers to one that is not there."""
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        raise RuntimeError(f"a row of {broken[0]} refers to a row of {broken[2]} that is gone")
+
+
 def run() -> None:
     database = Database(context.config.attributes.get("url") or config.load().meta_url)
     try:
         with database.engine.connect() as connection:
+            if database.is_sqlite:
+                let_tables_be_rebuilt(connection)
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,
@@ -47,6 +68,8 @@ def run() -> None:
                     # Two that start at once: the second waits and finds nothing left to do.
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
                 context.run_migrations()
+                if database.is_sqlite:
+                    check_references(connection)
             connection.commit()
     finally:
         database.dispose()
