@@ -15,6 +15,7 @@ class Evidence(IntEnum):
     SHIFTED = 5  # the level has moved, little by little
     NOVEL = 6  # a value never seen before
     FLAT = 7  # it has stood still longer than ever
+    SILENT = 8  # no point has come for longer than it is usually silent; the worker finds this
 
 
 # The features of a point, all >= 0 and larger where it is more unusual. Those that compare sizes

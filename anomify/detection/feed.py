@@ -7,7 +7,14 @@ import numpy as np
 
 from anomify.detection.counter import RESTART_SHARE
 from anomify.detection.jit import Slot, compiled
-from anomify.detection.state import DELTAS, LEARNING_POINTS
+from anomify.detection.staleness import learn_gap
+from anomify.detection.state import (
+    DELTAS,
+    LEARNING_MS,
+    LEARNING_POINTS,
+    LEAST_LEARNING_POINTS,
+)
+from anomify.detection.tuning import AS_COUNTER, AS_GAUGE
 
 # A counter: at least so many rises, each fall lands near zero and is rare (spec/anomify.md 3.7).
 _RISES_NEEDED: Final = 10
@@ -38,26 +45,35 @@ def accept(slot: Slot, time: int, value: float) -> None:
     """Remember a point as the newest one, and learn the resolution from it."""
     if slot.points > 0:
         slot.constant_run = slot.constant_run + 1 if value == slot.last_value else 0
+        learn_gap(slot, time - slot.last_time)
     place = slot.points % LEARNING_POINTS
     slot.recent_times[place] = time
     slot.recent_values[place] = value
     slot.points += 1
     _learn_resolution(slot, time)
     slot.last_time = time
+    slot.heard_time = time
     slot.last_value = value
+
+
+@compiled
+def has_learnt(slot: Slot) -> bool:
+    """Say whether a slot that still learns has seen enough points for its resolution."""
+    in_four_weeks = LEARNING_MS // max(slot.resolution, 1)
+    return bool(slot.points >= min(max(in_four_weeks, LEAST_LEARNING_POINTS), LEARNING_POINTS))
 
 
 @compiled
 def _learn_resolution(slot: Slot, time: int) -> None:
     """Take the median distance of points; after learning, only if it has changed for good."""
+    if slot.set_step > 0:
+        slot.resolution = slot.set_step
+        return
     if slot.points < 2:  # noqa: PLR2004  (a distance takes two points)
         return
-    if slot.points <= DELTAS:
+    if slot.points <= DELTAS or (slot.taught == 0 and has_learnt(slot)):
         slot.resolution = _snap(_median_delta(slot, slot.points - 1))
-    elif slot.points == LEARNING_POINTS:
-        slot.resolution = _snap(_median_delta(slot, LEARNING_POINTS - 1))
-        slot.off_beat = 0
-    elif slot.points > LEARNING_POINTS:
+    elif slot.taught > 0:
         delta = time - slot.last_time
         if abs(delta - slot.resolution) > _OFF_BEAT * slot.resolution:
             slot.off_beat += 1
@@ -92,7 +108,12 @@ def _snap(delta: int) -> int:
 
 @compiled
 def learn_kind(slot: Slot, value: float) -> bool:
-    """Learn from the next value whether this is a counter; True in the moment it turns out so."""
+    """Learn from the next value whether this is a counter; True in the moment that changes."""
+    if slot.set_kind != 0:
+        was_counter = slot.is_counter
+        slot.is_counter = 1 if slot.set_kind == AS_COUNTER else 0
+        slot.is_gauge = 1 if slot.set_kind == AS_GAUGE else 0
+        return bool(slot.is_counter != was_counter)
     if slot.is_gauge == 1 or slot.is_counter == 1:
         return False
     if value < 0.0:

@@ -21,7 +21,9 @@ KERNEL_SOURCES: Final = (
     "kernel.py",
     "magnitude.py",
     "rarity.py",
+    "staleness.py",
     "state.py",
+    "tuning.py",
 )
 
 

@@ -52,7 +52,7 @@ from anomify.detection.evidence import (
     VALUE_RARITY,
     Evidence,
 )
-from anomify.detection.feed import accept, learn_kind, rate
+from anomify.detection.feed import accept, has_learnt, learn_kind, rate
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
 from anomify.detection.magnitude import (
     LARGEST,
@@ -76,13 +76,14 @@ from anomify.detection.rarity import (
     rarity,
 )
 from anomify.detection.state import EXPERTS, LEARNING_POINTS, byte_of
+from anomify.detection.tuning import is_heeded
 from anomify.series import Float64s
 
 BAND_SCALES: Final = 4.0
 """The expected range reaches so many long-memory scales to each side of the slow baseline."""
 
 LARGEST_VALUE: Final = 1e100
-"""Larger values are taken for missing ones: their squares would poison what was learned."""
+"""Larger values are heard of but not judged: their squares would poison what was learned."""
 
 _MEASURED_FROM: Final = 25  # points; features of fewer mean nothing
 _STALE_STEPS: Final = 10.0  # after such a gap the last value says nothing of the next one
@@ -120,13 +121,16 @@ def _observe(
 ) -> None:
     """Measure a judged value against all before it, then learn it.
 
-    `gap` is the time since the point before, in seconds. `features` and `band` are written.
+    `gap` is the time since the point before, in seconds. `features` and `band` are written:
+    the expected range, then how far the value lies from the fast and from the slow forecast.
     """
     features[:] = 0.0
     if slot.learned == 0:
         _start(slot, value)
         band[0] = value
         band[1] = value
+        band[2] = 0.0
+        band[3] = 0.0
         return
     seconds = time / 1000.0
     step = max(slot.resolution, 1000) / 1000.0
@@ -156,6 +160,8 @@ def _observe(
     if slot.low >= 0.0:
         band[0] = max(band[0], 0.0)
         band[1] = max(band[1], 0.0)
+    band[2] = fast
+    band[3] = slow
 
     learn_shift(slot, fast / fast_at, slow / slow_at)
     learn_flat(slot, y)
@@ -297,18 +303,22 @@ def _entry(digest: int) -> Callable[..., int]:
     ) -> int:
         features = np.zeros(FEATURES)
         predictions = np.zeros(EXPERTS)
-        band = np.zeros(2)
+        band = np.zeros(4)
         for row in range(len(slots)):
             slot = state[slots[row]]
             slot_bytes = state_bytes[slots[row]]
             time = times[row]
             value = values[row]
             judged_values[row] = value
-            if not abs(value) <= LARGEST_VALUE or (slot.points > 0 and time <= slot.last_time):
+            if not math.isfinite(value) or (slot.heard_time != 0 and time <= slot.heard_time):
                 continue
-            if learn_kind(slot, value) and slot.points >= LEARNING_POINTS:
+            if abs(value) > LARGEST_VALUE:
+                slot.heard_time = time
+                continue
+            if learn_kind(slot, value) and slot.taught > 0:
                 # What stood still, or rose too rarely to tell, turns out to be a counter.
-                _relearn(slot, slot_bytes, LEARNING_POINTS, features, predictions, band)
+                newest = min(slot.points, LEARNING_POINTS)
+                _relearn(slot, slot_bytes, newest, features, predictions, band)
             gap = 0.0
             judged_value = value
             if slot.points > 0:
@@ -318,9 +328,10 @@ def _entry(digest: int) -> Callable[..., int]:
             bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             accept(slot, time, value)
-            if slot.points <= LEARNING_POINTS:
-                if slot.points == LEARNING_POINTS:
-                    _relearn(slot, slot_bytes, LEARNING_POINTS, features, predictions, band)
+            if slot.taught == 0:
+                if has_learnt(slot):
+                    slot.taught = slot.points
+                    _relearn(slot, slot_bytes, slot.points, features, predictions, band)
                 continue
             step = slot.resolution / 1000.0
             if bins != day_bins(step) or weekly != week_bins(step):
@@ -328,14 +339,16 @@ def _entry(digest: int) -> Callable[..., int]:
                 slot.day_visits[:] = 0
                 slot.week_visits[:] = 0
             _observe(slot, time, judged_value, gap, features, predictions, band)
+            lowers[row] = band[0]
+            uppers[row] = band[1]
+            evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
             felt = strength(features, head)
+            if not is_heeded(slot, evidence[row], band[2], band[3]):
+                felt = 0.0
             judged[row] = True
             judged_values[row] = judged_value
             strengths[row] = felt
             alerts[row] = _apply_record_rule(slot, head, felt, gap, step)
-            lowers[row] = band[0]
-            uppers[row] = band[1]
-            evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features

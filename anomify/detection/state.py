@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from anomify.series import Bools, Float64s, Int64s
 
 LEARNING_POINTS: Final = 100
-"""A metric is judged from its 101st point on; the first hundred only teach."""
+"""The most points that only teach before a metric is judged; slow metrics need fewer."""
+
+LEARNING_MS: Final = 28 * 86_400_000
+LEAST_LEARNING_POINTS: Final = 28
+"""Four weeks have shown every day of the week four times: daily data is judged from its 29th."""
 
 DAY_BINS: Final = 288  # five minutes each; detection.md 6.1: the bin width hardly matters
 WEEK_BINS: Final = 168  # an hour each: what the week adds to the day is smooth
@@ -22,6 +26,7 @@ TAILS: Final = 5
 TAIL_BINS: Final = 64
 HEADS: Final = 2
 DELTAS: Final = 16
+GAP_BINS: Final = 48
 
 SLOT: Final = np.dtype(
     [
@@ -29,11 +34,23 @@ SLOT: Final = np.dtype(
         ("points", np.int64),  # finite values accepted
         ("last_time", np.int64),  # unix ms
         ("last_value", np.float64),  # as reported
+        ("heard_time", np.int64),  # as last_time, but values too large to judge count too
+        ("taught", np.int64),  # after how many points learning was over, 0 before
         ("resolution", np.int64),  # ms from point to point, 0 while unknown
         ("off_beat", np.int64),  # how much of late the spacing contradicts the resolution
         ("constant_run", np.int64),  # points since the reported value last changed
         ("recent_times", np.int64, (LEARNING_POINTS,)),  # rings over the newest points
         ("recent_values", np.float64, (LEARNING_POINTS,)),
+        # --- how long it is usually silent ---
+        ("gaps", np.float32, (GAP_BINS,)),
+        ("gap_total", np.float64),
+        ("delivery_lag", np.int64),  # ms that points wait to be sent; told by who receives them
+        # --- what people have set; zero is as shipped ---
+        ("set_direction", np.int64),
+        ("set_kind", np.int64),
+        ("set_step", np.int64),  # ms
+        ("set_smallest", np.float64),
+        ("set_threshold", np.float64),
         # --- is it a counter ---
         ("is_counter", np.int64),  # 1 once recognised, for good
         ("is_gauge", np.int64),  # 1 once it did what no counter does, for good
@@ -114,7 +131,7 @@ def byte_of(field: str) -> int:
 
 
 _MAGIC: Final = b"ANES"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _HEADER: Final = struct.Struct("<4sHIII")  # magic, version, bytes a slot, slots, crc of the rows
 
 
@@ -193,12 +210,14 @@ class EngineState:
 class Standing:
     """How far the engine is with some slots, a row each.
 
-    `seen` counts the points accepted (learning is over at `LEARNING_POINTS`); `resolution_ms` is
-    the time from point to point, 0 while unknown; `is_constant` says that the last hundred points
-    were one value; `last_times` and `last_values` are the newest point as reported, 0 if none.
+    `seen` counts the points accepted, and learning is over when it reaches `needed`;
+    `resolution_ms` is the time from point to point, 0 while unknown; `is_constant` says that as
+    many points as were learnt from were one value; `last_times` is when the newest point was
+    reported and `last_values` the newest that could be judged, 0 if none.
     """
 
     seen: Int64s
+    needed: Int64s
     resolution_ms: Int64s
     is_counter: Bools
     is_constant: Bools
@@ -209,11 +228,16 @@ class Standing:
 def describe(state: EngineState, slots: Int64s) -> Standing:
     """Say how far learning is with these slots and what kind of metrics they turned out to be."""
     everything = state.slots
+    resolution_ms, taught = everything["resolution"][slots], everything["taught"][slots]
+    in_four_weeks = LEARNING_MS // np.maximum(resolution_ms, 1)
+    expected = np.clip(in_four_weeks, LEAST_LEARNING_POINTS, LEARNING_POINTS)
+    needed = np.where(taught > 0, taught, expected)
     return Standing(
         seen=everything["points"][slots],
-        resolution_ms=everything["resolution"][slots],
+        needed=needed,
+        resolution_ms=resolution_ms,
         is_counter=everything["is_counter"][slots] == 1,
-        is_constant=everything["constant_run"][slots] >= LEARNING_POINTS - 1,
-        last_times=everything["last_time"][slots],
+        is_constant=everything["constant_run"][slots] >= needed - 1,
+        last_times=everything["heard_time"][slots],
         last_values=everything["last_value"][slots],
     )

@@ -1,0 +1,71 @@
+"""How long a metric is usually silent, and which ones have been silent for longer."""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from anomify.detection.jit import Slot, compiled
+from anomify.detection.state import GAP_BINS, EngineState
+from anomify.series import Bools, Int64s
+
+STEPS: Final = 5
+LEAST_MS: Final = 300_000
+"""Whatever reports often may restart in peace."""
+
+UNKNOWN_MS: Final = 900_000
+"""Before the step of a metric is known."""
+
+_RARE_SHARE: Final = 0.001
+# Bins of gaps from one second on, each 1.4 times as long as the one before: the last ends after
+# about a hundred days.
+_FIRST_MS: Final = 1000.0
+_RATIO: Final = 1.4
+_LOG_RATIO: Final = math.log(_RATIO)
+_MOST_GAPS: Final = 20_000.0  # beyond, all that was counted is halved: a memory of so many points
+_EDGES_MS: Final = np.array([_FIRST_MS * _RATIO**bin_ for bin_ in range(GAP_BINS)])
+
+
+@compiled
+def learn_gap(slot: Slot, gap: int) -> None:
+    """Count the time between two points, in ms."""
+    bin_ = 0
+    if gap > _FIRST_MS:
+        bin_ = min(int(math.log(gap / _FIRST_MS) / _LOG_RATIO) + 1, GAP_BINS - 1)
+    slot.gaps[bin_] += 1.0
+    slot.gap_total += 1.0
+    if slot.gap_total >= _MOST_GAPS:
+        slot.gap_total *= 0.5
+        for index in range(GAP_BINS):
+            slot.gaps[index] *= 0.5
+
+
+def stale_after_ms(state: EngineState, slots: Int64s) -> Int64s:
+    """Return after how much silence each slot is stale.
+
+    That is five of its steps, or the gap that only one in a thousand of its gaps is longer than
+    (the longest one, while there are fewer), and never less than five minutes.
+    """
+    rows = state.slots
+    gaps = rows["gaps"][slots].astype(np.float64)
+    # The share of gaps in this bin or a later one; the first bin where it is rare is too long.
+    at_least = np.cumsum(gaps[:, ::-1], axis=1)[:, ::-1]
+    rare = at_least <= _RARE_SHARE * rows["gap_total"][slots][:, None]
+    usual = np.where(rare.any(axis=1), np.argmax(rare, axis=1) - 1, GAP_BINS - 1)
+    longest = np.where(rows["gap_total"][slots] > 0, _EDGES_MS[np.maximum(usual, 0)], 0.0)
+    resolution = rows["resolution"][slots]
+    known = np.maximum(np.maximum(STEPS * resolution, longest.astype(np.int64)), LEAST_MS)
+    found: Int64s = np.where(resolution > 0, known, UNKNOWN_MS)
+    return found
+
+
+def overdue(state: EngineState, slots: Int64s, now_ms: int) -> Bools:
+    """Say which slots should have reported by now; one that still learns never is.
+
+    Where points are sent in batches, the newest waits for the next batch: as long as points
+    waited of late is forgiven.
+    """
+    rows = state.slots
+    silent_ms = now_ms - rows["heard_time"][slots] - rows["delivery_lag"][slots]
+    late: Bools = (rows["taught"][slots] > 0) & (silent_ms > stale_after_ms(state, slots))
+    return late
