@@ -18,7 +18,7 @@ from anomify.dashboard.pulse import take_pulse
 from anomify.dashboard.sparkline import Sparkline
 from anomify.dashboard.wording import thousands
 from anomify.db import Page
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
 from anomify.metric.model import Progress
 from anomify.metric.queries import count_by_state, find_progress
@@ -44,7 +44,12 @@ class InboxIn(Inputs):
     state: Running = Field(Running.ALL, description="all, open or ended")
     severity: Literal["low", "medium", "high"] = Field("low", description="the least severity")
     window: Literal["24h", "7d", "30d", "all"] = Field("7d", description="how far back")
-    metric: str = Field("", max_length=512, description="words of the metric's name")
+    metric: str = Field(
+        "",
+        max_length=512,
+        description="words of the metric's name",
+        json_schema_extra=names(None),
+    )
     offset: int = Field(0, ge=0, le=10_000_000)
 
     @property

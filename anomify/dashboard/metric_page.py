@@ -16,7 +16,7 @@ from anomify.dashboard.door import PageDoor, address
 from anomify.dashboard.event import Event, event_of, window_around
 from anomify.dashboard.frame import framed, said
 from anomify.dashboard.wording import thousands
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
 from anomify.errors import NotFound
 from anomify.metric.name import NameRefused, plain_or_labelled_name
@@ -45,7 +45,7 @@ FEWEST_POINTS: Final = 60
 class MetricPageIn(Inputs):
     """Which metric, which window of it, and which of its anomalies is selected."""
 
-    name: str = Field(max_length=4_096)
+    name: str = Field(max_length=4_096, json_schema_extra=names("metric"))
     range: str | None = Field(None, pattern="^(1h|6h|24h|7d|30d)$")
     from_timestamp: int | None = Field(
         None, ge=0, le=MOST_TIMESTAMP, validation_alias=AliasChoices("from")
@@ -53,7 +53,7 @@ class MetricPageIn(Inputs):
     until_timestamp: int | None = Field(
         None, ge=1, le=MOST_TIMESTAMP, validation_alias=AliasChoices("until")
     )
-    event: int | None = Field(None, ge=1, le=2**31 - 1)
+    event: int | None = Field(None, ge=1, le=2**31 - 1, json_schema_extra=names("anomaly"))
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:

@@ -1,5 +1,6 @@
 """What a route takes, gives and demands, declared once beside it."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 from flask import Blueprint, Flask, Response, current_app, make_response, request
 from flask.blueprints import BlueprintSetupState
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 from werkzeug.exceptions import MethodNotAllowed
 
 from anomify.edge.parameters import has_unstorable, read_inputs
@@ -20,6 +21,9 @@ from anomify.errors import Invalid
 ROUTES_KEY = "anomify_routes"
 # Databases have no room for more; what is larger names nothing.
 INTEGER_MAX = 2**63 - 1
+# Under this key an input's schema says which kind of thing it names.
+NAMES_KEY = "x-names"
+JSON_MEDIA = "application/json"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -82,6 +86,16 @@ class Inputs(BaseModel):
         return value
 
 
+def names(kind: str | None) -> dict[str, JsonValue]:
+    """Mark an input as one that names a thing: `Field(json_schema_extra=names("watcher"))`.
+
+    An id, a list of ids, or a name. The documentation tells of it, and the generated tests ask for
+    other orgs' things by it, so an input that names a thing must say so. An input that only sounds
+    like one (words of a name, a name to be given) says `names(None)`.
+    """
+    return {NAMES_KEY: kind}
+
+
 class Outputs(BaseModel):
     """The parent of what routes give; a field that is not declared never leaves the house."""
 
@@ -101,8 +115,17 @@ class Declared:
     access: Access
     # True for what changes something: guarded against forgery, and never done by a cookie's GET.
     changes: bool
-    # The first line of the view's docstring.
+    # The first line of the view's docstring, and what stands below it.
     summary: str
+    description: str
+    # The group it is documented under: the first word of its address where it does not say.
+    tag: str
+    # The classes of limits that it counts against; None for what is usual for its access.
+    limits: tuple[str, ...] | None
+    # Statuses of failures beyond those that any route of its kind may answer, such as 409.
+    errors: tuple[int, ...]
+    # What a good answer is: JSON, a picture, a script.
+    media: str
     # Pages: neither a session id in a header or parameter nor a token says who asks.
     is_cookie_only: bool
 
@@ -135,6 +158,10 @@ class Door(Blueprint):
         methods: Sequence[str] = ("GET", "POST"),
         endpoint: str | None = None,
         has_own_transactions: bool = False,
+        tag: str | None = None,
+        limits: Sequence[str] | None = None,
+        errors: Sequence[int] = (),
+        media: str = JSON_MEDIA,
     ) -> Callable[[View], View]:
         """Declare a route and hang the view on it.
 
@@ -142,10 +169,15 @@ class Door(Blueprint):
         values by name. It runs inside one unit of work, which writes when `changes` is true and is
         committed before the reply is made, unless `has_own_transactions` says that it opens its
         own. What it returns is handed to `respond`.
+
+        The rest is for the documentation, and checked by the generated tests: `errors` are statuses
+        of failures that are special to this route (409, 410, 422), `media` the type of a good
+        answer that is not JSON, `limits` the classes of limits other than the usual ones.
         """
 
         def declare(view: View) -> View:
             name = endpoint or view.__name__
+            summary, _, description = inspect.cleandoc(view.__doc__ or "").partition("\n")
 
             @wraps(view)
             def answer(**path: object) -> Response:
@@ -172,7 +204,12 @@ class Door(Blueprint):
                     outputs=outputs,
                     access=access,
                     changes=changes,
-                    summary=(view.__doc__ or "").strip().split("\n")[0],
+                    summary=summary,
+                    description=description.strip(),
+                    tag=tag or _first_word((state.url_prefix or "") + rules[0]),
+                    limits=None if limits is None else tuple(limits),
+                    errors=tuple(errors),
+                    media=media,
                     is_cookie_only=self.is_cookie_only,
                 )
                 state.app.extensions.setdefault(ROUTES_KEY, {})[declared.endpoint] = declared
@@ -196,6 +233,10 @@ class Door(Blueprint):
 
     def _answer_under(self, prefix: str, state: BlueprintSetupState) -> None:
         answer_problems_under(cast("Flask", state.app), prefix, self)
+
+
+def _first_word(rule: str) -> str:
+    return rule.strip("/").split("/")[0]
 
 
 def _takes_list(annotation: object) -> bool:

@@ -10,7 +10,7 @@ from anomify.anomaly.picture import anomaly_image_url
 from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
 from anomify.auth.subject import subject
 from anomify.detection.explanation import human_number
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeDoor
@@ -68,7 +68,9 @@ class AnomaliesOut(Outputs):
 class AnomaliesIn(WindowIn, PageIn):
     """Which anomalies a list is to hold."""
 
-    metric: Name | None = Field(None, description="The name of one metric.")
+    metric: Name | None = Field(
+        None, description="The name of one metric.", json_schema_extra=names("metric")
+    )
     chips: Chips = Field(default=[], description="Words that the metric's name must hold.")
     status: Running = Field(Running.ALL, description="all, open or ended.")
     severity: Literal["low", "medium", "high"] = Field("low", description="The least severity.")
@@ -79,13 +81,13 @@ class AnomaliesIn(WindowIn, PageIn):
 class AnomalyIn(Inputs):
     """Which anomaly."""
 
-    anomaly_id: RowId
+    anomaly_id: RowId = Field(description="The anomaly's id.", json_schema_extra=names("anomaly"))
 
 
 class LookupIn(Inputs):
     """Which anomaly, by metric and moment."""
 
-    metric: Name
+    metric: Name = Field(description="The metric's name.", json_schema_extra=names("metric"))
     timestamp: float = Field(
         ge=0, le=MOST_TIMESTAMP, description="A moment at which it was running, unix seconds."
     )

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from anomify.anomaly.picture import chart_of_anomaly, chart_of_metric
 from anomify.anomaly.queries import get_anomaly, get_anomaly_at
 from anomify.auth.subject import LinkSubject, subject
-from anomify.edge.contract import Access
+from anomify.edge.contract import Access, names
 from anomify.edge.house import house
 from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
@@ -25,14 +25,20 @@ door = NativeDoor("image", __name__, url_prefix="/image")
 class MetricImageIn(LookIn, WindowIn):
     """Which metric, which window and how it is to look."""
 
-    metric: Name = Field(description="The metric's name.")
+    metric: Name = Field(description="The metric's name.", json_schema_extra=names("metric"))
 
 
 class AnomalyImageIn(LookIn):
     """Which anomaly, by its id or by a metric and a moment at which it ran."""
 
-    anomaly_id: RowId | None = Field(None, description="The anomaly.")
-    metric: Name | None = Field(None, description="With `timestamp`: the metric's name.")
+    anomaly_id: RowId | None = Field(
+        None, description="The anomaly.", json_schema_extra=names("anomaly")
+    )
+    metric: Name | None = Field(
+        None,
+        description="With `timestamp`: the metric's name.",
+        json_schema_extra=names("metric"),
+    )
     timestamp: float | None = Field(
         None, ge=0, le=MOST_TIMESTAMP, description="With `metric`: a moment, unix seconds."
     )
@@ -44,7 +50,13 @@ class AnomalyImageIn(LookIn):
         return self
 
 
-@door.route("/metric", inputs=MetricImageIn, access=Access.SIGNED, has_own_transactions=True)
+@door.route(
+    "/metric",
+    inputs=MetricImageIn,
+    access=Access.SIGNED,
+    media="image/png",
+    has_own_transactions=True,
+)
 def metric(wish: MetricImageIn) -> Response:
     """Draw a window of a metric, the last 24 hours by default, as a PNG."""
     _check_link_only()
@@ -58,7 +70,13 @@ def metric(wish: MetricImageIn) -> Response:
     return png_reply(chart)
 
 
-@door.route("/anomaly", inputs=AnomalyImageIn, access=Access.SIGNED, has_own_transactions=True)
+@door.route(
+    "/anomaly",
+    inputs=AnomalyImageIn,
+    access=Access.SIGNED,
+    media="image/png",
+    has_own_transactions=True,
+)
 def anomaly(wish: AnomalyImageIn) -> Response:
     """Draw an anomaly with what lay around it, as a PNG."""
     _check_link_only()

@@ -10,7 +10,7 @@ from anomify.anomaly.picture import chart_of_metric
 from anomify.auth.subject import subject
 from anomify.clock import now
 from anomify.detection.state import LEARNING_POINTS
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
@@ -110,7 +110,10 @@ class MetricsIn(PageIn):
 class MetricIn(Inputs):
     """Which metric."""
 
-    metric: Name = Field(description="The metric's name, in the path or as a parameter.")
+    metric: Name = Field(
+        description="The metric's name, in the path or as a parameter.",
+        json_schema_extra=names("metric"),
+    )
 
 
 class TimeseriesIn(MetricIn, WindowIn):
@@ -136,14 +139,20 @@ class GraphIn(MetricIn, LookIn, WindowIn):
 class BundleIn(YhatIn, AnomaliesIn):
     """Which metric, and which stretch of it."""
 
-    metric: Name = Field(description="The metric's name, in the path or as a parameter.")
+    metric: Name = Field(
+        description="The metric's name, in the path or as a parameter.",
+        json_schema_extra=names("metric"),
+    )
     limit: int = Field(200, ge=1, le=500, description="How many anomalies at the most.")
 
 
 class MetricAnomaliesIn(MetricIn, AnomaliesIn):
     """Which of a metric's anomalies."""
 
-    metric: Name = Field(description="The metric's name, in the path or as a parameter.")
+    metric: Name = Field(
+        description="The metric's name, in the path or as a parameter.",
+        json_schema_extra=names("metric"),
+    )
 
 
 @door.route("/metrics", inputs=MetricsIn, outputs=MetricsOut, access=Access.VIEWER)
@@ -209,6 +218,7 @@ def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
     "/metric/<path:metric>/graph",
     "/metric/graph",
     inputs=GraphIn,
+    media="image/png",
     access=Access.VIEWER,
     has_own_transactions=True,
 )

@@ -11,7 +11,7 @@ from anomify.auth.subject import subject
 from anomify.clock import now
 from anomify.delivery.outbox import enqueue_test
 from anomify.delivery.queries import latest_problems
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import Chips, RowId, RowIds, Words
@@ -111,7 +111,9 @@ class WatcherFieldsIn(Inputs):
     expiration_time_unit: str | None = Field(
         None, description=f"{', '.join(UNIT_SECONDS)}; second when left out."
     )
-    email_user_ids: RowIds | None = Field(None, description="Users of the org who get e-mails.")
+    email_user_ids: RowIds | None = Field(
+        None, description="Users of the org who get e-mails.", json_schema_extra=names("user")
+    )
     webhook_url: str | None = Field(None, description="Where to post to; empty for nowhere.")
     webhook_secret: str | None = Field(
         None, description="whsec_ and base64 of 24 to 64 bytes; made for you when left out."
@@ -128,14 +130,14 @@ class CreateIn(WatcherFieldsIn):
 class UpdateIn(WatcherFieldsIn):
     """What to change; the rest stays."""
 
-    watcher_id: RowId
+    watcher_id: RowId = Field(description="The watcher's id.", json_schema_extra=names("watcher"))
     chips: Words | None = Field(None, description="Words that a metric's name must all hold.")
 
 
 class WatcherIn(Inputs):
     """Which watcher."""
 
-    watcher_id: RowId
+    watcher_id: RowId = Field(description="The watcher's id.", json_schema_extra=names("watcher"))
 
 
 class ListIn(PageIn):
