@@ -31,12 +31,16 @@ class Anomaly(Base):
 
 
 class Span(Base):
-    """Evidence of one kind: a stretch of a metric whose alert was over the threshold."""
+    """Evidence of one kind: a stretch of a metric whose alert was over the threshold.
+
+    Or, if `is_silence`, one in which points were overdue.
+    """
 
     __tablename__ = "spans"
     __table_args__ = (
-        # One anomaly for one start of a metric: a replay finds it instead of doubling it.
-        UniqueConstraint("metric_id", "started_ms"),
+        # One anomaly for one start of a metric: a replay finds it instead of doubling it. That no
+        # point came is another thing than what a point said.
+        UniqueConstraint("metric_id", "started_ms", "is_silence"),
         Index("ix_spans_is_open", "is_open"),
     )
 
@@ -63,6 +67,14 @@ class Span(Base):
     severity: Mapped[str] = mapped_column(String(8))
     evidence: Mapped[str] = mapped_column(String(16))
     explanation: Mapped[str] = mapped_column(Text)
+    is_silence: Mapped[bool] = mapped_column(default=False)
+    # How far the loudest point lay off what was expected; what that means depends on `evidence`.
+    amount: Mapped[float | None] = mapped_column(default=None)
+    # Since when what the evidence says is so: for a value that stands still, before the anomaly.
+    since_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    # How many anomalies with this evidence the metric had before this one, and when the last began.
+    similar_before: Mapped[int] = mapped_column(default=0)
+    similar_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
     # From the identity map only: whoever has the span has loaded its case.
     anomaly: Mapped[Anomaly] = relationship(back_populates="span", lazy="raise_on_sql")

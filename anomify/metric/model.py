@@ -13,7 +13,8 @@ class Metric(Base):
     """A metric is its canonical name within its org; there is no rename."""
 
     __tablename__ = "metrics"
-    __table_args__ = (UniqueConstraint("org_id", "name_hash"),)
+    # On SQLite too the id of a metric that was deleted never comes back for another one.
+    __table_args__ = (UniqueConstraint("org_id", "name_hash"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
@@ -22,6 +23,9 @@ class Metric(Base):
     # SHA-256 of the name's UTF-8 bytes: names are longer than an index likes.
     name_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The rule that keeps it out of judging and out of the quota; its room keeps this true, and it
+    # is no reference because that room stands above this one.
+    excluded_by: Mapped[int | None] = mapped_column(default=None)
 
     org: Mapped[Org] = relationship(lazy="raise")
 
@@ -44,8 +48,49 @@ class Progress(Base):
     # The sender said that the series has ended (a Prometheus stale marker), until a point returns.
     has_ended: Mapped[bool] = mapped_column(default=False)
     late_points: Mapped[int] = mapped_column(BigInteger, default=0)
+    # After so many points the metric is judged; fewer where points come hours or days apart.
+    learning_points: Mapped[int] = mapped_column(default=100)
+    # Silent for longer than this is stale, as learnt from its gaps; empty if it may be silent.
+    stale_after_ms: Mapped[int | None] = mapped_column(BigInteger, default=900_000)
+    # From this moment on its silence is an anomaly, if no point comes; empty where it would be
+    # none: while it learns, once it was told, and for history that nobody adds to.
+    silent_from_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # Late points since the last rebuild; over ten of them queue one (spec/storage.md 10.6).
     unjudged_late_points: Mapped[int] = mapped_column(default=0)
+
+
+class MetricSettings(Base):
+    """What people have set for a metric; without a row everything is as shipped."""
+
+    __tablename__ = "metric_settings"
+    __table_args__ = (Index("ix_metric_settings_changed_at", "changed_at"),)
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # both, up or down: which deviations are worth an anomaly.
+    direction: Mapped[str] = mapped_column(String(8), default="both")
+    # In the unit in which the metric is judged; smaller deviations are no anomaly.
+    smallest_change: Mapped[float] = mapped_column(default=0.0)
+    # auto, gauge or counter.
+    kind: Mapped[str] = mapped_column(String(8), default="auto")
+    # Empty: as it turns out to be.
+    step_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    # Said after values, in sentences.
+    unit: Mapped[str] = mapped_column(String(32), default="")
+    may_be_silent: Mapped[bool] = mapped_column(default=False)
+    # The false alarms a week that people accept of it; empty: as shipped.
+    false_alarms: Mapped[float | None] = mapped_column(default=None)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DeletedMetric(Base):
+    """The id of a metric that was deleted, until the worker has let go of all that it had."""
+
+    __tablename__ = "deleted_metrics"
+
+    metric_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class JudgedBatch(Base):
