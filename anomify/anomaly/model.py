@@ -26,6 +26,9 @@ class Anomaly(Base):
     # When the evidence began; when we wrote it down is `recorded_at`.
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When it was last not told of because the org was muted, and how severe it was then.
+    muted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    muted_severity: Mapped[str | None] = mapped_column(String(8), default=None)
 
     span: Mapped["Span"] = relationship(back_populates="anomaly", lazy="raise", uselist=False)
 

@@ -1,8 +1,18 @@
 """The rows of metrics: their names, how far they are judged, and what is judged but not sealed."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from anomify.db import Base, UtcDateTime
@@ -14,7 +24,11 @@ class Metric(Base):
 
     __tablename__ = "metrics"
     # On SQLite too the id of a metric that was deleted never comes back for another one.
-    __table_args__ = (UniqueConstraint("org_id", "name_hash"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("org_id", "name_hash"),
+        Index("ix_metrics_org_id_excluded_by", "org_id", "excluded_by"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
@@ -50,8 +64,9 @@ class Progress(Base):
     late_points: Mapped[int] = mapped_column(BigInteger, default=0)
     # After so many points the metric is judged; fewer where points come hours or days apart.
     learning_points: Mapped[int] = mapped_column(default=100)
-    # Silent for longer than this is stale, as learnt from its gaps; empty if it may be silent.
-    stale_after_ms: Mapped[int | None] = mapped_column(BigInteger, default=900_000)
+    # Silent for longer than this is stale, as learnt from its gaps, unless it may be silent.
+    stale_after_ms: Mapped[int] = mapped_column(BigInteger, default=900_000)
+    may_be_silent: Mapped[bool] = mapped_column(default=False)
     # From this moment on its silence is an anomaly, if no point comes; empty where it would be
     # none: while it learns, once it was told, and for history that nobody adds to.
     silent_from_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
@@ -91,6 +106,67 @@ class DeletedMetric(Base):
 
     metric_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JudgedHour(Base):
+    """How many points of an org's metrics have been judged, by the hour that they are of."""
+
+    __tablename__ = "judged_hours"
+
+    org_id: Mapped[int] = mapped_column(
+        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    hour_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    points: Mapped[int] = mapped_column(BigInteger)
+
+
+class CountedMinute(Base):
+    """How often something happened on a page in one minute: a datapoint in the making."""
+
+    __tablename__ = "counted_minutes"
+    __table_args__ = (Index("ix_counted_minutes_minute_ms", "minute_ms"),)
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    minute_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(BigInteger)
+    # The count that is stored as a datapoint; empty while none is.
+    stored_count: Mapped[int | None] = mapped_column(BigInteger, default=None)
+
+
+class Rehearsal(Base):
+    """What the last test submission of a server of an org would have done."""
+
+    __tablename__ = "rehearsals"
+
+    org_id: Mapped[int] = mapped_column(
+        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # Empty where none was said.
+    server_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    rehearsed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class SilentMetric(Base):
+    """A metric that an admin alert is about, from its last point until it reports again."""
+
+    __tablename__ = "silent_metrics"
+
+    alert_id: Mapped[int] = mapped_column(
+        ForeignKey("raised_alerts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # When it was last heard of, by our clock.
+    silent_since: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The time of its last point; a later one says that it is back.
+    last_ms: Mapped[int] = mapped_column(BigInteger)
+    returned_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # Silent for a day: it is not waited for any longer.
+    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
 class JudgedBatch(Base):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -26,6 +26,10 @@ class Org(Base):
     # No limit where it is empty, as for everybody who hosts the product themselves.
     metric_quota: Mapped[int | None] = mapped_column(default=None)
     is_demo: Mapped[bool] = mapped_column(default=False)
+    # Since when a bill is due that could not be collected; billing alone writes it.
+    overdue_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # Until then everything is found and recorded, and nobody is told.
+    muted_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -48,6 +52,11 @@ class Token(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    last_used_address: Mapped[str] = mapped_column(String(64), default="")
+    # Comma-separated networks from which alone it works; from everywhere where it is empty.
+    networks: Mapped[str] = mapped_column(Text, default="")
+    # The one that took its place; no reference, for either may be deleted with the org only.
+    replaced_by_id: Mapped[int | None] = mapped_column(default=None)
 
 
 class SetupLink(Base):
@@ -70,3 +79,101 @@ class WorkerBeat(Base):
     beaten_at: Mapped[datetime] = mapped_column(UtcDateTime)
     log_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     lag_seconds: Mapped[float] = mapped_column(default=0.0)
+
+
+class Letter(Base):
+    """A mail of our own to one address, from written to sent; what it says is sealed."""
+
+    __tablename__ = "letters"
+    __table_args__ = (
+        Index("ix_letters_state_due_at", "state", "due_at"),
+        Index("ix_letters_recipient_purpose", "recipient", "purpose", "created_at"),
+    )
+
+    # Sent in the Message-ID, the same through every attempt.
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    # Empty for who has no org yet.
+    org_id: Mapped[int | None] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    recipient: Mapped[str] = mapped_column(String(320))
+    purpose: Mapped[str] = mapped_column(String(64))
+    # Subject and text; emptied once the letter is sent or given up.
+    sealed: Mapped[str] = mapped_column(Text)
+    # pending, sent or dead.
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Nobody needs it later: the link or code in it is good no longer.
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    last_error: Mapped[str | None] = mapped_column(Text, default=None)
+
+
+class OrgEvent(Base):
+    """Something that people or machines have told us of: a deploy, or whatever else they name."""
+
+    __tablename__ = "org_events"
+    __table_args__ = (Index("ix_org_events_org_id_occurred_at", "org_id", "occurred_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    # deploy or custom.
+    type: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(String(500))
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    # Drawn on the charts of the metrics whose names hold every chip; on all where there is none.
+    chips: Mapped[list[str]] = mapped_column(JSON, default=list)
+    actor: Mapped[str] = mapped_column(String(200))
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class AdminAlert(Base):
+    """How an org wants to be warned of one kind of trouble; without a row it is as shipped."""
+
+    __tablename__ = "admin_alerts"
+
+    org_id: Mapped[int] = mapped_column(
+        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    type_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    wait_seconds: Mapped[int]
+    expiration_seconds: Mapped[int]
+    is_enabled: Mapped[bool]
+    # Who is told; empty means all admins, whoever they are at that time.
+    email_user_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True), default=None)
+
+
+class RaisedAlert(Base):
+    """A warning of an org's admins, from raised to recovered."""
+
+    __tablename__ = "raised_alerts"
+    __table_args__ = (Index("ix_raised_alerts_org_id_raised_at", "org_id", "raised_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    type_id: Mapped[int]
+    # Names it in links; good for nobody who may not look at the org anyway.
+    code: Mapped[str] = mapped_column(String(32), unique=True)
+    raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When the trouble began, which is some time before it was noticed.
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recovered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # When admins were last written to about it; empty while nobody has been.
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # How many metrics it is about, or how many names were refused.
+    metric_count: Mapped[int] = mapped_column(default=0)
+
+
+class QuotaRefusal(Base):
+    """The names that an org's quota had no room for, of late."""
+
+    __tablename__ = "quota_refusals"
+
+    org_id: Mapped[int] = mapped_column(
+        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    refused_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # The last few of them.
+    names: Mapped[list[str]] = mapped_column(JSON, default=list)
