@@ -87,6 +87,17 @@ def session() -> Session:
     return current
 
 
+def sealing_key() -> bytes:
+    """Return the key with which rows of this database seal what only we may read again.
+
+    Raises RuntimeError where the database was opened without one.
+    """
+    key: bytes | None = session().info["sealing_key"]
+    if key is None:
+        raise RuntimeError("this database was opened without a key to seal with")
+    return key
+
+
 def meta_url(url: str) -> URL:
     """Return the URL with the driver that this project ships for it."""
     parsed = make_url(url)
@@ -101,6 +112,8 @@ class Database:
     def __init__(self, url: str) -> None:
         """Make the engine; no connection is opened before the first unit of work."""
         self.url = meta_url(url)
+        # Set by whoever opens the database to do the product's work; see sealing_key().
+        self.sealing_key: bytes | None = None
         self.engine: Engine = _make_engine(self.url)
         self._writers = _Writers() if self.is_sqlite else None
 
@@ -131,7 +144,11 @@ class Database:
         )
         with (
             self._turn_to(write=write, patience_seconds=patience_seconds),
-            Session(engine, expire_on_commit=False, info={"write": write}) as opened,
+            Session(
+                engine,
+                expire_on_commit=False,
+                info={"write": write, "sealing_key": self.sealing_key},
+            ) as opened,
         ):
             token = _session.set(opened)
             try:

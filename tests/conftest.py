@@ -182,6 +182,7 @@ def migrated_url(new_database: Callable[..., str]) -> str:
 def database(migrated_url: str) -> Iterator[Database]:
     """A fresh database with every table, opened."""
     opened = Database(migrated_url)
+    opened.sealing_key = b"s" * 32
     yield opened
     opened.dispose()
 

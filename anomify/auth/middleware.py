@@ -23,9 +23,10 @@ from anomify.edge.contract import Access, Declared, current_route
 from anomify.edge.house import House
 from anomify.edge.problem import cause_of
 from anomify.errors import Denied, Unauthenticated
+from anomify.org.letter import KEY_PURPOSE as LETTERS_PURPOSE
 from anomify.org.queries import find_org
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
-from anomify.org.token import find_token, is_use_noted, note_use
+from anomify.org.token import check_address, find_token, is_use_noted, note_use
 from anomify.user.login import LoginGuard
 from anomify.user.queries import find_user
 
@@ -38,6 +39,7 @@ _WITHOUT_SESSION = {Access.PUBLIC, Access.INGEST}
 def install(app: Flask, house: House) -> None:
     """Let every request of the app be asked by somebody. Call it after the porch is up."""
     settings = house.settings
+    house.database.sealing_key = settings.key_for(LETTERS_PURPOSE)
     sessions = RowSessions(
         app,
         house.database,
@@ -109,6 +111,7 @@ class _Guard:
             if asker is None and token is not None:
                 asker = _org_of(token)
         if isinstance(asker, OrgSubject):
+            check_address(asker.token.networks, request.remote_addr or "")
             self._note_use(asker)
             return asker
         if session.sid is None:
@@ -124,7 +127,7 @@ class _Guard:
             return
         try:
             with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
-                note_use(asker.token.id)
+                note_use(asker.token.id, request.remote_addr or "")
         except (OperationalError, PoolTimeout) as error:
             # A full disk must not take reading away too.
             log.warning("the last use of a token could not be written: %s", cause_of(error))

@@ -59,8 +59,9 @@ class EmailChannel:
         # Nobody's holiday notice needs to come back.
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
-        mail.add_alternative(message.html, subtype="html")
-        if message.picture is not None:
+        if message.html:
+            mail.add_alternative(message.html, subtype="html")
+        if message.html and message.picture is not None:
             *_, html = mail.iter_parts()
             if isinstance(html, EmailMessage):
                 html.add_related(

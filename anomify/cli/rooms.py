@@ -8,6 +8,7 @@ from anomify.cli.db import current_revision, head_revision
 from anomify.cli.settings import read_settings
 from anomify.db import Database
 from anomify.errors import Conflict, NotFound
+from anomify.org.letter import KEY_PURPOSE
 from anomify.org.model import Org
 from anomify.org.queries import find_org, list_orgs_named
 
@@ -33,6 +34,7 @@ def unit_of_work(data_dir: Path | None, *, write: bool) -> Iterator[None]:
             "The database is of another version of the product; run `anomify db upgrade`."
         )
     database = Database(settings.meta_url)
+    database.sealing_key = settings.with_secret_key().key_for(KEY_PURPOSE)
     try:
         with database.unit_of_work(write=write):
             yield

@@ -1,8 +1,8 @@
-"""The rows of people: users, and the sessions they and strangers have."""
+"""The rows of people: users, how they prove who they are, and the sessions they have."""
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -25,11 +25,28 @@ class User(Base):
     wants_email_alerts: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # E.164, such as +4930123456.
+    phone_number: Mapped[str | None] = mapped_column(String(16), default=None)
+    slack_member_id: Mapped[str | None] = mapped_column(String(32), default=None)
+    # The first steps that were taken, as words with commas between them.
+    steps: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # The seed of the authenticator app, sealed; asked for at sign-in once it is confirmed.
+    totp_sealed: Mapped[str | None] = mapped_column(Text, default=None)
+    totp_confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # The last half minute whose code was taken: no code opens anything twice.
+    totp_counter: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    # Somebody who looks around in a demo org for a while; nobody can sign in as them again.
+    is_visitor: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     @property
     def is_admin(self) -> bool:
         """Tell what the wire calls `admin`: an owner is one too."""
         return self.role in {"owner", "admin"}
+
+    @property
+    def has_totp(self) -> bool:
+        """Tell whether signing in takes a code of the user's authenticator app."""
+        return self.totp_confirmed_at is not None
 
 
 class SessionRow(Base):
@@ -51,3 +68,90 @@ class SessionRow(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     client: Mapped[str] = mapped_column(String(200), default="")
     address: Mapped[str] = mapped_column(String(64), default="")
+
+
+class LoginAttempt(Base):
+    """A right password that still waits for a code; whoever has the session may give it."""
+
+    __tablename__ = "login_attempts"
+    __table_args__ = (
+        Index("ix_login_attempts_session_key", "session_key"),
+        Index("ix_login_attempts_user_id", "user_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # The SHA-256 of the id of the stranger's session in which the password was given.
+    session_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    # email or totp.
+    way: Mapped[str] = mapped_column(String(16))
+    # Of a mailed code only; keyed, for six digits are soon tried through.
+    code_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
+    # Of the token in the same mail, with which another client may give the code.
+    token_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True, default=None)
+    remembers: Mapped[bool] = mapped_column(default=False)
+    tries: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+
+class KnownClient(Base):
+    """A browser or program that a user has signed in from, with a code; its id is kept hashed."""
+
+    __tablename__ = "known_clients"
+    __table_args__ = (Index("ix_known_clients_user_id", "user_id"),)
+
+    id_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    # By which kind of code it came to be known: email or totp.
+    way: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RecoveryCode(Base):
+    """A code on paper that stands in for the authenticator app, once; it is kept hashed."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (Index("ix_recovery_codes_user_id", "user_id"),)
+
+    code_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+
+class ResetLink(Base):
+    """A link with which somebody who forgot their password sets a new one, once."""
+
+    __tablename__ = "reset_links"
+    __table_args__ = (Index("ix_reset_links_user_id", "user_id"),)
+
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+
+class SignUp(Base):
+    """Somebody who asked for an org of their own and has not shown yet that the address is theirs.
+
+    No user and no org exist before that: an address is nobody's because somebody typed it.
+    """
+
+    __tablename__ = "signups"
+    __table_args__ = (Index("ix_signups_expires_at", "expires_at"),)
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    email: Mapped[str] = mapped_column(String(320))
+    user_name: Mapped[str] = mapped_column(String(200))
+    org_name: Mapped[str] = mapped_column(String(200))
+    timezone: Mapped[str] = mapped_column(String(64))
+    wants_test_data: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

@@ -16,10 +16,12 @@ from anomify.db import Database
 from anomify.metric.opening import open_points
 from anomify.metric.store import PointStore
 from anomify.org.beat import record_beat
+from anomify.org.letter import KEY_PURPOSE
 from anomify.worker.analyse import PARTITIONS, Analyst
 from anomify.worker.deliver import Deliverer
 from anomify.worker.ownership import Ownership
 from anomify.worker.picture import picture_with
+from anomify.worker.post import Postman
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
 
@@ -64,14 +66,19 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     database = Database(settings.meta_url)
+    database.sealing_key = settings.key_for(KEY_PURPOSE)
     points = open_points(database, settings.data_dir)
     deliverer = Deliverer(database, settings, picture_with(database, points))
-    delivering = threading.Thread(
-        target=deliverer.run_until, args=(stopping,), name="deliver", daemon=True
-    )
-    delivering.start()
+    postman = Postman(database, settings)
+    senders = [
+        threading.Thread(target=sender.run_until, args=(stopping,), name=name, daemon=True)
+        for name, sender in (("deliver", deliverer), ("post", postman))
+    ]
+    for sender in senders:
+        sender.start()
     judge_until(stopping, database, points, settings)
-    delivering.join(timeout=STOP_SECONDS)
+    for sender in senders:
+        sender.join(timeout=STOP_SECONDS)
     points.close()
     database.dispose()
 

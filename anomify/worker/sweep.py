@@ -7,6 +7,7 @@ from anomify.delivery.outbox import forget_settled
 from anomify.metric.onboarding import raise_onboarding
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
+from anomify.org.letter import forget_letters
 from anomify.user.session import prune_sessions
 
 
@@ -16,4 +17,5 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         prune_sessions(now())
         raise_onboarding()
         forget_settled(now())
+        forget_letters(now())
     retain(points, settings.retention_days, now_ms())
