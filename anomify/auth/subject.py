@@ -8,7 +8,7 @@ from flask import g
 from anomify.edge.contract import Access
 from anomify.errors import Unauthenticated
 from anomify.org.model import Org, Token
-from anomify.org.token import has_scope
+from anomify.org.token import SCOPES, has_scope
 from anomify.user.model import User
 
 SUBJECT_KEY = "anomify_subject"
@@ -28,6 +28,13 @@ _SCOPE_FOR = {
     Access.EDITOR: "write",
     Access.ADMIN: "admin",
 }
+# What a user may let a machine do: no more than they may do themselves.
+_GRANTABLE_BY = {
+    "viewer": ("read",),
+    "editor": ("ingest", "read", "write"),
+    "admin": SCOPES,
+    "owner": SCOPES,
+}
 _FOR_ALL = {Access.PUBLIC, Access.ANYONE}
 
 
@@ -44,6 +51,11 @@ class UserSubject:
     def label(self) -> str:
         """Return how lists name whoever made something."""
         return self.user.name
+
+    @property
+    def grantable(self) -> tuple[str, ...]:
+        """Return the scopes that a token made by this user may have."""
+        return _GRANTABLE_BY[self.user.role]
 
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""
@@ -65,6 +77,11 @@ class OrgSubject:
         """Return how lists name whoever made something."""
         return f"token:{self.token.name}"
 
+    @property
+    def grantable(self) -> tuple[str, ...]:
+        """Return the scopes that a token made by this one may have: its own."""
+        return tuple(self.token.scopes.split(","))
+
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""
         if access in _FOR_ALL:
@@ -84,6 +101,11 @@ class LinkSubject:
         """Return how lists name whoever made something."""
         return "link"
 
+    @property
+    def grantable(self) -> tuple[str, ...]:
+        """Return nothing: links make no tokens."""
+        return ()
+
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""
         return access in _FOR_ALL or access is Access.SIGNED
@@ -102,6 +124,11 @@ class Anonymous:
     def label(self) -> str:
         """Return how lists name whoever made something."""
         return "anonymous"
+
+    @property
+    def grantable(self) -> tuple[str, ...]:
+        """Return nothing: strangers make no tokens."""
+        return ()
 
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""

@@ -4,7 +4,7 @@ from flask import request
 
 from anomify.edge.parameters import body_parameters
 from anomify.errors import Invalid, Unsupported
-from anomify.org.token import is_token_shaped
+from anomify.org.token import is_unmistakable
 
 HEADER = "X-Auth-Token"
 
@@ -15,7 +15,7 @@ def presented_token() -> str | None:
     Raises `Invalid` for one in the address, where it would end up in logs and histories.
     """
     for name, value in request.args.items(multi=True):
-        if is_token_shaped(value):
+        if is_unmistakable(value):
             raise Invalid(
                 f"A token does not belong in an address; send it as {HEADER}, and revoke this one.",
                 code="token_in_address",

@@ -1,4 +1,4 @@
-"""`anomify token`: makes, lists and revokes the tokens of machines."""
+"""`anomify token`: makes, lists, rotates and revokes the tokens of machines."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,14 @@ from anomify.cli.rooms import the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json
 from anomify.clock import now
 from anomify.org.model import Token
-from anomify.org.token import SCOPES, create_token, list_tokens, revoke_token
+from anomify.org.token import (
+    SCOPES,
+    create_token,
+    is_valid,
+    list_tokens,
+    revoke_token,
+    rotate_token,
+)
 
 MADE_BY = "command line"
 DAYS_MAX = 3650
@@ -17,7 +24,7 @@ DAYS_MAX = 3650
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke the tokens of machines."""
+    """Make, list, rotate and revoke the tokens of machines."""
 
 
 @token.command()
@@ -33,6 +40,17 @@ def token() -> None:
     type=click.IntRange(1, DAYS_MAX),
     help="Make it worthless after so many days; it lasts until revoked otherwise.",
 )
+@click.option(
+    "--networks",
+    default="",
+    help="Networks from which alone it works, separated by commas; from everywhere otherwise.",
+)
+@click.option(
+    "--legacy",
+    "is_legacy",
+    is_flag=True,
+    help="Make it 32 hexadecimal digits, for senders that take nothing else.",
+)
 @data_option
 @json_option
 def create(
@@ -40,21 +58,26 @@ def create(
     name: str,
     scopes: str,
     expires_days: int | None,
+    networks: str,
     data_dir: Path | None,
     *,
+    is_legacy: bool,
     as_json: bool,
 ) -> None:
     """Make a token. Its secret is shown now and never again."""
-    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     expires_at = now() + timedelta(days=expires_days) if expires_days else None
     with unit_of_work(data_dir, write=True):
-        row, secret = create_token(the_org(org_name), name, wanted, MADE_BY, expires_at=expires_at)
+        row, secret = create_token(
+            the_org(org_name),
+            name,
+            _parted(scopes),
+            MADE_BY,
+            expires_at=expires_at,
+            networks=_parted(networks),
+            is_legacy=is_legacy,
+        )
         made = token_json(row)
-    if as_json:
-        print_json({**made, "token": secret})
-        return
-    click.echo(secret)
-    click.echo("Keep it now; it cannot be shown again.", err=True)
+    _show_secret(made, secret, as_json=as_json)
 
 
 @token.command(name="list")
@@ -64,12 +87,12 @@ def create(
 def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
     """List the tokens of an org, without their secrets."""
     with unit_of_work(data_dir, write=False):
-        found = [token_json(row) for row in list_tokens(the_org(org_name))]
+        found = [token_json(row) for row in list_tokens(the_org(org_name)).items]
     if as_json:
         print_json(found)
         return
     for row in found:
-        state = "revoked" if row["revoked_at"] else "good"
+        state = "revoked" if row["revoked_at"] else "good" if row["works"] else "expired"
         click.echo(f"{row['id']}\t{row['name']}\t{row['public_id']}\t{row['scopes']}\t{state}")
 
 
@@ -81,11 +104,24 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
 def revoke(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
     """Make the token with the id TOKEN_ID worthless from now on."""
     with unit_of_work(data_dir, write=True):
-        revoked = token_json(revoke_token(the_org(org_name), token_id))
+        revoked = token_json(revoke_token(the_org(org_name), token_id, MADE_BY))
     if as_json:
         print_json(revoked)
         return
     click.echo(f"Revoked the token {revoked['name']}; senders are refused within half a minute.")
+
+
+@token.command()
+@click.argument("token_id", type=int)
+@click.option("--org", "org_name", required=True, help="The org, by name or id.")
+@data_option
+@json_option
+def rotate(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Make a token in the place of TOKEN_ID, which goes on working for 24 hours."""
+    with unit_of_work(data_dir, write=True):
+        row, secret = rotate_token(the_org(org_name), token_id, MADE_BY)
+        made = token_json(row)
+    _show_secret(made, secret, as_json=as_json)
 
 
 def token_json(row: Token) -> dict[str, object]:
@@ -100,5 +136,21 @@ def token_json(row: Token) -> dict[str, object]:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
+        "works": is_valid(row),
         "last_used_at": row.last_used_at,
+        "last_used_address": row.last_used_address,
+        "networks": row.networks,
+        "replaced_by": row.replaced_by_id,
     }
+
+
+def _show_secret(made: dict[str, object], secret: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**made, "token": secret})
+        return
+    click.echo(secret)
+    click.echo("Keep it now; it cannot be shown again.", err=True)
+
+
+def _parted(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

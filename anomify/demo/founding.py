@@ -38,8 +38,8 @@ def found_demo() -> Founded:
 
 
 def _new_token(org: Org) -> str:
-    for token in list_tokens(org):
+    for token in list_tokens(org).items:
         if token.name == TOKEN_NAME and token.revoked_at is None:
-            revoke_token(org, token.id)
+            revoke_token(org, token.id, TOKEN_NAME)
     _, text = create_token(org, TOKEN_NAME, ["ingest"], created_by=TOKEN_NAME)
     return text

@@ -3,16 +3,17 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import Response, current_app, jsonify, make_response, request
 
-from anomify.edge.contract import Door
+from anomify.edge.contract import Door, Outputs
 from anomify.edge.house import house
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import request_id
 from anomify.errors import Unsupported
 from anomify.ingest.accept import Accepted, Sender
+from anomify.ingest.described import IngestProblemOut
 from anomify.org.verified_token import Holder, VerifiedTokens
 from anomify.protocol.compression import gunzip
 
@@ -31,6 +32,8 @@ _turnstile = threading.Lock()
 
 class IngestDoor(Door):
     """An ingestion door: plain JSON when something is wrong, no body when everything is right."""
+
+    problem_shape: ClassVar[type[Outputs] | None] = IngestProblemOut
 
     def respond_problem(self, problem: Problem) -> Response:
         """Say what was wrong, in JSON that a person can read in a sender's log."""
@@ -74,7 +77,7 @@ def sender_of(token: str | None) -> Sender:
 
     X-Scope-OrgID and x-tenant-id are not looked at: the token alone says which org it is.
     """
-    holder: Holder = verified_tokens().holder(token, SCOPE)
+    holder: Holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
     return Sender(holder, request.headers.get(SERVER_HEADER) or None)
 
 

@@ -12,7 +12,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.db import Database
 from anomify.errors import Denied, Unauthenticated, Unavailable
-from anomify.org.token import find_token, is_token_shaped, is_use_noted, note_use
+from anomify.org.token import (
+    check_address,
+    find_token,
+    is_token_shaped,
+    is_use_noted,
+    note_use,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +40,8 @@ class Holder:
     org_id: int
     token_name: str
     scopes: frozenset[str]
+    # Comma-separated networks from which alone it works, if there are any.
+    networks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +64,11 @@ class VerifiedTokens:
         self._verified: dict[bytes, _Verified] = {}
         self._lock = threading.Lock()
 
-    def holder(self, text: str | None, scope: str) -> Holder:
+    def holder(self, text: str | None, scope: str, address: str = "") -> Holder:
         """Return whose token this is.
 
         Raises `Unauthenticated` where it is none that works, `Denied` where it is not for this
-        scope, and `Unavailable` where that cannot be found out just now.
+        scope or not for this address, and `Unavailable` where that cannot be found out just now.
         """
         if not text:
             raise Unauthenticated(
@@ -73,18 +81,19 @@ class VerifiedTokens:
         key = hashlib.sha256(text.encode()).digest()
         found = self._verified.get(key)
         if found is None or found.ask_again <= self._monotonic():
-            found = self._verify(key, text, found)
+            found = self._verify(key, text, found, address)
         if scope not in found.holder.scopes:
             raise Denied(
                 f"This token does not have the scope {scope}; make one that has.",
                 code="scope_missing",
             )
+        check_address(found.holder.networks, address)
         return found.holder
 
-    def _verify(self, key: bytes, text: str, before: _Verified | None) -> _Verified:
+    def _verify(self, key: bytes, text: str, before: _Verified | None, address: str) -> _Verified:
         at = self._monotonic()
         try:
-            holder = self._find(text)
+            holder = self._find(text, address)
         except (OperationalError, InterfaceError, PoolTimeout) as failure:
             if before is None or at - before.verified > TRUST_WITHOUT_DATABASE_SECONDS:
                 raise Unavailable(
@@ -100,19 +109,20 @@ class VerifiedTokens:
             raise _unknown()
         return self._remember(key, _Verified(holder, at, at + TRUST_SECONDS))
 
-    def _find(self, text: str) -> Holder | None:
+    def _find(self, text: str, address: str) -> Holder | None:
         with self._database.unit_of_work(write=False):
             token = find_token(text)
         if token is None:
             return None
         if not is_use_noted(token):
-            self._note_use(token.id)
-        return Holder(token.org_id, token.name, frozenset(token.scopes.split(",")))
+            self._note_use(token.id, address)
+        scopes = frozenset(token.scopes.split(","))
+        return Holder(token.org_id, token.name, scopes, token.networks)
 
-    def _note_use(self, token_id: int) -> None:
+    def _note_use(self, token_id: int, address: str) -> None:
         try:
             with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
-                note_use(token_id)
+                note_use(token_id, address)
         except (OperationalError, InterfaceError, PoolTimeout):
             # The token was read and is good; who sends with it has nothing to do with this.
             log.warning("the last use of a token could not be written")

@@ -38,6 +38,12 @@ POSTGRES_TRIGGERS = (
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("tokens") as tokens:
+        tokens.add_column(
+            sa.Column("last_used_address", sa.String(length=64), nullable=False, server_default="")
+        )
+        tokens.add_column(sa.Column("networks", sa.Text(), nullable=False, server_default=""))
+        tokens.add_column(sa.Column("replaced_by_id", sa.Integer(), nullable=True))
     op.create_table(
         "audit_entries",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -63,6 +69,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("tokens") as tokens:
+        for column in ("replaced_by_id", "networks", "last_used_address"):
+            tokens.drop_column(column)
     op.drop_table("audit_entries")
     if op.get_bind().dialect.name != "sqlite":
         op.execute("DROP FUNCTION audit_entries_stay()")

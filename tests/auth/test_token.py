@@ -122,7 +122,7 @@ class TestPresented:
         expired = token_for("read", expires_at=now() - timedelta(seconds=1))
         with database.unit_of_work():
             row, revoked = make_token(cast.acme, "read")
-            revoke_token(cast.acme, row.id)
+            revoke_token(cast.acme, row.id, "Alice")
         for text in (expired, revoked):
             reply = client.get("/probe/viewer", headers={"X-Auth-Token": text})
             assert reply.status_code == 401

@@ -58,6 +58,9 @@ class TestAddresses:
                 assert file == "operators"
                 continue
             word = rule.split("/")[1]
-            assert file in {word, singular(word)}, f"{rule} is in native/{file}.py"
+            # A word with many addresses has a file for each of their subjects: org_token.py.
+            assert file == word or file.split("_")[0] == singular(word), (
+                f"{rule} is in native/{file}.py"
+            )
             checked += 1
         assert checked > 10

@@ -84,13 +84,13 @@ class TestRevokeToken:
     def test_makes_it_worthless_at_once(self):
         org = make_org()
         token, text = make_token(org)
-        revoke_token(org, token.id)
+        revoke_token(org, token.id, "Alice")
         assert find_token(text) is None
 
     def test_cannot_reach_another_orgs(self):
         token, text = make_token(make_org())
         with pytest.raises(NotFound):
-            revoke_token(make_org("Globex"), token.id)
+            revoke_token(make_org("Globex"), token.id, "Charlie")
         assert find_token(text) == token
 
 
@@ -100,4 +100,6 @@ class TestListTokens:
         first, _ = make_token(org)
         second, _ = make_token(org)
         make_token(make_org("Globex"))
-        assert list_tokens(org) == [second, first]
+        assert list_tokens(org).items == [second, first]
+        assert list_tokens(org, limit=1, offset=1).items == [first]
+        assert list_tokens(org, limit=1).total == 2

@@ -84,7 +84,7 @@ class TestHolder:
         org, token, text = acme
         tokens.holder(text, "ingest")
         with database.unit_of_work():
-            revoke_token(org, token.id)
+            revoke_token(org, token.id, "Alice")
         clock.seconds += 31
         with pytest.raises(Unauthenticated):
             tokens.holder(text, "ingest")
