@@ -24,6 +24,7 @@ INTEGER_MAX = 2**63 - 1
 # Under this key an input's schema says which kind of thing it names.
 NAMES_KEY = "x-names"
 JSON_MEDIA = "application/json"
+PAGE_MEDIA = "text/html"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -103,6 +104,35 @@ class Outputs(BaseModel):
 
 
 @dataclass(frozen=True)
+class Body:
+    """One way to write a body, for the documentation; where it has no shape it is bytes."""
+
+    media: str
+    says: str
+    shapes: tuple[type[BaseModel], ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One good or special answer, for the documentation; without a media type it has no body."""
+
+    status: int
+    says: str
+    media: str | None = None
+    shapes: tuple[type[BaseModel], ...] = ()
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What a route takes and gives where it reads its request, or writes its reply, by itself."""
+
+    query: type[BaseModel] | None = None
+    headers: type[BaseModel] | None = None
+    bodies: tuple[Body, ...] = ()
+    replies: tuple[Reply, ...] = ()
+
+
+@dataclass(frozen=True)
 class Declared:
     """One route as declared; all of them together are the documentation and the generated tests."""
 
@@ -126,6 +156,11 @@ class Declared:
     errors: tuple[int, ...]
     # What a good answer is: JSON, a picture, a script.
     media: str
+    # Said by routes of other wires than their door's.
+    wire: Wire | None
+    # What the door puts beside a good answer's data, and what its failures look like.
+    status_shape: type[BaseModel] | None
+    problem_shape: type[BaseModel] | None
     # Pages: neither a session id in a header or parameter nor a token says who asks.
     is_cookie_only: bool
 
@@ -134,6 +169,11 @@ class Declared:
         """Return the rule to show."""
         return self.rules[0]
 
+    @property
+    def is_page(self) -> bool:
+        """Tell whether it is for people's eyes, and thus no part of the API."""
+        return self.is_cookie_only or self.media == PAGE_MEDIA
+
 
 class Door(Blueprint):
     """A blueprint whose routes are declared, and which answers failures in its own dialect."""
@@ -141,6 +181,9 @@ class Door(Blueprint):
     is_cookie_only: ClassVar[bool] = False
     # Addresses under these that no route knows are this door's to answer for, too.
     answers_under: ClassVar[tuple[str, ...]] = ()
+    # For the documentation: `status` in the envelope of a good reply, and the body of a failure.
+    status_shape: ClassVar[type[BaseModel] | None] = None
+    problem_shape: ClassVar[type[BaseModel] | None] = None
 
     def __init__(self, name: str, import_name: str, **more: Any) -> None:
         """Make the door; `more` is what any blueprint takes."""
@@ -162,6 +205,7 @@ class Door(Blueprint):
         limits: Sequence[str] | None = None,
         errors: Sequence[int] = (),
         media: str = JSON_MEDIA,
+        wire: Wire | None = None,
     ) -> Callable[[View], View]:
         """Declare a route and hang the view on it.
 
@@ -172,7 +216,8 @@ class Door(Blueprint):
 
         The rest is for the documentation, and checked by the generated tests: `errors` are statuses
         of failures that are special to this route (409, 410, 422), `media` the type of a good
-        answer that is not JSON, `limits` the classes of limits other than the usual ones.
+        answer that is not JSON, `limits` the classes of limits other than the usual ones, `wire`
+        what a route takes and gives that reads its request or writes its reply by itself.
         """
 
         def declare(view: View) -> View:
@@ -210,6 +255,9 @@ class Door(Blueprint):
                     limits=None if limits is None else tuple(limits),
                     errors=tuple(errors),
                     media=media,
+                    wire=wire,
+                    status_shape=self.status_shape,
+                    problem_shape=self.problem_shape,
                     is_cookie_only=self.is_cookie_only,
                 )
                 state.app.extensions.setdefault(ROUTES_KEY, {})[declared.endpoint] = declared

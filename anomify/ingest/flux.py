@@ -9,7 +9,7 @@ from flask import Response, jsonify, make_response, request
 
 from anomify.edge.contract import Access
 from anomify.edge.house import house
-from anomify.ingest import counters
+from anomify.ingest import counters, described
 from anomify.ingest.accept import accept, known_to, rehearse
 from anomify.ingest.wire import IngestDoor, read_text_body, report, sender_of, sent_token
 from anomify.protocol.flux import FluxPost, is_true, parse_post, parse_query
@@ -19,7 +19,13 @@ BODY_BYTES_MAX = 1024 * 1024
 flux = IngestDoor("flux", __name__, url_prefix="/flux")
 
 
-@flux.route("/metric_data", access=Access.INGEST, methods=["GET"], has_own_transactions=True)
+@flux.route(
+    "/metric_data",
+    access=Access.INGEST,
+    methods=["GET"],
+    wire=described.ONE_POINT,
+    has_own_transactions=True,
+)
 def metric_data() -> Response:
     """Take one datapoint as a query, or say with `status=true` whether datapoints are taken."""
     if is_true(request.args.get("status")):
@@ -28,7 +34,13 @@ def metric_data() -> Response:
     return answer_post(parse_query(request.args), door="flux")
 
 
-@flux.route("/metric_data_post", access=Access.INGEST, methods=["POST"], has_own_transactions=True)
+@flux.route(
+    "/metric_data_post",
+    access=Access.INGEST,
+    methods=["POST"],
+    wire=described.POINTS,
+    has_own_transactions=True,
+)
 def metric_data_post() -> Response:
     """Take one datapoint or many as JSON: 204, or 207 with a report where some were refused."""
     is_telegraf = is_true(request.headers.get("telegraf"))

@@ -10,7 +10,7 @@ from flask import Response, jsonify, make_response, request
 from anomify.edge.contract import Access
 from anomify.edge.house import house
 from anomify.errors import Unsupported
-from anomify.ingest import counters
+from anomify.ingest import counters, described
 from anomify.ingest.accept import Accepted, accept, known_to, rehearse
 from anomify.ingest.flux import BODY_BYTES_MAX, answer_post
 from anomify.ingest.wire import (
@@ -42,6 +42,8 @@ prometheus = IngestDoor("prometheus", __name__)
     "/api/v1/write/",
     access=Access.INGEST,
     methods=["POST"],
+    wire=described.REMOTE_WRITE,
+    tag="flux",
     has_own_transactions=True,
 )
 def write() -> Response:
@@ -56,6 +58,7 @@ def write() -> Response:
     "/flux/prometheus/write/",
     access=Access.INGEST,
     methods=["POST"],
+    wire=described.REPORTED_WRITE,
     has_own_transactions=True,
 )
 def write_reported() -> Response:

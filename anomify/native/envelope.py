@@ -1,11 +1,12 @@
 """The native wire: status and data around every reply, and failures in the same envelope."""
 
 from datetime import UTC, tzinfo
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from flask import Response
+from pydantic import Field
 
 from anomify.auth.session_id import current_session_id
 from anomify.auth.subject import Anonymous, UserSubject, subject
@@ -22,10 +23,68 @@ LANGUAGE = "en-gb"
 TIMEZONE_BY_NAME = 3
 
 
+class TimezoneOut(Outputs):
+    """The time zone that texts of times are written in."""
+
+    timezone_type: int = Field(description="Always 3: given by name.")
+    timezone: str = Field(description="Its IANA name, the org's own.")
+
+
+class ReplyStatusOut(Outputs):
+    """What every reply says about itself."""
+
+    created_timestamp: int = Field(description="When the reply was made, unix seconds.")
+    created_string: str = Field(description="The same, in the org's time zone.")
+    duration: float = Field(description="Seconds that it took.")
+    language: str = Field(description="The language of texts.")
+    timezone: TimezoneOut = Field(description="The time zone of texts.")
+    code: int = Field(description="The HTTP status.")
+    oldest_cached_component_age: int = Field(
+        description="How old the oldest part of the reply is, seconds; nothing comes from a cache."
+    )
+    session_id: str | None = Field(
+        description="The session to go on with; null where a token asked or nobody needs one."
+    )
+    org_onboarding_status_id: int | None = Field(
+        description="How far the org has come: 1 no metrics yet, 300 fully live."
+    )
+    api_host: str = Field(description="How this server is reached.")
+    user_onboarding_flags: dict[str, bool] = Field(
+        description="What the signed-in user has been shown and has done."
+    )
+
+
+class ErrorOut(Outputs):
+    """What went wrong."""
+
+    code: str = Field(description="A word for programs, such as not_found.")
+    message: str = Field(description="A sentence for people: what happened, and what to do.")
+    fields: dict[str, str] = Field(description="What is wrong with which parameter.")
+
+
+class FailedStatusOut(ReplyStatusOut):
+    """What a failure says about itself."""
+
+    error: ErrorOut = Field(description="What went wrong.")
+
+
+class NothingOut(Outputs):
+    """A failure has no data."""
+
+
+class ProblemOut(Outputs):
+    """A failure; the header X-Request-Id names the request, should you write to us about it."""
+
+    status: FailedStatusOut = Field(description="What went wrong, and the usual.")
+    data: NothingOut = Field(description="Always empty.")
+
+
 class NativeDoor(Door):
     """A door that speaks the envelope: a view returns its `Outputs`, or a response as it is."""
 
     answers_under = ("/",)
+    status_shape: ClassVar[type[Outputs] | None] = ReplyStatusOut
+    problem_shape: ClassVar[type[Outputs] | None] = ProblemOut
 
     def respond(self, found: Outputs | Response) -> Response:
         """Put what a view returned under `data`."""

@@ -12,27 +12,37 @@ from prometheus_client import (
 )
 
 from anomify.auth.token import presented_token
-from anomify.edge.contract import Access
+from anomify.edge.contract import Access, Reply, Wire
 from anomify.edge.health import WORKER, Component, components
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
 from anomify.native.envelope import NativeDoor
-from anomify.org.token import find_token, has_scope
+from anomify.org.token import check_address, find_token, has_scope
 
 door = NativeDoor("operators", __name__)
 
 # A proxy on this machine says so; what it passes on comes from elsewhere.
 PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+TAG = "operators"
+TEXT = "text/plain"
+HEALTHY = Wire(replies=(Reply(200, "The process answers.", TEXT),))
+READY = Wire(
+    replies=(
+        Reply(200, "Requests can be answered.", TEXT),
+        Reply(503, "They cannot; the text says what is missing.", TEXT),
+    )
+)
+COUNTED = Wire(replies=(Reply(200, "The counts, in Prometheus' text format.", TEXT),))
 
 
-@door.route("/-/healthy", access=Access.PUBLIC, has_own_transactions=True)
+@door.route("/-/healthy", tag=TAG, wire=HEALTHY, access=Access.PUBLIC, has_own_transactions=True)
 def healthy() -> Response:
     """Say that the process answers; a reason to leave it alone, not a reason to send it work."""
     return Response("healthy\n", mimetype="text/plain")
 
 
-@door.route("/-/ready", access=Access.PUBLIC, has_own_transactions=True)
+@door.route("/-/ready", tag=TAG, wire=READY, access=Access.PUBLIC, has_own_transactions=True)
 def ready() -> Response:
     """Say whether requests can be answered: the database and the log of points do what they must.
 
@@ -45,7 +55,14 @@ def ready() -> Response:
     return Response("ready\n", mimetype="text/plain")
 
 
-@door.route("/-/metrics", access=Access.PUBLIC, has_own_transactions=True)
+@door.route(
+    "/-/metrics",
+    tag=TAG,
+    wire=COUNTED,
+    errors=(401, 403),
+    access=Access.PUBLIC,
+    has_own_transactions=True,
+)
 def metrics() -> Response:
     """Give what this process counts, for Prometheus, to this machine or an admin's token."""
     if not _is_from_here() and not _has_admin_token():
@@ -80,4 +97,7 @@ def _has_admin_token() -> bool:
         return False
     with transaction(write=False):
         token = find_token(text)
-    return token is not None and has_scope(token, "admin")
+    if token is None or not has_scope(token, "admin"):
+        return False
+    check_address(token.networks, request.remote_addr or "")
+    return True
