@@ -8,16 +8,18 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# Added and dropped one by one: copying the table, as batches do, would take the sessions with it.
-NEW_OF_USERS = (
-    sa.Column("phone_number", sa.String(length=16), nullable=True),
-    sa.Column("slack_member_id", sa.String(length=32), nullable=True),
-    sa.Column("steps", sa.Text(), server_default="", nullable=False),
-    sa.Column("totp_sealed", sa.Text(), nullable=True),
-    sa.Column("totp_confirmed_at", sa.DateTime(timezone=True), nullable=True),
-    sa.Column("totp_counter", sa.BigInteger(), nullable=True),
-    sa.Column("is_visitor", sa.Boolean(), server_default=sa.false(), nullable=False),
-)
+
+# Added and dropped one by one: the table is not copied for it.
+def _new_of_users() -> tuple[sa.Column[object], ...]:
+    return (
+        sa.Column("phone_number", sa.String(length=16), nullable=True),
+        sa.Column("slack_member_id", sa.String(length=32), nullable=True),
+        sa.Column("steps", sa.Text(), server_default="", nullable=False),
+        sa.Column("totp_sealed", sa.Text(), nullable=True),
+        sa.Column("totp_confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("totp_counter", sa.BigInteger(), nullable=True),
+        sa.Column("is_visitor", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
 
 
 def _of_a_user(table: str) -> sa.ForeignKeyConstraint:
@@ -27,8 +29,8 @@ def _of_a_user(table: str) -> sa.ForeignKeyConstraint:
 
 
 def upgrade() -> None:
-    for column in NEW_OF_USERS:
-        op.add_column("users", column.copy())
+    for column in _new_of_users():
+        op.add_column("users", column)
     op.create_table(
         "letters",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -126,5 +128,5 @@ def downgrade() -> None:
         *("known_clients", "login_attempts", "letters"),
     ):
         op.drop_table(table)
-    for column in reversed(NEW_OF_USERS):
+    for column in reversed(_new_of_users()):
         op.drop_column("users", column.name)
