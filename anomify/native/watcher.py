@@ -170,7 +170,8 @@ def create(wish: CreateIn) -> SavedOut:
 )
 def update(wish: UpdateIn) -> SavedOut:
     """Change a watcher; what is left out stays as it is."""
-    return _saved(_editor().update(subject().org.id, wish.watcher_id, _wish(wish)), wish)
+    asker = subject()
+    return _saved(_editor().update(asker.org.id, wish.watcher_id, _wish(wish), asker.label), wish)
 
 
 @door.route(
@@ -182,7 +183,7 @@ def update(wish: UpdateIn) -> SavedOut:
 )
 def delete(wish: WatcherIn) -> OneWatcherOut:
     """Delete a watcher; it can be brought back for thirty days."""
-    return _one(delete_watcher(subject().org.id, wish.watcher_id))
+    return _one(delete_watcher(subject().org.id, wish.watcher_id, subject().label))
 
 
 @door.route(
@@ -194,7 +195,7 @@ def delete(wish: WatcherIn) -> OneWatcherOut:
 )
 def undelete(wish: WatcherIn) -> OneWatcherOut:
     """Bring a deleted watcher back."""
-    return _one(undelete_watcher(subject().org.id, wish.watcher_id))
+    return _one(undelete_watcher(subject().org.id, wish.watcher_id, subject().label))
 
 
 @door.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=Access.VIEWER)

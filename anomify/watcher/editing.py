@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from anomify.anomaly.recording import SEVERITIES
+from anomify.audit.recording import record_audit
 from anomify.channel.signature import (
     KEY_LEAST_BYTES,
     KEY_MOST_BYTES,
@@ -95,14 +97,24 @@ class WatcherEditor:
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().add(watcher)
         session().flush()
+        _record(watcher, maker, "watcher.create", after=_told(watcher))
         return Saved(watcher, fresh)
 
-    def update(self, org_id: int, watcher_id: int, wish: WatcherWish) -> Saved:
+    def update(self, org_id: int, watcher_id: int, wish: WatcherWish, actor: str) -> Saved:
         """Change what the wish names. Raises NotFound, or Invalid naming each wrong field."""
         watcher = get_watcher(org_id, watcher_id)
+        before = _told(watcher)
         fresh = self._apply(watcher, wish)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().flush()
+        changed = {name for name, value in _told(watcher).items() if value != before[name]}
+        _record(
+            watcher,
+            actor,
+            "watcher.update",
+            before={name: before[name] for name in changed},
+            after={name: _told(watcher)[name] for name in changed},
+        )
         return Saved(watcher, fresh)
 
     def _apply(self, watcher: Watcher, wish: WatcherWish) -> str | None:
@@ -166,15 +178,16 @@ class WatcherEditor:
         return problems
 
 
-def delete_watcher(org_id: int, watcher_id: int) -> Watcher:
+def delete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
     """Delete a watcher so that it can be brought back. Raises NotFound."""
     watcher = get_watcher(org_id, watcher_id)
     watcher.deleted_at = now()
     session().flush()
+    _record(watcher, actor, "watcher.delete", before=_told(watcher))
     return watcher
 
 
-def undelete_watcher(org_id: int, watcher_id: int) -> Watcher:
+def undelete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
     """Bring a deleted watcher back. Raises NotFound, or Conflict when it is too long ago."""
     watcher = get_watcher(org_id, watcher_id, is_deleted=True)
     if watcher.deleted_at is not None and now() - watcher.deleted_at > UNDELETE_WITHIN:
@@ -183,7 +196,27 @@ def undelete_watcher(org_id: int, watcher_id: int) -> Watcher:
         )
     watcher.deleted_at = None
     session().flush()
+    _record(watcher, actor, "watcher.undelete", after=_told(watcher))
     return watcher
+
+
+def _record(watcher: Watcher, actor: str, action: str, **how: dict[str, object]) -> None:
+    target = f"{watcher.name} ({watcher.id})"
+    record_audit(watcher.org_id, actor=actor, action=action, target=target, **how)
+
+
+def _told(watcher: Watcher) -> dict[str, object]:
+    """Return what the audit trail keeps of a watcher: of its webhook the host only."""
+    return {
+        "name": watcher.name,
+        "chips": list(watcher.chips),
+        "alert": watcher.is_alerting,
+        "severity": watcher.severity,
+        "expiration_seconds": watcher.expiration_seconds,
+        "email_user_ids": list(watcher.email_user_ids),
+        # The path of many receivers' addresses is a password.
+        "webhook_host": urlsplit(watcher.webhook_url or "").hostname,
+    }
 
 
 def _problems(org_id: int, wish: WatcherWish) -> dict[str, str]:

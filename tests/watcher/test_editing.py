@@ -5,6 +5,7 @@ import pytest
 import time_machine
 from sqlalchemy.orm import Session
 
+from anomify.audit.queries import list_audit
 from anomify.channel.signature import key_of
 from anomify.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from anomify.org.sealing import unseal
@@ -148,7 +149,7 @@ class TestUpdate:
         made = editor.create(org_id, wish, "Alice").watcher
         sealed = made.webhook_secret_sealed
 
-        saved = editor.update(org_id, made.id, WatcherWish(is_alerting=True))
+        saved = editor.update(org_id, made.id, WatcherWish(is_alerting=True), "Alice")
 
         assert saved.fresh_secret is None
         assert (saved.watcher.name, saved.watcher.severity) == ("Doors", "low")
@@ -160,14 +161,16 @@ class TestUpdate:
     ) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"], name="Doors"), "Alice").watcher
 
-        assert editor.update(org_id, made.id, WatcherWish(name=" ")).watcher.name == "cpu"
+        assert editor.update(org_id, made.id, WatcherWish(name=" "), "Alice").watcher.name == "cpu"
 
     def test_a_new_secret_leaves_the_former_one_for_a_day(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         with time_machine.travel(NOON, tick=False):
             made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice")
-            saved = editor.update(org_id, made.watcher.id, WatcherWish(webhook_secret=SECRET))
+            saved = editor.update(
+                org_id, made.watcher.id, WatcherWish(webhook_secret=SECRET), "Alice"
+            )
 
         watcher = saved.watcher
         assert saved.fresh_secret == SECRET
@@ -179,7 +182,7 @@ class TestUpdate:
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
-        saved = editor.update(org_id, made.id, WatcherWish(webhook_url="")).watcher
+        saved = editor.update(org_id, made.id, WatcherWish(webhook_url=""), "Alice").watcher
 
         assert (saved.webhook_url, saved.webhook_secret_sealed) == (None, None)
 
@@ -189,14 +192,16 @@ class TestUpdate:
         made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
         made.webhook_stopped_at = NOON
 
-        assert editor.update(org_id, made.id, WatcherWish(name="x")).watcher.webhook_stopped_at
-        saved = editor.update(org_id, made.id, WatcherWish(webhook_url=URL)).watcher
+        assert editor.update(
+            org_id, made.id, WatcherWish(name="x"), "Alice"
+        ).watcher.webhook_stopped_at
+        saved = editor.update(org_id, made.id, WatcherWish(webhook_url=URL), "Alice").watcher
         assert saved.webhook_stopped_at is None
 
     def test_a_wrong_wish_changes_nothing(self, editor: WatcherEditor, org_id: int) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
         with pytest.raises(Invalid):
-            editor.update(org_id, made.id, WatcherWish(name="New", severity="loud"))
+            editor.update(org_id, made.id, WatcherWish(name="New", severity="loud"), "Alice")
 
         assert made.name == "cpu"
 
@@ -205,10 +210,10 @@ class TestUpdate:
     ) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
-            editor.update(make_org("Globex").id, made.id, WatcherWish(name="mine"))
-        delete_watcher(org_id, made.id)
+            editor.update(make_org("Globex").id, made.id, WatcherWish(name="mine"), "Charlie")
+        delete_watcher(org_id, made.id, "Alice")
         with pytest.raises(NotFound):
-            editor.update(org_id, made.id, WatcherWish(name="x"))
+            editor.update(org_id, made.id, WatcherWish(name="x"), "Alice")
 
 
 class TestDelete:
@@ -216,28 +221,44 @@ class TestDelete:
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
-        delete_watcher(org_id, made.id)
+        delete_watcher(org_id, made.id, "Alice")
         with pytest.raises(NotFound):
             get_watcher(org_id, made.id)
 
-        assert undelete_watcher(org_id, made.id).deleted_at is None
+        assert undelete_watcher(org_id, made.id, "Alice").deleted_at is None
         assert get_watcher(org_id, made.id) is made
 
     def test_does_not_know_the_watchers_of_others(self, editor: WatcherEditor, org_id: int) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
-            delete_watcher(make_org("Globex").id, made.id)
+            delete_watcher(make_org("Globex").id, made.id, "Charlie")
 
 
 class TestUndelete:
     def test_is_over_after_thirty_days(self, editor: WatcherEditor, org_id: int) -> None:
         with time_machine.travel(NOON, tick=False):
             made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
-            delete_watcher(org_id, made.id)
+            delete_watcher(org_id, made.id, "Alice")
         with time_machine.travel(NOON + timedelta(days=31), tick=False), pytest.raises(Conflict):
-            undelete_watcher(org_id, made.id)
+            undelete_watcher(org_id, made.id, "Alice")
 
     def test_does_not_know_what_is_not_deleted(self, editor: WatcherEditor, org_id: int) -> None:
         made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
-            undelete_watcher(org_id, made.id)
+            undelete_watcher(org_id, made.id, "Alice")
+
+
+class TestAudit:
+    def test_tells_what_changed_and_by_whom_but_not_the_webhooks_path(self, editor, org_id):
+        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
+        editor.update(org_id, made.id, WatcherWish(severity="low"), "Bob")
+        delete_watcher(org_id, made.id, "Bob")
+        deleted, updated, created = list_audit(org_id).items
+        assert (created.actor, created.action) == ("Alice", "watcher.create")
+        assert URL not in str(created.after)
+        assert (updated.actor, updated.before, updated.after) == (
+            "Bob",
+            {"severity": "high"},
+            {"severity": "low"},
+        )
+        assert deleted.action == "watcher.delete"
