@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 import anomify.anomaly.model
 import anomify.audit.model
 import anomify.delivery.model
+import anomify.exclusion.model
 import anomify.metric.model
 import anomify.org.model
 import anomify.user.model

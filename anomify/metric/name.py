@@ -72,7 +72,7 @@ def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
             return NameRefused(
                 f"the value of the label {_shown(label)} holds a control or direction character"
             )
-        spelled.append(f"{_label_spelled(label)}={_quoted(value)}")
+        spelled.append(spelled_label(label, value))
     return _spelled(name, spelled)
 
 
@@ -123,6 +123,15 @@ def parse_name(text: str) -> Labels | NameRefused:
             return NameRefused(f"the label {_shown(label)} has no value")
         position = found.end()
     return tuple(labels)
+
+
+def spelled_label(label: str, value: str) -> str:
+    """Return a label as it stands in a canonical name, without what separates it from others.
+
+    >>> spelled_label("env", "staging")
+    'env="staging"'
+    """
+    return f"{_label_spelled(label)}={_quoted(value)}"
 
 
 def has_unseen(text: str) -> bool:

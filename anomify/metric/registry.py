@@ -1,12 +1,12 @@
 """Which metric a name is: known ones from memory, new ones made once, whoever asks first."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,6 +16,8 @@ from anomify.db import Database, session
 from anomify.errors import Unavailable
 from anomify.metric.model import Metric
 from anomify.metric.name import name_hash
+from anomify.metric.quota import quota_of
+from anomify.org.lock import lock_org
 from anomify.org.model import Org
 from anomify.protocol.batch import Known
 
@@ -36,6 +38,8 @@ UNMADE = -1
 _NOBODY: dict[bytes, int] = {}
 
 Scope = tuple[int, str | None]
+# Of an org: tells which rule keeps a metric of this name out of judging and quota, if any does.
+ExcluderOf = Callable[[int], Callable[[str], int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,20 @@ class Registered:
     refused: dict[bytes, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Screened:
+    """What becomes of new names, by the hashes of their names."""
+
+    # Those to be made, each with the rule that keeps it out.
+    made: dict[bytes, int | None]
+    # The reason for each of the others.
+    refused: dict[bytes, str]
+
+
+def _nothing_excluded(_org_id: int) -> Callable[[str], int | None]:
+    return lambda _name: None
+
+
 class Registry:
     """The names of all orgs, as ids. May be shared by threads, and other processes may write too.
 
@@ -53,9 +71,13 @@ class Registry:
     the org and the server id are the same.
     """
 
-    def __init__(self, database: Database) -> None:
-        """Know nothing yet; everything is learnt from the database when it is asked for."""
+    def __init__(self, database: Database, excluder_of: ExcluderOf = _nothing_excluded) -> None:
+        """Know nothing yet; everything is learnt from the database when it is asked for.
+
+        `excluder_of` is asked, inside a unit of work, for the rules that new names are held to.
+        """
         self._database = database
+        self._excluder_of = excluder_of
         self._scopes: dict[Scope, dict[bytes, int]] = {}
         self._count = 0
         self._lock = threading.Lock()
@@ -93,20 +115,46 @@ class Registry:
         hashes = {key: name_hash(name) for key, name in names.items()}
         with self._database.unit_of_work(write=False):
             ids = _find_ids(scope[0], hashes.values())
-        over: set[bytes] = set()
+        refused: dict[bytes, str] = {}
         missing = {hashes[key]: name for key, name in names.items() if hashes[key] not in ids}
         if missing:
             with self._database.unit_of_work():
-                over, reason = _over_quota(scope[0], missing)
-                wanted = {key: name for key, name in missing.items() if key not in over}
-                if wanted:
-                    _make(scope[0], wanted)
+                # Two requests cannot both take the last place, nor can a rule come in between.
+                lock_org(scope[0])
+                screened = self._screen(scope[0], missing)
+                if screened.made:
+                    _make(scope[0], missing, screened.made)
                 ids |= _find_ids(scope[0], missing)
+                refused = screened.refused
         found = {key: ids[name] for key, name in hashes.items() if name in ids}
         self._remember(scope, found)
         return Registered(
-            found, {key: reason for key, name in hashes.items() if name not in ids} if over else {}
+            found, {key: refused[name] for key, name in hashes.items() if name not in ids}
         )
+
+    def _screen(self, org_id: int, missing: Mapping[bytes, str]) -> _Screened:
+        """Say of names that were missing which are to be made, first come first served."""
+        appeared = _find_ids(org_id, missing)
+        excluded_by, quota = self._excluder_of(org_id), quota_of(org_id)
+        room, room_kept_out = quota.room, quota.room_kept_out
+        made: dict[bytes, int | None] = {}
+        refused = {}
+        for key, name in missing.items():
+            if key in appeared:
+                continue
+            rule = excluded_by(name)
+            if rule is None and room is not None:
+                room -= 1
+                if room < 0:
+                    refused[key] = _full(quota.limit)
+                    continue
+            elif rule is not None and room_kept_out is not None:
+                room_kept_out -= 1
+                if room_kept_out < 0:
+                    refused[key] = _full_of_kept_out(quota.kept_out)
+                    continue
+            made[key] = rule
+        return _Screened(made, refused)
 
     def find(
         self, org_id: int, names: Mapping[bytes, str], server_id: str | None = None
@@ -129,8 +177,9 @@ class Registry:
         if not missing:
             return Registered(ids, {})
         with _told_as_unavailable(), self._database.unit_of_work(write=False):
-            over, reason = _over_quota(org_id, missing)
-        refused = {key: reason for key, name in names.items() if name_hash(name) in over}
+            over = self._screen(org_id, missing).refused
+        hashes = {key: name_hash(name) for key, name in names.items()}
+        refused = {key: over[name] for key, name in hashes.items() if name in over}
         made = {key: UNMADE for key in names if key not in ids and key not in refused}
         return Registered(ids | made, refused)
 
@@ -181,26 +230,18 @@ def _find_ids(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
     return found
 
 
-def _over_quota(org_id: int, missing: Mapping[bytes, str]) -> tuple[set[bytes], str]:
-    """Return which of the missing names the org's quota has no room for, first come first served.
+def _full(limit: int | None) -> str:
+    return f"the org's limit of {limit:,} metrics is reached; delete metrics or raise the limit"
 
-    The org's row is locked first, so that two requests cannot both take the last place.
-    """
-    quota = session().scalar(select(Org.metric_quota).where(Org.id == org_id))
-    if quota is None:
-        return set(), ""
-    if session().info["write"]:
-        session().execute(select(Org.id).where(Org.id == org_id).with_for_update())
-    count = session().scalar(select(func.count(Metric.id)).where(Metric.org_id == org_id)) or 0
-    appeared = _find_ids(org_id, missing)
-    new = [name for name in missing if name not in appeared]
+
+def _full_of_kept_out(count: int) -> str:
     return (
-        set(new[max(quota - count, 0) :]),
-        f"the org's limit of {quota:,} metrics is reached; delete metrics or raise the limit",
+        f"the org keeps {count:,} excluded metrics already, as many as its limit allows; delete"
+        " some or stop sending them"
     )
 
 
-def _make(org_id: int, missing: Mapping[bytes, str]) -> None:
+def _make(org_id: int, names: Mapping[bytes, str], made: Mapping[bytes, int | None]) -> None:
     """Insert what nobody else has inserted meanwhile.
 
     The rows go in by the order of their hashes: two requests with the same new names wait for
@@ -210,8 +251,14 @@ def _make(org_id: int, missing: Mapping[bytes, str]) -> None:
     to_metrics = sqlite.insert(Metric) if dialect == "sqlite" else postgresql.insert(Metric)
     created_at = now()
     rows = [
-        {"org_id": org_id, "name": missing[key], "name_hash": key, "created_at": created_at}
-        for key in sorted(missing)
+        {
+            "org_id": org_id,
+            "name": names[key],
+            "name_hash": key,
+            "created_at": created_at,
+            "excluded_by": made[key],
+        }
+        for key in sorted(made)
     ]
     # On the connection: one statement, prepared once, instead of one made for so many rows.
     session().connection().execute(to_metrics.on_conflict_do_nothing(), rows)

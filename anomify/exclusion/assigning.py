@@ -1,0 +1,93 @@
+"""Which rule keeps which metric out: found anew whenever rules change, and once for a new name."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+
+from sqlalchemy import update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from anomify.db import session
+from anomify.exclusion.model import Exclusion, ExclusionChange
+from anomify.exclusion.predicate import Kind, predicate_of
+from anomify.exclusion.queries import MOST_IDS, Named, names_of, rules_in_force
+from anomify.metric.model import Metric
+
+# Tells which rule keeps a metric of this name out, None if none does.
+Excluder = Callable[[str], int | None]
+
+
+def excluder_of(org_id: int, *, without: int | None = None) -> Excluder:
+    """Return what tells of any name whether a rule of the org keeps it out, or would without one.
+
+    Whoever stores what it says holds the org's lock: the rules may change otherwise.
+    """
+    return _first_of([rule for rule in rules_in_force(org_id) if rule.id != without])
+
+
+def assign(org_id: int, names: Iterable[Named]) -> dict[int, int | None]:
+    """Let each of these metrics be kept out by the first rule that hits it, or by none.
+
+    Returns what has changed: by metric id, the rule that keeps it out now. The worker heeds it at
+    its next tick. The caller holds the org's lock.
+    """
+    excluder = excluder_of(org_id)
+    changed = {
+        named.metric_id: by for named in names if (by := excluder(named.name)) != named.excluded_by
+    }
+    _store(changed)
+    if changed:
+        _note_change(org_id)
+    return changed
+
+
+def hit_by(exclusion: Exclusion, names: Iterable[Named]) -> list[Named]:
+    """Return those of the metrics that the rule alone hits."""
+    predicate = predicate_of(Kind(exclusion.kind), exclusion.pattern)
+    return [named for named in names if predicate(named.name)]
+
+
+def assign_to(exclusion: Exclusion) -> int:
+    """Let a new rule keep out what it hits and no older one does; return how many that is.
+
+    The caller holds the org's lock.
+    """
+    hit = hit_by(exclusion, names_of(exclusion.org_id))
+    taken = {named.metric_id: exclusion.id for named in hit if named.excluded_by is None}
+    _store(taken)
+    # Even if it hits nothing yet: what comes may be hit, and is looked up where rules are known of.
+    _note_change(exclusion.org_id)
+    return len(taken)
+
+
+def _first_of(rules: Sequence[Exclusion]) -> Excluder:
+    predicates = [(rule.id, predicate_of(Kind(rule.kind), rule.pattern)) for rule in rules]
+
+    def excluded_by(name: str) -> int | None:
+        return next((rule_id for rule_id, hits in predicates if hits(name)), None)
+
+    return excluded_by
+
+
+def _store(changed: Mapping[int, int | None]) -> None:
+    by_rule: dict[int | None, list[int]] = {}
+    for metric_id, rule_id in changed.items():
+        by_rule.setdefault(rule_id, []).append(metric_id)
+    for rule_id, metric_ids in by_rule.items():
+        left = iter(metric_ids)
+        while some := list(islice(left, MOST_IDS)):
+            session().execute(
+                update(Metric)
+                .where(Metric.id.in_(some))
+                .values(excluded_by=rule_id)
+                .execution_options(synchronize_session=False)
+            )
+
+
+def _note_change(org_id: int) -> None:
+    is_sqlite = session().get_bind().dialect.name == "sqlite"
+    insert = sqlite.insert if is_sqlite else postgresql.insert
+    session().execute(
+        insert(ExclusionChange)
+        .values(org_id=org_id, count=1)
+        .on_conflict_do_update(index_elements=["org_id"], set_={"count": ExclusionChange.count + 1})
+    )

@@ -1,0 +1,187 @@
+"""Add and delete rules, and say beforehand what one would do; the rules that every door shares."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now
+from anomify.db import session
+from anomify.errors import Conflict, Invalid, QuotaExceeded
+from anomify.exclusion.assigning import assign, assign_to, excluder_of
+from anomify.exclusion.model import REASON_CHARACTERS_MAX, Exclusion
+from anomify.exclusion.predicate import Kind, canonical_pattern, predicate_of
+from anomify.exclusion.queries import (
+    Named,
+    count_exclusions,
+    find_exclusion,
+    get_exclusion,
+    list_over,
+    names_of,
+)
+from anomify.metric.name import has_unseen
+from anomify.metric.quota import quota_of
+from anomify.org.lock import lock_org
+
+# Every new name is held against all of them (spec/security.md S7).
+EXCLUSIONS_MAX: Final = 200
+EXPIRES_WITHIN: Final = timedelta(days=10 * 366)
+# Rules that end in one go; the others end a minute later.
+ENDED_AT_ONCE: Final = 20
+# A rule stays so much longer where the quota has no room for what would come back.
+PUT_OFF: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusionWish:
+    """A rule as somebody wants it; without `expires_at` it stays until it is deleted."""
+
+    kind: Kind
+    pattern: str
+    reason: str = ""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a rule would hit now."""
+
+    # The canonical spelling that would be saved.
+    pattern: str
+    # Some of the names, in alphabetical order.
+    sample: list[str]
+    hit: int
+    # Of those, how many count against the quota now and would no longer.
+    freed: int
+    # All metrics of the org.
+    total: int
+
+
+def preview_exclusion(org_id: int, kind: Kind, pattern: str, *, sample: int = 50) -> Preview:
+    """Say what a rule would hit if it were added now; nothing is kept. Raises Invalid."""
+    canonical = canonical_pattern(kind, pattern)
+    predicate = predicate_of(kind, canonical)
+    total = freed = 0
+    hit = []
+    for named in names_of(org_id):
+        total += 1
+        if predicate(named.name):
+            hit.append(named.name)
+            freed += named.excluded_by is None
+    return Preview(canonical, sorted(hit)[:sample], len(hit), freed, total)
+
+
+def add_exclusion(org_id: int, wish: ExclusionWish, maker: str) -> tuple[Exclusion, int]:
+    """Add a rule; return it and how many metrics it keeps out from now on.
+
+    Raises Invalid naming what cannot be, Conflict for a rule that is there already, and
+    QuotaExceeded where there are too many.
+    """
+    pattern = canonical_pattern(wish.kind, wish.pattern)
+    problems = _problems(wish)
+    if problems:
+        raise Invalid("The exclusion cannot be saved like this.", fields=problems)
+    lock_org(org_id)
+    if find_exclusion(org_id, wish.kind, pattern) is not None:
+        raise Conflict(f"There is an exclusion {wish.kind} {pattern} already.")
+    if count_exclusions(org_id) >= EXCLUSIONS_MAX:
+        raise QuotaExceeded(f"An org may have {EXCLUSIONS_MAX} exclusions; delete some first.")
+    exclusion = Exclusion(
+        org_id=org_id,
+        kind=wish.kind.value,
+        pattern=pattern,
+        reason=" ".join(wish.reason.split()),
+        created_by=maker,
+        created_at=now(),
+        expires_at=wish.expires_at,
+    )
+    session().add(exclusion)
+    session().flush()
+    kept_out = assign_to(exclusion)
+    record_audit(
+        org_id,
+        actor=maker,
+        action="exclusion.add",
+        target=exclusion.name,
+        after={**_facts(exclusion), "metrics": kept_out},
+    )
+    return exclusion, kept_out
+
+
+def delete_exclusion(org_id: int, exclusion_id: int, who: str) -> None:
+    """Delete a rule; what it kept out is judged again, or kept out by another rule that hits it.
+
+    Raises NotFound, and Conflict where the quota has no room for what would come back.
+    """
+    lock_org(org_id)
+    exclusion = get_exclusion(org_id, exclusion_id)
+    returning, over = _returning(exclusion)
+    if over:
+        raise Conflict(
+            f"{returning:,} metrics would count again, {over:,} more than the quota has room for."
+            " Delete metrics first, or raise the limit."
+        )
+    _end(exclusion, who, "exclusion.delete")
+
+
+def end_expired(at: datetime) -> int:
+    """End rules of any org whose time is over; return how many.
+
+    Where the quota has no room for what would come back, a rule stays an hour longer.
+    """
+    ended = 0
+    for exclusion in list_over(at, ENDED_AT_ONCE):
+        lock_org(exclusion.org_id)
+        _, over = _returning(exclusion)
+        if over:
+            exclusion.expires_at = at + PUT_OFF
+        else:
+            _end(exclusion, "anomify", "exclusion.expire")
+            ended += 1
+    return ended
+
+
+def _end(exclusion: Exclusion, who: str, action: str) -> None:
+    kept_out = list(names_of(exclusion.org_id, excluded_by=exclusion.id))
+    session().delete(exclusion)
+    session().flush()
+    changed = assign(exclusion.org_id, kept_out)
+    returned = sum(by is None for by in changed.values())
+    record_audit(
+        exclusion.org_id,
+        actor=who,
+        action=action,
+        target=exclusion.name,
+        before={**_facts(exclusion), "metrics": returned},
+    )
+
+
+def _returning(exclusion: Exclusion) -> tuple[int, int]:
+    """Return how many metrics would count again without the rule, and how many too many."""
+    kept_out: list[Named] = list(names_of(exclusion.org_id, excluded_by=exclusion.id))
+    if not kept_out:
+        return 0, 0
+    others = excluder_of(exclusion.org_id, without=exclusion.id)
+    returning = sum(others(named.name) is None for named in kept_out)
+    quota = quota_of(exclusion.org_id)
+    return returning, max(returning - quota.room, 0) if quota.room is not None else 0
+
+
+def _problems(wish: ExclusionWish) -> dict[str, str]:
+    problems = {}
+    if len(wish.reason) > REASON_CHARACTERS_MAX:
+        problems["reason"] = f"A reason has at most {REASON_CHARACTERS_MAX} characters."
+    elif has_unseen(" ".join(wish.reason.split())):
+        problems["reason"] = "A reason holds no control or direction characters."
+    if wish.expires_at is not None and not now() < wish.expires_at < now() + EXPIRES_WITHIN:
+        problems["expires"] = "A moment within the next ten years is needed."
+    return problems
+
+
+def _facts(exclusion: Exclusion) -> dict[str, object]:
+    return {
+        "type": exclusion.kind,
+        "pattern": exclusion.pattern,
+        "reason": exclusion.reason,
+        "expires": exclusion.expires_at,
+    }

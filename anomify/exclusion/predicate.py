@@ -1,0 +1,179 @@
+"""Each kind of rule as one predicate over names, compiled once and testable before it is saved."""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+import re2
+
+from anomify.errors import Invalid
+from anomify.exclusion.model import PATTERN_CHARACTERS_MAX
+from anomify.metric.name import (
+    NAME_LABEL,
+    NameRefused,
+    has_unseen,
+    parse_name,
+    plain_or_labelled_name,
+    spelled_label,
+)
+
+# A pattern that would need more is refused when it is compiled (spec/security.md S7).
+REGEX_BYTES_MAX: Final = 1024 * 1024
+# Compiled rules are kept; an org has at most 200, and most orgs have none.
+COMPILED_MAX: Final = 2048
+
+# Tells whether a rule hits a metric's canonical name.
+Predicate = Callable[[str], bool]
+
+
+class Kind(StrEnum):
+    """The kinds of rules."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    CONTAINS = "contains"
+    REGEX = "regex"
+    LABEL = "label"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A kind as people are told of it."""
+
+    kind: Kind
+    name: str
+    description: str
+    example: str
+
+
+KINDS: Final = (
+    Described(
+        Kind.EXACT,
+        "Exact name",
+        "Hits the one metric of this name, its labels in whatever order.",
+        "staging.web.requests",
+    ),
+    Described(
+        Kind.PREFIX,
+        "Beginning",
+        "Hits every metric whose name begins like this; capitals count.",
+        "staging.",
+    ),
+    Described(
+        Kind.CONTAINS,
+        "Part of the name",
+        "Hits every metric whose name, labels and all, holds this text; capitals count.",
+        "_bucket",
+    ),
+    Described(
+        Kind.REGEX,
+        "Regular expression",
+        "Hits every metric in whose name this RE2 expression is found; anchor it with ^ and $,"
+        " and begin with (?i) where capitals do not count.",
+        r"^ci\.job-\d+\.",
+    ),
+    Described(
+        Kind.LABEL,
+        "Label",
+        "Hits every metric with this label of exactly this value, written label=value.",
+        "env=staging",
+    ),
+)
+
+
+def canonical_pattern(kind: Kind, pattern: str) -> str:
+    """Return the one spelling of a pattern, that two alike be the same. Raises Invalid."""
+    if not pattern:
+        raise _invalid("Say which names the rule is to hit.")
+    if len(pattern) > PATTERN_CHARACTERS_MAX:
+        raise _invalid(f"A pattern has at most {PATTERN_CHARACTERS_MAX} characters.")
+    if has_unseen(pattern):
+        raise _invalid("No metric's name holds control or direction characters.")
+    if kind is Kind.REGEX:
+        predicate_of(kind, pattern)
+        return pattern
+    composed = unicodedata.normalize("NFC", pattern)
+    if kind is Kind.EXACT:
+        name = plain_or_labelled_name(composed)
+        if isinstance(name, NameRefused):
+            raise _invalid(f"No metric can have this name: {name.reason}.")
+        if len(name) > PATTERN_CHARACTERS_MAX:
+            raise _invalid(f"A pattern has at most {PATTERN_CHARACTERS_MAX} characters.")
+        return name
+    if kind is Kind.LABEL:
+        label, _, value = (part.strip() for part in composed.partition("="))
+        if not label or not value:
+            raise _invalid("Write a label and its value, such as env=staging.")
+        return f"{label}={value}"
+    return composed
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def predicate_of(kind: Kind, pattern: str) -> Predicate:
+    """Return the predicate of a rule in its canonical spelling. Raises Invalid for a bad regex."""
+    if kind is Kind.EXACT:
+        return pattern.__eq__
+    if kind is Kind.PREFIX:
+        return lambda name: name.startswith(pattern)
+    if kind is Kind.CONTAINS:
+        return lambda name: pattern in name
+    if kind is Kind.REGEX:
+        return _found_by(pattern)
+    label, _, value = pattern.partition("=")
+    return _named(value) if label == NAME_LABEL else _labelled(label, value)
+
+
+def _found_by(pattern: str) -> Predicate:
+    options = re2.Options()
+    options.max_mem = REGEX_BYTES_MAX
+    # It would write people's patterns to our standard error.
+    options.log_errors = False
+    try:
+        search = re2.compile(pattern, options).search
+    except re2.error as problem:
+        raise _invalid(f"This is no RE2 expression: {_said(problem)}.") from None
+    return lambda name: search(name) is not None
+
+
+def _named(value: str) -> Predicate:
+    labelled = value + "{"
+
+    def hits(name: str) -> bool:
+        if name == value or name.startswith(labelled):
+            return True
+        # A name that holds braces stands quoted among its labels.
+        labels = parse_name(name) if name.startswith('{"') else ()
+        return not isinstance(labels, NameRefused) and (NAME_LABEL, value) in labels
+
+    return hits
+
+
+def _labelled(label: str, value: str) -> Predicate:
+    # In a canonical name a label is spelled in one way, which is quicker to find than to parse.
+    spelled = spelled_label(label, value)
+    first, later = "{" + spelled, "," + spelled
+    # The end of one value and the begin of the next may look like such a label, but only of these.
+    is_ambiguous = spelled.startswith('"') or value[0] in ",}"
+
+    def hits(name: str) -> bool:
+        begin = name.find("{")
+        if begin < 0 or not (name.startswith(first, begin) or name.find(later, begin) > 0):
+            return False
+        if not is_ambiguous:
+            return True
+        labels = parse_name(name)
+        return not isinstance(labels, NameRefused) and (label, value) in labels
+
+    return hits
+
+
+def _said(problem: Exception) -> str:
+    said = problem.args[0] if problem.args else problem
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+
+
+def _invalid(message: str) -> Invalid:
+    return Invalid(message, fields={"pattern": message})

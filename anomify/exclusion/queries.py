@@ -1,0 +1,146 @@
+"""Every question asked of exclusions, and of the metrics that they hit; the org comes first."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+
+from anomify.db import Page, session
+from anomify.errors import NotFound
+from anomify.exclusion.model import Exclusion, ExclusionChange
+from anomify.metric.model import Metric
+
+MOST_EXCLUSIONS = 500
+# Rows fetched at once while all names of an org are looked through.
+NAMES_AT_ONCE = 5_000
+# Databases bound the number of values in one statement.
+MOST_IDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A metric's name, and the rule that keeps it out, if one does."""
+
+    metric_id: int
+    name: str
+    excluded_by: int | None
+
+
+def get_exclusion(org_id: int, exclusion_id: int) -> Exclusion:
+    """Return the org's rule. Raises NotFound."""
+    found = session().scalar(
+        select(Exclusion).where(Exclusion.org_id == org_id, Exclusion.id == exclusion_id)
+    )
+    if found is None:
+        raise NotFound(
+            "There is no such exclusion in your org; /exclusion/list lists the ones there are."
+        )
+    return found
+
+
+def find_exclusion(org_id: int, kind: str, pattern: str) -> Exclusion | None:
+    """Return the org's rule of that kind and canonical pattern, if there is one."""
+    return session().scalar(
+        select(Exclusion).where(
+            Exclusion.org_id == org_id, Exclusion.kind == kind, Exclusion.pattern == pattern
+        )
+    )
+
+
+def list_exclusions(org_id: int, *, limit: int = 50, offset: int = 0) -> Page[Exclusion]:
+    """List the org's rules, newest first; one whose time is over goes within a minute."""
+    rows = session().scalars(
+        select(Exclusion)
+        .where(Exclusion.org_id == org_id)
+        .order_by(Exclusion.id.desc())
+        .limit(min(limit, MOST_EXCLUSIONS))
+        .offset(offset)
+    )
+    return Page(list(rows), count_exclusions(org_id))
+
+
+def rules_in_force(org_id: int) -> list[Exclusion]:
+    """Return the org's rules, oldest first: of several that hit a metric the first one counts."""
+    return list(
+        session().scalars(
+            select(Exclusion).where(Exclusion.org_id == org_id).order_by(Exclusion.id)
+        )
+    )
+
+
+def exclusions_by_id(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, Exclusion]:
+    """Return those of the org's rules that are asked for."""
+    wanted = set(exclusion_ids)
+    if not wanted:
+        return {}
+    rows = session().scalars(
+        select(Exclusion).where(Exclusion.org_id == org_id, Exclusion.id.in_(wanted))
+    )
+    return {row.id: row for row in rows}
+
+
+def list_over(at: datetime, most: int) -> list[Exclusion]:
+    """Return rules of any org whose time is over, longest ago first: the worker's view."""
+    return list(
+        session().scalars(
+            select(Exclusion)
+            .where(Exclusion.expires_at <= at)
+            .order_by(Exclusion.expires_at, Exclusion.id)
+            .limit(most)
+        )
+    )
+
+
+def count_exclusions(org_id: int) -> int:
+    """Count the org's rules."""
+    return (
+        session().scalar(
+            select(func.count()).select_from(Exclusion).where(Exclusion.org_id == org_id)
+        )
+        or 0
+    )
+
+
+def count_kept_out(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, int]:
+    """Count the metrics that each of the rules keeps out; one that hits none is missing."""
+    rows = session().execute(
+        select(Metric.excluded_by, func.count())
+        .where(Metric.org_id == org_id, Metric.excluded_by.in_(set(exclusion_ids)))
+        .group_by(Metric.excluded_by)
+    )
+    return {exclusion_id: count for exclusion_id, count in rows if exclusion_id is not None}
+
+
+def names_of(org_id: int, *, excluded_by: int | None = None) -> Iterator[Named]:
+    """Give the names of all the org's metrics, or of those that one rule keeps out, by id."""
+    wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id]
+    if excluded_by is not None:
+        wanted.append(Metric.excluded_by == excluded_by)
+    rows = session().execute(
+        select(Metric.id, Metric.name, Metric.excluded_by).where(*wanted).order_by(Metric.id),
+        execution_options={"yield_per": NAMES_AT_ONCE},
+    )
+    for metric_id, name, by in rows:
+        yield Named(metric_id, name, by)
+
+
+def changes_so_far() -> tuple[int, int]:
+    """Return what differs, of all orgs, once rules have changed: the worker's view."""
+    orgs, changes = (
+        session()
+        .execute(select(func.count(), func.coalesce(func.sum(ExclusionChange.count), 0)))
+        .one()
+    )
+    return int(orgs), int(changes)
+
+
+def excluded_among(metric_ids: Sequence[int]) -> list[int]:
+    """Return those of the metrics, of any org, that a rule keeps out: the worker's view."""
+    found: list[int] = []
+    for first in range(0, len(metric_ids), MOST_IDS):
+        some = metric_ids[first : first + MOST_IDS]
+        found += session().scalars(
+            select(Metric.id).where(Metric.id.in_(some), Metric.excluded_by.is_not(None))
+        )
+    return found

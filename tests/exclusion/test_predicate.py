@@ -1,0 +1,119 @@
+import time
+
+import pytest
+
+from anomify.errors import Invalid
+from anomify.exclusion.predicate import KINDS, Kind, canonical_pattern, predicate_of
+from anomify.metric.name import canonical_name, parse_name
+
+NAMES = [
+    "staging.web.requests",
+    "prod.staging.requests",
+    'http_requests_total{code="200",env="staging"}',
+    'http_requests_total{code="500",env="prod"}',
+    'http_requests_bucket{env="staging",le="0.5"}',
+    "Staging.web",
+]
+
+
+def hit(kind: Kind, pattern: str, names: list[str] = NAMES) -> list[str]:
+    hits = predicate_of(kind, canonical_pattern(kind, pattern))
+    return [name for name in names if hits(name)]
+
+
+class TestPredicateOf:
+    def test_exact_hits_one_name_however_its_labels_are_sorted(self):
+        assert hit(Kind.EXACT, "staging.web.requests") == [NAMES[0]]
+        assert hit(Kind.EXACT, "staging.web") == []
+        assert hit(Kind.EXACT, 'http_requests_total{env="prod", code="500"}') == [NAMES[3]]
+
+    def test_prefix_hits_beginnings_with_their_capitals(self):
+        assert hit(Kind.PREFIX, "staging.") == [NAMES[0]]
+        assert hit(Kind.PREFIX, "http_requests_total{") == NAMES[2:4]
+
+    def test_contains_hits_any_part(self):
+        assert hit(Kind.CONTAINS, "staging") == [NAMES[0], NAMES[1], NAMES[2], NAMES[4]]
+        assert hit(Kind.CONTAINS, ".*") == []
+
+    def test_regex_is_looked_for_anywhere(self):
+        assert hit(Kind.REGEX, r"requests_(total|bucket)") == NAMES[2:5]
+        assert hit(Kind.REGEX, r"(?i)^staging\.") == [NAMES[0], NAMES[5]]
+
+    def test_label_hits_this_value_only(self):
+        assert hit(Kind.LABEL, "env=staging") == [NAMES[2], NAMES[4]]
+        assert hit(Kind.LABEL, " env = staging ") == [NAMES[2], NAMES[4]]
+        assert hit(Kind.LABEL, "env=stag") == hit(Kind.LABEL, "v=staging") == []
+        assert hit(Kind.LABEL, "__name__=http_requests_total") == NAMES[2:4]
+        assert hit(Kind.LABEL, "__name__=staging.web.requests") == [NAMES[0]]
+
+    @pytest.mark.parametrize(
+        ("label", "value"),
+        [
+            ("env", "staging"),
+            ("a", 'quoted " and \\ back'),
+            ("a", ",b="),
+            ("a", "x=y"),
+            ("a", "}"),
+            ("weird label", "v"),
+            (",b", "v"),
+            ("größe", "grün"),
+            ("__name__", "with{brace"),
+            ("__name__", "plain"),
+        ],
+    )
+    def test_label_agrees_with_the_parser_on_odd_names(self, label, value):
+        sets = [
+            {"__name__": "plain"},
+            {"__name__": "plain", label: value},
+            {"__name__": "with{brace", label: value},
+            {"__name__": 'a,env="staging",b', "x": "y"},
+            {"__name__": "m", "a": f'x,{label}="{value}"', "b": "x,a="},
+            {"__name__": "m", "a": f"x,{label}=", "b": f",{value}"},
+            {"__name__": "m", "z": "last", label: value, "A": "first"},
+            {"__name__": "m", label: f"{value}x"},
+        ]
+        names = [canonical_name(labels.items()) for labels in sets]
+        expected = [name for name in names if (label, value) in parse_name(name)]
+        assert expected
+        assert hit(Kind.LABEL, f"{label}={value}", names) == expected
+
+    def test_evil_expressions_are_quick(self):
+        names = [f"{'a' * 60}.{number}" for number in range(1_000)]
+        began = time.process_time()
+        assert hit(Kind.REGEX, "^(a+)+$", names) == []
+        # A backtracking engine would not be done before the sun is cold.
+        assert time.process_time() - began < 5
+
+
+class TestCanonicalPattern:
+    @pytest.mark.parametrize(
+        ("kind", "pattern", "why"),
+        [
+            (Kind.CONTAINS, "", "which names"),
+            (Kind.CONTAINS, "a" * 513, "at most 512"),
+            (Kind.PREFIX, "a\nb", "control"),
+            (Kind.REGEX, "(", r"no RE2 expression: missing \)"),
+            (Kind.REGEX, r"(a)\1", "no RE2 expression"),
+            (Kind.REGEX, "((a{100}){100}){100}", "no RE2 expression"),
+            (Kind.LABEL, "staging", "env=staging"),
+            (Kind.LABEL, "env=", "env=staging"),
+            (Kind.EXACT, "a}", "closing brace"),
+        ],
+    )
+    def test_refuses_what_cannot_be_a_rule(self, kind, pattern, why, capfd):
+        with pytest.raises(Invalid, match=why) as refusal:
+            canonical_pattern(kind, pattern)
+        assert set(refusal.value.fields) == {"pattern"}
+        # The engine says it on our standard error if it is let.
+        assert capfd.readouterr() == ("", "")
+
+    def test_spells_what_is_alike_alike(self):
+        assert canonical_pattern(Kind.PREFIX, "bu\u0308ro") == "b\u00fcro"
+        assert canonical_pattern(Kind.EXACT, 'm{b="2",a="1"}') == 'm{a="1",b="2"}'
+
+
+class TestKinds:
+    def test_every_example_is_a_rule(self):
+        assert {one.kind for one in KINDS} == set(Kind)
+        for one in KINDS:
+            assert canonical_pattern(one.kind, one.example) == one.example
