@@ -20,6 +20,7 @@ from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.native import (
     anomaly,
+    doc,
     image,
     login,
     metric,
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         flux.flux,
         prometheus.prometheus,
         anomaly.door,
+        doc.door,
         image.door,
         login.door,
         metric.door,

