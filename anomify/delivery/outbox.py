@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.recording import is_more_severe
 from anomify.channel.kinds import EMAIL, WEBHOOK
 from anomify.channel.message import Receipt, Target
 from anomify.clock import now
@@ -23,6 +24,7 @@ from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.outbound import host_of
+from anomify.silence.window import orgs_keeping_still, stillness_of
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
 
@@ -63,10 +65,17 @@ def enqueue_opened(anomaly: Anomaly) -> int:
 
     Return how many are new. Saying it again adds nothing, except for watchers that have come to
     hear of it since, because its severity has risen. A watcher that has been told about another
-    anomaly of the metric within its quiet time is left in peace.
+    anomaly of the metric within its quiet time is left in peace. While the org is to keep still
+    nobody is told, and the anomaly is marked; later it is told only where it has become worse.
     """
     org, span, metric = _evidence(anomaly)
     at = now()
+    if stillness_of(org, at) is not None:
+        anomaly.muted_at, anomaly.muted_severity = at, span.severity
+        return 0
+    held_back = anomaly.muted_severity
+    if held_back is not None and not is_more_severe(span.severity, held_back):
+        return 0
     listening = watchers_for(org.id, metric.name, span.severity)
     told_at = _last_told(metric.id, [watcher.id for watcher in listening], anomaly.id)
     rows = []
@@ -82,10 +91,12 @@ def enqueue_opened(anomaly: Anomaly) -> int:
 def enqueue_recovered(anomaly: Anomaly) -> int:
     """Put the end of this anomaly into the open unit of work, for those who heard it begin.
 
-    Return how many messages are new; saying it again adds nothing.
+    Return how many messages are new; saying it again adds nothing. While the org is to keep still
+    they wait, and what has begun and ended without anybody being told is never told.
     """
     org, span, metric = _evidence(anomaly)
     at = now()
+    stillness = stillness_of(org, at)
     told = session().execute(
         select(Delivery, Watcher)
         .join(Watcher, Watcher.id == Delivery.watcher_id)
@@ -97,6 +108,11 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
     )
     rows = []
     for opened, watcher in told:
+        if stillness is not None and opened.state == STATE_PENDING and not opened.attempts:
+            _close(opened, STATE_DEAD, at)
+            opened.last_error = f"It was over before it could be told: {stillness.why}."
+            anomaly.muted_at, anomaly.muted_severity = at, span.severity
+            continue
         facts = facts_of_anomaly(RECOVERED, org, watcher, anomaly, span, metric)
         rows.append(_row(watcher, facts, at, opened.channel, opened.recipient, opened.lane))
     return _insert(rows)
@@ -283,6 +299,8 @@ def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
         Delivery.state == STATE_PENDING,
         Delivery.due_at <= at,
         or_(Delivery.leased_until.is_(None), Delivery.leased_until <= at),
+        # A test is a person's wish of this moment.
+        or_(Delivery.transition == TEST, Delivery.org_id.not_in(orgs_keeping_still(at))),
     )
 
 

@@ -30,6 +30,7 @@ from anomify.delivery.outbox import (
 from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.org.model import Org
+from anomify.org.muting import mute_org
 from anomify.org.sealing import seal
 from anomify.watcher.model import Watcher
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
@@ -480,3 +481,86 @@ class TestIsAnythingDue:
         with database.unit_of_work():
             assert len(claim_all()) == 1
             assert not is_anything_due(NOON)
+
+
+def muted(anomaly: Anomaly, minutes: int = 30) -> Anomaly:
+    mute_org(anomaly.org_id, minutes, actor="Alice")
+    return anomaly
+
+
+@pytest.mark.usefixtures("unit")
+class TestMuting:
+    """While an org is muted nobody is told; later they hear of what is new or has changed."""
+
+    def later(self, clock: time_machine.Traveller, minutes: int) -> datetime:
+        clock.move_to(NOON + timedelta(minutes=minutes))
+        return NOON + timedelta(minutes=minutes)
+
+    def test_marks_what_it_holds_back_and_never_tells_its_end(
+        self, clock: time_machine.Traveller
+    ) -> None:
+        org = make_org()
+        hooked(org)
+        anomaly = muted(make_anomaly(make_metric(org), minutes=None))
+
+        assert enqueue_opened(anomaly) == 0
+        assert (anomaly.muted_at, anomaly.muted_severity) == (NOON, "high")
+        self.later(clock, 31)
+        assert enqueue_opened(anomaly) == 0
+        end(anomaly)
+        assert enqueue_recovered(anomaly) == 0
+        assert rows() == []
+
+    def test_tells_afterwards_of_what_is_new_or_has_become_worse(
+        self, clock: time_machine.Traveller
+    ) -> None:
+        org = make_org()
+        hooked(org, severity="low")
+        metric, other = make_metric(org), make_metric(org, "cpu.idle")
+        old = muted(make_anomaly(metric, severity="low", minutes=None))
+        enqueue_opened(old)
+        self.later(clock, 31)
+        assert enqueue_opened(make_anomaly(other, NOON + timedelta(minutes=31))) == 1
+        assert enqueue_opened(old) == 0
+        old.span.severity = "medium"
+        assert enqueue_opened(old) == 1
+
+    def test_tells_the_end_of_what_was_told_before_once_it_is_over(
+        self, clock: time_machine.Traveller
+    ) -> None:
+        anomaly = opened_once()
+        settle_claim(claim_all()[0], DELIVERED)
+        muted(anomaly)
+        end(anomaly)
+        assert enqueue_recovered(anomaly) == 1
+
+        before_it_ends = self.later(clock, 29)
+        assert not is_anything_due(before_it_ends)
+        assert claim_all(before_it_ends) == []
+        [claimed] = claim_all(self.later(clock, 30))
+        assert claimed.facts.transition == "recovered"
+
+    def test_can_be_ended_early(self) -> None:
+        anomaly = muted(opened_once())
+        assert claim_all() == []
+        muted(anomaly, minutes=0)
+        assert len(claim_all()) == 1
+
+    def test_forgets_a_message_that_has_not_gone_out_when_it_is_over(self) -> None:
+        anomaly = muted(opened_once())
+        end(anomaly)
+
+        assert enqueue_recovered(anomaly) == 0
+        [opened] = rows()
+        assert (opened.state, opened.attempts) == (STATE_DEAD, 0)
+        assert opened.last_error == "It was over before it could be told: the whole org is muted."
+        assert anomaly.muted_at == NOON
+
+    def test_lets_a_test_and_other_orgs_through(self) -> None:
+        org = make_org()
+        watcher = hooked(org)
+        mute_org(org.id, 30, actor="Alice")
+        enqueue_test(org, watcher)
+        opened_once()
+
+        assert {claimed.facts.transition for claimed in claim_all()} == {"test", "opened"}

@@ -1,0 +1,1 @@
+"""Silences: what is found then is recorded and drawn, and not told."""
