@@ -15,12 +15,15 @@ from anomify.edge import porch
 from anomify.edge.contract import check_declared
 from anomify.edge.house import House
 from anomify.edge.problem import answer_problems_under
+from anomify.exclusion.assigning import excluder_of
 from anomify.ingest import flux, prometheus
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.native import (
     anomaly,
+    billing,
     doc,
+    exclusion,
     image,
     login,
     metric,
@@ -48,14 +51,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     points = open_points(database, settings.data_dir)
     points.start_following()
     atexit.register(points.close)
-    house = House(settings, database, points, Registry(database))
+    house = House(settings, database, points, Registry(database, excluder_of))
     porch.install(app, house)
     middleware.install(app, house)
     for door in (
         flux.flux,
         prometheus.prometheus,
         anomaly.door,
+        billing.door,
         doc.door,
+        exclusion.door,
         image.door,
         login.door,
         metric.door,

@@ -16,7 +16,7 @@ from anomify.db import Database, session
 from anomify.errors import Unavailable
 from anomify.metric.model import Metric
 from anomify.metric.name import name_hash
-from anomify.metric.quota import quota_of
+from anomify.metric.quota import KEPT_OUT_TIMES, quota_of
 from anomify.org.lock import lock_org
 from anomify.org.model import Org
 from anomify.protocol.batch import Known
@@ -151,7 +151,7 @@ class Registry:
             elif rule is not None and room_kept_out is not None:
                 room_kept_out -= 1
                 if room_kept_out < 0:
-                    refused[key] = _full_of_kept_out(quota.kept_out)
+                    refused[key] = _full_of_kept_out(quota.limit)
                     continue
             made[key] = rule
         return _Screened(made, refused)
@@ -234,11 +234,9 @@ def _full(limit: int | None) -> str:
     return f"the org's limit of {limit:,} metrics is reached; delete metrics or raise the limit"
 
 
-def _full_of_kept_out(count: int) -> str:
-    return (
-        f"the org keeps {count:,} excluded metrics already, as many as its limit allows; delete"
-        " some or stop sending them"
-    )
+def _full_of_kept_out(limit: int | None) -> str:
+    most = KEPT_OUT_TIMES * (limit or 0)
+    return f"the org's limit of {most:,} excluded metrics is reached; delete some, or stop sending"
 
 
 def _make(org_id: int, names: Mapping[bytes, str], made: Mapping[bytes, int | None]) -> None:

@@ -16,6 +16,7 @@ from anomify.db import Database
 from anomify.edge import porch
 from anomify.edge.contract import Access, Inputs, Outputs, check_declared
 from anomify.edge.house import House
+from anomify.exclusion.assigning import excluder_of
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.native.envelope import NativeDoor
@@ -34,7 +35,7 @@ def make_app(
         Settings(data_dir=data_dir, secret_key="k" * 64, **settings),
         database,
         open_points(database, data_dir),
-        Registry(database),
+        Registry(database, excluder_of),
     )
     porch.install(app, house)
     middleware.install(app, house)
