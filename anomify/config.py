@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 CONFIG_FILE = "anomify.toml"
 PREFIX = "ANOMIFY_"
@@ -19,6 +28,8 @@ PREFIX = "ANOMIFY_"
 CONFIG_FILE_VARIABLE = "ANOMIFY_CONFIG"
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 -- the name of a file
 SECRET_KEY_BYTES = 32
+# A class of requests, how many, and in how many seconds.
+_LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
 
 
 class ConfigError(Exception):
@@ -33,6 +44,16 @@ def _networks(value: object) -> object:
     return tuple(
         str(ipaddress.ip_network(str(part).strip())) for part in parts if str(part).strip()
     )
+
+
+def _limits(value: object) -> object:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError("a list like read=1000/60,login=off is needed")  # noqa: TRY004 -- see above
+    found = tuple(str(part).strip() for part in parts if str(part).strip())
+    if wrong := [part for part in found if not _LIMIT.match(part)]:
+        raise ValueError(f"{wrong[0]} is neither like read=1000/60 nor like login=off nor off")
+    return found
 
 
 class Settings(BaseModel):
@@ -65,8 +86,22 @@ class Settings(BaseModel):
     smtp_password: SecretStr | None = Field(None, description="the mail account's password")
     smtp_starttls: bool = Field(default=True, description="encrypt the mail conversation")
     mail_from: str = Field("anomify@localhost", description="the sender of our mails")
+    operator_email: str | None = Field(
+        None, description="where issues that users report are mailed to; none are taken without it"
+    )
+    login_codes: bool = Field(
+        default=True,
+        description="mail a code to who signs in from a client that is new; needs smtp_host",
+    )
+    signup: bool = Field(
+        default=False, description="let anybody make an org of their own; needs smtp_host"
+    )
     egress_allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
         (), description="private networks that webhooks may reach, such as 10.2.0.0/16"
+    )
+    rate_limits: Annotated[tuple[str, ...], BeforeValidator(_limits)] = Field(
+        (),
+        description="requests answered beyond the usual, such as read=9000/60,login=off; or off",
     )
     retention_days: int | None = Field(
         None, ge=1, description="forget points older than this; kept for ever when empty"
@@ -75,10 +110,49 @@ class Settings(BaseModel):
         default=True, description="accept session ids as the session_id parameter"
     )
 
+    stripe_secret_key: SecretStr | None = Field(
+        None, description="Stripe's key; without it nobody is billed and nothing has a limit"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="what Stripe signs its webhooks to /org/stripecallback with"
+    )
+    stripe_api_base: str | None = Field(
+        None, description="another server that speaks Stripe's wire format, to test against"
+    )
+    stripe_tax: bool = Field(default=False, description="have Stripe Tax work out taxes")
+    free_metrics: int = Field(
+        1000, ge=0, description="metrics an org may have without a paid plan, where Stripe bills"
+    )
+
+    @model_validator(mode="after")
+    def _hears_of_payments(self) -> Self:
+        if self.stripe_secret_key and not self.stripe_webhook_secret:
+            raise ValueError(
+                "stripe_secret_key needs stripe_webhook_secret beside it: without Stripe's "
+                "webhooks nobody would get the plan they pay for"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_verify_addresses(self) -> Self:
+        if self.signup and not self.smtp_host:
+            raise ValueError("signup needs smtp_host: who signs up is mailed a link first")
+        return self
+
+    @property
+    def mails_login_codes(self) -> bool:
+        """Tell whether who signs in from a client that is new is mailed a code."""
+        return self.login_codes and self.smtp_host is not None
+
     @property
     def meta_url(self) -> str:
         """Return the URL of the meta database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'meta.db'}"
+
+    @property
+    def starting_quota(self) -> int | None:
+        """Return how many metrics a new org may have; None where nobody is billed: no limit."""
+        return self.free_metrics if self.stripe_secret_key else None
 
     @property
     def base_url(self) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.auth.csrf import check_meant
-from anomify.auth.require import check_access
+from anomify.auth.require import check_access, check_may_change, check_no_password_in_address
 from anomify.auth.session_id import PATIENCE_SECONDS, RowSessions, WebSession, web_session
 from anomify.auth.signing_in import GUARD_KEY
 from anomify.auth.subject import (
@@ -21,13 +21,14 @@ from anomify.auth.subject import (
 from anomify.auth.token import presented_token
 from anomify.edge.contract import Access, Declared, current_route
 from anomify.edge.house import House
+from anomify.edge.limits import spend
 from anomify.edge.problem import cause_of
 from anomify.errors import Denied, Unauthenticated
 from anomify.org.letter import KEY_PURPOSE as LETTERS_PURPOSE
 from anomify.org.queries import find_org
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
 from anomify.org.token import check_address, find_token, is_use_noted, note_use
-from anomify.user.login import LoginGuard
+from anomify.user.login import LoginGuard, network_of
 from anomify.user.queries import find_user
 
 log = logging.getLogger(__name__)
@@ -70,12 +71,18 @@ class _Guard:
         if route.access in _WITHOUT_SESSION:
             return
         if route.access is Access.SIGNED and SIGNATURE in request.args:
-            put_subject(self._link_holder())
+            holder = self._link_holder()
+            put_subject(holder)
+            _count(route, holder)
             return
         asker = self._asker(route)
         put_subject(asker)
+        _count(route, asker)
         check_meant(route, asker)
         check_access(route.access, asker)
+        check_may_change(route, asker)
+        if route.changes:
+            check_no_password_in_address()
 
     def _look_only(self) -> None:
         """At an address that does not exist, tell who asks where that is known; make nothing."""
@@ -131,6 +138,20 @@ class _Guard:
         except (OperationalError, PoolTimeout) as error:
             # A full disk must not take reading away too.
             log.warning("the last use of a token could not be written: %s", cause_of(error))
+
+
+def _count(route: Declared, asker: Subject) -> None:
+    network = network_of(request.remote_addr or "")
+    match asker:
+        case UserSubject():
+            spend(route, ("user", asker.user.id), asker.org.id, network)
+        case OrgSubject():
+            spend(route, ("token", asker.token.id), asker.org.id, network)
+        case LinkSubject():
+            # Links are passed on; their holders take nothing from the people of the org.
+            spend(route, network, ("links", asker.org.id), network)
+        case Anonymous():
+            spend(route, network, None, network)
 
 
 def _user_of(session: WebSession) -> UserSubject | None:

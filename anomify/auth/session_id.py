@@ -15,10 +15,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.db import Database
 from anomify.edge.contract import Declared
+from anomify.edge.limits import Limit, the_limits
 from anomify.edge.parameters import find_parameter
 from anomify.edge.problem import cause_of, problem_of, respond_problem
 from anomify.edge.strict_json import decode, encode
 from anomify.errors import Invalid
+from anomify.user.login import network_of
 from anomify.user.model import SessionRow, User
 from anomify.user.session import (
     change_session,
@@ -164,10 +166,11 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
     def open_stranger(self, session: WebSession) -> None:
         """Give a stranger a session of their own, never one that they asked for.
 
-        It is not kept where there are as many as may be, or where it cannot be written.
+        It is not kept where there are as many as may be, where their address has been given many
+        of late, or where it cannot be written.
         """
         session_id = None
-        if time.monotonic() >= self._full_until:
+        if time.monotonic() >= self._full_until and _may_be_kept():
             try:
                 with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
                     session_id = open_anonymous_session(*_client())
@@ -239,17 +242,27 @@ def open_session_for(user: User) -> str:
     return session_id
 
 
+def renew_stranger() -> bytes:
+    """Give a stranger another session in place of the one they came with; return its key.
+
+    Needs a unit of work that writes. The key is known again even where the session is not kept.
+    """
+    current = web_session()
+    if current.key is not None:
+        end_session(current.key)
+    current.forget()
+    cast("RowSessions", current_app.session_interface).open_stranger(current)
+    return session_key(current.sid or "")
+
+
 def sign_out() -> None:
     """End the session of the request. Needs a unit of work that writes.
 
     Who was signed in is a stranger afterwards, with a stranger's new session.
     """
     current = web_session()
-    if current.user_id is None or current.key is None:
-        return
-    end_session(current.key)
-    current.forget()
-    cast("RowSessions", current_app.session_interface).open_stranger(current)
+    if current.user_id is not None and current.key is not None:
+        renew_stranger()
 
 
 def _presented(route: Declared | None, *, has_parameter: bool) -> tuple[Source, str]:
@@ -262,6 +275,12 @@ def _presented(route: Declared | None, *, has_parameter: bool) -> tuple[Source, 
     if cookie := request.cookies.get(NAME):
         return Source.COOKIE, cookie
     return Source.NONE, ""
+
+
+def _may_be_kept() -> bool:
+    network = network_of(request.remote_addr or "")
+    standing = the_limits().take(Limit.STRANGER, network)
+    return standing is None or not standing.wait_seconds
 
 
 def _client() -> tuple[str, str]:

@@ -60,7 +60,14 @@ def enter(wish: SignInIn) -> Response:
     return make_response(redirect(local_path(wish.next), 303))
 
 
-@door.route("/ui/logout", inputs=Inputs, access=Access.ANYONE, changes=True, methods=["POST"])
+@door.route(
+    "/ui/logout",
+    inputs=Inputs,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    limits=("write",),
+)
 def leave(wish: Inputs) -> Response:
     """Sign out."""
     del wish

@@ -66,7 +66,14 @@ def info(wish: Inputs) -> InfoOut:
     return InfoOut(user=user_out(asker.user, asker.org))
 
 
-@door.route("/user/logout", inputs=Inputs, outputs=LogoutOut, access=Access.ANYONE, changes=True)
+@door.route(
+    "/user/logout",
+    inputs=Inputs,
+    outputs=LogoutOut,
+    access=Access.ANYONE,
+    changes=True,
+    limits=("write",),
+)
 def logout(wish: Inputs) -> LogoutOut:
     """End the session; ending it again is harmless."""
     del wish

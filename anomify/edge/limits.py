@@ -1,0 +1,223 @@
+"""How often one asker, and one org, may ask: a bucket for each class of requests, refilled evenly.
+
+One web process serves an installation, so the buckets are in its memory and need no database. They
+are full again after a restart, which nobody outside can bring about.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+from flask import Flask, Response, current_app, g
+
+from anomify.config import ConfigError
+from anomify.edge.contract import Access, Declared
+from anomify.errors import QuotaExceeded
+
+LIMITS_KEY = "anomify_limits"
+_STANDING_KEY = "anomify_limit_standing"
+# For each class; past it those that have not asked for longest are forgotten.
+REMEMBERED_MAX = 20_000
+OFF = "off"
+# All askers of an org together may ask so much more than one of them.
+ORG_FACTOR = 5
+
+
+class Limit(StrEnum):
+    """The classes of requests that are counted apart."""
+
+    # Proving who one is; counted by address, whoever asks.
+    LOGIN = "login"
+    READ = "read"
+    # Reading that costs much: long stretches of many points.
+    HEAVY = "heavy"
+    WRITE = "write"
+    IMAGE = "image"
+    # Messages sent to see whether they arrive.
+    TEST = "test"
+    # Whatever makes us write to an address that somebody typed.
+    MAIL = "mail"
+    EXPORT = "export"
+    # Sessions for strangers, by address.
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds, all of them at once if need be."""
+
+    count: int
+    seconds: int
+
+
+RATES = {
+    Limit.LOGIN: Rate(60, 300),
+    Limit.READ: Rate(6_000, 60),
+    Limit.HEAVY: Rate(1_200, 60),
+    Limit.WRITE: Rate(600, 60),
+    Limit.IMAGE: Rate(600, 60),
+    Limit.TEST: Rate(10, 3_600),
+    Limit.MAIL: Rate(30, 3_600),
+    Limit.EXPORT: Rate(6, 3_600),
+    Limit.STRANGER: Rate(20, 60),
+}
+_FREE = {Access.PUBLIC, Access.INGEST}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an asker stands after a request; `wait_seconds` is 0 where it may be answered."""
+
+    rate: Rate
+    remaining: int
+    full_in_seconds: float
+    wait_seconds: float
+
+
+class Bucket:
+    """The buckets of one class, one for each key. May be shared by threads.
+
+    Of each is kept only when it will be full again, and nothing at all of those that are.
+    """
+
+    def __init__(self, rate: Rate, monotonic: Callable[[], float]) -> None:
+        """Start with every bucket full."""
+        self._rate = rate
+        self._monotonic = monotonic
+        self._interval = rate.seconds / rate.count
+        self._full_at: dict[object, float] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: object) -> Standing:
+        """Take one from the bucket of this key, unless it is empty."""
+        rate, moment = self._rate, self._monotonic()
+        with self._lock:
+            full_at = max(self._full_at.pop(key, moment), moment)
+            filled_in = full_at + self._interval - moment
+            wait = filled_in - rate.seconds
+            # A hair's breadth of binary fractions is no reason to wait.
+            if wait > self._interval / 1000:
+                self._full_at[key] = full_at
+                return Standing(rate, 0, full_at - moment, wait)
+            self._full_at[key] = full_at + self._interval
+            if len(self._full_at) > REMEMBERED_MAX:
+                self._forget(moment)
+        return Standing(rate, max(0, int(-wait / self._interval + 0.001)), filled_in, 0.0)
+
+    def _forget(self, moment: float) -> None:
+        """Forget the full ones, and where that is not enough, those asked for longest ago."""
+        kept = [(key, full_at) for key, full_at in self._full_at.items() if full_at > moment]
+        self._full_at = dict(kept[-(REMEMBERED_MAX * 9 // 10) :])
+
+
+class Limits:
+    """The limits of one app. May be shared by threads."""
+
+    def __init__(
+        self, changed: Sequence[str] = (), monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take what differs from the usual rates, such as `read=100/60` or `login=off`.
+
+        `off` alone switches all of them off. Raises `ConfigError` for a class there is not.
+        """
+        rates = _rates(changed)
+        self._own = {limit: Bucket(rate, monotonic) for limit, rate in rates.items()}
+        self._orgs = {
+            limit: Bucket(Rate(rate.count * ORG_FACTOR, rate.seconds), monotonic)
+            for limit, rate in rates.items()
+        }
+
+    def take(self, limit: Limit, asker: object, org: object = None) -> Standing | None:
+        """Count a request of an asker, and of their org if they have one.
+
+        Returns the standing that is nearer to its end, or None for a class without a limit.
+        """
+        own = self._own.get(limit)
+        if own is None:
+            return None
+        standing = own.take(asker)
+        if standing.wait_seconds or org is None:
+            return standing
+        together = self._orgs[limit].take(org)
+        return together if together.remaining < standing.remaining else standing
+
+
+def limits_of(route: Declared) -> tuple[Limit, ...]:
+    """Return the classes that a request to this route counts against."""
+    if route.limits is not None:
+        return tuple(Limit(name) for name in route.limits)
+    if route.access in _FREE:
+        return ()
+    if route.media.startswith("image/"):
+        return (Limit.IMAGE,)
+    if not route.changes:
+        return (Limit.READ,)
+    return (Limit.LOGIN,) if route.access is Access.ANYONE else (Limit.WRITE,)
+
+
+def spend(route: Declared, asker: object, org: object, network: str) -> None:
+    """Count the current request. Raises `QuotaExceeded` with the seconds to wait.
+
+    `asker` is whatever tells this one from others: a user, a token, or `network`, which is where
+    the request came from and what signing in is counted by. `org` is whatever tells those apart
+    who share a larger bucket, or None.
+    """
+    limits = the_limits()
+    for limit in limits_of(route):
+        standing = (
+            limits.take(limit, network) if limit is Limit.LOGIN else limits.take(limit, asker, org)
+        )
+        if standing is None:
+            continue
+        before: Standing | None = g.get(_STANDING_KEY)
+        if before is None or standing.remaining < before.remaining:
+            setattr(g, _STANDING_KEY, standing)
+        if standing.wait_seconds:
+            seconds = math.ceil(standing.wait_seconds)
+            raise QuotaExceeded(
+                f"Too many requests: {standing.rate.count:,} in {standing.rate.seconds:,} seconds "
+                f"are answered here. Wait {seconds} seconds.",
+                code="rate_limited",
+                retry_after_seconds=seconds,
+            )
+
+
+def the_limits() -> Limits:
+    """Return the limits of the app that is answering."""
+    return cast("Limits", current_app.extensions[LIMITS_KEY])
+
+
+def install(app: Flask, limits: Limits) -> None:
+    """Say in each reply that was counted where the asker stands."""
+    app.extensions[LIMITS_KEY] = limits
+
+    @app.after_request
+    def tell_standing(reply: Response) -> Response:
+        standing: Standing | None = g.get(_STANDING_KEY)
+        if standing is not None:
+            reply.headers["RateLimit-Limit"] = str(standing.rate.count)
+            reply.headers["RateLimit-Remaining"] = str(standing.remaining)
+            reply.headers["RateLimit-Reset"] = str(math.ceil(standing.full_in_seconds))
+        return reply
+
+
+def _rates(changed: Sequence[str]) -> Mapping[Limit, Rate]:
+    rates: dict[Limit, Rate] = dict(RATES)
+    for change in changed:
+        if change == OFF:
+            return {}
+        name, _, wanted = change.partition("=")
+        if name not in set(Limit):
+            raise ConfigError(
+                f"rate_limits: there is no class {name}; there are {', '.join(Limit)}."
+            )
+        if wanted == OFF:
+            del rates[Limit(name)]
+            continue
+        count, _, seconds = wanted.partition("/")
+        rates[Limit(name)] = Rate(int(count), int(seconds))
+    return rates
