@@ -102,6 +102,8 @@ class Limits:
     body_bytes: int = 64 * 1024
 
 
+# All there is: for addresses that the operator has set, which may lie inside.
+EVERYWHERE = ("0.0.0.0/0", "::/0")
 # A mail with a picture goes through several turns of talk, but has to end before its lease does.
 MAIL_LIMITS = Limits(connect_seconds=5, read_seconds=10, total_seconds=30)
 
@@ -191,7 +193,11 @@ class Outbound:
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
-        """Send a body and return the answer, whatever its status; redirects are not followed.
+        """Send a body and return the answer, as `call` does."""
+        return self.call("POST", url, body, headers)
+
+    def call(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        """Ask for something and return the answer, whatever its status; redirects are not followed.
 
         Raises UpstreamFailed when there is no answer. Once the status is known the call has
         succeeded: a body that is too long or too slow is cut.
@@ -202,7 +208,7 @@ class Outbound:
         with deadline, _failures(destination.host, deadline):
             try:
                 connection.request(
-                    "POST",
+                    method,
                     destination.target,
                     body=body,
                     headers={"User-Agent": "Anomify", **headers},

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 import anomify.anomaly.model
 import anomify.audit.model
+import anomify.billing.model
 import anomify.delivery.model
 import anomify.exclusion.model
 import anomify.metric.model

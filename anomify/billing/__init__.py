@@ -1,0 +1,1 @@
+"""Billing: what an org's plan allows, kept true by what the payment provider says."""

@@ -1,0 +1,73 @@
+"""Letters to those who can pay, when a bill could not be collected and at each step after."""
+
+from anomify.billing.debt import GRACE, ORDER, UNTIL_READ_ONLY, Debt, debt_of
+from anomify.billing.queries import find_account_for_update
+from anomify.clock import now
+from anomify.db import session
+from anomify.org.letter import post_letter
+from anomify.org.model import Org
+from anomify.user.queries import list_users
+
+PURPOSE = "billing"
+# An org has few of those who may pay; a letter to everybody would be one too many.
+RECIPIENTS_MAX = 20
+
+
+def tell_of_debt(org_id: int, base_url: str) -> bool:
+    """Write to the org's owners and admins if its debt got worse; each step is told once.
+
+    Returns whether letters were posted. Needs a unit of work that writes.
+    """
+    account = find_account_for_update(org_id)
+    org = session().get(Org, org_id)
+    if account is None or org is None or org.overdue_since is None:
+        return False
+    debt = debt_of(org.overdue_since, now())
+    if ORDER.index(debt) <= ORDER.index(Debt(account.told_debt)):
+        return False
+    account.told_debt = debt
+    subject, text = letter_about(debt, org, base_url)
+    able = [user for user in list_users(org) if user.role in {"owner", "admin"}]
+    for user in able[:RECIPIENTS_MAX]:
+        post_letter(user.email, subject, text, org_id=org.id, purpose=PURPOSE)
+    return True
+
+
+def sentence_about(debt: Debt, org: Org) -> str:
+    """Return what a banner says; an empty text where nothing is overdue."""
+    if org.overdue_since is None or debt is Debt.NONE:
+        return ""
+    since = f"{org.overdue_since:%d %B %Y}"
+    match debt:
+        case Debt.OVERDUE:
+            until = org.overdue_since + GRACE
+            return (
+                f"A bill of {since} could not be collected. Everything works as before until "
+                f"{until:%d %B %Y}; see to the payment in the billing portal."
+            )
+        case Debt.NO_NEW_METRICS:
+            until = org.overdue_since + UNTIL_READ_ONLY
+            return (
+                f"A bill of {since} is still unpaid. No new metrics are taken until it is paid, "
+                f"and from {until:%d %B %Y} on nothing can be sent or changed. Nothing is deleted."
+            )
+        case _:
+            return (
+                f"A bill of {since} is unpaid, so this organisation can only be read. Nothing is "
+                "deleted, and everything goes on as soon as it is paid in the billing portal."
+            )
+
+
+def letter_about(debt: Debt, org: Org, base_url: str) -> tuple[str, str]:
+    """Return the subject and the text of the letter about a debt."""
+    subjects = {
+        Debt.OVERDUE: "Your payment did not go through",
+        Debt.NO_NEW_METRICS: "Still unpaid: no new metrics are taken",
+        Debt.READ_ONLY: "Still unpaid: your organisation can only be read now",
+    }
+    text = (
+        f"{sentence_about(debt, org)}\n\n"
+        f"Organisation: {org.name}\n"
+        f"Sign in at {base_url} and open the billing portal to change the card or pay the bill.\n"
+    )
+    return f"{subjects[debt]} ({org.name})", text

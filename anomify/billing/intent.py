@@ -1,0 +1,71 @@
+"""What somebody means to do at Stripe, under one key however often they click."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete
+
+from anomify.billing.model import BillingIntent
+from anomify.billing.once import make_once
+from anomify.billing.queries import find_intent
+from anomify.clock import now
+from anomify.db import session
+
+# Who comes back to the same wish after so long means it anew. Stripe knows keys for a day at least.
+SAME_FOR = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A wish with the key that Stripe knows it by."""
+
+    key: str
+    # What Stripe made of an earlier, other wish of the same kind; None where there is none.
+    replaced_result_id: str | None
+
+
+def begin_intent(org_id: int, action: str, *about: object) -> Intent:
+    """Return the intent of an org to do something about these things.
+
+    The same wish within half an hour is the same intent, unless it was finished meanwhile. Needs
+    a unit of work that writes, and has to be committed before Stripe is asked.
+    """
+    subject = hashlib.sha256(repr(about).encode()).hexdigest()
+    make_once(BillingIntent, org_id=org_id, action=action, about="", nonce="", begun_at=now())
+    found = find_intent(org_id, action)
+    replaced = None
+    if found is None:
+        raise RuntimeError("an intent vanished while it was locked")
+    if found.about != subject or now() - found.begun_at > SAME_FOR:
+        replaced = found.result_id
+        found.about, found.nonce = subject, secrets.token_hex(16)
+        found.begun_at, found.result_id = now(), None
+        session().flush()
+    return Intent(_key_of(found), replaced)
+
+
+def note_result(org_id: int, action: str, intent: Intent, result_id: str) -> bool:
+    """Write what Stripe made of an intent; False where another wish has replaced it meanwhile.
+
+    Needs a unit of work that writes.
+    """
+    found = find_intent(org_id, action)
+    if found is None or _key_of(found) != intent.key:
+        return False
+    found.result_id = result_id
+    return True
+
+
+def finish_intent(org_id: int, *actions: str) -> None:
+    """Let the same wishes count as new ones from now on. Needs a unit of work that writes."""
+    session().execute(
+        delete(BillingIntent).where(
+            BillingIntent.org_id == org_id, BillingIntent.action.in_(actions)
+        )
+    )
+
+
+def _key_of(intent: BillingIntent) -> str:
+    return f"{intent.org_id}:{intent.action}:{intent.nonce}"

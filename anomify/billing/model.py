@@ -1,0 +1,92 @@
+"""The rows of billing: what was last read of each customer, so that nothing waits for Stripe."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from anomify.billing.debt import Debt
+from anomify.db import Base, UtcDateTime
+
+# As long as ids of Stripe may become.
+ID_CHARACTERS_MAX = 255
+NO_SUBSCRIPTION = "none"
+
+
+class BillingAccount(Base):
+    """An org as a customer of Stripe, and what its subscription was when last read."""
+
+    __tablename__ = "billing_accounts"
+
+    org_id: Mapped[int] = mapped_column(
+        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    customer_id: Mapped[str | None] = mapped_column(
+        String(ID_CHARACTERS_MAX), unique=True, default=None
+    )
+    # Readings are numbered when they begin, and one that began earlier never overwrites a later.
+    reading_begun: Mapped[int] = mapped_column(default=0)
+    reading_kept: Mapped[int] = mapped_column(default=0)
+    read_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    subscription_id: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
+    # Stripe's own word for the subscription.
+    status: Mapped[str] = mapped_column(String(32), default=NO_SUBSCRIPTION)
+    # The plan as it was sold: prices may be withdrawn, and those who have them keep them.
+    plan: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
+    # What the plan becomes when the period ends, where that was asked for.
+    next_plan_id: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
+    period_end: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    is_ending: Mapped[bool] = mapped_column(default=False)
+    next_bill_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # In the currency's smallest unit.
+    next_bill_amount: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    next_bill_currency: Mapped[str | None] = mapped_column(String(3), default=None)
+    # The worst that the org's admins have been written about since they last paid.
+    told_debt: Mapped[str] = mapped_column(String(16), default=Debt.NONE)
+
+
+class BillingIntent(Base):
+    """What somebody means to do at Stripe, so that asking twice does it once."""
+
+    __tablename__ = "billing_intents"
+
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True)
+    action: Mapped[str] = mapped_column(String(32), primary_key=True)
+    # A hash of everything that the action is about.
+    about: Mapped[str] = mapped_column(String(64))
+    nonce: Mapped[str] = mapped_column(String(32))
+    begun_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # What Stripe made of it.
+    result_id: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
+
+
+class BillingInvoice(Base):
+    """An invoice as last read."""
+
+    __tablename__ = "billing_invoices"
+    __table_args__ = (Index("ix_billing_invoices_org_id", "org_id", "made_at"),)
+
+    id: Mapped[str] = mapped_column(String(ID_CHARACTERS_MAX), primary_key=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    number: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
+    status: Mapped[str] = mapped_column(String(32))
+    # In the currency's smallest unit.
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    pdf_url: Mapped[str | None] = mapped_column(Text, default=None)
+
+
+class BillingEvent(Base):
+    """A piece of Stripe's news that was taken, so that it is taken once."""
+
+    __tablename__ = "billing_events"
+    __table_args__ = (Index("ix_billing_events_taken_at", "taken_at"),)
+
+    id: Mapped[str] = mapped_column(String(ID_CHARACTERS_MAX), primary_key=True)
+    type: Mapped[str] = mapped_column(String(100))
+    # Empty for customers that are none of ours.
+    org_id: Mapped[int | None] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    taken_at: Mapped[datetime] = mapped_column(UtcDateTime)

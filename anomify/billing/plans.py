@@ -1,0 +1,97 @@
+"""What a plan allows, what it costs, and which plans are for sale."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from threading import Lock
+from time import monotonic
+from typing import Any, Self
+
+from anomify.errors import Invalid
+
+# The plan of those who pay nothing, where others do.
+FREE_ID = "free"
+# The plan of those who host the product themselves.
+SELF_HOSTED_ID = "self-hosted"
+# How long the plans that Stripe named are taken to be the plans there are.
+REMEMBERED_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan: so many metrics for so much money, in the currency's smallest unit, per interval."""
+
+    id: str
+    name: str
+    # None for no limit.
+    metric_quota: int | None
+    amount: int = 0
+    currency: str | None = None
+    # month or year; None for what is never billed.
+    interval: str | None = None
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the plan as plain values, to be kept."""
+        return asdict(self)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the plan that was kept so."""
+        return cls(**fields)
+
+
+SELF_HOSTED = Plan(SELF_HOSTED_ID, "Self-hosted", None)
+
+
+def free_plan(free_metrics: int) -> Plan:
+    """Return the plan that needs no payment."""
+    return Plan(FREE_ID, "Free", free_metrics)
+
+
+def allows_more(one: Plan, other: Plan) -> bool:
+    """Tell whether the first plan has room for more metrics, or costs more where that is equal."""
+    return _worth(one) > _worth(other)
+
+
+def metrics_over(plan: Plan, used: int) -> int:
+    """Return how many of so many metrics a plan has no room for."""
+    return 0 if plan.metric_quota is None else max(used - plan.metric_quota, 0)
+
+
+class PlansForSale:
+    """The plans that Stripe's prices stand for, asked for now and then; threads may share it."""
+
+    def __init__(
+        self, ask: Callable[[], list[Plan]], monotonic: Callable[[], float] = monotonic
+    ) -> None:
+        """Know nothing yet; `ask` fetches the plans, and raises what it raises."""
+        self._ask = ask
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._known: tuple[float, list[Plan]] | None = None
+
+    def listed(self) -> list[Plan]:
+        """Return what is for sale, the smallest plan first."""
+        with self._lock:
+            known = self._known
+        if known is not None and self._monotonic() - known[0] < REMEMBERED_SECONDS:
+            return known[1]
+        # Asked outside the lock: two who ask at once do no harm, and nobody waits for another.
+        found = sorted(self._ask(), key=_worth)
+        with self._lock:
+            self._known = (self._monotonic(), found)
+        return found
+
+    def get(self, plan_id: str) -> Plan:
+        """Return the plan of this id. Raises `Invalid` for one that is not for sale."""
+        for plan in self.listed():
+            if plan.id == plan_id:
+                return plan
+        raise Invalid(
+            "There is no such plan for sale; /billing/plans lists those there are.",
+            code="plan_unknown",
+            fields={"plan_id": "The id of a plan that /billing/plans lists."},
+        )
+
+
+def _worth(plan: Plan) -> tuple[float, int]:
+    return (float("inf") if plan.metric_quota is None else plan.metric_quota, plan.amount)

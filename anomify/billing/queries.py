@@ -1,0 +1,82 @@
+"""Every SELECT about billing, the org first."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from anomify.billing.model import BillingAccount, BillingEvent, BillingIntent, BillingInvoice
+from anomify.db import Page, session
+from anomify.org.model import Org
+
+
+def find_account(org: Org) -> BillingAccount | None:
+    """Return the org's account; None for one that has never been a customer."""
+    return session().get(BillingAccount, org.id)
+
+
+def find_account_for_update(org_id: int) -> BillingAccount | None:
+    """Return the account, read anew, and keep others from changing it until the unit ends."""
+    rows = (
+        select(BillingAccount)
+        .where(BillingAccount.org_id == org_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session().scalar(rows)
+
+
+def find_account_of_customer(customer_id: str) -> BillingAccount | None:
+    """Return the account of a customer of Stripe's; None for customers that are none of ours."""
+    return session().scalar(select(BillingAccount).where(BillingAccount.customer_id == customer_id))
+
+
+def find_intent(org_id: int, action: str) -> BillingIntent | None:
+    """Return what the org means to do, and keep others from changing it until the unit ends."""
+    rows = (
+        select(BillingIntent)
+        .where(BillingIntent.org_id == org_id, BillingIntent.action == action)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return session().scalar(rows)
+
+
+def is_event_taken(event_id: str) -> bool:
+    """Tell whether a piece of news has been taken already."""
+    return session().get(BillingEvent, event_id) is not None
+
+
+def list_invoices(org: Org, *, limit: int, offset: int) -> Page[BillingInvoice]:
+    """Return the org's invoices, the latest first."""
+    mine = BillingInvoice.org_id == org.id
+    total = session().scalar(select(func.count()).select_from(BillingInvoice).where(mine)) or 0
+    rows = (
+        select(BillingInvoice)
+        .where(mine)
+        .order_by(BillingInvoice.made_at.desc(), BillingInvoice.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return Page(list(session().scalars(rows)), total)
+
+
+def list_accounts_unread_since(moment: datetime, limit: int) -> list[BillingAccount]:
+    """Return customers that nothing was read of since then, whichever org they are."""
+    rows = (
+        select(BillingAccount)
+        .where(
+            BillingAccount.customer_id.is_not(None),
+            BillingAccount.read_at.is_(None) | (BillingAccount.read_at < moment),
+        )
+        .order_by(BillingAccount.read_at)
+        .limit(limit)
+    )
+    return list(session().scalars(rows))
+
+
+def list_overdue_orgs(limit: int) -> list[Org]:
+    """Return the orgs that owe something, the longest first; for the worker, never for a door."""
+    rows = (
+        select(Org).where(Org.overdue_since.is_not(None)).order_by(Org.overdue_since).limit(limit)
+    )
+    return list(session().scalars(rows))

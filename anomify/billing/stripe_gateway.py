@@ -1,0 +1,766 @@
+"""The only place that speaks to Stripe: our questions in its words, its answers in ours."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from anomify.billing.plans import Plan, PlansForSale
+from anomify.clock import now_timestamp
+from anomify.config import Settings
+from anomify.errors import AnomifyError, Conflict, Invalid, UpstreamFailed
+from anomify.outbound import EVERYWHERE, Limits, Outbound
+
+if TYPE_CHECKING:
+    from stripe import StripeClient
+    from stripe.params import CustomerCreateParams
+    from stripe.params.checkout import SessionCreateParams
+
+log = logging.getLogger(__name__)
+
+# A list of a hundred invoices, everything expanded, is about 600 kB.
+LIMITS = Limits(connect_seconds=5, read_seconds=10, total_seconds=10, body_bytes=4 * 1024 * 1024)
+RETRIES_MAX = 2
+# More prices, subscriptions of a customer or invoices than these are not looked at.
+PRICES_MAX = 100
+SUBSCRIPTIONS_MAX = 20
+INVOICES_MAX = 100
+# How far a webhook's time may lie from ours; the library minds the past only.
+SKEW_SECONDS = 300
+# Where a price, or else its product, says how many metrics it is for.
+QUOTA_KEY = "metrics_quota"
+UNLIMITED = "unlimited"
+# What fails in these ways may have been done all the same: it is asked again with the same key.
+UNDECIDED = frozenset({"timeout", "refused", "dns", "tls", "busy"})
+_LIVE_KEYS = ("sk_live_", "rk_live_")
+_HTTP_PAYMENT_REQUIRED = 402
+_HTTP_CONFLICT = 409
+_HTTP_TOO_MANY = 429
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
+Moment = Annotated[int, Field(ge=0, le=4_102_444_800)]
+Amount = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Shape = TypeVar("Shape", bound="_Wire")
+
+
+class PaymentRefused(AnomifyError):
+    """The bank or the card did not pay; nothing was changed."""
+
+    status = _HTTP_PAYMENT_REQUIRED
+    code = "payment_refused"
+
+
+class GoneAtStripe(Exception):
+    """Stripe has nothing of this id, or has it no more."""
+
+
+class BadSignature(Invalid):
+    """A webhook that Stripe did not sign, or not lately, or that was changed on the way."""
+
+    code = "bad_signature"
+
+
+# --- what is told of Stripe's things ---
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription as Stripe has it now."""
+
+    id: str
+    status: str
+    created_at: datetime
+    # None for a price that does not say how many metrics it is for.
+    plan: Plan | None
+    price_id: str
+    item_id: str
+    quantity: int
+    period_start: datetime
+    period_end: datetime
+    is_ending: bool
+    schedule_id: str | None
+    # What the schedule says is next.
+    next_price_id: str | None
+    # Since when its latest bill is due, where that could not be collected.
+    overdue_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice; the amount is in the currency's smallest unit."""
+
+    id: str
+    number: str | None
+    status: str
+    amount: int
+    currency: str
+    made_at: datetime
+    pdf_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """So much money at a time; the amount is in the currency's smallest unit."""
+
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerState:
+    """Everything about a customer that matters here, read just now."""
+
+    is_deleted: bool
+    subscriptions: tuple[Subscription, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A page at Stripe that a browser is sent to."""
+
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A piece of news, its signature verified; what it says is looked up, not believed."""
+
+    id: str
+    type: str
+    made_at: datetime
+    customer_id: str | None
+
+
+# --- the gateway ---
+
+
+class StripeGateway:
+    """Stripe, with deadlines and size caps on every call. May be shared by threads.
+
+    Every call raises `UpstreamFailed` where Stripe does not do its part, with a sentence for
+    people, and `GoneAtStripe` where an id stands for nothing. Calls that change something take a
+    key; Stripe does for the same key the same thing once.
+    """
+
+    def __init__(
+        self, secret_key: str, webhook_secret: str, api_base: str | None, *, has_tax: bool
+    ) -> None:
+        """Remember how to call; the library is loaded by the first call."""
+        self._secret_key = secret_key
+        self._webhook_secret = webhook_secret
+        self._api_base = api_base
+        self._has_tax = has_tax
+        self.is_live = secret_key.startswith(_LIVE_KEYS)
+        self.plans = PlansForSale(self._plans)
+
+    @cached_property
+    def _client(self) -> "StripeClient":
+        return _make_client(self._secret_key, self._api_base)
+
+    # Reading.
+
+    def _plans(self) -> list[Plan]:
+        with _told():
+            listed = self._client.v1.prices.list(
+                {
+                    "active": True,
+                    "type": "recurring",
+                    "limit": PRICES_MAX,
+                    "expand": ["data.product"],
+                }
+            )
+            prices = _shaped(_PriceList, listed).data
+        return [plan for price in prices if (plan := _plan_of(price)) is not None]
+
+    def find_plan(self, price_id: str) -> Plan | None:
+        """Return the plan of a price, for sale or not; None where it says no number of metrics."""
+        with _told():
+            found = self._client.v1.prices.retrieve(price_id, {"expand": ["product"]})
+            return _plan_of(_shaped(_Price, found))
+
+    def customer_state(self, customer_id: str) -> CustomerState:
+        """Read a customer's subscriptions and invoices."""
+        try:
+            with _told():
+                subscriptions = self._client.v1.subscriptions.list(
+                    {
+                        "customer": customer_id,
+                        "status": "all",
+                        "limit": SUBSCRIPTIONS_MAX,
+                        "expand": ["data.latest_invoice", "data.schedule"],
+                    }
+                )
+                invoices = self._client.v1.invoices.list(
+                    {"customer": customer_id, "limit": INVOICES_MAX}
+                )
+        except GoneAtStripe:
+            return CustomerState(is_deleted=True)
+        with _told():
+            return CustomerState(
+                is_deleted=False,
+                subscriptions=tuple(
+                    self._subscription_of(found)
+                    for found in _shaped(_SubscriptionList, subscriptions).data
+                    if found.items.data
+                ),
+                invoices=tuple(
+                    _invoice_of(found)
+                    for found in _shaped(_InvoiceList, invoices).data
+                    if found.status != "draft"
+                ),
+            )
+
+    def next_bill(self, subscription: Subscription) -> Bill | None:
+        """Return what the subscription's next invoice would be, or None where none will come."""
+        try:
+            with _told():
+                preview = self._client.v1.invoices.create_preview({"subscription": subscription.id})
+                return _bill_of(_shaped(_Invoice, preview))
+        except GoneAtStripe:
+            return None
+
+    def preview_change(
+        self, customer_id: str, subscription: Subscription, price_id: str, at: datetime
+    ) -> Bill:
+        """Return what changing to a price at this moment would cost at once."""
+        with _told():
+            preview = self._client.v1.invoices.create_preview(
+                {
+                    "customer": customer_id,
+                    "subscription": subscription.id,
+                    "subscription_details": {
+                        "items": [{"id": subscription.item_id, "price": price_id}],
+                        "proration_behavior": "always_invoice",
+                        "proration_date": int(at.timestamp()),
+                    },
+                }
+            )
+            return _bill_of(_shaped(_Invoice, preview))
+
+    # Changing.
+
+    def create_customer(self, key: str, org_id: int, name: str, email: str | None) -> str:
+        """Make an org a customer and return its id there."""
+        wish: CustomerCreateParams = {"name": name, "metadata": {"org_id": str(org_id)}}
+        if email:
+            wish["email"] = email
+        with _told():
+            made = self._client.v1.customers.create(wish, {"idempotency_key": key})
+            return _shaped(_Named, made).id
+
+    def create_checkout(
+        self,
+        key: str,
+        customer_id: str,
+        org_id: int,
+        price_id: str,
+        success_url: str,
+        cancel_url: str,
+    ) -> Hosted:
+        """Open a page where a person pays for a subscription."""
+        wish: SessionCreateParams = {
+            "mode": "subscription",
+            "customer": customer_id,
+            "client_reference_id": str(org_id),
+            "line_items": [{"price": price_id, "quantity": 1}],
+            "success_url": success_url,
+            "cancel_url": cancel_url,
+        }
+        if self._has_tax:
+            wish["automatic_tax"] = {"enabled": True}
+            wish["customer_update"] = {"address": "auto"}
+        with _told():
+            made = self._client.v1.checkout.sessions.create(wish, {"idempotency_key": key})
+            page = _shaped(_Page, made)
+            return Hosted(page.id, page.url)
+
+    def expire_checkout(self, session_id: str) -> None:
+        """Close a page where a person could have paid; one that is closed already stays so."""
+        try:
+            with _told():
+                self._client.v1.checkout.sessions.expire(session_id)
+        except (GoneAtStripe, UpstreamFailed) as failure:
+            # Paid or expired meanwhile, most likely; and Stripe closes every page after a day.
+            log.info("checkout session %s could not be closed: %s", session_id, failure)
+
+    def create_portal(self, key: str, customer_id: str, return_url: str) -> Hosted:
+        """Open the page where a person sees to cards, invoices and the subscription."""
+        with _told():
+            made = self._client.v1.billing_portal.sessions.create(
+                {"customer": customer_id, "return_url": return_url}, {"idempotency_key": key}
+            )
+            page = _shaped(_Page, made)
+            return Hosted(page.id, page.url)
+
+    def change_now(self, key: str, subscription: Subscription, price_id: str, at: datetime) -> None:
+        """Change the price at once and collect the difference. Raises `PaymentRefused`."""
+        with _told():
+            self._client.v1.subscriptions.update(
+                subscription.id,
+                {
+                    "items": [{"id": subscription.item_id, "price": price_id}],
+                    "cancel_at_period_end": False,
+                    # Paid for at once or not changed at all.
+                    "proration_behavior": "always_invoice",
+                    "payment_behavior": "error_if_incomplete",
+                    "proration_date": int(at.timestamp()),
+                },
+                {"idempotency_key": key},
+            )
+
+    def change_at_period_end(self, key: str, subscription: Subscription, plan: Plan) -> None:
+        """Have the price change when what is paid for is over."""
+        with _told():
+            schedule = _shaped(
+                _Named,
+                self._client.v1.subscription_schedules.create(
+                    {"from_subscription": subscription.id}, {"idempotency_key": f"{key}:schedule"}
+                ),
+            )
+            starts, ends = (
+                int(moment.timestamp())
+                for moment in (subscription.period_start, subscription.period_end)
+            )
+            self._client.v1.subscription_schedules.update(
+                schedule.id,
+                {
+                    "end_behavior": "release",
+                    "phases": [
+                        {
+                            "items": [
+                                {"price": subscription.price_id, "quantity": subscription.quantity}
+                            ],
+                            "start_date": starts,
+                            "end_date": ends,
+                            "proration_behavior": "none",
+                        },
+                        {
+                            "items": [{"price": plan.id, "quantity": subscription.quantity}],
+                            "start_date": ends,
+                            # One period of it; then the subscription goes on by itself.
+                            "duration": {
+                                "interval": plan.interval or "month",
+                                "interval_count": 1,
+                            },
+                            "proration_behavior": "none",
+                        },
+                    ],
+                },
+                {"idempotency_key": f"{key}:phases"},
+            )
+
+    def set_ending(self, key: str, subscription: Subscription, *, is_ending: bool) -> None:
+        """Have the subscription end when what is paid for is over, or go on after all."""
+        with _told():
+            self._client.v1.subscriptions.update(
+                subscription.id,
+                {"cancel_at_period_end": is_ending},
+                {"idempotency_key": key},
+            )
+
+    def release_schedule(self, key: str, schedule_id: str) -> None:
+        """Take back what was to change when the period ends; the subscription goes on as it is."""
+        try:
+            with _told():
+                self._client.v1.subscription_schedules.release(
+                    schedule_id, {}, {"idempotency_key": key}
+                )
+        except GoneAtStripe:
+            log.info("the schedule %s was over already", schedule_id)
+
+    def cancel_at_once(self, key: str, subscription_id: str) -> None:
+        """End a subscription now, for an org that goes away; ended ones stay so."""
+        try:
+            with _told():
+                self._client.v1.subscriptions.cancel(subscription_id, {}, {"idempotency_key": key})
+        except GoneAtStripe:
+            log.info("the subscription %s was over already", subscription_id)
+
+    # Listening.
+
+    def read_event(self, body: bytes, signature: str | None) -> Event:
+        """Return the news of a webhook.
+
+        Raises `BadSignature` unless Stripe signed exactly these bytes within five minutes of now,
+        `Invalid` for what is no event, and `Conflict` for one of the other mode, test or live.
+        """
+        stripe = _library()
+        try:
+            raw = self._client.construct_event(
+                body, signature, self._webhook_secret, tolerance=SKEW_SECONDS
+            )
+        except stripe.SignatureVerificationError:
+            raise _badly_signed() from None
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            # Also what UTF-8 and JSON have against it.
+            raise Invalid("This is no event of Stripe's.", code="bad_event") from None
+        if _signed_timestamp(signature) > now_timestamp() + SKEW_SECONDS:
+            raise _badly_signed()
+        try:
+            event = _EventShape.model_validate(raw.to_dict())
+        except ValidationError:
+            raise Invalid("This is no event of Stripe's.", code="bad_event") from None
+        if event.livemode != self.is_live:
+            raise Conflict(
+                "This event is of the other mode, test or live, than the key that is set here.",
+                code="wrong_mode",
+            )
+        return Event(event.id, event.type, _moment(event.created), _customer_of(event.data.object))
+
+    def _subscription_of(self, found: "_Subscription") -> Subscription:
+        item = found.items.data[0]
+        plan = _plan_of(item.price)
+        if plan is None or isinstance(item.price.product, str):
+            # Names, and sometimes the quota, are the product's.
+            plan = self.plans_by_price(item.price.id)
+        upcoming = found.schedule.upcoming_price_id() if found.schedule else None
+        invoice = found.latest_invoice
+        is_overdue = found.status in {"past_due", "unpaid"} and invoice is not None
+        return Subscription(
+            id=found.id,
+            status=found.status,
+            created_at=_moment(found.created),
+            plan=plan,
+            price_id=item.price.id,
+            item_id=item.id,
+            quantity=item.quantity or 1,
+            period_start=_moment(item.current_period_start),
+            period_end=_moment(item.current_period_end),
+            is_ending=found.cancel_at_period_end or found.cancel_at is not None,
+            schedule_id=found.schedule.id if found.schedule else None,
+            next_price_id=upcoming if upcoming != item.price.id else None,
+            overdue_since=_moment(invoice.created) if is_overdue and invoice else None,
+        )
+
+    def plans_by_price(self, price_id: str) -> Plan | None:
+        """Return the plan of a price: one for sale from memory, others from Stripe."""
+        for plan in self.plans.listed():
+            if plan.id == price_id:
+                return plan
+        return self.find_plan(price_id)
+
+
+def gateway_of(settings: Settings) -> StripeGateway | None:
+    """Return the way to Stripe, the same one each time; None where nobody is billed."""
+    if not settings.stripe_secret_key or not settings.stripe_webhook_secret:
+        return None
+    return _gateway(
+        settings.stripe_secret_key.get_secret_value(),
+        settings.stripe_webhook_secret.get_secret_value(),
+        settings.stripe_api_base,
+        has_tax=settings.stripe_tax,
+    )
+
+
+# --- Stripe's shapes: of all that it says, what is used here, checked ---
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Named(_Wire):
+    id: Id
+
+
+class _Page(_Named):
+    url: Annotated[str, StringConstraints(pattern="^https?://", max_length=5000)]
+
+
+class _Product(_Named):
+    name: str = ""
+    metadata: dict[str, str] = {}
+
+
+class _Recurring(_Wire):
+    interval: Annotated[str, StringConstraints(max_length=16)] = "month"
+
+
+class _Price(_Named):
+    nickname: str | None = None
+    unit_amount: Amount | None = None
+    currency: Currency
+    recurring: _Recurring | None = None
+    metadata: dict[str, str] = {}
+    product: _Product | Id
+
+
+class _PriceList(_Wire):
+    data: list[_Price]
+
+
+class _Item(_Named):
+    price: _Price
+    quantity: int | None = None
+    current_period_start: Moment
+    current_period_end: Moment
+
+
+class _Items(_Wire):
+    data: list[_Item]
+
+
+class _PhaseItem(_Wire):
+    price: Id
+
+
+class _Phase(_Wire):
+    start_date: Moment
+    items: list[_PhaseItem]
+
+
+class _CurrentPhase(_Wire):
+    start_date: Moment
+    end_date: Moment
+
+
+class _Schedule(_Named):
+    status: str
+    current_phase: _CurrentPhase | None = None
+    phases: list[_Phase] = []
+
+    def upcoming_price_id(self) -> str | None:
+        """Return the price of the phase after the current one."""
+        if self.status not in {"active", "not_started"} or self.current_phase is None:
+            return None
+        later = [phase for phase in self.phases if phase.start_date >= self.current_phase.end_date]
+        return later[0].items[0].price if later and later[0].items else None
+
+
+class _Invoice(_Wire):
+    # Previews have none.
+    id: Id | None = None
+    number: str | None = None
+    status: str | None = None
+    total: Amount
+    amount_due: Amount
+    currency: Currency
+    created: Moment
+    invoice_pdf: Annotated[str, StringConstraints(pattern="^https?://", max_length=5000)] | None = (
+        None
+    )
+
+
+class _InvoiceList(_Wire):
+    data: list[_Invoice]
+
+
+class _Subscription(_Named):
+    status: Annotated[str, StringConstraints(max_length=32)]
+    created: Moment
+    cancel_at_period_end: bool = False
+    cancel_at: Moment | None = None
+    items: _Items
+    schedule: _Schedule | None = None
+    latest_invoice: _Invoice | None = None
+
+
+class _SubscriptionList(_Wire):
+    data: list[_Subscription]
+
+
+class _EventShape(_Named):
+    type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    created: Moment
+    livemode: bool
+    data: "_EventData"
+
+
+class _EventData(_Wire):
+    object: dict[str, Any]
+
+
+def _shaped(shape: type[Shape], answer: Any) -> Shape:
+    return shape.model_validate(answer.to_dict())
+
+
+def _plan_of(price: _Price) -> Plan | None:
+    product = price.product if isinstance(price.product, _Product) else None
+    said = price.metadata.get(QUOTA_KEY) or (product.metadata.get(QUOTA_KEY) if product else None)
+    if said is None or price.recurring is None or price.unit_amount is None:
+        return None
+    if said != UNLIMITED and not (said.isascii() and said.isdigit() and len(said) < 10):  # noqa: PLR2004 -- what fits a column
+        log.warning("the price %s has the unusable %s %r", price.id, QUOTA_KEY, said)
+        return None
+    return Plan(
+        id=price.id,
+        name=price.nickname or (product.name if product else "") or "Subscription",
+        metric_quota=None if said == UNLIMITED else int(said),
+        amount=price.unit_amount,
+        currency=price.currency,
+        interval=price.recurring.interval,
+    )
+
+
+def _invoice_of(found: _Invoice) -> Invoice:
+    return Invoice(
+        id=found.id or "",
+        number=found.number,
+        status=found.status or "open",
+        amount=found.total,
+        currency=found.currency,
+        made_at=_moment(found.created),
+        pdf_url=found.invoice_pdf,
+    )
+
+
+def _bill_of(found: _Invoice) -> Bill:
+    return Bill(found.amount_due, found.currency)
+
+
+def _customer_of(thing: Mapping[str, Any]) -> str | None:
+    """Return whom an event is about; nothing else of what it says is used."""
+    found = thing.get("id") if thing.get("object") == "customer" else thing.get("customer")
+    if isinstance(found, Mapping):
+        found = found.get("id")
+    return found if isinstance(found, str) else None
+
+
+def _moment(timestamp: int) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)
+
+
+def _signed_timestamp(signature: str | None) -> int:
+    """Return the time in a signature that was verified already, so it is there."""
+    parts = (part.partition("=") for part in (signature or "").split(","))
+    return next(int(value) for name, _, value in parts if name == "t")
+
+
+def _badly_signed() -> BadSignature:
+    return BadSignature(
+        "Stripe did not sign this, or not lately. If it was Stripe, stripe_webhook_secret has to be"
+        " the signing secret of this endpoint, and the clock has to be right."
+    )
+
+
+# --- the library ---
+
+
+def _library() -> Any:
+    """Load the library now that it is needed."""
+    import stripe  # noqa: PLC0415 -- starting does not wait for what many never need
+
+    return stripe
+
+
+@lru_cache(maxsize=8)
+def _gateway(
+    secret_key: str, webhook_secret: str, api_base: str | None, *, has_tax: bool
+) -> StripeGateway:
+    return StripeGateway(secret_key, webhook_secret, api_base, has_tax=has_tax)
+
+
+def _make_client(secret_key: str, api_base: str | None) -> "StripeClient":
+    stripe = _library()
+    # The library tells what it posts, which names people.
+    logging.getLogger("stripe").setLevel(logging.WARNING)
+    outbound = Outbound(EVERYWHERE, limits=LIMITS)
+
+    class Wire(stripe.HTTPClient):  # type: ignore[misc, name-defined] # loaded just above
+        """Calls through our one way out, so that deadlines hold for whole answers."""
+
+        name = "anomify"
+
+        def request(
+            self,
+            method: str,
+            url: str,
+            headers: Mapping[str, str] | None,
+            post_data: str | None = None,
+        ) -> tuple[bytes, int, Mapping[str, str]]:
+            body = post_data.encode() if post_data else None
+            try:
+                reply = outbound.call(method.upper(), url, body, headers or {})
+            except UpstreamFailed as failure:
+                raise _Unreachable.of(failure) from failure
+            return reply.body, reply.status, reply.headers
+
+        def close(self) -> None:
+            """Close nothing: each call has a connection of its own."""
+
+    class _Unreachable(stripe.APIConnectionError):  # type: ignore[misc, name-defined] # as above
+        @classmethod
+        def of(cls, failure: UpstreamFailed) -> Any:
+            return cls(failure.message, should_retry=not failure.permanent)
+
+    client: StripeClient = stripe.StripeClient(
+        secret_key,
+        base_addresses={"api": api_base} if api_base else None,
+        max_network_retries=RETRIES_MAX,
+        http_client=Wire(),
+    )
+    return client
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the library raises into what the house raises."""
+    stripe = _library()
+    try:
+        yield
+    except stripe.CardError as error:
+        raise PaymentRefused(
+            f"The payment did not go through: {_sentence(error.user_message)} Nothing was changed; "
+            "see to the card in the billing portal and try again.",
+            code=error.code if error.code in _CARD_CODES else None,
+        ) from None
+    except stripe.APIConnectionError as error:
+        cause = error.__cause__
+        kind = cause.kind if isinstance(cause, UpstreamFailed) else "refused"
+        raise UpstreamFailed(
+            "Stripe cannot be reached just now; try again in a minute.", kind=kind
+        ) from None
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        log.error("Stripe does not accept the key, or not for this: %s", error)  # noqa: TRY400 -- the library's trace says nothing
+        raise UpstreamFailed(
+            "Stripe does not accept the key that is set here; whoever runs this server has to look"
+            " at stripe_secret_key.",
+            kind="status",
+            permanent=True,
+        ) from None
+    except stripe.InvalidRequestError as error:
+        if error.code in _GONE:
+            raise GoneAtStripe(error.param or "") from None
+        log.error("Stripe does not accept a request: %s", error)  # noqa: TRY400 -- as above
+        raise UpstreamFailed(
+            "Stripe did not accept this; whoever runs this server finds the reason in its log.",
+            kind="status",
+            permanent=True,
+        ) from None
+    except stripe.StripeError as error:
+        log.warning("Stripe failed: %s", error)
+        is_busy = error.http_status in {_HTTP_CONFLICT, _HTTP_TOO_MANY}
+        raise UpstreamFailed(
+            "Stripe is busy; try again in a minute."
+            if is_busy
+            else "Stripe could not do this just now; try again in a minute.",
+            kind="busy" if is_busy else "status",
+        ) from None
+    except ValidationError as error:
+        log.error("Stripe's answer has an unknown shape: %s", error.errors(include_input=False))  # noqa: TRY400 -- the trace would show what it holds
+        raise UpstreamFailed(
+            "Stripe answered something that cannot be understood; whoever runs this server finds"
+            " more in its log.",
+            kind="status",
+        ) from None
+
+
+# That there is nothing to come is no failure either.
+_GONE = frozenset({"resource_missing", "invoice_upcoming_none"})
+# What callers may tell apart; others are told as one.
+_CARD_CODES = frozenset(
+    {"card_declined", "expired_card", "insufficient_funds", "incorrect_cvc", "processing_error"}
+)
+
+
+def _sentence(text: str | None) -> str:
+    words = (text or "").strip()[:300]
+    return (words if words.endswith(".") else f"{words}.") if words else ""
