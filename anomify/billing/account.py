@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy import select, update
 
 from anomify.audit.recording import record_audit
+from anomify.billing.customer import Bill, CustomerState, Subscription
 from anomify.billing.debt import Debt
 from anomify.billing.intent import finish_intent
 from anomify.billing.model import NO_SUBSCRIPTION, BillingAccount, BillingInvoice
 from anomify.billing.plans import Plan
 from anomify.billing.queries import find_account_for_update
-from anomify.billing.stripe_gateway import Bill, CustomerState, StripeGateway, Subscription
+from anomify.billing.stripe_gateway import StripeGateway
 from anomify.clock import now
 from anomify.db import Database, session
 from anomify.org.model import Org

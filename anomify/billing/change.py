@@ -14,10 +14,11 @@ from anomify.billing.account import (
     refresh,
 )
 from anomify.billing.checkout import settling
+from anomify.billing.customer import Bill, Subscription
 from anomify.billing.intent import begin_intent, finish_intent
 from anomify.billing.plans import FREE_ID, Plan, allows_more
 from anomify.billing.queries import find_account
-from anomify.billing.stripe_gateway import Bill, StripeGateway, Subscription
+from anomify.billing.stripe_gateway import StripeGateway
 from anomify.clock import now
 from anomify.db import Database
 from anomify.errors import Conflict, Invalid

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 from anomify.audit.recording import record_audit
 from anomify.billing.account import CHECKOUT, GIVING, refresh
+from anomify.billing.customer import UNDECIDED, GoneAtStripe, Hosted
 from anomify.billing.intent import Intent, begin_intent, finish_intent, note_result
 from anomify.billing.model import BillingAccount
 from anomify.billing.once import make_once
 from anomify.billing.plans import FREE_ID, Plan
 from anomify.billing.queries import find_account, find_account_for_update
-from anomify.billing.stripe_gateway import UNDECIDED, GoneAtStripe, Hosted, StripeGateway
+from anomify.billing.stripe_gateway import StripeGateway
 from anomify.db import Database
 from anomify.errors import AnomifyError, Conflict, Invalid, NotFound, UpstreamFailed
 from anomify.org.model import Org

@@ -6,12 +6,13 @@ from enum import StrEnum
 from sqlalchemy import delete
 
 from anomify.billing.account import begin_reading, follow, read
+from anomify.billing.customer import Event
 from anomify.billing.dunning import tell_of_debt
 from anomify.billing.model import BillingEvent
 from anomify.billing.once import make_once
 from anomify.billing.plans import Plan
 from anomify.billing.queries import find_account_of_customer, is_event_taken
-from anomify.billing.stripe_gateway import Event, StripeGateway
+from anomify.billing.stripe_gateway import StripeGateway
 from anomify.clock import now
 from anomify.db import Database, session
 

@@ -3,17 +3,43 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
+from anomify.billing.customer import (
+    BadSignature,
+    Bill,
+    CustomerState,
+    Event,
+    GoneAtStripe,
+    Hosted,
+    PaymentRefused,
+    Subscription,
+)
 from anomify.billing.plans import Plan, PlansForSale
+from anomify.billing.stripe_shape import (
+    EventShape,
+    InvoiceListShape,
+    InvoiceShape,
+    NamedShape,
+    PageShape,
+    PriceListShape,
+    PriceShape,
+    SubscriptionListShape,
+    SubscriptionShape,
+    bill_of,
+    customer_of,
+    invoice_of,
+    moment_of,
+    plan_of_price,
+    shaped,
+)
 from anomify.clock import now_timestamp
 from anomify.config import Settings
-from anomify.errors import AnomifyError, Conflict, Invalid, UpstreamFailed
+from anomify.errors import Conflict, Invalid, UpstreamFailed
 from anomify.outbound import EVERYWHERE, Limits, Outbound
 
 if TYPE_CHECKING:
@@ -32,114 +58,9 @@ SUBSCRIPTIONS_MAX = 20
 INVOICES_MAX = 100
 # How far a webhook's time may lie from ours; the library minds the past only.
 SKEW_SECONDS = 300
-# Where a price, or else its product, says how many metrics it is for.
-QUOTA_KEY = "metrics_quota"
-UNLIMITED = "unlimited"
-# What fails in these ways may have been done all the same: it is asked again with the same key.
-UNDECIDED = frozenset({"timeout", "refused", "dns", "tls", "busy"})
 _LIVE_KEYS = ("sk_live_", "rk_live_")
-_HTTP_PAYMENT_REQUIRED = 402
 _HTTP_CONFLICT = 409
 _HTTP_TOO_MANY = 429
-
-Id = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
-Moment = Annotated[int, Field(ge=0, le=4_102_444_800)]
-Amount = Annotated[int, Field(ge=-(2**53), le=2**53)]
-Shape = TypeVar("Shape", bound="_Wire")
-
-
-class PaymentRefused(AnomifyError):
-    """The bank or the card did not pay; nothing was changed."""
-
-    status = _HTTP_PAYMENT_REQUIRED
-    code = "payment_refused"
-
-
-class GoneAtStripe(Exception):
-    """Stripe has nothing of this id, or has it no more."""
-
-
-class BadSignature(Invalid):
-    """A webhook that Stripe did not sign, or not lately, or that was changed on the way."""
-
-    code = "bad_signature"
-
-
-# --- what is told of Stripe's things ---
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """A subscription as Stripe has it now."""
-
-    id: str
-    status: str
-    created_at: datetime
-    # None for a price that does not say how many metrics it is for.
-    plan: Plan | None
-    price_id: str
-    item_id: str
-    quantity: int
-    period_start: datetime
-    period_end: datetime
-    is_ending: bool
-    schedule_id: str | None
-    # What the schedule says is next.
-    next_price_id: str | None
-    # Since when its latest bill is due, where that could not be collected.
-    overdue_since: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Invoice:
-    """An invoice; the amount is in the currency's smallest unit."""
-
-    id: str
-    number: str | None
-    status: str
-    amount: int
-    currency: str
-    made_at: datetime
-    pdf_url: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """So much money at a time; the amount is in the currency's smallest unit."""
-
-    amount: int
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerState:
-    """Everything about a customer that matters here, read just now."""
-
-    is_deleted: bool
-    subscriptions: tuple[Subscription, ...] = ()
-    invoices: tuple[Invoice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Hosted:
-    """A page at Stripe that a browser is sent to."""
-
-    id: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A piece of news, its signature verified; what it says is looked up, not believed."""
-
-    id: str
-    type: str
-    made_at: datetime
-    customer_id: str | None
-
-
-# --- the gateway ---
 
 
 class StripeGateway:
@@ -177,14 +98,14 @@ class StripeGateway:
                     "expand": ["data.product"],
                 }
             )
-            prices = _shaped(_PriceList, listed).data
-        return [plan for price in prices if (plan := _plan_of(price)) is not None]
+            prices = shaped(PriceListShape, listed).data
+        return [plan for price in prices if (plan := plan_of_price(price)) is not None]
 
     def find_plan(self, price_id: str) -> Plan | None:
         """Return the plan of a price, for sale or not; None where it says no number of metrics."""
         with _told():
             found = self._client.v1.prices.retrieve(price_id, {"expand": ["product"]})
-            return _plan_of(_shaped(_Price, found))
+            return plan_of_price(shaped(PriceShape, found))
 
     def customer_state(self, customer_id: str) -> CustomerState:
         """Read a customer's subscriptions and invoices."""
@@ -208,12 +129,12 @@ class StripeGateway:
                 is_deleted=False,
                 subscriptions=tuple(
                     self._subscription_of(found)
-                    for found in _shaped(_SubscriptionList, subscriptions).data
+                    for found in shaped(SubscriptionListShape, subscriptions).data
                     if found.items.data
                 ),
                 invoices=tuple(
-                    _invoice_of(found)
-                    for found in _shaped(_InvoiceList, invoices).data
+                    invoice_of(found)
+                    for found in shaped(InvoiceListShape, invoices).data
                     if found.status != "draft"
                 ),
             )
@@ -223,7 +144,7 @@ class StripeGateway:
         try:
             with _told():
                 preview = self._client.v1.invoices.create_preview({"subscription": subscription.id})
-                return _bill_of(_shaped(_Invoice, preview))
+                return bill_of(shaped(InvoiceShape, preview))
         except GoneAtStripe:
             return None
 
@@ -243,7 +164,7 @@ class StripeGateway:
                     },
                 }
             )
-            return _bill_of(_shaped(_Invoice, preview))
+            return bill_of(shaped(InvoiceShape, preview))
 
     # Changing.
 
@@ -254,7 +175,7 @@ class StripeGateway:
             wish["email"] = email
         with _told():
             made = self._client.v1.customers.create(wish, {"idempotency_key": key})
-            return _shaped(_Named, made).id
+            return shaped(NamedShape, made).id
 
     def create_checkout(
         self,
@@ -279,7 +200,7 @@ class StripeGateway:
             wish["customer_update"] = {"address": "auto"}
         with _told():
             made = self._client.v1.checkout.sessions.create(wish, {"idempotency_key": key})
-            page = _shaped(_Page, made)
+            page = shaped(PageShape, made)
             return Hosted(page.id, page.url)
 
     def expire_checkout(self, session_id: str) -> None:
@@ -297,7 +218,7 @@ class StripeGateway:
             made = self._client.v1.billing_portal.sessions.create(
                 {"customer": customer_id, "return_url": return_url}, {"idempotency_key": key}
             )
-            page = _shaped(_Page, made)
+            page = shaped(PageShape, made)
             return Hosted(page.id, page.url)
 
     def change_now(self, key: str, subscription: Subscription, price_id: str, at: datetime) -> None:
@@ -319,8 +240,8 @@ class StripeGateway:
     def change_at_period_end(self, key: str, subscription: Subscription, plan: Plan) -> None:
         """Have the price change when what is paid for is over."""
         with _told():
-            schedule = _shaped(
-                _Named,
+            schedule = shaped(
+                NamedShape,
                 self._client.v1.subscription_schedules.create(
                     {"from_subscription": subscription.id}, {"idempotency_key": f"{key}:schedule"}
                 ),
@@ -405,7 +326,7 @@ class StripeGateway:
         if _signed_timestamp(signature) > now_timestamp() + SKEW_SECONDS:
             raise _badly_signed()
         try:
-            event = _EventShape.model_validate(raw.to_dict())
+            event = EventShape.model_validate(raw.to_dict())
         except ValidationError:
             raise Invalid("This is no event of Stripe's.", code="bad_event") from None
         if event.livemode != self.is_live:
@@ -413,11 +334,11 @@ class StripeGateway:
                 "This event is of the other mode, test or live, than the key that is set here.",
                 code="wrong_mode",
             )
-        return Event(event.id, event.type, _moment(event.created), _customer_of(event.data.object))
+        return Event(event.id, event.type, moment_of(event.created), customer_of(event.data.object))
 
-    def _subscription_of(self, found: "_Subscription") -> Subscription:
+    def _subscription_of(self, found: SubscriptionShape) -> Subscription:
         item = found.items.data[0]
-        plan = _plan_of(item.price)
+        plan = plan_of_price(item.price)
         if plan is None or isinstance(item.price.product, str):
             # Names, and sometimes the quota, are the product's.
             plan = self.plans_by_price(item.price.id)
@@ -427,17 +348,17 @@ class StripeGateway:
         return Subscription(
             id=found.id,
             status=found.status,
-            created_at=_moment(found.created),
+            created_at=moment_of(found.created),
             plan=plan,
             price_id=item.price.id,
             item_id=item.id,
             quantity=item.quantity or 1,
-            period_start=_moment(item.current_period_start),
-            period_end=_moment(item.current_period_end),
+            period_start=moment_of(item.current_period_start),
+            period_end=moment_of(item.current_period_end),
             is_ending=found.cancel_at_period_end or found.cancel_at is not None,
             schedule_id=found.schedule.id if found.schedule else None,
             next_price_id=upcoming if upcoming != item.price.id else None,
-            overdue_since=_moment(invoice.created) if is_overdue and invoice else None,
+            overdue_since=moment_of(invoice.created) if is_overdue and invoice else None,
         )
 
     def plans_by_price(self, price_id: str) -> Plan | None:
@@ -460,178 +381,10 @@ def gateway_of(settings: Settings) -> StripeGateway | None:
     )
 
 
-# --- Stripe's shapes: of all that it says, what is used here, checked ---
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Named(_Wire):
-    id: Id
-
-
-class _Page(_Named):
-    url: Annotated[str, StringConstraints(pattern="^https?://", max_length=5000)]
-
-
-class _Product(_Named):
-    name: str = ""
-    metadata: dict[str, str] = {}
-
-
-class _Recurring(_Wire):
-    interval: Annotated[str, StringConstraints(max_length=16)] = "month"
-
-
-class _Price(_Named):
-    nickname: str | None = None
-    unit_amount: Amount | None = None
-    currency: Currency
-    recurring: _Recurring | None = None
-    metadata: dict[str, str] = {}
-    product: _Product | Id
-
-
-class _PriceList(_Wire):
-    data: list[_Price]
-
-
-class _Item(_Named):
-    price: _Price
-    quantity: int | None = None
-    current_period_start: Moment
-    current_period_end: Moment
-
-
-class _Items(_Wire):
-    data: list[_Item]
-
-
-class _PhaseItem(_Wire):
-    price: Id
-
-
-class _Phase(_Wire):
-    start_date: Moment
-    items: list[_PhaseItem]
-
-
-class _CurrentPhase(_Wire):
-    start_date: Moment
-    end_date: Moment
-
-
-class _Schedule(_Named):
-    status: str
-    current_phase: _CurrentPhase | None = None
-    phases: list[_Phase] = []
-
-    def upcoming_price_id(self) -> str | None:
-        """Return the price of the phase after the current one."""
-        if self.status not in {"active", "not_started"} or self.current_phase is None:
-            return None
-        later = [phase for phase in self.phases if phase.start_date >= self.current_phase.end_date]
-        return later[0].items[0].price if later and later[0].items else None
-
-
-class _Invoice(_Wire):
-    # Previews have none.
-    id: Id | None = None
-    number: str | None = None
-    status: str | None = None
-    total: Amount
-    amount_due: Amount
-    currency: Currency
-    created: Moment
-    invoice_pdf: Annotated[str, StringConstraints(pattern="^https?://", max_length=5000)] | None = (
-        None
-    )
-
-
-class _InvoiceList(_Wire):
-    data: list[_Invoice]
-
-
-class _Subscription(_Named):
-    status: Annotated[str, StringConstraints(max_length=32)]
-    created: Moment
-    cancel_at_period_end: bool = False
-    cancel_at: Moment | None = None
-    items: _Items
-    schedule: _Schedule | None = None
-    latest_invoice: _Invoice | None = None
-
-
-class _SubscriptionList(_Wire):
-    data: list[_Subscription]
-
-
-class _EventShape(_Named):
-    type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    created: Moment
-    livemode: bool
-    data: "_EventData"
-
-
-class _EventData(_Wire):
-    object: dict[str, Any]
-
-
-def _shaped(shape: type[Shape], answer: Any) -> Shape:
-    return shape.model_validate(answer.to_dict())
-
-
-def _plan_of(price: _Price) -> Plan | None:
-    product = price.product if isinstance(price.product, _Product) else None
-    said = price.metadata.get(QUOTA_KEY) or (product.metadata.get(QUOTA_KEY) if product else None)
-    if said is None or price.recurring is None or price.unit_amount is None:
-        return None
-    if said != UNLIMITED and not (said.isascii() and said.isdigit() and len(said) < 10):  # noqa: PLR2004 -- what fits a column
-        log.warning("the price %s has the unusable %s %r", price.id, QUOTA_KEY, said)
-        return None
-    return Plan(
-        id=price.id,
-        name=price.nickname or (product.name if product else "") or "Subscription",
-        metric_quota=None if said == UNLIMITED else int(said),
-        amount=price.unit_amount,
-        currency=price.currency,
-        interval=price.recurring.interval,
-    )
-
-
-def _invoice_of(found: _Invoice) -> Invoice:
-    return Invoice(
-        id=found.id or "",
-        number=found.number,
-        status=found.status or "open",
-        amount=found.total,
-        currency=found.currency,
-        made_at=_moment(found.created),
-        pdf_url=found.invoice_pdf,
-    )
-
-
-def _bill_of(found: _Invoice) -> Bill:
-    return Bill(found.amount_due, found.currency)
-
-
-def _customer_of(thing: Mapping[str, Any]) -> str | None:
-    """Return whom an event is about; nothing else of what it says is used."""
-    found = thing.get("id") if thing.get("object") == "customer" else thing.get("customer")
-    if isinstance(found, Mapping):
-        found = found.get("id")
-    return found if isinstance(found, str) else None
-
-
-def _moment(timestamp: int) -> datetime:
-    return datetime.fromtimestamp(timestamp, UTC)
-
-
 def _signed_timestamp(signature: str | None) -> int:
     """Return the time in a signature that was verified already, so it is there."""
     parts = (part.partition("=") for part in (signature or "").split(","))
-    return next(int(value) for name, _, value in parts if name == "t")
+    return next(int(value.split("=")[0]) for name, _, value in parts if name == "t")
 
 
 def _badly_signed() -> BadSignature:
@@ -639,9 +392,6 @@ def _badly_signed() -> BadSignature:
         "Stripe did not sign this, or not lately. If it was Stripe, stripe_webhook_secret has to be"
         " the signing secret of this endpoint, and the clock has to be right."
     )
-
-
-# --- the library ---
 
 
 def _library() -> Any:

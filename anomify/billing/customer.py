@@ -1,0 +1,97 @@
+"""What Stripe has of an org, in our words, and the ways in which it may refuse something."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from anomify.billing.plans import Plan
+from anomify.errors import AnomifyError, Invalid
+
+# What fails in these ways may have been done all the same: it is asked again with the same key.
+UNDECIDED = frozenset({"timeout", "refused", "dns", "tls", "busy"})
+
+
+class PaymentRefused(AnomifyError):
+    """The bank or the card did not pay; nothing was changed."""
+
+    status = 402
+    code = "payment_refused"
+
+
+class GoneAtStripe(Exception):
+    """Stripe has nothing of this id, or has it no more."""
+
+
+class BadSignature(Invalid):
+    """A webhook that Stripe did not sign, or not lately, or that was changed on the way."""
+
+    code = "bad_signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription as Stripe has it now."""
+
+    id: str
+    status: str
+    created_at: datetime
+    # None for a price that does not say how many metrics it is for.
+    plan: Plan | None
+    price_id: str
+    item_id: str
+    quantity: int
+    period_start: datetime
+    period_end: datetime
+    is_ending: bool
+    schedule_id: str | None
+    # What the schedule says is next.
+    next_price_id: str | None
+    # Since when its latest bill is due, where that could not be collected.
+    overdue_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """An invoice; the amount is in the currency's smallest unit."""
+
+    id: str
+    number: str | None
+    status: str
+    amount: int
+    currency: str
+    made_at: datetime
+    pdf_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """So much money at a time; the amount is in the currency's smallest unit."""
+
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerState:
+    """Everything about a customer that matters here, read just now."""
+
+    is_deleted: bool
+    subscriptions: tuple[Subscription, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A page at Stripe that a browser is sent to."""
+
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A piece of news, its signature verified; what it says is looked up, not believed."""
+
+    id: str
+    type: str
+    made_at: datetime
+    customer_id: str | None
