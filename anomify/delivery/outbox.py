@@ -118,6 +118,17 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
     return _insert(rows)
 
 
+def withdraw(anomaly_id: int) -> None:
+    """Take back what nobody has been told yet of an anomaly; what is being sent now still is."""
+    session().execute(
+        delete(Delivery).where(
+            Delivery.anomaly_id == anomaly_id,
+            Delivery.state == STATE_PENDING,
+            or_(Delivery.leased_until.is_(None), Delivery.leased_until <= now()),
+        )
+    )
+
+
 def enqueue_test(org: Org, watcher: Watcher) -> int:
     """Put a test message for each recipient of the watcher into the open unit of work.
 

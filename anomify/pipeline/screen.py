@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from anomify.anomaly.queries import open_spans
+from anomify.anomaly.recording import close_anomaly
+from anomify.delivery.outbox import withdraw
 from anomify.exclusion.queries import changes_so_far, excluded_among
 from anomify.series import Bools, Int64s, lengthened
 
@@ -43,3 +46,16 @@ class Screen:
         self._known[excluded_among(strangers.tolist())] = _EXCLUDED
         excluded: Bools = self._known[metric_ids] == _EXCLUDED
         return excluded
+
+
+def end_excluded(screen: Screen) -> None:
+    """Close the open anomalies of metrics that are excluded now, and tell nobody.
+
+    Nothing came back to normal, so nobody hears so; and whoever has not been told of one yet will
+    not be.
+    """
+    spans = open_spans()
+    is_excluded = screen.excludes(np.array([span.metric_id for span in spans], np.int64))
+    for place in np.flatnonzero(is_excluded).tolist():
+        close_anomaly(spans[place])
+        withdraw(spans[place].anomaly_id)

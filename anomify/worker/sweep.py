@@ -1,9 +1,10 @@
-"""The duty of tidying: old points, dead sessions, old messages, and how far each org has come."""
+"""The duty of tidying: old points, dead sessions, old messages and rules, and how far each org has come."""
 
 from anomify.clock import now, now_ms
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.delivery.outbox import forget_settled
+from anomify.exclusion.editing import end_expired
 from anomify.metric.onboarding import raise_onboarding
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
@@ -17,5 +18,6 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         prune_sessions(now())
         raise_onboarding()
         forget_settled(now())
+        end_expired(now())
         forget_letters(now())
     retain(points, settings.retention_days, now_ms())
