@@ -128,13 +128,26 @@ def open_spans() -> list[Span]:
     return spans
 
 
+def count_silences(org_id: int) -> int:
+    """Count the org's metrics that are silent and should not be."""
+    return (
+        session().scalar(
+            select(func.count())
+            .select_from(Span)
+            .join(Anomaly)
+            .where(Anomaly.org_id == org_id, Span.is_open.is_(True), Span.is_silence.is_(True))
+        )
+        or 0
+    )
+
+
 def progress_of_running() -> list[Progress]:
     """Return how far each metric of any org is whose anomaly is open: the worker's view."""
     return list(
         session().scalars(
             select(Progress)
             .join(Span, Span.metric_id == Progress.metric_id)
-            .where(Span.is_open.is_(True))
+            .where(Span.is_open.is_(True), Span.is_silence.is_(False))
         )
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import joinedload
 
 from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Span
@@ -33,6 +33,10 @@ class Sighting:
     severity: str
     evidence: str
     explanation: str
+    # How far it lay off, and since when what the evidence says is so.
+    amount: float | None = None
+    since_ms: int | None = None
+    is_silence: bool = False
 
 
 def closing_after_ms(resolution_ms: int) -> int:
@@ -54,6 +58,7 @@ def open_anomaly(metric: Metric, sighting: Sighting, near_ms: int = 0) -> Span:
         select(Span)
         .where(
             Span.metric_id == metric.id,
+            Span.is_silence.is_(sighting.is_silence),
             Span.started_ms <= sighting.time_ms + near_ms,
             Span.last_over_ms >= sighting.time_ms,
         )
@@ -66,7 +71,8 @@ def open_anomaly(metric: Metric, sighting: Sighting, near_ms: int = 0) -> Span:
         anomaly = Anomaly(
             uuid=str(uuid4()), org_id=metric.org_id, opened_at=opened_at, recorded_at=now()
         )
-        span = Span(anomaly=anomaly, metric=metric)
+        span = Span(anomaly=anomaly, metric=metric, is_silence=sighting.is_silence)
+        span.similar_before, span.similar_ms = _similar_before(metric.id, sighting)
         session().add(span)
     span.anomaly.opened_at = opened_at
     span.started_ms = sighting.time_ms
@@ -89,7 +95,7 @@ def extend_anomaly(span: Span, sighting: Sighting) -> bool:
 
 
 def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
-    """End the evidence at its last point over the threshold."""
+    """End the evidence at its last point over the threshold, or a silence where it was broken."""
     span.is_open = False
     span.ended_ms = span.last_over_ms
     span.ended_by_silence = by_silence
@@ -100,12 +106,30 @@ def delete_untouched(metric_id: int, since_ms: int, *, keep: set[int]) -> None:
 
     What a person has put into another status stays, and so does what began before.
     """
-    found = select(Span.anomaly_id).where(Span.metric_id == metric_id, Span.started_ms >= since_ms)
+    found = select(Span.anomaly_id).where(
+        Span.metric_id == metric_id, Span.started_ms >= since_ms, Span.is_silence.is_(False)
+    )
     session().execute(
         delete(Anomaly).where(
             Anomaly.id.in_(found), Anomaly.id.not_in(keep), Anomaly.status == STATUS_ACTIVE
         )
     )
+
+
+def _similar_before(metric_id: int, sighting: Sighting) -> tuple[int, int | None]:
+    """Return how many anomalies with this evidence began before, and when the last of them did."""
+    count, last_ms = (
+        session()
+        .execute(
+            select(func.count(), func.max(Span.started_ms)).where(
+                Span.metric_id == metric_id,
+                Span.evidence == sighting.evidence,
+                Span.started_ms < sighting.time_ms,
+            )
+        )
+        .one()
+    )
+    return int(count), last_ms
 
 
 def _take_as_peak(span: Span, sighting: Sighting) -> None:
@@ -118,3 +142,5 @@ def _take_as_peak(span: Span, sighting: Sighting) -> None:
     span.severity = sighting.severity
     span.evidence = sighting.evidence
     span.explanation = sighting.explanation
+    span.amount = sighting.amount
+    span.since_ms = sighting.since_ms

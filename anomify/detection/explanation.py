@@ -58,6 +58,16 @@ def explain(
             return f"{said} is as expected, {expected}."
 
 
+def explain_silence(silent_seconds: float, step_seconds: float) -> str:
+    """Return one sentence on a metric of which no point has come for so long.
+
+    >>> explain_silence(400.0, 60.0)
+    'No data has come for 7 minutes, though a point is due every 60 seconds.'
+    """
+    usual = f", though a point is due every {human_duration(step_seconds)}" if step_seconds else ""
+    return f"No data has come for {human_duration(silent_seconds)}{usual}."
+
+
 def _range(lower: float, upper: float, unit: str | None) -> str:
     """Name a range, its ends as finely as its width asks for."""
     width = upper - lower

@@ -1,4 +1,4 @@
-"""How long a metric is usually silent, and which ones have been silent for longer."""
+"""How long a metric is usually silent, and after how long its silence means something."""
 
 import math
 from typing import Final
@@ -7,7 +7,7 @@ import numpy as np
 
 from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import GAP_BINS, EngineState
-from anomify.series import Bools, Int64s
+from anomify.series import Int64s
 
 STEPS: Final = 5
 LEAST_MS: Final = 300_000
@@ -57,15 +57,3 @@ def stale_after_ms(state: EngineState, slots: Int64s) -> Int64s:
     known = np.maximum(np.maximum(STEPS * resolution, longest.astype(np.int64)), LEAST_MS)
     found: Int64s = np.where(resolution > 0, known, UNKNOWN_MS)
     return found
-
-
-def overdue(state: EngineState, slots: Int64s, now_ms: int) -> Bools:
-    """Say which slots should have reported by now; one that still learns never is.
-
-    Where points are sent in batches, the newest waits for the next batch: as long as points
-    waited of late is forgiven.
-    """
-    rows = state.slots
-    silent_ms = now_ms - rows["heard_time"][slots] - rows["delivery_lag"][slots]
-    late: Bools = (rows["taught"][slots] > 0) & (silent_ms > stale_after_ms(state, slots))
-    return late

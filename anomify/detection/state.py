@@ -44,7 +44,6 @@ SLOT: Final = np.dtype(
         # --- how long it is usually silent ---
         ("gaps", np.float32, (GAP_BINS,)),
         ("gap_total", np.float64),
-        ("delivery_lag", np.int64),  # ms that points wait to be sent; told by who receives them
         # --- what people have set; zero is as shipped ---
         ("set_direction", np.int64),
         ("set_kind", np.int64),

@@ -3,7 +3,6 @@
 from sqlalchemy import exists, update
 
 from anomify.db import session
-from anomify.detection.state import LEARNING_POINTS
 from anomify.metric.model import Metric, Progress
 from anomify.org.model import (
     ONBOARDING_JUDGING,
@@ -21,7 +20,7 @@ def raise_onboarding() -> None:
     has_judged = exists().where(
         Metric.org_id == Org.id,
         Progress.metric_id == Metric.id,
-        Progress.points_seen > LEARNING_POINTS,
+        Progress.points_seen > Progress.learning_points,
     )
     for least, most, reached in (
         (ONBOARDING_NO_METRICS, ONBOARDING_RECEIVING, has_metrics),

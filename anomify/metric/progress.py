@@ -35,6 +35,19 @@ class Step:
     is_counter: bool
     is_constant: bool
     has_ended: bool
+    learning_points: int
+    stale_after_ms: int
+    may_be_silent: bool
+    silent_from_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest point of a metric that is kept and not judged."""
+
+    metric_id: int
+    time_ms: int
+    value: float
 
 
 def record_progress(steps: Sequence[Step]) -> None:
@@ -55,14 +68,81 @@ def record_progress(steps: Sequence[Step]) -> None:
     )
 
 
+def record_left_out(newest: Sequence[Latest]) -> None:
+    """Write the newest point of metrics that are kept and not judged; nobody awaits the next."""
+    if not newest:
+        return
+    rows = [
+        {
+            "metric_id": each.metric_id,
+            "judged_until_ms": each.time_ms,
+            "points_seen": 0,
+            "last_value": each.value,
+            "resolution_ms": 0,
+        }
+        for each in newest
+    ]
+    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(Progress)
+    said = statement.excluded
+    session().execute(
+        statement.on_conflict_do_update(
+            index_elements=["metric_id"],
+            set_={
+                "judged_until_ms": said.judged_until_ms,
+                "last_value": said.last_value,
+                "has_ended": False,
+                "silent_from_ms": None,
+            },
+            where=said.judged_until_ms >= Progress.judged_until_ms,
+        ),
+        rows,
+    )
+
+
 def mark_ended(metric_ids: Iterable[int]) -> None:
     """Remember that the senders of these metrics have said that the series ended."""
     ended = list(metric_ids)
     for first in range(0, len(ended), MOST_IDS):
         some = ended[first : first + MOST_IDS]
         session().execute(
-            update(Progress).where(Progress.metric_id.in_(some)).values(has_ended=True)
+            update(Progress)
+            .where(Progress.metric_id.in_(some))
+            .values(has_ended=True, silent_from_ms=None)
         )
+
+
+def list_awaited() -> list[tuple[int, int, int]]:
+    """Return the metrics of any org whose silence would be an anomaly.
+
+    A row is a metric, the moment from which on it would be, and when its newest point was.
+    """
+    columns = (Progress.metric_id, Progress.silent_from_ms, Progress.judged_until_ms)
+    rows = session().execute(
+        select(*columns).where(Progress.silent_from_ms.is_not(None), Progress.has_ended.is_(False))
+    )
+    return [
+        (metric_id, from_ms, judged_until_ms)
+        for metric_id, from_ms, judged_until_ms in rows
+        if from_ms is not None
+    ]
+
+
+def take_overdue(metric_ids: Sequence[int]) -> list[Progress]:
+    """Return how far these metrics are that are still awaited, and await them no more."""
+    overdue: list[Progress] = []
+    for first in range(0, len(metric_ids), MOST_IDS):
+        some = metric_ids[first : first + MOST_IDS]
+        overdue += session().scalars(
+            select(Progress).where(
+                Progress.metric_id.in_(some),
+                Progress.silent_from_ms.is_not(None),
+                Progress.has_ended.is_(False),
+            )
+        )
+    for progress in overdue:
+        progress.silent_from_ms = None
+    return overdue
 
 
 def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -> None:

@@ -3,21 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from anomify.db import Page, session
-from anomify.detection.state import LEARNING_POINTS
 from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
 from anomify.metric.name import name_hash
-from anomify.metric.standing import (
-    STALE_LEAST_MS,
-    STALE_STEPS,
-    STALE_UNKNOWN_MS,
-    Standing,
-    State,
-    standing_of,
-)
+from anomify.metric.standing import Standing, State, standing_of
 
 MOST_METRICS = 500
 
@@ -111,20 +103,15 @@ def _in_state(state: State, now_ms: int) -> ColumnElement[bool]:
     # The same ladder as standing.py, for the database to count and filter by; a test holds them
     # together.
     silent_ms = now_ms - Progress.judged_until_ms
-    is_stale = or_(
-        and_(Progress.resolution_ms <= 0, silent_ms > STALE_UNKNOWN_MS),
-        and_(
-            Progress.resolution_ms > 0,
-            silent_ms > STALE_LEAST_MS,
-            silent_ms > STALE_STEPS * Progress.resolution_ms,
-        ),
-    )
-    is_here = and_(Progress.has_ended.is_(False), ~is_stale)
-    is_taught = Progress.points_seen >= LEARNING_POINTS
+    is_stale = and_(silent_ms > Progress.stale_after_ms, Progress.may_be_silent.is_(False))
+    is_ours = Metric.excluded_by.is_(None)
+    is_here = and_(is_ours, Progress.has_ended.is_(False), ~is_stale)
+    is_taught = Progress.points_seen >= Progress.learning_points
     conditions: dict[State, ColumnElement[bool]] = {
-        State.WAITING: Progress.metric_id.is_(None),
-        State.ENDED: Progress.has_ended.is_(True),
-        State.STALE: and_(Progress.has_ended.is_(False), is_stale),
+        State.EXCLUDED: Metric.excluded_by.is_not(None),
+        State.WAITING: and_(is_ours, Progress.metric_id.is_(None)),
+        State.ENDED: and_(is_ours, Progress.has_ended.is_(True)),
+        State.STALE: and_(is_ours, Progress.has_ended.is_(False), is_stale),
         State.LEARNING: and_(is_here, ~is_taught),
         State.CONSTANT: and_(is_here, is_taught, Progress.is_constant.is_(True)),
         State.JUDGED: and_(is_here, is_taught, Progress.is_constant.is_(False)),

@@ -7,12 +7,6 @@ from enum import StrEnum
 from anomify.detection.state import LEARNING_POINTS
 from anomify.metric.model import Metric, Progress
 
-# A metric that has missed this many of its own steps is stale, but never before five minutes.
-STALE_STEPS = 5
-STALE_LEAST_MS = 300_000
-# Before its step is known.
-STALE_UNKNOWN_MS = 900_000
-
 
 class State(StrEnum):
     """The words in which the product says how a metric is doing."""
@@ -23,6 +17,7 @@ class State(StrEnum):
     CONSTANT = "constant"
     STALE = "stale"
     ENDED = "ended"
+    EXCLUDED = "excluded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +27,41 @@ class Standing:
     metric: Metric
     progress: Progress | None
     state: State
-    # Points learnt, at most LEARNING_POINTS.
+    # Points learnt, at most as many as it takes.
     learned: int
+    # After so many points it is judged: fewer where they come hours or days apart.
+    learning_points: int
     sentence: str
 
     @property
     def is_judged(self) -> bool:
         """Tell whether the next point will be judged when it comes."""
-        return self.learned >= LEARNING_POINTS
-
-
-def stale_after_ms(resolution_ms: int) -> int:
-    """Return after how much silence a metric of this resolution counts as stale."""
-    if resolution_ms <= 0:
-        return STALE_UNKNOWN_MS
-    return max(STALE_STEPS * resolution_ms, STALE_LEAST_MS)
+        return self.state is not State.EXCLUDED and self.learned >= self.learning_points
 
 
 def standing_of(metric: Metric, progress: Progress | None, at: datetime) -> Standing:
     """Say where the metric stands at that moment."""
+    if metric.excluded_by is not None:
+        sentence = "Excluded: its points are kept, but not judged."
+        learned = min(progress.points_seen, progress.learning_points) if progress else 0
+        most = progress.learning_points if progress else LEARNING_POINTS
+        return Standing(metric, progress, State.EXCLUDED, learned, most, sentence)
     if progress is None:
         sentence = "Waiting: its first points have arrived and are judged in a moment."
-        return Standing(metric, None, State.WAITING, 0, sentence)
-    learned = min(progress.points_seen, LEARNING_POINTS)
+        return Standing(metric, None, State.WAITING, 0, LEARNING_POINTS, sentence)
+    learned = min(progress.points_seen, progress.learning_points)
     state, sentence = _state(progress, learned, int(at.timestamp() * 1000))
-    return Standing(metric, progress, state, learned, sentence)
+    return Standing(metric, progress, state, learned, progress.learning_points, sentence)
 
 
 def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:
     if progress.has_ended:
         return State.ENDED, "Ended: its sender said that the series has ended."
     silent_ms = now_ms - progress.judged_until_ms
-    if silent_ms > stale_after_ms(progress.resolution_ms):
+    if silent_ms > progress.stale_after_ms and not progress.may_be_silent:
         return State.STALE, f"Stale: no point for {in_words(silent_ms)}."
-    if learned < LEARNING_POINTS:
-        return State.LEARNING, f"Learning: {learned} of {LEARNING_POINTS} points."
+    if learned < progress.learning_points:
+        return State.LEARNING, f"Learning: {learned} of {progress.learning_points} points."
     if progress.is_constant:
         return State.CONSTANT, "Constant: one value for a long time; a change will be judged."
     return State.JUDGED, "Judged: every new point is compared with its own past."

@@ -9,7 +9,6 @@ from pydantic import Field, model_serializer
 from anomify.anomaly.picture import chart_of_metric
 from anomify.auth.subject import subject
 from anomify.clock import now
-from anomify.detection.state import LEARNING_POINTS
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
@@ -175,6 +174,7 @@ def metrics(wish: MetricsIn) -> MetricsOut:
     inputs=TimeseriesIn,
     outputs=TimeseriesOut,
     access=Access.VIEWER,
+    limits=("heavy",),
 )
 def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     """Show datapoints: raw, by a resolution, or as many as a chart has room for."""
@@ -193,6 +193,7 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     inputs=YhatIn,
     outputs=YhatOut,
     access=Access.VIEWER,
+    limits=("heavy",),
 )
 def yhat(wish: YhatIn) -> YhatOut:
     """Show the expected range of a window; it is the same however far one zooms."""
@@ -240,6 +241,7 @@ def graph(wish: GraphIn) -> Response:
     inputs=BundleIn,
     outputs=BundleOut,
     access=Access.VIEWER,
+    limits=("heavy",),
 )
 def bundle(wish: BundleIn) -> BundleOut:
     """Show all that a page about the metric needs, in one reply."""
@@ -278,7 +280,7 @@ def metric_json(standing: Standing) -> MetricOut:
         state=standing.state,
         state_sentence=standing.sentence,
         learned_points=standing.learned,
-        learning_points=LEARNING_POINTS,
+        learning_points=standing.learning_points,
         points=progress.points_seen if progress else 0,
         late_points=progress.late_points if progress else 0,
         resolution=progress.resolution_ms / 1000 if progress and progress.resolution_ms else None,

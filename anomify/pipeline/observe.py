@@ -1,6 +1,7 @@
 """The story: look at the fresh verdicts of many metrics at once, and act on what is unusual."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +18,15 @@ from anomify.anomaly.recording import (
 from anomify.detection.detector import Verdicts
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import explain
-from anomify.detection.threshold import THRESHOLDS, Severity, severity_of
+from anomify.detection.threshold import Severity, severity_of
 from anomify.metric.queries import metric_of_any_org
+from anomify.metric.settings import AS_SHIPPED, Wanted
 from anomify.pipeline.announce import Herald
 from anomify.pipeline.score import Scored
+from anomify.pipeline.silence import break_silence
 from anomify.series import Int64s
 
-# An alert below this opens nothing; a strength below it does not keep an anomaly open.
-LEAST_ALERT = THRESHOLDS[Severity.LOW]
+NOTHING_WANTED: Mapping[int, Wanted] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,24 @@ class Ruling:
     evidence: Evidence
     # What the sentence about it names beside value and range; NaN where there is nothing.
     amount: float
+    # An alert below this opens nothing; a strength below it does not keep an anomaly open.
+    least_alert: float
+    unit: str
 
     @property
     def opens(self) -> bool:
         """Tell whether an anomaly begins here when none is open."""
-        return self.alert >= LEAST_ALERT
+        return self.alert >= self.least_alert
 
     @property
     def holds(self) -> bool:
         """Tell whether an open anomaly goes on here."""
-        return self.strength >= LEAST_ALERT
+        return self.strength >= self.least_alert
 
     def sighting(self) -> Sighting:
         """Return what is recorded of it."""
         severity = severity_of(self.alert) or Severity.LOW
+        is_still = self.evidence is Evidence.FLAT and math.isfinite(self.amount)
         return Sighting(
             time_ms=self.time_ms,
             value=self.value,
@@ -65,20 +71,48 @@ class Ruling:
             severity=severity.name.lower(),
             evidence=self.evidence.name.lower(),
             explanation=explain(
-                self.evidence, self.value, self.lower, self.upper, amount=self.amount
+                self.evidence,
+                self.value,
+                self.lower,
+                self.upper,
+                amount=self.amount,
+                unit=self.unit or None,
             ),
+            amount=self._amount(),
+            since_ms=self.time_ms - round(self.amount * 1000) if is_still else None,
         )
 
+    def _amount(self) -> float | None:
+        """Return how far it lies off, in what its evidence is measured in."""
+        match self.evidence:
+            case Evidence.ABOVE:
+                return self.value - self.upper
+            case Evidence.BELOW:
+                return self.value - self.lower
+            case Evidence.JUMP:
+                return self.value - self.amount
+            case _:
+                return self.amount if math.isfinite(self.amount) else None
 
-def observe(scored: Scored, herald: Herald) -> None:
-    """Open, extend and close what the tick's verdicts speak for, and announce it."""
-    spans = {span.metric_id: span for span in open_spans()}
+
+def observe(scored: Scored, herald: Herald, wanted: Mapping[int, Wanted] = NOTHING_WANTED) -> None:
+    """Open, extend and close what the tick's verdicts speak for, and announce it.
+
+    `wanted` is what people have set for those metrics for which they have set something.
+    """
+    spans = {span.metric_id: span for span in _without_silence(open_spans(), scored, herald)}
     for place in _noteworthy(scored, spans.keys()):
         metric_id = int(scored.metric_ids[place])
         first, last = scored.starts[place], scored.starts[place + 1]
         rows = first + np.flatnonzero(scored.verdicts.judged[first:last])
         follow(
-            rulings_of(scored.points.times, scored.verdicts, rows),
+            rulings_of(
+                scored.points.times,
+                scored.verdicts,
+                rows,
+                least_alert=float(scored.least_alerts[place]),
+                unit=wanted.get(metric_id, AS_SHIPPED).unit,
+            ),
             metric_id,
             spans.get(metric_id),
             closing_after_ms(int(scored.standing.resolution_ms[place])),
@@ -116,13 +150,15 @@ def close_silent(silent: Iterable[int], herald: Herald) -> None:
     """Close the open anomalies of metrics that have stopped reporting."""
     gone = set(silent)
     for span in open_spans():
-        if span.metric_id in gone:
+        if span.metric_id in gone and not span.is_silence:
             close_anomaly(span, by_silence=True)
             herald.recovered(span)
 
 
-def rulings_of(times: Int64s, verdicts: Verdicts, rows: Int64s) -> Iterator[Ruling]:
-    """Return what was ruled of those rows, one by one."""
+def rulings_of(
+    times: Int64s, verdicts: Verdicts, rows: Int64s, *, least_alert: float, unit: str
+) -> Iterator[Ruling]:
+    """Return what was ruled of those rows of one metric, one by one."""
     for row in rows:
         yield Ruling(
             time_ms=int(times[row]),
@@ -134,13 +170,31 @@ def rulings_of(times: Int64s, verdicts: Verdicts, rows: Int64s) -> Iterator[Ruli
             upper=float(verdicts.uppers[row]),
             evidence=Evidence(int(verdicts.evidence[row])),
             amount=float(verdicts.amounts[row]),
+            least_alert=least_alert,
+            unit=unit,
         )
+
+
+def _without_silence(spans: list[Span], scored: Scored, herald: Herald) -> Iterator[Span]:
+    """Close the silences of metrics that report again, and give the spans of the other kind."""
+    for span in spans:
+        if not span.is_silence:
+            yield span
+            continue
+        place = int(np.searchsorted(scored.metric_ids, span.metric_id))
+        if place == len(scored.metric_ids) or scored.metric_ids[place] != span.metric_id:
+            continue
+        rows = np.arange(scored.starts[place], scored.starts[place + 1])
+        in_turn = scored.points.times[rows[~scored.is_late[rows]]]
+        if len(in_turn):
+            break_silence(span, int(in_turn[0]), herald)
 
 
 def _noteworthy(scored: Scored, is_open: Iterable[int]) -> Int64s:
     """Return the places of the few metrics that are, or may become, anomalous in this tick."""
     verdicts = scored.verdicts
-    loud = np.flatnonzero(verdicts.judged & (verdicts.alerts >= LEAST_ALERT))
+    least_alerts = np.repeat(scored.least_alerts, np.diff(scored.starts))
+    loud = np.flatnonzero(verdicts.judged & (verdicts.alerts >= least_alerts))
     running = np.isin(scored.metric_ids, np.fromiter(is_open, np.int64))
     return np.union1d(
         np.searchsorted(scored.metric_ids, scored.points.metric_ids[loud]), np.flatnonzero(running)

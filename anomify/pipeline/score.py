@@ -6,14 +6,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomify.detection.detector import Verdicts, judge
+from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState, Standing, describe
-from anomify.series import Bools, Int64s, Points, lengthened
+from anomify.detection.threshold import THRESHOLDS, Severity
+from anomify.detection.tuning import Tuning, tune
+from anomify.series import Bools, Float64s, Int64s, Points, lengthened
 from anomify.storage.log import LogRow
 
+# Points wait for so long at the most to be sent together; what covers more is history.
+MOST_LAG_MS = 3_600_000
+# So much of it is remembered by each delivery that covers less.
+LAG_KEPT_PERCENT = 99
 FIRST_CAPACITY = 256
 NO_SLOT = -1
+# From this alert on an anomaly opens where people have set nothing else.
+LEAST_ALERT = THRESHOLDS[Severity.LOW]
 # Unix milliseconds need 43 bits until the year 2248; the rest holds a metric's place in the tick.
 TIME_BITS = 43
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one waits for the next points of some metrics, a row each.
+
+    `stale_after_ms` is how long they are silent at the most, `lag_ms` how long their points wait
+    before they are sent together.
+    """
+
+    stale_after_ms: Int64s
+    lag_ms: Int64s
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +61,10 @@ class Fresh:
 
     def after(self, least_offset_of: Int64s, partitions: int) -> "Fresh":
         """Return only the rows that lie after their partition's offset."""
-        rows = self.offsets > least_offset_of[self.points.metric_ids % partitions]
+        return self.of(self.offsets > least_offset_of[self.points.metric_ids % partitions])
+
+    def of(self, rows: Bools) -> "Fresh":
+        """Return only these rows; what has ended stays."""
         return Fresh(
             self.points.of(rows),
             self.offsets[rows],
@@ -65,6 +89,9 @@ class Scored:
     starts: Int64s
     # What the engine knows of each of the metrics now.
     standing: Standing
+    patience: Patience
+    # The alert from which an anomaly of each of the metrics opens.
+    least_alerts: Float64s
 
     @property
     def has_moved(self) -> Bools:
@@ -83,6 +110,9 @@ class Scorer:
         self._slots = np.full(FIRST_CAPACITY, NO_SLOT, np.int64)
         self._metrics = np.full(FIRST_CAPACITY, NO_SLOT, np.int64)
         self._free = list(range(FIRST_CAPACITY - 1, -1, -1))
+        self._tunings: dict[int, Tuning] = {}
+        # How long each metric's points wait to be sent together, by metric id.
+        self._lags_ms = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         """Return how many metrics are awake."""
@@ -110,20 +140,37 @@ class Scorer:
         known = describe(self.state, slots)
         is_late = _late(points.times, counts, known.last_times)
         verdicts = judge(self.state, np.repeat(slots, counts), points.times, points.values)
+        offsets, is_backfill = fresh.offsets[order], fresh.is_backfill[order]
+        live = np.flatnonzero(~is_late & ~is_backfill)
+        self._note_deliveries(points.of(live), offsets[live])
         return Scored(
             points,
-            fresh.offsets[order],
-            fresh.is_backfill[order],
+            offsets,
+            is_backfill,
             is_late,
             verdicts,
             metric_ids,
             np.append(starts, len(points)),
             describe(self.state, slots),
+            self.patience_of(metric_ids),
+            self._least_alerts(slots),
         )
+
+    def tune(self, metric_id: int, tuning: Tuning) -> None:
+        """Judge a metric from its next point on as people want it, also after it has slept."""
+        self._tunings[metric_id] = tuning
+        slot = int(self._slots_of(np.array([metric_id], np.int64))[0])
+        if slot != NO_SLOT:
+            tune(self.state, slot, tuning)
 
     def wake(self, metric_ids: Int64s, snapshot: bytes) -> None:
         """Take the states of these metrics back in, as `snapshot_of` gave them."""
-        self.state.insert(self._slots_for(metric_ids), snapshot)
+        slots = self._slots_for(metric_ids)
+        self.state.insert(slots, snapshot)
+        # What people have set may be newer than the state.
+        for slot, metric_id in zip(slots.tolist(), metric_ids.tolist(), strict=True):
+            if metric_id in self._tunings:
+                tune(self.state, slot, self._tunings[metric_id])
 
     def snapshot_of(self, metric_ids: Int64s) -> bytes:
         """Return the states of these metrics, all of them awake, in this order."""
@@ -144,6 +191,36 @@ class Scorer:
         """Return what the engine knows of these metrics, all of them awake."""
         return describe(self.state, self._slots_of(metric_ids))
 
+    def patience_of(self, metric_ids: Int64s) -> Patience:
+        """Return how long one waits for these metrics, all of them awake."""
+        self._lags_ms = lengthened(self._lags_ms, int(metric_ids.max(initial=0)) + 1, 0)
+        return Patience(
+            stale_after_ms(self.state, self._slots_of(metric_ids)), self._lags_ms[metric_ids]
+        )
+
+    def _least_alerts(self, slots: Int64s) -> Float64s:
+        wanted = self.state.slots["set_threshold"][slots]
+        least: Float64s = np.where(wanted > 0.0, wanted, LEAST_ALERT)
+        return least
+
+    def _note_deliveries(self, points: Points, offsets: Int64s) -> None:
+        """Note what time each entry of the log covers of a metric; the rows are in order."""
+        metric_ids, times = points.metric_ids, points.times
+        if not len(times):
+            return
+        self._lags_ms = lengthened(self._lags_ms, int(metric_ids.max()) + 1, 0)
+        starts = _where_changes(metric_ids, offsets)
+        spans = times[np.append(starts[1:], len(times)) - 1] - times[starts]
+        metric_ids = metric_ids[starts]
+        # Most metrics come point by point, and there is nothing to note of them.
+        matters = (spans > 0) | (self._lags_ms[metric_ids] > 0)
+        noted = np.flatnonzero(np.isin(metric_ids, metric_ids[matters]))
+        for metric_id, span_ms in zip(
+            metric_ids[noted].tolist(), spans[noted].tolist(), strict=True
+        ):
+            faded = int(self._lags_ms[metric_id]) * LAG_KEPT_PERCENT // 100
+            self._lags_ms[metric_id] = max(min(span_ms, MOST_LAG_MS), faded)
+
     def _slots_of(self, metric_ids: Int64s) -> Int64s:
         self._slots = lengthened(self._slots, int(metric_ids.max(initial=0)) + 1, NO_SLOT)
         slots: Int64s = self._slots[metric_ids]
@@ -159,6 +236,8 @@ class Scorer:
             self._slots[metric_ids[row]] = slot
             self._metrics[slot] = metric_ids[row]
             slots[row] = slot
+            if tuning := self._tunings.get(int(metric_ids[row])):
+                tune(self.state, slot, tuning)
         return slots
 
     def _grow(self, least: int) -> None:
@@ -167,6 +246,16 @@ class Scorer:
         self.state.grow(new)
         self._metrics = lengthened(self._metrics, new, NO_SLOT)
         self._free.extend(range(new - 1, old - 1, -1))
+
+
+def _where_changes(*columns: Int64s) -> Int64s:
+    """Return the first row of each stretch in which every column stays the same."""
+    is_first = np.zeros(len(columns[0]), bool)
+    is_first[0] = True
+    for column in columns:
+        is_first[1:] |= column[1:] != column[:-1]
+    starts: Int64s = np.flatnonzero(is_first)
+    return starts
 
 
 def _late(times: Int64s, counts: Int64s, last_times: Int64s) -> Bools:

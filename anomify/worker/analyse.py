@@ -3,6 +3,7 @@
 import logging
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from itertools import compress
 
 import numpy as np
@@ -14,13 +15,17 @@ from anomify.detection.state import Standing, UnreadableSnapshotError
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
 from anomify.metric.model import Progress
 from anomify.metric.progress import (
+    Latest,
     Step,
     count_late,
+    list_awaited,
     mark_ended,
+    record_left_out,
     record_progress,
     settle_rebuild,
+    take_overdue,
 )
-from anomify.metric.standing import stale_after_ms
+from anomify.metric.settings import AS_SHIPPED, Wanted, settings_since
 from anomify.metric.state import (
     dormant_states,
     drop_dormant,
@@ -31,11 +36,14 @@ from anomify.metric.state import (
 from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import close_silent, observe
 from anomify.pipeline.rebuild import record_again, rejudge
-from anomify.pipeline.score import Fresh, Scored, Scorer
-from anomify.series import Bools, Int64s, Points, lengthened
+from anomify.pipeline.score import Fresh, Patience, Scored, Scorer
+from anomify.pipeline.screen import Screen, end_excluded
+from anomify.pipeline.silence import open_silences
+from anomify.series import Bools, Int64s, Judgements, Points, lengthened
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
 from anomify.storage.log import LogRow, PointLog
+from anomify.worker.awaited import Awaited
 from anomify.worker.unsealed import Tick, Unsealed
 
 # A metric belongs to the partition of its id, and a checkpoint covers one partition. Changing the
@@ -47,6 +55,14 @@ MOST_UNSEALED = 2_000_000
 DORMANT_AFTER_MS = 86_400_000
 # After an upgrade whose engine reads no older states, so much of the past is learnt again.
 RELEARN_MS = 35 * 86_400_000
+# A metric whose newest point is no older than this when it comes reports now.
+LIVE_MS = 3_600_000
+# With more rows of the log to judge than this, silence says nothing yet.
+MOST_ROWS_BEFORE_SILENCE = 1024
+# Silences that one look records; the next look is seconds away.
+MOST_SILENCES = 500
+# What one unit of work set may be seen after what another one set later.
+SETTINGS_OVERLAP = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +78,13 @@ class Analyst:
         self._log = log
         self._chunks = chunks
         self._scorer = Scorer()
+        self._screen = Screen()
         self._unsealed = Unsealed()
         # When each metric was last heard of by our clock: history has old times but is not silent.
         self._heard_ms = np.zeros(0, np.int64)
+        self._awaited = Awaited()
+        self._wanted: dict[int, Wanted] = {}
+        self._wanted_at: datetime | None = None
         # Through which offset each partition is sealed and its state kept.
         self._kept = np.zeros(PARTITIONS, np.int64)
         self.through_offset = 0
@@ -77,6 +97,10 @@ class Analyst:
         with self._database.unit_of_work(write=False):
             checkpoints = list_checkpoints()
             recorded = judged_through()
+            # Nobody could report while nobody was there.
+            self._awaited.await_all(list_awaited(), now_ms())
+        self.take_settings()
+        self.heed_exclusions()
         for checkpoint in checkpoints:
             self._kept[checkpoint.partition] = checkpoint.log_offset
             self._wake_partition(checkpoint.state)
@@ -89,9 +113,9 @@ class Analyst:
             rows = [row for row in self._log.read(self.through_offset) if row.offset <= recorded]
             if not rows:
                 break
-            fresh = self._take(rows)
+            fresh, left_out = self._take(rows)
             scored = self._scorer.score(fresh)
-            self._keep(fresh, scored, self._find_news(scored))
+            self._keep(fresh, scored, self._find_news(scored), left_out)
         self.through_offset = max(self.through_offset, recorded)
         return True
 
@@ -100,23 +124,27 @@ class Analyst:
 
         What was found, how far each metric has come, and the judgements are one transaction.
         """
+        self.heed_exclusions()
         rows = self._log.read(self.through_offset)
         if not rows:
             return 0
-        fresh = self._take(rows)
+        fresh, left_out = self._take(rows)
         scored = self._scorer.score(fresh)
         is_news = self._find_news(scored)
         herald = Herald(now())
         with self._database.unit_of_work():
-            observe(scored, herald)
+            observe(scored, herald, self._wanted)
             # Old points that come again bring no series back that has ended.
-            steps = _steps_of(scored.metric_ids, scored.standing)
-            record_progress(list(compress(steps, scored.has_moved)))
+            steps = self._steps_of(scored.metric_ids, scored.standing, scored.patience)
+            moved = list(compress(steps, scored.has_moved))
+            record_progress(moved)
             for metric_id, count, is_backfill in _count_late(scored, is_news):
                 count_late(metric_id, count, herald.at, is_backfill=is_backfill)
+            record_left_out(list(_latest(left_out)))
             self._end(fresh.ended, herald)
             add_judged_batch(fresh.through_offset, encode_judged(_judged(scored)))
-        self._keep(fresh, scored, is_news)
+        self._keep(fresh, scored, is_news, left_out)
+        self._awaited.note((step.metric_id, step.silent_from_ms) for step in moved)
         if len(self._unsealed) > MOST_UNSEALED:
             self.checkpoint(range(PARTITIONS))
         return len(rows)
@@ -125,7 +153,51 @@ class Analyst:
         """Return how many log rows are not judged yet."""
         return max(self._log.last_offset() - self.through_offset, 0)
 
-    def close_silent(self) -> None:
+    def heed_exclusions(self) -> None:
+        """Judge from the next point on only what no rule excludes, and end what the others had."""
+        with self._database.unit_of_work(write=False):
+            has_changed = self._screen.look()
+        if has_changed:
+            with self._database.unit_of_work():
+                end_excluded(self._screen)
+
+    def take_settings(self) -> None:
+        """Judge from the next point on as people have set it since the last look."""
+        with self._database.unit_of_work(write=False):
+            since = None if self._wanted_at is None else self._wanted_at - SETTINGS_OVERLAP
+            changed, self._wanted_at = settings_since(since)
+        for metric_id, wanted in changed.items():
+            if self._wanted.get(metric_id) != wanted:
+                self._wanted[metric_id] = wanted
+                self._scorer.tune(metric_id, wanted.tuning)
+
+    def look_for_silence(self) -> None:
+        """Open anomalies for metrics that should have reported, and close those they had.
+
+        What waits in the log is judged first: whoever is in there has reported.
+        """
+        if self.behind() > MOST_ROWS_BEFORE_SILENCE:
+            return
+        head = self._log.last_offset()
+        while self.through_offset < head and self.run_once():
+            pass
+        self._close_silent()
+        overdue = self._awaited.overdue(now_ms(), MOST_SILENCES)
+        if not len(overdue):
+            return
+        herald = Herald(now())
+        with self._database.unit_of_work():
+            # Nobody misses what is excluded.
+            overdue_here = overdue[~self._screen.excludes(overdue)]
+            found = take_overdue(overdue_here.tolist())
+            silent = [
+                each.metric_id for each in found if not self._of(each.metric_id).may_be_silent
+            ]
+            close_silent(silent, herald)
+            open_silences((each for each in found if each.metric_id in set(silent)), herald)
+        self._awaited.note((metric_id, None) for metric_id in overdue.tolist())
+
+    def _close_silent(self) -> None:
         """Close the anomalies of metrics that have been silent for several of their steps."""
         with self._database.unit_of_work(write=False):
             # Looking must not get in the way of those who write; there is seldom one to close.
@@ -134,7 +206,7 @@ class Analyst:
         silent = [
             progress.metric_id
             for progress in running
-            if at_ms - self._last_heard_ms(progress) > stale_after_ms(progress.resolution_ms)
+            if at_ms - self._last_heard_ms(progress) > progress.stale_after_ms
         ]
         if silent:
             with self._database.unit_of_work():
@@ -155,21 +227,30 @@ class Analyst:
 
     def rebuild(self, metric_id: int) -> None:
         """Judge a metric's whole past again, in order of time; running it twice is harmless."""
+        self.heed_exclusions()
+        with self._database.unit_of_work():
+            if self._screen.excludes(np.array([metric_id], np.int64)).any():
+                settle_rebuild(metric_id)
+                return
         partition = metric_id % PARTITIONS
         # Now every point is in a chunk, and the partition's state is as of this moment.
         self._checkpoint_one(partition)
-        rebuilt = rejudge(self._chunks.read_all(metric_id))
+        self.take_settings()
+        wanted = self._of(metric_id)
+        rebuilt = rejudge(self._chunks.read_all(metric_id), wanted)
         self._chunks.rewrite_scores(metric_id, rebuilt.series.times, rebuilt.series.judgements)
         only = np.array([metric_id], np.int64)
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)
         with self._database.unit_of_work():
-            record_again(metric_id, rebuilt, Herald(now()))
-            record_progress(list(_steps_of(only, rebuilt.standing)))
+            record_again(metric_id, rebuilt, Herald(now()), wanted)
+            steps = list(self._steps_of(only, rebuilt.standing, rebuilt.patience))
+            record_progress(steps)
             settle_rebuild(metric_id)
             keep_checkpoint(
                 partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
             )
+        self._awaited.note((step.metric_id, step.silent_from_ms) for step in steps)
 
     def _checkpoint_one(self, partition: int) -> None:
         through = self.through_offset
@@ -187,16 +268,21 @@ class Analyst:
         self._scorer.forget(asleep.tolist())
         self._kept[partition] = through
 
-    def _take(self, rows: list[LogRow]) -> Fresh:
-        fresh = Fresh.of_rows(rows).after(self._kept, PARTITIONS)
-        metric_ids = np.unique(fresh.points.metric_ids)
-        asleep = self._scorer.asleep(metric_ids)
-        if len(asleep):
-            with self._database.unit_of_work(write=False):
-                for metric_id, state in dormant_states(asleep.tolist()):
-                    self._wake(np.array([metric_id], np.int64), state)
+    def _take(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
+        """Return what is to be judged of these rows, and what is only kept."""
+        with self._database.unit_of_work(write=False):
+            fresh, left_out = self._divide(Fresh.of_rows(rows).after(self._kept, PARTITIONS))
+            metric_ids = np.unique(fresh.points.metric_ids)
+            asleep = self._scorer.asleep(metric_ids)
+            states = list(dormant_states(asleep.tolist()))
+        for metric_id, state in states:
+            self._wake(np.array([metric_id], np.int64), state)
         self._hear(metric_ids)
-        return fresh
+        return fresh, left_out
+
+    def _divide(self, fresh: Fresh) -> tuple[Fresh, Fresh]:
+        is_excluded = self._screen.excludes(fresh.points.metric_ids)
+        return fresh.of(~is_excluded), fresh.of(is_excluded)
 
     def _find_news(self, scored: Scored) -> Bools:
         """Tell which rows say something that is not stored already: late ones may be resent."""
@@ -223,10 +309,12 @@ class Analyst:
         )
         return is_news | ~is_resent[-len(scored.points) :]
 
-    def _keep(self, fresh: Fresh, scored: Scored, is_news: Bools) -> None:
+    def _keep(self, fresh: Fresh, scored: Scored, is_news: Bools, left_out: Fresh) -> None:
         rows = np.flatnonzero(is_news)
         judgements = scored.verdicts.judgements.of(rows)
         self._unsealed.add(Tick(scored.offsets[rows], scored.points.of(rows), judgements))
+        unjudged = Judgements.none(len(left_out.points))
+        self._unsealed.add(Tick(left_out.offsets, left_out.points, unjudged))
         self.through_offset = fresh.through_offset
 
     def _end(self, ended: Points, herald: Herald) -> None:
@@ -244,6 +332,7 @@ class Analyst:
         }
         mark_ended(gone)
         close_silent(gone, herald)
+        self._awaited.note((metric_id, None) for metric_id in gone)
 
     def _hear(self, metric_ids: Int64s) -> None:
         self._heard_ms = lengthened(self._heard_ms, int(metric_ids.max(initial=0)) + 1, 0)
@@ -255,6 +344,39 @@ class Analyst:
         is_known = metric_id < len(self._heard_ms)
         heard_ms = int(self._heard_ms[metric_id]) if is_known else 0
         return max(heard_ms, progress.judged_until_ms)
+
+    def _of(self, metric_id: int) -> Wanted:
+        return self._wanted.get(metric_id, AS_SHIPPED)
+
+    def _steps_of(
+        self, metric_ids: Int64s, standing: Standing, patience: Patience
+    ) -> Iterator[Step]:
+        at_ms = now_ms()
+        for place, metric_id in enumerate(metric_ids.tolist()):
+            last_ms, stale_after_ms = (
+                int(standing.last_times[place]),
+                int(patience.stale_after_ms[place]),
+            )
+            may_be_silent = self._of(metric_id).may_be_silent
+            is_taught = standing.seen[place] >= standing.needed[place]
+            # Of history that somebody sends once, nobody awaits more.
+            is_live = at_ms - last_ms <= max(stale_after_ms, LIVE_MS)
+            patience_ms = stale_after_ms + int(patience.lag_ms[place])
+            is_awaited = is_taught and is_live and not may_be_silent
+            yield Step(
+                metric_id=metric_id,
+                judged_until_ms=last_ms,
+                points_seen=int(standing.seen[place]),
+                last_value=float(standing.last_values[place]),
+                resolution_ms=int(standing.resolution_ms[place]),
+                is_counter=bool(standing.is_counter[place]),
+                is_constant=bool(standing.is_constant[place]),
+                has_ended=False,
+                learning_points=int(standing.needed[place]),
+                stale_after_ms=stale_after_ms,
+                may_be_silent=may_be_silent,
+                silent_from_ms=max(at_ms, last_ms) + patience_ms if is_awaited else None,
+            )
 
     def _awake_in(self, partition: int) -> Int64s:
         metric_ids = self._scorer.awake()
@@ -284,21 +406,7 @@ class Analyst:
             for newest in self._chunks.latest(metric_ids):
                 past = self._chunks.read_since(newest.metric_id, newest.bucket_ms - RELEARN_MS)
                 only = np.array([newest.metric_id], np.int64)
-                self._scorer.wake(only, rejudge(past).state)
-
-
-def _steps_of(metric_ids: Int64s, standing: Standing) -> Iterator[Step]:
-    for place, metric_id in enumerate(metric_ids.tolist()):
-        yield Step(
-            metric_id=metric_id,
-            judged_until_ms=int(standing.last_times[place]),
-            points_seen=int(standing.seen[place]),
-            last_value=float(standing.last_values[place]),
-            resolution_ms=int(standing.resolution_ms[place]),
-            is_counter=bool(standing.is_counter[place]),
-            is_constant=bool(standing.is_constant[place]),
-            has_ended=False,
-        )
+                self._scorer.wake(only, rejudge(past, self._of(newest.metric_id)).state)
 
 
 def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool]]:
@@ -311,6 +419,17 @@ def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool
     counts = np.diff(np.append(starts, len(late)))
     is_backfill = np.logical_or.reduceat(scored.is_backfill[late], starts)
     yield from zip(metric_ids.tolist(), counts.tolist(), is_backfill.tolist(), strict=True)
+
+
+def _latest(left_out: Fresh) -> Iterator[Latest]:
+    """Give the newest point of each metric that is only kept."""
+    points = left_out.points
+    order = np.lexsort((points.times, points.metric_ids))
+    newest = points.of(order[np.append(np.diff(points.metric_ids[order]) != 0, True)[: len(order)]])
+    for metric_id, time_ms, value in zip(
+        newest.metric_ids.tolist(), newest.times.tolist(), newest.values.tolist(), strict=True
+    ):
+        yield Latest(metric_id, time_ms, value)
 
 
 def _judged(scored: Scored) -> Judged:

@@ -32,6 +32,7 @@ IDLE_SECONDS = 0.5
 # Every partition is sealed and its state kept once in this time, one after the other.
 CHECKPOINT_ROUND_SECONDS = 900
 SILENCE_EVERY_SECONDS = 5
+SETTINGS_EVERY_SECONDS = 1
 OWNERSHIP_EVERY_SECONDS = 1
 BEAT_EVERY_SECONDS = 5
 SWEEP_EVERY_SECONDS = 60
@@ -135,7 +136,8 @@ def _judge(
     duties = (
         Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
         Duty(BEAT_EVERY_SECONDS, beat),
-        Duty(SILENCE_EVERY_SECONDS, analyst.close_silent),
+        Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
+        Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
         Duty(SWEEP_EVERY_SECONDS, tidy),
         Duty(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,

@@ -55,7 +55,12 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("learning_points", sa.Integer(), nullable=False, server_default="100")
         )
-        batch_op.add_column(sa.Column("stale_after_ms", sa.BigInteger(), nullable=True))
+        batch_op.add_column(
+            sa.Column("stale_after_ms", sa.BigInteger(), nullable=False, server_default="900000")
+        )
+        batch_op.add_column(
+            sa.Column("may_be_silent", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
         batch_op.add_column(sa.Column("silent_from_ms", sa.BigInteger(), nullable=True))
     op.execute(STALE_AFTER)
     with op.batch_alter_table("spans", schema=None) as batch_op:
@@ -90,6 +95,7 @@ def downgrade() -> None:
         batch_op.drop_column("is_silence")
     with op.batch_alter_table("progress", schema=None) as batch_op:
         batch_op.drop_column("silent_from_ms")
+        batch_op.drop_column("may_be_silent")
         batch_op.drop_column("stale_after_ms")
         batch_op.drop_column("learning_points")
     op.drop_table("deleted_metrics")

@@ -36,6 +36,10 @@ STEP = Step(
     is_counter=False,
     is_constant=False,
     has_ended=False,
+    learning_points=100,
+    stale_after_ms=300_000,
+    may_be_silent=False,
+    silent_from_ms=None,
 )
 
 

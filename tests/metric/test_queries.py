@@ -16,7 +16,7 @@ from anomify.metric.queries import (
     get_standing,
     list_metrics,
 )
-from anomify.metric.standing import STALE_LEAST_MS, STALE_UNKNOWN_MS, State
+from anomify.metric.standing import State
 from anomify.org.model import Org
 from tests.factories import make_metric, make_org
 
@@ -97,20 +97,23 @@ class TestStates:
     def test_the_database_says_of_each_metric_what_python_says(self, unit, acme):
         """The ladder is written twice, once for each; here they meet on every step and edge."""
         make_metric(acme, "waiting")
-        edges = (STALE_LEAST_MS, STALE_UNKNOWN_MS, 5 * 10 * MINUTE)
+        make_metric(acme, "excluded").excluded_by = 1
+        edges = (5 * MINUTE, 15 * MINUTE)
         silences = sorted({0, -MINUTE, *edges, *(edge + 1 for edge in edges)})
-        rungs = product(silences, (0, 10_000, MINUTE, 10 * MINUTE), (0, 99, 100, 101))
-        flags = list(product((False, True), repeat=2))
-        for number, (silent, resolution, seen) in enumerate(rungs):
-            for is_constant, has_ended in flags:
+        rungs = product(silences, edges, ((0, 28), (27, 28), (28, 28), (99, 100), (101, 100)))
+        flags = list(product((False, True), repeat=3))
+        for number, (silent, stale_after, (seen, needed)) in enumerate(rungs):
+            for is_constant, has_ended, may_be_silent in flags:
                 judge(
                     unit,
-                    make_metric(acme, f"m{number}.{is_constant}.{has_ended}"),
+                    make_metric(acme, f"m{number}.{is_constant}.{has_ended}.{may_be_silent}"),
                     judged_until_ms=AT_MS - silent,
-                    resolution_ms=resolution,
+                    stale_after_ms=stale_after,
                     points_seen=seen,
+                    learning_points=needed,
                     is_constant=is_constant,
                     has_ended=has_ended,
+                    may_be_silent=may_be_silent,
                 )
         counts = count_by_state(acme.id, AT)
         assert set(counts) == set(State)

@@ -4,15 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from anomify.detection.state import LEARNING_POINTS
 from anomify.metric.model import Metric, Progress
-from anomify.metric.standing import (
-    STALE_UNKNOWN_MS,
-    State,
-    in_words,
-    stale_after_ms,
-    standing_of,
-)
+from anomify.metric.standing import State, in_words, standing_of
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 METRIC = Metric(id=1, org_id=1, name="cpu.load")
@@ -21,7 +14,15 @@ MINUTE = 60_000
 
 def progress(*, silent: timedelta = timedelta(0), seen: int = 500, **more: object) -> Progress:
     judged_until_ms = int((AT - silent).timestamp() * 1000)
-    known = {"resolution_ms": MINUTE, "is_constant": False, "has_ended": False, **more}
+    known = {
+        "resolution_ms": MINUTE,
+        "is_constant": False,
+        "has_ended": False,
+        "learning_points": 100,
+        "stale_after_ms": 5 * MINUTE,
+        "may_be_silent": False,
+        **more,
+    }
     return Progress(metric_id=1, judged_until_ms=judged_until_ms, points_seen=seen, **known)
 
 
@@ -31,6 +32,9 @@ class TestStandingOf:
         [
             (None, State.WAITING, "Waiting: its first points"),
             (progress(seen=37), State.LEARNING, "Learning: 37 of 100 points."),
+            (progress(seen=20, learning_points=28), State.LEARNING, "Learning: 20 of 28 points."),
+            (progress(seen=28, learning_points=28), State.JUDGED, "Judged: every new point"),
+            (progress(silent=timedelta(hours=3), may_be_silent=True), State.JUDGED, "Judged: "),
             (progress(seen=100), State.JUDGED, "Judged: every new point"),
             (progress(is_constant=True), State.CONSTANT, "Constant: one value"),
             (progress(is_constant=True, seen=99), State.LEARNING, "Learning: 99 of 100"),
@@ -45,18 +49,8 @@ class TestStandingOf:
 
     def test_counts_no_more_points_than_it_takes_to_learn(self):
         standings = [standing_of(METRIC, progress(seen=seen), AT) for seen in (99, 100, 5_000)]
-        assert [standing.learned for standing in standings] == [99, 100, LEARNING_POINTS]
+        assert [standing.learned for standing in standings] == [99, 100, 100]
         assert [standing.is_judged for standing in standings] == [False, True, True]
-
-
-class TestStaleAfterMs:
-    def test_is_five_steps_and_never_less_than_five_minutes(self):
-        assert stale_after_ms(10_000) == 5 * MINUTE
-        assert stale_after_ms(MINUTE) == 5 * MINUTE
-        assert stale_after_ms(5 * MINUTE) == 25 * MINUTE
-
-    def test_is_a_quarter_of_an_hour_while_the_step_is_unknown(self):
-        assert stale_after_ms(0) == STALE_UNKNOWN_MS
 
 
 class TestInWords:

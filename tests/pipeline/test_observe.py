@@ -32,6 +32,8 @@ QUIET = Ruling(
     upper=40.0,
     evidence=Evidence.NONE,
     amount=float("nan"),
+    least_alert=LOW,
+    unit="",
 )
 
 

@@ -332,16 +332,16 @@ class TestRebuild:
             assert session().query(Rebuild).one().metric_id == metric_id
 
 
-class TestCloseSilent:
+class TestLookForSilence:
     def test_ends_the_anomaly_of_a_metric_that_stopped(self, plant: Plant) -> None:
         times = past(end_ms=now_ms() - 20 * MINUTE)
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
         analyst = plant.analyst()
         drain(analyst)
-        analyst.close_silent()
+        analyst.look_for_silence()
         assert plant.anomalies()[0][2] is None, "its points have only just arrived"
         analyst._heard_ms[:] = now_ms() - 20 * MINUTE
-        analyst.close_silent()
+        analyst.look_for_silence()
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
@@ -356,10 +356,10 @@ class TestCloseSilent:
         analyst._heard_ms[:] = now_ms() - 2 * DAY
         analyst.checkpoint(range(PARTITIONS))
         assert len(analyst._scorer) == 0
-        analyst.close_silent()
+        analyst.look_for_silence()
         assert plant.anomalies()[0][2] is None, "it may be silent for five of its days"
         analyst._heard_ms[:] = now_ms() - 6 * DAY
-        analyst.close_silent()
+        analyst.look_for_silence()
         assert plant.anomalies()[0][2] is not None
 
     def test_is_patient_after_a_long_time_in_which_nobody_worked(self, plant: Plant) -> None:
@@ -369,10 +369,10 @@ class TestCloseSilent:
         drain(first)
         first.checkpoint(range(PARTITIONS))
         second = plant.analyst()
-        second.close_silent()
+        second.look_for_silence()
         assert plant.anomalies()[0][2] is None, "its sender may only now be able to send again"
         second._heard_ms[:] -= 6 * MINUTE
-        second.close_silent()
+        second.look_for_silence()
         assert plant.anomalies()[0][2] is not None
 
 

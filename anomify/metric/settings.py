@@ -1,0 +1,108 @@
+"""What people set for a metric where they know better: which changes matter, of what kind it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+
+from anomify.clock import now
+from anomify.db import session
+from anomify.detection.threshold import THRESHOLDS, Severity
+from anomify.detection.tuning import AS_COUNTER, AS_GAUGE, BOTH_WAYS, DOWNWARDS, UPWARDS, Tuning
+from anomify.metric.model import Metric, MetricSettings
+from anomify.metric.progress import request_rebuild
+
+DIRECTIONS: Final[Mapping[str, int]] = {"both": BOTH_WAYS, "up": UPWARDS, "down": DOWNWARDS}
+KINDS: Final[Mapping[str, int]] = {"auto": 0, "gauge": AS_GAUGE, "counter": AS_COUNTER}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How people want one metric to be judged and told of; the defaults are as shipped.
+
+    `step_ms` None and `kind` auto are what the metric turns out to be. `false_alarms` is how many
+    a week people accept of it, None for the shipped sensitivity.
+    """
+
+    direction: str = "both"
+    smallest_change: float = 0.0
+    kind: str = "auto"
+    step_ms: int | None = None
+    unit: str = ""
+    may_be_silent: bool = False
+    false_alarms: float | None = None
+
+    @property
+    def tuning(self) -> Tuning:
+        """Return what of it is for the engine."""
+        return Tuning(
+            direction=DIRECTIONS[self.direction],
+            smallest_change=self.smallest_change,
+            kind=KINDS[self.kind],
+            step_ms=self.step_ms or 0,
+            threshold=_threshold(self.false_alarms),
+        )
+
+
+AS_SHIPPED: Final = Wanted()
+
+
+def wanted_of(metric_id: int) -> Wanted:
+    """Return what people have set for a metric."""
+    row = session().get(MetricSettings, metric_id)
+    return AS_SHIPPED if row is None else _wanted(row)
+
+
+def change_settings(metric: Metric, wanted: Wanted) -> bool:
+    """Let this hold for a metric from its next point on; tell whether anything has changed.
+
+    Another kind or step means other values and other seasons: then its past is judged anew too.
+    """
+    before = wanted_of(metric.id)
+    if wanted == before:
+        return False
+    at = now()
+    session().merge(
+        MetricSettings(
+            metric_id=metric.id,
+            direction=wanted.direction,
+            smallest_change=wanted.smallest_change,
+            kind=wanted.kind,
+            step_ms=wanted.step_ms,
+            unit=wanted.unit,
+            may_be_silent=wanted.may_be_silent,
+            false_alarms=wanted.false_alarms,
+            changed_at=at,
+        )
+    )
+    if (wanted.kind, wanted.step_ms) != (before.kind, before.step_ms):
+        request_rebuild(metric.id, "settings", at)
+    return True
+
+
+def settings_since(changed_at: datetime | None) -> tuple[dict[int, Wanted], datetime | None]:
+    """Return by metric what was set at that moment or later, and when the last of it was set."""
+    wanted = select(MetricSettings).order_by(MetricSettings.changed_at)
+    if changed_at is not None:
+        wanted = wanted.where(MetricSettings.changed_at >= changed_at)
+    rows = list(session().scalars(wanted))
+    last = rows[-1].changed_at if rows else changed_at
+    return {row.metric_id: _wanted(row) for row in rows}, last
+
+
+def _wanted(row: MetricSettings) -> Wanted:
+    return Wanted(
+        direction=row.direction,
+        smallest_change=row.smallest_change,
+        kind=row.kind,
+        step_ms=row.step_ms,
+        unit=row.unit,
+        may_be_silent=row.may_be_silent,
+        false_alarms=row.false_alarms,
+    )
+
+
+def _threshold(false_alarms: float | None) -> float:
+    return 0.0 if false_alarms is None else THRESHOLDS[Severity.LOW]

@@ -1,0 +1,82 @@
+"""The story of a metric that falls silent: an anomaly of its own, until points come again."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomify.anomaly.model import Span
+from anomify.anomaly.queries import count_silences
+from anomify.anomaly.recording import Sighting, close_anomaly, open_anomaly
+from anomify.detection.evidence import Evidence
+from anomify.detection.explanation import explain_silence
+from anomify.detection.threshold import THRESHOLDS, Severity, display_score
+from anomify.metric.model import Progress
+from anomify.metric.queries import metric_of_any_org
+from anomify.pipeline.announce import Herald
+
+# Whoever has so many silent metrics at once has lost a sender or a network, which an admin alert
+# says once; a message for each would only bury it.
+MOST_TOLD_AT_ONCE = 20
+SEVERITY = Severity.MEDIUM
+"""How severe it is that no data comes: there may be an incident that nobody can see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A metric that should have reported by now."""
+
+    metric_id: int
+    last_ms: int
+    last_value: float
+    step_ms: int
+
+    @classmethod
+    def of(cls, progress: Progress) -> "Silence":
+        """Return the silence of a metric that has come so far."""
+        return cls(
+            progress.metric_id,
+            progress.judged_until_ms,
+            progress.last_value,
+            progress.resolution_ms,
+        )
+
+    def sighting(self, at_ms: int) -> Sighting:
+        """Return what is recorded of it at that moment; it expects nothing of any value."""
+        silent_seconds = (at_ms - self.last_ms) / 1000
+        alert = THRESHOLDS[SEVERITY]
+        return Sighting(
+            # When the first point failed to come.
+            time_ms=self.last_ms + max(self.step_ms, 1),
+            value=self.last_value,
+            expected_lower=-math.inf,
+            expected_upper=math.inf,
+            score=float(display_score(np.array([alert], np.float32))[0]),
+            alert=alert,
+            severity=SEVERITY.name.lower(),
+            evidence=Evidence.SILENT.name.lower(),
+            explanation=explain_silence(silent_seconds, self.step_ms / 1000),
+            amount=silent_seconds,
+            since_ms=self.last_ms,
+            is_silence=True,
+        )
+
+
+def open_silences(overdue: Iterable[Progress], herald: Herald) -> None:
+    """Open an anomaly for each metric that should have reported, and tell of the first ones."""
+    at_ms = int(herald.at.timestamp() * 1000)
+    for progress in overdue:
+        metric = metric_of_any_org(progress.metric_id)
+        is_told = count_silences(metric.org_id) < MOST_TOLD_AT_ONCE
+        span = open_anomaly(metric, Silence.of(progress).sighting(at_ms))
+        span.last_over_ms = max(at_ms, span.started_ms)
+        if is_told:
+            herald.opened(span)
+
+
+def break_silence(span: Span, first_ms: int, herald: Herald) -> None:
+    """Close the anomaly of a metric that reports again, with points from that moment on."""
+    span.last_over_ms = max(span.started_ms, first_ms)
+    close_anomaly(span)
+    herald.recovered(span)
