@@ -1,4 +1,4 @@
-"""The duty of tidying: old points, dead sessions, old messages and rules, and how far each org has come."""
+"""The duty of tidying: what is old goes, what is over ends, and orgs climb as far as they came."""
 
 from anomify.clock import now, now_ms
 from anomify.config import Settings
