@@ -14,7 +14,7 @@ from anomify.dashboard.door import PageDoor
 from anomify.dashboard.frame import framed
 from anomify.dashboard.ways import PLACEHOLDER, ways
 from anomify.detection.state import LEARNING_POINTS
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
@@ -43,9 +43,9 @@ class LinkIn(Inputs):
 class SetUpIn(LinkIn):
     """The first org and its first account; what they may be is for their rooms to say."""
 
-    org_name: Text = ""
+    org_name: Text = Field("", json_schema_extra=names(None))
     timezone: Text = "UTC"
-    name: Text = ""
+    name: Text = Field("", json_schema_extra=names(None))
     email: Text = ""
     password: Text = Field("", repr=False)
 

@@ -43,6 +43,7 @@ _WITH_TOKENS: Final = {Access.SIGNED, Access.VIEWER, Access.EDITOR, Access.ADMIN
 FAILURES: Final = {
     400: "A parameter is missing or wrong; `fields` says which and why.",
     401: "Nobody we know is asking: sign in, or send a valid token.",
+    402: "A payment failed.",
     403: "Who asks is known, and may not.",
     404: "No such thing in the caller's org; things of other orgs answer the same.",
     405: "This address does not take this method, or not with a cookie alone.",

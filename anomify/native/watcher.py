@@ -100,7 +100,9 @@ class ChipsOut(Outputs):
 class WatcherFieldsIn(Inputs):
     """What a watcher can be told to be."""
 
-    name: str | None = Field(None, description="The chips when it is left out.")
+    name: str | None = Field(
+        None, description="The chips when it is left out.", json_schema_extra=names(None)
+    )
     alert: bool | None = Field(None, description="Whether to tell anybody; false at first.")
     severity: str | None = Field(
         None, description="The least severity to tell: low, medium or high; high at first."
@@ -138,6 +140,14 @@ class WatcherIn(Inputs):
     """Which watcher."""
 
     watcher_id: RowId = Field(description="The watcher's id.", json_schema_extra=names("watcher"))
+
+
+class DeletedIn(Inputs):
+    """Which deleted watcher."""
+
+    watcher_id: RowId = Field(
+        description="The watcher's id.", json_schema_extra=names("deleted_watcher")
+    )
 
 
 class ListIn(PageIn):
@@ -188,12 +198,12 @@ def delete(wish: WatcherIn) -> OneWatcherOut:
 
 @door.route(
     "/watcher/<int:watcher_id>/undelete",
-    inputs=WatcherIn,
+    inputs=DeletedIn,
     outputs=OneWatcherOut,
     access=Access.EDITOR,
     changes=True,
 )
-def undelete(wish: WatcherIn) -> OneWatcherOut:
+def undelete(wish: DeletedIn) -> OneWatcherOut:
     """Bring a deleted watcher back."""
     return _one(undelete_watcher(subject().org.id, wish.watcher_id, subject().label))
 

@@ -1,0 +1,168 @@
+"""The whole product with two orgs in it, and a planter for every kind of thing an input can name.
+
+Whoever adds a kind (an input that says `names("kind")`) adds its planter to PLANTERS: it makes one
+in the org and returns what the input is given. The generated tests do the rest.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.db import Database, session
+from anomify.exclusion.model import Exclusion
+from anomify.factory import create_app
+from anomify.org.model import Org
+from anomify.org.token import create_token
+from tests.factories import (
+    Cast,
+    make_anomaly,
+    make_cast,
+    make_delivery,
+    make_metric,
+    make_token,
+    make_user,
+    make_watcher,
+)
+
+# When whatever the factories find begins.
+MOMENT = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp())
+# In the name of everything that is Acme's, so that it can be looked for wherever others look.
+MARK = "acmes_own"
+SECRET_KEY = "k" * 64
+SCOPES = ("ingest", "read", "write", "admin")
+# Ids that stand out in a text; each planted thing has another one.
+_numbers = count(424_242, 101)
+
+
+@dataclass
+class Product:
+    """An app, who uses it, and what Acme has in it, by the kind of thing."""
+
+    app: Flask
+    client: FlaskClient
+    cast: Cast
+    tokens: dict[str, str]
+    # One of each kind in Acme, as an input names it.
+    acmes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def database(self) -> Database:
+        found: Database = self.app.extensions["anomify"].database
+        return found
+
+    def plant(self, kind: str, org: Org | None = None) -> Any:
+        """Make one more thing of a kind, in Acme or in another org, and return what names it."""
+        with self.database.unit_of_work():
+            return PLANTERS[kind](session().get_one(Org, (org or self.cast.acme).id))
+
+
+@contextmanager
+def open_product(url: str, data_dir: Path, **settings: Any) -> Iterator[Product]:
+    """Open the product as the factory makes it, with Acme full of things and Charlie outside."""
+    is_file = url.startswith("sqlite")
+    app = create_app(
+        Settings(
+            data_dir=data_dir,
+            database_url=None if is_file else url,
+            secret_key=SECRET_KEY,
+            **settings,
+        )
+    )
+    house = app.extensions["anomify"]
+    with house.database.unit_of_work():
+        cast = make_cast()
+        tokens = {
+            name: create_token(org, f"{name} robot", SCOPES, maker)[1]
+            for name, org, maker in (
+                ("acme", cast.acme, "Alice"),
+                ("globex", cast.globex, "Charlie"),
+            )
+        }
+        tokens["acme reader"] = make_token(cast.acme, "read", name="reader")[1]
+    product = Product(app, app.test_client(use_cookies=False), cast, tokens)
+    product.acmes = {kind: product.plant(kind) for kind in PLANTERS}
+    yield product
+    house.points.close()
+    house.database.dispose()
+
+
+# --- what can be named, by kind ---
+
+
+def plant_metric(org: Org) -> str:
+    """A metric by its name; something was found in it at MOMENT."""
+    metric = make_metric(org, f"{MARK}.load.{next(_numbers)}")
+    make_anomaly(metric, anomaly_id=next(_numbers))
+    return metric.name
+
+
+def plant_anomaly(org: Org) -> int:
+    """An anomaly that somebody was told of, by its id."""
+    metric = make_metric(org, f"{MARK}.struck.{next(_numbers)}")
+    anomaly = make_anomaly(metric, anomaly_id=next(_numbers))
+    make_delivery(make_watcher(org, MARK, name=f"{MARK} told {next(_numbers)}"), anomaly)
+    return anomaly.id
+
+
+def plant_watcher(org: Org) -> int:
+    """A watcher by its id."""
+    return make_watcher(org, MARK, name=f"{MARK} watcher", id=next(_numbers)).id
+
+
+def plant_deleted_watcher(org: Org) -> int:
+    """A watcher that was deleted just now, by its id."""
+    number = next(_numbers)
+    return make_watcher(org, MARK, name=f"{MARK} {number}", id=number, deleted_at=now()).id
+
+
+def plant_user(org: Org) -> int:
+    """A user by their id."""
+    number = next(_numbers)
+    email = f"{MARK}{number}@{org.name.lower()}.example"
+    return make_user(org, f"{MARK} {number}", "editor", id=number, email=email).id
+
+
+def plant_token(org: Org) -> int:
+    """A token by its id."""
+    return make_token(org, "read", name=f"{MARK} {next(_numbers)}")[0].id
+
+
+def plant_exclusion(org: Org) -> int:
+    """A rule that keeps metrics out, by its id."""
+    number = next(_numbers)
+    row = Exclusion(
+        id=number,
+        org_id=org.id,
+        kind="exact",
+        pattern=f"{MARK}.{number}",
+        created_by="Alice",
+        created_at=now(),
+    )
+    session().add(row)
+    session().flush()
+    return row.id
+
+
+PLANTERS: dict[str, Callable[[Org], Any]] = {
+    "metric": plant_metric,
+    "anomaly": plant_anomaly,
+    "watcher": plant_watcher,
+    "deleted_watcher": plant_deleted_watcher,
+    "user": plant_user,
+    "token": plant_token,
+    "exclusion": plant_exclusion,
+}
+# What names nothing anywhere, by kind; NOBODYS_NUMBER where the kind has none here.
+NOBODYS: dict[str, Any] = {"metric": f"{MARK}.load.999999"}
+NOBODYS_NUMBER = 999_999
+# What a route needs beside the name of a thing, by parameter, where its type does not tell.
+EXAMPLES: dict[str, Any] = {"timestamp": MOMENT, "chips": MARK}
