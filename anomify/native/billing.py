@@ -15,7 +15,7 @@ from anomify.billing.model import BillingAccount
 from anomify.billing.plans import SELF_HOSTED, Plan, free_plan, metrics_over
 from anomify.billing.queries import find_account, list_invoices
 from anomify.billing.stripe_gateway import StripeGateway, gateway_of
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.metric.quota import quota_of
@@ -119,7 +119,7 @@ class PlansOut(Outputs):
 class CheckoutIn(Inputs):
     """Which plan, and where to come back to."""
 
-    plan_id: PlanId = Field(description="One of /billing/plans.")
+    plan_id: PlanId = Field(description="One of /billing/plans.", json_schema_extra=names(None))
     success_url: LocalPath = Field(
         "/ui/", description="The path of this server to go on with once it is paid."
     )
@@ -151,8 +151,9 @@ class ChangeIn(Inputs):
     """Which plan instead of the present one."""
 
     plan_id: PlanId = Field(
+        json_schema_extra=names(None),
         description="One of /billing/plans; free ends the subscription, and the plan that the org"
-        " has takes back what was to happen at the end of the period."
+        " has takes back what was to happen at the end of the period.",
     )
     dry_run: bool = Field(
         default=True, description="Only say what would happen and what it would cost."
