@@ -57,6 +57,11 @@ class UserSubject:
         """Return the scopes that a token made by this user may have."""
         return _GRANTABLE_BY[self.user.role]
 
+    @property
+    def role(self) -> str:
+        """Return the role above which this user may put nobody: their own."""
+        return self.user.role
+
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""
         if access in _FOR_ALL:
@@ -82,6 +87,11 @@ class OrgSubject:
         """Return the scopes that a token made by this one may have: its own."""
         return tuple(self.token.scopes.split(","))
 
+    @property
+    def role(self) -> str:
+        """Return the role above which this machine may put nobody."""
+        return "admin" if has_scope(self.token, "admin") else "viewer"
+
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""
         if access in _FOR_ALL:
@@ -106,6 +116,11 @@ class LinkSubject:
         """Return nothing: links make no tokens."""
         return ()
 
+    @property
+    def role(self) -> str:
+        """Return the least there is."""
+        return ROLES[0]
+
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""
         return access in _FOR_ALL or access is Access.SIGNED
@@ -129,6 +144,11 @@ class Anonymous:
     def grantable(self) -> tuple[str, ...]:
         """Return nothing: strangers make no tokens."""
         return ()
+
+    @property
+    def role(self) -> str:
+        """Return the least there is."""
+        return ROLES[0]
 
     def can(self, access: Access) -> bool:
         """Tell whether a route with this access may be asked."""

@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import Field
 
 from anomify.auth.subject import subject
+from anomify.billing.debt import debt_of, sentence_about
 from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
@@ -16,7 +17,6 @@ from anomify.org.editing import change_org
 from anomify.org.model import ONBOARDING_NAMES, Org
 from anomify.org.muting import MINUTES_MAX, is_muted, minutes_left, mute_org
 from anomify.org.token import is_valid, list_tokens
-from anomify.user.queries import list_users
 
 door = NativeDoor("org", __name__)
 
@@ -70,6 +70,18 @@ class KeyOut(Outputs):
     scopes: list[str] = Field(description="What it is good for.", examples=[["ingest"]])
 
 
+class DebtOut(Outputs):
+    """What is overdue, and what the org may still do."""
+
+    state: str = Field(
+        description="none; overdue: everything works; no_new_metrics: after 14 days; read_only:"
+        " after 30, nothing can be sent or edited. Nothing is ever deleted.",
+        examples=["none"],
+    )
+    since_timestamp: int | None = Field(description="The bill's time, unix seconds; null: none.")
+    message: str = Field(description="A sentence for a banner; empty where nothing is overdue.")
+
+
 class OwnOrgOut(OrgOut):
     """An org with what only itself needs to know."""
 
@@ -79,6 +91,7 @@ class OwnOrgOut(OrgOut):
     metric_count: int = Field(description="How many count against that.")
     ingest_host: str = Field(description="Where senders send to.")
     keys: list[KeyOut] = Field(description="The keys that senders and scripts use.")
+    debt: DebtOut = Field(description="Whether a bill is overdue.")
 
 
 class InfoOut(Outputs):
@@ -108,23 +121,6 @@ class UpdateIn(Inputs):
     )
 
 
-class MemberOut(Outputs):
-    """A user, as others of the org see them."""
-
-    id: int
-    name: str
-    email: str
-    role: str
-    admin: bool
-
-
-class UsersOut(Outputs):
-    """Everybody in the org."""
-
-    users: list[MemberOut]
-    total: int
-
-
 @door.route("/org/info", inputs=Inputs, outputs=InfoOut, access=Access.VIEWER)
 def info(wish: Inputs) -> InfoOut:
     """Say which org is asking, and what it may have."""
@@ -144,17 +140,6 @@ def update(wish: UpdateIn) -> InfoOut:
     if wish.mute_minutes is not None:
         org = mute_org(org_id, wish.mute_minutes, actor=actor)
     return InfoOut(org=_own(org))
-
-
-@door.route("/org/users", inputs=Inputs, outputs=UsersOut, access=Access.VIEWER)
-def users(wish: Inputs) -> UsersOut:
-    """List who is in the org, by name."""
-    del wish
-    found = [
-        MemberOut(id=user.id, name=user.name, email=user.email, role=user.role, admin=user.is_admin)
-        for user in list_users(subject().org)
-    ]
-    return UsersOut(users=found, total=len(found))
 
 
 def org_out(org: Org) -> OrgOut:
@@ -183,6 +168,7 @@ def org_out(org: Org) -> OrgOut:
 
 def _own(org: Org) -> OwnOrgOut:
     quota, may_see_keys = quota_of(org.id), subject().can(Access.ADMIN)
+    since, debt = org.overdue_since, debt_of(org.overdue_since, now())
     return OwnOrgOut(
         **org_out(org).model_dump(),
         demo=org.is_demo,
@@ -199,4 +185,9 @@ def _own(org: Org) -> OwnOrgOut:
             for token in list_tokens(org, limit=KEYS_MAX).items
             if is_valid(token)
         ],
+        debt=DebtOut(
+            state=debt,
+            since_timestamp=int(since.timestamp()) if since else None,
+            message=sentence_about(debt, since),
+        ),
     )

@@ -89,20 +89,3 @@ class TestUpdate:
             ]
             assert found[1].before == {"name": "Acme"}
             assert found[1].after == {"name": "Acme & Sons"}
-
-
-class TestUsers:
-    def test_lists_those_of_the_org_by_name(self, client, cast):
-        told = strict(client.get("/org/users", headers=cast.headers("dave")))["data"]
-        assert [user["name"] for user in told["users"]] == ["Alice", "Bob", "Dave"]
-        assert told["total"] == 3
-        assert set(told["users"][0]) == {"id", "name", "email", "role", "admin"}
-
-    def test_shows_charlie_nobody_of_acme(self, client, cast):
-        told = strict(client.get("/org/users", headers=cast.headers("charlie")))["data"]
-        assert [user["name"] for user in told["users"]] == ["Charlie"]
-
-    def test_may_be_read_by_a_token(self, client, cast, database):
-        with database.unit_of_work():
-            _, text = make_token(cast.acme, "read")
-        assert client.get("/org/users", headers={"X-Auth-Token": text}).status_code == 200

@@ -1,0 +1,290 @@
+"""/org/users and /org/invitations: the people of the org, and who was asked into it."""
+
+from pydantic import Field
+
+from anomify.auth.signing_in import renew_session
+from anomify.auth.subject import UserSubject, subject
+from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.house import house
+from anomify.errors import Denied
+from anomify.native.envelope import NativeDoor
+from anomify.native.params import Address, RowId
+from anomify.native.window import PageIn
+from anomify.user.creating import ROLES
+from anomify.user.invitation import (
+    Inviter,
+    invite,
+    is_waiting,
+    list_invitations,
+    resend_invitation,
+    revoke_invitation,
+)
+from anomify.user.leaving import delete_user
+from anomify.user.model import Invitation, User
+from anomify.user.queries import get_user, list_users
+from anomify.user.role import change_role, transfer_ownership
+
+door = NativeDoor("org_user", __name__)
+
+LEAST_ROLE = "viewer"
+ROLE_FIELD = Field(
+    description=f"One of {', '.join(ROLES)}; at most your own.", max_length=16, examples=["editor"]
+)
+
+
+class InviteIn(Inputs):
+    """Who is to be asked into the org."""
+
+    email: Address = Field(description="Where the link is sent.", examples=["ann@acme.example"])
+    name: str = Field(
+        "",
+        max_length=200,
+        description="What they are called; they may choose another name.",
+        json_schema_extra=names(None),
+    )
+    role: str = Field(
+        LEAST_ROLE,
+        max_length=16,
+        description=f"One of {', '.join(ROLES)}; at most your own.",
+        examples=["editor"],
+    )
+    admin: bool = Field(default=False, description="The same as the role admin, as it was once.")
+
+
+class InvitationIn(Inputs):
+    """Which invitation."""
+
+    invitation_id: RowId = Field(
+        description="The id of the invitation.", json_schema_extra=names("invitation")
+    )
+
+
+class UserIn(Inputs):
+    """Which user."""
+
+    user_id: RowId = Field(description="The id of the user.", json_schema_extra=names("user"))
+
+
+class RoleIn(UserIn):
+    """Which role a user is to have."""
+
+    role: str = ROLE_FIELD
+
+
+class MemberOut(Outputs):
+    """A user, as others of the org see them."""
+
+    id: int = Field(description="Their id.")
+    name: str = Field(description="What they are called.")
+    email: str = Field(description="The address they sign in with.")
+    role: str = Field(description=f"One of {', '.join(ROLES)}.")
+    admin: bool = Field(description="Whether they may do what admins may; owners may, too.")
+
+
+class UsersOut(Outputs):
+    """Everybody in the org."""
+
+    users: list[MemberOut] = Field(description="By name.")
+    total: int = Field(description="How many there are.")
+
+
+class UserOut(Outputs):
+    """A user of the org."""
+
+    user: MemberOut = Field(description="The user as they are now.")
+
+
+class InvitationOut(Outputs):
+    """An invitation that was not accepted yet."""
+
+    id: int = Field(description="Its id.")
+    email: str = Field(description="Whom it was sent to.")
+    name: str | None = Field(description="What they are called, if that was said.")
+    role: str = Field(description="What they are to be.")
+    invited_by: str = Field(description="Who invited them.")
+    created_timestamp: int = Field(description="When, unix seconds.")
+    sent_timestamp: int = Field(description="When the latest letter was written.")
+    expires_timestamp: int = Field(description="Until when its link works.")
+    waiting: bool = Field(description="Whether it may still be accepted.")
+
+
+class InvitationsOut(Outputs):
+    """Invitations of the org."""
+
+    invitations: list[InvitationOut] = Field(description="Newest first.")
+    total: int = Field(description="How many there are in all.")
+
+
+class OneInvitationOut(Outputs):
+    """An invitation."""
+
+    invitation: InvitationOut = Field(description="The invitation as it is now.")
+
+
+class SentOut(OneInvitationOut):
+    """An invitation whose letter is on its way."""
+
+    link: str | None = Field(
+        description="What to hand over yourself where this server sends no mail; null otherwise."
+    )
+
+
+@door.route("/org/users", inputs=Inputs, outputs=UsersOut, access=Access.VIEWER, methods=["GET"])
+def users(wish: Inputs) -> UsersOut:
+    """List who is in the org, by name."""
+    del wish
+    found = [member_json(user) for user in list_users(subject().org)]
+    return UsersOut(users=found, total=len(found))
+
+
+@door.route(
+    "/org/users",
+    inputs=InviteIn,
+    outputs=SentOut,
+    access=Access.ADMIN,
+    changes=True,
+    methods=["POST"],
+    endpoint="invite",
+    limits=("write", "mail"),
+    errors=(409,),
+)
+def ask_in(wish: InviteIn) -> SentOut:
+    """Invite somebody into the org: a link is mailed to them that works once, for 72 hours."""
+    role = "admin" if wish.admin and wish.role == LEAST_ROLE else wish.role
+    return _sent(*invite(subject().org, wish.email, wish.name, role, _inviter()))
+
+
+@door.route(
+    "/org/users/role",
+    inputs=RoleIn,
+    outputs=UserOut,
+    access=Access.ADMIN,
+    changes=True,
+    errors=(409,),
+)
+def role(wish: RoleIn) -> UserOut:
+    """Give a user another role, at most your own; their sessions end."""
+    asker = subject()
+    user = get_user(asker.org, wish.user_id)
+    change_role(user, wish.role, actor=asker.label, actor_role=asker.role)
+    _stay_signed_in(user)
+    return UserOut(user=member_json(user))
+
+
+@door.route(
+    "/org/users/transfer",
+    inputs=UserIn,
+    outputs=UserOut,
+    access=Access.OWNER,
+    changes=True,
+    errors=(409,),
+)
+def transfer(wish: UserIn) -> UserOut:
+    """Make somebody else the owner in your place; you are an admin then."""
+    asker = _user()
+    heir = get_user(asker.org, wish.user_id)
+    owner = get_user(asker.org, asker.user.id)
+    transfer_ownership(owner, heir)
+    _stay_signed_in(owner)
+    return UserOut(user=member_json(heir))
+
+
+@door.route(
+    "/org/users/remove",
+    inputs=UserIn,
+    outputs=UserOut,
+    access=Access.ADMIN,
+    changes=True,
+    errors=(409,),
+)
+def remove(wish: UserIn) -> UserOut:
+    """Delete a user of the org; whoever leaves does so with /user/delete."""
+    asker = _user()
+    user = get_user(asker.org, wish.user_id)
+    if user.id == asker.user.id:
+        raise Denied("Use /user/delete to delete yourself.", code="yourself")
+    gone = UserOut(user=member_json(user))
+    delete_user(user, get_user(asker.org, asker.user.id))
+    return gone
+
+
+@door.route("/org/invitations", inputs=PageIn, outputs=InvitationsOut, access=Access.ADMIN)
+def invitations(wish: PageIn) -> InvitationsOut:
+    """List the invitations that were not accepted yet, newest first."""
+    page = list_invitations(subject().org, limit=wish.limit, offset=wish.offset)
+    found = [invitation_json(invitation) for invitation in page.items]
+    return InvitationsOut(invitations=found, total=page.total)
+
+
+@door.route(
+    "/org/invitations/resend",
+    inputs=InvitationIn,
+    outputs=SentOut,
+    access=Access.ADMIN,
+    changes=True,
+    limits=("write", "mail"),
+    errors=(409,),
+)
+def resend(wish: InvitationIn) -> SentOut:
+    """Mail a new link in the place of the one before, for another 72 hours."""
+    return _sent(*resend_invitation(subject().org, wish.invitation_id, _inviter()))
+
+
+@door.route(
+    "/org/invitations/revoke",
+    inputs=InvitationIn,
+    outputs=OneInvitationOut,
+    access=Access.ADMIN,
+    changes=True,
+    errors=(409,),
+)
+def revoke(wish: InvitationIn) -> OneInvitationOut:
+    """Make the link of an invitation worthless."""
+    found = revoke_invitation(subject().org, wish.invitation_id, subject().label)
+    return OneInvitationOut(invitation=invitation_json(found))
+
+
+def member_json(user: User) -> MemberOut:
+    """Tell of a user what others of the org may know."""
+    return MemberOut(
+        id=user.id, name=user.name, email=user.email, role=user.role, admin=user.is_admin
+    )
+
+
+def invitation_json(invitation: Invitation) -> InvitationOut:
+    """Tell of an invitation all but its link."""
+    return InvitationOut(
+        id=invitation.id,
+        email=invitation.email,
+        name=invitation.name or None,
+        role=invitation.role,
+        invited_by=invitation.invited_by,
+        created_timestamp=int(invitation.created_at.timestamp()),
+        sent_timestamp=int(invitation.sent_at.timestamp()),
+        expires_timestamp=int(invitation.expires_at.timestamp()),
+        waiting=is_waiting(invitation),
+    )
+
+
+def _sent(invitation: Invitation, link: str) -> SentOut:
+    has_mail = house().settings.smtp_host is not None
+    return SentOut(invitation=invitation_json(invitation), link=None if has_mail else link)
+
+
+def _inviter() -> Inviter:
+    asker = subject()
+    return Inviter(asker.label, asker.role, house().settings.base_url)
+
+
+def _user() -> UserSubject:
+    asker = subject()
+    if not isinstance(asker, UserSubject):
+        raise Denied("Tokens may not do this; it needs a user.")
+    return asker
+
+
+def _stay_signed_in(user: User) -> None:
+    """Let who changed their own role go on, with a session that is worth what they are now."""
+    asker = subject()
+    if isinstance(asker, UserSubject) and asker.user.id == user.id:
+        renew_session(user)
