@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from anomify.errors import Denied
+
 GRACE = timedelta(days=14)
 UNTIL_READ_ONLY = timedelta(days=30)
 
@@ -38,6 +40,32 @@ def takes_new_metrics(overdue_since: datetime | None, at: datetime) -> bool:
     return debt_of(overdue_since, at) in {Debt.NONE, Debt.OVERDUE}
 
 
-def is_read_only(overdue_since: datetime | None, at: datetime) -> bool:
-    """Tell whether an org may only read, until it has paid."""
-    return debt_of(overdue_since, at) is Debt.READ_ONLY
+def check_may_write(overdue_since: datetime | None, at: datetime) -> None:
+    """Raise `Denied` for an org that may only read until it has paid."""
+    if debt_of(overdue_since, at) is Debt.READ_ONLY:
+        raise Denied(sentence_about(Debt.READ_ONLY, overdue_since), code="org_read_only")
+
+
+def sentence_about(debt: Debt, overdue_since: datetime | None) -> str:
+    """Return what a banner says; an empty text where nothing is overdue."""
+    if overdue_since is None or debt is Debt.NONE:
+        return ""
+    since = f"{overdue_since:%d %B %Y}"
+    match debt:
+        case Debt.OVERDUE:
+            until = overdue_since + GRACE
+            return (
+                f"A bill of {since} could not be collected. Everything works as before until "
+                f"{until:%d %B %Y}; see to the payment in the billing portal."
+            )
+        case Debt.NO_NEW_METRICS:
+            until = overdue_since + UNTIL_READ_ONLY
+            return (
+                f"A bill of {since} is still unpaid. No new metrics are taken until it is paid, "
+                f"and from {until:%d %B %Y} on nothing can be sent or changed. Nothing is deleted."
+            )
+        case _:
+            return (
+                f"A bill of {since} is unpaid, so this organisation can only be read. Nothing is "
+                "deleted, and everything goes on as soon as it is paid in the billing portal."
+            )

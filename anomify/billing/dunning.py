@@ -1,6 +1,6 @@
 """Letters to those who can pay, when a bill could not be collected and at each step after."""
 
-from anomify.billing.debt import GRACE, ORDER, UNTIL_READ_ONLY, Debt, debt_of
+from anomify.billing.debt import ORDER, Debt, debt_of, sentence_about
 from anomify.billing.queries import find_account_for_update
 from anomify.clock import now
 from anomify.db import session
@@ -33,31 +33,6 @@ def tell_of_debt(org_id: int, base_url: str) -> bool:
     return True
 
 
-def sentence_about(debt: Debt, org: Org) -> str:
-    """Return what a banner says; an empty text where nothing is overdue."""
-    if org.overdue_since is None or debt is Debt.NONE:
-        return ""
-    since = f"{org.overdue_since:%d %B %Y}"
-    match debt:
-        case Debt.OVERDUE:
-            until = org.overdue_since + GRACE
-            return (
-                f"A bill of {since} could not be collected. Everything works as before until "
-                f"{until:%d %B %Y}; see to the payment in the billing portal."
-            )
-        case Debt.NO_NEW_METRICS:
-            until = org.overdue_since + UNTIL_READ_ONLY
-            return (
-                f"A bill of {since} is still unpaid. No new metrics are taken until it is paid, "
-                f"and from {until:%d %B %Y} on nothing can be sent or changed. Nothing is deleted."
-            )
-        case _:
-            return (
-                f"A bill of {since} is unpaid, so this organisation can only be read. Nothing is "
-                "deleted, and everything goes on as soon as it is paid in the billing portal."
-            )
-
-
 def letter_about(debt: Debt, org: Org, base_url: str) -> tuple[str, str]:
     """Return the subject and the text of the letter about a debt."""
     subjects = {
@@ -66,7 +41,7 @@ def letter_about(debt: Debt, org: Org, base_url: str) -> tuple[str, str]:
         Debt.READ_ONLY: "Still unpaid: your organisation can only be read now",
     }
     text = (
-        f"{sentence_about(debt, org)}\n\n"
+        f"{sentence_about(debt, org.overdue_since)}\n\n"
         f"Organisation: {org.name}\n"
         f"Sign in at {base_url} and open the billing portal to change the card or pay the bill.\n"
     )

@@ -500,6 +500,7 @@ def _told() -> Iterator[None]:
             "Stripe answered something that cannot be understood; whoever runs this server finds"
             " more in its log.",
             kind="status",
+            permanent=True,
         ) from None
 
 

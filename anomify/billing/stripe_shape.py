@@ -161,14 +161,12 @@ class _EventData(StripeShape):
 
 
 def shaped(shape: type[Shape], answer: Any) -> Shape:
-    """Return what is used of an answer. Raises pydantic's `ValidationError` for an unknown shape."""
-
+    """Return what is used of an answer; raises pydantic's `ValidationError` otherwise."""
     return shape.model_validate(answer.to_dict())
 
 
 def plan_of_price(price: PriceShape) -> Plan | None:
     """Return the plan of a price; None where it does not say how many metrics it is for."""
-
     product = price.product if isinstance(price.product, _Product) else None
     said = price.metadata.get(QUOTA_KEY) or (product.metadata.get(QUOTA_KEY) if product else None)
     if said is None or price.recurring is None or price.unit_amount is None:
@@ -189,7 +187,6 @@ def plan_of_price(price: PriceShape) -> Plan | None:
 
 def invoice_of(found: InvoiceShape) -> Invoice:
     """Return an invoice."""
-
     return Invoice(
         id=found.id or "",
         number=found.number,
@@ -203,7 +200,6 @@ def invoice_of(found: InvoiceShape) -> Invoice:
 
 def bill_of(found: InvoiceShape) -> Bill:
     """Return what an invoice has to be paid with."""
-
     return Bill(found.amount_due, found.currency)
 
 
@@ -217,5 +213,4 @@ def customer_of(thing: Mapping[str, Any]) -> str | None:
 
 def moment_of(timestamp: int) -> datetime:
     """Return the moment of unix seconds."""
-
     return datetime.fromtimestamp(timestamp, UTC)

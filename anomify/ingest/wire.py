@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from flask import Response, current_app, jsonify, make_response, request
 
+from anomify.billing.debt import check_may_write
+from anomify.clock import now
 from anomify.edge.contract import Door, Outputs
 from anomify.edge.house import house
 from anomify.edge.problem import Problem
@@ -75,9 +77,11 @@ def sent_token() -> str | None:
 def sender_of(token: str | None) -> Sender:
     """Return who sends. Raises `Unauthenticated`, `Denied` or `Unavailable`.
 
+    An org that has not paid for so long that it may only read is denied.
     X-Scope-OrgID and x-tenant-id are not looked at: the token alone says which org it is.
     """
     holder: Holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
+    check_may_write(holder.overdue_since, now())
     return Sender(holder, request.headers.get(SERVER_HEADER) or None)
 
 

@@ -5,6 +5,8 @@ from typing import Final
 
 from sqlalchemy import func, select
 
+from anomify.billing.debt import takes_new_metrics
+from anomify.clock import now
 from anomify.db import session
 from anomify.metric.model import Metric
 from anomify.org.model import Org
@@ -25,15 +27,21 @@ class Quota:
     kept_out: int
     # None where there is no limit.
     limit: int | None
+    # False while a bill is so long overdue that no new metrics are taken, whatever the limit.
+    is_open: bool = True
 
     @property
     def room(self) -> int | None:
         """Return how many more metrics may count; None where there is no limit."""
+        if not self.is_open:
+            return 0
         return None if self.limit is None else max(self.limit - self.used, 0)
 
     @property
     def room_kept_out(self) -> int | None:
         """Return how many more may be kept out; None where there is no limit."""
+        if not self.is_open:
+            return 0
         if self.limit is None:
             return None
         return max(KEPT_OUT_TIMES * self.limit - self.kept_out, 0)
@@ -51,5 +59,10 @@ def quota_of(org_id: int) -> Quota:
         )
         .one()
     )
-    limit = session().scalar(select(Org.metric_quota).where(Org.id == org_id))
-    return Quota(used, kept_out, limit)
+    found = (
+        session()
+        .execute(select(Org.metric_quota, Org.overdue_since).where(Org.id == org_id))
+        .one_or_none()
+    )
+    limit, overdue_since = found or (None, None)
+    return Quota(used, kept_out, limit, takes_new_metrics(overdue_since, now()))

@@ -1,7 +1,7 @@
 """Which metric a name is: known ones from memory, new ones made once, whoever asks first."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -14,9 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from anomify.clock import now
 from anomify.db import Database, session
 from anomify.errors import Unavailable
+from anomify.metric.deleting import deleted_ids
 from anomify.metric.model import Metric
 from anomify.metric.name import name_hash
-from anomify.metric.quota import KEPT_OUT_TIMES, quota_of
+from anomify.metric.quota import KEPT_OUT_TIMES, Quota, quota_of
 from anomify.org.lock import lock_org
 from anomify.org.model import Org
 from anomify.protocol.batch import Known
@@ -35,6 +36,7 @@ ROOM_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
 # The id, in a preview, of a metric that would be made.
 UNMADE = -1
+UNPAID = "a bill is overdue, so no new metrics are taken until the org has paid it"
 _NOBODY: dict[bytes, int] = {}
 
 Scope = tuple[int, str | None]
@@ -82,6 +84,7 @@ class Registry:
         self._count = 0
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(WAITING_MAX)
+        self._gone: frozenset[int] = frozenset()
 
     def known(self, org_id: int, server_id: str | None = None) -> Known:
         """Return the look-up of keys that are known already, without touching the database."""
@@ -146,12 +149,12 @@ class Registry:
             if rule is None and room is not None:
                 room -= 1
                 if room < 0:
-                    refused[key] = _full(quota.limit)
+                    refused[key] = _full(quota)
                     continue
             elif rule is not None and room_kept_out is not None:
                 room_kept_out -= 1
                 if room_kept_out < 0:
-                    refused[key] = _full_of_kept_out(quota.limit)
+                    refused[key] = _full_of_kept_out(quota)
                     continue
             made[key] = rule
         return _Screened(made, refused)
@@ -182,6 +185,25 @@ class Registry:
         refused = {key: over[name] for key, name in hashes.items() if name in over}
         made = {key: UNMADE for key in names if key not in ids and key not in refused}
         return Registered(ids | made, refused)
+
+    def follow_deleted(self) -> None:
+        """Forget the ids of metrics that were deleted: their names are free for new ones.
+
+        To be called every second or so, for any process may delete.
+        """
+        with self._database.unit_of_work(write=False):
+            deleted = deleted_ids() - self._gone
+        if deleted:
+            self.forget(deleted)
+            self._gone |= deleted
+
+    def forget(self, metric_ids: Set[int]) -> None:
+        """Forget the ids of these metrics, whatever they were called."""
+        with self._lock:
+            for known in self._scopes.values():
+                for key in [key for key, metric_id in known.items() if metric_id in metric_ids]:
+                    del known[key]
+                    self._count -= 1
 
     def check(self) -> None:
         """Raise `Unavailable` where metrics cannot be registered just now."""
@@ -230,12 +252,18 @@ def _find_ids(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
     return found
 
 
-def _full(limit: int | None) -> str:
-    return f"the org's limit of {limit:,} metrics is reached; delete metrics or raise the limit"
+def _full(quota: Quota) -> str:
+    if not quota.is_open:
+        return UNPAID
+    return (
+        f"the org's limit of {quota.limit:,} metrics is reached; delete metrics or raise the limit"
+    )
 
 
-def _full_of_kept_out(limit: int | None) -> str:
-    most = KEPT_OUT_TIMES * (limit or 0)
+def _full_of_kept_out(quota: Quota) -> str:
+    if not quota.is_open:
+        return UNPAID
+    most = KEPT_OUT_TIMES * (quota.limit or 0)
     return f"the org's limit of {most:,} excluded metrics is reached; delete some, or stop sending"
 
 

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from anomify.db import Database
+from anomify.db import Database, session
 from anomify.errors import Denied, Unauthenticated, Unavailable
+from anomify.org.model import Org
 from anomify.org.token import (
     check_address,
     find_token,
@@ -42,6 +44,8 @@ class Holder:
     scopes: frozenset[str]
     # Comma-separated networks from which alone it works, if there are any.
     networks: str = ""
+    # Since when its org owes something, as it was when the token was verified.
+    overdue_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,13 @@ class VerifiedTokens:
     def _find(self, text: str, address: str) -> Holder | None:
         with self._database.unit_of_work(write=False):
             token = find_token(text)
-        if token is None:
+            org = session().get(Org, token.org_id) if token else None
+        if token is None or org is None:
             return None
         if not is_use_noted(token):
             self._note_use(token.id, address)
         scopes = frozenset(token.scopes.split(","))
-        return Holder(token.org_id, token.name, scopes, token.networks)
+        return Holder(token.org_id, token.name, scopes, token.networks, org.overdue_since)
 
     def _note_use(self, token_id: int, address: str) -> None:
         try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from anomify.billing.stripe_gateway import gateway_of
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
@@ -18,6 +19,7 @@ from anomify.metric.store import PointStore
 from anomify.org.beat import record_beat
 from anomify.org.letter import KEY_PURPOSE
 from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.bill import Bookkeeper
 from anomify.worker.deliver import Deliverer
 from anomify.worker.ownership import Ownership
 from anomify.worker.picture import picture_with
@@ -70,10 +72,15 @@ def run(settings: Settings) -> None:
     database.sealing_key = settings.key_for(KEY_PURPOSE)
     points = open_points(database, settings.data_dir)
     deliverer = Deliverer(database, settings, picture_with(database, points))
-    postman = Postman(database, settings)
+    duties: list[tuple[str, Callable[[threading.Event], None]]] = [
+        ("deliver", deliverer.run_until),
+        ("post", Postman(database, settings).run_until),
+    ]
+    if gateway := gateway_of(settings):
+        duties.append(("bill", Bookkeeper(database, settings, gateway).run_until))
     senders = [
-        threading.Thread(target=sender.run_until, args=(stopping,), name=name, daemon=True)
-        for name, sender in (("deliver", deliverer), ("post", postman))
+        threading.Thread(target=duty, args=(stopping,), name=name, daemon=True)
+        for name, duty in duties
     ]
     for sender in senders:
         sender.start()
