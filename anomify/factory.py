@@ -9,7 +9,17 @@ from flask import Flask
 from anomify import config
 from anomify.auth import middleware
 from anomify.config import Settings
-from anomify.dashboard import inbox, metric_page, metrics_page, set_up, sign_in
+from anomify.dashboard import (
+    account,
+    forgotten,
+    inbox,
+    invitation,
+    metric_page,
+    metrics_page,
+    set_up,
+    sign_in,
+    sign_up,
+)
 from anomify.db import Database
 from anomify.edge import porch
 from anomify.edge.contract import check_declared
@@ -27,12 +37,16 @@ from anomify.native import (
     image,
     login,
     metric,
+    metric_settings,
     operators,
     org,
     org_audit,
+    org_event,
     org_stripecallback,
     org_token,
+    org_user,
     ping,
+    signup_invitation,
     status,
     user,
     watcher,
@@ -50,9 +64,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     database = Database(settings.meta_url)
     points = open_points(database, settings.data_dir)
-    points.start_following()
+    registry = Registry(database, excluder_of)
+    points.start_following(registry.follow_deleted)
     atexit.register(points.close)
-    house = House(settings, database, points, Registry(database, excluder_of))
+    house = House(settings, database, points, registry)
     porch.install(app, house)
     middleware.install(app, house)
     for door in (
@@ -65,20 +80,31 @@ def create_app(settings: Settings | None = None) -> Flask:
         image.door,
         login.door,
         metric.door,
+        metric_settings.door,
         operators.door,
         org.door,
         org_audit.door,
+        org_event.door,
         org_stripecallback.door,
         org_token.door,
+        org_user.door,
+        signup_invitation.door,
         ping.door,
+        signup.door,
         status.door,
         user.door,
+        user_session.door,
+        user_totp.door,
         watcher.door,
+        account.door,
+        forgotten.door,
         inbox.door,
         metric_page.door,
         metrics_page.door,
+        invitation.door,
         set_up.door,
         sign_in.door,
+        sign_up.door,
     ):
         app.register_blueprint(door)
     # Unknown addresses answer in the dialect of their neighbours.

@@ -9,6 +9,7 @@ from anomify.anomaly.queries import list_anomalies
 from anomify.clock import now, now_ms
 from anomify.config import Settings
 from anomify.errors import Invalid
+from anomify.metric.event import events_on
 from anomify.metric.model import Metric
 from anomify.metric.queries import get_standing
 from anomify.metric.reading import MOST_RAW, rate_of
@@ -16,7 +17,7 @@ from anomify.metric.standing import Standing
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
-from anomify.rendering.chart import Chart, Look, Mark
+from anomify.rendering.chart import Chart, Event, Look, Mark
 
 # Where the pictures are served; what is signed is this path and its parameters.
 ANOMALY_PATH: Final = "/image/anomaly"
@@ -37,7 +38,7 @@ HOUR_SECONDS: Final = 3_600
 def chart_of_metric(
     org: Org, standing: Standing, points: PointStore, *, from_ms: int, until_ms: int, look: Look
 ) -> Chart:
-    """Return the chart of a metric's window: values, expected range, anomalies.
+    """Return the chart of a metric's window: values, expected range, anomalies, events.
 
     A counter is shown as what is judged of it, its rate a second. Raises `Invalid` for a window
     of more than 200,000 points, before they are read where the metric's step is known.
@@ -66,6 +67,10 @@ def chart_of_metric(
         from_time=from_ms,
         until_time=until_ms,
         anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
+        events=tuple(
+            Event(int(event.occurred_at.timestamp() * 1000), event.text)
+            for event in (events_on(metric, from_ms, until_ms) if look.display_events else ())
+        ),
         step=step,
         timezone=org.timezone,
         look=look,

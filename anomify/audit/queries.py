@@ -1,8 +1,9 @@
 """Every SELECT about the audit trail."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from anomify.audit.model import AuditEntry
 from anomify.db import Page, session
@@ -42,3 +43,42 @@ def list_audit(
         .offset(offset)
     )
     return Page(list(session().scalars(rows)), total)
+
+
+def list_changes(
+    org_id: int,
+    *,
+    actions: Collection[str],
+    types: Collection[str] = (),
+    from_at: datetime,
+    until_at: datetime,
+    limit: int,
+) -> Page[AuditEntry]:
+    """Return entries of a stretch of time that everybody of the org may know of, latest first.
+
+    `actions` are whole ones or the first words of several; where `types`, of the same kind, are
+    given, only what is in both comes back.
+    """
+    wanted = [
+        AuditEntry.org_id == org_id,
+        AuditEntry.recorded_at >= from_at,
+        AuditEntry.recorded_at < until_at,
+        _is_one_of(actions),
+    ]
+    if types:
+        wanted.append(_is_one_of(types))
+    total = session().scalar(select(func.count()).select_from(AuditEntry).where(*wanted)) or 0
+    rows = (
+        select(AuditEntry)
+        .where(*wanted)
+        .order_by(AuditEntry.recorded_at.desc(), AuditEntry.id.desc())
+        .limit(limit)
+    )
+    return Page(list(session().scalars(rows)), total)
+
+
+def _is_one_of(actions: Collection[str]) -> ColumnElement[bool]:
+    return or_(
+        AuditEntry.action.in_(actions),
+        *(AuditEntry.action.startswith(f"{action}.", autoescape=True) for action in actions),
+    )

@@ -12,6 +12,7 @@ from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
+from anomify.metric.event import events_on
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 from anomify.metric.queries import get_standing, list_metrics
 from anomify.metric.reading import Reading, as_read, rate_of, read_raw, read_to_thin
@@ -26,6 +27,16 @@ from anomify.series import Series
 door = NativeDoor("metric", __name__)
 
 Pairs = list[tuple[int | float, float]]
+
+
+class ExcludedByOut(Outputs):
+    """The rule that keeps a metric out."""
+
+    id: int = Field(description="Its id, for /exclusion/delete.")
+    type: str = Field(description="What kind of rule it is.", examples=["prefix"])
+    pattern: str = Field(description="What it looks for.", examples=["staging."])
+    reason: str = Field(description="Why it was made; may be empty.")
+    expires: int | None = Field(description="When it ends by itself, unix seconds, if ever.")
 
 
 class MetricOut(Outputs):
@@ -44,6 +55,11 @@ class MetricOut(Outputs):
     late_points: int
     resolution: float | None = Field(description="Seconds from point to point.")
     is_counter: bool = Field(description="It only grows; its rate a second is judged.")
+    inactive: bool = Field(description="Out of use: it has ended, or been silent for a day.")
+    inactive_at: int | float | None = Field(description="Since when, unix seconds.")
+    excluded_by: ExcludedByOut | None = Field(
+        description="The rule that keeps it out of judging and out of the quota, if one does."
+    )
     last_timestamp: int | float | None
     last_value: float | None
 
@@ -51,14 +67,54 @@ class MetricOut(Outputs):
 class OneMetricOut(Outputs):
     """One metric."""
 
-    metric: MetricOut
+    metric: MetricOut = Field(description="The metric and where it stands.")
+
+
+class WatchedByOut(Outputs):
+    """A watcher that a metric is about."""
+
+    id: int = Field(description="Its id.")
+    name: str = Field(description="Its name.")
+    alert: bool = Field(description="Whether it tells anybody.")
+    severity: str = Field(description="The least severity that it tells.")
+
+
+class CountsOut(Outputs):
+    """What a metric has had."""
+
+    anomalies: int = Field(description="Every anomaly that is kept.")
+    anomalies_7d: int = Field(description="Those that began in the last seven days.")
+    open: int = Field(description="Those that run now.")
+
+
+class QualityOut(Outputs):
+    """How well a metric reports."""
+
+    resolution: float | None = Field(description="Seconds from point to point, once known.")
+    sparsity: float | None = Field(
+        description="Of the points that its last day should have had, how many came, in percent;"
+        " null until its resolution is known."
+    )
+    derivative: bool = Field(description="It is a counter, and its rate a second is judged.")
+    stale: bool = Field(description="It is silent for longer than it ever was.")
+
+
+class DetailsOut(OneMetricOut):
+    """One metric with all that is known about it."""
+
+    watchers: list[WatchedByOut] = Field(description="Watchers whose chips it holds.")
+    counts: CountsOut = Field(description="What it has had.")
+    quality: QualityOut = Field(description="How well it reports.")
 
 
 class MetricsOut(Outputs):
     """A page of metrics."""
 
-    metrics: list[MetricOut]
-    total: int
+    metrics: list[MetricOut] = Field(description="The metrics, with where each stands.")
+    total: int = Field(description="How many there are in all.")
+    chips: list[ChipOut] | None = Field(
+        None, description="With include_chips: words that would narrow the search."
+    )
 
 
 class TimeseriesOut(Outputs):
@@ -90,10 +146,22 @@ class YhatOut(Outputs):
     yhat: dict[str, ExpectedOut]
 
 
+class ChartEventOut(Outputs):
+    """Something that happened around a metric, such as a deploy."""
+
+    id: int = Field(description="Its id.")
+    type: str = Field(description="deploy or custom.", examples=["deploy"])
+    timestamp: int = Field(description="When, unix seconds.")
+    text: str = Field(description="What happened.", examples=["shop 2.14 is live"])
+
+
 class BundleOut(TimeseriesOut, YhatOut, AnomaliesOut):
     """All that a page about a metric shows, in one reply."""
 
     metric: MetricOut
+    events: list[ChartEventOut] = Field(
+        description="Deploys and other events of the window that concern it, oldest first."
+    )
 
 
 class MetricsIn(PageIn):
@@ -103,7 +171,17 @@ class MetricsIn(PageIn):
     q: str = Field(
         "", max_length=SOUGHT_CHARACTERS_MAX, description="Text that the name must hold."
     )
-    state: State | None = Field(None, description="Only those that stand so.")
+    state: State | Broad | None = Field(
+        None,
+        description="Only those that stand so. live are all that report and are not excluded;"
+        " inactive those that ended or have been silent for a day.",
+    )
+    order: Order = Field(
+        Order.NAME, description="By name, the newest first, or the most recently heard of first."
+    )
+    include_chips: bool = Field(
+        default=False, description="Also suggest words to add to the search."
+    )
 
 
 class MetricIn(Inputs):
@@ -157,15 +235,22 @@ class MetricAnomaliesIn(MetricIn, AnomaliesIn):
 @door.route("/metrics", inputs=MetricsIn, outputs=MetricsOut, access=Access.VIEWER)
 def metrics(wish: MetricsIn) -> MetricsOut:
     """Search and browse the metrics of the org, by name."""
+    org_id = subject().org.id
     page = list_metrics(
-        subject().org.id,
+        org_id,
         now(),
         words=[*wish.chips, wish.q],
         state=wish.state,
+        order=wish.order,
         limit=wish.limit,
         offset=wish.offset,
     )
-    return MetricsOut(metrics=[metric_json(found) for found in page.items], total=page.total)
+    words = [word for word in (*wish.chips, wish.q) if word]
+    return MetricsOut(
+        metrics=metrics_json(page.items),
+        total=page.total,
+        chips=chips_json(names_holding(org_id, words), words) if wish.include_chips else None,
+    )
 
 
 @door.route(
@@ -250,25 +335,66 @@ def bundle(wish: BundleIn) -> BundleOut:
     judged = reading.values if reading.rates is None else reading.rates
     found = anomalies_out(wish, standing.metric.id, DAY)
     return BundleOut(
-        metric=metric_json(standing),
+        metric=metrics_json([standing])[0],
         yhat=expected_json(judged, wish),
         anomalies=found.anomalies,
         total=found.total,
+        events=[
+            ChartEventOut(
+                id=event.id,
+                type=event.type,
+                timestamp=int(event.occurred_at.timestamp()),
+                text=event.text,
+            )
+            for event in events_on(standing.metric, *wish.window_ms(DAY))
+        ],
         **_timeseries(standing, reading).model_dump(),
     )
 
 
 @door.route(
-    "/metric/<path:metric>", "/metric", inputs=MetricIn, outputs=OneMetricOut, access=Access.VIEWER
+    "/metric/<path:metric>", "/metric", inputs=MetricIn, outputs=DetailsOut, access=Access.VIEWER
 )
-def metric(wish: MetricIn) -> OneMetricOut:
-    """Show one metric and where it stands."""
-    return OneMetricOut(metric=metric_json(standing_named(wish.metric)))
+def metric(wish: MetricIn) -> DetailsOut:
+    """Show one metric, where it stands, who watches it, and how well it reports."""
+    org_id, standing = subject().org.id, standing_named(wish.metric)
+    (shown,) = metrics_json([standing])
+    had = tally(org_id, standing.metric.id, since_ms=now_ms() - 7 * DAY * 1000)
+    return DetailsOut(
+        metric=shown,
+        watchers=[
+            WatchedByOut(
+                id=watcher.id,
+                name=watcher.name,
+                alert=watcher.is_alerting,
+                severity=watcher.severity,
+            )
+            for watcher in watchers_of(org_id, standing.metric.name)
+        ],
+        counts=CountsOut(anomalies=had.total, anomalies_7d=had.lately, open=had.running),
+        quality=QualityOut(
+            resolution=shown.resolution,
+            sparsity=sparsity(house().points, standing, now_ms()),
+            derivative=shown.is_counter,
+            stale=standing.state is State.STALE,
+        ),
+    )
 
 
-def metric_json(standing: Standing) -> MetricOut:
-    """Return a metric as the wire has it."""
+def metrics_json(standings: Sequence[Standing]) -> list[MetricOut]:
+    """Return metrics as the wire has them, those that are excluded with their rules."""
+    org_id = subject().org.id
+    rules = rules_behind(org_id, standings)
+    return [
+        metric_json(standing, rules.get(standing.metric.id))
+        for standing in explained(standings, rules)
+    ]
+
+
+def metric_json(standing: Standing, rule: Exclusion | None) -> MetricOut:
+    """Return a metric as the wire has it, with the rule that keeps it out, if one does."""
     metric, progress = standing.metric, standing.progress
+    inactive_ms = inactive_since_ms(standing, now())
     labels = parse_name(metric.name)
     named = {} if isinstance(labels, NameRefused) else dict(labels)
     return MetricOut(
@@ -285,8 +411,21 @@ def metric_json(standing: Standing) -> MetricOut:
         late_points=progress.late_points if progress else 0,
         resolution=progress.resolution_ms / 1000 if progress and progress.resolution_ms else None,
         is_counter=_is_counter(standing),
+        inactive=inactive_ms is not None,
+        inactive_at=None if inactive_ms is None else timestamp_of(inactive_ms),
+        excluded_by=None if rule is None else _excluded_by(rule),
         last_timestamp=timestamp_of(progress.judged_until_ms) if progress else None,
         last_value=progress.last_value if progress else None,
+    )
+
+
+def _excluded_by(rule: Exclusion) -> ExcludedByOut:
+    return ExcludedByOut(
+        id=rule.id,
+        type=rule.kind,
+        pattern=rule.pattern,
+        reason=rule.reason,
+        expires=None if rule.expires_at is None else int(rule.expires_at.timestamp()),
     )
 
 

@@ -40,6 +40,7 @@ class LookIn(Inputs):
     display_legend: bool = Field(default=True, description="What the marks mean.")
     display_anomalies: bool = Field(default=True, description="What was found.")
     display_matches: bool = Field(default=True, description="What a trained pattern explained.")
+    display_events: bool = Field(default=True, description="Deploys and other events.")
 
     def look(self) -> Look:
         """Return the look. Raises `Invalid` where size and scale together are too much."""

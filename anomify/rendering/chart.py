@@ -35,6 +35,14 @@ class Mark:
     score: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened around the metric, such as a deploy; time in unix milliseconds."""
+
+    time: int
+    label: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """How a chart is to look: a size that is checked, a theme, and what of it is shown.
@@ -51,6 +59,7 @@ class Look:
     display_legend: bool = True
     display_anomalies: bool = True
     display_matches: bool = True
+    display_events: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a size that cannot be read or drawn and a theme that is none."""
@@ -77,6 +86,7 @@ class Chart:
     until_time: int
     anomalies: tuple[Mark, ...] = ()
     matches: tuple[Mark, ...] = ()
+    events: tuple[Event, ...] = ()
     step: int | None = None
     timezone: str = "UTC"
     unit: str = ""
@@ -92,8 +102,8 @@ class Chart:
                 "The window must begin after 1970 and before it ends.",
                 fields={"from": "must be before until", "until": "must be after from"},
             )
-        if len(self.anomalies) > MAX_MARKS or len(self.matches) > MAX_MARKS:
-            raise Invalid(f"A chart shows at most {MAX_MARKS} anomalies or matches.")
+        if max(len(self.anomalies), len(self.matches), len(self.events)) > MAX_MARKS:
+            raise Invalid(f"A chart shows at most {MAX_MARKS} anomalies, matches or events.")
         zone(self.timezone)
 
 
@@ -115,6 +125,8 @@ def legend(chart: Chart) -> tuple[LegendEntry, ...]:
     matches = visible(chart, chart.matches)
     if chart.look.display_matches and matches:
         entries.append(LegendEntry("match", f"Match ({len(matches)})"))
+    if events := visible_events(chart):
+        entries.append(LegendEntry("event", f"Event ({len(events)})"))
     return tuple(entries)
 
 
@@ -126,6 +138,14 @@ def visible(chart: Chart, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
         if mark.first_time <= chart.until_time
         and (mark.last_time is None or mark.last_time >= chart.from_time)
     )
+
+
+def visible_events(chart: Chart) -> tuple[Event, ...]:
+    """Return the events that are to be shown, oldest first; none where the look has none."""
+    if not chart.look.display_events:
+        return ()
+    inside = [one for one in chart.events if chart.from_time <= one.time <= chart.until_time]
+    return tuple(sorted(inside, key=lambda event: event.time))
 
 
 def has_expected_range(chart: Chart) -> bool:

@@ -12,10 +12,21 @@ from typing import Final
 import numpy as np
 
 from anomify.rendering.canvas import DIAMOND, DOT, TRIANGLE, Canvas
-from anomify.rendering.chart import Chart, Mark, check_size, legend, visible, zone
+from anomify.rendering.chart import (
+    Chart,
+    Event,
+    Mark,
+    check_size,
+    legend,
+    visible,
+    visible_events,
+    zone,
+)
 from anomify.rendering.encode import Drawing
 from anomify.rendering.lettering import fitted
 from anomify.rendering.theme import (
+    DASH,
+    DASH_GAP,
     LABEL_SIZE,
     MARK_SIZE,
     STEM_ALPHA,
@@ -38,6 +49,10 @@ TICK_WIDTH: Final = 76.0
 ROOMY_HEIGHT: Final = 140
 # A shorter span could not be told from its stem.
 LEAST_SPAN: Final = 2.0
+# Around the label of an event, and what it has to have at least to be read.
+EVENT_LABEL_GAP: Final = 4.0
+EVENT_LABEL_LEAST: Final = 28.0
+EVENT_LABEL_ALPHA: Final = 0.8
 # Beyond it a difference of two values is no longer a number.
 LARGEST_VALUE: Final = 1e300
 
@@ -62,7 +77,10 @@ class Frame:
 
     def y(self, values: Float64s) -> Float64s:
         """Return where values lie, never further away than one height."""
-        share = (np.clip(values, -LARGEST_VALUE, LARGEST_VALUE) - self.low) / (self.high - self.low)
+        above = np.clip(values, -LARGEST_VALUE, LARGEST_VALUE) - self.low
+        # Of a height near nothing a value may be infinitely many away; that is clipped too.
+        with np.errstate(over="ignore"):
+            share = above / (self.high - self.low)
         return np.asarray(self.bottom - np.clip(share, -1, 2) * (self.bottom - self.top))
 
     def sides(self) -> tuple[float, float, float, float]:
@@ -110,12 +128,14 @@ def draw_chart(chart: Chart) -> Drawing:
     anomalies = visible(chart, chart.anomalies) if chart.look.display_anomalies else ()
     matches = visible(chart, chart.matches) if chart.look.display_matches else ()
     _draw_spans(canvas, theme, frame, anomalies)
+    _draw_event_lines(canvas, theme, frame, visible_events(chart))
     _draw_band(canvas, theme, frame, curve)
     _draw_stems(canvas, theme.match, frame, matches)
     _draw_stems(canvas, theme.anomaly, frame, anomalies)
     _draw_value(canvas, theme.value, frame, curve)
     _draw_found_values(canvas, theme.anomaly, frame, curve, anomalies)
     _draw_heads(canvas, chart, theme, frame)
+    _draw_event_labels(canvas, theme, frame, visible_events(chart))
     if not len(curve.times):
         _write_middle(canvas, "No data in this window", frame, theme)
     return Drawing(canvas.pixels(), theme)
@@ -221,6 +241,9 @@ def _draw_key(canvas: Canvas, mark: str, theme: Theme, x: float, y: float) -> No
         canvas.box(x, y - 5, x + 16, y + 5, colour=theme.band, alpha=theme.band_alpha * 2)
     elif mark == "anomaly":
         canvas.marks(TRIANGLE, *middle, size=MARK_SIZE, colour=theme.anomaly)
+    elif mark == "event":
+        for top in (y - 6, y + 1):
+            canvas.box(x + 7.5, top, x + 8.5, top + DASH, colour=theme.event)
     else:
         canvas.marks(DIAMOND, *middle, size=MARK_SIZE, colour=theme.match)
 
@@ -415,3 +438,50 @@ def _heads(frame: Frame, marks: tuple[Mark, ...]) -> tuple[Float64s, Float64s]:
     room = frame.bottom - frame.top - MARK_SIZE
     xs = frame.x(np.clip(times, frame.from_time, frame.until_time))
     return xs, np.asarray(frame.bottom - shares * room - MARK_SIZE / 2)
+
+
+# --- what happened around it ---
+
+
+def _draw_event_lines(
+    canvas: Canvas, theme: Theme, frame: Frame, events: tuple[Event, ...]
+) -> None:
+    """Draw a dashed line over the whole height at the time of each event."""
+    for x in _event_places(frame, events):
+        for top in np.arange(frame.top, frame.bottom, DASH + DASH_GAP):
+            canvas.box(
+                x - STEM_WIDTH / 2,
+                top,
+                x + STEM_WIDTH / 2,
+                min(top + DASH, frame.bottom),
+                colour=theme.event,
+            )
+
+
+def _draw_event_labels(
+    canvas: Canvas, theme: Theme, frame: Frame, events: tuple[Event, ...]
+) -> None:
+    """Write beside the head of each line what it stands for, as far as the next one leaves room."""
+    places = _event_places(frame, events)
+    for event, x, end in zip(events, places, [*places, frame.right][1:], strict=True):
+        room = (end - x - 2 * EVENT_LABEL_GAP) * canvas.scale
+        if room < EVENT_LABEL_LEAST * canvas.scale:
+            continue
+        label = fitted(event.label, room, LABEL_SIZE * canvas.scale)
+        baseline = frame.top + LABEL_SIZE
+        width = canvas.text_width(label, size=LABEL_SIZE)
+        # A curve behind a word would make both hard to read.
+        canvas.box(
+            x + 2,
+            frame.top,
+            x + EVENT_LABEL_GAP + width + 2,
+            baseline + 3,
+            colour=theme.background,
+            alpha=EVENT_LABEL_ALPHA,
+        )
+        canvas.text(x + EVENT_LABEL_GAP, baseline, label, size=LABEL_SIZE, colour=theme.event)
+
+
+def _event_places(frame: Frame, events: tuple[Event, ...]) -> list[float]:
+    places: list[float] = frame.x(np.array([event.time for event in events], np.int64)).tolist()
+    return places

@@ -15,7 +15,7 @@ from anomify.rendering.chart import Chart
 from anomify.rendering.theme import Rgb, Theme
 
 # Raise it with every change of what a chart looks like: caches hold pictures by it.
-LOOK: Final = 2
+LOOK: Final = 3
 MAX_COLOURS: Final = 128
 # Level 2 is as quick as 1 here, and what follows costs more time than the bytes are worth.
 COMPRESSION_LEVEL: Final = 2

@@ -20,6 +20,7 @@ class Theme:
     band: Rgb
     anomaly: Rgb
     match: Rgb
+    event: Rgb
     band_alpha: float
     span_alpha: float
 
@@ -27,7 +28,7 @@ class Theme:
         """Return the colours that a picture must show exactly, the background first."""
         return (
             *(self.background, self.ink, self.muted, self.grid, self.axis),
-            *(self.value, self.band, self.anomaly, self.match),
+            *(self.value, self.band, self.anomaly, self.match, self.event),
             self._over_background(self.band, self.band_alpha),
             self._over_background(self.anomaly, self.span_alpha),
         )
@@ -50,6 +51,7 @@ LIGHT: Final = Theme(
     band=(0x6E, 0x77, 0x81),
     anomaly=(0xD9, 0x48, 0x0F),
     match=(0x2B, 0x8A, 0x3E),
+    event=(0x86, 0x2E, 0x9C),
     band_alpha=0.15,
     span_alpha=0.10,
 )
@@ -63,6 +65,7 @@ DARK: Final = Theme(
     band=(0x6E, 0x77, 0x81),
     anomaly=(0xFF, 0x92, 0x2B),
     match=(0x51, 0xCF, 0x66),
+    event=(0xCC, 0x8A, 0xDF),
     # As far from a dark background, to the eye, as 15 % are from white.
     band_alpha=0.28,
     span_alpha=0.14,
@@ -74,5 +77,8 @@ VALUE_WIDTH: Final = 1.5
 STEM_WIDTH: Final = 1.0
 STEM_ALPHA: Final = 0.6
 MARK_SIZE: Final = 9.0
+# So many pixels of line, then so many of nothing.
+DASH: Final = 4.0
+DASH_GAP: Final = 3.0
 TITLE_SIZE: Final = 13.0
 LABEL_SIZE: Final = 11.0

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from anomify.metric.chip import folded, is_matched
 from anomify.metric.name import words
 
 SUGGESTIONS_MAX = 20
@@ -15,20 +16,6 @@ class Suggestion:
 
     chip: str
     count: int
-
-
-def folded(chips: Iterable[str]) -> tuple[str, ...]:
-    """Return the chips as they are compared: without regard to upper and lower case."""
-    return tuple(chip.lower() for chip in chips)
-
-
-def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
-    """Tell whether a name holds every chip; both must have been folded.
-
-    >>> is_matched(folded(["CPU", "node"]), "node_cpu_seconds_total")
-    True
-    """
-    return all(chip in folded_name for chip in folded_chips)
 
 
 def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") -> list[Suggestion]:

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from anomify.anomaly.model import Anomaly, Span
 from anomify.db import Page, session
 from anomify.errors import NotFound
+from anomify.metric.chip import folded, is_matched
 from anomify.metric.model import Metric
 from anomify.user.model import User
-from anomify.watcher.chip import folded, is_matched
 from anomify.watcher.model import Watcher
 
 MOST_WATCHERS = 500

@@ -1,7 +1,7 @@
 """Who hears: the watchers that asked about a metric at this severity."""
 
 from anomify.anomaly.recording import SEVERITIES
-from anomify.watcher.chip import folded, is_matched
+from anomify.metric.chip import folded, is_matched
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import list_alerting_watchers
 

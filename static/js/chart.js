@@ -21,6 +21,7 @@ export class Chart {
     this.window = [0, 1];
     this.limits = [0, 1];
     this.anomalies = [];
+    this.events = [];
     this.selected = null;
     this.colours = coloursOf(box);
     this.plot = new uPlot(this.options(), [[], [], [], [], []], box);
@@ -80,8 +81,8 @@ export class Chart {
       ],
       bands: [{ series: [1, 2], fill: () => this.colours.band }],
       hooks: {
-        drawClear: [(plot) => this.drawSpans(plot)],
-        draw: [(plot) => this.drawMarks(plot)],
+        drawClear: [(plot) => this.drawSpans(plot), (plot) => this.drawEventLines(plot)],
+        draw: [(plot) => this.drawMarks(plot), (plot) => this.drawEventLabels(plot)],
         setSelect: [(plot) => this.finishDrag(plot)],
         setCursor: [(plot) => this.onCursor(this.cursorIndex(plot))],
       },
@@ -98,6 +99,7 @@ export class Chart {
   show(bundle, [from, until], { step, isThinned }) {
     this.window = [from, until];
     this.anomalies = bundle.anomalies;
+    this.events = bundle.events.filter(({ timestamp }) => timestamp >= from && timestamp <= until);
     this.columns = columnsOf(bundle, { step, isThinned });
     this.scores = scoresOf(bundle);
     this.limits = limitsOf(this.columns);
@@ -171,6 +173,47 @@ export class Chart {
       }
     }
     return joined;
+  }
+
+  drawEventLines(plot) {
+    const { ctx, bbox } = plot;
+    const ratio = uPlot.pxRatio;
+    ctx.save();
+    ctx.strokeStyle = this.colours.event;
+    ctx.lineWidth = ratio;
+    ctx.setLineDash([4 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    for (const { timestamp } of this.events) {
+      const x = Math.round(plot.valToPos(timestamp, "x", true)) + ratio / 2;
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+    }
+    ctx.stroke();
+    ctx.restore();
+  }
+
+  // Beside the head of each line stands what it is, as far as the next one leaves room.
+  drawEventLabels(plot) {
+    const { ctx, bbox } = plot;
+    const ratio = uPlot.pxRatio;
+    const places = this.events.map(({ timestamp }) => plot.valToPos(timestamp, "x", true));
+    ctx.save();
+    ctx.font = `${12 * ratio}px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif`;
+    ctx.textBaseline = "top";
+    this.events.forEach(({ text }, place) => {
+      const left = places[place] + 4 * ratio;
+      const room = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
+      const label = room < 28 * ratio ? "" : fitted(ctx, text, room);
+      if (label) {
+        ctx.globalAlpha = 0.8;
+        ctx.fillStyle = this.colours.surface;
+        ctx.fillRect(left - 2 * ratio, bbox.top, ctx.measureText(label).width + 4 * ratio, 15 * ratio);
+        ctx.globalAlpha = 1;
+        ctx.fillStyle = this.colours.event;
+        ctx.fillText(label, left, bbox.top + ratio);
+      }
+    });
+    ctx.restore();
   }
 
   drawMarks(plot) {
@@ -370,6 +413,22 @@ function nearestPoint(plot, series, index) {
   return null;
 }
 
+function fitted(ctx, text, room) {
+  if (ctx.measureText(text).width <= room) {
+    return text;
+  }
+  let [shortest, longest] = [0, text.length - 1];
+  while (shortest < longest) {
+    const middle = Math.ceil((shortest + longest) / 2);
+    if (ctx.measureText(`${text.slice(0, middle)}…`).width <= room) {
+      shortest = middle;
+    } else {
+      longest = middle - 1;
+    }
+  }
+  return `${text.slice(0, shortest).trimEnd()}…`;
+}
+
 function triangle(ctx, x, y, size) {
   const half = size / 2;
   ctx.beginPath();
@@ -469,6 +528,7 @@ function coloursOf(box) {
     band: resolved("band", 0.15),
     anomaly: resolved("anomaly"),
     span: resolved("anomaly", 0.1),
+    event: resolved("event"),
     grid: resolved("grid"),
     axis: resolved("axis"),
     text: resolved("text"),

@@ -155,6 +155,8 @@ function show(data, span) {
   const hasRange = Object.keys(data.yhat).length > 0;
   part("legend-band").hidden = !hasRange;
   part("legend-count").textContent = `Anomaly (${count})`;
+  part("legend-event").hidden = !chart.events.length;
+  part("legend-events").textContent = `Event (${chart.events.length})`;
   part("nothing").hidden = data.timeseries.length > 0;
   part("nothing-words").textContent = nothingIn(span);
   showPoint(chart.cursorIndex());
@@ -204,6 +206,7 @@ function summary({ timeseries, anomalies }, [from, until], hasRange) {
     `the last one ${number(values.at(-1))}.`,
     hasRange ? "" : "There is no expected range yet.",
     anomalies.length === 1 ? "1 anomaly." : `${anomalies.length || "No"} anomalies.`,
+    ...chart.events.map(({ text, timestamp }) => `${text}: ${words.full(timestamp)}.`),
   ].join(" ");
 }
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from anomify.errors import Invalid
 from anomify.rendering import draw
-from anomify.rendering.chart import Mark
+from anomify.rendering.chart import Event, Mark
 from anomify.rendering.draw import draw_chart, draw_notice
 from anomify.rendering.encode import encode_png
 from anomify.rendering.theme import LIGHT
@@ -126,6 +126,29 @@ class TestDrawChart:
         assert near(shown, LIGHT.match).any()
         assert not near(hidden, LIGHT.anomaly).any()
         assert not near(hidden, LIGHT.match).any()
+
+    def test_draws_a_dashed_line_for_an_event_in_the_window_unless_told_not_to(self):
+        event = Event(START + 30 * MINUTE, "Deploy 1.2.3")
+        outside = Event(START - MINUTE, "Before")
+        bare = {"values": [], "events": (event, outside), "display_legend": False}
+
+        lines = near(draw_chart(chart(**bare)), LIGHT.event)[CURVES].sum(axis=0)
+        height = CURVES.stop - CURVES.start
+        [tallest] = np.flatnonzero(lines > height / 3)
+        assert lines[tallest] < height * 0.7
+        assert tallest == pytest.approx(389, abs=12)
+        hidden = draw_chart(chart(**bare, display_events=False))
+        assert not near(hidden, LIGHT.event).any()
+
+    def test_writes_beside_an_event_what_there_is_room_for(self):
+        def inked(*minutes, label="Deploy 1.2.3"):
+            events = tuple(Event(START + minute * MINUTE, label) for minute in minutes)
+            drawing = draw_chart(chart([], events=events, display_legend=False))
+            return int(near(drawing, LIGHT.event, 90)[CURVES].sum())
+
+        assert inked(10) > inked(10, label=".")
+        crowd = inked(10, 11) - inked(11)
+        assert crowd < inked(10, label=".")
 
     def test_gives_the_room_of_hidden_axes_to_the_curve(self):
         bare = draw_chart(chart(display_x_axis=False, display_y_axis=False, **no_range(61)))

@@ -1,4 +1,4 @@
-from anomify.watcher.chip import SUGGESTIONS_MAX, Suggestion, folded, is_matched, suggestions
+from anomify.watcher.chip import SUGGESTIONS_MAX, Suggestion, suggestions
 
 NAMES = [
     'node_cpu_seconds_total{cpu="0",instance="web1"}',
@@ -6,15 +6,6 @@ NAMES = [
     'node_load1{instance="web2"}',
     "shop.orders.count",
 ]
-
-
-class TestIsMatched:
-    def test_wants_every_chip_somewhere_in_the_name_whatever_the_case(self) -> None:
-        assert is_matched(folded(["CPU", "web"]), NAMES[0].lower())
-        assert not is_matched(folded(["cpu", "web2"]), NAMES[0].lower())
-
-    def test_folds_other_alphabets_too(self) -> None:
-        assert is_matched(folded(["HÖHE"]), "Verkehr.Höhe".lower())
 
 
 class TestSuggestions:

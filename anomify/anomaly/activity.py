@@ -1,0 +1,238 @@
+"""What happened in an org: found, told by people and machines, and changed, as one feed."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.audit.model import AuditEntry
+from anomify.audit.queries import list_changes
+from anomify.db import Page, session
+from anomify.metric.model import Metric
+from anomify.metric.standing import in_words
+from anomify.org.admin_alert import KINDS, list_raised
+from anomify.org.event import TYPES as EVENT_TYPES
+from anomify.org.event import list_events
+from anomify.org.model import RaisedAlert
+
+OPENED = "anomaly.opened"
+ENDED = "anomaly.ended"
+RAISED = "adminalert.raised"
+RECOVERED = "adminalert.recovered"
+OURSELVES = "Anomify"
+# What of the audit trail everybody of an org may know; who signed in when is not among it.
+CHANGES = (
+    *("watcher", "token", "invitation", "exclusion", "metric", "org", "adminalert"),
+    *("user.create", "user.signup", "user.delete", "user.role", "user.invite", "billing.plan"),
+)
+_VERBS = {
+    "create": "made",
+    "add": "added",
+    "update": "changed",
+    "delete": "deleted",
+    "undelete": "restored",
+    "rotate": "replaced",
+    "revoke": "revoked",
+    "mute": "muted",
+    "unmute": "unmuted",
+    "signup": "signed up with",
+    "invite": "invited",
+    "accept": "accepted",
+    "settings": "changed the settings of",
+    "role": "changed the role of",
+}
+_NOUNS = {"adminalert": "admin alert", "user": "", "billing": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One thing that happened."""
+
+    # The same whenever it is asked for.
+    id: str
+    type: str
+    at: datetime
+    actor: str
+    text: str
+    metric: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    org_id: int
+    from_at: datetime
+    until_at: datetime
+    types: Collection[str]
+    # Of each source so many are enough, however they lie among the others.
+    most: int
+
+    def wants(self, kind: str) -> bool:
+        return not self.types or kind in self.types or kind.partition(".")[0] in self.types
+
+
+def list_activity(
+    org_id: int,
+    *,
+    from_at: datetime,
+    until_at: datetime,
+    types: Collection[str] = (),
+    limit: int = 50,
+    offset: int = 0,
+) -> Page[Activity]:
+    """List what happened in a stretch of time, the latest first.
+
+    `types` are whole types or their first words, such as `anomaly.opened` or `watcher`; without
+    any everything is listed.
+    """
+    wish = _Wish(org_id, from_at, until_at, types, limit + offset)
+    pages = [source(wish) for source in _SOURCES]
+    found = sorted(
+        (one for page in pages for one in page.items),
+        key=lambda one: (one.at, one.id),
+        reverse=True,
+    )
+    return Page(found[offset : offset + limit], sum(page.total for page in pages))
+
+
+def _opened(wish: _Wish) -> Page[Activity]:
+    if not wish.wants(OPENED):
+        return Page([], 0)
+    rows, total = _spans(wish, Span.started_ms)
+    return Page(
+        [
+            Activity(
+                f"anomaly-{span.anomaly_id}-opened",
+                OPENED,
+                _moment(span.started_ms),
+                OURSELVES,
+                span.explanation,
+                name,
+            )
+            for span, name in rows
+        ],
+        total,
+    )
+
+
+def _ended(wish: _Wish) -> Page[Activity]:
+    if not wish.wants(ENDED):
+        return Page([], 0)
+    rows, total = _spans(wish, Span.ended_ms)
+    return Page(list(_endings(rows)), total)
+
+
+def _endings(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
+    for span, name in rows:
+        ended_ms = span.last_over_ms if span.ended_ms is None else span.ended_ms
+        lasted = in_words(ended_ms - span.started_ms)
+        text = (
+            f"Fell silent while unusual, after {lasted}."
+            if span.ended_by_silence
+            else f"Back to normal after {lasted}."
+        )
+        yield Activity(
+            f"anomaly-{span.anomaly_id}-ended", ENDED, _moment(ended_ms), OURSELVES, text, name
+        )
+
+
+def _spans(wish: _Wish, time: InstrumentedAttribute[Any]) -> tuple[list[tuple[Span, str]], int]:
+    wanted = (
+        Anomaly.org_id == wish.org_id,
+        time >= int(wish.from_at.timestamp() * 1000),
+        time < int(wish.until_at.timestamp() * 1000),
+    )
+    asked = (
+        select(Span, Metric.name)
+        .join(Anomaly, Anomaly.id == Span.anomaly_id)
+        .join(Metric, Metric.id == Span.metric_id)
+        .where(*wanted)
+        .order_by(time.desc(), Span.anomaly_id.desc())
+        .limit(wish.most)
+    )
+    counted = select(func.count()).select_from(Span).join(Anomaly, Anomaly.id == Span.anomaly_id)
+    rows = [(span, name) for span, name in session().execute(asked)]
+    return rows, session().scalar(counted.where(*wanted)) or 0
+
+
+def _told(wish: _Wish) -> Page[Activity]:
+    kinds = [kind for kind in EVENT_TYPES if wish.wants(kind)]
+    page = list_events(
+        wish.org_id, from_at=wish.from_at, until_at=wish.until_at, types=kinds, limit=wish.most
+    )
+    return Page(
+        [
+            Activity(f"event-{event.id}", event.type, event.occurred_at, event.actor, event.text)
+            for event in page.items
+        ],
+        page.total,
+    )
+
+
+def _changed(wish: _Wish) -> Page[Activity]:
+    page = list_changes(
+        wish.org_id,
+        actions=CHANGES,
+        types=wish.types,
+        from_at=wish.from_at,
+        until_at=wish.until_at,
+        limit=wish.most,
+    )
+    return Page(
+        [
+            Activity(
+                f"audit-{entry.id}", entry.action, entry.recorded_at, entry.actor, _sentence(entry)
+            )
+            for entry in page.items
+        ],
+        page.total,
+    )
+
+
+def _warned(wish: _Wish) -> Page[Activity]:
+    found: list[Activity] = []
+    total = 0
+    for kind, is_over in ((RAISED, False), (RECOVERED, True)):
+        if wish.wants(kind):
+            page = list_raised(
+                wish.org_id,
+                from_at=wish.from_at,
+                until_at=wish.until_at,
+                is_over=is_over,
+                limit=wish.most,
+            )
+            found += [_warning(raised, kind) for raised in page.items]
+            total += page.total
+    return Page(found, total)
+
+
+def _warning(raised: RaisedAlert, kind: str) -> Activity:
+    name = KINDS[raised.type_id].name
+    if kind == RECOVERED and raised.recovered_at is not None:
+        text = f"{name}: this is over."
+        return Activity(f"adminalert-{raised.id}-over", kind, raised.recovered_at, OURSELVES, text)
+    return Activity(f"adminalert-{raised.id}", kind, raised.raised_at, OURSELVES, f"{name}.")
+
+
+def _sentence(entry: AuditEntry) -> str:
+    noun, _, verb = entry.action.partition(".")
+    done = _VERBS.get(verb, f"{verb} of".replace("_", " "))
+    words = (done, _NOUNS.get(noun, noun.replace("_", " ")), entry.target)
+    sentence = " ".join(word for word in words if word)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _moment(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, UTC)
+
+
+_SOURCES: tuple[Callable[[_Wish], Page[Activity]], ...] = (
+    _opened,
+    _ended,
+    _told,
+    _changed,
+    _warned,
+)

@@ -1,0 +1,23 @@
+"""Which of an org's events belong on the chart of a metric."""
+
+from datetime import UTC, datetime
+
+from anomify.metric.chip import folded, is_matched
+from anomify.metric.model import Metric
+from anomify.org.event import DRAWN_MAX, list_events
+from anomify.org.model import OrgEvent
+
+
+def events_on(metric: Metric, from_ms: int, until_ms: int) -> list[OrgEvent]:
+    """Return the events of a window that are about this metric or about all, oldest first.
+
+    Of more than two hundred in the window only the newest are looked at.
+    """
+    found = list_events(
+        metric.org_id,
+        from_at=datetime.fromtimestamp(from_ms / 1000, UTC),
+        until_at=datetime.fromtimestamp(until_ms / 1000, UTC),
+        limit=DRAWN_MAX,
+    )
+    name = metric.name.lower()
+    return [event for event in reversed(found.items) if is_matched(folded(event.chips), name)]

@@ -1,0 +1,125 @@
+"""Events that people and machines tell us of, such as deploys, to be drawn where they matter."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now
+from anomify.db import Page, session
+from anomify.errors import Invalid
+from anomify.org.model import OrgEvent
+
+DEPLOY = "deploy"
+CUSTOM = "custom"
+TYPES = (DEPLOY, CUSTOM)
+TEXT_CHARACTERS_MAX = 500
+WORDS_MAX = 20
+WORD_CHARACTERS_MAX = 200
+# Clocks differ; what is further ahead has not happened.
+FUTURE = timedelta(minutes=5)
+OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
+# More than this no chart has room for; the newest are drawn.
+DRAWN_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What somebody tells us of."""
+
+    type: str
+    text: str
+    occurred_at: datetime
+    tags: Sequence[str] = ()
+    # Words that the names of the metrics hold on whose charts it is drawn; none for all metrics.
+    chips: Sequence[str] = ()
+
+
+def record_event(org_id: int, happening: Happening, *, actor: str) -> OrgEvent:
+    """Keep an event; the very same one told again, as by a job that is run twice, is kept once.
+
+    Raises `Invalid` for what says nothing, for a type there is not, for too many words and for a
+    time before the year 2000 or after now.
+    """
+    text = " ".join(happening.text.split())
+    _check(happening, text)
+    tags, chips = _words(happening.tags), _words(happening.chips)
+    told = session().scalars(
+        select(OrgEvent).where(
+            OrgEvent.org_id == org_id,
+            OrgEvent.occurred_at == happening.occurred_at,
+            OrgEvent.type == happening.type,
+            OrgEvent.text == text,
+        )
+    )
+    for event in told:
+        if (event.tags, event.chips) == (tags, chips):
+            return event
+    event = OrgEvent(
+        org_id=org_id,
+        type=happening.type,
+        text=text,
+        tags=tags,
+        chips=chips,
+        actor=actor,
+        occurred_at=happening.occurred_at,
+        recorded_at=now(),
+    )
+    session().add(event)
+    session().flush()
+    record_audit(org_id, actor=actor, action="event.create", target=text)
+    return event
+
+
+def list_events(
+    org_id: int,
+    *,
+    from_at: datetime,
+    until_at: datetime,
+    types: Collection[str] = TYPES,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page[OrgEvent]:
+    """List events of a stretch of time, the latest first."""
+    wanted = (
+        OrgEvent.org_id == org_id,
+        OrgEvent.occurred_at >= from_at,
+        OrgEvent.occurred_at < until_at,
+        OrgEvent.type.in_(types),
+    )
+    rows = session().scalars(
+        select(OrgEvent)
+        .where(*wanted)
+        .order_by(OrgEvent.occurred_at.desc(), OrgEvent.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    total = session().scalar(select(func.count()).select_from(OrgEvent).where(*wanted))
+    return Page(list(rows), total or 0)
+
+
+def _check(happening: Happening, text: str) -> None:
+    if happening.type not in TYPES:
+        raise Invalid("There is no such type of event.", fields={"type": " or ".join(TYPES)})
+    if not 1 <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
+        raise Invalid(
+            "An event says in a line what happened.",
+            fields={"text": f"1 to {TEXT_CHARACTERS_MAX} characters that can be seen."},
+        )
+    if not OLDEST <= happening.occurred_at <= now() + FUTURE:
+        raise Invalid(
+            "An event has happened, and after the year 2000.",
+            fields={"timestamp": "Unix seconds, not in the future."},
+        )
+    for field, words in (("tags", happening.tags), ("chips", happening.chips)):
+        if len(words) > WORDS_MAX or any(len(word) > WORD_CHARACTERS_MAX for word in words):
+            raise Invalid(
+                f"These are too many {field}, or too long ones.",
+                fields={field: f"At most {WORDS_MAX}, of {WORD_CHARACTERS_MAX} characters each."},
+            )
+
+
+def _words(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(word.strip() for word in words if word.strip()))
