@@ -70,6 +70,12 @@ class Settings(BaseModel):
     public_url: str | None = Field(
         None, description="how people reach the product; links in messages begin with it"
     )
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
+        (), description="networks whose X-Forwarded-For, -Proto and -Host are believed"
+    )
+    require_https: bool | None = Field(
+        None, description="refuse plain http from elsewhere; on where public_url is https"
+    )
     insecure_http: bool = Field(
         default=False, description="send cookies over plain http although others can reach us"
     )
@@ -171,6 +177,13 @@ class Settings(BaseModel):
             return False
         parts = urlsplit(self.base_url)
         return not (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+    @property
+    def needs_https(self) -> bool:
+        """Tell whether what comes unencrypted from other machines is refused."""
+        if self.require_https is not None:
+            return self.require_https
+        return self.base_url.startswith("https://") and not self.insecure_http
 
     def key_for(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose only, derived from the secret key."""

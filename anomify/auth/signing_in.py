@@ -1,34 +1,196 @@
-"""From an address and a password to a session, for whichever door has the form."""
+"""From an address and a password, and a code where one is needed, to a session, for any door."""
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Final, cast
 
-from flask import current_app, request
+from flask import Response, after_this_request, current_app, request
 
-from anomify.auth.session_id import open_session_for
+from anomify.audit.recording import record_audit
+from anomify.auth.session_id import Source, open_session_for, renew_stranger, web_session
 from anomify.auth.subject import UserSubject, put_subject
+from anomify.clock import now
+from anomify.db import session
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
+from anomify.errors import Unauthenticated
 from anomify.org.queries import get_org
+from anomify.user.client import KNOWN_FOR, know_client
 from anomify.user.login import LoginGuard, sign_in_with_password
+from anomify.user.model import User
+from anomify.user.password import verify_password
+from anomify.user.queries import get_user
+from anomify.user.second_factor import (
+    EMAIL,
+    find_attempt,
+    needed_way,
+    open_attempt,
+    try_code,
+    wrong_login_code,
+)
 from anomify.user.session import session_key
 
 GUARD_KEY = "anomify_login_guard"
+CLIENT_COOKIE: Final = "client_id"
 
 
-def sign_in(email: str, password: str) -> UserSubject:
-    """Sign the caller in: they have a new session afterwards, and are the subject of the request.
+@dataclass(frozen=True)
+class AwaitsCode:
+    """The password was right; a code is asked for, by mail or from the user's app."""
 
-    No unit of work may be open. Raises `Unauthenticated` for a wrong address or password and
-    `QuotaExceeded` after too many of them.
+    # email or totp.
+    way: str
+    sentence: str
+
+
+def sign_in(
+    email: str, password: str, *, client_id: str | None = None, remembers: bool = False
+) -> UserSubject | AwaitsCode:
+    """Sign the caller in, or say which code is needed before that.
+
+    They have a new session afterwards, and are the subject of the request if it is a user's. A
+    client that is known by `client_id`, or by its cookie, is asked for no code; `remembers` has it
+    known after a code of the app too. No unit of work may be open. Raises `Unauthenticated` for a
+    wrong address or password and `QuotaExceeded` after too many of them.
     """
-    user = sign_in_with_password(
-        house().database, _guard(), email, password, request.remote_addr or ""
-    )
+    user = sign_in_with_password(house().database, _guard(), email, password, _address())
     with transaction(write=True):
-        session_id = open_session_for(user)
-        found = UserSubject(user, get_org(user.org_id), session_key(session_id))
+        way = needed_way(
+            user, client_id or presented_client(), mails_codes=house().settings.mails_login_codes
+        )
+        if way is not None:
+            return await_code(user, way, remembers=remembers)
+        return start_session(session().get_one(User, user.id))
+
+
+def confirm_sign_in(
+    code: str, token: str | None = None, *, client_id: str | None = None
+) -> tuple[UserSubject, str | None]:
+    """Sign the caller in with the code that their attempt waits for.
+
+    Return who they are, and the id that this client is known by from now on, if it is. With the
+    mailed `token` any client may give the code, and is the one signed in; without, only the one
+    that gave the password. No unit of work may be open. Raises `Unauthenticated` for a code that
+    is not right, and `QuotaExceeded` after too many of them.
+    """
+    key = session_key(web_session().sid or "")
+    with transaction(write=False):
+        attempt = find_attempt(key, token)
+    if attempt is None:
+        raise wrong_login_code()
+    account = f"code of {attempt.user_id}"
+    _guard().check(account, _address())
+    with transaction(write=True):
+        # The try is kept whatever comes of it, so nothing is raised in here.
+        found = try_code(key, token, code)
+        if found is not None:
+            user, finished = found
+            known_as = None
+            if finished.way == EMAIL or finished.remembers:
+                known_as = remember_client(user, finished.way, client_id)
+            signed_in = start_session(user)
+    if found is None:
+        _guard().fail(account, _address())
+        raise wrong_login_code()
+    _guard().succeed(account)
+    return signed_in, known_as
+
+
+def start_session(user: User) -> UserSubject:
+    """Give a user a new session, and make them the subject of the request.
+
+    For whoever has proved by some way who they are: a password, a code, a link that was mailed to
+    them, another server's word. Needs a unit of work that writes, in which `user` was read.
+    """
+    user.last_login_at = now()
+    session_id = open_session_for(user)
+    found = UserSubject(user, get_org(user.org_id), session_key(session_id))
+    record_audit(user.org_id, actor=user.name, action="user.login", target=user.email)
     put_subject(found)
     return found
+
+
+def renew_session(user: User) -> UserSubject:
+    """Give the signed-in user a new session in place of the one they came with.
+
+    For what makes an old session id worth more or less than it was: a new password, a second
+    factor, another role. Needs a unit of work that writes.
+    """
+    session_id = open_session_for(user)
+    found = UserSubject(user, get_org(user.org_id), session_key(session_id))
+    put_subject(found)
+    return found
+
+
+def await_code(user: User, way: str, *, remembers: bool) -> AwaitsCode:
+    """Remember that the caller has proved one thing, and ask for a code before a session.
+
+    Needs a unit of work that writes.
+    """
+    # A new stranger's session: whoever may have planted the one before cannot give the code.
+    key = renew_stranger()
+    open_attempt(
+        user,
+        key,
+        way,
+        house().settings.base_url,
+        request.user_agent.string[:200],
+        remembers=remembers,
+    )
+    if way == EMAIL:
+        return AwaitsCode(
+            way, "This client is new to us; type the code that was mailed to you just now."
+        )
+    return AwaitsCode(way, "Type the code that your authenticator app shows, or a recovery code.")
+
+
+def prove_password(asker: UserSubject, password: str) -> None:
+    """Raise `Unauthenticated` unless the password is the asker's, `QuotaExceeded` after many tries.
+
+    For changes that a stolen session must not be enough for. No unit of work may be open.
+    """
+    user = asker.user
+    account = f"password of {user.id}"
+    _guard().check(account, _address())
+    with transaction(write=False):
+        current = get_user(asker.org, user.id).password_hash
+    if not verify_password(current, password):
+        _guard().fail(account, _address())
+        raise Unauthenticated("Your present password is not right.", code="wrong_password")
+    _guard().succeed(account)
+
+
+def remember_client(user: User, way: str, client_id: str | None = None) -> str:
+    """Have this client known to the user, and return its id; a browser is given it as a cookie.
+
+    Needs a unit of work that writes.
+    """
+    known_as = know_client(user, client_id or presented_client(), way)
+    if web_session().source in {Source.NONE, Source.COOKIE}:
+        is_secure = house().settings.has_secure_cookies
+
+        @after_this_request
+        def give(reply: Response) -> Response:
+            reply.set_cookie(
+                CLIENT_COOKIE,
+                known_as,
+                max_age=KNOWN_FOR[way],
+                path="/",
+                httponly=True,
+                samesite="Lax",
+                secure=is_secure,
+            )
+            return reply
+
+    return known_as
+
+
+def presented_client() -> str | None:
+    """Return the id by which this client may be known, from its cookie; None without one."""
+    return request.cookies.get(CLIENT_COOKIE)
+
+
+def _address() -> str:
+    return request.remote_addr or ""
 
 
 def _guard() -> LoginGuard:

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from flask import Response, make_response, render_template
 from pydantic import Field, StringConstraints
 
-from anomify.auth.signing_in import sign_in
+from anomify.auth.signing_in import remember_client, start_session
 from anomify.auth.subject import subject, user_subject
 from anomify.clock import now
 from anomify.dashboard.door import PageDoor
@@ -18,11 +18,12 @@ from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
-from anomify.metric.queries import list_metrics
+from anomify.metric.queries import Order, list_metrics
 from anomify.metric.standing import Standing
 from anomify.org.onboarding import find_setup_link
 from anomify.org.token import create_token
 from anomify.user.queries import needs_setup
+from anomify.user.second_factor import EMAIL
 from anomify.user.setup import finish_setup
 
 door = PageDoor("set_up", __name__)
@@ -83,7 +84,7 @@ def finish(wish: SetUpIn) -> Response:
             return _closed(has_link=True)
     try:
         with transaction(write=True):
-            finish_setup(
+            user = finish_setup(
                 wish.link,
                 wish.org_name,
                 wish.email,
@@ -91,7 +92,8 @@ def finish(wish: SetUpIn) -> Response:
                 wish.password,
                 timezone=wish.timezone,
             )
-        sign_in(wish.email, wish.password)
+            remember_client(user, EMAIL)
+            start_session(user)
     except AnomifyError as error:
         return _form(wish, error)
     with transaction(write=True):
@@ -135,7 +137,7 @@ def _form(wish: SetUpIn, error: AnomifyError | None = None) -> Response:
         "dashboard/setup.html",
         link=wish.link,
         given=wish,
-        zones=_zones(),
+        zones=zones(),
         faults=faults,
         fault_sentence=error.message if error else "",
     )
@@ -188,11 +190,11 @@ def _new_key() -> str:
 
 
 def _arrivals() -> Arrivals:
-    found = list_metrics(subject().org.id, now(), newest_first=True, limit=NEWEST)
+    found = list_metrics(subject().org.id, now(), order=Order.NEWEST, limit=NEWEST)
     return Arrivals(found.total, found.items)
 
 
-def _zones() -> list[str]:
+def zones() -> list[str]:
     """Return the names people know zones by: continent and city, and UTC."""
     aliases = ("Etc/", "SystemV/", "US/", "posix/", "right/")
     places = (zone for zone in available_timezones() if "/" in zone)

@@ -1,21 +1,27 @@
-"""Signing in and out."""
+"""Signing in and out, with a code where one is needed."""
 
 from typing import Final
 
 from flask import Response, make_response, redirect, render_template
 from pydantic import Field
 
-from anomify.auth.session_id import sign_out
-from anomify.auth.signing_in import sign_in
+from anomify.auth.session_id import sign_out, web_session
+from anomify.auth.signing_in import AwaitsCode, confirm_sign_in, sign_in
 from anomify.auth.subject import UserSubject, subject
-from anomify.dashboard.door import HOME, SIGN_IN, PageDoor, local_path
+from anomify.dashboard.door import HOME, SIGN_IN, PageDoor, address, local_path
 from anomify.edge.contract import Access, Inputs
+from anomify.edge.house import house
+from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, QuotaExceeded, Unauthenticated
+from anomify.org.queries import list_demo_orgs
 from anomify.user.queries import needs_setup
+from anomify.user.second_factor import find_attempt
+from anomify.user.session import session_key
 
 door = PageDoor("sign_in", __name__)
 
 SET_UP: Final = "/ui/setup"
+CODE: Final = "/ui/login/code"
 
 
 class SignInPageIn(Inputs):
@@ -29,6 +35,19 @@ class SignInIn(SignInPageIn):
 
     email: str = Field("", max_length=320)
     password: str = Field("", max_length=1_024, repr=False)
+    remember: bool = False
+
+
+class CodePageIn(SignInPageIn):
+    """The token of a mail, where another browser than the one that signs in opened it."""
+
+    token: str = Field("", max_length=64, repr=False)
+
+
+class CodeIn(CodePageIn):
+    """The code that the sign-in waits for."""
+
+    code: str = Field("", max_length=64)
 
 
 @door.route(SIGN_IN, inputs=SignInPageIn, access=Access.ANYONE, methods=["GET"])
@@ -48,31 +67,62 @@ def page(wish: SignInPageIn) -> Response:
     changes=True,
     methods=["POST"],
     endpoint="enter",
+    limits=("login",),
     # Comparing passwords is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
 def enter(wish: SignInIn) -> Response:
-    """Sign in and go on to where the reader wanted to be."""
+    """Sign in and go on to where the reader wanted to be, or to where the code is asked for."""
     try:
-        sign_in(wish.email, wish.password)
+        found = sign_in(wish.email, wish.password, remembers=wish.remember)
     except (Unauthenticated, QuotaExceeded) as error:
-        return _form(wish.next, wish.email, error)
-    return make_response(redirect(local_path(wish.next), 303))
+        with transaction(write=False):
+            return _form(wish.next, wish.email, error)
+    return after_sign_in(found, wish.next)
+
+
+@door.route(CODE, inputs=CodePageIn, access=Access.ANYONE, methods=["GET"], endpoint="code_page")
+def code_page(wish: CodePageIn) -> Response:
+    """Ask for the code; whoever is signed in already is led on."""
+    if isinstance(subject(), UserSubject) and not wish.token:
+        return make_response(redirect(local_path(wish.next)))
+    return _code_form(wish)
 
 
 @door.route(
-    "/ui/logout",
-    inputs=Inputs,
+    CODE,
+    inputs=CodeIn,
     access=Access.ANYONE,
     changes=True,
     methods=["POST"],
-    limits=("write",),
+    endpoint="confirm",
+    limits=("login",),
+    has_own_transactions=True,
 )
+def confirm(wish: CodeIn) -> Response:
+    """Finish signing in with the code, and go on."""
+    try:
+        found, _ = confirm_sign_in(wish.code, wish.token or None)
+    except (Unauthenticated, QuotaExceeded) as error:
+        with transaction(write=False):
+            return _code_form(wish, error)
+    return after_sign_in(found, wish.next)
+
+
+@door.route("/ui/logout", inputs=Inputs, access=Access.ANYONE, changes=True, methods=["POST"])
 def leave(wish: Inputs) -> Response:
     """Sign out."""
     del wish
     sign_out()
     return make_response(redirect(SIGN_IN, 303))
+
+
+def after_sign_in(found: UserSubject | AwaitsCode, next_path: str = HOME) -> Response:
+    """Lead on to where the reader wanted to be, or to the page that asks for the code."""
+    wanted = local_path(next_path)
+    if isinstance(found, AwaitsCode):
+        return make_response(redirect(address(CODE, next="" if wanted == HOME else wanted), 303))
+    return make_response(redirect(wanted, 303))
 
 
 def _form(next_path: str, email: str = "", error: AnomifyError | None = None) -> Response:
@@ -81,7 +131,25 @@ def _form(next_path: str, email: str = "", error: AnomifyError | None = None) ->
         next=local_path(next_path),
         email=email,
         fault=error.message if error else "",
+        may_sign_up=house().settings.signup,
+        has_demo=bool(list_demo_orgs()),
     )
+    return _told(page, error)
+
+
+def _code_form(wish: CodePageIn, error: AnomifyError | None = None) -> Response:
+    attempt = find_attempt(session_key(web_session().sid or ""), wish.token or None)
+    page = render_template(
+        "dashboard/code.html",
+        next=local_path(wish.next),
+        token=wish.token,
+        way=attempt.way if attempt else None,
+        fault=error.message if error else "",
+    )
+    return _told(page, error)
+
+
+def _told(page: str, error: AnomifyError | None) -> Response:
     reply = make_response(page, error.status if error else 200)
     if error and error.retry_after_seconds is not None:
         reply.headers["Retry-After"] = str(error.retry_after_seconds)

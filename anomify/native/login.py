@@ -1,35 +1,103 @@
-"""/login: from a password to a session."""
+"""/login: from a password, and a code where one is needed, to a session."""
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import Field, StringConstraints
+
+from anomify.auth.resetting import finish_reset
 from anomify.auth.session_id import current_session_id
-from anomify.auth.signing_in import sign_in
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.auth.signing_in import AwaitsCode, confirm_sign_in, sign_in
+from anomify.auth.subject import UserSubject
+from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.house import house
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import Address, Password
-from anomify.native.user import UserOut, user_out
+from anomify.native.user import MessageOut, UserOut, user_out
+from anomify.user.recovery import request_reset
 
 door = NativeDoor("login", __name__)
+
+Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+Secret = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
+CLIENT_ID = Field(
+    None,
+    description="The id by which this client is known, for programs that keep no cookies.",
+    json_schema_extra=names(None),
+    repr=False,
+)
 
 
 class LoginIn(Inputs):
     """Who wants to sign in."""
 
-    email: Address
-    password: Password = Field(repr=False)
+    email: Address = Field(description="The address of the account.")
+    password: Password = Field(description="Its password.", repr=False)
+    remember: bool = Field(
+        default=False,
+        description="Know this client for 30 days once it has given a code of the user's app. A "
+        "client that gave a mailed code is known in any case.",
+    )
+    client_id: Secret | None = CLIENT_ID
+
+
+class ValidateIn(Inputs):
+    """The code that a sign-in waits for."""
+
+    code: Code = Field(
+        description="Six digits from the mail or the app, or a recovery code.", examples=["123456"]
+    )
+    token: Secret | None = Field(
+        None,
+        description="The token from the same mail; without it only the client that gave the "
+        "password may give the code.",
+        repr=False,
+    )
+    client_id: Secret | None = CLIENT_ID
 
 
 class SessionOut(Outputs):
     """A session that has just begun."""
 
-    id: str
-    user: UserOut
+    id: str = Field(description="Its id, to be sent as X-Session-Id.")
+    user: UserOut = Field(description="Whose it is.")
 
 
 class LoginOut(Outputs):
+    """The session to go on with, or what is needed before."""
+
+    session: SessionOut | None = Field(description="The new session; null where a code is needed.")
+    needs_client_validation: bool = Field(
+        description="Whether a code is needed, to be given to /login/validateclient."
+    )
+    validation_by: str | None = Field(
+        description="Where the code is: email, or totp for the user's authenticator app."
+    )
+    message: str = Field(description="What happened, and what to do.")
+
+
+class ValidatedOut(Outputs):
     """The session to go on with."""
 
-    session: SessionOut
+    message: str = Field(description="What happened.")
+    session: SessionOut = Field(description="The new session.")
+    client_id: str | None = Field(
+        description="The id by which this client is known from now on, if it is."
+    )
+
+
+class ForgotIn(Inputs):
+    """Whose password is forgotten."""
+
+    email: Address = Field(description="The address of the account.")
+
+
+class ResetIn(Inputs):
+    """The link that was mailed, and the new password twice."""
+
+    email: Address = Field(description="The address it was mailed to.")
+    reset_token: Secret = Field(description="The token in it.", repr=False)
+    password_1: Password = Field(description="The new password.", repr=False)
+    password_2: Password = Field(description="The new password again.", repr=False)
 
 
 @door.route(
@@ -39,11 +107,103 @@ class LoginOut(Outputs):
     access=Access.ANYONE,
     changes=True,
     methods=["POST"],
+    limits=("login",),
+    errors=(401,),
     # Comparing passwords is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
 def login(wish: LoginIn) -> LoginOut:
-    """Sign in; the session the request came with is over, and the one in the reply is new."""
-    signed_in = sign_in(wish.email, wish.password)
-    user = user_out(signed_in.user, signed_in.org)
-    return LoginOut(session=SessionOut(id=current_session_id() or "", user=user))
+    """Sign in; the session the request came with is over, and the one in the reply is new.
+
+    A client that is new to the user is asked for a code: one that was mailed, or one of the user's
+    authenticator app. Give it to /login/validateclient in the session of the reply's status.
+    """
+    return login_out(
+        sign_in(wish.email, wish.password, client_id=wish.client_id, remembers=wish.remember)
+    )
+
+
+@door.route(
+    "/login/validateclient",
+    inputs=ValidateIn,
+    outputs=ValidatedOut,
+    access=Access.ANYONE,
+    changes=True,
+    limits=("login",),
+    errors=(401,),
+    has_own_transactions=True,
+)
+def validateclient(wish: ValidateIn) -> ValidatedOut:
+    """Finish signing in with a code; it is good for ten minutes, five tries and one use.
+
+    The client that gives the code is the one that is signed in.
+    """
+    signed_in, known_as = confirm_sign_in(wish.code, wish.token, client_id=wish.client_id)
+    return ValidatedOut(
+        message="You are signed in.", session=session_out(signed_in), client_id=known_as
+    )
+
+
+@door.route(
+    "/login/forgotpassword",
+    inputs=ForgotIn,
+    outputs=MessageOut,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+)
+def forgotpassword(wish: ForgotIn) -> MessageOut:
+    """Mail a link that sets a new password; the reply is the same for addresses nobody has."""
+    settings = house().settings
+    request_reset(wish.email, settings.base_url)
+    return MessageOut(message=forgotten_sentence(has_mail=settings.smtp_host is not None))
+
+
+@door.route(
+    "/login/resetpassword",
+    inputs=ResetIn,
+    outputs=LoginOut,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+    has_own_transactions=True,
+)
+def resetpassword(wish: ResetIn) -> LoginOut:
+    """Set a new password with the link that was mailed; every session there was ends.
+
+    Who has an authenticator app is asked for its code before they are signed in.
+    """
+    return login_out(finish_reset(wish.email, wish.reset_token, wish.password_1, wish.password_2))
+
+
+def forgotten_sentence(*, has_mail: bool) -> str:
+    """Say what happens now to whoever forgot their password, without saying who they are."""
+    if has_mail:
+        return "If somebody here has this address, a link to set a new password is on its way."
+    return (
+        "This server sends no mails. Ask whoever runs it for a link: `anomify user reset-link` "
+        "prints one."
+    )
+
+
+def login_out(found: UserSubject | AwaitsCode) -> LoginOut:
+    """Tell of a sign-in that is done, or of the code that it waits for."""
+    match found:
+        case AwaitsCode(way, sentence):
+            return LoginOut(
+                session=None, needs_client_validation=True, validation_by=way, message=sentence
+            )
+        case UserSubject():
+            return LoginOut(
+                session=session_out(found),
+                needs_client_validation=False,
+                validation_by=None,
+                message="You are signed in.",
+            )
+
+
+def session_out(signed_in: UserSubject) -> SessionOut:
+    """Tell of a session that has just begun."""
+    return SessionOut(id=current_session_id() or "", user=user_out(signed_in.user, signed_in.org))

@@ -8,6 +8,7 @@ from anomify.org.model import Org, WorkerBeat
 
 # More workers than this are not shown; one is the rule.
 BEATS_MAX = 100
+DEMOS_MAX = 100
 
 
 def find_org(org_id: int) -> Org | None:
@@ -31,6 +32,12 @@ def list_orgs_named(name: str) -> list[Org]:
 def list_orgs() -> list[Org]:
     """Return every org, oldest first; for whoever runs the installation, never for a door."""
     return list(session().scalars(select(Org).order_by(Org.id)))
+
+
+def list_demo_orgs() -> list[Org]:
+    """Return the orgs that are for looking only, oldest first; anybody may know of them."""
+    demos = select(Org).where(Org.is_demo).order_by(Org.id).limit(DEMOS_MAX)
+    return list(session().scalars(demos))
 
 
 def list_worker_beats() -> list[WorkerBeat]:

@@ -25,28 +25,37 @@ def create_user(org: Org, email: str, name: str, role: str, password: str) -> Us
     """Make a user; the first one of an org is its owner, whatever the role says.
 
     Raises `Invalid` for an address, name, role or password that cannot be, and `Conflict` for an
-    address that somebody has: it belongs to one org only.
+    address that somebody has: it belongs to one org only. Hashing is slow on purpose; where that
+    must not hold a lock, call `hash_new_password` before and `add_user` then.
     """
-    address = fold_email(email)
-    named = name.strip()
-    if not 1 <= len(named) <= NAME_CHARACTERS_MAX or not named.isprintable():
-        raise Invalid(
-            "A user needs a name.",
-            fields={"name": f"1 to {NAME_CHARACTERS_MAX} characters that can be seen."},
-        )
-    if role not in ROLES:
-        raise Invalid(
-            f"There is no role {role}; there are {', '.join(ROLES)}.",
-            fields={"role": f"One of {', '.join(ROLES)}."},
-        )
-    check_password_rule(password)
+    check_role(role)
+    hashed = hash_new_password(password, email=email, name=name, org_name=org.name)
+    return add_user(org, email, name, role, hashed)
+
+
+def hash_new_password(
+    password: str, *, email: str = "", name: str = "", org_name: str = "", field: str = "password"
+) -> str:
+    """Return the hash of a password that somebody chose, for `add_user`; needs no unit of work.
+
+    Raises `Invalid`, naming `field`, for one that is no good for this user.
+    """
+    known = [word for text in (email, name, org_name) for word in re.split(r"[\s@.]+", text)]
+    check_password_rule(password, known=[*filter(None, known), email, name], field=field)
+    return hash_password(password)
+
+
+def add_user(org: Org, email: str, name: str, role: str, password_hash: str) -> User:
+    """Make a user whose password is hashed already; otherwise like `create_user`."""
+    address, named = fold_email(email), checked_name(name)
+    check_role(role)
     if find_user_by_email(address) is not None:
         raise _taken()
     user = User(
         org_id=org.id,
         name=named,
         email=address,
-        password_hash=hash_password(password),
+        password_hash=password_hash,
         role=role if count_users(org) else FIRST_ROLE,
         created_at=now(),
     )
@@ -57,6 +66,26 @@ def create_user(org: Org, email: str, name: str, role: str, password: str) -> Us
         # Somebody else took the address between our look and our writing.
         raise _taken() from error
     return user
+
+
+def checked_name(name: str) -> str:
+    """Return the name without spaces around it. Raises `Invalid` for one nobody could read."""
+    named = name.strip()
+    if not 1 <= len(named) <= NAME_CHARACTERS_MAX or not named.isprintable():
+        raise Invalid(
+            "A user needs a name.",
+            fields={"name": f"1 to {NAME_CHARACTERS_MAX} characters that can be seen."},
+        )
+    return named
+
+
+def check_role(role: str) -> None:
+    """Raise `Invalid` for a role that there is not."""
+    if role not in ROLES:
+        raise Invalid(
+            f"There is no role {role}; there are {', '.join(ROLES)}.",
+            fields={"role": f"One of {', '.join(ROLES)}."},
+        )
 
 
 def fold_email(email: str) -> str:

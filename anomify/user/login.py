@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict, deque
 from datetime import datetime, timedelta
 
+from sqlalchemy import update
+
 from anomify.clock import now
 from anomify.db import Database, session
 from anomify.errors import QuotaExceeded, Unauthenticated
@@ -81,6 +83,8 @@ def sign_in_with_password(
 ) -> User:
     """Return the user whose address and password these are, read from a unit of work of its own.
 
+    A password that was hashed with less effort than is usual now is hashed anew.
+
     No unit of work may be open: the slow comparison must not hold a lock. Raises
     `Unauthenticated`, in the same words and after the same work whether the address is known or
     not, and `QuotaExceeded` while the account or the address has to wait.
@@ -93,13 +97,16 @@ def sign_in_with_password(
         guard.fail(folded, address)
         raise Unauthenticated(REFUSAL, code="bad_credentials")
     guard.succeed(folded)
-    fresh_hash = hash_password(password) if needs_rehash(user.password_hash) else None
-    with database.unit_of_work():
-        found = session().get_one(User, user.id)
-        found.last_login_at = now()
-        if fresh_hash is not None:
-            found.password_hash = fresh_hash
-    return found
+    if needs_rehash(user.password_hash):
+        fresh_hash = hash_password(password)
+        with database.unit_of_work():
+            # Not where somebody has set another password meanwhile.
+            session().execute(
+                update(User)
+                .where(User.id == user.id, User.password_hash == user.password_hash)
+                .values(password_hash=fresh_hash)
+            )
+    return user
 
 
 def delay_seconds(failures: int) -> int:

@@ -2,10 +2,11 @@
 
 from sqlalchemy import func, select
 
+from anomify.clock import now
 from anomify.db import session
 from anomify.errors import NotFound
 from anomify.org.model import Org
-from anomify.user.model import User
+from anomify.user.model import SessionRow, User
 
 # The first steps of a user, as the native wire names them.
 ONBOARDING_FLAGS = (
@@ -56,6 +57,12 @@ def needs_setup() -> bool:
 
 
 def onboarding_flags(user: User) -> dict[str, bool]:
-    """Return which first steps the user has taken; none is recorded before there is a tour."""
-    del user
-    return dict.fromkeys(ONBOARDING_FLAGS, False)
+    """Return which first steps the user has taken, all of them by name."""
+    taken = set(user.steps.split(","))
+    return {step: step in taken for step in ONBOARDING_FLAGS}
+
+
+def list_sessions(user: User) -> list[SessionRow]:
+    """Return the sessions of a user that still run, the one used last first."""
+    rows = select(SessionRow).where(SessionRow.user_id == user.id, SessionRow.expires_at > now())
+    return list(session().scalars(rows.order_by(SessionRow.last_seen_at.desc())))

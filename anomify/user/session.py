@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, update
 
 from anomify.clock import now
 from anomify.db import session
+from anomify.errors import NotFound
 from anomify.user.model import SessionRow, User
 
 IDLE = timedelta(hours=8)
@@ -23,6 +24,7 @@ ANONYMOUS_HEADROOM = 600
 SESSIONS_PER_USER_MAX = 20
 CLIENT_CHARACTERS_MAX = 200
 SESSION_ID_LENGTH = 32
+NAME_CHARACTERS = 16
 # A stateless id: minute of issue, chance, and the first half of an HMAC over both.
 _BODY = struct.Struct(">I4s")
 _SEAL_BYTES = 8
@@ -73,6 +75,20 @@ def open_user_session(user: User, client: str, address: str) -> str:
         )
     )
     return _open(user.id, IDLE, client, address)
+
+
+def session_name(key: bytes) -> str:
+    """Return what a user's list calls a session: the beginning of its key, which opens nothing."""
+    return key.hex()[:NAME_CHARACTERS]
+
+
+def get_user_session(user: User, name: str) -> SessionRow:
+    """Return a session of the user by its name. Raises `NotFound` if they have none of it."""
+    theirs = select(SessionRow).where(SessionRow.user_id == user.id)
+    for row in session().scalars(theirs):
+        if session_name(row.id_hash) == name:
+            return row
+    raise NotFound("You have no such session.")
 
 
 def session_age(key: bytes) -> timedelta:

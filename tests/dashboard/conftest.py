@@ -12,7 +12,16 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from anomify.clock import now_ms
-from anomify.dashboard import inbox, metric_page, metrics_page, set_up, sign_in
+from anomify.dashboard import (
+    account,
+    forgotten,
+    inbox,
+    metric_page,
+    metrics_page,
+    set_up,
+    sign_in,
+    sign_up,
+)
 from anomify.db import Database
 from anomify.edge.house import House
 from anomify.metric.model import Metric, Progress
@@ -22,7 +31,10 @@ from anomify.storage.log import Entry
 from tests.factories import Cast, make_cast, make_metric
 from tests.kit.web import make_app
 
-DOORS = [inbox.door, metric_page.door, metrics_page.door, set_up.door, sign_in.door, metric.door]
+DOORS = [
+    *(account.door, forgotten.door, inbox.door, metric_page.door, metrics_page.door),
+    *(set_up.door, sign_in.door, sign_up.door, metric.door),
+]
 MINUTE = 60_000
 
 

@@ -1,0 +1,268 @@
+"""The account page: name, password, two-factor sign-in, and where one is signed in."""
+
+from typing import Annotated, Any, Final
+
+from flask import Response, make_response, redirect
+from pydantic import Field, StringConstraints
+
+from anomify.auth.signing_in import prove_password, renew_session
+from anomify.auth.subject import UserSubject, put_subject, user_subject
+from anomify.dashboard.device import device_of
+from anomify.dashboard.door import PageDoor
+from anomify.dashboard.frame import framed, said
+from anomify.edge.contract import Access, Inputs
+from anomify.edge.transaction import transaction
+from anomify.errors import AnomifyError
+from anomify.user.authenticator import (
+    begin_enrolment,
+    count_recovery_codes,
+    finish_enrolment,
+    qr_picture,
+    turn_off,
+    use_code,
+    wrong_code,
+)
+from anomify.user.creating import hash_new_password
+from anomify.user.model import User
+from anomify.user.password import same_password
+from anomify.user.profile import ProfileWish, update_profile
+from anomify.user.queries import get_user, list_sessions
+from anomify.user.recovery import change_password
+from anomify.user.session import (
+    end_session,
+    end_user_sessions,
+    get_user_session,
+    session_name,
+)
+
+door = PageDoor("account", __name__)
+
+PATH: Final = "/ui/account"
+Text = Annotated[str, StringConstraints(max_length=1_024)]
+
+
+class ProfileIn(Inputs):
+    """What the user says of themselves."""
+
+    name: Text = ""
+    phone_number: Text = ""
+    email_alerts: bool = False
+
+
+class PasswordIn(Inputs):
+    """The password there is, and the new one twice."""
+
+    current: Text = Field("", repr=False)
+    password_1: Text = Field("", repr=False)
+    password_2: Text = Field("", repr=False)
+
+
+class TotpIn(Inputs):
+    """The password, and a code where one is asked for."""
+
+    password: Text = Field("", repr=False)
+    code: Text = ""
+
+
+class EndIn(Inputs):
+    """Which session is to end; all others where none is named."""
+
+    session: Text = ""
+
+
+@door.route(PATH, inputs=Inputs, access=Access.USER, methods=["GET"])
+def page(wish: Inputs) -> Response:
+    """Show the account."""
+    del wish
+    return _page()
+
+
+@door.route(
+    f"{PATH}/profile",
+    inputs=ProfileIn,
+    access=Access.USER,
+    changes=True,
+    methods=["POST"],
+    has_own_transactions=True,
+)
+def profile(wish: ProfileIn) -> Response:
+    """Change what the user says of themselves."""
+    asker = user_subject()
+    try:
+        with transaction(write=True):
+            user = get_user(asker.org, asker.user.id)
+            update_profile(
+                user,
+                ProfileWish(
+                    name=wish.name,
+                    phone_number=wish.phone_number,
+                    wants_email_alerts=wish.email_alerts,
+                ),
+            )
+    except AnomifyError as error:
+        return _again("profile", error, given=wish)
+    put_subject(UserSubject(user, asker.org, asker.session_key))
+    return _done("profile")
+
+
+@door.route(
+    f"{PATH}/password",
+    inputs=PasswordIn,
+    access=Access.USER,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+    # Hashing is slow on purpose and must not hold a lock.
+    has_own_transactions=True,
+)
+def password(wish: PasswordIn) -> Response:
+    """Set a new password; every other session ends."""
+    asker = user_subject()
+    try:
+        prove_password(asker, wish.current)
+        chosen = same_password(wish.password_1, wish.password_2)
+        hashed = hash_new_password(
+            chosen,
+            email=asker.user.email,
+            name=asker.user.name,
+            org_name=asker.org.name,
+            field="password_1",
+        )
+        with transaction(write=True):
+            change_password(get_user(asker.org, asker.user.id), hashed)
+            renew_session(asker.user)
+    except AnomifyError as error:
+        return _again("password", error, is_current_wrong=error.code == "wrong_password")
+    return _done("password")
+
+
+@door.route(
+    f"{PATH}/totp/begin",
+    inputs=TotpIn,
+    access=Access.USER,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+    has_own_transactions=True,
+)
+def begin_totp(wish: TotpIn) -> Response:
+    """Show the key of a new authenticator app, which is asked for only once it is confirmed."""
+    asker = user_subject()
+    try:
+        prove_password(asker, wish.password)
+        with transaction(write=True):
+            enrolment = begin_enrolment(get_user(asker.org, asker.user.id))
+    except AnomifyError as error:
+        return _again("totp", error)
+    return _reply(enrolment=enrolment, qr=qr_picture(enrolment.uri))
+
+
+@door.route(
+    f"{PATH}/totp/confirm",
+    inputs=TotpIn,
+    access=Access.USER,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+    has_own_transactions=True,
+)
+def confirm_totp(wish: TotpIn) -> Response:
+    """Ask for the app's codes from now on, and show the recovery codes this once."""
+    asker = user_subject()
+    try:
+        with transaction(write=True):
+            user = get_user(asker.org, asker.user.id)
+            codes = finish_enrolment(user, wish.code)
+            renew_session(user)
+    except AnomifyError as error:
+        return _again("totp", error)
+    return _reply(recovery_codes=codes)
+
+
+@door.route(
+    f"{PATH}/totp/disable",
+    inputs=TotpIn,
+    access=Access.USER,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+    has_own_transactions=True,
+)
+def disable_totp(wish: TotpIn) -> Response:
+    """Ask for no codes of the app any more."""
+    asker = user_subject()
+    try:
+        prove_password(asker, wish.password)
+        with transaction(write=True):
+            user = get_user(asker.org, asker.user.id)
+            if user.has_totp and not use_code(user, wish.code):
+                raise wrong_code()
+            turn_off(user)
+            renew_session(user)
+    except AnomifyError as error:
+        return _again("totp", error)
+    return _done("totp")
+
+
+@door.route(f"{PATH}/sessions", inputs=EndIn, access=Access.USER, changes=True, methods=["POST"])
+def end(wish: EndIn) -> Response:
+    """End a session, or all but this one."""
+    asker = user_subject()
+    if wish.session:
+        end_session(get_user_session(asker.user, wish.session).id_hash)
+    else:
+        end_user_sessions(asker.user, but=asker.session_key)
+    return _done("sessions")
+
+
+def _done(section: str) -> Response:
+    return make_response(redirect(f"{PATH}#{section}", 303))
+
+
+def _again(section: str, error: AnomifyError, **more: Any) -> Response:
+    """Show the page again with what was wrong, in its section."""
+    reply = _reply(section=section, error=error, **more)
+    reply.status_code = error.status
+    if error.retry_after_seconds is not None:
+        reply.headers["Retry-After"] = str(error.retry_after_seconds)
+    return reply
+
+
+def _reply(**facts: Any) -> Response:
+    with transaction(write=False):
+        return _page(**facts)
+
+
+def _page(
+    *,
+    section: str = "",
+    error: AnomifyError | None = None,
+    **facts: Any,
+) -> Response:
+    asker = user_subject()
+    user = get_user(asker.org, asker.user.id)
+    text = framed(
+        "dashboard/account.html",
+        user=user,
+        sessions=_sessions(user, asker),
+        codes_left=count_recovery_codes(user),
+        is_demo=asker.org.is_demo,
+        section=section,
+        fault_sentence=error.message if error else "",
+        faults=dict(error.fields) if error else {},
+        **facts,
+    )
+    return make_response(text)
+
+
+def _sessions(user: User, asker: UserSubject) -> list[dict[str, object]]:
+    return [
+        {
+            "name": session_name(row.id_hash),
+            "is_current": row.id_hash == asker.session_key,
+            "device": device_of(row.client),
+            "address": row.address,
+            "seen": said(int(row.last_seen_at.timestamp() * 1000)),
+        }
+        for row in list_sessions(user)
+    ]

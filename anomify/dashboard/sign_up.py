@@ -1,0 +1,161 @@
+"""Signing up: asking for an org of one's own, and choosing a password with the mailed link."""
+
+from typing import Annotated, Final
+
+from flask import Response, make_response, redirect, render_template
+from pydantic import Field, StringConstraints
+
+from anomify.auth.resetting import finish_signup
+from anomify.auth.signing_in import start_session
+from anomify.dashboard.door import HOME, PageDoor
+from anomify.dashboard.set_up import CONNECT_PATH, zones
+from anomify.edge.contract import Access, Inputs
+from anomify.edge.house import house
+from anomify.edge.transaction import transaction
+from anomify.errors import AnomifyError, NotFound
+from anomify.org.queries import list_demo_orgs
+from anomify.user.signup import PATH, find_signup, request_signup
+from anomify.user.visiting import make_visitor
+
+door = PageDoor("sign_up", __name__)
+
+SIGN_UP: Final = "/ui/signup"
+Text = Annotated[str, StringConstraints(max_length=1_024)]
+
+
+class SignUpIn(Inputs):
+    """Who wants an org of their own."""
+
+    org_name: Text = ""
+    timezone: Text = "UTC"
+    user_name: Text = ""
+    email: Text = ""
+
+
+class LinkIn(Inputs):
+    """The link that was mailed."""
+
+    email: Text = ""
+    verification_token: Text = Field("", repr=False)
+
+
+class VerifyIn(LinkIn):
+    """The password, twice."""
+
+    password_1: Text = Field("", repr=False)
+    password_2: Text = Field("", repr=False)
+
+
+@door.route(SIGN_UP, inputs=Inputs, access=Access.ANYONE, methods=["GET"])
+def page(wish: Inputs) -> Response:
+    """Ask for an org and an address, where anybody may sign up."""
+    del wish
+    return _form(SignUpIn())
+
+
+@door.route(
+    SIGN_UP,
+    inputs=SignUpIn,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    endpoint="ask",
+    limits=("login", "mail"),
+    has_own_transactions=True,
+)
+def ask(wish: SignUpIn) -> Response:
+    """Mail the link, and say the same whether or not there is an account already."""
+    if not house().settings.signup:
+        return _form(wish)
+    try:
+        with transaction(write=True):
+            asked = request_signup(
+                wish.email,
+                wish.user_name,
+                wish.org_name,
+                wish.timezone,
+                house().settings.base_url,
+            )
+    except AnomifyError as error:
+        return _form(wish, error)
+    return _form(wish, sent_to=asked.email)
+
+
+@door.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"], endpoint="verify_page")
+def verify_page(wish: LinkIn) -> Response:
+    """Ask for a password, of whoever has the link."""
+    return _choosing(wish)
+
+
+@door.route(
+    PATH,
+    inputs=VerifyIn,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    endpoint="verify",
+    limits=("login",),
+    # Hashing is slow on purpose and must not hold a lock.
+    has_own_transactions=True,
+)
+def verify(wish: VerifyIn) -> Response:
+    """Make the org and its owner, sign them in, and go on to connecting a source."""
+    try:
+        finish_signup(wish.email, wish.verification_token, wish.password_1, wish.password_2)
+    except AnomifyError as error:
+        with transaction(write=False):
+            return _choosing(wish, error)
+    return make_response(redirect(CONNECT_PATH, 303))
+
+
+@door.route(
+    "/ui/demo",
+    inputs=Inputs,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+)
+def demo(wish: Inputs) -> Response:
+    """Look around in the demo org, as somebody who may change nothing."""
+    del wish
+    found = next(iter(list_demo_orgs()), None)
+    if found is None:
+        raise NotFound("There is no demo on this server.")
+    start_session(make_visitor(found))
+    return make_response(redirect(HOME, 303))
+
+
+def _form(wish: SignUpIn, error: AnomifyError | None = None, *, sent_to: str = "") -> Response:
+    is_on = house().settings.signup
+    page = render_template(
+        "dashboard/signup.html",
+        is_on=is_on,
+        sent_to=sent_to,
+        given=wish,
+        zones=zones(),
+        faults=dict(error.fields) if error else {},
+        fault_sentence=error.message if error else "",
+    )
+    return make_response(page, error.status if error else 200 if is_on else 403)
+
+
+def _choosing(wish: LinkIn, error: AnomifyError | None = None) -> Response:
+    asked = find_signup(wish.email, wish.verification_token)
+    page = render_template(
+        "dashboard/choose_password.html",
+        action="sign_up.verify",
+        is_good=asked is not None,
+        heading="Choose a password" if asked else "This link does not work",
+        lead=f"Your org {asked.org_name} is made then, and you are signed in." if asked else "",
+        excuse="It was used already, has expired or was not copied in full.",
+        again="sign_up.page",
+        again_words="Sign up again",
+        hidden={"email": wish.email, "verification_token": wish.verification_token},
+        email=wish.email,
+        button="Continue",
+        faults=dict(error.fields) if error else {},
+        fault_sentence=error.message if error else "",
+    )
+    status = error.status if error else 200 if asked else 404
+    return make_response(page, status)

@@ -1,0 +1,193 @@
+"""Authenticator apps: a seed that both sides know, a code each half minute, and codes on paper."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+import pyotp
+import segno
+from sqlalchemy import delete, func, or_, select, update
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now, now_timestamp
+from anomify.db import sealing_key, session
+from anomify.errors import Conflict, Invalid
+from anomify.org.sealing import SealBroken, seal, unseal
+from anomify.user.client import forget_clients
+from anomify.user.model import RecoveryCode, User
+
+ISSUER = "Anomify"
+STEP_SECONDS = 30
+# Clocks differ: the codes of one step before and after are taken too.
+STEPS_EITHER_WAY = 1
+RECOVERY_CODES = 10
+RECOVERY_CODE_BYTES = 10
+_GROUP_CHARACTERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What an app needs to know, once: the seed by itself, and as the address that a QR shows."""
+
+    seed: str
+    uri: str
+
+
+def begin_enrolment(user: User) -> Enrolment:
+    """Give the user a new seed, which counts for nothing until one of its codes comes back.
+
+    Raises `Conflict` where an app is asked for already.
+    """
+    if user.has_totp:
+        raise Conflict(
+            "Two-factor sign-in is on already; turn it off before you set up another app.",
+            code="totp_is_on",
+        )
+    seed = pyotp.random_base32()
+    user.totp_sealed = seal(sealing_key(), user.org_id, seed)
+    user.totp_counter = None
+    session().flush()
+    uri = pyotp.TOTP(seed, interval=STEP_SECONDS).provisioning_uri(
+        name=user.email, issuer_name=ISSUER
+    )
+    return Enrolment(seed, uri)
+
+
+def qr_picture(uri: str) -> str:
+    """Return an address as a picture to scan: SVG, in a data address."""
+    picture: str = segno.make(uri, error="m", micro=False).svg_data_uri(scale=4, border=2)
+    return picture
+
+
+def finish_enrolment(user: User, code: str) -> list[str]:
+    """Ask for the app's codes from now on, and return the recovery codes, which are kept nowhere.
+
+    Every client is a new one again. Raises `Conflict` where no app was begun with or one is asked
+    for already, and `Invalid` for a code that the app would not show now.
+    """
+    if user.has_totp or user.totp_sealed is None:
+        raise Conflict("Start again with a new key for your app.", code="totp_not_begun")
+    if not use_totp(user, code):
+        raise wrong_code()
+    user.totp_confirmed_at = now()
+    forget_clients(user)
+    record_audit(user.org_id, actor=user.name, action="user.totp_on", target=user.email)
+    return renew_recovery_codes(user)
+
+
+def renew_recovery_codes(user: User) -> list[str]:
+    """Return new recovery codes; those given out before are worth nothing any more.
+
+    Raises `Conflict` where there is no app that they could stand in for.
+    """
+    if not user.has_totp:
+        raise Conflict(
+            "Recovery codes stand in for an authenticator app; set one up first.",
+            code="totp_is_off",
+        )
+    session().execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    session().add_all(
+        RecoveryCode(code_hash=_hash(user, code), user_id=user.id, created_at=now())
+        for code in codes
+    )
+    session().flush()
+    return codes
+
+
+def count_recovery_codes(user: User) -> int:
+    """Return how many recovery codes the user has left."""
+    left = select(func.count()).where(
+        RecoveryCode.user_id == user.id, RecoveryCode.used_at.is_(None)
+    )
+    return session().scalar(left) or 0
+
+
+def turn_off(user: User, *, by: str | None = None) -> None:
+    """Ask for no app any more, and forget its seed and the recovery codes; off already is fine.
+
+    `by` says who did it where it was not the user.
+    """
+    if user.has_totp:
+        record_audit(user.org_id, actor=by or user.name, action="user.totp_off", target=user.email)
+    user.totp_sealed = user.totp_confirmed_at = user.totp_counter = None
+    session().execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    forget_clients(user)
+
+
+def use_code(user: User, code: str) -> bool:
+    """Tell whether this is a code of the user's app or on their paper, and use it up."""
+    plain = code.replace(" ", "").replace("-", "").lower()
+    if plain.isdecimal() and plain.isascii():
+        return use_totp(user, plain)
+    used = session().execute(
+        update(RecoveryCode)
+        .where(RecoveryCode.code_hash == _hash(user, plain), RecoveryCode.used_at.is_(None))
+        .values(used_at=now())
+        .returning(RecoveryCode.user_id)
+        .execution_options(synchronize_session=False)
+    )
+    return used.first() is not None
+
+
+def use_totp(user: User, code: str) -> bool:
+    """Tell whether the user's app shows this code about now, and use it up.
+
+    Of several that try the same code at once, one succeeds.
+    """
+    seed = _seed_of(user)
+    if seed is None:
+        return False
+    app = pyotp.TOTP(seed, interval=STEP_SECONDS)
+    current = now_timestamp() // STEP_SECONDS
+    tried = code.replace(" ", "").encode(errors="replace")
+    right = None
+    for counter in range(current - STEPS_EITHER_WAY, current + STEPS_EITHER_WAY + 1):
+        # Each is compared, so that the time it takes tells nothing.
+        if hmac.compare_digest(app.generate_otp(counter).encode(), tried):
+            right = counter
+    if right is None:
+        return False
+    used = session().execute(
+        update(User)
+        .where(User.id == user.id, or_(User.totp_counter.is_(None), User.totp_counter < right))
+        .values(totp_counter=right)
+        .returning(User.id)
+        .execution_options(synchronize_session=False)
+    )
+    if used.first() is None:
+        return False
+    session().refresh(user, ["totp_counter"])
+    return True
+
+
+def wrong_code() -> Invalid:
+    """Return what to raise for a code that is not right, in a form of somebody signed in."""
+    return Invalid(
+        "This code is not right, or was used already; wait for the next one.",
+        code="wrong_code",
+        fields={"code": "Six digits that the app shows now."},
+    )
+
+
+def _seed_of(user: User) -> str | None:
+    if user.totp_sealed is None:
+        return None
+    try:
+        return unseal(sealing_key(), user.org_id, user.totp_sealed)
+    except SealBroken:
+        # With another secret_key nobody's app is right any more; the operator can turn it off.
+        return None
+
+
+def _new_recovery_code() -> str:
+    plain = base64.b32encode(secrets.token_bytes(RECOVERY_CODE_BYTES)).decode().lower()
+    parts = range(0, len(plain), _GROUP_CHARACTERS)
+    return "-".join(plain[start : start + _GROUP_CHARACTERS] for start in parts)
+
+
+def _hash(user: User, code: str) -> bytes:
+    plain = code.replace("-", "")
+    return hashlib.sha256(f"{user.id}:{plain}".encode(errors="replace")).digest()

@@ -1,0 +1,82 @@
+"""Clients that a user has signed in from before: browsers and programs, known by an id of ours."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from anomify.clock import now
+from anomify.db import session
+from anomify.user.model import KnownClient, User
+
+ID_BYTES = 16
+# How long a client stays known after a code, by the kind of code.
+KNOWN_FOR = {"email": timedelta(days=90), "totp": timedelta(days=30)}
+# Beyond these the ones known for longest are new again.
+CLIENTS_PER_USER_MAX = 50
+
+
+def is_known_client(user: User, client_id: str | None, way: str) -> bool:
+    """Tell whether the user has given a code of this kind from this client lately."""
+    if not client_id:
+        return False
+    row = session().get(KnownClient, (_hash(client_id), user.id))
+    return row is not None and row.way == way and row.expires_at > now()
+
+
+def know_client(user: User, client_id: str | None, way: str) -> str:
+    """Remember a client, and return the id by which it is known from now on.
+
+    An id that we gave out for another user of the same browser is kept; any other is replaced.
+    """
+    moment = now()
+    forget_expired_clients(moment)
+    given = client_id if client_id and _is_ours(client_id) else secrets.token_hex(ID_BYTES)
+    session().execute(
+        delete(KnownClient).where(
+            KnownClient.id_hash == _hash(given), KnownClient.user_id == user.id
+        )
+    )
+    kept = (
+        select(KnownClient.id_hash)
+        .where(KnownClient.user_id == user.id)
+        .order_by(KnownClient.created_at.desc())
+        .limit(CLIENTS_PER_USER_MAX - 1)
+    )
+    session().execute(
+        delete(KnownClient).where(
+            KnownClient.user_id == user.id,
+            KnownClient.id_hash.not_in(list(session().scalars(kept))),
+        )
+    )
+    session().add(
+        KnownClient(
+            id_hash=_hash(given),
+            user_id=user.id,
+            way=way,
+            created_at=moment,
+            expires_at=moment + KNOWN_FOR[way],
+        )
+    )
+    session().flush()
+    return given
+
+
+def forget_clients(user: User) -> None:
+    """Have every client of the user be a new one again."""
+    session().execute(delete(KnownClient).where(KnownClient.user_id == user.id))
+
+
+def forget_expired_clients(moment: datetime) -> None:
+    """Forget the clients whose time is over."""
+    session().execute(delete(KnownClient).where(KnownClient.expires_at <= moment))
+
+
+def _is_ours(client_id: str) -> bool:
+    known = select(KnownClient.user_id).where(KnownClient.id_hash == _hash(client_id)).limit(1)
+    return session().scalar(known) is not None
+
+
+def _hash(client_id: str) -> bytes:
+    return hashlib.sha256(client_id.encode(errors="replace")).digest()

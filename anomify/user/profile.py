@@ -1,0 +1,133 @@
+"""What users say of themselves, and the first steps they have taken."""
+
+from dataclasses import dataclass, field
+
+import phonenumbers
+from sqlalchemy import select
+
+from anomify.audit.recording import record_audit
+from anomify.db import session
+from anomify.errors import Invalid
+from anomify.user.creating import checked_name
+from anomify.user.model import User
+from anomify.user.queries import ONBOARDING_FLAGS, onboarding_flags
+
+# What a page or program says it has shown to the user; the other steps happen.
+SAID_STEPS = frozenset({"main_intro", "alerts_intro", "alerts_from_search", "training_intro"})
+SLACK_ID_CHARACTERS_MAX = 32
+
+
+@dataclass(frozen=True)
+class ProfileWish:
+    """What a user wants changed; None leaves it as it is, and an empty text takes it away."""
+
+    name: str | None = None
+    phone_number: str | None = None
+    slack_member_id: str | None = None
+    wants_email_alerts: bool | None = None
+    steps: dict[str, bool] = field(default_factory=dict)
+
+
+def update_profile(user: User, wish: ProfileWish) -> None:
+    """Change what the user says of themselves.
+
+    Raises `Invalid`, naming the field, for what cannot be; then nothing is changed.
+    """
+    before = _told(user)
+    if wish.name is not None:
+        user.name = checked_name(wish.name)
+    if wish.phone_number is not None:
+        user.phone_number = checked_phone_number(wish.phone_number) if wish.phone_number else None
+    if wish.slack_member_id is not None:
+        user.slack_member_id = _checked_slack_id(wish.slack_member_id) or None
+    if wish.wants_email_alerts is not None:
+        user.wants_email_alerts = wish.wants_email_alerts
+    _say_steps(user, wish.steps)
+    session().flush()
+    after = _told(user)
+    changed = [name for name, value in after.items() if before[name] != value]
+    if changed:
+        record_audit(
+            user.org_id,
+            actor=user.name,
+            action="user.update",
+            target=user.email,
+            before={name: before[name] for name in changed},
+            after={name: after[name] for name in changed},
+        )
+
+
+def checked_phone_number(text: str) -> str:
+    """Return the number in E.164, such as +4930123456. Raises `Invalid` for what is none."""
+    try:
+        number = phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise Invalid(
+            "This is not a phone number.",
+            fields={"phone_number": "With the country's code, such as +4930123456."},
+        )
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def take_step(user_id: int, step: str) -> None:
+    """Note that a user has taken a step; taking it again is harmless."""
+    user = session().get(User, user_id)
+    if user is not None:
+        _set_step(user, step, is_taken=True)
+
+
+def take_step_together(org_id: int, step: str) -> None:
+    """Note a step that everybody of an org has taken together, such as being sent an alert."""
+    missing = select(User).where(User.org_id == org_id, User.steps.not_like(f"%{step}%"))
+    for user in session().scalars(missing):
+        _set_step(user, step, is_taken=True)
+
+
+def is_step_missing(org_id: int, step: str) -> bool:
+    """Tell whether somebody of the org has not taken a step yet."""
+    missing = select(User.id).where(User.org_id == org_id, User.steps.not_like(f"%{step}%"))
+    return session().scalar(missing.limit(1)) is not None
+
+
+def _say_steps(user: User, steps: dict[str, bool]) -> None:
+    for step, is_taken in steps.items():
+        if step not in ONBOARDING_FLAGS:
+            raise Invalid(
+                f"There is no step {step}.",
+                fields={"onboarding_flags": f"Of {', '.join(sorted(SAID_STEPS))}."},
+            )
+        if step not in SAID_STEPS and is_taken != onboarding_flags(user)[step]:
+            raise Invalid(
+                f"{step} becomes true when it happens; it cannot be said.",
+                fields={"onboarding_flags": f"Of {', '.join(sorted(SAID_STEPS))}."},
+            )
+        if step in SAID_STEPS:
+            _set_step(user, step, is_taken=is_taken)
+
+
+def _set_step(user: User, step: str, *, is_taken: bool) -> None:
+    taken = set(filter(None, user.steps.split(","))) - {step}
+    user.steps = ",".join(sorted(taken | {step} if is_taken else taken))
+
+
+def _checked_slack_id(text: str) -> str:
+    member_id = text.strip()
+    if len(member_id) > SLACK_ID_CHARACTERS_MAX or not (
+        member_id == "" or (member_id.isascii() and member_id.isalnum())
+    ):
+        raise Invalid(
+            "This is not a member of a Slack workspace.",
+            fields={"slack_member_id": "Letters and digits, such as U024BE7LH."},
+        )
+    return member_id
+
+
+def _told(user: User) -> dict[str, object]:
+    return {
+        "name": user.name,
+        "phone_number": user.phone_number,
+        "slack_member_id": user.slack_member_id,
+        "wants_email_alerts": user.wants_email_alerts,
+    }

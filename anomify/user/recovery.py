@@ -1,0 +1,133 @@
+"""Forgotten passwords: a link that sets a new one, once, within half an hour."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from sqlalchemy import delete, select, update
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now
+from anomify.db import session
+from anomify.errors import Invalid
+from anomify.org.letter import count_letters, post_letter
+from anomify.user.client import forget_clients
+from anomify.user.model import LoginAttempt, ResetLink, User
+from anomify.user.queries import find_user, find_user_by_email
+from anomify.user.session import end_user_sessions
+
+LIFETIME = timedelta(minutes=30)
+SECRET_BYTES = 16
+LETTER_PURPOSE = "reset"
+LETTERS_MAX = 3
+LETTERS_WINDOW = timedelta(hours=1)
+PATH = "/ui/reset"
+
+
+def request_reset(email: str, base_url: str) -> None:
+    """Mail a link to whoever has this address; what the caller can see is the same for nobody.
+
+    After three an hour no more are written.
+    """
+    address = email.strip().lower()
+    user = find_user_by_email(address)
+    if user is None or user.is_visitor:
+        return
+    if count_letters(address, LETTER_PURPOSE, now() - LETTERS_WINDOW) >= LETTERS_MAX:
+        return
+    minutes = int(LIFETIME.total_seconds()) // 60
+    post_letter(
+        address,
+        "Set a new Anomify password",
+        f"Hello {user.name},\n\n"
+        f"open this to set a new password. It works once, within {minutes} minutes:\n"
+        f"{make_reset_link(user, base_url)}\n\n"
+        "If you did not ask for it, do nothing: your password stays as it is.\n",
+        org_id=user.org_id,
+        purpose=LETTER_PURPOSE,
+        lifetime=LIFETIME,
+    )
+
+
+def make_reset_link(user: User, base_url: str) -> str:
+    """Return an address that sets a new password for the user; earlier ones stay good."""
+    secret = secrets.token_hex(SECRET_BYTES)
+    moment = now()
+    session().execute(delete(ResetLink).where(ResetLink.expires_at <= moment))
+    session().add(
+        ResetLink(
+            secret_hash=_hash(secret),
+            user_id=user.id,
+            created_at=moment,
+            expires_at=moment + LIFETIME,
+        )
+    )
+    session().flush()
+    return f"{base_url}{PATH}?{urlencode({'email': user.email, 'reset_token': secret})}"
+
+
+def find_reset_user(email: str, secret: str) -> User | None:
+    """Return whose password a link may set; None if it is used, expired or not for this address."""
+    link = session().scalars(
+        select(ResetLink).where(
+            ResetLink.secret_hash == _hash(secret),
+            ResetLink.used_at.is_(None),
+            ResetLink.expires_at > now(),
+        )
+    )
+    found = link.first()
+    user = find_user(found.user_id) if found else None
+    return user if user is not None and user.email == email.strip().lower() else None
+
+
+def reset_password(email: str, secret: str, password_hash: str) -> User:
+    """Set the password that a link allows; of two who try at once, one succeeds.
+
+    Every session, every known client and every other link of the user is over; the second factor
+    stays. Raises `Invalid` for a link that is not good.
+    """
+    user = find_reset_user(email, secret)
+    used = None
+    if user is not None:
+        used = (
+            session()
+            .execute(
+                update(ResetLink)
+                .where(ResetLink.secret_hash == _hash(secret), ResetLink.used_at.is_(None))
+                .values(used_at=now())
+                .returning(ResetLink.user_id)
+                .execution_options(synchronize_session=False)
+            )
+            .first()
+        )
+    if user is None or used is None:
+        raise bad_link()
+    user.password_hash = password_hash
+    end_user_sessions(user)
+    forget_clients(user)
+    for rows in (ResetLink, LoginAttempt):
+        session().execute(delete(rows).where(rows.user_id == user.id))
+    record_audit(user.org_id, actor=user.name, action="user.reset", target=user.email)
+    return user
+
+
+def change_password(user: User, password_hash: str) -> None:
+    """Set the password that a user chose, who is signed in; every session of theirs is over."""
+    user.password_hash = password_hash
+    end_user_sessions(user)
+    session().execute(delete(ResetLink).where(ResetLink.user_id == user.id))
+    record_audit(user.org_id, actor=user.name, action="user.password", target=user.email)
+
+
+def bad_link() -> Invalid:
+    """Return what to raise for a link that is not good."""
+    return Invalid(
+        "This link was used already, has expired or was not copied in full. Ask for a new one.",
+        code="bad_reset_link",
+        fields={"reset_token": "Ask for a new link."},
+    )
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="replace")).digest()

@@ -1,0 +1,178 @@
+"""The second step of signing in: a code by mail for new clients, or one of the user's app."""
+
+import hashlib
+import hmac
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, select, update
+
+from anomify.clock import now
+from anomify.db import sealing_key, session
+from anomify.errors import QuotaExceeded, Unauthenticated
+from anomify.org.letter import count_letters, post_letter
+from anomify.user.authenticator import use_code
+from anomify.user.client import is_known_client
+from anomify.user.model import LoginAttempt, User
+from anomify.user.queries import find_user
+
+EMAIL, TOTP = "email", "totp"
+LETTER_PURPOSE = "login-code"
+CODE_DIGITS = 6
+CODE_LIFETIME = timedelta(minutes=10)
+TRIES_MAX = 5
+TOKEN_BYTES = 16
+# Whoever knows a password must not fill its owner's box.
+LETTERS_MAX = 5
+LETTERS_WINDOW = timedelta(minutes=15)
+# The same words whatever is wrong with it: there is no attempt, it is over, or the code is wrong.
+REFUSAL = "This code is not right, has expired or was tried too often. Sign in again for a new one."
+
+
+def needed_way(user: User, client_id: str | None, *, mails_codes: bool) -> str | None:
+    """Return which kind of code this user has to give from this client; None for none.
+
+    `mails_codes` says whether new clients are asked for a code that is mailed.
+    """
+    if user.has_totp:
+        return None if is_known_client(user, client_id, TOTP) else TOTP
+    if not mails_codes or is_known_client(user, client_id, EMAIL):
+        return None
+    return EMAIL
+
+
+def open_attempt(
+    user: User, session_key: bytes, way: str, base_url: str, client: str, *, remembers: bool
+) -> None:
+    """Remember that a right password came in this session, and mail the code where that is the way.
+
+    An earlier attempt of the session is over. Raises `QuotaExceeded` after too many mails.
+    """
+    moment = now()
+    session().execute(
+        delete(LoginAttempt).where(
+            (LoginAttempt.session_key == session_key) | (LoginAttempt.expires_at <= moment)
+        )
+    )
+    attempt = LoginAttempt(
+        id=secrets.token_hex(16),
+        user_id=user.id,
+        session_key=session_key,
+        way=way,
+        remembers=remembers,
+        tries=0,
+        created_at=moment,
+        expires_at=moment + CODE_LIFETIME,
+    )
+    if way == EMAIL:
+        _check_letters(user, moment)
+        code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
+        token = secrets.token_hex(TOKEN_BYTES)
+        attempt.code_hash = _code_hash(attempt.id, code)
+        attempt.token_hash = _token_hash(token)
+        _post(user, code, f"{base_url}/ui/login/code?token={token}", client)
+    session().add(attempt)
+    session().flush()
+
+
+def find_attempt(session_key: bytes, token: str | None = None) -> LoginAttempt | None:
+    """Return the attempt that waits for a code: the token's if there is one, or this session's."""
+    return session().scalars(select(LoginAttempt).where(*_is_open(session_key, token))).first()
+
+
+def try_code(session_key: bytes, token: str | None, code: str) -> tuple[User, LoginAttempt] | None:
+    """Return whose attempt a code finishes, and the attempt; None where it does not.
+
+    Each call counts as a try, which must be kept whatever comes of it. A right code finishes its
+    attempt once, however many give it at the same moment.
+    """
+    tried = session().execute(
+        update(LoginAttempt)
+        .where(*_is_open(session_key, token))
+        .values(tries=LoginAttempt.tries + 1)
+        .returning(LoginAttempt.id)
+        .execution_options(synchronize_session=False)
+    )
+    attempt_id = tried.scalars().first()
+    if attempt_id is None:
+        return None
+    attempt = session().get_one(LoginAttempt, attempt_id, populate_existing=True)
+    user = find_user(attempt.user_id)
+    if user is None or not _is_right(user, attempt, code):
+        return None
+    used = session().execute(
+        update(LoginAttempt)
+        .where(LoginAttempt.id == attempt.id, LoginAttempt.used_at.is_(None))
+        .values(used_at=now())
+        .returning(LoginAttempt.id)
+        .execution_options(synchronize_session=False)
+    )
+    return (user, attempt) if used.first() is not None else None
+
+
+def wrong_login_code() -> Unauthenticated:
+    """Return what to raise for a code that opens nothing."""
+    return Unauthenticated(REFUSAL, code="wrong_code")
+
+
+def forget_attempts(moment: datetime) -> None:
+    """Forget the attempts whose time is over."""
+    session().execute(delete(LoginAttempt).where(LoginAttempt.expires_at <= moment))
+
+
+def _is_open(session_key: bytes, token: str | None) -> tuple[ColumnElement[bool], ...]:
+    whose = (
+        LoginAttempt.token_hash == _token_hash(token)
+        if token
+        else LoginAttempt.session_key == session_key
+    )
+    return (
+        whose,
+        LoginAttempt.used_at.is_(None),
+        LoginAttempt.expires_at > now(),
+        LoginAttempt.tries < TRIES_MAX,
+    )
+
+
+def _is_right(user: User, attempt: LoginAttempt, code: str) -> bool:
+    if attempt.way == TOTP:
+        return use_code(user, code)
+    plain = code.replace(" ", "")
+    return hmac.compare_digest(attempt.code_hash or b"", _code_hash(attempt.id, plain))
+
+
+def _check_letters(user: User, moment: datetime) -> None:
+    written = count_letters(user.email, LETTER_PURPOSE, moment - LETTERS_WINDOW)
+    if written >= LETTERS_MAX:
+        seconds = int(LETTERS_WINDOW.total_seconds())
+        raise QuotaExceeded(
+            "Several codes were mailed already; use the latest one, or wait a quarter of an hour.",
+            code="too_many_codes",
+            retry_after_seconds=seconds,
+        )
+
+
+def _post(user: User, code: str, link: str, client: str) -> None:
+    minutes = int(CODE_LIFETIME.total_seconds()) // 60
+    post_letter(
+        user.email,
+        f"{code} is your Anomify sign-in code",
+        f"Hello {user.name},\n\n"
+        f"the code to sign in is {code}. It is good for {minutes} minutes, once.\n\n"
+        f"Somebody who knows your password is signing in from a client that is new to us:\n"
+        f"{client or 'it did not say what it is'}\n\n"
+        f"To sign in from another client instead, open this and type the code there:\n{link}\n\n"
+        "If this was not you, tell the code to nobody and set a new password.\n",
+        org_id=user.org_id,
+        purpose=LETTER_PURPOSE,
+        lifetime=CODE_LIFETIME,
+    )
+
+
+def _code_hash(attempt_id: str, code: str) -> bytes:
+    said = f"{attempt_id}:{code}".encode(errors="replace")
+    return hmac.new(sealing_key(), said, hashlib.sha256).digest()
+
+
+def _token_hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -1,0 +1,150 @@
+"""Signing up: who asks for an org of their own shows first that the e-mail address is theirs."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from sqlalchemy import delete, update
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now
+from anomify.db import session
+from anomify.errors import Invalid
+from anomify.org.creating import checked_name as checked_org_name
+from anomify.org.creating import checked_timezone, create_org
+from anomify.org.letter import count_letters, post_letter
+from anomify.org.model import Org
+from anomify.user.creating import FIRST_ROLE, add_user, checked_name, fold_email
+from anomify.user.model import SignUp, User
+from anomify.user.queries import find_user_by_email
+
+LIFETIME = timedelta(hours=24)
+TOKEN_BYTES = 16
+LETTER_PURPOSE = "verify"
+LETTERS_MAX = 3
+LETTERS_WINDOW = timedelta(hours=1)
+PATH = "/ui/verify"
+
+
+def request_signup(
+    email: str,
+    user_name: str,
+    org_name: str,
+    timezone: str,
+    base_url: str,
+    *,
+    wants_test_data: bool = False,
+) -> SignUp:
+    """Mail a link with which the sign-up is finished; nothing exists before that.
+
+    Whoever has an account already is mailed that instead, and the caller cannot tell. After three
+    mails an hour to one address no more are written. Raises `Invalid` for what cannot be.
+    """
+    address, moment = fold_email(email), now()
+    try:
+        named = checked_name(user_name)
+    except Invalid as error:
+        raise Invalid(error.message, fields={"user_name": error.fields["name"]}) from None
+    try:
+        org_named = checked_org_name(org_name)
+    except Invalid as error:
+        raise Invalid(error.message, fields={"org_name": error.fields["name"]}) from None
+    token = secrets.token_hex(TOKEN_BYTES)
+    signup = SignUp(
+        token_hash=_hash(token),
+        email=address,
+        user_name=named,
+        org_name=org_named,
+        timezone=checked_timezone(timezone),
+        wants_test_data=wants_test_data,
+        created_at=moment,
+        expires_at=moment + LIFETIME,
+    )
+    forget_signups()
+    session().add(signup)
+    if count_letters(address, LETTER_PURPOSE, moment - LETTERS_WINDOW) < LETTERS_MAX:
+        known = find_user_by_email(address)
+        if known is None:
+            query = urlencode({"email": address, "verification_token": token})
+            subject, text = _welcome(named, org_named, f"{base_url}{PATH}?{query}", token)
+        else:
+            subject, text = _known(known, base_url)
+        post_letter(address, subject, text, org_id=None, purpose=LETTER_PURPOSE, lifetime=LIFETIME)
+    session().flush()
+    return signup
+
+
+def find_signup(email: str, token: str) -> SignUp | None:
+    """Return the sign-up of this link; None if it is used, expired or not for this address."""
+    signup = session().get(SignUp, _hash(token))
+    if signup is None or signup.used_at is not None or signup.expires_at <= now():
+        return None
+    return signup if signup.email == email.strip().lower() else None
+
+
+def finish_signup(
+    email: str, token: str, password_hash: str, *, metric_quota: int | None = None
+) -> tuple[User, Org]:
+    """Make the org and its owner; of two who try the link at once, one succeeds.
+
+    Raises `Invalid` for a link that is not good and `Conflict` where the address has come to be
+    somebody's since.
+    """
+    signup = find_signup(email, token)
+    if signup is None:
+        raise bad_link()
+    used = session().execute(
+        update(SignUp)
+        .where(SignUp.token_hash == signup.token_hash, SignUp.used_at.is_(None))
+        .values(used_at=now())
+        .returning(SignUp.email)
+        .execution_options(synchronize_session=False)
+    )
+    if used.first() is None:
+        raise bad_link()
+    org = create_org(signup.org_name, timezone=signup.timezone)
+    org.metric_quota = metric_quota
+    user = add_user(org, signup.email, signup.user_name, FIRST_ROLE, password_hash)
+    record_audit(org.id, actor=user.name, action="org.signup", target=org.name)
+    return user, org
+
+
+def bad_link() -> Invalid:
+    """Return what to raise for a link that is not good."""
+    return Invalid(
+        "This link was used already, has expired or was not copied in full. Sign up again.",
+        code="bad_verification_token",
+        fields={"verification_token": "Sign up again for a new one."},
+    )
+
+
+def forget_signups() -> None:
+    """Forget the sign-ups whose time is over, finished or not."""
+    session().execute(delete(SignUp).where(SignUp.expires_at <= now()))
+
+
+def _welcome(name: str, org_name: str, link: str, token: str) -> tuple[str, str]:
+    hours = int(LIFETIME.total_seconds()) // 3600
+    text = (
+        f"Hello {name},\n\n"
+        f"open this to choose a password and make the org {org_name}. It works once, within "
+        f"{hours} hours:\n{link}\n\n"
+        f"Where a program asks for the verification token, it is {token}.\n\n"
+        "If you did not ask for it, do nothing, and nothing is made.\n"
+    )
+    return "Finish signing up for Anomify", text
+
+
+def _known(user: User, base_url: str) -> tuple[str, str]:
+    text = (
+        f"Hello {user.name},\n\n"
+        "somebody, perhaps you, has just tried to sign up with this address. You have an account "
+        f"already; sign in here:\n{base_url}/ui/login\n\n"
+        f"If you have forgotten your password, set a new one here:\n{base_url}/ui/forgot\n"
+    )
+    return "You have an Anomify account already", text
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()
