@@ -22,7 +22,7 @@ def install(app: Flask, house: House) -> None:
     app.config["MAX_FORM_PARTS"] = FORM_PARTS_MAX
     app.json = StrictJson(app)
     request_id.install(app)
-    proxies.install(app)
+    proxies.install(app, house.settings)
     counting.install(app)
     limits.install(app, limits.Limits(house.settings.rate_limits))
     headers.install(app, house.settings)

@@ -1,13 +1,122 @@
-"""Where a request really comes from, when proxies that we trust pass it on."""
+"""Where a request really comes from and over what, when proxies that we trust pass it on."""
 
-from flask import Flask, request
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flask import Flask, Response, make_response, redirect, request
 
 from anomify.audit.recording import note_address
+from anomify.config import Settings
+from anomify.edge.contract import current_route
+from anomify.errors import Denied
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+# Proxies that stand one behind the other; what is further away than this is not looked at.
+PROXIES_MAX = 20
+HOST_CHARACTERS_MAX = 253
+# They tell nothing but that we live, to whoever balances load between us, before any encryption.
+FOR_EVERYBODY = {"/-/healthy", "/-/ready"}
 
 
-def install(app: Flask) -> None:
-    """Let the audit trail know where each request comes from."""
+class TrustedProxies:
+    """Takes the word of trusted proxies, and of nobody else, for who asks, how and for which host.
+
+    Everything behind this sees the client's own address, scheme and host in the usual places.
+    """
+
+    def __init__(self, app: WsgiApp, networks: Iterable[str]) -> None:
+        """Trust what comes from an address in one of these networks."""
+        self._app = app
+        self._networks = [ipaddress.ip_network(each) for each in networks]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer the request as the client sent it."""
+        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
+            environ["REMOTE_ADDR"] = self._client(environ)
+            scheme = _last(environ.get("HTTP_X_FORWARDED_PROTO", "")).lower()
+            if scheme in {"http", "https"}:
+                environ["wsgi.url_scheme"] = scheme
+            host = _last(environ.get("HTTP_X_FORWARDED_HOST", ""))
+            if host and len(host) <= HOST_CHARACTERS_MAX:
+                environ["HTTP_HOST"] = host
+        return self._app(environ, start_response)
+
+    def _client(self, environ: dict[str, Any]) -> str:
+        """Return the nearest address that is no proxy of ours: what is beyond it, it may invent."""
+        nearest = str(environ["REMOTE_ADDR"])
+        passed_on = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        for text in reversed(passed_on[-PROXIES_MAX:]):
+            address = _parsed(text)
+            if address is None:
+                break
+            nearest = str(address)
+            if not self._is_trusted(nearest):
+                break
+        return nearest
+
+    def _is_trusted(self, text: str) -> bool:
+        address = _parsed(text)
+        return address is not None and any(address in network for network in self._networks)
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Believe the proxies that are trusted, and refuse what comes unencrypted and must not."""
+    if settings.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign] # Flask's own way to wrap it
 
     @app.before_request
     def say_address() -> None:
         note_address(request.remote_addr or "")
+
+    if settings.needs_https:
+
+        @app.before_request
+        def demand_https() -> "ResponseReturnValue | None":
+            return _without_https(settings.base_url)
+
+
+def _without_https(base_url: str) -> Response | None:
+    """Lead a page's reader to its encrypted address, and refuse everybody else."""
+    if request.is_secure or request.path in FOR_EVERYBODY or _is_from_here():
+        return None
+    route = current_route()
+    is_page = route.is_cookie_only if route else request.path.startswith(("/ui", "/static/"))
+    # A proxy that we do not trust says that it was encrypted: who is sent there comes back here.
+    if is_page and "X-Forwarded-Proto" not in request.headers:
+        query = request.query_string.decode("ascii", "replace")
+        wanted = quote(request.path) + (f"?{query}" if query else "")
+        return make_response(redirect(f"{base_url}{wanted}", 308))
+    raise Denied(
+        f"This server answers over https only, at {base_url}. Where a proxy of yours encrypts, "
+        "name its network in the setting trusted_proxies. If you sent a key, make a new one.",
+        code="https_required",
+    )
+
+
+def _is_from_here() -> bool:
+    address = _parsed(request.remote_addr or "")
+    return address is not None and address.is_loopback
+
+
+def _last(listed: str) -> str:
+    return listed.rsplit(",", 1)[-1].strip()
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address, IPv4 ones as such even where they come as IPv6."""
+    plain = text.strip()
+    if plain.startswith("[") and "]" in plain:
+        plain = plain[1 : plain.index("]")]
+    elif plain.count(":") == 1:
+        # Some proxies put the port beside it.
+        plain = plain.split(":")[0]
+    try:
+        address = ipaddress.ip_address(plain)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
