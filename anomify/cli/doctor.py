@@ -18,6 +18,7 @@ from anomify.cli.settings import data_option, json_option, print_json, read_sett
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
+from anomify.org.letter import count_waiting_letters
 
 FREE_BYTES_MIN = 1024**3
 FREE_FRACTION_MIN = 0.05
@@ -185,6 +186,29 @@ def examine_egress(settings: Settings) -> Finding:
     return Finding(name, is_well=True, sentence=f"{webhooks}; the mail server {server} answers.")
 
 
+def examine_letters(settings: Settings) -> Finding:
+    """See whether letters with links and codes wait, and say what people do without them."""
+    name = "letters"
+    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
+        return Finding(name, is_well=True, sentence="No letter was written yet.")
+    database = Database(settings.meta_url)
+    try:
+        with database.unit_of_work(write=False):
+            waiting = count_waiting_letters()
+    except SQLAlchemyError as error:
+        return Finding(name, is_well=False, sentence=f"No letters known: {_first_line(error)}")
+    finally:
+        database.dispose()
+    if settings.smtp_host is None:
+        return Finding(
+            name,
+            is_well=not waiting,
+            sentence=f"{waiting} letters wait, because smtp_host is not set: nobody is mailed a "
+            "link or a code; `anomify user reset-link` prints a link for a new password.",
+        )
+    return Finding(name, is_well=True, sentence=f"{waiting} letters wait to be sent.")
+
+
 def examine_address(settings: Settings) -> Finding:
     """See whether people who come from elsewhere can sign in, and whether our links reach us."""
     name, url = "address", settings.base_url
@@ -195,6 +219,13 @@ def examine_address(settings: Settings) -> Finding:
             sentence=f"Others can reach {settings.host}, but links would point to {url} and "
             "browsers would not stay signed in there: set public_url to the address people use, "
             "with https, or set insecure_http=true where plain http is meant.",
+        )
+    if url.startswith("https://") and not settings.trusted_proxies:
+        return Finding(
+            name,
+            is_well=True,
+            sentence=f"Links point to {url}. The proxy that encrypts looks like the only caller "
+            "until trusted_proxies names it: limits and the audit trail go by its address.",
         )
     return Finding(name, is_well=True, sentence=f"Links point to {url}.")
 
@@ -207,6 +238,7 @@ EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_engine,
     examine_clock,
     examine_egress,
+    examine_letters,
     examine_address,
 )
 

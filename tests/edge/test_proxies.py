@@ -2,7 +2,7 @@
 
 import pytest
 
-from anomify.dashboard import inbox, sign_in
+from anomify.dashboard import inbox, metrics_page, sign_in
 from anomify.native import operators
 from tests.kit.web import error, make_app, probe_door
 
@@ -16,7 +16,8 @@ def ask(database, tmp_path):
     apps = []
 
     def ask(path="/probe/anyone", address=ELSEWHERE, method="GET", headers=None, **settings):
-        doors = [probe_door(), sign_in.door, inbox.door, operators.door]
+        pages = [sign_in.door, inbox.door, metrics_page.door]
+        doors = [probe_door(), operators.door, *pages]
         apps.append(make_app(database, tmp_path, doors, **settings))
         client = apps[-1].test_client(use_cookies=False)
         base = {"REMOTE_ADDR": address}
