@@ -12,6 +12,7 @@ from anomify.anomaly.queries import progress_of_running
 from anomify.clock import now, now_ms
 from anomify.db import Database
 from anomify.detection.state import Standing, UnreadableSnapshotError
+from anomify.metric.deleting import deleted_ids, list_unsettled, settle_deleted
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
 from anomify.metric.model import Progress
 from anomify.metric.progress import (
@@ -33,6 +34,7 @@ from anomify.metric.state import (
     keep_dormant,
     list_checkpoints,
 )
+from anomify.metric.tally import Tally
 from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import close_silent, observe
 from anomify.pipeline.rebuild import record_again, rejudge
@@ -83,8 +85,10 @@ class Analyst:
         # When each metric was last heard of by our clock: history has old times but is not silent.
         self._heard_ms = np.zeros(0, np.int64)
         self._awaited = Awaited()
+        self._tally = Tally()
         self._wanted: dict[int, Wanted] = {}
         self._wanted_at: datetime | None = None
+        self._deleted: frozenset[int] = frozenset()
         # Through which offset each partition is sealed and its state kept.
         self._kept = np.zeros(PARTITIONS, np.int64)
         self.through_offset = 0
@@ -101,6 +105,7 @@ class Analyst:
             self._awaited.await_all(list_awaited(), now_ms())
         self.take_settings()
         self.heed_exclusions()
+        self._heed_deleted()
         for checkpoint in checkpoints:
             self._kept[checkpoint.partition] = checkpoint.log_offset
             self._wake_partition(checkpoint.state)
@@ -125,6 +130,7 @@ class Analyst:
         What was found, how far each metric has come, and the judgements are one transaction.
         """
         self.heed_exclusions()
+        self._heed_deleted()
         rows = self._log.read(self.through_offset)
         if not rows:
             return 0
@@ -142,7 +148,9 @@ class Analyst:
                 count_late(metric_id, count, herald.at, is_backfill=is_backfill)
             record_left_out(list(_latest(left_out)))
             self._end(fresh.ended, herald)
-            add_judged_batch(fresh.through_offset, encode_judged(_judged(scored)))
+            judged = _judged(scored)
+            self._tally.count(judged.metric_ids, judged.times)
+            add_judged_batch(fresh.through_offset, encode_judged(judged))
         self._keep(fresh, scored, is_news, left_out)
         self._awaited.note((step.metric_id, step.silent_from_ms) for step in moved)
         if len(self._unsealed) > MOST_UNSEALED:
@@ -160,6 +168,30 @@ class Analyst:
         if has_changed:
             with self._database.unit_of_work():
                 end_excluded(self._screen)
+
+    def _heed_deleted(self) -> None:
+        """Let go of metrics that were deleted since the last look."""
+        with self._database.unit_of_work(write=False):
+            deleted = deleted_ids()
+        gone = deleted - self._deleted
+        self._deleted = deleted
+        if gone:
+            ids = np.fromiter(gone, np.int64)
+            self._scorer.forget(np.setdiff1d(ids, self._scorer.asleep(ids)).tolist())
+            self._awaited.note((metric_id, None) for metric_id in gone)
+
+    def drop_deleted(self) -> None:
+        """Delete the points of metrics that were deleted, also those that came in late."""
+        self._heed_deleted()
+        with self._database.unit_of_work(write=False):
+            unsettled = list_unsettled(now())
+        if not unsettled:
+            return
+        self._chunks.forget([metric_id for metric_id, _ in unsettled])
+        settled = [metric_id for metric_id, is_for_good in unsettled if is_for_good]
+        if settled:
+            with self._database.unit_of_work():
+                settle_deleted(settled, now())
 
     def take_settings(self) -> None:
         """Judge from the next point on as people have set it since the last look."""
@@ -232,12 +264,18 @@ class Analyst:
             if self._screen.excludes(np.array([metric_id], np.int64)).any():
                 settle_rebuild(metric_id)
                 return
+        self._heed_deleted()
+        if metric_id in self._deleted:
+            return
         partition = metric_id % PARTITIONS
         # Now every point is in a chunk, and the partition's state is as of this moment.
         self._checkpoint_one(partition)
         self.take_settings()
         wanted = self._of(metric_id)
-        rebuilt = rejudge(self._chunks.read_all(metric_id), wanted)
+        stored = self._chunks.read_all(metric_id)
+        was_judged = stored.times[~np.isnan(stored.judgements.scores)]
+        rebuilt = rejudge(stored, wanted)
+        is_judged = rebuilt.series.times[rebuilt.verdicts.judged]
         self._chunks.rewrite_scores(metric_id, rebuilt.series.times, rebuilt.series.judgements)
         only = np.array([metric_id], np.int64)
         self._scorer.wake(only, rebuilt.state)
@@ -246,6 +284,8 @@ class Analyst:
             record_again(metric_id, rebuilt, Herald(now()), wanted)
             steps = list(self._steps_of(only, rebuilt.standing, rebuilt.patience))
             record_progress(steps)
+            self._tally.count(np.full(len(was_judged), metric_id), was_judged, step=-1)
+            self._tally.count(np.full(len(is_judged), metric_id), is_judged)
             settle_rebuild(metric_id)
             keep_checkpoint(
                 partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
@@ -253,6 +293,7 @@ class Analyst:
         self._awaited.note((step.metric_id, step.silent_from_ms) for step in steps)
 
     def _checkpoint_one(self, partition: int) -> None:
+        self._heed_deleted()
         through = self.through_offset
         tick = self._unsealed.of_partition(partition, PARTITIONS, int(self._kept[partition]))
         # First the chunks, which may be written twice, then the word that they are written.
@@ -271,7 +312,10 @@ class Analyst:
     def _take(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
         """Return what is to be judged of these rows, and what is only kept."""
         with self._database.unit_of_work(write=False):
-            fresh, left_out = self._divide(Fresh.of_rows(rows).after(self._kept, PARTITIONS))
+            came = Fresh.of_rows(rows).after(self._kept, PARTITIONS)
+            if self._deleted:
+                came = came.of(~np.isin(came.points.metric_ids, list(self._deleted)))
+            fresh, left_out = self._divide(came)
             metric_ids = np.unique(fresh.points.metric_ids)
             asleep = self._scorer.asleep(metric_ids)
             states = list(dormant_states(asleep.tolist()))
@@ -396,6 +440,7 @@ class Analyst:
         if count:
             self._wake(metric_ids, states[_COUNT.size + 8 * count :])
             self._hear(metric_ids)
+            self._scorer.forget(self._deleted & set(metric_ids.tolist()))
 
     def _wake(self, metric_ids: Int64s, snapshot: bytes) -> None:
         """Take states back in; those that another version of the engine kept are learnt anew."""

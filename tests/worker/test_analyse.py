@@ -8,7 +8,10 @@ import pytest
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import session
-from anomify.metric.model import Checkpoint, DormantState, Rebuild
+from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
+from anomify.metric.settings import Wanted, change_settings
+from anomify.metric.tally import HOUR_MS, judged_points
+from anomify.pipeline import silence
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker import analyse
@@ -376,6 +379,159 @@ class TestLookForSilence:
         assert plant.anomalies()[0][2] is not None
 
 
+class TestSilence:
+    def silenced(self, plant: Plant, count: int = 300) -> Analyst:
+        """Return an analyst that has heard nothing of the first metric for ten minutes."""
+        times = past(count, end_ms=now_ms() - 10 * MINUTE)
+        plant.watch()
+        plant.send(plant.metric_ids[0], times, noise(count))
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst._awaited._from_ms -= 10 * MINUTE
+        return analyst
+
+    def test_is_an_anomaly_of_its_own_and_told(self, plant: Plant) -> None:
+        analyst = self.silenced(plant)
+        analyst.look_for_silence()
+        analyst.look_for_silence()
+        [(metric_id, started, ended, severity)] = plant.anomalies()
+        last_ms = plant.progress(metric_id).judged_until_ms
+        assert (started, ended, severity) == (last_ms + MINUTE, None, "medium")
+        assert plant.told() == [("opened", started)]
+        with plant.database.unit_of_work(write=False):
+            [anomaly] = list_anomalies(plant.org_id).items
+            assert anomaly.span.evidence == "silent"
+            assert anomaly.span.since_ms == last_ms
+            assert anomaly.span.explanation.startswith("No data has come for 1")
+
+    def test_ends_when_data_returns(self, plant: Plant) -> None:
+        analyst = self.silenced(plant)
+        analyst.look_for_silence()
+        [(metric_id, started, _, _)] = plant.anomalies()
+        back = past(2)
+        plant.send(metric_id, back, noise(2))
+        drain(analyst)
+        [(_, again, ended, _)] = plant.anomalies()
+        assert (again, ended) == (started, back[0])
+        assert plant.told() == [("opened", started), ("recovered", started)]
+        analyst._awaited._from_ms -= 10 * MINUTE
+        analyst.look_for_silence()
+        assert len(plant.anomalies()) == 2, "it has fallen silent once more"
+
+    def test_is_found_once_by_whoever_works_next(self, plant: Plant) -> None:
+        self.silenced(plant).look_for_silence()
+        analyst = plant.analyst()
+        analyst.look_for_silence()
+        analyst._awaited._from_ms -= 10 * MINUTE
+        analyst.look_for_silence()
+        assert len(plant.anomalies()) == 1
+
+    def test_is_waited_for_afresh_by_a_worker_that_was_away(self, plant: Plant) -> None:
+        self.silenced(plant)
+        with plant.database.unit_of_work():
+            for progress in session().query(Progress):
+                progress.silent_from_ms = now_ms() - 2 * MINUTE
+        analyst = plant.analyst()
+        analyst.look_for_silence()
+        assert plant.anomalies() == []
+
+    def test_is_none_while_the_metric_learns(self, plant: Plant) -> None:
+        self.silenced(plant, count=90).look_for_silence()
+        assert plant.anomalies() == []
+
+    def test_is_none_of_history_that_is_sent_once(self, plant: Plant) -> None:
+        plant.send(plant.metric_ids[0], past(300, end_ms=now_ms() - 3 * DAY), noise(300))
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst._awaited._from_ms -= DAY
+        analyst.look_for_silence()
+        assert plant.anomalies() == []
+
+    def test_is_none_where_people_allow_it(self, plant: Plant) -> None:
+        with plant.database.unit_of_work():
+            metric = session().get_one(Metric, plant.metric_ids[0])
+            change_settings(metric, Wanted(may_be_silent=True), "Alice")
+        self.silenced(plant).look_for_silence()
+        assert plant.anomalies() == []
+
+    def test_ends_where_people_allow_it_from_now_on(self, plant: Plant) -> None:
+        analyst = self.silenced(plant)
+        analyst.look_for_silence()
+        with plant.database.unit_of_work():
+            metric = session().get_one(Metric, plant.metric_ids[0])
+            change_settings(metric, Wanted(may_be_silent=True), "Alice")
+        analyst.take_settings()
+        analyst.look_for_silence()
+        [(_, _, ended, _)] = plant.anomalies()
+        assert ended is not None
+
+    def test_ends_when_the_sender_says_that_the_series_has_ended(self, plant: Plant) -> None:
+        analyst = self.silenced(plant)
+        analyst.look_for_silence()
+        metric_id = plant.metric_ids[0]
+        ended = np.array([now_ms()])
+        plant.points.append(
+            Entry(Points.empty(), Points(np.array([metric_id]), ended, np.zeros(1)))
+        )
+        drain(analyst)
+        assert plant.progress(metric_id).silent_from_ms is None
+        [(_, _, ended_ms, _)] = plant.anomalies()
+        assert ended_ms is not None
+
+    def test_lasts_longer_where_points_are_sent_together(self, plant: Plant) -> None:
+        singly, together = plant.metric_ids[:2]
+        times, values = past(300), noise(300)
+        for start in range(0, 300, 20):
+            plant.send(together, times[start : start + 20], values[start : start + 20])
+        for time, value in zip(times, values, strict=True):
+            plant.send(singly, np.array([time]), np.array([value]))
+        drain(plant.analyst())
+        waits = [
+            plant.progress(metric_id).silent_from_ms - now_ms() for metric_id in (singly, together)
+        ]
+        assert waits[0] <= 5 * MINUTE
+        assert 20 * MINUTE < waits[1] <= 25 * MINUTE
+
+    def test_of_a_metric_with_an_anomaly_ends_that_one(self, plant: Plant) -> None:
+        plant.send(plant.metric_ids[0], past(), with_spike(noise(), POINTS - 2))
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst._awaited._from_ms -= 10 * MINUTE
+        analyst._heard_ms -= 10 * MINUTE
+        analyst.look_for_silence()
+        with plant.database.unit_of_work(write=False):
+            page = list_anomalies(plant.org_id, oldest_first=True)
+            [(_, spike), (_, silence)] = [(one.id, one.span) for one in page.items]
+            assert (spike.is_open, spike.ended_by_silence, spike.is_silence) == (False, True, False)
+            assert (silence.is_open, silence.is_silence) == (True, True)
+
+    def test_of_very_many_is_recorded_and_told_of_a_few(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(silence, "MOST_TOLD_AT_ONCE", 2)
+        plant.watch()
+        for metric_id in plant.metric_ids:
+            plant.send(metric_id, past(300), noise(300))
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst._awaited._from_ms -= 10 * MINUTE
+        analyst.look_for_silence()
+        assert len(plant.anomalies()) == 3
+        assert len(plant.told()) == 2
+
+
+class TestHugeValues:
+    def test_are_heard_of_though_they_are_not_judged(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        values[200:] = 1e150
+        plant.send(metric_id, times, values)
+        drain(plant.analyst())
+        progress = plant.progress(metric_id)
+        assert (progress.judged_until_ms, progress.points_seen) == (times[-1], 200)
+        assert progress.late_points == 0
+
+
 class TestRecordAgain:
     def test_keeps_the_case_that_people_know_when_it_turns_out_to_begin_elsewhere(
         self, plant: Plant
@@ -396,3 +552,33 @@ class TestRecordAgain:
             [found] = list_anomalies(plant.org_id).items
             assert found.id == known.id
             assert found.span.started_ms == times[500]
+
+
+class TestTally:
+    """What the Overview says was judged is what charts show as judged."""
+
+    def judged_on_charts(self, plant: Plant) -> int:
+        return sum(
+            int(np.count_nonzero(~np.isnan(plant.read(metric_id).judgements.scores)))
+            for metric_id in plant.metric_ids
+        )
+
+    def counted(self, plant: Plant) -> int:
+        with plant.database.unit_of_work(write=False):
+            return judged_points(plant.org_id, 0, now_ms() + HOUR_MS)
+
+    def test_equals_what_is_judged_also_after_a_rebuild_and_a_restart(self, plant: Plant) -> None:
+        times, values = past(), noise()
+        plant.send(plant.metric_ids[0], times, values)
+        plant.send(plant.metric_ids[1], times[300:], values[300:])
+        analyst = plant.analyst()
+        drain(analyst)
+        assert self.counted(plant) == self.judged_on_charts(plant) > 500
+
+        plant.send(plant.metric_ids[1], times[:300], values[:300], is_backfill=True)
+        drain(analyst)
+        analyst.rebuild(plant.metric_ids[1])
+        assert self.counted(plant) == self.judged_on_charts(plant) > 900
+
+        drain(plant.analyst())
+        assert self.counted(plant) == self.judged_on_charts(plant)

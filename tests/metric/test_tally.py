@@ -1,0 +1,43 @@
+"""Judged points are counted for their org and their hour, and taken back one by one."""
+
+import numpy as np
+import pytest
+
+from anomify.metric.tally import HOUR_MS, Tally, judged_points
+from tests.factories import make_metric, make_org
+
+NOON = 1_763_640_000_000 // HOUR_MS * HOUR_MS
+
+
+def at(*minutes: int) -> np.ndarray:
+    return NOON + 60_000 * np.array(minutes, np.int64)
+
+
+@pytest.mark.usefixtures("unit")
+class TestCount:
+    def test_counts_by_org_and_hour(self):
+        acme, globex = make_org("Acme"), make_org("Globex")
+        ours, too, theirs = (
+            make_metric(org, name).id for org, name in ((acme, "a"), (acme, "b"), (globex, "a"))
+        )
+        tally = Tally()
+        tally.count(np.array([ours, too, theirs, ours]), at(0, 59, 59, 60))
+        tally.count(np.array([ours]), at(1))
+        assert judged_points(acme.id, NOON, NOON + HOUR_MS) == 3
+        assert judged_points(acme.id, NOON + 1, NOON + 2 * HOUR_MS) == 1
+        assert judged_points(globex.id, 0, NOON + 2 * HOUR_MS) == 1
+
+    def test_takes_back_what_is_judged_no_more(self):
+        org = make_org()
+        ids = np.full(3, make_metric(org).id)
+        tally = Tally()
+        tally.count(ids, at(0, 1, 2))
+        tally.count(ids[:2], at(0, 1), step=-1)
+        assert judged_points(org.id, 0, NOON + HOUR_MS) == 1
+
+    def test_passes_over_metrics_that_are_no_more(self):
+        org = make_org()
+        ids = np.array([make_metric(org).id, 10**6])
+        Tally().count(ids, at(0, 0))
+        Tally().count(np.empty(0, np.int64), at())
+        assert judged_points(org.id, 0, NOON + HOUR_MS) == 1
