@@ -48,7 +48,8 @@ def get_anomaly_at(org_id: int, metric_id: int, time_ms: int) -> Anomaly:
             Span.started_ms <= time_ms + LOOKUP_TOLERANCE_MS,
             or_(Span.is_open.is_(True), Span.last_over_ms >= time_ms - LOOKUP_TOLERANCE_MS),
         )
-        .order_by(Span.started_ms.desc())
+        # One that had begun goes before one that was about to.
+        .order_by((Span.started_ms <= time_ms).desc(), Span.started_ms.desc())
         .limit(1)
     )
     if anomaly is None:
@@ -110,8 +111,8 @@ def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
             .select_from(Anomaly)
             .where(
                 Anomaly.org_id == org_id,
-                Anomaly.opened_at >= _moment(from_ms),
-                Anomaly.opened_at < _moment(until_ms),
+                Anomaly.opened_at >= moment(from_ms),
+                Anomaly.opened_at < moment(until_ms),
             )
         )
         or 0
@@ -161,5 +162,6 @@ def _with_evidence() -> Select[Anomaly]:
     )
 
 
-def _moment(time_ms: int) -> datetime:
+def moment(time_ms: int) -> datetime:
+    """Return unix milliseconds as the moment that rows are kept by."""
     return datetime.fromtimestamp(time_ms / 1000, UTC)

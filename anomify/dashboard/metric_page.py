@@ -19,6 +19,7 @@ from anomify.dashboard.wording import thousands
 from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
 from anomify.errors import NotFound
+from anomify.exclusion.saying import explained, rules_behind
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.queries import get_standing
 from anomify.metric.standing import Standing
@@ -179,13 +180,15 @@ def _standing(wish: MetricPageIn) -> Standing:
     name = plain_or_labelled_name(wish.name)
     if isinstance(name, NameRefused):
         raise NotFound(f"No metric can have this name: {name.reason}.")
+    org_id = subject().org.id
     try:
-        return get_standing(subject().org.id, name, now())
+        standing = get_standing(org_id, name, now())
     except NotFound:
         raise NotFound(
             "Your organisation has no metric of this name. It has never reported, or its name is "
             "spelled differently."
         ) from None
+    return explained([standing], rules_behind(org_id, [standing]))[0]
 
 
 def _selected(wish: MetricPageIn, standing: Standing) -> Anomaly | None:

@@ -12,6 +12,7 @@ from anomify.dashboard.frame import framed, said
 from anomify.dashboard.paging import Choice, page_links
 from anomify.dashboard.wording import NO_VALUE, Moment, number
 from anomify.edge.contract import Access, Inputs
+from anomify.exclusion.saying import explained, rules_behind
 from anomify.metric.queries import count_by_state, list_metrics
 from anomify.metric.standing import Standing, State
 
@@ -60,10 +61,11 @@ def page(wish: MetricsPageIn) -> str:
         limit=ROWS,
         offset=wish.offset,
     )
+    rules = rules_behind(org_id, found.items)
     return framed(
         "dashboard/metrics.html",
         wish=wish,
-        rows=[_row(standing) for standing in found.items],
+        rows=[_row(standing) for standing in explained(found.items, rules)],
         page=page_links(
             wish.offset, len(found.items), found.total, ROWS, lambda at: wish.url(offset=at or "")
         ),

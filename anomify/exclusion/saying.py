@@ -1,6 +1,6 @@
 """Which rule keeps a metric out, in words: what people read where the metric is shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from anomify.exclusion.model import Exclusion
@@ -19,9 +19,8 @@ def rules_behind(org_id: int, standings: Sequence[Standing]) -> dict[int, Exclus
     }
 
 
-def explained(org_id: int, standings: Sequence[Standing]) -> list[Standing]:
+def explained(standings: Sequence[Standing], rules: Mapping[int, Exclusion]) -> list[Standing]:
     """Return the same standings; the sentences of those that are excluded name their rule."""
-    rules = rules_behind(org_id, standings)
     return [
         replace(one, sentence=_sentence(rules[one.metric.id])) if one.metric.id in rules else one
         for one in standings

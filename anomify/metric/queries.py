@@ -2,16 +2,37 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from anomify.db import Page, session
 from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
 from anomify.metric.name import name_hash
-from anomify.metric.standing import Standing, State, standing_of
+from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, standing_of
 
 MOST_METRICS = 500
+
+
+class Order(StrEnum):
+    """What comes first in a list of metrics."""
+
+    NAME = "name"
+    # Made last.
+    NEWEST = "newest"
+    # Heard of last.
+    RECENT = "recent"
+
+
+class Broad(StrEnum):
+    """Several states at once, as people ask for them."""
+
+    # Reports and is judged, or will be.
+    LIVE = "live"
+    # Has ended, or has been silent for a day.
+    INACTIVE = "inactive"
 
 
 def find_metric(org_id: int, name: str) -> Metric | None:
@@ -55,19 +76,19 @@ def list_metrics(
     at: datetime,
     *,
     words: Sequence[str] = (),
-    state: State | None = None,
-    newest_first: bool = False,
+    state: State | Broad | None = None,
+    order: Order = Order.NAME,
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Standing]:
-    """List the metrics whose names hold every word, by name, with where each stands."""
+    """List the metrics whose names hold every word, with where each stands."""
     wanted = [Metric.org_id == org_id, *_holding(words)]
     if state is not None:
         wanted.append(_in_state(state, int(at.timestamp() * 1000)))
     joined = select(Metric, Progress).outerjoin(Progress, Progress.metric_id == Metric.id)
     rows = session().execute(
         joined.where(*wanted)
-        .order_by(*([Metric.id.desc()] if newest_first else [Metric.name, Metric.id]))
+        .order_by(*_order(order))
         .limit(min(limit, MOST_METRICS))
         .offset(offset)
     )
@@ -99,7 +120,17 @@ def _holding(words: Sequence[str]) -> list[ColumnElement[bool]]:
     return [Metric.name.icontains(word, autoescape=True) for word in words if word]
 
 
-def _in_state(state: State, now_ms: int) -> ColumnElement[bool]:
+def _order(order: Order) -> tuple[ColumnElement[Any], ...]:
+    match order:
+        case Order.NAME:
+            return Metric.name.asc(), Metric.id.asc()
+        case Order.NEWEST:
+            return (Metric.id.desc(),)
+        case Order.RECENT:
+            return func.coalesce(Progress.judged_until_ms, 0).desc(), Metric.id.desc()
+
+
+def _in_state(state: State | Broad, now_ms: int) -> ColumnElement[bool]:
     # The same ladder as standing.py, for the database to count and filter by; a test holds them
     # together.
     silent_ms = now_ms - Progress.judged_until_ms
@@ -107,7 +138,12 @@ def _in_state(state: State, now_ms: int) -> ColumnElement[bool]:
     is_ours = Metric.excluded_by.is_(None)
     is_here = and_(is_ours, Progress.has_ended.is_(False), ~is_stale)
     is_taught = Progress.points_seen >= Progress.learning_points
-    conditions: dict[State, ColumnElement[bool]] = {
+    conditions: dict[State | Broad, ColumnElement[bool]] = {
+        Broad.LIVE: and_(is_ours, or_(Progress.metric_id.is_(None), is_here)),
+        Broad.INACTIVE: or_(
+            Progress.has_ended.is_(True),
+            and_(silent_ms > INACTIVE_AFTER_MS, Progress.may_be_silent.is_(False)),
+        ),
         State.EXCLUDED: Metric.excluded_by.is_not(None),
         State.WAITING: and_(is_ours, Progress.metric_id.is_(None)),
         State.ENDED: and_(is_ours, Progress.has_ended.is_(True)),

@@ -82,3 +82,15 @@ def rate_of(series: Series) -> Series:
     by_second = rates(series.times, series.values)
     known = np.isfinite(by_second)
     return Series(series.times, by_second, series.judgements).of(known)
+
+
+def read_sparkline(
+    points: PointStore, metric_id: int, from_ms: int, until_ms: int, most_points: int
+) -> Series:
+    """Return a window in a few of its own points, spikes kept.
+
+    Of a window with more than 200,000 points only its begin is shown, for a small picture is not
+    worth reading more.
+    """
+    series = points.read(metric_id, from_ms, until_ms, most_points=MOST_RAW)
+    return downsample(series, most_points)

@@ -7,6 +7,9 @@ from enum import StrEnum
 from anomify.detection.state import LEARNING_POINTS
 from anomify.metric.model import Metric, Progress
 
+# A metric silent for so long is out of use, as far as anybody can tell.
+INACTIVE_AFTER_MS = 86_400_000
+
 
 class State(StrEnum):
     """The words in which the product says how a metric is doing."""
@@ -52,6 +55,18 @@ def standing_of(metric: Metric, progress: Progress | None, at: datetime) -> Stan
     learned = min(progress.points_seen, progress.learning_points)
     state, sentence = _state(progress, learned, int(at.timestamp() * 1000))
     return Standing(metric, progress, state, learned, progress.learning_points, sentence)
+
+
+def inactive_since_ms(standing: Standing, at: datetime) -> int | None:
+    """Return since when a metric is out of use: it has ended, or been silent for a day."""
+    progress = standing.progress
+    if progress is None:
+        return None
+    if progress.has_ended:
+        return progress.judged_until_ms
+    since_ms = progress.judged_until_ms + INACTIVE_AFTER_MS
+    is_over = since_ms < int(at.timestamp() * 1000)
+    return since_ms if is_over and not progress.may_be_silent else None
 
 
 def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:

@@ -1,6 +1,7 @@
 """/anomalies, /anomaly: what was found, one by one and as a list."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from anomify.anomaly.model import Anomaly
 from anomify.anomaly.picture import anomaly_image_url
 from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
+from anomify.auth.require import read_only
 from anomify.auth.subject import subject
 from anomify.detection.explanation import human_number
 from anomify.edge.contract import Access, Inputs, Outputs, names
@@ -23,6 +25,7 @@ from anomify.native.window import (
     local_string,
     timestamp_of,
 )
+from anomify.watcher.queries import get_watcher
 
 door = NativeDoor("anomaly", __name__)
 
@@ -78,6 +81,16 @@ class AnomaliesIn(WindowIn, PageIn):
     order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
 
 
+class SoughtIn(AnomaliesIn):
+    """Which anomalies of the org."""
+
+    watcher_id: RowId | None = Field(
+        None,
+        description="Only those of the metrics that this watcher is about.",
+        json_schema_extra=names("watcher"),
+    )
+
+
 class AnomalyIn(Inputs):
     """Which anomaly."""
 
@@ -93,18 +106,27 @@ class LookupIn(Inputs):
     )
 
 
-@door.route("/anomalies", inputs=AnomaliesIn, outputs=AnomaliesOut, access=Access.VIEWER)
-def anomalies(wish: AnomaliesIn) -> AnomaliesOut:
-    """List the anomalies of a window, of the last seven days by default."""
+@door.route("/anomalies", inputs=SoughtIn, outputs=AnomaliesOut, access=Access.VIEWER)
+def anomalies(wish: SoughtIn) -> AnomaliesOut:
+    """List the anomalies of a window, of the last seven days by default.
+
+    An anomaly is of the window if it ran in it at any time.
+    """
     org = subject().org
     metric = get_metric(org.id, canonical(wish.metric)) if wish.metric is not None else None
-    return anomalies_out(wish, metric.id if metric else None, 7 * DAY)
+    chips = [] if wish.watcher_id is None else get_watcher(org.id, wish.watcher_id).chips
+    return anomalies_out(wish, metric.id if metric else None, 7 * DAY, chips)
 
 
 @door.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=Access.VIEWER)
 def lookup(wish: LookupIn) -> OneAnomalyOut:
-    """Find the anomaly of a metric that was running at a moment."""
+    """Find the anomaly of a metric that was running at a moment, or within a minute of it.
+
+    People of a demo org find anomalies by their ids.
+    """
     org = subject().org
+    if org.is_demo:
+        raise read_only()
     metric = get_metric(org.id, canonical(wish.metric))
     return _one(get_anomaly_at(org.id, metric.id, round(wish.timestamp * 1000)))
 
@@ -117,8 +139,10 @@ def anomaly(wish: AnomalyIn) -> OneAnomalyOut:
     return _one(get_anomaly(subject().org.id, wish.anomaly_id))
 
 
-def anomalies_out(wish: AnomaliesIn, metric_id: int | None, default_seconds: int) -> AnomaliesOut:
-    """Return the page of anomalies that a request asks for."""
+def anomalies_out(
+    wish: AnomaliesIn, metric_id: int | None, default_seconds: int, chips: Sequence[str] = ()
+) -> AnomaliesOut:
+    """Return the page of anomalies that a request asks for, of metrics that hold the chips too."""
     org = subject().org
     from_ms, until_ms = wish.window_ms(default_seconds)
     page = list_anomalies(
@@ -128,7 +152,7 @@ def anomalies_out(wish: AnomaliesIn, metric_id: int | None, default_seconds: int
         until_ms=until_ms,
         running=wish.status,
         least_severity=wish.severity,
-        words=wish.chips,
+        words=[*wish.chips, *chips],
         least_score=wish.min_score,
         oldest_first=wish.order == "oldest",
         limit=wish.limit,

@@ -1,28 +1,36 @@
 """/metrics, /metric: what reports, how it stands, its points and what was expected of them."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from flask import Response
 from pydantic import Field, model_serializer
 
 from anomify.anomaly.picture import chart_of_metric
+from anomify.anomaly.ranking import tally
 from anomify.auth.subject import subject
-from anomify.clock import now
+from anomify.clock import now, now_ms
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
+from anomify.exclusion.model import Exclusion
+from anomify.exclusion.saying import explained, rules_behind
 from anomify.metric.event import events_on
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
-from anomify.metric.queries import get_standing, list_metrics
+from anomify.metric.quality import sparsity
+from anomify.metric.queries import Broad, Order, get_standing, list_metrics
 from anomify.metric.reading import Reading, as_read, rate_of, read_raw, read_to_thin
-from anomify.metric.standing import Standing, State
+from anomify.metric.standing import Standing, State, inactive_since_ms
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import SOUGHT_CHARACTERS_MAX, Chips, Name, canonical
 from anomify.native.picture import LookIn, png_reply
+from anomify.native.watcher import ChipOut, chips_json
 from anomify.native.window import DAY, PageIn, WindowIn, timestamp_of
 from anomify.series import Series
+from anomify.watcher.queries import names_holding
+from anomify.watcher.routing import watchers_of
 
 door = NativeDoor("metric", __name__)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from anomify.auth.subject import subject
+from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now
 from anomify.delivery.outbox import enqueue_test
 from anomify.delivery.queries import latest_problems
@@ -18,6 +18,7 @@ from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
 from anomify.org.sealing import PURPOSE
 from anomify.outbound import Outbound
+from anomify.user.profile import take_step
 from anomify.watcher.chip import suggestions
 from anomify.watcher.editing import (
     UNIT_SECONDS,
@@ -168,7 +169,11 @@ class ChipsIn(Inputs):
 )
 def create(wish: CreateIn) -> SavedOut:
     """Make a watcher for the metrics that hold every chip."""
-    return _saved(_editor().create(subject().org.id, _wish(wish), subject().label), wish)
+    asker = subject()
+    saved = _saved(_editor().create(asker.org.id, _wish(wish), asker.label), wish)
+    if isinstance(asker, UserSubject):
+        take_step(asker.user.id, "alert_created")
+    return saved
 
 
 @door.route(
@@ -221,14 +226,13 @@ def watchers(wish: ListIn) -> WatchersOut:
 @door.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=Access.VIEWER)
 def chips(wish: ChipsIn) -> ChipsOut:
     """Suggest words of metric names to add to the chosen chips."""
-    names = names_holding(subject().org.id, wish.chips)
-    return ChipsOut(
-        chips=[
-            ChipOut(chip=each.chip, count=each.count)
-            for each in suggestions(names, wish.chips, wish.q)
-        ],
-        metrics_matched=len(names),
-    )
+    found = names_holding(subject().org.id, wish.chips)
+    return ChipsOut(chips=chips_json(found, wish.chips, wish.q), metrics_matched=len(found))
+
+
+def chips_json(found: Sequence[str], chosen: Sequence[str], begun: str = "") -> list[ChipOut]:
+    """Return words of those names that could be added to the chosen ones, the commonest first."""
+    return [ChipOut(chip=each.chip, count=each.count) for each in suggestions(found, chosen, begun)]
 
 
 def watcher_json(watcher: Watcher, heard: Heard, problem: str | None) -> WatcherOut:

@@ -61,6 +61,16 @@ def list_watchers(
     return Page(list(rows), total or 0)
 
 
+def all_watchers(org_id: int) -> list[Watcher]:
+    """Return the org's watchers that are not deleted, oldest first; an org has so many at most."""
+    rows = session().scalars(
+        select(Watcher)
+        .where(Watcher.org_id == org_id, Watcher.deleted_at.is_(None))
+        .order_by(Watcher.id)
+    )
+    return list(rows)
+
+
 def list_alerting_watchers(org_id: int) -> list[Watcher]:
     """Return the watchers that want to be told, oldest first."""
     rows = session().scalars(

@@ -3,7 +3,13 @@
 from anomify.anomaly.recording import SEVERITIES
 from anomify.metric.chip import folded, is_matched
 from anomify.watcher.model import Watcher
-from anomify.watcher.queries import list_alerting_watchers
+from anomify.watcher.queries import all_watchers, list_alerting_watchers
+
+
+def watchers_of(org_id: int, metric_name: str) -> list[Watcher]:
+    """Return the watchers about a metric, oldest first, whether they tell anybody or not."""
+    name = metric_name.lower()
+    return [watcher for watcher in all_watchers(org_id) if is_matched(folded(watcher.chips), name)]
 
 
 def watchers_for(org_id: int, metric_name: str, severity: str) -> list[Watcher]:

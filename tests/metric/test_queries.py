@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
 from anomify.metric.queries import (
+    Order,
     count_by_state,
     find_metric,
     find_progress,
@@ -83,7 +84,7 @@ class TestListMetrics:
         page = list_metrics(acme.id, AT, limit=2)
         assert (names(page), page.total) == (["a", "b"], 3)
         assert names(list_metrics(acme.id, AT, limit=2, offset=2)) == ["c"]
-        assert names(list_metrics(acme.id, AT, newest_first=True)) == ["b", "a", "c"]
+        assert names(list_metrics(acme.id, AT, order=Order.NEWEST)) == ["b", "a", "c"]
 
     def test_finds_every_word_as_it_is_written(self, acme):
         for name in ("web.cpu_load", "web.cpuXload", "db.CPU_load", "50%"):

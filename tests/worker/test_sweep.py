@@ -11,6 +11,9 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.delivery.model import STATE_SENT, Delivery
+from anomify.exclusion.editing import ExclusionWish, add_exclusion
+from anomify.exclusion.predicate import Kind
+from anomify.exclusion.queries import list_exclusions
 from anomify.metric.model import Progress
 from anomify.metric.opening import open_points
 from anomify.metric.store import PointStore
@@ -81,3 +84,15 @@ class TestSweep:
             ONBOARDING_JUDGING,
             ONBOARDING_LIVE,
         ]
+
+    def test_ends_exclusions_whose_time_is_over(
+        self, database: Database, points: PointStore, tmp_path: Path
+    ) -> None:
+        with database.unit_of_work():
+            org = make_org()
+            rule, _ = add_exclusion(org.id, ExclusionWish(Kind.PREFIX, "a"), "Alice")
+            rule.expires_at = now() - timedelta(seconds=1)
+            add_exclusion(org.id, ExclusionWish(Kind.PREFIX, "b"), "Alice")
+        swept(database, points, tmp_path)
+        with database.unit_of_work(write=False):
+            assert [rule.pattern for rule in list_exclusions(org.id).items] == ["b"]

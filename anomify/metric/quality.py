@@ -1,0 +1,27 @@
+"""How well a metric reports: of the points it should have sent, how many came."""
+
+from typing import Final
+
+from anomify.metric.reading import MOST_RAW
+from anomify.metric.standing import Standing
+from anomify.metric.store import PointStore
+
+DAY_MS: Final = 86_400_000
+
+
+def sparsity(points: PointStore, standing: Standing, at_ms: int) -> float | None:
+    """Return how many of the points that its last day should have had came, in percent.
+
+    Of a metric younger than a day, since it came. None until its resolution is known.
+    """
+    progress, metric = standing.progress, standing.metric
+    if progress is None or progress.resolution_ms <= 0:
+        return None
+    from_ms = at_ms - DAY_MS
+    series = points.read(metric.id, from_ms, at_ms + 1, most_points=MOST_RAW)
+    came_ms = int(metric.created_at.timestamp() * 1000)
+    if len(series):
+        # It may have brought its past with it.
+        came_ms = min(came_ms, int(series.times[0]))
+    due = (at_ms - max(from_ms, came_ms)) / progress.resolution_ms
+    return round(min(100.0 * len(series) / max(due, 1.0), 100.0), 1)
