@@ -86,7 +86,6 @@ class BillingEvent(Base):
 
     id: Mapped[str] = mapped_column(String(ID_CHARACTERS_MAX), primary_key=True)
     type: Mapped[str] = mapped_column(String(100))
-    # Empty for customers that are none of ours.
-    org_id: Mapped[int | None] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     made_at: Mapped[datetime] = mapped_column(UtcDateTime)
     taken_at: Mapped[datetime] = mapped_column(UtcDateTime)

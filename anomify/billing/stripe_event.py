@@ -44,13 +44,13 @@ def take_event(
     """
     if not event.type.startswith(HEEDED) and event.type not in ALSO_HEEDED:
         return Taken.UNHEEDED
-    with database.unit_of_work():
+    with database.unit_of_work(write=False):
         if is_event_taken(event.id):
             return Taken.KNOWN
         account = find_account_of_customer(event.customer_id) if event.customer_id else None
-        if account is None:
-            _note(event, None)
-            return Taken.NOT_OURS
+    if account is None:
+        return Taken.NOT_OURS
+    with database.unit_of_work():
         reading = begin_reading(account)
     found = read(gateway, reading)
     with database.unit_of_work():
@@ -66,7 +66,7 @@ def forget_events(at: datetime) -> None:
     session().execute(delete(BillingEvent).where(BillingEvent.taken_at < at - REMEMBERED))
 
 
-def _note(event: Event, org_id: int | None) -> bool:
+def _note(event: Event, org_id: int) -> bool:
     """Write that the news is taken; False where somebody else has just done so."""
     return make_once(
         BillingEvent,

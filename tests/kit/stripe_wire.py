@@ -251,7 +251,7 @@ class StripeWire:
             try:
                 if failure is None or failure.is_after:
                     status, found = 200, self._route(method, path, parameters)
-                if failure is not None:
+                if failure is not None and not failure.hangs_up:
                     broken = _broken(failure)
                     status, found = broken.status, broken.body
             except Refused as refused:
