@@ -22,7 +22,7 @@ COMMANDS = {
     "config": "Show and check the settings.",
     "doctor": "Look for what could keep the product from working.",
     "org": "Make and list orgs.",
-    "user": "Make and list users.",
+    "user": "Make and list users, and let them in again.",
     "token": "Make, list and revoke the tokens of machines.",
     "push": "Send a file of points through the HTTP door.",
     "detect": "Judge a file of points, without a server.",

@@ -1,23 +1,29 @@
-"""`anomify user`: makes and lists users."""
+"""`anomify user`: makes and lists users, and lets them in again."""
 
 import sys
 from pathlib import Path
 
 import click
 
+from anomify.audit.recording import record_audit
 from anomify.cli.rooms import the_org, unit_of_work
-from anomify.cli.settings import data_option, json_option, print_json
-from anomify.errors import Invalid
-from anomify.user.creating import ROLES, create_user
+from anomify.cli.settings import data_option, json_option, print_json, read_settings
+from anomify.errors import Invalid, NotFound
+from anomify.user.authenticator import turn_off
+from anomify.user.creating import ROLES, create_user, fold_email
 from anomify.user.model import User
-from anomify.user.queries import list_users
+from anomify.user.queries import find_user_by_email, list_users
+from anomify.user.recovery import make_reset_link
+from anomify.user.session import end_user_sessions
 
 LEAST_ROLE = "viewer"
+# Who did what the audit trail tells of, where nobody signed in.
+ACTOR = "anomify user"
 
 
 @click.group()
 def user() -> None:
-    """Make and list users."""
+    """Make and list users, and let them in again."""
 
 
 @user.command()
@@ -72,6 +78,42 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
         return
     for row in found:
         click.echo(f"{row['id']}\t{row['email']}\t{row['role']}\t{row['name']}")
+
+
+@user.command(name="reset-link")
+@click.option("--email", required=True, help="The address of the user.")
+@data_option
+def reset_link(email: str, data_dir: Path | None) -> None:
+    """Print a link with which a user sets a new password; it works once, within half an hour."""
+    settings = read_settings(data_dir=data_dir)
+    with unit_of_work(data_dir, write=True):
+        found = _the_user(email)
+        link = make_reset_link(found, settings.base_url)
+        record_audit(found.org_id, actor=ACTOR, action="user.reset_link", target=found.email)
+    click.echo(link)
+
+
+@user.command(name="reset-2fa")
+@click.option("--email", required=True, help="The address of the user.")
+@data_option
+def reset_second_factor(email: str, data_dir: Path | None) -> None:
+    """Ask a user for no authenticator app any more, who has lost it and the recovery codes."""
+    with unit_of_work(data_dir, write=True):
+        found = _the_user(email)
+        was_on = found.has_totp
+        turn_off(found, by=ACTOR)
+        end_user_sessions(found)
+    if was_on:
+        click.echo(f"{found.email} signs in without an app from now on, and may set up a new one.")
+    else:
+        click.echo(f"{found.email} has no authenticator app.")
+
+
+def _the_user(email: str) -> User:
+    found = find_user_by_email(fold_email(email))
+    if found is None:
+        raise NotFound(f"There is no user {email}; `anomify user list --org ...` shows them.")
+    return found
 
 
 def user_json(row: User) -> dict[str, object]:

@@ -18,6 +18,7 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.delivery.backoff import next_attempt_at
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts, facts_of_anomaly, facts_of_test
+from anomify.delivery.first_steps import note_first_steps
 from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
 from anomify.delivery.recipient import mailed_users, nobody, target_of
 from anomify.errors import QuotaExceeded
@@ -193,6 +194,7 @@ def settle(
     if receipt.is_delivered:
         _close(delivery, STATE_SENT, at)
         delivery.last_error = None
+        note_first_steps(delivery)
         return
     if delivery.leased_until != leased_until:
         return

@@ -29,6 +29,7 @@ class TestDoctor:
         assert code == 0, findings
         assert set(findings) == {
             *("data_directory", "disk", "database", "migrations", "engine", "clock", "egress"),
+            "letters",
             "address",
         }
 

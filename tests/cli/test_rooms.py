@@ -1,14 +1,19 @@
 """`anomify org`, `user` and `token`, on both databases."""
 
 import json
+from urllib.parse import parse_qsl, urlsplit
 
+import pyotp
 import pytest
 from click.testing import CliRunner
 
 from anomify.cli.main import anomify
+from anomify.clock import now_timestamp
 from anomify.org.token import find_token
+from anomify.user.authenticator import begin_enrolment, finish_enrolment
 from anomify.user.password import verify_password
 from anomify.user.queries import find_user_by_email
+from anomify.user.recovery import find_reset_user
 from tests.factories import PASSWORD
 
 
@@ -74,6 +79,32 @@ class TestUser:
             "eve@acme.example",
         }
         assert len(run("user", "list", "--org", "1").stdout.splitlines()) == 3
+
+    def test_is_let_in_again_with_a_link_for_a_new_password(self, run, database):
+        run("org", "create", "Acme")
+        self.make(run)
+        printed = run("user", "reset-link", "--email", "ALICE@acme.example").stdout.strip()
+        query = dict(parse_qsl(urlsplit(printed).query))
+        assert printed.startswith("http://127.0.0.1:8080/ui/reset?")
+        with database.unit_of_work(write=False):
+            assert find_reset_user(query["email"], query["reset_token"]).name == "Alice"
+        assert "anomify user list" in refused(run("user", "reset-link", "--email", "a@b.example"))
+
+    def test_is_let_in_again_without_the_app_that_was_lost(self, run, database):
+        run("org", "create", "Acme")
+        self.make(run)
+        assert (
+            "no authenticator app"
+            in run("user", "reset-2fa", "--email", "alice@acme.example").stdout
+        )
+        with database.unit_of_work():
+            alice = find_user_by_email("alice@acme.example")
+            begun = begin_enrolment(alice)
+            finish_enrolment(alice, pyotp.TOTP(begun.seed).at(now_timestamp()))
+        told = run("user", "reset-2fa", "--email", "alice@acme.example").stdout
+        assert "without an app" in told
+        with database.unit_of_work(write=False):
+            assert not find_user_by_email("alice@acme.example").has_totp
 
     def test_is_refused_in_one_sentence(self, run):
         assert "anomify org list" in refused(self.make(run))
