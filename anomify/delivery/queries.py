@@ -8,6 +8,12 @@ from anomify.db import session
 from anomify.delivery.model import STATE_SENT, Delivery
 
 
+def count_messages_about(metric_id: int) -> int:
+    """Count the messages about a metric, sent or waiting."""
+    counted = select(func.count()).select_from(Delivery).where(Delivery.metric_id == metric_id)
+    return session().scalar(counted) or 0
+
+
 def latest_problems(org_id: int, watcher_ids: Sequence[int]) -> dict[int, str]:
     """Return, by watcher id, why its latest message has not arrived; most have no problem."""
     age = func.row_number().over(

@@ -100,12 +100,14 @@ class MetricSettings(Base):
 
 
 class DeletedMetric(Base):
-    """The id of a metric that was deleted, until the worker has let go of all that it had."""
+    """The id of a metric that was deleted: what still comes for it is nobody's."""
 
     __tablename__ = "deleted_metrics"
 
     metric_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When its points were deleted for good: once none can wait in the log any more.
+    points_gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
 class JudgedHour(Base):

@@ -145,6 +145,15 @@ def take_overdue(metric_ids: Sequence[int]) -> list[Progress]:
     return overdue
 
 
+def allow_silence(metric_id: int, *, is_allowed: bool) -> None:
+    """Let a metric be silent from now on, or await its points again from the next one on."""
+    session().execute(
+        update(Progress)
+        .where(Progress.metric_id == metric_id)
+        .values(may_be_silent=is_allowed, silent_from_ms=None)
+    )
+
+
 def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -> None:
     """Count points that came too late to be judged, and ask for a rebuild where it is due."""
     unjudged = session().scalar(

@@ -1,7 +1,8 @@
 """Which metric a name is: known ones from memory, new ones made once, whoever asks first."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -195,11 +196,11 @@ class Registry:
             deleted = deleted_ids() - self._gone
         if deleted:
             self.forget(deleted)
-            self._gone |= deleted
 
-    def forget(self, metric_ids: Set[int]) -> None:
-        """Forget the ids of these metrics, whatever they were called."""
+    def forget(self, metric_ids: AbstractSet[int]) -> None:
+        """Forget the ids of these metrics for good, whatever they were called."""
         with self._lock:
+            self._gone |= metric_ids
             for known in self._scopes.values():
                 for key in [key for key, metric_id in known.items() if metric_id in metric_ids]:
                     del known[key]
@@ -213,7 +214,10 @@ class Registry:
     def _remember(self, scope: Scope, found: Mapping[bytes, int]) -> None:
         known = self._scopes.setdefault(scope, {})
         before = len(known)
-        known.update(found)
+        # Who looked before a metric was deleted may come here after it.
+        known.update(
+            (key, found_id) for key, found_id in found.items() if found_id not in self._gone
+        )
         self._count += len(known) - before
         if len(self._scopes) > SCOPES_MAX:
             oldest = next(iter(self._scopes))

@@ -1,21 +1,48 @@
 """What people set for a metric where they know better: which changes matter, of what kind it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import select
 
+from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.detection.tuning import AS_COUNTER, AS_GAUGE, BOTH_WAYS, DOWNWARDS, UPWARDS, Tuning
 from anomify.metric.model import Metric, MetricSettings
-from anomify.metric.progress import request_rebuild
+from anomify.metric.progress import allow_silence, request_rebuild
 
-DIRECTIONS: Final[Mapping[str, int]] = {"both": BOTH_WAYS, "up": UPWARDS, "down": DOWNWARDS}
-KINDS: Final[Mapping[str, int]] = {"auto": 0, "gauge": AS_GAUGE, "counter": AS_COUNTER}
+
+class Direction(StrEnum):
+    """Which deviations are worth an anomaly."""
+
+    BOTH = "both"
+    UP = "up"
+    DOWN = "down"
+
+
+class Kind(StrEnum):
+    """Whether the values are judged, or how fast they grow."""
+
+    AUTO = "auto"
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
+_DIRECTIONS: Final[Mapping[Direction, int]] = {
+    Direction.BOTH: BOTH_WAYS,
+    Direction.UP: UPWARDS,
+    Direction.DOWN: DOWNWARDS,
+}
+_KINDS: Final[Mapping[Kind, int]] = {
+    Kind.AUTO: 0,
+    Kind.GAUGE: AS_GAUGE,
+    Kind.COUNTER: AS_COUNTER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +53,9 @@ class Wanted:
     a week people accept of it, None for the shipped sensitivity.
     """
 
-    direction: str = "both"
+    direction: Direction = Direction.BOTH
     smallest_change: float = 0.0
-    kind: str = "auto"
+    kind: Kind = Kind.AUTO
     step_ms: int | None = None
     unit: str = ""
     may_be_silent: bool = False
@@ -38,9 +65,9 @@ class Wanted:
     def tuning(self) -> Tuning:
         """Return what of it is for the engine."""
         return Tuning(
-            direction=DIRECTIONS[self.direction],
+            direction=_DIRECTIONS[self.direction],
             smallest_change=self.smallest_change,
-            kind=KINDS[self.kind],
+            kind=_KINDS[self.kind],
             step_ms=self.step_ms or 0,
             threshold=_threshold(self.false_alarms),
         )
@@ -55,15 +82,24 @@ def wanted_of(metric_id: int) -> Wanted:
     return AS_SHIPPED if row is None else _wanted(row)
 
 
-def change_settings(metric: Metric, wanted: Wanted) -> bool:
-    """Let this hold for a metric from its next point on; tell whether anything has changed.
+def change_settings(metric: Metric, wanted: Wanted, actor: str) -> bool:
+    """Let this hold for a metric from its next point on; tell whether its past is judged anew.
 
-    Another kind or step means other values and other seasons: then its past is judged anew too.
+    That is so for another kind or step, which mean other values and other seasons.
     """
     before = wanted_of(metric.id)
     if wanted == before:
         return False
     at = now()
+    told = {name for name, value in asdict(wanted).items() if value != getattr(before, name)}
+    record_audit(
+        metric.org_id,
+        actor=actor,
+        action="metric.settings",
+        target=metric.name,
+        before={name: value for name, value in asdict(before).items() if name in told},
+        after={name: value for name, value in asdict(wanted).items() if name in told},
+    )
     session().merge(
         MetricSettings(
             metric_id=metric.id,
@@ -77,9 +113,12 @@ def change_settings(metric: Metric, wanted: Wanted) -> bool:
             changed_at=at,
         )
     )
-    if (wanted.kind, wanted.step_ms) != (before.kind, before.step_ms):
+    if wanted.may_be_silent != before.may_be_silent:
+        allow_silence(metric.id, is_allowed=wanted.may_be_silent)
+    is_other = (wanted.kind, wanted.step_ms) != (before.kind, before.step_ms)
+    if is_other:
         request_rebuild(metric.id, "settings", at)
-    return True
+    return is_other
 
 
 def settings_since(changed_at: datetime | None) -> tuple[dict[int, Wanted], datetime | None]:
@@ -94,9 +133,9 @@ def settings_since(changed_at: datetime | None) -> tuple[dict[int, Wanted], date
 
 def _wanted(row: MetricSettings) -> Wanted:
     return Wanted(
-        direction=row.direction,
+        direction=Direction(row.direction),
         smallest_change=row.smallest_change,
-        kind=row.kind,
+        kind=Kind(row.kind),
         step_ms=row.step_ms,
         unit=row.unit,
         may_be_silent=row.may_be_silent,

@@ -60,6 +60,7 @@ class PointStore:
         self._sealed_through = 0
         self._is_closing = threading.Event()
         self._follower: threading.Thread | None = None
+        self._also: Callable[[], None] = lambda: None
 
     def append(self, entry: Entry) -> int:
         """Keep the entry durably, show it from now on, and return its offset in the log.
@@ -102,6 +103,16 @@ class PointStore:
         first, end = np.searchsorted(series.times, (from_ms, until_ms))
         return series if end - first == len(series) else series.of(np.arange(first, end))
 
+    def count(self, metric_id: int) -> int:
+        """Return how many datapoints of a metric there are, each time once."""
+        fresh, _, _ = self.tail.read(metric_id, OLDEST_MS, NEWEST_MS + 1)
+        count = 0
+        for chunks in self.chunks.read_parts(metric_id):
+            for chunk in chunks:
+                count += len(chunk.series)
+                fresh = fresh[~np.isin(fresh, chunk.series.times)]
+        return count + len(np.unique(fresh))
+
     def follow(self) -> None:
         """Take in what other processes have appended, judged and sealed since the last time."""
         sealed = self.log.sealed_through()
@@ -113,8 +124,12 @@ class PointStore:
             self.score_tail.prune(sealed)
             self._sealed_through = sealed
 
-    def start_following(self) -> None:
-        """Follow now, and then once a second in a thread of its own until `close`."""
+    def start_following(self, also: Callable[[], None] = lambda: None) -> None:
+        """Follow now, and then once a second in a thread of its own until `close`.
+
+        `also` is done each time in that thread, for others that have something to follow.
+        """
+        self._also = also
         self.follow()
         self._follower = threading.Thread(target=self._keep_following, name="follow", daemon=True)
         self._follower.start()
@@ -143,6 +158,7 @@ class PointStore:
         while not self._is_closing.wait(FOLLOW_SECONDS):
             try:
                 self.follow()
+                self._also()
             except (AnomifyError, SQLAlchemyError) as problem:
                 # The next round may succeed; until then charts lack what others write.
                 _logger.warning("Following the log failed, trying again: %s", problem)

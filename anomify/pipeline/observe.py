@@ -150,8 +150,8 @@ def close_silent(silent: Iterable[int], herald: Herald) -> None:
     """Close the open anomalies of metrics that have stopped reporting."""
     gone = set(silent)
     for span in open_spans():
-        if span.metric_id in gone and not span.is_silence:
-            close_anomaly(span, by_silence=True)
+        if span.metric_id in gone:
+            close_anomaly(span, by_silence=not span.is_silence)
             herald.recovered(span)
 
 

@@ -219,7 +219,7 @@ class Scorer:
             metric_ids[noted].tolist(), spans[noted].tolist(), strict=True
         ):
             faded = int(self._lags_ms[metric_id]) * LAG_KEPT_PERCENT // 100
-            self._lags_ms[metric_id] = max(min(span_ms, MOST_LAG_MS), faded)
+            self._lags_ms[metric_id] = max(span_ms if span_ms <= MOST_LAG_MS else 0, faded)
 
     def _slots_of(self, metric_ids: Int64s) -> Int64s:
         self._slots = lengthened(self._slots, int(metric_ids.max(initial=0)) + 1, NO_SLOT)

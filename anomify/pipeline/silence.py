@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomify.anomaly.model import Span
-from anomify.anomaly.queries import count_silences
+from anomify.anomaly.queries import count_silences, open_spans
 from anomify.anomaly.recording import Sighting, close_anomaly, open_anomaly
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import explain_silence
@@ -73,6 +73,14 @@ def open_silences(overdue: Iterable[Progress], herald: Herald) -> None:
         span.last_over_ms = max(at_ms, span.started_ms)
         if is_told:
             herald.opened(span)
+
+
+def forgive_silence(metric_ids: Iterable[int], herald: Herald) -> None:
+    """Close the silences of metrics that may be silent from now on."""
+    allowed = set(metric_ids)
+    for span in open_spans():
+        if span.is_silence and span.metric_id in allowed:
+            break_silence(span, int(herald.at.timestamp() * 1000), herald)
 
 
 def break_silence(span: Span, first_ms: int, herald: Herald) -> None:

@@ -114,6 +114,10 @@ class ChunkStore:
                     keys["first"] = rows[-1][0] + 1
                     yield [_chunk(*row) for row in rows]
 
+    def read_parts(self, metric_id: int) -> Iterator[list[Chunk]]:
+        """Give all that is sealed of a metric, oldest first, some weeks at a time."""
+        yield from self._read(metric_id, OLDEST_MS, NEWEST_MS + 1)
+
     def read_all(self, metric_id: int) -> Series:
         """Return everything that is sealed of a metric, oldest first."""
         return self.read_since(metric_id, OLDEST_MS)
@@ -233,6 +237,14 @@ class ChunkStore:
         for month in self._database.months(bucket, bucket):
             if self._sweep(month, bucket):
                 self._database.give_back(month)
+
+    def forget(self, metric_ids: Sequence[int]) -> None:
+        """Forget all that is sealed of these metrics."""
+        keys = [_keys_of_metric(metric_id) for metric_id in metric_ids]
+        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+            for first in range(0, len(keys), MOST_METRICS_SWEPT):
+                with self._database.writing_chunks(month) as connection:
+                    connection.execute(_DELETE_BETWEEN, keys[first : first + MOST_METRICS_SWEPT])
 
     def size_bytes(self) -> int:
         """Return how much disk chunks and log take together."""

@@ -40,7 +40,7 @@ from anomify.pipeline.observe import close_silent, observe
 from anomify.pipeline.rebuild import record_again, rejudge
 from anomify.pipeline.score import Fresh, Patience, Scored, Scorer
 from anomify.pipeline.screen import Screen, end_excluded
-from anomify.pipeline.silence import open_silences
+from anomify.pipeline.silence import forgive_silence, open_silences
 from anomify.series import Bools, Int64s, Judgements, Points, lengthened
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
@@ -198,10 +198,14 @@ class Analyst:
         with self._database.unit_of_work(write=False):
             since = None if self._wanted_at is None else self._wanted_at - SETTINGS_OVERLAP
             changed, self._wanted_at = settings_since(since)
-        for metric_id, wanted in changed.items():
-            if self._wanted.get(metric_id) != wanted:
-                self._wanted[metric_id] = wanted
-                self._scorer.tune(metric_id, wanted.tuning)
+        news = {key: wanted for key, wanted in changed.items() if self._of(key) != wanted}
+        for metric_id, wanted in news.items():
+            self._wanted[metric_id] = wanted
+            self._scorer.tune(metric_id, wanted.tuning)
+        allowed = [metric_id for metric_id, wanted in news.items() if wanted.may_be_silent]
+        if allowed:
+            with self._database.unit_of_work():
+                forgive_silence(allowed, Herald(now()))
 
     def look_for_silence(self) -> None:
         """Open anomalies for metrics that should have reported, and close those they had.

@@ -146,6 +146,7 @@ def _judge(
         Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
         Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
         Duty(SWEEP_EVERY_SECONDS, tidy),
+        Duty(SWEEP_EVERY_SECONDS, analyst.drop_deleted),
         Duty(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,
             lambda: analyst.checkpoint([next(partitions)]),

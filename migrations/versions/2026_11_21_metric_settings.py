@@ -45,6 +45,7 @@ def upgrade() -> None:
         "deleted_metrics",
         sa.Column("metric_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("points_gone_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("metric_id", name=op.f("pk_deleted_metrics")),
     )
     # A metric can be deleted from now on, and its id must never come back for another one. On

@@ -414,7 +414,7 @@ class TestSilence:
         [(_, again, ended, _)] = plant.anomalies()
         assert (again, ended) == (started, back[0])
         assert plant.told() == [("opened", started), ("recovered", started)]
-        analyst._awaited._from_ms -= 10 * MINUTE
+        analyst._awaited._from_ms -= 60 * MINUTE
         analyst.look_for_silence()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 

@@ -1,0 +1,219 @@
+"""/metric/settings, /metric/delete: what people set for a metric, and the end of one."""
+
+from dataclasses import replace
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from anomify.auth.subject import subject
+from anomify.edge.contract import Access, Outputs
+from anomify.edge.house import house
+from anomify.edge.transaction import transaction
+from anomify.metric.queries import get_metric
+from anomify.metric.settings import Direction, Kind, Wanted, change_settings, wanted_of
+from anomify.native.envelope import NativeDoor
+from anomify.native.metric import MetricIn
+from anomify.native.params import canonical
+from anomify.pipeline.deletion import delete_with_all, losses_of
+
+door = NativeDoor("metric_settings", __name__)
+
+WEEK_SECONDS: Final = 604_800
+# Whoever accepts more wants another tool.
+FALSE_ALARMS_MOST: Final = 50.0
+CHANGE_MOST: Final = 1e100
+UNIT_MOST: Final = 32
+
+Unit = Annotated[str, StringConstraints(strip_whitespace=True, max_length=UNIT_MOST)]
+
+
+class SettingsOut(Outputs):
+    """What holds for a metric."""
+
+    metric: str = Field(description="The metric's name.", examples=["cpu.load"])
+    direction: Direction = Field(
+        description="Which deviations are worth an anomaly: both ways, only up, or only down."
+    )
+    smallest_change: float = Field(
+        description="A deviation smaller than this is no anomaly; in the metric's own unit, a"
+        " counter's in its rate a second.",
+        examples=[0, 25.5],
+    )
+    kind: Kind = Field(description="auto is what the metric turns out to be.")
+    step: float | None = Field(
+        description="Seconds from point to point, if somebody has set it; null is what it turns"
+        " out to be.",
+        examples=[None, 60],
+    )
+    unit: str = Field(description="Said after values in sentences.", examples=["ms"])
+    may_be_silent: bool = Field(description="That no data comes is neither stale nor an anomaly.")
+    sensitivity: float | None = Field(
+        description="How many false alarms a week people accept of this metric; null is as"
+        " shipped, about one.",
+        examples=[None, 0.25],
+    )
+
+
+class MetricSettingsOut(Outputs):
+    """What holds for a metric."""
+
+    settings: SettingsOut = Field(description="What holds from the metric's next point on.")
+
+
+class ChangedSettingsOut(MetricSettingsOut):
+    """What holds for a metric now."""
+
+    is_judged_anew: bool = Field(
+        description="Its past is being judged anew, because kind or step have changed."
+    )
+
+
+class SettingsIn(MetricIn):
+    """What is to hold for a metric; what is left out stays as it is."""
+
+    direction: Direction | None = Field(
+        None, description="Which deviations are worth an anomaly: both, up or down."
+    )
+    smallest_change: float | None = Field(
+        None,
+        ge=0,
+        le=CHANGE_MOST,
+        description="Smaller deviations are no anomaly; 0 lets every one count.",
+        examples=[25.5],
+    )
+    kind: Kind | None = Field(None, description="auto, gauge or counter.")
+    step: float | None = Field(
+        None,
+        ge=0,
+        le=WEEK_SECONDS,
+        description="Seconds from point to point; 0 for what it turns out to be.",
+        examples=[60, 0],
+    )
+    unit: Unit | None = Field(None, description="Said after values.", examples=["ms"])
+    may_be_silent: bool | None = Field(
+        None, description="Whether it is all right that no data comes."
+    )
+    sensitivity: float | None = Field(
+        None,
+        ge=0,
+        le=FALSE_ALARMS_MOST,
+        description="How many false alarms a week are accepted of this metric; 0 for as shipped.",
+        examples=[0.25, 0],
+    )
+
+
+class DeleteIn(MetricIn):
+    """Which metric is to go."""
+
+    dry_run: bool = Field(
+        default=True, description="Only say what would go; false deletes, and nothing undoes it."
+    )
+
+
+class DeletedOut(Outputs):
+    """What goes with a metric, or would."""
+
+    metric: str = Field(description="The metric's name.", examples=["cpu.load"])
+    deleted: bool = Field(description="Whether it is gone; false for a dry run.")
+    points: int = Field(description="Its datapoints.", examples=[10080])
+    anomalies: int = Field(description="Its anomalies.", examples=[3])
+    messages: int = Field(description="Messages about it, sent or waiting.", examples=[5])
+
+
+@door.route(
+    "/metric/<path:metric>/settings",
+    "/metric/settings",
+    inputs=MetricIn,
+    outputs=MetricSettingsOut,
+    access=Access.VIEWER,
+    methods=["GET"],
+    tag="metric",
+)
+def settings(wish: MetricIn) -> MetricSettingsOut:
+    """Show what people have set for a metric."""
+    metric = get_metric(subject().org.id, canonical(wish.metric))
+    return MetricSettingsOut(settings=settings_json(metric.name, wanted_of(metric.id)))
+
+
+@door.route(
+    "/metric/<path:metric>/settings",
+    "/metric/settings",
+    inputs=SettingsIn,
+    outputs=ChangedSettingsOut,
+    access=Access.EDITOR,
+    changes=True,
+    methods=["POST"],
+    tag="metric",
+)
+def change(wish: SettingsIn) -> ChangedSettingsOut:
+    """Set how a metric is to be judged and told of.
+
+    It holds from the metric's next point on. Where kind or step change, its past is judged anew.
+    """
+    metric = get_metric(subject().org.id, canonical(wish.metric))
+    wanted = _wanted(wish, wanted_of(metric.id))
+    is_judged_anew = change_settings(metric, wanted, subject().label)
+    return ChangedSettingsOut(
+        settings=settings_json(metric.name, wanted), is_judged_anew=is_judged_anew
+    )
+
+
+@door.route(
+    "/metric/<path:metric>/delete",
+    "/metric/delete",
+    inputs=DeleteIn,
+    outputs=DeletedOut,
+    access=Access.ADMIN,
+    changes=True,
+    methods=["POST"],
+    has_own_transactions=True,
+    limits=("heavy",),
+    tag="metric",
+)
+def delete(wish: DeleteIn) -> DeletedOut:
+    """Delete a metric with its points, anomalies and messages, or say what would go.
+
+    Unless `dry_run` is false nothing is changed. A metric that is gone no longer counts; the next
+    point of its name makes a new one, which learns from nothing.
+    """
+    org_id, actor = subject().org.id, subject().label
+    with transaction(write=False):
+        metric = get_metric(org_id, canonical(wish.metric))
+        losses = losses_of(metric, house().points)
+    if not wish.dry_run:
+        with transaction(write=True):
+            metric = get_metric(org_id, metric.name)
+            delete_with_all(metric, actor)
+        house().registry.forget({metric.id})
+    return DeletedOut(
+        metric=metric.name,
+        deleted=not wish.dry_run,
+        points=losses.points,
+        anomalies=losses.anomalies,
+        messages=losses.messages,
+    )
+
+
+def settings_json(name: str, wanted: Wanted) -> SettingsOut:
+    """Return what holds for a metric as the wire has it."""
+    return SettingsOut(
+        metric=name,
+        direction=wanted.direction,
+        smallest_change=wanted.smallest_change,
+        kind=wanted.kind,
+        step=None if wanted.step_ms is None else wanted.step_ms / 1000,
+        unit=wanted.unit,
+        may_be_silent=wanted.may_be_silent,
+        sensitivity=wanted.false_alarms,
+    )
+
+
+def _wanted(wish: SettingsIn, before: Wanted) -> Wanted:
+    given = wish.model_dump(
+        include={"direction", "smallest_change", "kind", "unit", "may_be_silent"}, exclude_none=True
+    )
+    if wish.step is not None:
+        given["step_ms"] = round(wish.step * 1000) or None
+    if wish.sensitivity is not None:
+        given["false_alarms"] = wish.sensitivity or None
+    return replace(before, **given)
