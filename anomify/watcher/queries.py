@@ -97,6 +97,22 @@ def count_watchers(org_id: int) -> int:
     )
 
 
+def count_alerting(org_id: int) -> int:
+    """Count the org's watchers that tell people."""
+    return (
+        session().scalar(
+            select(func.count())
+            .select_from(Watcher)
+            .where(
+                Watcher.org_id == org_id,
+                Watcher.is_alerting.is_(True),
+                Watcher.deleted_at.is_(None),
+            )
+        )
+        or 0
+    )
+
+
 def ids_of_users(org_id: int, user_ids: Iterable[int]) -> set[int]:
     """Return those of the ids that are users of the org."""
     possible = [user_id for user_id in user_ids if 0 < user_id <= ID_MAX]

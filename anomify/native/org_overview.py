@@ -1,0 +1,117 @@
+"""/org/summary and /org/graph: the numbers of the Overview."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anomify.anomaly.overview import Figure, anomalies_over_time, first_anomaly_ms, overview_of
+from anomify.auth.subject import subject
+from anomify.clock import now, now_ms
+from anomify.edge.contract import Access, Outputs
+from anomify.native.envelope import NativeDoor
+from anomify.native.window import DAY, HOUR, WindowIn, timestamp_of
+from anomify.watcher.queries import count_alerting
+
+door = NativeDoor("org_overview", __name__)
+
+BUCKET_NAMES = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
+# An org whose first anomaly is still to come is shown so much of nothing.
+EMPTY_SECONDS = 7 * DAY
+
+
+class FigureOut(Outputs):
+    """A number of the period beside that of the period before."""
+
+    value: int = Field(description="In the period.")
+    previous: int = Field(description="In the period of the same length before it.")
+    change_percent: float | None = Field(
+        description="By how much it has changed; null where there was nothing before."
+    )
+
+
+class OverviewOut(Outputs):
+    """What the org's metrics had."""
+
+    from_timestamp: int | float = Field(
+        serialization_alias="from", description="When the period begins, unix seconds."
+    )
+    until_timestamp: int | float = Field(serialization_alias="until", description="When it ends.")
+    analysed_events: FigureOut = Field(
+        description="Points that were judged, in whole hours from the one the period begins in."
+    )
+    anomalies: FigureOut = Field(description="Anomalies that began.")
+    metrics: int = Field(description="How many metrics there are now.")
+    live_metrics: int = Field(description="How many of them report now.")
+    enabled_alerts: int = Field(description="How many watchers tell people.")
+
+
+class SummaryOut(Outputs):
+    """The cards of the Overview."""
+
+    summary: OverviewOut = Field(description="The numbers.")
+
+
+class SeriesOut(Outputs):
+    """What there was, stretch by stretch."""
+
+    anomalies: list[tuple[int | float, int]] = Field(
+        description="When each stretch begins, and how many anomalies began in it; oldest first."
+    )
+
+
+class GraphOut(Outputs):
+    """The chart of the Overview."""
+
+    series: SeriesOut = Field(description="One list of counts for each kind of thing.")
+    bucket: int = Field(description="Seconds from one stretch to the next.")
+
+
+class GraphIn(WindowIn):
+    """Which window, and in which stretches."""
+
+    bucket: Literal["hour", "day", "week"] | Annotated[int, Field(ge=60, le=31_536_000)] = Field(
+        "day", description="hour, day or week, or a number of seconds from 60 on."
+    )
+
+
+@door.route("/org/summary", inputs=WindowIn, outputs=SummaryOut, access=Access.VIEWER)
+def summary(wish: WindowIn) -> SummaryOut:
+    """Sum up what the org's metrics had, the last seven days beside the seven before."""
+    org_id = subject().org.id
+    from_ms, until_ms = wish.window_ms(7 * DAY)
+    found = overview_of(org_id, from_ms=from_ms, until_ms=until_ms, at=now())
+    return SummaryOut(
+        summary=OverviewOut(
+            from_timestamp=timestamp_of(from_ms),
+            until_timestamp=timestamp_of(until_ms),
+            analysed_events=_figure(found.judged),
+            anomalies=_figure(found.anomalies),
+            metrics=found.metrics,
+            live_metrics=found.live_metrics,
+            enabled_alerts=count_alerting(org_id),
+        )
+    )
+
+
+@door.route("/org/graph", inputs=GraphIn, outputs=GraphOut, access=Access.VIEWER)
+def graph(wish: GraphIn) -> GraphOut:
+    """Count the org's anomalies over time: all there ever were, day by day.
+
+    Stretches begin at whole multiples of their length since 1970, so days are those of UTC.
+    """
+    org_id = subject().org.id
+    from_ms, until_ms = wish.window_ms(EMPTY_SECONDS)
+    if wish.from_timestamp is None:
+        from_ms = min(first_anomaly_ms(org_id) or now_ms(), from_ms)
+    seconds = wish.bucket if isinstance(wish.bucket, int) else BUCKET_NAMES[wish.bucket]
+    found = anomalies_over_time(
+        org_id, from_ms=from_ms, until_ms=until_ms, stretch_ms=seconds * 1000
+    )
+    return GraphOut(
+        series=SeriesOut(anomalies=[(timestamp_of(one.from_ms), one.anomalies) for one in found]),
+        bucket=seconds,
+    )
+
+
+def _figure(figure: Figure) -> FigureOut:
+    return FigureOut(value=figure.now, previous=figure.before, change_percent=figure.change_percent)
