@@ -18,6 +18,7 @@ from anomify.dashboard import (
     metrics_page,
     set_up,
     sign_in,
+    sign_in_elsewhere,
     sign_up,
 )
 from anomify.db import Database
@@ -40,11 +41,13 @@ from anomify.native import (
     metric_ranking,
     metric_settings,
     metric_summary,
+    misc,
     operators,
     org,
     org_audit,
     org_event,
     org_overview,
+    org_quota,
     org_stripecallback,
     org_token,
     org_user,
@@ -88,6 +91,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         metric.door,
         metric_ranking.door,
         metric_summary.door,
+        misc.door,
         metric_settings.door,
         operators.door,
         org.door,
@@ -95,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         org_event.door,
         org_overview.door,
         org_stripecallback.door,
+        org_quota.door,
         org_token.door,
         org_user.door,
         signup_invitation.door,
@@ -113,6 +118,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         invitation.door,
         set_up.door,
         sign_in.door,
+        sign_in_elsewhere.door,
         sign_up.door,
     ):
         app.register_blueprint(door)

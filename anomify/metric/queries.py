@@ -84,7 +84,7 @@ def list_metrics(
     """List the metrics whose names hold every word, with where each stands."""
     wanted = [Metric.org_id == org_id, *_holding(words)]
     if state is not None:
-        wanted.append(_in_state(state, int(at.timestamp() * 1000)))
+        wanted.append(in_state(state, int(at.timestamp() * 1000)))
     joined = select(Metric, Progress).outerjoin(Progress, Progress.metric_id == Metric.id)
     rows = session().execute(
         joined.where(*wanted)
@@ -102,7 +102,7 @@ def list_metrics(
 def count_by_state(org_id: int, at: datetime) -> dict[State, int]:
     """Count the org's metrics by where they stand."""
     now_ms = int(at.timestamp() * 1000)
-    columns = [func.count().filter(_in_state(state, now_ms)).label(state.value) for state in State]
+    columns = [func.count().filter(in_state(state, now_ms)).label(state.value) for state in State]
     row = (
         session()
         .execute(
@@ -130,7 +130,8 @@ def _order(order: Order) -> tuple[ColumnElement[Any], ...]:
             return func.coalesce(Progress.judged_until_ms, 0).desc(), Metric.id.desc()
 
 
-def _in_state(state: State | Broad, now_ms: int) -> ColumnElement[bool]:
+def in_state(state: State | Broad, now_ms: int) -> ColumnElement[bool]:
+    """Return the condition for metrics that stand so, where their progress is joined."""
     # The same ladder as standing.py, for the database to count and filter by; a test holds them
     # together.
     silent_ms = now_ms - Progress.judged_until_ms

@@ -1,0 +1,129 @@
+"""The names that count against the quota, and picking some of them to be removed."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from anomify.db import Page, session
+from anomify.errors import Invalid
+from anomify.metric.model import Metric, Progress
+from anomify.metric.name import name_hash
+from anomify.metric.queries import in_state
+from anomify.metric.standing import State
+
+MOST_COUNTED: Final = 500
+# Removed in one go; whoever wants more gone asks again.
+MOST_REMOVED: Final = 1_000
+PATTERN_CHARACTERS_MAX: Final = 512
+ANY_TEXT: Final = "*"
+# Databases bound the number of values in one statement.
+MOST_IDS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Metrics that were picked, by name: no more than 1,000, and how many there are in all."""
+
+    metrics: list[Metric]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A metric that counts, with when it came and when it was last heard of."""
+
+    metric: Metric
+    last_ms: int | None
+
+
+def list_counted(
+    org_id: int,
+    at: datetime,
+    *,
+    text: str = "",
+    is_stale: bool = False,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page[Counted]:
+    """List the metrics that count, by name: those that hold a text, or report no more."""
+    wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id, Metric.excluded_by.is_(None)]
+    if text:
+        wanted.append(Metric.name.icontains(text, autoescape=True))
+    if is_stale:
+        at_ms = int(at.timestamp() * 1000)
+        wanted.append(or_(in_state(State.STALE, at_ms), in_state(State.ENDED, at_ms)))
+    rows = session().execute(
+        select(Metric, Progress.judged_until_ms)
+        .outerjoin(Progress, Progress.metric_id == Metric.id)
+        .where(*wanted)
+        .order_by(Metric.name, Metric.id)
+        .limit(min(limit, MOST_COUNTED))
+        .offset(offset)
+    )
+    counted = select(func.count()).select_from(Metric)
+    if is_stale:
+        counted = counted.outerjoin(Progress, Progress.metric_id == Metric.id)
+    total = session().scalar(counted.where(*wanted)) or 0
+    return Page([Counted(metric, last_ms) for metric, last_ms in rows], total)
+
+
+def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> Picked:
+    """Pick the metrics of these canonical names, and those whose whole name a pattern fits.
+
+    In a pattern `*` stands for any text. Excluded metrics are picked as well: they may go too.
+    Raises Invalid for a pattern that cannot be one.
+    """
+    hashes = {name_hash(name) for name in names}
+    fits = [_fitting(pattern) for pattern in patterns]
+    rows = session().execute(
+        select(Metric.id, Metric.name, Metric.name_hash).where(Metric.org_id == org_id)
+    )
+    found = sorted(
+        (name, metric_id)
+        for metric_id, name, hashed in rows
+        if bytes(hashed) in hashes or any(fit(name) for fit in fits)
+    )
+    some = [metric_id for _, metric_id in found[:MOST_REMOVED]]
+    return Picked(list(_by_id(org_id, some)), len(found))
+
+
+def _by_id(org_id: int, metric_ids: Sequence[int]) -> Iterator[Metric]:
+    metrics: dict[int, Metric] = {}
+    for first in range(0, len(metric_ids), MOST_IDS):
+        rows = session().scalars(
+            select(Metric).where(
+                Metric.org_id == org_id, Metric.id.in_(metric_ids[first : first + MOST_IDS])
+            )
+        )
+        metrics |= {row.id: row for row in rows}
+    return (metrics[metric_id] for metric_id in metric_ids if metric_id in metrics)
+
+
+def _fitting(pattern: str) -> Callable[[str], bool]:
+    if not pattern.replace(ANY_TEXT, "") or len(pattern) > PATTERN_CHARACTERS_MAX:
+        raise Invalid(
+            f"A pattern has 1 to {PATTERN_CHARACTERS_MAX} characters, and not only stars.",
+            fields={"patterns": "Write names, with * for any text."},
+        )
+    first, *others = unicodedata.normalize("NFC", pattern).split(ANY_TEXT)
+    if not others:
+        return first.__eq__
+    *middle, last = others
+
+    def fits(name: str) -> bool:
+        if not name.startswith(first) or not name.endswith(last):
+            return False
+        # The first place for each part leaves the most room for those after it.
+        place = len(first)
+        for part in middle:
+            place = name.find(part, place)
+            if place < 0:
+                return False
+            place += len(part)
+        return place <= len(name) - len(last)
+
+    return fits

@@ -1,0 +1,128 @@
+"""/misc: what forms offer to choose from, and times in words; for everybody."""
+
+from datetime import UTC, datetime
+
+from flask import Response
+from pydantic import Field
+
+from anomify.clock import now
+from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.native.envelope import NativeDoor
+from anomify.native.window import MOST_TIMESTAMP
+from anomify.org.zone import ago, zones
+from anomify.user.dialling import dialling_codes
+
+door = NativeDoor("misc", __name__)
+
+# Countries and zones change a few times a year, and the offsets twice.
+LIST_SECONDS = 3_600
+# Words for a time are right for about so long.
+AGO_SECONDS = 10
+
+
+class PhoneCodeOut(Outputs):
+    """A country and its dialling code."""
+
+    country: str = Field(description="Its English name.", examples=["Germany"])
+    iso: str = Field(description="Its two letters.", examples=["DE"])
+    code: str = Field(description="What is dialled for it.", examples=["+49"])
+
+
+class PhoneCodesOut(Outputs):
+    """Every dialling code."""
+
+    phonecodes: list[PhoneCodeOut] = Field(description="By the names of the countries.")
+
+
+class TimezoneOut(Outputs):
+    """A time zone."""
+
+    name: str = Field(description="Its IANA name.", examples=["Europe/Berlin"])
+    country: str | None = Field(description="The English name of its country.")
+    iso: str | None = Field(description="The two letters of its country.")
+    utc_offset: int = Field(description="Seconds ahead of UTC now.", examples=[3600])
+
+
+class TimezonesOut(Outputs):
+    """Time zones to choose from."""
+
+    timezones: list[TimezoneOut] = Field(description="UTC, then the zones people live in by name.")
+
+
+class TimeSinceOut(Outputs):
+    """A time in words."""
+
+    timesince: str = Field(description="How long ago it was.", examples=["2 weeks ago"])
+
+
+class TimeSinceIn(Inputs):
+    """Which time."""
+
+    timestamp: float = Field(
+        ge=0, le=MOST_TIMESTAMP, description="A moment, unix seconds.", examples=[1795190400]
+    )
+
+
+@door.route(
+    "/misc/phonecodes",
+    inputs=Inputs,
+    outputs=PhoneCodesOut,
+    access=Access.PUBLIC,
+    has_own_transactions=True,
+)
+def phonecodes(wish: Inputs) -> Response:
+    """List the dialling codes of all countries."""
+    del wish
+    found = PhoneCodesOut(
+        phonecodes=[
+            PhoneCodeOut(country=one.country, iso=one.iso, code=one.code)
+            for one in dialling_codes()
+        ]
+    )
+    return _kept(found, LIST_SECONDS)
+
+
+@door.route(
+    "/misc/timezones",
+    inputs=Inputs,
+    outputs=TimezonesOut,
+    access=Access.PUBLIC,
+    has_own_transactions=True,
+)
+def timezones(wish: Inputs) -> Response:
+    """List the time zones that people live in."""
+    del wish
+    found = TimezonesOut(
+        timezones=[
+            TimezoneOut(
+                name=zone.name,
+                country=zone.country,
+                iso=zone.country_code,
+                utc_offset=zone.utc_offset_seconds,
+            )
+            for zone in zones(now())
+        ]
+    )
+    return _kept(found, LIST_SECONDS)
+
+
+@door.route(
+    "/misc/timesince",
+    inputs=TimeSinceIn,
+    outputs=TimeSinceOut,
+    access=Access.PUBLIC,
+    has_own_transactions=True,
+)
+def timesince(wish: TimeSinceIn) -> Response:
+    """Say in words how long ago a moment was, or in what time it will be."""
+    then = datetime.fromtimestamp(wish.timestamp, UTC)
+    return _kept(TimeSinceOut(timesince=ago(then, now())), AGO_SECONDS)
+
+
+def _kept(found: Outputs, seconds: int) -> Response:
+    """Return a reply that is the same for everybody, and that caches may keep for so long."""
+    reply = door.respond(found)
+    reply.cache_control.public = True
+    reply.cache_control.max_age = seconds
+    reply.vary.clear()
+    return reply
