@@ -11,6 +11,7 @@ from anomify.config import Settings
 from anomify.edge import porch
 from anomify.edge.contract import check_declared
 from anomify.edge.house import House
+from anomify.exclusion.assigning import excluder_of
 from anomify.ingest.flux import flux
 from anomify.ingest.prometheus import prometheus
 from anomify.metric.model import Metric
@@ -31,6 +32,7 @@ class Doors:
     client: object
     org_id: int
     token: str
+    app: Flask
 
     def post(self, path, body=b"", token="", **headers):
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -71,13 +73,13 @@ def doors(database, backend, tmp_path):
     points = PointFiles(tmp_path) if backend == "sqlite" else PointTables(database.engine)
     store = PointStore(points)
     settings = Settings(data_dir=tmp_path, secret_key=SecretStr("00" * 32))
-    house = House(settings, database, store, Registry(database))
+    house = House(settings, database, store, Registry(database, excluder_of))
     app = Flask("anomify")
     porch.install(app, house)
     app.register_blueprint(flux)
     app.register_blueprint(prometheus)
     check_declared(app)
-    made = Doors(house, app.test_client(), 0, "")
+    made = Doors(house, app.test_client(), 0, "", app)
     made.org_id, made.token = made.make_org("Acme")
     store.follow()
     yield made
