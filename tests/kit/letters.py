@@ -1,0 +1,30 @@
+"""Letters that were written but not sent yet, read as whoever they are for would."""
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+from anomify.clock import now
+from anomify.db import Database
+from anomify.org.letter import ClaimedLetter, claim_letters, settle_letter
+
+LETTERS_MAX = 100
+
+
+def read_letters(database: Database, to: str | None = None) -> list[ClaimedLetter]:
+    """Take every letter out of the post, and give back those for somebody."""
+    with database.unit_of_work():
+        letters = claim_letters(now(), LETTERS_MAX)
+        for letter in letters:
+            settle_letter(letter.id, letter.leased_until, now(), problem=None)
+    return [letter for letter in letters if to in {None, letter.to}]
+
+
+def code_in(letter: ClaimedLetter) -> str:
+    """The six digits of a letter."""
+    return re.search(r"\b\d{6}\b", letter.text)[0]
+
+
+def link_in(letter: ClaimedLetter) -> tuple[str, dict[str, str]]:
+    """The path of a letter's first link, and what it carries."""
+    parts = urlsplit(re.search(r"http\S+", letter.text)[0])
+    return parts.path, dict(parse_qsl(parts.query))

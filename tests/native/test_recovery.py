@@ -1,0 +1,159 @@
+"""/login/forgotpassword and /login/resetpassword, on both databases."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from anomify.clock import now
+from anomify.native import login, user
+from anomify.user.authenticator import begin_enrolment
+from anomify.user.model import KnownClient, ResetLink, User
+from tests.factories import PASSWORD, make_cast, make_session
+from tests.kit.letters import link_in, read_letters
+from tests.kit.web import error, make_app, strict
+
+NEW = "another quite long phrase"
+
+
+@pytest.fixture
+def app(database, tmp_path):
+    doors = [login.door, user.door]
+    app = make_app(
+        database, tmp_path, doors, smtp_host="127.0.0.1", public_url="https://anomify.example"
+    )
+    yield app
+    app.extensions["anomify"].points.close()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def cast(database):
+    with database.unit_of_work():
+        return make_cast()
+
+
+def forget(client, email, **more):
+    return client.post("/login/forgotpassword", data={"email": email}, **more)
+
+
+def reset(client, link, password=NEW, **more):
+    wish = {**link, "password_1": password, "password_2": password, **more}
+    return client.post("/login/resetpassword", data=wish)
+
+
+@pytest.fixture
+def link(client, database, cast):
+    assert forget(client, " Bob@acme.example ").status_code == 200
+    (letter,) = read_letters(database, cast.bob.email)
+    path, carried = link_in(letter)
+    assert path == "/ui/reset"
+    return carried
+
+
+class TestForgot:
+    def test_says_the_same_whoever_it_is(self, client, database, cast):
+        told = [
+            strict(forget(client, email))["data"]
+            for email in (cast.bob.email, "nobody@acme.example", "no address")
+        ]
+        assert told[0] == told[1] == told[2]
+        assert [letter.to for letter in read_letters(database)] == [cast.bob.email]
+
+    def test_links_to_where_the_operator_says_we_are_and_never_to_a_host_that_was_sent(
+        self, client, database, cast
+    ):
+        forget(client, cast.bob.email, headers={"Host": "evil.example"})
+        (letter,) = read_letters(database)
+        assert "https://anomify.example/ui/reset?" in letter.text
+        assert "evil" not in letter.text
+
+    def test_writes_three_an_hour_and_no_more(self, client, database, cast):
+        for _ in range(5):
+            assert forget(client, cast.bob.email).status_code == 200
+        assert len(read_letters(database)) == 3
+        with time_machine.travel(now() + timedelta(minutes=61)):
+            forget(client, cast.bob.email)
+            assert len(read_letters(database)) == 1
+
+    def test_says_what_to_do_where_no_mail_is_sent(self, database, tmp_path, cast):
+        app = make_app(database, tmp_path, [login.door])
+        told = strict(forget(app.test_client(), cast.bob.email))
+        assert "anomify user reset-link" in told["data"]["message"]
+        app.extensions["anomify"].points.close()
+
+
+class TestReset:
+    def test_sets_the_password_and_signs_in(self, client, cast, link):
+        told = strict(reset(client, link))["data"]
+        assert told["session"]["user"]["email"] == cast.bob.email
+        headers = {"X-Session-Id": told["session"]["id"]}
+        assert client.get("/user/info", headers=headers).status_code == 200
+        wish = {"email": cast.bob.email, "password": PASSWORD}
+        assert client.post("/login", data=wish).status_code == 401
+        assert client.post("/login", data={**wish, "password": NEW}).status_code == 200
+
+    def test_ends_every_session_and_forgets_every_client(self, client, database, cast, link):
+        with database.unit_of_work() as session:
+            other = make_session(cast.bob)
+            session.add(
+                KnownClient(
+                    id_hash=b"c" * 32,
+                    user_id=cast.bob.id,
+                    way="email",
+                    created_at=now(),
+                    expires_at=now() + timedelta(days=1),
+                )
+            )
+        reset(client, link)
+        for old in (other, cast.sessions["bob"]):
+            assert client.get("/user/info", headers={"X-Session-Id": old}).status_code == 401
+        assert client.get("/user/info", headers=cast.headers("alice")).status_code == 200
+        with database.unit_of_work(write=False) as session:
+            assert session.get(KnownClient, (b"c" * 32, cast.bob.id)) is None
+
+    def test_works_once(self, client, link):
+        assert reset(client, link).status_code == 200
+        again = reset(client, link, "yet another long phrase")
+        assert (again.status_code, error(again)["code"]) == (400, "bad_reset_link")
+
+    def test_works_for_half_an_hour(self, client, link):
+        with time_machine.travel(now() + timedelta(minutes=30)):
+            assert reset(client, link).status_code == 400
+
+    def test_works_for_nobody_else(self, client, cast, link):
+        told = error(reset(client, {**link, "email": cast.alice.email}))
+        assert told["code"] == "bad_reset_link"
+        assert error(reset(client, {**link, "reset_token": "0" * 32}))["code"] == "bad_reset_link"
+
+    def test_refuses_what_is_no_good_and_leaves_the_link_good(self, client, link):
+        for wish, field in (
+            ({"password_2": "a different long phrase"}, "password_2"),
+            ({"password_1": "short", "password_2": "short"}, "password_1"),
+            ({"password_1": "password12345", "password_2": "password12345"}, "password_1"),
+        ):
+            reply = reset(client, link, **wish)
+            assert reply.status_code == 400
+            assert set(error(reply)["fields"]) == {field}
+        assert reset(client, link).status_code == 200
+
+    def test_keeps_the_second_factor_and_asks_for_it(self, client, database, cast, link):
+        with database.unit_of_work() as session:
+            bob = session.get_one(User, cast.bob.id)
+            begin_enrolment(bob)
+            bob.totp_confirmed_at = now()
+        told = strict(reset(client, link))
+        assert told["data"]["session"] is None
+        assert told["data"]["validation_by"] == "totp"
+        headers = {"X-Session-Id": told["status"]["session_id"]}
+        assert client.get("/user/info", headers=headers).status_code == 401
+
+    def test_the_link_is_not_kept_in_clear(self, database, link):
+        with database.unit_of_work(write=False) as session:
+            kept = session.scalars(select(ResetLink)).one()
+        assert link["reset_token"] not in repr(vars(kept))
