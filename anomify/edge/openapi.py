@@ -107,6 +107,7 @@ def describe(routes: Iterable[Declared], title: Title) -> Schema:
         "paths": paths,
         "components": {
             "schemas": shapes.components,
+            "responses": dict(sorted(shapes.failures.items())),
             "securitySchemes": _security_schemes(title),
         },
     }
@@ -245,10 +246,7 @@ def _responses(
     for status in sorted(_failures(route, in_path, fields)):
         if str(status) in found:
             continue
-        found[str(status)] = {
-            "description": FAILURES[status],
-            "content": _problem_content(route, shapes),
-        }
+        found[str(status)] = shapes.failure(status, route.problem_shape)
     return found
 
 
@@ -287,12 +285,6 @@ def _enveloped(route: Declared, shapes: "_Shapes") -> Schema:
         "properties": {"status": shapes.reference(route.status_shape), "data": data},
         "required": ["status", "data"],
     }
-
-
-def _problem_content(route: Declared, shapes: "_Shapes") -> Schema:
-    if route.problem_shape is None:
-        return {"text/plain": {"schema": {"type": "string"}}}
-    return {JSON_MEDIA: {"schema": shapes.reference(route.problem_shape)}}
 
 
 def _media(choices: tuple[type[BaseModel], ...], shapes: "_Shapes", says: str) -> Schema:
@@ -405,6 +397,7 @@ class _Shapes:
         definitions: Schema = found.get("$defs", {})
         names = _readable(definitions)
         self._names = names
+        self.failures: Schema = {}
         self.components: Schema = {
             names[name]: _tidy(_renamed(schema, names)) for name, schema in definitions.items()
         }
@@ -416,6 +409,17 @@ class _Shapes:
             if found is not None:
                 return dict(_renamed(found, self._names))
         raise KeyError(shape)
+
+    def failure(self, status: int, shape: type[BaseModel] | None) -> Schema:
+        """Return the reference to a failure, which is described once for all routes."""
+        schema = {"type": "string"} if shape is None else self.reference(shape)
+        word = "Text" if shape is None else schema["$ref"].rsplit("/", 1)[1]
+        media = "text/plain" if shape is None else JSON_MEDIA
+        self.failures[f"{word}{status}"] = {
+            "description": FAILURES[status],
+            "content": {media: {"schema": schema}},
+        }
+        return {"$ref": f"#/components/responses/{word}{status}"}
 
     def fields(self, shape: type[BaseModel]) -> dict[str, _Field]:
         """Return the schema of each field that comes in, by the name it is documented by."""
@@ -507,7 +511,7 @@ def _referenced(document: Schema) -> set[str]:
     """Return the names of the schemas that somebody refers to, directly or not."""
     schemas: Schema = document["components"]["schemas"]
     found: set[str] = set()
-    waiting = list(_references_in({**document, "components": None}))
+    waiting = list(_references_in([document["paths"], document["components"]["responses"]]))
     while waiting:
         name = waiting.pop()
         if name not in found:
@@ -520,7 +524,8 @@ def _references_in(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             if key == "$ref":
-                yield item.rsplit("/", 1)[1]
+                if item.startswith("#/components/schemas/"):
+                    yield item.rsplit("/", 1)[1]
             else:
                 yield from _references_in(item)
     elif isinstance(value, list):
