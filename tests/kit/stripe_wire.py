@@ -243,6 +243,8 @@ class StripeWire:
                             "same parameters they were first used with.",
                         }
                     }
+                if failure and failure.hangs_up:
+                    raise ConnectionAbortedError
                 return before[1], before[2]
             if failure and failure.status == 409:
                 return 409, _error("idempotency_error", "idempotency_key_in_use")

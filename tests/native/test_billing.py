@@ -1,32 +1,36 @@
 """/billing against a Stripe of our own, on both databases."""
 
-import pytest
+from datetime import timedelta
 
-from anomify.native import billing, org_stripecallback
-from tests.factories import make_cast
-from tests.kit.stripe_wire import SECRET_KEY, WEBHOOK_SECRET, body_of, signature_of, stripe_wire
+import pytest
+import stripe
+from sqlalchemy import select
+
+from anomify.audit.model import AuditEntry
+from anomify.clock import now, now_timestamp
+from anomify.ingest import flux
+from anomify.native import billing, org, org_stripecallback, watcher
+from anomify.org.model import Org
+from tests.factories import make_cast, make_token, make_user
+from tests.kit.stripe_wire import (
+    SECRET_KEY,
+    WEBHOOK_SECRET,
+    Failure,
+    body_of,
+    signature_of,
+    stripe_wire,
+)
 from tests.kit.web import error, make_app, strict
 
+DOORS = (billing.door, org.door, org_stripecallback.door, flux.flux, watcher.door)
+ROUTES = ("plans", "history", "getcheckoutsession", "getportalsession", "change")
+
 
 @pytest.fixture
-def wire():
+def wire(monkeypatch):
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
     with stripe_wire() as opened:
         yield opened
-
-
-@pytest.fixture
-def client(database, tmp_path, wire):
-    app = make_app(
-        database,
-        tmp_path,
-        [billing.door, org_stripecallback.door],
-        stripe_secret_key=SECRET_KEY,
-        stripe_webhook_secret=WEBHOOK_SECRET,
-        stripe_api_base=wire.url,
-        free_metrics=3,
-    )
-    yield app.test_client(use_cookies=False)
-    app.extensions["anomify"].points.close()
 
 
 @pytest.fixture
@@ -35,27 +39,447 @@ def cast(database):
         return make_cast()
 
 
-def deliver(client, event, **signing):
-    body = body_of(event)
-    return client.post(
-        "/org/stripecallback",
-        data=body,
-        headers={"Stripe-Signature": signature_of(body, **signing)},
+@pytest.fixture
+def shop(database, tmp_path, wire, cast):
+    app = make_app(
+        database,
+        tmp_path,
+        DOORS,
+        stripe_secret_key=SECRET_KEY,
+        stripe_webhook_secret=WEBHOOK_SECRET,
+        stripe_api_base=wire.url,
+        free_metrics=3,
     )
+    database.sealing_key = b"k" * 32
+    yield Shop(app.test_client(use_cookies=False), wire, cast, database)
+    app.extensions["anomify"].points.close()
 
 
-class TestCheckout:
-    def test_smoke(self, client, cast, wire):
-        price = wire.make_price("Team", 5, 4900)
-        got = client.post(
-            "/billing/getcheckoutsession",
-            json={"plan_id": price, "success_url": "/ui/metrics?paid=1"},
-            headers=cast.headers("alice"),
+@pytest.fixture
+def self_hosted(database, tmp_path):
+    app = make_app(database, tmp_path, DOORS)
+    yield app.test_client(use_cookies=False)
+    app.extensions["anomify"].points.close()
+
+
+class Shop:
+    """What Alice of Acme can do, and Stripe after her."""
+
+    def __init__(self, client, wire, cast, database):
+        self.client, self.wire, self.cast, self.database = client, wire, cast, database
+        self.small = wire.make_price("Small", 5, 19_00)
+        self.large = wire.make_price("Large", 50, 99_00)
+
+    def ask(self, what, name="alice", **parameters):
+        headers = self.cast.headers(name)
+        return self.client.post(f"/billing/{what}", json=parameters, headers=headers)
+
+    def told(self, what, **parameters):
+        reply = self.ask(what, **parameters)
+        assert reply.status_code == 200, reply.get_data(as_text=True)
+        return strict(reply)["data"]
+
+    def deliver(self, event, path="/org/stripecallback", **signing):
+        body = body_of(event)
+        signature = {"Stripe-Signature": signature_of(body, **signing)}
+        return self.client.post(path, data=body, headers=signature)
+
+    def hear(self):
+        for event in self.wire.take_events():
+            assert self.deliver(event).status_code == 200
+
+    def buy(self, plan_id):
+        bought = self.wire.pay(self.told("getcheckoutsession", plan_id=plan_id)["session_id"])
+        self.hear()
+        return bought["id"]
+
+    def audited(self):
+        with self.database.unit_of_work(write=False) as session:
+            mine = AuditEntry.action.startswith("billing.")
+            return [
+                (entry.actor, entry.action)
+                for entry in session.scalars(select(AuditEntry).where(mine).order_by(AuditEntry.id))
+            ]
+
+    def quota(self, org=None):
+        with self.database.unit_of_work(write=False) as session:
+            wanted = (org or self.cast.acme).id
+            return session.scalar(select(Org.metric_quota).where(Org.id == wanted))
+
+
+class TestWithoutAKey:
+    def test_there_is_one_plan_without_a_limit_and_no_history(self, self_hosted, cast):
+        alice = cast.headers("alice")
+        told = strict(self_hosted.get("/billing/history", headers=alice))["data"]
+        assert (told["invoices"], told["total"], told["next_bill"]) == ([], 0, None)
+        assert (told["plan"]["id"], told["plan"]["metric_quota"]) == ("self-hosted", None)
+        told = strict(self_hosted.get("/billing/plans", headers=alice))["data"]
+        assert [plan["id"] for plan in told["plans"]] == [told["plan_id"]] == ["self-hosted"]
+
+    @pytest.mark.parametrize(
+        ("path", "parameters"),
+        [
+            ("/billing/getcheckoutsession", {"plan_id": "price_1"}),
+            ("/billing/getportalsession", {}),
+            ("/billing/change", {"plan_id": "price_1"}),
+            ("/org/stripecallback", {}),
+            ("/billing/checkoutcallback", {}),
+        ],
+    )
+    def test_the_rest_says_that_nobody_is_billed(self, self_hosted, cast, path, parameters):
+        reply = self_hosted.post(path, json=parameters, headers=cast.headers("alice"))
+        assert reply.status_code == 409
+        assert error(reply)["code"] == "billing_off"
+
+
+class TestWhoMayAsk:
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_strangers_may_not(self, shop, route):
+        assert shop.client.post(f"/billing/{route}", json={}).status_code == 401
+
+    @pytest.mark.parametrize("route", ROUTES[1:])
+    def test_editors_and_viewers_may_not(self, shop, route):
+        for name in ("bob", "dave"):
+            assert shop.ask(route, name, plan_id=shop.small).status_code == 403
+        assert shop.wire.asked == []
+
+    def test_admins_and_their_tokens_may(self, shop, database):
+        with database.unit_of_work():
+            make_user(shop.cast.acme, "Erin", "admin")
+            _, text = make_token(shop.cast.acme, "admin")
+            _, reading = make_token(shop.cast.acme, "read")
+        for token, status in ((text, 200), (reading, 403)):
+            reply = shop.client.get("/billing/history", headers={"X-Auth-Token": token})
+            assert reply.status_code == status
+
+    def test_viewers_may_see_what_there_is(self, shop):
+        told = strict(shop.ask("plans", "dave"))["data"]
+        assert [plan["id"] for plan in told["plans"]] == ["free", shop.small, shop.large]
+        assert (told["plan_id"], told["metrics_used"]) == ("free", 0)
+
+    def test_a_cookies_get_opens_no_checkout(self, shop):
+        path = f"/billing/getcheckoutsession?plan_id={shop.small}"
+        cookie = {"Cookie": f"session_id={shop.cast.sessions['alice']}"}
+        assert shop.client.get(path, headers=cookie).status_code == 405
+        assert shop.wire.asked == []
+
+    def test_nobody_of_a_demo_may(self, shop, database):
+        with database.unit_of_work() as session:
+            session.get(Org, shop.cast.acme.id).is_demo = True
+        reply = shop.ask("getcheckoutsession", plan_id=shop.small)
+        assert (reply.status_code, error(reply)["code"]) == (403, "demo_read_only")
+
+
+class TestGetcheckoutsession:
+    def test_is_a_page_of_stripes_for_this_org(self, shop):
+        told = shop.told("getcheckoutsession", plan_id=shop.small, success_url="/ui/metrics?a=1")
+        assert told["url"].endswith(told["session_id"])
+        page = shop.wire.things[told["session_id"]]
+        assert page["client_reference_id"] == str(shop.cast.acme.id)
+        assert page["success_url"] == "http://127.0.0.1:8080/ui/metrics?a=1"
+        assert page["cancel_url"] == "http://127.0.0.1:8080/ui/"
+        assert shop.wire.things[page["customer"]]["email"] == "alice@acme.example"
+        assert shop.audited() == [("Alice", "billing.checkout")]
+        assert shop.quota() is None
+
+    def test_is_the_same_page_for_the_same_wish(self, shop):
+        first, second = (shop.told("getcheckoutsession", plan_id=shop.small) for _ in range(2))
+        assert first == second
+
+    def test_closes_the_page_of_another_wish(self, shop):
+        first = shop.told("getcheckoutsession", plan_id=shop.small)["session_id"]
+        second = shop.told("getcheckoutsession", plan_id=shop.large)["session_id"]
+        assert shop.wire.things[first]["status"] == "expired"
+        assert shop.wire.things[second]["status"] == "open"
+        assert len([t for t in shop.wire.things.values() if t["object"] == "customer"]) == 1
+
+    def test_never_sells_twice_even_before_the_news_has_come(self, shop):
+        first = shop.told("getcheckoutsession", plan_id=shop.small)["session_id"]
+        shop.wire.pay(first)
+        for plan, code in ((shop.small, "already_on_plan"), (shop.large, "already_subscribed")):
+            reply = shop.ask("getcheckoutsession", plan_id=plan)
+            assert (reply.status_code, error(reply)["code"]) == (409, code)
+        assert shop.quota() == 5
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "ui/",
+            "/ui/\r\nSet-Cookie: a=b",
+            "/ui/{CHECKOUT_SESSION_ID}",
+            "/" + "a" * 501,
+            "",
+        ],
+    )
+    def test_leads_nowhere_else(self, shop, url):
+        for name in ("success_url", "cancel_url"):
+            reply = shop.ask("getcheckoutsession", plan_id=shop.small, **{name: url})
+            assert reply.status_code == 400
+            assert name in error(reply)["fields"]
+        assert shop.ask("getportalsession", return_url=url).status_code == 400
+        assert shop.wire.asked == []
+
+    @pytest.mark.parametrize("plan", ["free", "price_of_nothing", "../../v1/customers", ""])
+    def test_sells_only_what_is_for_sale(self, shop, plan):
+        reply = shop.ask("getcheckoutsession", plan_id=plan)
+        assert reply.status_code == 400
+        assert "plan_id" in error(reply)["fields"]
+
+    def test_tells_when_stripe_does_not_do_its_part(self, shop):
+        for failure, times in ((Failure(500), 3), (Failure(429), 1)):
+            shop.wire.fail("/v1/checkout", failure, times=times)
+            reply = shop.ask("getcheckoutsession", plan_id=shop.small)
+            assert reply.status_code == 502
+            assert "Stripe" in error(reply)["message"]
+        assert shop.audited() == []
+        shop.told("getcheckoutsession", plan_id=shop.small)
+
+    def test_opens_one_page_where_the_answer_was_lost(self, shop):
+        shop.wire.fail("/v1/checkout", Failure(0, is_after=True, hangs_up=True), times=3)
+        assert shop.ask("getcheckoutsession", plan_id=shop.small).status_code == 502
+        shop.told("getcheckoutsession", plan_id=shop.small)
+        pages = [t for t in shop.wire.things.values() if t["object"] == "checkout.session"]
+        assert len(pages) == 1
+
+    def test_makes_a_new_customer_where_stripe_has_forgotten_the_old(self, shop):
+        first = shop.told("getcheckoutsession", plan_id=shop.small)["session_id"]
+        shop.wire.delete_customer(shop.wire.things[first]["customer"])
+        shop.hear()
+        shop.buy(shop.small)
+        assert shop.quota() == 5
+
+
+class TestGetportalsession:
+    def test_is_for_customers(self, shop):
+        reply = shop.ask("getportalsession")
+        assert (reply.status_code, error(reply)["code"]) == (404, "no_customer")
+        shop.buy(shop.small)
+        told = shop.told("getportalsession", return_url="/ui/metrics")
+        assert told["url"].startswith("https://billing.stripe.test/")
+        assert shop.told("getportalsession") != told
+        assert shop.audited()[-1] == ("Alice", "billing.portal")
+
+
+class TestChange:
+    def test_needs_a_subscription(self, shop):
+        reply = shop.ask("change", plan_id=shop.large)
+        assert (reply.status_code, error(reply)["code"]) == (409, "no_subscription")
+
+    def test_to_more_begins_now_and_costs_what_was_said(self, shop):
+        shop.buy(shop.small)
+        said = shop.told("change", plan_id=shop.large)
+        assert (said["dry_run"], said["effective"], said["currency"]) == (True, "now", "eur")
+        assert 79_90 <= said["amount_due_now"] <= 80_00
+        assert shop.quota() == 5
+        done = shop.told(
+            "change",
+            plan_id=shop.large,
+            dry_run=False,
+            priced_timestamp=said["priced_timestamp"],
         )
-        assert got.status_code == 200
-        wire.pay(strict(got)["data"]["session_id"])
-        for event in wire.take_events():
-            assert deliver(client, event).status_code == 200
-        got = client.get("/billing/history", headers=cast.headers("alice"))
-        got = client.get("/billing/plans", headers=cast.headers("alice"))
-        assert strict(got)["data"]["plan_id"] == price
+        assert done["amount_due_now"] == said["amount_due_now"]
+        # At once; the news of it comes later, and changes nothing.
+        assert shop.quota() == 50
+        shop.hear()
+        told = shop.told("history")
+        assert [invoice["amount"] for invoice in told["invoices"]] == [done["amount_due_now"], 1900]
+        assert ("Alice", "billing.change") in shop.audited()
+
+    def test_to_less_begins_when_the_period_ends(self, shop):
+        bought = shop.buy(shop.large)
+        done = shop.told("change", plan_id=shop.small, dry_run=False)
+        assert (done["effective"], done["amount_due_now"], done["metrics_over"]) == (
+            "period_end",
+            0,
+            0,
+        )
+        told = shop.told("history")
+        assert (told["plan"]["id"], told["plan"]["next_plan_id"]) == (shop.large, shop.small)
+        assert told["next_bill"]["amount"] == 19_00
+        assert shop.ask("change", plan_id=shop.small).status_code == 409
+        shop.wire.end_period(bought)
+        shop.hear()
+        assert shop.quota() == 5
+
+    def test_to_free_ends_with_the_period_and_may_be_taken_back(self, shop):
+        shop.buy(shop.small)
+        assert shop.told("change", plan_id="free", dry_run=False)["effective"] == "period_end"
+        told = shop.told("history")
+        assert (told["plan"]["ends_at_period_end"], told["next_bill"]) == (True, None)
+        assert error(shop.ask("change", plan_id="free"))["code"] == "already_ending"
+        shop.told("change", plan_id=shop.small, dry_run=False)
+        told = shop.told("history")
+        assert (told["plan"]["ends_at_period_end"], told["plan"]["id"]) == (False, shop.small)
+        assert error(shop.ask("change", plan_id=shop.small))["code"] == "already_on_plan"
+
+    def test_may_be_changed_again_before_it_takes_effect(self, shop):
+        middle = shop.wire.make_price("Middle", 20, 49_00)
+        shop.buy(shop.large)
+        for plan in (shop.small, middle, "free", shop.small):
+            shop.told("change", plan_id=plan, dry_run=False)
+        told = shop.told("history")["plan"]
+        assert (told["next_plan_id"], told["ends_at_period_end"]) == (shop.small, False)
+
+    def test_that_the_card_does_not_pay_changes_nothing(self, shop):
+        bought = shop.buy(shop.small)
+        shop.wire.declined.add(shop.wire.things[bought]["customer"])
+        for _ in range(2):
+            reply = shop.ask("change", plan_id=shop.large, dry_run=False)
+            assert (reply.status_code, error(reply)["code"]) == (402, "card_declined")
+            assert "declined" in error(reply)["message"]
+        assert shop.quota() == 5
+        shop.wire.declined.clear()
+        shop.told("change", plan_id=shop.large, dry_run=False)
+        assert shop.quota() == 50
+
+    def test_to_more_has_to_wait_for_an_overdue_bill(self, shop):
+        bought = shop.buy(shop.small)
+        shop.wire.declined.add(shop.wire.things[bought]["customer"])
+        shop.wire.end_period(bought)
+        assert error(shop.ask("change", plan_id=shop.large))["code"] == "overdue"
+
+    def test_keeps_its_currency(self, shop):
+        dollars = shop.wire.make_price("Dollars", 500, 199_00, currency="usd")
+        shop.buy(shop.small)
+        assert error(shop.ask("change", plan_id=dollars))["code"] == "other_currency"
+
+    @pytest.mark.parametrize("seconds", [-3700, 60])
+    def test_holds_a_price_for_an_hour(self, shop, seconds):
+        shop.buy(shop.small)
+        reply = shop.ask("change", plan_id=shop.large, priced_timestamp=now_timestamp() + seconds)
+        assert reply.status_code == 400
+        assert "priced_timestamp" in error(reply)["fields"]
+
+
+class TestHistory:
+    def test_pages_and_is_the_orgs_own(self, shop):
+        bought = shop.buy(shop.small)
+        shop.wire.end_period(bought)
+        shop.hear()
+        told = shop.told("history", limit=1, offset=1)
+        assert (len(told["invoices"]), told["total"]) == (1, 2)
+        assert told["invoices"][0]["pdf_url"].startswith("https://pay.stripe.test/")
+        charlies = strict(shop.ask("history", "charlie"))["data"]
+        assert (charlies["invoices"], charlies["total"], charlies["plan"]["id"]) == ([], 0, "free")
+        assert shop.quota(shop.cast.globex) is None
+
+
+class TestStripecallback:
+    def test_has_an_alias(self, shop):
+        page = shop.told("getcheckoutsession", plan_id=shop.small)["session_id"]
+        shop.wire.pay(page)
+        for event in shop.wire.take_events():
+            assert shop.deliver(event, "/billing/checkoutcallback").status_code == 200
+        assert shop.quota() == 5
+
+    def test_takes_no_forgery(self, shop):
+        page = shop.told("getcheckoutsession", plan_id=shop.small)["session_id"]
+        shop.wire.pay(page)
+        event = shop.wire.take_events()[-1]
+        for signing in ({"secret": "whsec_other"}, {"at": now_timestamp() + 3600}):
+            reply = shop.deliver(event, **signing)
+            assert (reply.status_code, error(reply)["code"]) == (400, "bad_signature")
+        assert shop.client.post("/org/stripecallback", data=body_of(event)).status_code == 400
+        reply = shop.deliver({**event, "livemode": True})
+        assert (reply.status_code, error(reply)["code"]) == (409, "wrong_mode")
+        assert shop.quota() is None
+
+    def test_believes_no_metadata(self, shop):
+        bought = shop.buy(shop.small)
+        globex = str(shop.cast.globex.id)
+        subscription = shop.wire.things[bought]
+        subscription["metadata"] = {"org_id": globex}
+        told = shop.wire.tell("customer.subscription.updated", subscription)
+        told["data"]["object"]["client_reference_id"] = globex
+        told["data"]["object"]["items"]["data"] = []
+        shop.hear()
+        assert (shop.quota(), shop.quota(shop.cast.globex)) == (5, None)
+
+    def test_asks_for_the_same_again_where_stripe_cannot_be_asked(self, shop):
+        page = shop.told("getcheckoutsession", plan_id=shop.small)["session_id"]
+        shop.wire.pay(page)
+        event = shop.wire.take_events()[-1]
+        shop.wire.fail("/v1/subscriptions", Failure(500), times=3)
+        assert shop.deliver(event).status_code == 502
+        assert shop.deliver(event).status_code == 200
+        assert shop.quota() == 5
+
+
+class TestOwing:
+    def send(self, shop, token, metric):
+        return shop.client.post(
+            "/flux/metric_data_post",
+            json={"key": token, "metrics": [self.point(metric)]},
+        )
+
+    def point(self, metric):
+        return {"metric": metric, "timestamp": now_timestamp(), "value": 1}
+
+    @pytest.mark.parametrize(
+        ("days", "state", "statuses"),
+        [
+            (1, "overdue", (204, 204, 200)),
+            (15, "no_new_metrics", (204, 207, 200)),
+            (31, "read_only", (403, 403, 403)),
+        ],
+    )
+    def test_takes_away_new_metrics_and_then_writing(self, shop, database, days, state, statuses):
+        shop.buy(shop.small)
+        with database.unit_of_work():
+            _, token = make_token(shop.cast.acme, "ingest")
+        assert self.send(shop, token, "known").status_code == 204
+        with database.unit_of_work() as session:
+            session.get(Org, shop.cast.acme.id).overdue_since = now() - timedelta(days=days)
+        # Which token is whose is remembered for half a minute.
+        shop.client.application.extensions.pop("anomify_verified_tokens")
+        known = self.send(shop, token, "known").status_code
+        fresh = self.send(shop, token, "fresh").status_code
+        watched = shop.client.post(
+            "/watcher/create",
+            json={"name": "Load", "chips": ["load"]},
+            headers=shop.cast.headers("alice"),
+        ).status_code
+        assert (known, fresh, watched) == statuses
+        told = strict(shop.client.get("/org/info", headers=shop.cast.headers("dave")))
+        assert told["data"]["org"]["debt"]["state"] == state
+        assert told["data"]["org"]["debt"]["message"].startswith("A bill of ")
+        # Whoever owes can pay.
+        shop.told("getportalsession")
+
+
+class TestALife:
+    """From the free plan to a larger one and back, as senders notice it."""
+
+    def test_of_an_org(self, shop, database):
+        with database.unit_of_work() as session:
+            session.get(Org, shop.cast.acme.id).metric_quota = 3
+            _, token = make_token(shop.cast.acme, "ingest")
+
+        def send(*names):
+            points = [{"metric": n, "timestamp": now_timestamp(), "value": 1} for n in names]
+            reply = shop.client.post(
+                "/flux/metric_data_post", json={"key": token, "metrics": points}
+            )
+            rejected = strict(reply)["rejected"] if reply.status_code == 207 else []
+            return reply.status_code, [item["metric"] for item in rejected]
+
+        assert send("a", "b", "c", "d") == (207, ["d"])
+        bought = shop.buy(shop.small)
+        assert send("a", "d", "e", "f") == (207, ["f"])
+        assert shop.told("change", plan_id="free")["metrics_over"] == 2
+        shop.told("change", plan_id="free", dry_run=False)
+        shop.hear()
+        assert shop.told("plans")["plan_id"] == shop.small
+        shop.wire.end_period(bought)
+        shop.hear()
+        told = shop.told("history")["plan"]
+        assert (told["id"], told["status"], told["metric_quota"]) == ("free", "canceled", 3)
+        # Everything that is known goes on; nothing is deleted.
+        assert send("a", "b", "c", "d", "e") == (204, [])
+        assert send("a", "f") == (207, ["f"])
+        shop.buy(shop.large)
+        assert send("a", "f") == (204, [])
