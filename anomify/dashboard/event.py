@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.saying import amount_in_words, seen_before_in_words
 from anomify.clock import now_ms
 from anomify.dashboard.door import address
 from anomify.dashboard.frame import said
@@ -39,6 +40,9 @@ class Event:
     expected: str
     score: str
     explanation: str
+    amount: str
+    since: Moment
+    seen_before: str
     # The metric's page around it, and the same window without saying so.
     url: str
     around_url: str
@@ -65,6 +69,9 @@ def event_of(anomaly: Anomaly, step_ms: int | None) -> Event:
         expected=expected(span.expected_lower, span.expected_upper),
         score=f"{span.score:.2f}",
         explanation=span.explanation,
+        amount=amount_in_words(span),
+        since=said(span.started_ms if span.since_ms is None else span.since_ms),
+        seen_before=seen_before_in_words(span),
         url=around,
         around_url=around,
     )

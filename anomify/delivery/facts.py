@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.saying import amount_in_words, seen_before_in_words
 from anomify.metric.model import Metric
+from anomify.metric.settings import wanted_of
 from anomify.org.model import Org
 from anomify.watcher.model import Watcher
 
@@ -33,6 +35,12 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
     last_over_ms: int
     ended_ms: int | None
     has_fallen_silent: bool
+    # Messages that waited through an upgrade have none of these.
+    is_silence: bool = False
+    since_ms: int | None = None
+    amount: str = ""
+    seen_before: str = ""
+    unit: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -93,6 +101,11 @@ def facts_of_anomaly(
             last_over_ms=span.last_over_ms,
             ended_ms=span.ended_ms,
             has_fallen_silent=span.ended_by_silence,
+            is_silence=span.is_silence,
+            since_ms=span.since_ms,
+            amount=amount_in_words(span),
+            seen_before=seen_before_in_words(span),
+            unit=wanted_of(metric.id).unit,
         ),
     )
 

@@ -107,7 +107,9 @@ def _wording(facts: Facts, base_url: str) -> _Wording:
 
 
 def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
-    value, expected = _number(anomaly.value), _range(anomaly)
+    if anomaly.is_silence:
+        return _of_silence(anomaly, zone, link)
+    value, expected = _number(anomaly.value, anomaly.unit), _range(anomaly)
     beyond = f", expected {expected}" if expected else ""
     return _Wording(
         subject=f"{_short(anomaly.metric_name)} is unusual: {value}{beyond}",
@@ -122,16 +124,64 @@ def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
             ("Expected", expected),
             ("Severity", anomaly.severity),
             ("Score", _number(anomaly.score)),
-            ("Since", _time(anomaly.started_ms, zone)),
+            ("Since", _time(_since_ms(anomaly), zone)),
             ("Why", anomaly.explanation),
+            ("By how much", anomaly.amount),
+            ("Seen before", anomaly.seen_before),
         ),
         link=link,
     )
 
 
+def _of_silence(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
+    since = _time(_since_ms(anomaly), zone)
+    return _Wording(
+        subject=f"{_short(anomaly.metric_name)} sends no data since {since}",
+        headline=f"No data, severity {anomaly.severity}",
+        sentence=(
+            f"{anomaly.metric_name} has sent no data since {since}. {anomaly.explanation} "
+            f"Severity {anomaly.severity}."
+        ),
+        lines=_lines(
+            ("Metric", anomaly.metric_name),
+            ("Last value", _number(anomaly.value, anomaly.unit)),
+            ("Since", since),
+            ("Severity", anomaly.severity),
+            ("Why", anomaly.explanation),
+            ("Seen before", anomaly.seen_before),
+        ),
+        link=link,
+    )
+
+
+def _of_broken_silence(anomaly: AnomalyFacts, ended_ms: int, zone: tzinfo, link: str) -> _Wording:
+    silent = in_words((ended_ms - _since_ms(anomaly)) / 1000)
+    return _Wording(
+        subject=f"{_short(anomaly.metric_name)} sends data again",
+        headline="Data comes again",
+        sentence=(
+            f"{anomaly.metric_name} sends data again, with points from {_time(ended_ms, zone)} on; "
+            f"the ones before are {silent} older."
+        ),
+        lines=_lines(
+            ("Metric", anomaly.metric_name),
+            ("No data since", _time(_since_ms(anomaly), zone)),
+            ("Data from", _time(ended_ms, zone)),
+            ("Severity", anomaly.severity),
+        ),
+        link=link,
+    )
+
+
+def _since_ms(anomaly: AnomalyFacts) -> int:
+    return anomaly.started_ms if anomaly.since_ms is None else anomaly.since_ms
+
+
 def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
     lasted = in_words((ended_ms - anomaly.started_ms) / 1000)
+    if anomaly.is_silence:
+        return _of_broken_silence(anomaly, ended_ms, zone, link)
     if anomaly.has_fallen_silent:
         subject, headline = "has fallen silent", "Fallen silent while unusual"
         ending = (
@@ -149,7 +199,10 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
             ("Lasted", lasted),
             ("Since", _time(anomaly.started_ms, zone)),
             ("Until", _time(ended_ms, zone)),
-            ("Most unusual", f"{_number(anomaly.value)} at {_time(anomaly.peak_ms, zone)}"),
+            (
+                "Most unusual",
+                f"{_number(anomaly.value, anomaly.unit)} at {_time(anomaly.peak_ms, zone)}",
+            ),
             ("Expected then", _range(anomaly)),
             ("Severity", anomaly.severity),
         ),
@@ -176,6 +229,10 @@ def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
         "expected_lower": anomaly.expected_lower,
         "expected_upper": anomaly.expected_upper,
         "explanation": anomaly.explanation,
+        "is_silence": anomaly.is_silence,
+        "amount": anomaly.amount,
+        "seen_before": anomaly.seen_before,
+        "since_at": _iso(_since_ms(anomaly)),
         "started_at": _iso(anomaly.started_ms),
         "peak_at": _iso(anomaly.peak_ms),
         "ended_at": None if anomaly.ended_ms is None else _iso(anomaly.ended_ms),
@@ -205,11 +262,12 @@ def _lines(*lines: tuple[str, str]) -> tuple[tuple[str, str], ...]:
 def _range(anomaly: AnomalyFacts) -> str:
     if anomaly.expected_lower is None or anomaly.expected_upper is None:
         return ""
-    return f"{_number(anomaly.expected_lower)} to {_number(anomaly.expected_upper)}"
+    upper = _number(anomaly.expected_upper, anomaly.unit)
+    return f"{_number(anomaly.expected_lower)} to {upper}"
 
 
-def _number(number: float | None) -> str:
-    return "no number" if number is None else human_number(number)
+def _number(number: float | None, unit: str = "") -> str:
+    return "no number" if number is None else human_number(number, unit or None)
 
 
 def _time(time_ms: int, zone: tzinfo) -> str:

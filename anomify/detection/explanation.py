@@ -58,6 +58,33 @@ def explain(
             return f"{said} is as expected, {expected}."
 
 
+def how_much(evidence: Evidence, amount: float, unit: str | None = None) -> str:
+    """Say how far a point lay off, by what its evidence is measured in; empty if it knows no size.
+
+    `amount` is the distance from the range for ABOVE and BELOW, the step for JUMP, times for
+    NOISIER and seconds for FLAT and SILENT.
+
+    >>> how_much(Evidence.ABOVE, 331.8), how_much(Evidence.NOISIER, 3.21)
+    ('332 above the range', '3.21 times as noisy')
+    """
+    match evidence:
+        case Evidence.ABOVE:
+            return f"{human_number(amount, unit)} above the range"
+        case Evidence.BELOW:
+            return f"{human_number(-amount, unit)} below the range"
+        case Evidence.JUMP:
+            way = "up" if amount > 0.0 else "down"
+            return f"{human_number(abs(amount), unit)} {way} in one step"
+        case Evidence.NOISIER:
+            return f"{human_number(amount)} times as noisy"
+        case Evidence.FLAT:
+            return f"unchanged for {human_duration(amount)}"
+        case Evidence.SILENT:
+            return f"silent for {human_duration(amount)}"
+        case _:
+            return ""
+
+
 def explain_silence(silent_seconds: float, step_seconds: float) -> str:
     """Return one sentence on a metric of which no point has come for so long.
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from anomify.anomaly.model import Anomaly
 from anomify.anomaly.picture import anomaly_image_url
 from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
+from anomify.anomaly.saying import amount_in_words, seen_before_in_words
 from anomify.auth.require import read_only
 from anomify.auth.subject import subject
 from anomify.detection.explanation import human_number
@@ -48,8 +49,32 @@ class AnomalyOut(Outputs):
     expected_range_upper: float | None
     expected_range_lower_string: str
     expected_range_upper_string: str
-    evidence: str = Field(description="Which kind of evidence spoke most.")
-    explanation: str
+    evidence: str = Field(
+        description="Which kind of evidence spoke most: above or below (the expected range), jump,"
+        " noisier, shifted, novel, flat, or silent (no data has come).",
+        examples=["above"],
+    )
+    explanation: str = Field(
+        description="One sentence. It names the range where the value left it, else what changed.",
+        examples=["412 is above the expected 20 to 80."],
+    )
+    amount: float | None = Field(
+        description="By how much: the distance from the range, the height of a jump, how many times"
+        " as noisy, or seconds unchanged or silent.",
+        examples=[331.8],
+    )
+    amount_string: str = Field(description="The same in words.", examples=["332 above the range"])
+    since_timestamp: int | float = Field(
+        description="Since when it is so; of a value that stands still, before the anomaly began."
+    )
+    seen_before: int = Field(
+        description="How many anomalies of the same evidence the metric had before.", examples=[3]
+    )
+    seen_before_timestamp: int | float | None = Field(description="When the last of them began.")
+    seen_before_string: str = Field(
+        description="The same in words.",
+        examples=["Similar was seen 3 times before, the last time 6 days earlier."],
+    )
     status: str
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
 
@@ -183,6 +208,12 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
         expected_range_upper_string=_said(upper),
         evidence=span.evidence,
         explanation=span.explanation,
+        amount=span.amount,
+        amount_string=amount_in_words(span),
+        since_timestamp=timestamp_of(span.started_ms if span.since_ms is None else span.since_ms),
+        seen_before=span.similar_before,
+        seen_before_timestamp=None if span.similar_ms is None else timestamp_of(span.similar_ms),
+        seen_before_string=seen_before_in_words(span),
         status=found.status,
         ended_by_silence=span.ended_by_silence,
     )

@@ -220,6 +220,9 @@ class TestDefaultRange:
             resolution_ms=resolution_seconds * 1000,
             has_ended=False,
             is_constant=False,
+            learning_points=100,
+            stale_after_ms=900_000,
+            may_be_silent=False,
         )
         assert default_range(standing_of(Metric(name="a"), progress, at)) == key
 

@@ -110,7 +110,12 @@ class TestOpened:
         assert "Expected" not in message.text
 
     def test_gives_machines_every_fact_as_json(self) -> None:
-        message = told(facts())
+        message = told(
+            facts(
+                amount="1.23 million above the range",
+                seen_before="Similar was seen once before, 6 days earlier.",
+            )
+        )
 
         assert message.type == "anomaly.opened"
         assert json.loads(json.dumps(message.data))["anomaly"] == {
@@ -122,11 +127,42 @@ class TestOpened:
             "expected_lower": 10.0,
             "expected_upper": 40.5,
             "explanation": "Far above what is usual at this hour.",
+            "is_silence": False,
+            "amount": "1.23 million above the range",
+            "seen_before": "Similar was seen once before, 6 days earlier.",
+            "since_at": "2026-11-20T12:00:00Z",
             "started_at": "2026-11-20T12:00:00Z",
             "peak_at": "2026-11-20T12:01:00Z",
             "ended_at": None,
             "ended_by_silence": False,
         }
+
+    def test_says_values_in_the_metrics_unit(self) -> None:
+        message = told(facts(value=412.0, unit="ms"))
+
+        assert message.subject == "shop.orders is unusual: 412 ms, expected 10 to 40.5 ms"
+
+    def test_says_that_no_data_comes_without_calling_the_last_value_unusual(self) -> None:
+        silence = {
+            "is_silence": True,
+            "since_ms": NOON_MS - 60_000,
+            "expected_lower": None,
+            "expected_upper": None,
+            "explanation": "No data has come for 6 minutes.",
+        }
+        message = told(facts(severity="medium", **silence))
+
+        assert message.subject == "shop.orders sends no data since 2026-11-20 12:59:00 CET"
+        assert message.data["sentence"] == (
+            "shop.orders has sent no data since 2026-11-20 12:59:00 CET. No data has come for 6 "
+            "minutes. Severity medium."
+        )
+        assert "unusual" not in message.text
+
+        again = told(facts(RECOVERED, severity="medium", **silence))
+
+        assert again.subject == "shop.orders sends data again"
+        assert "with points from 2026-11-20 13:25:00 CET on" in again.data["sentence"]
 
     def test_shows_the_picture_only_when_there_is_one(self) -> None:
         assert f"cid:{PICTURE_CID}" in Page(told(facts(), picture=b"png").html).addresses
