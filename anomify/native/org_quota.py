@@ -7,6 +7,7 @@ from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
+from anomify.errors import Invalid
 from anomify.metric.counted import MOST_REMOVED, list_counted, pick_metrics
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.quota import Quota, quota_of
@@ -129,6 +130,10 @@ def remove(wish: RemoveIn) -> RemovedOut:
     What is removed does not count from that moment on, and its points, anomalies and messages go
     too. A metric that is still sent comes back as a new one.
     """
+    if not wish.metrics and not wish.patterns:
+        raise Invalid(
+            "Say which metrics are to go.", fields={"metrics": "Names, or patterns instead."}
+        )
     org_id, actor = subject().org.id, subject().label
     with transaction(write=not wish.dry_run):
         picked = pick_metrics(org_id, _canonical(wish.metrics), wish.patterns)
