@@ -28,6 +28,8 @@ PREFIX = "ANOMIFY_"
 CONFIG_FILE_VARIABLE = "ANOMIFY_CONFIG"
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 -- the name of a file
 SECRET_KEY_BYTES = 32
+# The domain of an address, and the id of an org.
+_DOMAIN = re.compile(r"[a-z0-9.-]+\.[a-z0-9-]+=[1-9][0-9]{0,8}\Z")
 # A class of requests, how many, and in how many seconds.
 _LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
 
@@ -53,6 +55,20 @@ def _limits(value: object) -> object:
     found = tuple(str(part).strip() for part in parts if str(part).strip())
     if wrong := [part for part in found if not _LIMIT.match(part)]:
         raise ValueError(f"{wrong[0]} is neither like read=1000/60 nor like login=off nor off")
+    return found
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _domains(value: object) -> object:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError("a list like acme.example=1 is needed")  # noqa: TRY004 -- see above
+    found = tuple(str(part).strip().lower() for part in parts if str(part).strip())
+    if wrong := [part for part in found if not _DOMAIN.match(part)]:
+        raise ValueError(f"{wrong[0]} is not a domain and the id of an org, like acme.example=1")
     return found
 
 
@@ -102,6 +118,20 @@ class Settings(BaseModel):
     signup: bool = Field(
         default=False, description="let anybody make an org of their own; needs smtp_host"
     )
+    oidc_issuer: str | None = Field(
+        None, description="a server that people may sign in with, such as https://id.example"
+    )
+    oidc_client_id: str | None = Field(None, description="what that server knows us by")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="what that server knows us by, too; not needed by every server"
+    )
+    oidc_name: str = Field("single sign-on", description="what that server is called on pages")
+    oidc_scopes: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
+        ("openid", "email", "profile"), description="what that server is asked for"
+    )
+    oidc_domains: Annotated[tuple[str, ...], BeforeValidator(_domains)] = Field(
+        (), description="whose people may join without an invitation, such as acme.example=1"
+    )
     egress_allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
         (), description="private networks that webhooks may reach, such as 10.2.0.0/16"
     )
@@ -129,6 +159,20 @@ class Settings(BaseModel):
     free_metrics: int = Field(
         1000, ge=0, description="metrics an org may have without a paid plan, where Stripe bills"
     )
+
+    @model_validator(mode="after")
+    def _knows_who_vouches(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        parts = urlsplit(self.oidc_issuer)
+        is_safe = parts.scheme == "https" or (
+            parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        )
+        if not is_safe or parts.query or parts.fragment:
+            raise ValueError("oidc_issuer has to be an address that begins with https://")
+        if not self.oidc_client_id:
+            raise ValueError("oidc_issuer needs oidc_client_id beside it")
+        return self
 
     @model_validator(mode="after")
     def _hears_of_payments(self) -> Self:
@@ -177,6 +221,11 @@ class Settings(BaseModel):
             return False
         parts = urlsplit(self.base_url)
         return not (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+    @property
+    def oidc_orgs(self) -> dict[str, int]:
+        """Return the orgs, by id, that people with a verified address of a domain may join."""
+        return {domain: int(org) for domain, org in (each.split("=") for each in self.oidc_domains)}
 
     @property
     def needs_https(self) -> bool:

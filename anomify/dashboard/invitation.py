@@ -6,6 +6,7 @@ from pydantic import Field
 from anomify.auth.joining import join_with_password
 from anomify.dashboard.door import HOME, PageDoor
 from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.invitation import PATH, bad_link, find_invitation
@@ -57,12 +58,14 @@ def _form(wish: AcceptIn, error: AnomifyError | None = None) -> Response:
     found = find_invitation(wish.token)
     if found is None:
         error = bad_link()
+    settings = house().settings
     page = render_template(
         "dashboard/invitation.html",
         token=wish.token,
         invitation=found[0] if found else None,
         org=found[1] if found else None,
         name=wish.name or (found[0].name if found else ""),
+        elsewhere=settings.oidc_name if settings.oidc_issuer else None,
         faults=dict(error.fields) if error else {},
         fault_sentence=error.message if error else "",
     )

@@ -109,7 +109,14 @@ def confirm(wish: CodeIn) -> Response:
     return after_sign_in(found, wish.next)
 
 
-@door.route("/ui/logout", inputs=Inputs, access=Access.ANYONE, changes=True, methods=["POST"])
+@door.route(
+    "/ui/logout",
+    inputs=Inputs,
+    access=Access.ANYONE,
+    changes=True,
+    methods=["POST"],
+    limits=("write",),
+)
 def leave(wish: Inputs) -> Response:
     """Sign out."""
     del wish
@@ -126,13 +133,15 @@ def after_sign_in(found: UserSubject | AwaitsCode, next_path: str = HOME) -> Res
 
 
 def _form(next_path: str, email: str = "", error: AnomifyError | None = None) -> Response:
+    settings = house().settings
     page = render_template(
         "dashboard/login.html",
         next=local_path(next_path),
         email=email,
         fault=error.message if error else "",
-        may_sign_up=house().settings.signup,
+        may_sign_up=settings.signup,
         has_demo=bool(list_demo_orgs()),
+        elsewhere=settings.oidc_name if settings.oidc_issuer else None,
     )
     return _told(page, error)
 

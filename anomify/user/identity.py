@@ -1,0 +1,104 @@
+"""Users whom another server vouches for: found by what it calls them, never by their address."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now
+from anomify.db import session
+from anomify.errors import Conflict, Denied
+from anomify.org.queries import find_org
+from anomify.user.creating import add_user, checked_name
+from anomify.user.model import Identity, User
+from anomify.user.password import hash_password
+from anomify.user.queries import find_user_by_email
+
+# What somebody may do whom nobody invited: their address is of a domain that the operator named.
+ROLE_BY_DOMAIN = "viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What another server says of somebody who signed in there."""
+
+    issuer: str
+    subject: str
+    email: str
+    is_email_verified: bool
+    name: str
+
+
+def find_user_vouched(vouched: Vouched) -> User | None:
+    """Return the user that this identity belongs to, and note that it was used; or None."""
+    identity = session().get(Identity, (vouched.issuer, vouched.subject))
+    if identity is None:
+        return None
+    identity.last_login_at = now()
+    return session().get_one(User, identity.user_id)
+
+
+def link_identity(user: User, vouched: Vouched) -> None:
+    """Let whoever is this there be this user here; the user has to be signed in, or new.
+
+    Raises `Conflict` for an identity that belongs to another user.
+    """
+    before = session().get(Identity, (vouched.issuer, vouched.subject))
+    if before is not None:
+        if before.user_id != user.id:
+            raise Conflict("That account there belongs to somebody else here already.")
+        return
+    moment = now()
+    session().add(
+        Identity(
+            issuer=vouched.issuer,
+            subject=vouched.subject,
+            user_id=user.id,
+            created_at=moment,
+            last_login_at=moment,
+        )
+    )
+    session().flush()
+    record_audit(
+        user.org_id,
+        actor=user.name,
+        action="user.link",
+        target=user.email,
+        after={"issuer": vouched.issuer},
+    )
+
+
+def join_by_domain(vouched: Vouched, domains: Mapping[str, int], password_hash: str) -> User:
+    """Make a viewer of somebody whose verified address is of a domain that has an org here.
+
+    Raises `Denied` for everybody else, and for who has an account here already: an address is no
+    proof of being the same person.
+    """
+    org_id = domains.get(vouched.email.rpartition("@")[2].lower())
+    org = find_org(org_id) if org_id is not None and vouched.is_email_verified else None
+    if org is None:
+        raise Denied(
+            "Nobody here is known by that account. Ask an admin of your org for an invitation.",
+            code="oidc_unknown",
+        )
+    if find_user_by_email(vouched.email.strip().lower()) is not None:
+        raise Denied(
+            "There is an account here with your address. Sign in with its password, and connect "
+            "the two under Account.",
+            code="oidc_not_connected",
+        )
+    name = checked_name(vouched.name or vouched.email)
+    user = add_user(org, vouched.email, name, ROLE_BY_DOMAIN, password_hash)
+    record_audit(
+        org.id,
+        actor=user.name,
+        action="user.join",
+        target=user.email,
+        after={"role": user.role, "issuer": vouched.issuer},
+    )
+    return user
+
+
+def nobodys_password_hash() -> str:
+    """Return the hash of a password that nobody knows: work as slow as for any other."""
+    return hash_password(secrets.token_urlsafe(32))
