@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from anomify.clock import now
 from anomify.db import Database
 from anomify.native import anomaly, image
-from tests.factories import Cast, make_anomaly, make_cast, make_metric
+from tests.factories import Cast, make_anomaly, make_cast, make_metric, make_watcher
 from tests.kit.web import error, make_app, strict
 
 # Fields marked [S] in the specification, without those of parts that are not built yet.
@@ -148,6 +148,17 @@ class TestAnomaly:
             assert ward.get(f"/anomaly/{too_large}").status_code == 404
 
 
+class TestOfAWatcher:
+    def test_are_those_of_the_metrics_it_is_about(self, ward: Ward) -> None:
+        with ward.database.unit_of_work():
+            orders = make_watcher(ward.cast.acme, "shop", "ORDERS").id
+            foreign = make_watcher(ward.cast.globex, "shop").id
+        assert ward.ids(watcher_id=orders) == [ward.ended]
+        assert ward.ids(watcher_id=orders, chips="errors") == []
+        told = [ward.get("/anomalies", watcher_id=one) for one in (foreign, 999_999)]
+        assert [(reply.status_code, error(reply)) for reply in told] == [(404, error(told[0]))] * 2
+
+
 class TestLookup:
     def test_finds_by_metric_and_moment(self, ward: Ward) -> None:
         for moment in (ward.started, ward.started + 300, ward.started - 59):
@@ -171,3 +182,23 @@ class TestLookup:
     def test_refuses_what_is_no_moment(self, ward: Ward, moment: str) -> None:
         reply = ward.get("/anomaly/lookup", metric="shop.orders", timestamp=moment)
         assert (reply.status_code, set(error(reply)["fields"])) == (400, {"timestamp"})
+
+    def test_prefers_the_one_that_had_begun(self, ward: Ward) -> None:
+        with ward.database.unit_of_work():
+            metric = make_metric(ward.cast.acme, "shop.carts")
+            started = now().replace(microsecond=0) - timedelta(hours=2)
+            first = make_anomaly(metric, started, minutes=1).id
+            later = make_anomaly(metric, started + timedelta(minutes=2), minutes=1).id
+        asked = [int(started.timestamp()) + seconds for seconds in (30, 90, 120)]
+        found = [
+            ward.data("/anomaly/lookup", metric="shop.carts", timestamp=moment)["anomaly"]["id"]
+            for moment in asked
+        ]
+        assert found == [first, first, later]
+
+    def test_is_not_for_demo_orgs(self, ward: Ward) -> None:
+        with ward.database.unit_of_work() as session:
+            session.merge(ward.cast.acme).is_demo = True
+        reply = ward.get("/anomaly/lookup", metric="shop.orders", timestamp=ward.started)
+        assert (reply.status_code, error(reply)["code"]) == (403, "demo_read_only")
+        assert ward.get(f"/anomaly/{ward.ended}").status_code == 200
