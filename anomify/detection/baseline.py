@@ -65,9 +65,12 @@ def predict(slot: Slot, predictions: Float64s) -> None:
     """Let each expert say what comes now; NaN from one that has not seen enough."""
     day = slot.day_profile[slot.day_bin]
     week = day + slot.week_profile[slot.week_bin]
-    # A visit that is going on counts only when it has ended.
-    knows_day = slot.day_visits[slot.day_bin] >= DAY_VISITS_NEEDED
-    knows_week = knows_day and slot.week_visits[slot.week_bin] >= WEEK_VISITS_NEEDED
+    # A visit that is going on counts only when it has ended: else the first point of each bin
+    # would be expected otherwise than the rest of it, and the range would look like a comb.
+    day_visits = slot.day_visits[slot.day_bin] - (1 if slot.day_stay > 0 else 0)
+    week_visits = slot.week_visits[slot.week_bin] - (1 if slot.week_stay > 0 else 0)
+    knows_day = day_visits >= DAY_VISITS_NEEDED
+    knows_week = knows_day and week_visits >= WEEK_VISITS_NEEDED
     predictions[QUICK] = slot.quick
     predictions[SMOOTH] = slot.smooth
     predictions[DAY_FAST] = day + slot.day_fast if knows_day else math.nan

@@ -64,6 +64,9 @@ class NaiveGauge:
     def predictions(self):
         day, day_visits = self.day[self.day_place]
         week, week_visits = self.week[self.week_place]
+        # Only visits that have ended count.
+        day_visits -= self.day_stay > 0
+        week_visits -= self.week_stay > 0
         said = {QUICK: self.quick, SMOOTH: self.smooth, LEVEL: self.level}
         if day_visits >= 5:
             said[DAY_FAST] = day + self.offsets[DAY_FAST]

@@ -148,6 +148,16 @@ class TestJudge:
         last_day = slice(-1440, None)
         assert (verdicts.uppers[last_day] - verdicts.lowers[last_day] < 30.0).all()
 
+    @pytest.mark.parametrize("step", [10, 60, 300])
+    def test_changes_its_mind_about_the_day_once_and_not_in_every_bin(self, step):
+        count = 8 * 86400 // step
+        times = MONDAY_MS + np.arange(count) * step * 1000
+        values = noise(count) + 50.0 * np.sin(2 * np.pi * np.arange(count) * step / 86400)
+        verdicts = judge_one(times, values)
+        widths = (verdicts.uppers - verdicts.lowers)[verdicts.judged]
+        assert (np.abs(np.diff(widths)) > 20.0).sum() == 1
+        assert widths[-1] < 40.0
+
     def test_says_that_a_restless_value_stands_still(self):
         values = np.concatenate([noise(3000), np.full(60, 100.2), noise(100, seed=8)])
         verdicts = judge_one(minutes(len(values)), values)
