@@ -14,6 +14,7 @@ PROGRAMS = {
     "prometheus-node-exporter": "prometheus-node-exporter",
     "chromium": "chromium",
     "victoria-metrics": "victoria-metrics",
+    "glewlwyd": "glewlwyd",
 }
 
 
