@@ -2,14 +2,15 @@
 
 from anomify.audit.recording import record_audit
 from anomify.billing.account import CHECKOUT
-from anomify.billing.checkout import settling
-from anomify.billing.intent import begin_intent, finish_intent
+from anomify.billing.intent import finish_intent
 from anomify.billing.queries import find_account, find_intent
 from anomify.billing.stripe_gateway import StripeGateway
 from anomify.db import Database
 from anomify.org.model import Org
 
 END = "end"
+# Subscriptions that cost nothing any more.
+OVER = frozenset({"canceled", "incomplete_expired"})
 
 
 def stop_paying(database: Database, gateway: StripeGateway | None, org: Org, *, actor: str) -> None:
@@ -23,16 +24,18 @@ def stop_paying(database: Database, gateway: StripeGateway | None, org: Org, *, 
         return
     with database.unit_of_work():
         account = find_account(org)
-        subscription_id = account.subscription_id if account else None
         checkout = find_intent(org.id, CHECKOUT)
         page_id = checkout.result_id if checkout else None
-        intent = begin_intent(org.id, END, subscription_id) if subscription_id else None
+    if account is None or account.customer_id is None:
+        return
     if page_id is not None:
         gateway.expire_checkout(page_id)
-    if intent is None or subscription_id is None:
-        return
-    with settling(database, org.id, END):
-        gateway.cancel_at_once(intent.key, subscription_id)
+    # Looked up now: what was paid for a moment ago is not known here yet.
+    for subscription in gateway.customer_state(account.customer_id).subscriptions:
+        if subscription.status in OVER:
+            continue
+        gateway.cancel_at_once(f"{org.id}:{END}:{subscription.id}", subscription.id)
+        with database.unit_of_work():
+            record_audit(org.id, actor=actor, action="billing.end", target=subscription.id)
     with database.unit_of_work():
-        finish_intent(org.id, CHECKOUT, END)
-        record_audit(org.id, actor=actor, action="billing.end", target=subscription_id)
+        finish_intent(org.id, CHECKOUT)
