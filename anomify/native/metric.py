@@ -8,6 +8,7 @@ from flask import Response
 from pydantic import Field, model_serializer
 
 from anomify.anomaly.picture import chart_of_metric
+from anomify.anomaly.queries import MOST_ANOMALIES, list_anomalies
 from anomify.anomaly.ranking import tally
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
@@ -137,11 +138,20 @@ class TimeseriesOut(Outputs):
 class ExpectedOut(Outputs):
     """What was expected of one point, in the unit it is judged in."""
 
-    yhat_lower: float
-    yhat_upper: float
-    mean: float | None = Field(None, description="Only with include_mean.")
-    value: float | None = Field(None, description="Only with include_value.")
-    score: float | None = None
+    yhat_lower: float = Field(description="The least value expected.")
+    yhat_upper: float = Field(description="The greatest value expected.")
+    yhat_real_lower: float | None = Field(
+        None,
+        description="Only with include_yhat_real_lower: the least value expected, but not less"
+        " than the least value of the window.",
+    )
+    mean: float | None = Field(
+        None, description="Only with include_mean: the middle of the expected range."
+    )
+    value: float | None = Field(
+        None, description="Only with include_value: what came, or a counter's rate a second."
+    )
+    score: float | None = Field(None, description="How unusual it was, 0 to 1; 0.5 is unusual.")
 
     @model_serializer(mode="plain")
     def _without_what_was_not_asked_for(self) -> dict[str, float]:
@@ -151,7 +161,17 @@ class ExpectedOut(Outputs):
 class YhatOut(Outputs):
     """The expected range by timestamp; a point that was not judged has none."""
 
-    yhat: dict[str, ExpectedOut]
+    yhat: dict[str, ExpectedOut] = Field(description="Expected ranges, by unix seconds as text.")
+
+
+class RangesOut(YhatOut):
+    """The expected range, and where it was left."""
+
+    anomalous_periods: list[tuple[int | float, int | float | None]] | None = Field(
+        None,
+        description="Only with include_anomalous_periods: begin and end of each anomaly that ran"
+        " in the window, oldest first, at most 500; one that runs has no end.",
+    )
 
 
 class ChartEventOut(Outputs):
@@ -213,8 +233,19 @@ class TimeseriesIn(MetricIn, WindowIn):
 class YhatIn(MetricIn, WindowIn):
     """Which expected range, and what beside it."""
 
-    include_value: bool = False
-    include_mean: bool = False
+    include_value: bool = Field(default=False, description="Add the value that came.")
+    include_mean: bool = Field(default=False, description="Add the middle of the range.")
+    include_yhat_real_lower: bool = Field(
+        default=False, description="Add the lower end, not below the least value of the window."
+    )
+
+
+class RangesIn(YhatIn):
+    """Which expected range, and whether also when it was left."""
+
+    include_anomalous_periods: bool = Field(
+        default=False, description="Add when the metric was anomalous."
+    )
 
 
 class GraphIn(MetricIn, LookIn, WindowIn):
@@ -283,17 +314,18 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
 @door.route(
     "/metric/<path:metric>/yhat",
     "/metric/yhat",
-    inputs=YhatIn,
-    outputs=YhatOut,
+    inputs=RangesIn,
+    outputs=RangesOut,
     access=Access.VIEWER,
     limits=("heavy",),
 )
-def yhat(wish: YhatIn) -> YhatOut:
+def yhat(wish: RangesIn) -> RangesOut:
     """Show the expected range of a window; it is the same however far one zooms."""
     standing = standing_named(wish.metric)
     series = _read(standing, wish)
     judged = rate_of(series) if _is_counter(standing) else series
-    return YhatOut(yhat=expected_json(judged, wish))
+    periods = _anomalous_periods(standing, wish) if wish.include_anomalous_periods else None
+    return RangesOut(yhat=expected_json(judged, wish), anomalous_periods=periods)
 
 
 @door.route(
@@ -440,6 +472,7 @@ def _excluded_by(rule: Exclusion) -> ExcludedByOut:
 def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
     """Return the expected range of the judged points among these, by timestamp."""
     said = judged.judgements
+    least = float(judged.values.min()) if len(judged) else 0.0
     found = {}
     for time_ms, value, lower, upper, score in zip(
         judged.times.tolist(),
@@ -454,6 +487,7 @@ def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
         found[str(timestamp_of(time_ms))] = ExpectedOut.model_construct(
             yhat_lower=lower,
             yhat_upper=upper,
+            yhat_real_lower=max(lower, least) if wish.include_yhat_real_lower else None,
             mean=(lower + upper) / 2 if wish.include_mean else None,
             value=value if wish.include_value else None,
             score=None if math.isnan(score) else round(score, 4),
@@ -464,6 +498,27 @@ def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
 def standing_named(name: str) -> Standing:
     """Return the org's metric of that name, however its labels are sorted. Raises `NotFound`."""
     return get_standing(subject().org.id, canonical(name), now())
+
+
+def _anomalous_periods(
+    standing: Standing, wish: WindowIn
+) -> list[tuple[int | float, int | float | None]]:
+    from_ms, until_ms = wish.window_ms(DAY)
+    found = list_anomalies(
+        subject().org.id,
+        metric_id=standing.metric.id,
+        from_ms=from_ms,
+        until_ms=until_ms,
+        oldest_first=True,
+        limit=MOST_ANOMALIES,
+    )
+    return [
+        (
+            timestamp_of(one.span.started_ms),
+            None if one.span.ended_ms is None else timestamp_of(one.span.ended_ms),
+        )
+        for one in found.items
+    ]
 
 
 def _read(standing: Standing, wish: WindowIn) -> Series:

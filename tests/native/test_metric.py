@@ -262,6 +262,27 @@ class TestYhat:
 
 
 class TestBundle:
+    def test_adds_what_is_asked_for_and_nothing_else(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        times, values = minutes(), noise()
+        values[200:203] += 60
+        shop.send(metric_id, times, values)
+        shop.judge()
+        plain = shop.data("/metric/cpu.load/yhat")
+        assert plain["anomalous_periods"] is None
+        assert all(
+            set(one) == {"yhat_lower", "yhat_upper", "score"} for one in plain["yhat"].values()
+        )
+        asked = ("value", "mean", "yhat_real_lower", "anomalous_periods")
+        full = shop.data("/metric/cpu.load/yhat", **{f"include_{one}": "true" for one in asked})
+        [(began, ended)] = full["anomalous_periods"]
+        assert began == times[200] // 1000 < ended
+        for one in full["yhat"].values():
+            assert one["mean"] == pytest.approx((one["yhat_lower"] + one["yhat_upper"]) / 2)
+            least = max(one["yhat_lower"], float(values.min()))
+            assert one["yhat_real_lower"] == pytest.approx(least)
+            assert one["value"] >= values.min()
+
     def test_holds_all_that_a_page_shows(self, shop: Shop) -> None:
         metric_id = shop.make_metric()
         times, values = minutes(), noise()
