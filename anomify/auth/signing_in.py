@@ -63,14 +63,19 @@ def sign_in(
 
 
 def confirm_sign_in(
-    code: str, token: str | None = None, *, client_id: str | None = None
+    code: str,
+    token: str | None = None,
+    *,
+    client_id: str | None = None,
+    remembers: bool = False,
 ) -> tuple[UserSubject, str | None]:
     """Sign the caller in with the code that their attempt waits for.
 
     Return who they are, and the id that this client is known by from now on, if it is. With the
     mailed `token` any client may give the code, and is the one signed in; without, only the one
-    that gave the password. No unit of work may be open. Raises `Unauthenticated` for a code that
-    is not right, and `QuotaExceeded` after too many of them.
+    that gave the password. `remembers` has the client known after a code of the app too. No unit
+    of work may be open. Raises `Unauthenticated` for a code that is not right, and `QuotaExceeded`
+    after too many of them.
     """
     key = session_key(web_session().sid or "")
     with transaction(write=False):
@@ -85,7 +90,7 @@ def confirm_sign_in(
         if found is not None:
             user, finished = found
             known_as = None
-            if finished.way == EMAIL or finished.remembers:
+            if finished.way == EMAIL or finished.remembers or remembers:
                 known_as = remember_client(user, finished.way, client_id)
             signed_in = start_session(user)
     if found is None:

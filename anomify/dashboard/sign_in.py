@@ -35,7 +35,6 @@ class SignInIn(SignInPageIn):
 
     email: str = Field("", max_length=320)
     password: str = Field("", max_length=1_024, repr=False)
-    remember: bool = False
 
 
 class CodePageIn(SignInPageIn):
@@ -48,6 +47,7 @@ class CodeIn(CodePageIn):
     """The code that the sign-in waits for."""
 
     code: str = Field("", max_length=64)
+    remember: bool = False
 
 
 @door.route(SIGN_IN, inputs=SignInPageIn, access=Access.ANYONE, methods=["GET"])
@@ -74,7 +74,7 @@ def page(wish: SignInPageIn) -> Response:
 def enter(wish: SignInIn) -> Response:
     """Sign in and go on to where the reader wanted to be, or to where the code is asked for."""
     try:
-        found = sign_in(wish.email, wish.password, remembers=wish.remember)
+        found = sign_in(wish.email, wish.password)
     except (Unauthenticated, QuotaExceeded) as error:
         with transaction(write=False):
             return _form(wish.next, wish.email, error)
@@ -102,7 +102,7 @@ def code_page(wish: CodePageIn) -> Response:
 def confirm(wish: CodeIn) -> Response:
     """Finish signing in with the code, and go on."""
     try:
-        found, _ = confirm_sign_in(wish.code, wish.token or None)
+        found, _ = confirm_sign_in(wish.code, wish.token or None, remembers=wish.remember)
     except (Unauthenticated, QuotaExceeded) as error:
         with transaction(write=False):
             return _code_form(wish, error)

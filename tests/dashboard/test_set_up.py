@@ -137,7 +137,7 @@ class TestConnect:
         key = shown_key(reply.get_data(as_text=True))
         with site.database.unit_of_work(write=False):
             assert find_token(key).org_id == site.cast.acme.id
-            assert [token.created_by for token in list_tokens(site.cast.acme)] == ["Alice"]
+            assert [token.created_by for token in list_tokens(site.cast.acme).items] == ["Alice"]
 
     @pytest.mark.parametrize("who", ["bob", "dave"])
     def test_others_are_told_whom_to_ask(self, site, who):

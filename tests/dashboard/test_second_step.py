@@ -1,0 +1,153 @@
+"""Signing in with a code in a browser, and the way back in for who forgot their password."""
+
+import re
+
+import pyotp
+import pytest
+
+from anomify.clock import now_timestamp
+from anomify.user.authenticator import begin_enrolment, finish_enrolment
+from anomify.user.queries import find_user
+from tests.dashboard.conftest import DOORS, Site
+from tests.dashboard.test_sign_in import hidden
+from tests.factories import PASSWORD, make_cast
+from tests.kit.letters import code_in, link_in, read_letters
+from tests.kit.web import make_app
+
+ORIGIN = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+NEW = "another quite long phrase"
+
+
+@pytest.fixture
+def site(database, tmp_path):
+    """A site that mails codes, and lets anybody sign up."""
+    app = make_app(database, tmp_path, DOORS, smtp_host="127.0.0.1", signup=True)
+    with database.unit_of_work():
+        cast = make_cast()
+    made = Site(app, database, cast)
+    yield made
+    made.house.points.close()
+
+
+def submit(browser, path, **wish):
+    """Open a page, fill in its form and send it to the form's own address."""
+    page = browser.get(path)
+    text = page.get_data(as_text=True)
+    action = re.search(r'<main.*?<form method="post" action="([^"]+)"', text, re.DOTALL)[1]
+    return browser.post(action, data={**hidden(text), **wish}, headers=ORIGIN)
+
+
+def signed_in(browser, **more):
+    return submit(browser, "/ui/login", email="alice@acme.example", password=PASSWORD, **more)
+
+
+class TestCode:
+    def test_leads_from_the_password_to_the_code_and_on_to_where_the_reader_wanted(self, site):
+        browser = site.browser(None)
+        wanted = "/ui/metrics"
+        start = browser.get(wanted).location
+        asked = submit(browser, start, email="alice@acme.example", password=PASSWORD)
+        assert asked.status_code == 303
+        assert asked.location == "/ui/login/code?next=%2Fui%2Fmetrics"
+        assert "a code was mailed" in browser.get(asked.location).get_data(as_text=True)
+        assert browser.get("/ui/").status_code == 302
+        (letter,) = read_letters(site.database)
+        reply = submit(browser, asked.location, code=code_in(letter))
+        assert (reply.status_code, reply.location) == (303, wanted)
+        assert browser.get("/ui/").status_code == 200
+
+    def test_a_known_browser_is_let_in_at_once(self, site):
+        browser = site.browser(None)
+        submit(browser, signed_in(browser).location, code=code_in(*read_letters(site.database)))
+        browser.post("/ui/logout", data=hidden(browser.get("/ui/").text), headers=ORIGIN)
+        assert signed_in(browser).location == "/ui/"
+
+    def test_a_wrong_one_is_asked_for_again(self, site):
+        browser = site.browser(None)
+        reply = submit(browser, signed_in(browser).location, code="no code")
+        assert reply.status_code == 401
+        assert 'role="alert"' in reply.text
+        assert 'name="code"' in reply.text
+
+    def test_the_link_of_the_mail_asks_another_browser(self, site):
+        signed_in(site.browser(None))
+        (letter,) = read_letters(site.database)
+        path, carried = link_in(letter)
+        other = site.browser(None)
+        reply = submit(other, f"{path}?token={carried['token']}", code=code_in(letter))
+        assert reply.location == "/ui/"
+        assert other.get("/ui/").status_code == 200
+
+    def test_there_is_nothing_to_type_where_nobody_signs_in(self, site):
+        text = site.text("/ui/login/code", who=None)
+        assert "No sign-in waits" in text
+        assert 'name="code"' not in text
+        assert site.get("/ui/login/code").location == "/ui/"
+
+    def test_asks_the_app_of_who_has_one_and_remembers_the_browser(self, site):
+        with site.database.unit_of_work():
+            alice = find_user(site.cast.alice.id)
+            seed = begin_enrolment(alice).seed
+            finish_enrolment(alice, pyotp.TOTP(seed).at(now_timestamp() - 30))
+        browser = site.browser(None)
+        asked = signed_in(browser).location
+        assert "authenticator app" in browser.get(asked).text
+        code = pyotp.TOTP(seed).at(now_timestamp())
+        assert submit(browser, asked, code=code, remember="true").location == "/ui/"
+        browser.post("/ui/logout", data=hidden(browser.get("/ui/").text), headers=ORIGIN)
+        assert signed_in(browser).location == "/ui/"
+
+
+class TestForgotten:
+    def test_leads_by_mail_to_a_new_password_and_in(self, site):
+        browser = site.browser(None)
+        assert "on its way" in submit(browser, "/ui/forgot", email="alice@acme.example").text
+        (letter,) = read_letters(site.database)
+        path, carried = link_in(letter)
+        link = f"{path}?email={carried['email']}&reset_token={carried['reset_token']}"
+        refused = submit(browser, link, password_1=NEW, password_2="x")
+        assert refused.status_code == 400
+        assert "password_2-fault" in refused.text
+        assert NEW not in refused.text
+        reply = submit(browser, link, password_1=NEW, password_2=NEW)
+        assert (reply.status_code, reply.location) == (303, "/ui/")
+        assert browser.get("/ui/").status_code == 200
+        assert browser.get(link).status_code == 404
+
+    def test_says_the_same_for_addresses_nobody_has(self, site):
+        known = submit(site.browser(None), "/ui/forgot", email="alice@acme.example")
+        unknown = submit(site.browser(None), "/ui/forgot", email="nobody@acme.example")
+        assert known.text == unknown.text
+
+    def test_says_what_to_do_where_no_mail_is_sent(self, empty_site):
+        assert "reset-link" in empty_site.text("/ui/forgot", who=None)
+
+
+class TestSignUp:
+    def test_leads_by_mail_to_an_org_of_ones_own(self, site):
+        browser = site.browser(None)
+        wish = {"org_name": "Initech", "user_name": "Erin", "timezone": "Europe/Berlin"}
+        sent = submit(browser, "/ui/signup", email="erin@initech.example", **wish)
+        assert "erin@initech.example" in sent.text
+        (letter,) = read_letters(site.database)
+        path, carried = link_in(letter)
+        token = carried["verification_token"]
+        link = f"{path}?email={carried['email']}&verification_token={token}"
+        assert "Initech" in browser.get(link).text
+        assert "password_1-fault" in submit(browser, link, password_1="x", password_2="x").text
+        reply = submit(browser, link, password_1=NEW, password_2=NEW)
+        assert (reply.status_code, reply.location) == (303, "/ui/connect")
+        assert "Initech" in browser.get("/ui/connect").text
+        assert browser.get(link).status_code == 404
+
+    def test_names_what_cannot_be_and_keeps_the_rest(self, site):
+        reply = submit(site.browser(None), "/ui/signup", org_name="Initech", email="no address")
+        assert reply.status_code == 400
+        assert 'value="Initech"' in reply.text
+        assert "email-fault" in reply.text
+
+    def test_is_not_offered_where_it_is_off(self, empty_site):
+        with empty_site.database.unit_of_work():
+            empty_site.cast = make_cast()
+        assert "/ui/signup" not in empty_site.text("/ui/login", who=None)
+        assert empty_site.get("/ui/signup", who=None).status_code == 403
