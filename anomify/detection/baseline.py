@@ -3,6 +3,17 @@
 import math
 from typing import Final
 
+from anomify.detection.band import (
+    DAY_SECONDS,
+    DAY_SLOW,
+    DAY_VISITS_NEEDED,
+    LEVEL,
+    MONDAY_SECONDS,
+    TRIAL_POINTS,
+    WEEK_SECONDS,
+    WEEK_SLOW,
+    WEEK_VISITS_NEEDED,
+)
 from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import DAY_BINS, WEEK_BINS
 from anomify.series import Float64s
@@ -13,22 +24,10 @@ QUICK: Final = 0
 SMOOTH: Final = 1
 DAY_FAST: Final = 2
 WEEK_FAST: Final = 3
-LEVEL: Final = 4
-DAY_SLOW: Final = 5
-WEEK_SLOW: Final = 6
 FIRST_SLOW: Final = LEVEL
 
-DAY_SECONDS: Final = 86400.0
-WEEK_SECONDS: Final = 604800.0
-MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday
-
-# A bin speaks once it has been visited on so many days (weeks): a profile of one day only repeats
-# that day's noise and incidents (detection.md 6.1).
-DAY_VISITS_NEEDED: Final = 5
-WEEK_VISITS_NEEDED: Final = 3
 _MOST_VISITS: Final = 255
 _ERROR_MEMORY: Final = 1000.0
-_TRIAL_POINTS: Final = 20  # an expert is trusted after so many forecasts
 _LEAST_DAY_RATE: Final = 0.1  # of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
 _SETTLING_RATE: Final = 0.02
@@ -118,7 +117,7 @@ def least_surprise(
 @compiled
 def is_trusted(slot: Slot, expert: int, prediction: float) -> bool:
     """Say whether an expert speaks now and has been tried out."""
-    return bool(slot.error_points[expert] > _TRIAL_POINTS and not math.isnan(prediction))
+    return bool(slot.error_points[expert] > TRIAL_POINTS and not math.isnan(prediction))
 
 
 @compiled
@@ -135,7 +134,7 @@ def learn_errors(slot: Slot, predictions: Float64s, value: float, floor: float) 
             continue
         error = abs(value - predictions[expert])
         slot.error_points[expert] += 1.0
-        if slot.error_points[expert] > _TRIAL_POINTS:
+        if slot.error_points[expert] > TRIAL_POINTS:
             error = min(error, 6.0 * (slot.errors[expert] + floor))
         memory = min(slot.error_points[expert], _ERROR_MEMORY)
         slot.errors[expert] += (error - slot.errors[expert]) / memory
@@ -150,7 +149,7 @@ def learn_baseline(
     settling: bool,  # noqa: FBT001  (a kernel has no keywords)
 ) -> None:
     """Move what is expected towards the value; `settling` while a new normal is being adopted."""
-    trusted = slot.learned >= _TRIAL_POINTS
+    trusted = slot.learned >= TRIAL_POINTS
     far = math.inf
     quick_far = math.inf
     if trusted:

@@ -11,12 +11,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 KERNEL_SOURCES: Final = (
+    "band.py",
     "baseline.py",
     "counter.py",
     "drift.py",
     "ensemble.py",
     "evidence.py",
     "feed.py",
+    "heed.py",
     "jit.py",
     "kernel.py",
     "magnitude.py",

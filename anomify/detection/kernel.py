@@ -6,13 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from anomify.detection.band import BAND_SCALES, LEVEL, WEEK_SLOW
 from anomify.detection.baseline import (
     FIRST_SLOW,
-    LEVEL,
     QUICK,
     SMOOTH,
     WEEK_FAST,
-    WEEK_SLOW,
     best_expert,
     day_bins,
     enter_bins,
@@ -53,6 +52,7 @@ from anomify.detection.evidence import (
     Evidence,
 )
 from anomify.detection.feed import accept, has_learnt, learn_kind, rate
+from anomify.detection.heed import is_heeded
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
 from anomify.detection.magnitude import (
     LARGEST,
@@ -76,11 +76,7 @@ from anomify.detection.rarity import (
     rarity,
 )
 from anomify.detection.state import EXPERTS, LEARNING_POINTS, byte_of
-from anomify.detection.tuning import is_heeded
 from anomify.series import Float64s
-
-BAND_SCALES: Final = 4.0
-"""The expected range reaches so many long-memory scales to each side of the slow baseline."""
 
 LARGEST_VALUE: Final = 1e100
 """Larger values are heard of but not judged: their squares would poison what was learned."""

@@ -3,7 +3,8 @@
 import math
 from typing import Final
 
-from anomify.detection.baseline import FIRST_SLOW, LEVEL, QUICK, SMOOTH, is_trusted
+from anomify.detection.band import LEVEL, SMALL_SHARE_OF_LEVEL, SMALL_SHARE_OF_SPREAD, TINY
+from anomify.detection.baseline import FIRST_SLOW, QUICK, SMOOTH, is_trusted
 from anomify.detection.jit import Slot, compiled
 from anomify.series import Float64s
 
@@ -20,7 +21,6 @@ _SCALE_MEMORY: Final = 1000.0
 # was a few bins of one day, so the others deserve patience.
 _TRIAL_WEIGHT: Final = 50.0
 _SEASONAL_TRIAL_WEIGHT: Final = 2000.0
-_TINY: Final = 1e-300
 LARGEST: Final = 1e4
 """No deviation counts for more scales than this; beyond, only rounding speaks."""
 
@@ -28,7 +28,7 @@ LARGEST: Final = 1e4
 @compiled
 def small(slot: Slot, about: float) -> float:
     """Return the size below which a difference means nothing for a metric around `about`."""
-    size: float = _TINY + 2e-5 * abs(about) + 0.01 * slot.spread
+    size: float = TINY + SMALL_SHARE_OF_LEVEL * abs(about) + SMALL_SHARE_OF_SPREAD * slot.spread
     return size
 
 

@@ -5,8 +5,6 @@ from typing import Final
 
 import numpy as np
 
-from anomify.detection.evidence import Evidence
-from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import EngineState
 
 BOTH_WAYS: Final = 0
@@ -46,23 +44,3 @@ def tune(state: EngineState, slot: int, tuning: Tuning) -> None:
     row["set_kind"] = tuning.kind
     row["set_step"] = tuning.step_ms
     row["set_threshold"] = tuning.threshold
-
-
-@compiled
-def is_heeded(slot: Slot, evidence: int, fast: float, slow: float) -> bool:
-    """Say whether people want to hear of a point whose value lies so far from either forecast.
-
-    Standing still goes neither up nor down and is no change, so it is always heeded.
-    """
-    if evidence in (Evidence.NONE, Evidence.FLAT):
-        return True
-    way = fast
-    if evidence == Evidence.ABOVE:
-        way = 1.0
-    elif evidence == Evidence.BELOW:
-        way = -1.0
-    elif evidence == Evidence.SHIFTED:
-        way = slot.shift_short
-    if slot.set_direction * way < 0.0:
-        return False
-    return bool(max(abs(fast), abs(slow)) >= slot.set_smallest)

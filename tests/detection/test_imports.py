@@ -3,7 +3,10 @@ import sys
 
 import pytest
 
-LIGHT = ("counter", "evidence", "explanation", "generator", "state", "threshold")
+LIGHT = (
+    *("band", "counter", "evidence", "explanation", "forecast", "generator", "state", "threshold"),
+    "tuning",
+)
 
 
 class TestImports:
