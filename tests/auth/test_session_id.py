@@ -35,33 +35,36 @@ def ask(client, header=None, parameter=None, cookie=None, path="/probe/anyone"):
 
 
 class TestOrder:
-    def test_the_first_place_with_an_id_decides_even_if_the_id_is_bad(self, client, cast):
+    @pytest.mark.parametrize(
+        "states", list(product(("absent", "valid", "unknown"), repeat=3)), ids="-".join
+    )
+    def test_the_first_place_with_an_id_decides_even_if_the_id_is_bad(self, client, cast, states):
         # Somebody else is behind each place, so that the reply tells which one was believed.
         people = dict(zip(PLACES, ("alice", "bob", "dave"), strict=True))
-        for states in product(("absent", "valid", "unknown"), repeat=3):
-            ids = {
-                place: {
-                    "absent": None,
-                    "valid": cast.sessions[people[place]],
-                    "unknown": UNKNOWN,
-                }[state]
-                for place, state in zip(PLACES, states, strict=True)
-            }
+        ids = {
+            place: {
+                "absent": None,
+                "valid": cast.sessions[people[place]],
+                "unknown": UNKNOWN,
+            }[state]
+            for place, state in zip(PLACES, states, strict=True)
+        }
 
-            reply = ask(client, **ids)
+        reply = ask(client, **ids)
 
-            first = next((place for place in PLACES if ids[place]), None)
-            told = strict(reply)
-            if first is not None and ids[first] != UNKNOWN:
-                assert told["data"]["asker"] == people[first].capitalize(), states
-                assert told["status"]["session_id"] == ids[first], states
-                assert "Set-Cookie" not in reply.headers, states
-            else:
-                assert told["data"]["asker"] == "anonymous", states
-                given = told["status"]["session_id"]
-                assert given not in {UNKNOWN, *cast.sessions.values()}, states
-                # An id that came by header or parameter must never become a browser's.
-                assert ("Set-Cookie" in reply.headers) == (first in {None, "cookie"}), states
+        first = next((place for place in PLACES if ids[place]), None)
+        told = strict(reply)
+        assert ("Warning" in reply.headers) == (first == "parameter")
+        if first is not None and ids[first] != UNKNOWN:
+            assert told["data"]["asker"] == people[first].capitalize()
+            assert told["status"]["session_id"] == ids[first]
+            assert "Set-Cookie" not in reply.headers
+        else:
+            assert told["data"]["asker"] == "anonymous"
+            given = told["status"]["session_id"]
+            assert given not in {UNKNOWN, *cast.sessions.values()}
+            # An id that came by header or parameter must never become a browser's.
+            assert ("Set-Cookie" in reply.headers) == (first in {None, "cookie"})
 
     def test_the_parameter_may_be_in_the_address_the_form_or_the_json(self, client, cast):
         sent = {"session_id": cast.sessions["bob"]}

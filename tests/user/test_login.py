@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from anomify.clock import now
 from anomify.errors import QuotaExceeded, Unauthenticated
@@ -14,8 +16,8 @@ from anomify.user.login import (
     network_of,
     sign_in_with_password,
 )
-from anomify.user.password import needs_rehash
-from anomify.user.queries import find_user
+from anomify.user.password import hash_password, needs_rehash
+from anomify.user.queries import find_user, find_user_by_email
 from tests.factories import PASSWORD, make_org, make_user
 
 
@@ -49,6 +51,24 @@ class TestSignIn:
                 sign_in_with_password(database, LoginGuard(), email, "wrong " + PASSWORD, "::1")
             told.append((refused.value.message, refused.value.code, refused.value.fields))
         assert told == [(REFUSAL, "bad_credentials", {})] * 3
+
+    @pytest.mark.usefixtures("bob")
+    def test_does_the_same_work_for_the_known_and_the_unknown(self, database, monkeypatch):
+        work = []
+
+        def verify(self, hashed, password):
+            work.append(extract_parameters(hashed))
+            raise VerifyMismatchError
+
+        real = hash_password("whatever it is, it takes the usual effort")
+        monkeypatch.setattr(PasswordHasher, "verify", verify)
+        with database.unit_of_work():
+            find_user_by_email("bob@acme.example").password_hash = real
+        for email in ("bob@acme.example", "nobody@acme.example"):
+            with pytest.raises(Unauthenticated):
+                sign_in_with_password(database, LoginGuard(), email, "wrong", "::1")
+        assert work == [extract_parameters(real)] * 2
+        assert work[0].type.name == "ID"
 
     @pytest.mark.usefixtures("bob", "clock")
     def test_makes_a_known_and_an_unknown_account_wait_alike(self, database):
