@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import InstrumentedAttribute, contains_eager
 from sqlalchemy.orm.attributes import set_committed_value
 
 from anomify.anomaly.model import Anomaly, Span
@@ -72,26 +73,25 @@ def list_anomalies(
     offset: int = 0,
 ) -> Page[Anomaly]:
     """List anomalies that overlap the window, newest first, with span and metric loaded."""
-    wanted: list[ColumnElement[bool]] = [
-        Anomaly.org_id == org_id,
-        Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]),
-        *(Metric.name.icontains(word, autoescape=True) for word in words if word),
-    ]
+    named = [Metric.name.icontains(word, autoescape=True) for word in words if word]
+    wanted: list[ColumnElement[bool]] = [Anomaly.org_id == org_id, *named]
+    if least_severity != SEVERITIES[0]:
+        wanted.append(Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]))
     if metric_id is not None:
         wanted.append(Span.metric_id == metric_id)
+    # Both say when it began. The case's is sought by where most of the org's are looked through,
+    # the evidence's where few are.
+    is_broad = metric_id is None and running is not Running.OPEN
+    began: InstrumentedAttribute[Any] = Anomaly.opened_at if is_broad else Span.started_ms
     if until_ms is not None:
-        wanted.append(Span.started_ms < until_ms)
+        wanted.append(Anomaly.opened_at < moment(until_ms) if is_broad else began < until_ms)
     if from_ms is not None:
         wanted.append(or_(Span.is_open.is_(True), Span.last_over_ms >= from_ms))
     if running is not Running.ALL:
         wanted.append(Span.is_open.is_(running is Running.OPEN))
     if least_score > 0:
         wanted.append(Span.score >= least_score)
-    order = (
-        (Span.started_ms, Anomaly.id)
-        if oldest_first
-        else (Span.started_ms.desc(), Anomaly.id.desc())
-    )
+    order = (began, Anomaly.id) if oldest_first else (began.desc(), Anomaly.id.desc())
     rows = session().scalars(
         _with_evidence()
         .where(*wanted)
@@ -99,7 +99,9 @@ def list_anomalies(
         .limit(min(limit, MOST_ANOMALIES))
         .offset(offset)
     )
-    counted = select(func.count()).select_from(Anomaly).join(Span).join(Metric)
+    counted = select(func.count()).select_from(Anomaly).join(Span)
+    if named:
+        counted = counted.join(Metric)
     return Page(list(rows), session().scalar(counted.where(*wanted)) or 0)
 
 

@@ -85,18 +85,19 @@ def list_metrics(
     wanted = [Metric.org_id == org_id, *_holding(words)]
     if state is not None:
         wanted.append(in_state(state, int(at.timestamp() * 1000)))
-    joined = select(Metric, Progress).outerjoin(Progress, Progress.metric_id == Metric.id)
-    rows = session().execute(
-        joined.where(*wanted)
-        .order_by(*_order(order))
-        .limit(min(limit, MOST_METRICS))
-        .offset(offset)
+    found, counted = select(Metric), select(func.count()).select_from(Metric)
+    # How far each is judged is joined only where it is asked for: it is most of the work.
+    if state is not None or order is Order.RECENT:
+        found = found.outerjoin(Progress, Progress.metric_id == Metric.id)
+    if state is not None:
+        counted = counted.outerjoin(Progress, Progress.metric_id == Metric.id)
+    metrics = session().scalars(
+        found.where(*wanted).order_by(*_order(order)).limit(min(limit, MOST_METRICS)).offset(offset)
     )
-    counted = select(func.count()).select_from(Metric)
-    total = session().scalar(
-        counted.outerjoin(Progress, Progress.metric_id == Metric.id).where(*wanted)
-    )
-    return Page([standing_of(metric, progress, at) for metric, progress in rows], total or 0)
+    listed = list(metrics)
+    progress = find_progress(org_id, [metric.id for metric in listed])
+    total = session().scalar(counted.where(*wanted)) or 0
+    return Page([standing_of(one, progress.get(one.id), at) for one in listed], total)
 
 
 def count_by_state(org_id: int, at: datetime) -> dict[State, int]:
