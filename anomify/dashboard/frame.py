@@ -11,6 +11,8 @@ from anomify.auth.subject import UserSubject, user_subject
 from anomify.clock import now
 from anomify.dashboard.wording import Moment, initials, moment
 from anomify.detection.state import LEARNING_POINTS
+from anomify.edge.contract import Access
+from anomify.org.muting import is_muted, minutes_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class Viewer:
     org_name: str
     timezone: str
     running: int
+    # Until when nobody of the org is told of anything; None while everybody is.
+    muted_until: Moment | None
+    muted_minutes: int
+    may_unmute: bool
 
 
 def framed(template: str, **facts: Any) -> str:
@@ -44,7 +50,8 @@ def said(time_ms: int) -> Moment:
 
 
 def _viewer(asker: UserSubject) -> Viewer:
-    user, org = asker.user, asker.org
+    user, org, at = asker.user, asker.org, now()
+    muted_until = org.muted_until if is_muted(org, at) else None
     return Viewer(
         name=user.name,
         email=user.email,
@@ -53,4 +60,7 @@ def _viewer(asker: UserSubject) -> Viewer:
         org_name=org.name,
         timezone=org.timezone,
         running=list_anomalies(org.id, running=Running.OPEN, limit=0).total,
+        muted_until=said(int(muted_until.timestamp() * 1000)) if muted_until else None,
+        muted_minutes=minutes_left(org, at),
+        may_unmute=asker.can(Access.ADMIN),
     )

@@ -155,6 +155,7 @@ class SilentMetric(Base):
     """A metric that an admin alert is about, from its last point until it reports again."""
 
     __tablename__ = "silent_metrics"
+    __table_args__ = (Index("ix_silent_metrics_metric_id", "metric_id"),)
 
     alert_id: Mapped[int] = mapped_column(
         ForeignKey("raised_alerts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
@@ -162,8 +163,9 @@ class SilentMetric(Base):
     metric_id: Mapped[int] = mapped_column(
         ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    # When it was last heard of, by our clock.
+    # When it was last heard of, by our clock, and when it was found to be silent.
     silent_since: Mapped[datetime] = mapped_column(UtcDateTime)
+    noticed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # The time of its last point; a later one says that it is back.
     last_ms: Mapped[int] = mapped_column(BigInteger)
     returned_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

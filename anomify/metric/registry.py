@@ -21,6 +21,7 @@ from anomify.metric.name import name_hash
 from anomify.metric.quota import KEPT_OUT_TIMES, Quota, quota_of
 from anomify.org.lock import lock_org
 from anomify.org.model import Org
+from anomify.org.quota_refusal import note_refusals
 from anomify.protocol.batch import Known
 
 # About 300 bytes each, so 300 MB at the most; beyond it the oldest quarter is forgotten.
@@ -130,6 +131,8 @@ class Registry:
                     _make(scope[0], missing, screened.made)
                 ids |= _find_ids(scope[0], missing)
                 refused = screened.refused
+                if refused:
+                    note_refusals(scope[0], (missing[key] for key in refused))
         found = {key: ids[name] for key, name in hashes.items() if name in ids}
         self._remember(scope, found)
         return Registered(

@@ -15,10 +15,11 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.metric.opening import open_points
+from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
 from anomify.org.beat import record_beat
 from anomify.org.letter import KEY_PURPOSE
-from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.analyse import Analyst
 from anomify.worker.bill import Bookkeeper
 from anomify.worker.deliver import Deliverer
 from anomify.worker.ownership import Ownership
@@ -26,6 +27,7 @@ from anomify.worker.picture import picture_with
 from anomify.worker.post import Postman
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
+from anomify.worker.watchman import Watchman
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ IDLE_SECONDS = 0.5
 # Every partition is sealed and its state kept once in this time, one after the other.
 CHECKPOINT_ROUND_SECONDS = 900
 SILENCE_EVERY_SECONDS = 5
+SUPPLY_EVERY_SECONDS = 15
+SUPPLY_LAG_SECONDS = 15.0
 SETTINGS_EVERY_SECONDS = 1
 OWNERSHIP_EVERY_SECONDS = 1
 BEAT_EVERY_SECONDS = 5
@@ -140,11 +144,19 @@ def _judge(
             # Nothing is lost by tidying later; what judging remembers would be thrown away.
             log.exception("tidying failed; trying again in a while")
 
+    watchman = Watchman(database, settings.base_url)
+
+    def look_at_supply() -> None:
+        # What waits in the log has been reported, so whoever sent it is not silent.
+        if lag.seconds() <= SUPPLY_LAG_SECONDS:
+            watchman.look()
+
     duties = (
         Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
         Duty(BEAT_EVERY_SECONDS, beat),
         Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
         Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
+        Duty(SUPPLY_EVERY_SECONDS, look_at_supply),
         Duty(SWEEP_EVERY_SECONDS, tidy),
         Duty(SWEEP_EVERY_SECONDS, analyst.drop_deleted),
         Duty(

@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("metric_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("silent_since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("noticed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_ms", sa.BigInteger(), nullable=False),
         sa.Column("returned_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
@@ -87,6 +88,7 @@ def upgrade() -> None:
         of_metric("silent_metrics"),
         sa.PrimaryKeyConstraint("alert_id", "metric_id", name=op.f("pk_silent_metrics")),
     )
+    op.create_index("ix_silent_metrics_metric_id", "silent_metrics", ["metric_id"])
     op.create_table(
         "quota_refusals",
         sa.Column("org_id", sa.Integer(), autoincrement=False, nullable=False),

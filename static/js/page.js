@@ -127,3 +127,19 @@ addEventListener("pageshow", () => {
 
 prefersDark.addEventListener("change", announceTheme);
 describeThemeSwitches();
+
+// While the org is muted, a banner counts the minutes; it goes when they are over.
+const muted = document.querySelector("[data-muted-until]");
+
+function countDown() {
+  const left = Math.ceil((Date.parse(muted.dataset.mutedUntil) - Date.now()) / 60000);
+  if (left <= 0) {
+    muted.remove();
+    clearInterval(countingDown);
+    return;
+  }
+  muted.querySelector("[data-countdown]").textContent =
+    `${left.toLocaleString("en-GB")} minute${left === 1 ? "" : "s"} left`;
+}
+
+const countingDown = muted && setInterval(countDown, 10000);

@@ -14,10 +14,12 @@ from werkzeug.test import TestResponse
 from anomify.clock import now_ms
 from anomify.dashboard import (
     account,
+    alert_page,
     forgotten,
     inbox,
     metric_page,
     metrics_page,
+    muting,
     set_up,
     sign_in,
     sign_up,
@@ -33,6 +35,7 @@ from tests.kit.web import make_app
 
 DOORS = [
     *(account.door, forgotten.door, inbox.door, metric_page.door, metrics_page.door),
+    *(alert_page.door, muting.door),
     *(set_up.door, sign_in.door, sign_up.door, metric.door),
 ]
 MINUTE = 60_000

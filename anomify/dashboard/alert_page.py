@@ -1,0 +1,70 @@
+"""The page that an admin alert's letter leads to: what stopped, since when, and is it over."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from anomify.auth.subject import subject
+from anomify.dashboard.door import PageDoor, address
+from anomify.dashboard.frame import framed, said
+from anomify.dashboard.metric_page import PATH as METRIC_PATH
+from anomify.dashboard.wording import Moment
+from anomify.edge.contract import Access, Inputs, names
+from anomify.metric.outage import refused_names, silent_metrics
+from anomify.org.admin_alert import ALL_STOPPED, KINDS, QUOTA_EXCEEDED, get_raised
+
+door = PageDoor("alert_page", __name__)
+
+ROWS: Final = 500
+
+
+class AlertPageIn(Inputs):
+    """Which warning."""
+
+    code: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] = Field(
+        description="The code in the letter's link.", json_schema_extra=names("adminalert")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A metric that stopped."""
+
+    name: str
+    url: str
+    since: Moment
+    returned: Moment | None
+    has_left: bool
+
+
+@door.route("/ui/adminalert", inputs=AlertPageIn, access=Access.USER, methods=["GET"])
+def page(wish: AlertPageIn) -> str:
+    """Show one warning that was raised."""
+    raised = get_raised(subject().org.id, wish.code)
+    rows = [
+        Row(
+            name,
+            address(METRIC_PATH, name=name),
+            said(_ms(row.silent_since.timestamp())),
+            None if row.returned_at is None else said(_ms(row.returned_at.timestamp())),
+            row.left_at is not None,
+        )
+        for name, row in silent_metrics(raised, limit=ROWS)
+    ]
+    over = raised.recovered_at
+    return framed(
+        "dashboard/adminalert.html",
+        name=KINDS[raised.type_id].name,
+        is_all=raised.type_id == ALL_STOPPED,
+        is_quota=raised.type_id == QUOTA_EXCEEDED,
+        began=said(_ms(raised.began_at.timestamp())),
+        over=None if over is None else said(_ms(over.timestamp())),
+        count=raised.metric_count,
+        rows=rows,
+        refused=refused_names(raised.org_id) if raised.type_id == QUOTA_EXCEEDED else [],
+    )
+
+
+def _ms(timestamp: float) -> int:
+    return int(timestamp * 1000)
