@@ -1,0 +1,77 @@
+"""Every route of the product, asked by a page that is not ours, and by the people of a demo."""
+
+import re
+
+from anomify.edge.contract import Access, declared_routes
+from tests.factories import make_session, make_user
+from tests.kit.web import error
+
+EVIL = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+WITHOUT_SESSION = {Access.PUBLIC, Access.INGEST}
+
+
+def routes(product):
+    """Yield each declared route with an address that leads to it."""
+    for route in declared_routes(product.app).values():
+        yield route, re.sub(r"<[^>]+>", "1", route.rule)
+
+
+def ask(product, method, path, **more):
+    client = product.app.test_client(use_cookies=False)
+    return client.open(path, method=method, **more)
+
+
+class TestForeignPages:
+    def test_are_allowed_to_read_no_reply(self, product):
+        for route, path in routes(product):
+            for method in (*route.methods, "OPTIONS"):
+                reply = ask(product, method, path, headers=EVIL)
+                found = [name for name, _ in reply.headers if name.startswith("Access-Control")]
+                assert found == [], (method, path)
+
+    def test_change_nothing_with_the_cookie_of_their_reader(self, product):
+        cookie = {"Cookie": f"session_id={product.cast.sessions['alice']}"}
+        asked = 0
+        for route, path in routes(product):
+            if not route.changes or route.access in WITHOUT_SESSION:
+                continue
+            asked += 1
+            by_get = ask(product, "GET", path, headers=cookie)
+            if route.methods != ("POST",):
+                assert by_get.status_code == 405, path
+            for more in (EVIL, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}, {}):
+                reply = ask(product, "POST", path, headers={**cookie, **more})
+                assert reply.status_code == 403, (path, more)
+        assert asked > 30
+
+
+class TestRepliesWithASession:
+    def test_are_kept_by_no_cache_and_told_apart_by_credentials(self, product):
+        headers = product.cast.headers("bob")
+        asked = 0
+        for route, path in routes(product):
+            if route.access in WITHOUT_SESSION or route.is_cookie_only:
+                continue
+            reply = ask(product, "POST", path, headers=headers)
+            if reply.mimetype == "application/json":
+                asked += 1
+                assert reply.headers["Cache-Control"] == "no-store", path
+                assert {"Cookie", "X-Session-Id"} <= set(reply.vary), path
+        assert asked > 50
+
+
+class TestDemos:
+    def test_are_changed_by_nobody_of_them(self, product):
+        with product.app.extensions["anomify"].database.unit_of_work() as session:
+            demo = session.merge(product.cast.globex)
+            demo.is_demo = True
+            headers = {"X-Session-Id": make_session(make_user(demo, email="olga@demo.example"))}
+        asked = 0
+        for route, path in routes(product):
+            changes_no_org = {Access.PUBLIC, Access.INGEST, Access.ANYONE}
+            if not route.changes or route.access in changes_no_org or route.is_cookie_only:
+                continue
+            asked += 1
+            reply = ask(product, "POST", path, headers=headers)
+            assert (reply.status_code, error(reply)["code"]) == (403, "demo_read_only"), path
+        assert asked > 15
