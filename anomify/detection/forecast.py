@@ -27,9 +27,12 @@ from anomify.detection.state import DAY_BINS, WEEK_BINS, EngineState
 from anomify.series import Float64s, Int64s
 
 HORIZON_MS: Final = 86_400_000
-"""So far ahead is said what is expected."""
+"""So far ahead of now is said what is expected."""
 
-MOST_POINTS: Final = 1440
+REACH_MS: Final = 2 * HORIZON_MS
+"""After the newest point there is no forecast for longer: who is silent may come back changed."""
+
+MOST_POINTS: Final = 2880
 """A forecast has no more points: where a metric reports more often, every few steps have one."""
 
 # How far the slow experts follow one point.
@@ -52,9 +55,14 @@ class Forecast:
         """Return a forecast that says nothing."""
         return cls(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
+    def between(self, from_ms: int, until_ms: int) -> "Forecast":
+        """Return what is said of the moments from `from_ms` up to but not including `until_ms`."""
+        inside = (self.times >= from_ms) & (self.times < until_ms)
+        return Forecast(self.times[inside], self.lowers[inside], self.uppers[inside])
+
 
 def forecast(state: EngineState, slot: int) -> Forecast:
-    """Say what is expected of a slot in the day after its newest point; nothing while it learns.
+    """Say what is expected of a slot in the two days after its newest point; nothing of a learner.
 
     The next point's range is the one that its verdict will have. Later ones are wider, by what
     the level may move until then, and the more so the less of the past is known: from an hour
@@ -64,7 +72,7 @@ def forecast(state: EngineState, slot: int) -> Forecast:
     if row["taught"] == 0 or row["learned"] == 0:
         return Forecast.nothing()
     resolution = max(int(row["resolution"]), 1000)
-    steps_ahead = max(HORIZON_MS // resolution, 1)
+    steps_ahead = max(REACH_MS // resolution, 1)
     ahead = np.arange(1, steps_ahead + 1, -(-steps_ahead // MOST_POINTS))
     times = int(row["last_time"]) + ahead * resolution
     expected, scales = _expected(row, times / 1000.0, resolution / 1000.0)

@@ -84,6 +84,12 @@ def rate_of(series: Series) -> Series:
     return Series(series.times, by_second, series.judgements).of(known)
 
 
+def rate_in(series: Series, from_ms: int) -> Series:
+    """Return a counter's increase a second from that time on; the points before it only help."""
+    rates_known = rate_of(series)
+    return rates_known.of(rates_known.times >= from_ms)
+
+
 def read_sparkline(
     points: PointStore, metric_id: int, from_ms: int, until_ms: int, most_points: int
 ) -> Series:

@@ -17,11 +17,12 @@ from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.exclusion.model import Exclusion
 from anomify.exclusion.saying import explained, rules_behind
+from anomify.metric.ahead import expected_ahead
 from anomify.metric.event import events_on
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 from anomify.metric.quality import sparsity
 from anomify.metric.queries import Broad, Order, get_standing, list_metrics
-from anomify.metric.reading import Reading, as_read, rate_of, read_raw, read_to_thin
+from anomify.metric.reading import Reading, as_read, rate_in, rate_of, read_raw, read_to_thin
 from anomify.metric.standing import Standing, State, inactive_since_ms
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.envelope import NativeDoor
@@ -34,6 +35,9 @@ from anomify.watcher.queries import names_holding
 from anomify.watcher.routing import watchers_of
 
 door = NativeDoor("metric", __name__)
+
+# A counter's first rate in a window is counted from a point so many steps before it at the most.
+MARGIN_STEPS = 3
 
 Pairs = list[tuple[int | float, float]]
 
@@ -51,17 +55,21 @@ class ExcludedByOut(Outputs):
 class MetricOut(Outputs):
     """A metric and where it stands."""
 
-    id: int
-    metric: str
-    display_name: str
-    labels: dict[str, str]
-    created_timestamp: int
-    state: State
+    id: int = Field(description="Its id.")
+    metric: str = Field(description="Its name, with its labels.")
+    display_name: str = Field(description="Its name without its labels.")
+    labels: dict[str, str] = Field(description="Its labels.")
+    created_timestamp: int = Field(description="When it came, unix seconds.")
+    state: State = Field(description="Where it stands.")
     state_sentence: str = Field(description="Why it is judged or not, in plain words.")
-    learned_points: int
+    learned_points: int = Field(
+        description="How many points have been learnt, at most as many as it takes."
+    )
     learning_points: int = Field(description="So many points teach before the first is judged.")
     points: int = Field(description="How many points have been seen in order.")
-    late_points: int
+    late_points: int = Field(
+        description="How many points came too late to be judged in their turn."
+    )
     resolution: float | None = Field(description="Seconds from point to point.")
     is_counter: bool = Field(description="It only grows; its rate a second is judged.")
     inactive: bool = Field(description="Out of use: it has ended, or been silent for a day.")
@@ -69,8 +77,8 @@ class MetricOut(Outputs):
     excluded_by: ExcludedByOut | None = Field(
         description="The rule that keeps it out of judging and out of the quota, if one does."
     )
-    last_timestamp: int | float | None
-    last_value: float | None
+    last_timestamp: int | float | None = Field(description="The time of its newest point.")
+    last_value: float | None = Field(description="The value of its newest point.")
 
 
 class OneMetricOut(Outputs):
@@ -129,9 +137,9 @@ class MetricsOut(Outputs):
 class TimeseriesOut(Outputs):
     """Datapoints, oldest first."""
 
-    timeseries: Pairs
+    timeseries: Pairs = Field(description="Each point as a timestamp and a value.")
     derivative: Pairs | None = Field(None, description="A counter's rate a second.")
-    resolution: float | None
+    resolution: float | None = Field(description="Seconds from point to point, once known.")
     downsampled: bool = Field(description="Only the least and greatest of each stretch are here.")
 
 
@@ -152,6 +160,9 @@ class ExpectedOut(Outputs):
         None, description="Only with include_value: what came, or a counter's rate a second."
     )
     score: float | None = Field(None, description="How unusual it was, 0 to 1; 0.5 is unusual.")
+    forecast: bool | None = Field(
+        None, description="True where no point has come yet: the range may still change."
+    )
 
     @model_serializer(mode="plain")
     def _without_what_was_not_asked_for(self) -> dict[str, float]:
@@ -186,7 +197,7 @@ class ChartEventOut(Outputs):
 class BundleOut(TimeseriesOut, YhatOut, AnomaliesOut):
     """All that a page about a metric shows, in one reply."""
 
-    metric: MetricOut
+    metric: MetricOut = Field(description="The metric and where it stands.")
     events: list[ChartEventOut] = Field(
         description="Deploys and other events of the window that concern it, oldest first."
     )
@@ -320,12 +331,18 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     limits=("heavy",),
 )
 def yhat(wish: RangesIn) -> RangesOut:
-    """Show the expected range of a window; it is the same however far one zooms."""
+    """Show the expected range of a window; it is the same however far one zooms.
+
+    After the metric's newest point it is a forecast, for a day ahead of now if `until` asks for it.
+    """
     standing = standing_named(wish.metric)
-    series = _read(standing, wish)
-    judged = rate_of(series) if _is_counter(standing) else series
+    if _is_counter(standing):
+        judged = rate_in(_read_with_margin(standing, wish), wish.window_ms(DAY)[0])
+    else:
+        judged = _read(standing, wish)
     periods = _anomalous_periods(standing, wish) if wish.include_anomalous_periods else None
-    return RangesOut(yhat=expected_json(judged, wish), anomalous_periods=periods)
+    yhat = expected_json(judged, wish) | forecast_json(standing, wish)
+    return RangesOut(yhat=yhat, anomalous_periods=periods)
 
 
 @door.route(
@@ -369,14 +386,17 @@ def graph(wish: GraphIn) -> Response:
     limits=("heavy",),
 )
 def bundle(wish: BundleIn) -> BundleOut:
-    """Show all that a page about the metric needs, in one reply."""
+    """Show all that a page about the metric needs, in one reply.
+
+    Where `until` lies ahead of now, its expected range goes on as a forecast, up to a day.
+    """
     standing = standing_named(wish.metric)
     reading = as_read(_read_to_thin(standing, wish), has_rates=_is_counter(standing))
     judged = reading.values if reading.rates is None else reading.rates
     found = anomalies_out(wish, standing.metric.id, DAY)
     return BundleOut(
         metric=metrics_json([standing])[0],
-        yhat=expected_json(judged, wish),
+        yhat=expected_json(judged, wish) | forecast_json(standing, wish),
         anomalies=found.anomalies,
         total=found.total,
         events=[
@@ -491,8 +511,28 @@ def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
             mean=(lower + upper) / 2 if wish.include_mean else None,
             value=value if wish.include_value else None,
             score=None if math.isnan(score) else round(score, 4),
+            forecast=None,
         )
     return found
+
+
+def forecast_json(standing: Standing, wish: YhatIn) -> dict[str, ExpectedOut]:
+    """Return the expected range after the metric's newest point, by timestamp."""
+    ahead = expected_ahead(standing, *wish.window_ms(DAY), now_ms())
+    return {
+        str(timestamp_of(time_ms)): ExpectedOut.model_construct(
+            yhat_lower=lower,
+            yhat_upper=upper,
+            yhat_real_lower=None,
+            mean=(lower + upper) / 2 if wish.include_mean else None,
+            value=None,
+            score=None,
+            forecast=True,
+        )
+        for time_ms, lower, upper in zip(
+            ahead.times.tolist(), ahead.lowers.tolist(), ahead.uppers.tolist(), strict=True
+        )
+    }
 
 
 def standing_named(name: str) -> Standing:
@@ -523,6 +563,14 @@ def _anomalous_periods(
 
 def _read(standing: Standing, wish: WindowIn) -> Series:
     return read_raw(house().points, standing.metric.id, *wish.window_ms(DAY))
+
+
+def _read_with_margin(standing: Standing, wish: WindowIn) -> Series:
+    """Read a few steps more before the window: a rate takes two points."""
+    from_ms, until_ms = wish.window_ms(DAY)
+    step_ms = standing.progress.resolution_ms if standing.progress else 0
+    margin_ms = MARGIN_STEPS * step_ms
+    return read_raw(house().points, standing.metric.id, max(from_ms - margin_ms, 0), until_ms)
 
 
 def _read_to_thin(standing: Standing, wish: WindowIn) -> Series:

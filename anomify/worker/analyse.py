@@ -1,7 +1,6 @@
 """The duty of judging: follow the log, judge what is new, record it, and seal what is judged."""
 
 import logging
-import struct
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import compress
@@ -28,11 +27,14 @@ from anomify.metric.progress import (
 )
 from anomify.metric.settings import AS_SHIPPED, Wanted, settings_since
 from anomify.metric.state import (
+    PARTITIONS,
     dormant_states,
     drop_dormant,
     keep_checkpoint,
     keep_dormant,
     list_checkpoints,
+    pack_states,
+    unpack_states,
 )
 from anomify.metric.tally import Tally
 from anomify.pipeline.announce import Herald
@@ -48,9 +50,6 @@ from anomify.storage.log import LogRow, PointLog
 from anomify.worker.awaited import Awaited
 from anomify.worker.unsealed import Tick, Unsealed
 
-# A metric belongs to the partition of its id, and a checkpoint covers one partition. Changing the
-# number would orphan the checkpoints on disk.
-PARTITIONS = 64
 # So many unsealed points are sealed at once, whatever the clock says: memory is bounded.
 MOST_UNSEALED = 2_000_000
 # A metric silent for a day leaves memory; its state waits in the database for the next point.
@@ -67,8 +66,6 @@ MOST_SILENCES = 500
 SETTINGS_OVERLAP = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
-
-_COUNT = struct.Struct("<I")
 
 
 class Analyst:
@@ -432,17 +429,12 @@ class Analyst:
         return awake
 
     def _states_of(self, metric_ids: Int64s) -> bytes:
-        return (
-            _COUNT.pack(len(metric_ids))
-            + metric_ids.astype("<i8").tobytes()
-            + self._scorer.snapshot_of(metric_ids)
-        )
+        return pack_states(metric_ids, self._scorer.snapshot_of(metric_ids))
 
     def _wake_partition(self, states: bytes) -> None:
-        (count,) = _COUNT.unpack_from(states)
-        metric_ids = np.frombuffer(states, "<i8", count, _COUNT.size).astype(np.int64)
-        if count:
-            self._wake(metric_ids, states[_COUNT.size + 8 * count :])
+        metric_ids, snapshot = unpack_states(states)
+        if len(metric_ids):
+            self._wake(metric_ids, snapshot)
             self._hear(metric_ids)
             self._scorer.forget(self._deleted & set(metric_ids.tolist()))
 

@@ -13,10 +13,11 @@ from flask.testing import FlaskClient
 from anomify.clock import now_ms
 from anomify.db import Database
 from anomify.edge.house import House
+from anomify.metric.state import PARTITIONS
 from anomify.native import anomaly, metric
 from anomify.series import Points
 from anomify.storage.log import Entry
-from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.analyse import Analyst
 from tests.factories import Cast, make_cast, make_metric, make_token
 from tests.kit.web import error, make_app, strict
 
@@ -331,3 +332,60 @@ class TestGraph:
         headers = {**shop.cast.headers("alice"), "If-None-Match": reply.headers["ETag"]}
         again = shop.client.get("/metric/cpu.load/graph", headers=headers, query_string=window)
         assert again.status_code == 304
+
+
+class TestForecast:
+    def judged_shop(self, shop: Shop) -> np.ndarray:
+        times = minutes()
+        shop.send(shop.make_metric(), times, noise())
+        analyst = Analyst(shop.house.database, shop.house.points.log, shop.house.points.chunks)
+        analyst.recover()
+        while analyst.run_once():
+            pass
+        analyst.checkpoint(range(PARTITIONS))
+        shop.house.points.follow()
+        return times
+
+    def test_goes_on_after_the_newest_point_as_far_as_is_asked(self, shop: Shop) -> None:
+        times = self.judged_shop(shop)
+        last = int(times[-1]) // 1000
+        window = {"from": last - 3600, "until": last + 1800}
+        for url in ("/metric/cpu.load/yhat", "/metric/cpu.load/bundle"):
+            yhat = shop.data(url, **window)["yhat"]
+            ahead = [int(time) for time, found in yhat.items() if found.get("forecast")]
+            assert ahead == list(range(last + 60, last + 1800, 60))
+            assert [int(time) for time in yhat if int(time) <= last][-1] == last
+        first, judged = yhat[str(last + 60)], yhat[str(last)]
+        assert first["yhat_lower"] == pytest.approx(judged["yhat_lower"], abs=0.5)
+        assert first["yhat_upper"] == pytest.approx(judged["yhat_upper"], abs=0.5)
+
+    def test_is_the_same_in_every_window_and_ends_a_day_ahead(self, shop: Shop) -> None:
+        last = int(self.judged_shop(shop)[-1]) // 1000
+
+        def ahead(until: int) -> dict[str, Any]:
+            yhat = shop.data("/metric/cpu.load/yhat", until=until, **{"from": last})["yhat"]
+            return {time: found for time, found in yhat.items() if found.get("forecast")}
+
+        short, long = ahead(last + 600), ahead(last + 3 * 86_400)
+        assert short.items() <= long.items()
+        assert 86_300 <= max(map(int, long)) - last <= 86_400 + 60
+        assert ahead(last + 1) == {}
+
+    def test_is_none_while_the_metric_learns_or_nothing_was_kept(self, shop: Shop) -> None:
+        shop.send(shop.make_metric(), minutes(50), noise(50))
+        shop.judge()
+        until = now_ms() // 1000 + 3600
+        assert shop.data("/metric/cpu.load/yhat", until=until)["yhat"] == {}
+        shop.make_metric("unheard")
+        assert shop.data("/metric/unheard/yhat", until=until)["yhat"] == {}
+
+
+class TestCounterRange:
+    def test_has_a_range_at_the_first_point_of_any_window(self, shop: Shop) -> None:
+        times = minutes()
+        total = np.cumsum(np.round(np.abs(noise())))
+        shop.send(shop.make_metric("requests_total"), times, total)
+        shop.judge()
+        start = int(times[250]) // 1000
+        yhat = shop.data("/metric/requests_total/yhat", **{"from": start})["yhat"]
+        assert min(map(int, yhat)) == start

@@ -16,10 +16,11 @@ from anomify.db import Database, session
 from anomify.edge.house import House
 from anomify.metric.deleting import SETTLED_AFTER
 from anomify.metric.model import DeletedMetric, Metric, Rebuild
+from anomify.metric.state import PARTITIONS
 from anomify.native import metric_settings
 from anomify.series import Points
 from anomify.storage.log import Entry
-from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.analyse import Analyst
 from tests.factories import Cast, make_anomaly, make_cast, make_delivery, make_metric, make_watcher
 from tests.kit.web import error, make_app, strict
 

@@ -10,12 +10,13 @@ from anomify.clock import now, now_ms
 from anomify.db import session
 from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
 from anomify.metric.settings import Wanted, change_settings
+from anomify.metric.state import PARTITIONS
 from anomify.metric.tally import HOUR_MS, judged_points
 from anomify.pipeline import silence
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker import analyse
-from anomify.worker.analyse import PARTITIONS, Analyst
+from anomify.worker.analyse import Analyst
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
 

@@ -16,7 +16,7 @@ from anomify.exclusion.editing import (
 from anomify.exclusion.predicate import Kind
 from anomify.metric.model import Metric, Progress
 from anomify.metric.progress import request_rebuild
-from anomify.worker.analyse import PARTITIONS
+from anomify.metric.state import PARTITIONS
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
 

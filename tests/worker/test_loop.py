@@ -9,8 +9,8 @@ from anomify.config import Settings
 from anomify.db import session
 from anomify.errors import Unavailable
 from anomify.metric.model import Checkpoint
+from anomify.metric.state import PARTITIONS
 from anomify.org.model import WorkerBeat
-from anomify.worker.analyse import PARTITIONS
 from anomify.worker.loop import TROUBLE_SECONDS, judge_until
 from tests.kit.plant import POINTS, Plant, noise, past, with_spike
 

@@ -8,7 +8,7 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.metric.model import Rebuild
 from anomify.metric.progress import MOST_REBUILD_ATTEMPTS, REBUILD_LEASE, request_rebuild
-from anomify.worker.analyse import PARTITIONS
+from anomify.metric.state import PARTITIONS
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
