@@ -98,6 +98,25 @@ def sealing_key() -> bytes:
     return key
 
 
+@contextmanager
+def overwriting_deleted() -> Iterator[None]:
+    """Have the embedded database write zeros over what is deleted inside, not only let go of it.
+
+    For what somebody has a right to see gone; it costs more writing. Needs a unit of work that
+    writes. PostgreSQL's own housekeeping does as much.
+    """
+    connection = session().connection()
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    try:
+        yield
+        session().flush()
+    finally:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
+
 def meta_url(url: str) -> URL:
     """Return the URL with the driver that this project ships for it."""
     parsed = make_url(url)
@@ -176,6 +195,17 @@ class Database:
         hold a connection could all wait for a second one. The caller disposes of it.
         """
         return _make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
+
+    def empty_log(self) -> None:
+        """Let go of what the embedded database's log still holds of former rows, if nobody reads.
+
+        Others do it sooner or later anyway.
+        """
+        if self.is_sqlite:
+            with self.engine.connect() as connection:
+                # Past the driver's wrapper: inside a transaction it would do nothing.
+                driver = connection.connection.driver_connection
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr] # SQLite's own
 
     def dispose(self) -> None:
         """Close every connection."""

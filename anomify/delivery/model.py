@@ -29,6 +29,8 @@ class Delivery(Base):
         Index("ix_deliveries_state_due_at", "state", "due_at"),
         # Has this watcher been told about this metric lately?
         Index("ix_deliveries_watcher_id_metric_id", "watcher_id", "metric_id", "created_at"),
+        # With a metric goes what was said about it.
+        Index("ix_deliveries_metric_id", "metric_id"),
     )
 
     # Sent as the webhook-id and in the Message-ID of a mail.

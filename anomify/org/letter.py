@@ -1,5 +1,6 @@
 """Letters: mails of our own with a link or a code in them, from written to sent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -176,6 +177,11 @@ def forget_letters(at: datetime) -> None:
         .execution_options(synchronize_session=False)
     )
     session().execute(delete(Letter).where(Letter.settled_at < at - FORGOTTEN_AFTER))
+
+
+def forget_letters_to(addresses: Sequence[str]) -> None:
+    """Delete every letter to these addresses, sent or not, whichever org it is of."""
+    session().execute(delete(Letter).where(Letter.recipient.in_(addresses)))
 
 
 def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:

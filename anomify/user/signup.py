@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -122,6 +123,11 @@ def bad_link() -> Invalid:
 def forget_signups() -> None:
     """Forget the sign-ups whose time is over, finished or not."""
     session().execute(delete(SignUp).where(SignUp.expires_at <= now()))
+
+
+def forget_signups_of(addresses: Sequence[str]) -> None:
+    """Forget the sign-ups of these addresses, finished or not."""
+    session().execute(delete(SignUp).where(SignUp.email.in_(addresses)))
 
 
 def _welcome(name: str, org_name: str, link: str, token: str) -> tuple[str, str]:

@@ -44,6 +44,7 @@ def upgrade() -> None:
         )
         tokens.add_column(sa.Column("networks", sa.Text(), nullable=False, server_default=""))
         tokens.add_column(sa.Column("replaced_by_id", sa.Integer(), nullable=True))
+    op.create_index("ix_deliveries_metric_id", "deliveries", ["metric_id"])
     op.create_table(
         "invitations",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -107,6 +108,7 @@ def downgrade() -> None:
         for column in ("replaced_by_id", "networks", "last_used_address"):
             tokens.drop_column(column)
     op.drop_table("identities")
+    op.drop_index("ix_deliveries_metric_id", "deliveries")
     op.drop_table("invitations")
     op.drop_table("audit_entries")
     if op.get_bind().dialect.name != "sqlite":

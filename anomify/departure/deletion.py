@@ -1,0 +1,48 @@
+"""Deleting an org with everything that belongs to it."""
+
+from sqlalchemy import delete, select
+
+from anomify.anomaly.model import Anomaly
+from anomify.audit.recording import record_audit
+from anomify.db import overwriting_deleted, session
+from anomify.delivery.model import Delivery
+from anomify.errors import Invalid
+from anomify.metric.deleting import bury_metrics_of
+from anomify.metric.model import Metric
+from anomify.org.letter import forget_letters_to
+from anomify.org.lock import lock_org
+from anomify.org.model import Org, RaisedAlert
+from anomify.user.model import User
+from anomify.user.signup import forget_signups_of
+
+# From the leaves to the trunk: what hangs from a row is gone before the row, so that no row of
+# another org is looked at for it. The database takes along whatever else belongs to the org.
+_LEAVES_FIRST = (Delivery, Anomaly, RaisedAlert, Metric)
+
+
+def check_named(org: Org, name: str) -> None:
+    """Raise `Invalid` unless this is the org's name, typed to show that it is meant."""
+    if name.strip() != org.name:
+        raise Invalid(
+            "Type the name of your org to delete it.",
+            code="name_differs",
+            fields={"name": f"Your org is called {org.name}."},
+        )
+
+
+def delete_org(org: Org) -> None:
+    """Delete an org: its people, keys, metrics, anomalies, messages and its audit trail, at once.
+
+    Its points follow within the hour, for the worker has to take them out of the log. Of the org
+    nothing is kept but that one of its id was deleted. Whatever it pays for has to be ended before.
+    """
+    lock_org(org.id)
+    addresses = list(session().scalars(select(User.email).where(User.org_id == org.id)))
+    with overwriting_deleted():
+        forget_letters_to(addresses)
+        forget_signups_of(addresses)
+        bury_metrics_of(org.id)
+        for row in _LEAVES_FIRST:
+            session().execute(delete(row).where(row.org_id == org.id))
+        session().execute(delete(Org).where(Org.id == org.id))
+    record_audit(None, actor="owner", action="org.delete", target=f"org {org.id}")

@@ -1,0 +1,249 @@
+"""An org that takes all it has along, and leaves nothing behind, on both databases."""
+
+import io
+import json
+import sqlite3
+import zipfile
+from datetime import timedelta
+
+import numpy as np
+import pytest
+import time_machine
+from sqlalchemy import inspect, select, text
+
+from anomify.audit.model import AuditEntry
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.db import Base, session
+from anomify.departure.archive import ARCHIVES_AT_ONCE, Turn
+from anomify.errors import Unavailable
+from anomify.factory import create_app
+from anomify.metric.deleting import deleted_ids
+from anomify.org.letter import post_letter
+from anomify.org.model import Org
+from anomify.series import Points
+from anomify.storage.log import Entry
+from anomify.user.invitation import Inviter, invite
+from anomify.user.signup import request_signup
+from tests.factories import (
+    PASSWORD,
+    make_anomaly,
+    make_cast,
+    make_delivery,
+    make_metric,
+    make_token,
+    make_watcher,
+)
+from tests.kit.web import error, strict
+
+# In every text of Acme's, to be looked for when it is gone.
+MARK = "zebrafish"
+
+
+@pytest.fixture
+def app(migrated_url, tmp_path):
+    is_file = migrated_url.startswith("sqlite")
+    made = create_app(
+        Settings(
+            data_dir=tmp_path,
+            database_url=None if is_file else migrated_url,
+            secret_key="k" * 64,
+        )
+    )
+    yield made
+    made.extensions["anomify"].points.close()
+    made.extensions["anomify"].database.dispose()
+
+
+@pytest.fixture
+def house(app):
+    return app.extensions["anomify"]
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client(use_cookies=False)
+
+
+@pytest.fixture
+def cast(house):
+    with house.database.unit_of_work():
+        cast = make_cast()
+        for org, word in ((cast.acme, MARK), (cast.globex, "gnu")):
+            session().get_one(Org, org.id).name = word
+            org.name = word
+            metric = make_metric(org, f"{word}.load")
+            anomaly = make_anomaly(metric, explanation=f"{word} is high")
+            watcher = make_watcher(org, word, name=f"{word} watcher")
+            make_delivery(watcher, anomaly, facts={"metric": metric.name})
+            make_token(org, "read", name=f"{word} robot")
+            invite(org, f"new@{word}.example", word, "viewer", Inviter(word, "owner", "http://x"))
+            post_letter(f"x@{word}.example", word, word, org_id=org.id, purpose="test")
+            moment = 1_700_000_000_000
+            house.points.append(
+                Entry(
+                    Points(
+                        np.full(3, metric.id),
+                        np.array([moment, moment + 60_000, moment + 120_000]),
+                        np.array([1.5, 2.0, float(org.id)]),
+                    ),
+                    Points.empty(),
+                )
+            )
+        session().get_one(type(cast.alice), cast.alice.id).name = f"Alice {MARK}"
+        request_signup("alice@acme.example", "Alice", MARK, "UTC", "http://x")
+    return cast
+
+
+def everything_kept(database):
+    """Every table's rows, as text."""
+    with database.engine.connect() as connection:
+        return {
+            table: [
+                repr(tuple(row)) for row in connection.execute(text(f'SELECT * FROM "{table}"'))
+            ]
+            for table in inspect(connection).get_table_names()
+        }
+
+
+def export(client, cast):
+    """The archive as the owner downloads it, to its end."""
+    with client.post("/org/export", headers=cast.headers("alice")) as reply:
+        reply.get_data()
+    return reply
+
+
+def exported(reply):
+    with zipfile.ZipFile(io.BytesIO(reply.get_data())) as archive:
+        assert archive.testzip() is None
+        return {
+            name.removesuffix(".jsonl"): [json.loads(line) for line in archive.open(name)]
+            for name in archive.namelist()
+            if name.endswith(".jsonl")
+        }
+
+
+def delete(client, cast, who="alice", **wish):
+    wish = {"name": MARK, "password": PASSWORD, **wish}
+    wish = {name: value for name, value in wish.items() if value is not None}
+    return client.post("/org/delete", data=wish, headers=cast.headers(who))
+
+
+class TestExport:
+    def test_holds_every_row_of_the_org_and_its_points(self, client, cast):
+        reply = export(client, cast)
+        assert reply.mimetype == "application/zip"
+        assert f"anomify-org-{cast.acme.id}-" in reply.headers["Content-Disposition"]
+        tables = exported(reply)
+        assert [row["name"] for row in tables["orgs"]] == [MARK]
+        assert {row["email"] for row in tables["users"]} == {
+            "alice@acme.example",
+            "bob@acme.example",
+            "dave@acme.example",
+        }
+        assert tables["spans"][0]["explanation"] == f"{MARK} is high"
+        assert len(tables["sessions"]) == 3
+        (line,) = tables["points"]
+        assert line["metric"] == f"{MARK}.load"
+        assert line["points"][:2] == [[1_700_000_000_000, 1.5], [1_700_000_060_000, 2.0]]
+        assert "org.export" in {row["action"] for row in tables["audit_entries"]}
+
+    def test_holds_nothing_of_others_and_no_secret(self, client, cast):
+        reply = export(client, cast)
+        with zipfile.ZipFile(io.BytesIO(reply.get_data())) as archive:
+            told = "".join(archive.read(name).decode() for name in archive.namelist())
+        for word in ("gnu", "charlie", "argon2", "_hash", "sealed", "secret_"):
+            assert word not in told.lower(), word
+
+    def test_has_a_file_for_each_table_that_hangs_from_an_org(self, client, cast):
+        tables = exported(export(client, cast))
+        # What is of the whole installation, or of nobody yet.
+        of_nobody = {
+            *("checkpoints", "deleted_metrics", "judged_batches", "setup_links", "signups"),
+            "worker_beats",
+        }
+        assert set(tables) == set(Base.metadata.tables) - of_nobody | {"points"}
+
+    def test_is_the_owners_to_have(self, client, cast, house):
+        with house.database.unit_of_work():
+            _, token = make_token(cast.acme, "read", "write", "admin", "ingest")
+        assert client.post("/org/export", headers=cast.headers("bob")).status_code == 403
+        assert client.post("/org/export", headers={"X-Auth-Token": token}).status_code == 403
+        assert client.post("/org/export").status_code == 401
+
+    def test_lets_only_some_be_made_at_once(self):
+        turns = [Turn() for _ in range(ARCHIVES_AT_ONCE)]
+        with pytest.raises(Unavailable):
+            Turn()
+        for turn in turns:
+            turn.give_back()
+            turn.give_back()
+        Turn().give_back()
+
+
+class TestDelete:
+    def test_leaves_nothing_of_the_org_and_all_of_the_others(self, client, cast, house):
+        with house.database.unit_of_work(write=False):
+            metric_ids = set(
+                session().scalars(
+                    select(Base.metadata.tables["metrics"].c.id).where(
+                        Base.metadata.tables["metrics"].c.org_id == cast.acme.id
+                    )
+                )
+            )
+        before = everything_kept(house.database)
+        reply = delete(client, cast)
+        assert strict(reply)["data"]["deleted"] == cast.acme.id
+        after = everything_kept(house.database)
+        for table, rows in after.items():
+            told = "\n".join(rows)
+            for word in (MARK, "alice@", "bob@", "dave@"):
+                assert word not in told, (table, word)
+            assert [row for row in rows if "gnu" in row] == [
+                row for row in before[table] if "gnu" in row
+            ]
+        for table in Base.metadata.tables.values():
+            if "org_id" not in table.columns:
+                continue
+            with house.database.unit_of_work(write=False):
+                of_acme = select(table.c.org_id).where(table.c.org_id == cast.acme.id)
+                assert session().execute(of_acme).first() is None, table.name
+        with house.database.unit_of_work(write=False):
+            assert metric_ids <= deleted_ids()
+            entry = session().scalars(select(AuditEntry).where(AuditEntry.org_id.is_(None))).one()
+        assert (entry.action, entry.target) == ("org.delete", f"org {cast.acme.id}")
+
+    def test_leaves_no_trace_in_the_file_either(self, client, cast, house, backend, tmp_path):
+        assert delete(client, cast).status_code == 200
+        if backend == "sqlite":
+            house.database.empty_log()
+            kept = (tmp_path / "meta.db").read_bytes() + (tmp_path / "meta.db-wal").read_bytes()
+            assert b"gnu" in kept
+            assert MARK.encode() not in kept
+            sqlite3.connect(tmp_path / "meta.db").execute("PRAGMA integrity_check").close()
+        else:
+            assert MARK not in str(everything_kept(house.database))
+
+    def test_signs_everybody_out_and_takes_their_keys(self, client, cast, house):
+        with house.database.unit_of_work():
+            _, token = make_token(cast.acme, "read")
+        reply = delete(client, cast)
+        assert strict(reply)["status"]["session_id"] != cast.sessions["alice"]
+        for name in ("alice", "bob"):
+            assert client.get("/user/info", headers=cast.headers(name)).status_code == 401
+        assert client.get("/metrics", headers={"X-Auth-Token": token}).status_code == 401
+        assert client.get("/metrics", headers=cast.headers("charlie")).json["data"]["total"] == 1
+        wish = {"email": cast.bob.email, "password": PASSWORD}
+        assert client.post("/login", data=wish).status_code == 401
+
+    def test_has_to_be_meant(self, client, cast):
+        assert "name" in error(delete(client, cast, name="acme"))["fields"]
+        assert error(delete(client, cast, password="wrong"))["code"] == "wrong_password"
+        with time_machine.travel(now() + timedelta(minutes=11)):
+            assert error(delete(client, cast, password=None))["code"] == "password_needed"
+        assert delete(client, cast, "bob").status_code == 403
+        assert delete(client, cast, "charlie").status_code == 400
+        assert client.get("/org/info", headers=cast.headers("alice")).status_code == 200
+
+    def test_needs_no_password_right_after_signing_in(self, client, cast):
+        assert delete(client, cast, password=None).status_code == 200
