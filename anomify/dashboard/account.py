@@ -10,7 +10,7 @@ from anomify.auth.subject import UserSubject, put_subject, user_subject
 from anomify.dashboard.device import device_of
 from anomify.dashboard.door import PageDoor
 from anomify.dashboard.frame import framed, said
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.authenticator import (
@@ -44,7 +44,7 @@ Text = Annotated[str, StringConstraints(max_length=1_024)]
 class ProfileIn(Inputs):
     """What the user says of themselves."""
 
-    name: Text = ""
+    name: Text = Field("", json_schema_extra=names(None))
     phone_number: Text = ""
     email_alerts: bool = False
 

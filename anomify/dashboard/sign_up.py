@@ -9,7 +9,7 @@ from anomify.auth.resetting import finish_signup
 from anomify.auth.signing_in import start_session
 from anomify.dashboard.door import HOME, PageDoor
 from anomify.dashboard.set_up import CONNECT_PATH, zones
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, NotFound
@@ -26,9 +26,9 @@ Text = Annotated[str, StringConstraints(max_length=1_024)]
 class SignUpIn(Inputs):
     """Who wants an org of their own."""
 
-    org_name: Text = ""
+    org_name: Text = Field("", json_schema_extra=names(None))
     timezone: Text = "UTC"
-    user_name: Text = ""
+    user_name: Text = Field("", json_schema_extra=names(None))
     email: Text = ""
 
 
