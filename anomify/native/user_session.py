@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from anomify.auth.subject import user_subject
+from anomify.audit.recording import record_audit
+from anomify.auth.subject import UserSubject, user_subject
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.errors import Invalid
 from anomify.native.envelope import NativeDoor
@@ -83,6 +84,7 @@ def revoke(wish: RevokeIn) -> RevokedOut:
     if wish.others:
         ended = len(list_sessions(asker.user)) - 1
         end_user_sessions(asker.user, but=asker.session_key)
+        _record(asker, f"{ended} others")
         return RevokedOut(revoked=ended)
     if not wish.session:
         raise Invalid(
@@ -90,4 +92,9 @@ def revoke(wish: RevokeIn) -> RevokedOut:
             fields={"session": "One of those /user/sessions lists."},
         )
     end_session(get_user_session(asker.user, wish.session).id_hash)
+    _record(asker, wish.session)
     return RevokedOut(revoked=1)
+
+
+def _record(asker: UserSubject, what: str) -> None:
+    record_audit(asker.org.id, actor=asker.label, action="session.revoke", target=what)

@@ -17,6 +17,7 @@ from anomify.errors import Conflict, Invalid
 from anomify.org.sealing import SealBroken, seal, unseal
 from anomify.user.client import forget_clients
 from anomify.user.model import RecoveryCode, User
+from anomify.user.session import end_user_sessions
 
 ISSUER = "Anomify"
 STEP_SECONDS = 30
@@ -64,7 +65,7 @@ def qr_picture(uri: str) -> str:
 def finish_enrolment(user: User, code: str) -> list[str]:
     """Ask for the app's codes from now on, and return the recovery codes, which are kept nowhere.
 
-    Every client is a new one again. Raises `Conflict` where no app was begun with or one is asked
+    Every session of the user is over, and every client a new one again. Raises `Conflict` where no app was begun with or one is asked
     for already, and `Invalid` for a code that the app would not show now.
     """
     if user.has_totp or user.totp_sealed is None:
@@ -72,6 +73,7 @@ def finish_enrolment(user: User, code: str) -> list[str]:
     if not use_totp(user, code):
         raise wrong_code()
     user.totp_confirmed_at = now()
+    end_user_sessions(user)
     forget_clients(user)
     record_audit(user.org_id, actor=user.name, action="user.totp_on", target=user.email)
     return renew_recovery_codes(user)

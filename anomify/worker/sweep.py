@@ -6,18 +6,26 @@ from anomify.db import Database
 from anomify.delivery.outbox import forget_settled
 from anomify.exclusion.editing import end_expired
 from anomify.metric.onboarding import raise_onboarding
+from anomify.metric.rehearsal import forget_rehearsals
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
+from anomify.user.client import forget_expired_clients
+from anomify.user.second_factor import forget_attempts
 from anomify.user.session import prune_sessions
+from anomify.user.signup import forget_signups
 
 
 def sweep(database: Database, points: PointStore, settings: Settings) -> None:
     """Do what needs doing once in a while; running it twice is harmless."""
     with database.unit_of_work():
         prune_sessions(now())
+        forget_attempts(now())
+        forget_expired_clients(now())
+        forget_signups()
         raise_onboarding()
         forget_settled(now())
         end_expired(now())
         forget_letters(now())
+        forget_rehearsals(now())
     retain(points, settings.retention_days, now_ms())

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from anomify.clock import now, now_timestamp
 from anomify.native import login, user, user_session, user_totp
 from anomify.user.model import KnownClient, LoginAttempt, RecoveryCode, User
-from tests.factories import PASSWORD, make_cast
+from tests.factories import PASSWORD, make_cast, make_session
 from tests.kit.letters import code_in, link_in, read_letters
 from tests.kit.web import error, make_app, strict
 
@@ -251,12 +251,15 @@ class TestAuthenticator:
         caller.post("/user/totp/begin", password=PASSWORD)
         assert error(caller.post("/user/totp/confirm", code="12345x"))["code"] == "wrong_code"
 
-    @pytest.mark.usefixtures("enrolled")
-    def test_gives_a_new_session_and_ends_the_old_id(self, caller, app, cast):
-        old = Caller(app)
-        old.session_id = cast.sessions["bob"]
-        assert not old.is_signed_in()
+    def test_gives_a_new_session_and_ends_every_other(self, caller, app, database, cast, request):
+        with database.unit_of_work():
+            other = make_session(cast.bob)
+        request.getfixturevalue("enrolled")
         assert caller.is_signed_in()
+        for session_id in (cast.sessions["bob"], other):
+            old = Caller(app)
+            old.session_id = session_id
+            assert not old.is_signed_in()
 
     def test_is_asked_for_in_place_of_a_mail(self, app, database, cast, enrolled):
         other = Caller(app)
