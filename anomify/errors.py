@@ -60,6 +60,13 @@ class Conflict(AnomifyError):
     code = "conflict"
 
 
+class Gone(AnomifyError):
+    """The thing was there once, and cannot be had back any more."""
+
+    status = 410
+    code = "gone"
+
+
 class TooLarge(AnomifyError):
     """The body, after decompression too, is over its limit."""
 

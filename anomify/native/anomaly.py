@@ -34,21 +34,27 @@ door = NativeDoor("anomaly", __name__)
 class AnomalyOut(Outputs):
     """An anomaly: a case, and the stretch of a metric that is its evidence."""
 
-    id: int
-    uuid: str
-    metric_id: int
-    metric: str
+    id: int = Field(description="Its id.")
+    uuid: str = Field(description="An id that no other installation has.")
+    metric_id: int = Field(description="Its metric's id.")
+    metric: str = Field(description="Its metric's name.")
     value: float = Field(description="The value where the evidence was loudest.")
     timestamp: int | float = Field(description="When it began.")
-    timestamp_string: str
+    timestamp_string: str = Field(description="When it began, in the org's time zone.")
     until_timestamp: int | float | None = Field(description="When it ended; null while it runs.")
     peak_timestamp: int | float = Field(description="When the evidence was loudest.")
     score: float = Field(description="0 to 1; 0.5 is where anomalies begin.")
-    severity: Literal["low", "medium", "high"]
-    expected_range_lower: float | None
-    expected_range_upper: float | None
-    expected_range_lower_string: str
-    expected_range_upper_string: str
+    severity: Literal["low", "medium", "high"] = Field(
+        description="How rarely such a score is a false alarm."
+    )
+    expected_range_lower: float | None = Field(
+        description="The least that was expected where it was loudest; null if nothing was."
+    )
+    expected_range_upper: float | None = Field(
+        description="The greatest that was expected there; null if nothing was."
+    )
+    expected_range_lower_string: str = Field(description="The same for people.")
+    expected_range_upper_string: str = Field(description="The same for people.")
     evidence: str = Field(
         description="Which kind of evidence spoke most: above or below (the expected range), jump,"
         " noisier, shifted, novel, flat, or silent (no data has come).",
@@ -75,22 +81,22 @@ class AnomalyOut(Outputs):
         description="The same in words.",
         examples=["Similar was seen 3 times before, the last time 6 days earlier."],
     )
-    status: str
+    status: str = Field(description="What people have made of it.")
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
 
 
 class OneAnomalyOut(Outputs):
     """One anomaly and a picture of it."""
 
-    anomaly: AnomalyOut
+    anomaly: AnomalyOut = Field(description="The anomaly.")
     anomaly_graph_url: str = Field(description="A signed link to a PNG; it expires.")
 
 
 class AnomaliesOut(Outputs):
     """A page of anomalies."""
 
-    anomalies: list[AnomalyOut]
-    total: int
+    anomalies: list[AnomalyOut] = Field(description="The anomalies.")
+    total: int = Field(description="How many there are in all.")
 
 
 class AnomaliesIn(WindowIn, PageIn):

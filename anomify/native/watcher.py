@@ -40,21 +40,21 @@ NOTHING_MATCHED = "No metric holds every chip now; metrics that come later are w
 class WatcherOut(Outputs):
     """A watcher and what it is about."""
 
-    id: int
-    name: str
-    chips: list[str]
+    id: int = Field(description="Its id.")
+    name: str = Field(description="What people call it.")
+    chips: list[str] = Field(description="Words that a metric's name must all hold.")
     alert: bool = Field(description="Whether anybody is told.")
     severity: Literal["low", "medium", "high"] = Field(description="The least severity told.")
     expiration_time: int = Field(description="Quiet time about a metric once it has been told.")
-    expiration_time_unit: str
-    email_user_ids: list[int]
+    expiration_time_unit: str = Field(description="The unit of expiration_time.")
+    email_user_ids: list[int] = Field(description="Users of the org who get e-mails.")
     webhook_url: str | None = Field(description="To those who may not change it, the host only.")
     webhook_stopped: bool = Field(description="The receiver answered 410; set the URL anew.")
     problem: str | None = Field(description="Why the latest message has not arrived.")
-    created_by: str
-    created_timestamp: int
-    deleted: bool
-    deleted_timestamp: int | None
+    created_by: str = Field(description="Who made it.")
+    created_timestamp: int = Field(description="When, unix seconds.")
+    deleted: bool = Field(description="Whether it is deleted.")
+    deleted_timestamp: int | None = Field(description="When it was deleted, unix seconds.")
     metrics: int = Field(description="How many metrics hold every chip now.")
     anomalies_7d: int = Field(description="How many anomalies they had in the last seven days.")
 
@@ -62,16 +62,18 @@ class WatcherOut(Outputs):
 class WatchersOut(Outputs):
     """A page of watchers."""
 
-    watchers: list[WatcherOut]
-    total: int
+    watchers: list[WatcherOut] = Field(description="The watchers, newest first.")
+    total: int = Field(description="How many there are in all.")
 
 
 class SavedOut(Outputs):
     """A watcher as it was saved."""
 
-    watcher: WatcherOut
-    metrics_matched: int
-    warning: str | None = None
+    watcher: WatcherOut = Field(description="The watcher as it is now.")
+    metrics_matched: int = Field(description="How many metrics hold every chip now.")
+    warning: str | None = Field(
+        None, description="What to think about, such as that no metric matches."
+    )
     webhook_secret: str | None = Field(
         None, description="Verifies our signatures; present only when it is new, and never again."
     )
@@ -81,20 +83,20 @@ class SavedOut(Outputs):
 class OneWatcherOut(Outputs):
     """A watcher."""
 
-    watcher: WatcherOut
+    watcher: WatcherOut = Field(description="The watcher as it is now.")
 
 
 class ChipOut(Outputs):
     """A word that could be added."""
 
-    chip: str
+    chip: str = Field(description="The word.")
     count: int = Field(description="How many metrics would be left.")
 
 
 class ChipsOut(Outputs):
     """Words to add to the chosen ones."""
 
-    chips: list[ChipOut]
+    chips: list[ChipOut] = Field(description="Words, the commonest first; at most 20.")
     metrics_matched: int = Field(description="How many metrics hold the chosen chips.")
 
 
@@ -207,9 +209,10 @@ def delete(wish: WatcherIn) -> OneWatcherOut:
     outputs=OneWatcherOut,
     access=Access.EDITOR,
     changes=True,
+    errors=(410, 429),
 )
 def undelete(wish: DeletedIn) -> OneWatcherOut:
-    """Bring a deleted watcher back."""
+    """Bring a deleted watcher back, as it was; after thirty days it is gone for good."""
     return _one(undelete_watcher(subject().org.id, wish.watcher_id, subject().label))
 
 

@@ -16,7 +16,7 @@ from anomify.channel.signature import (
 )
 from anomify.clock import now
 from anomify.db import session
-from anomify.errors import Conflict, Invalid, QuotaExceeded, UpstreamFailed
+from anomify.errors import Gone, Invalid, QuotaExceeded, UpstreamFailed
 from anomify.metric.name import has_unseen
 from anomify.org.sealing import seal
 from anomify.outbound import Outbound
@@ -79,8 +79,7 @@ class WatcherEditor:
             raise Invalid(
                 "A watcher needs at least one chip.", fields={"chips": "Say which words to watch."}
             )
-        if count_watchers(org_id) >= WATCHERS_MAX:
-            raise QuotaExceeded(f"An org may have {WATCHERS_MAX:,} watchers; delete some first.")
+        _check_room(org_id)
         watcher = Watcher(
             org_id=org_id,
             chips=[],
@@ -188,16 +187,22 @@ def delete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
 
 
 def undelete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
-    """Bring a deleted watcher back. Raises NotFound, or Conflict when it is too long ago."""
+    """Bring a deleted watcher back. Raises NotFound, QuotaExceeded, or Gone after thirty days."""
     watcher = get_watcher(org_id, watcher_id, is_deleted=True)
     if watcher.deleted_at is not None and now() - watcher.deleted_at > UNDELETE_WITHIN:
-        raise Conflict(
+        raise Gone(
             f"It was deleted more than {UNDELETE_WITHIN.days} days ago; make a new one instead."
         )
+    _check_room(org_id)
     watcher.deleted_at = None
     session().flush()
     _record(watcher, actor, "watcher.undelete", after=_told(watcher))
     return watcher
+
+
+def _check_room(org_id: int) -> None:
+    if count_watchers(org_id) >= WATCHERS_MAX:
+        raise QuotaExceeded(f"An org may have {WATCHERS_MAX:,} watchers; delete some first.")
 
 
 def _record(watcher: Watcher, actor: str, action: str, **how: dict[str, object]) -> None:

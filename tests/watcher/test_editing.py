@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from anomify.audit.queries import list_audit
 from anomify.channel.signature import key_of
-from anomify.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from anomify.errors import Gone, Invalid, NotFound, QuotaExceeded
 from anomify.org.sealing import unseal
 from anomify.outbound import Outbound
 from anomify.watcher import editing
@@ -239,7 +239,17 @@ class TestUndelete:
         with time_machine.travel(NOON, tick=False):
             made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
             delete_watcher(org_id, made.id, "Alice")
-        with time_machine.travel(NOON + timedelta(days=31), tick=False), pytest.raises(Conflict):
+        with time_machine.travel(NOON + timedelta(days=31), tick=False), pytest.raises(Gone):
+            undelete_watcher(org_id, made.id, "Alice")
+
+    def test_needs_room_for_one_more(
+        self, editor: WatcherEditor, org_id: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(editing, "WATCHERS_MAX", 1)
+        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        delete_watcher(org_id, made.id, "Alice")
+        editor.create(org_id, WatcherWish(chips=["disk"]), "Alice")
+        with pytest.raises(QuotaExceeded):
             undelete_watcher(org_id, made.id, "Alice")
 
     def test_does_not_know_what_is_not_deleted(self, editor: WatcherEditor, org_id: int) -> None:
