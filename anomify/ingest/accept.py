@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anomify.clock import now_ms
+from anomify.clock import now, now_ms
 from anomify.edge.house import House
 from anomify.metric.intake import Intake
 from anomify.metric.registry import UNMADE
+from anomify.metric.rehearsal import Dropped, Rehearsed, keep_rehearsal
 from anomify.org.verified_token import Holder
 from anomify.protocol.batch import Batch, Known, Refusal
 from anomify.storage.log import Entry
@@ -72,17 +73,34 @@ def accept(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) 
 
 
 def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
-    """Say what `accept` would do, and do nothing."""
+    """Say what `accept` would do, and keep nothing but this answer, for an hour.
+
+    Raises `Unavailable` where that cannot be found out now.
+    """
     at = now_ms()
     intakes = []
     new: set[str] = set()
+    is_over_quota = False
     for batch, _ in batches:
         intake = Intake(batch, at, sender.server_id)
         registered = house.registry.preview(sender.org_id, intake.names)
         new |= {intake.names[key] for key, metric in registered.ids.items() if metric == UNMADE}
+        is_over_quota = is_over_quota or bool(registered.refused)
         intake.settle(registered.ids, registered.refused)
         intakes.append(intake)
-    return _accepted(intakes, sorted(new))
+    accepted = _accepted(intakes, sorted(new))
+    names = list(dict.fromkeys(name for one in intakes for name in one.accepted_names()))
+    rehearsed = Rehearsed(
+        accepted=names,
+        accepted_total=accepted.stored,
+        new=accepted.new_metrics,
+        dropped=[Dropped(one.metric, one.reason) for one in accepted.refusals()],
+        dropped_total=accepted.refused_total,
+        would_exceed_quota=is_over_quota,
+    )
+    with house.database.unit_of_work():
+        keep_rehearsal(sender.org_id, sender.server_id, rehearsed, now())
+    return accepted
 
 
 def _register(house: House, sender: Sender, intake: Intake) -> None:

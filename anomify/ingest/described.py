@@ -61,14 +61,6 @@ class MeasurementsIn(BaseModel):
     metrics: list[MeasurementIn] = Field(description="The measurements.")
 
 
-class PointsHeaders(BaseModel):
-    """What may stand in the headers instead of the body."""
-
-    telegraf: str | None = Field(None, description="`true` where the body is Telegraf's JSON.")
-    prefix: str | None = Field(None, description="Telegraf: stands before every name.")
-    fill: str | None = Field(None, description="`true` where all of the body is history.")
-
-
 class RehearsalHeaders(BaseModel):
     """What may stand in the headers."""
 
@@ -77,6 +69,14 @@ class RehearsalHeaders(BaseModel):
         validation_alias="x-test-only",
         description="`true` stores nothing and says what would be.",
     )
+
+
+class PointsHeaders(RehearsalHeaders):
+    """What may stand in the headers instead of the body."""
+
+    telegraf: str | None = Field(None, description="`true` where the body is Telegraf's JSON.")
+    prefix: str | None = Field(None, description="Telegraf: stands before every name.")
+    fill: str | None = Field(None, description="`true` where all of the body is history.")
 
 
 class RefusedOut(Outputs):

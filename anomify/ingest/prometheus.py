@@ -15,6 +15,7 @@ from anomify.ingest.accept import Accepted, accept, known_to, rehearse
 from anomify.ingest.flux import BODY_BYTES_MAX, answer_post
 from anomify.ingest.wire import (
     IngestDoor,
+    is_rehearsal,
     read_body,
     read_text_body,
     report,
@@ -23,7 +24,7 @@ from anomify.ingest.wire import (
     turn_for,
 )
 from anomify.protocol.compression import unsnappied_length, unsnappy
-from anomify.protocol.flux import is_true, parse_post
+from anomify.protocol.flux import parse_post
 from anomify.protocol.prometheus import RemoteWrite, parse_write_1, parse_write_2
 
 # Senders put 2,000 samples into a body, some 300 kB; both sizes count, before and after snappy.
@@ -64,11 +65,9 @@ def write() -> Response:
 def write_reported() -> Response:
     """Take remote write, or JSON of labelled names, and report item by item what was refused."""
     if request.mimetype in _JSON_TYPES:
-        post = parse_post(read_text_body(BODY_BYTES_MAX))
-        post.is_test = post.is_test or _is_rehearsal()
-        return answer_post(post, door="flux_prometheus")
-    reply, accepted = _receive("flux_prometheus", is_rehearsal=_is_rehearsal())
-    if _is_rehearsal():
+        return answer_post(parse_post(read_text_body(BODY_BYTES_MAX)), door="flux_prometheus")
+    reply, accepted = _receive("flux_prometheus", is_rehearsal=is_rehearsal())
+    if is_rehearsal():
         return make_response(jsonify(report(accepted, is_rehearsal=True)), 200)
     if accepted.refused_total:
         told = make_response(jsonify(report(accepted)), 207)
@@ -77,10 +76,6 @@ def write_reported() -> Response:
         )
         return told
     return reply
-
-
-def _is_rehearsal() -> bool:
-    return is_true(request.headers.get("x-test-only"))
 
 
 def _receive(door: str, *, is_rehearsal: bool = False) -> tuple[Response, Accepted]:

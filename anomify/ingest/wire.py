@@ -18,6 +18,7 @@ from anomify.ingest.accept import Accepted, Sender
 from anomify.ingest.described import IngestProblemOut
 from anomify.org.verified_token import Holder, VerifiedTokens
 from anomify.protocol.compression import gunzip
+from anomify.protocol.flux import is_true
 
 SCOPE = "ingest"
 SERVER_HEADER = "x-server-id"
@@ -83,6 +84,11 @@ def sender_of(token: str | None) -> Sender:
     holder: Holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
     check_may_write(holder.overdue_since, now())
     return Sender(holder, request.headers.get(SERVER_HEADER) or None)
+
+
+def is_rehearsal() -> bool:
+    """Tell whether the sender only wants to know what would be stored."""
+    return is_true(request.headers.get("x-test-only"))
 
 
 def read_body(limit_bytes: int) -> bytes:

@@ -137,6 +137,11 @@ class Intake:
         """Return how many rows were taken, ends of series among them."""
         return int(np.count_nonzero(self._faults == 0)) if self._has_faults else len(self._batch)
 
+    def accepted_names(self) -> list[str]:
+        """Return the names of the metrics of which something was taken, each once, in order."""
+        keys = (self._batch.keys[row] for row in np.flatnonzero(self._faults == 0).tolist())
+        return [self._shown(key) for key in dict.fromkeys(keys)]
+
     def refusals(self) -> list[Refusal]:
         """Return every item that is not stored, in the order of the request."""
         batch = self._batch
