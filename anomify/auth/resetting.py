@@ -1,13 +1,20 @@
 """From a mailed link to a password, and on to a session: resets and sign-ups, for any door."""
 
+import logging
+
 from anomify.auth.signing_in import AwaitsCode, await_code, remember_client, start_session
 from anomify.auth.subject import UserSubject
+from anomify.clock import now_ms
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
+from anomify.errors import Unavailable
+from anomify.metric.sample import fill_with_samples
 from anomify.user import recovery, signup
 from anomify.user.creating import hash_new_password
 from anomify.user.password import same_password
 from anomify.user.second_factor import EMAIL, TOTP
+
+log = logging.getLogger(__name__)
 
 
 def finish_reset(
@@ -35,6 +42,8 @@ def finish_reset(
 def finish_signup(email: str, token: str, password_1: str, password_2: str) -> UserSubject:
     """Make the org and the owner that a sign-up asked for, and sign them in.
 
+    Where that was asked for, the org has generated metrics to try things out on.
+
     No unit of work may be open. Raises `Invalid` for a link or a password that is not good.
     """
     with transaction(write=False):
@@ -50,8 +59,19 @@ def finish_signup(email: str, token: str, password_1: str, password_2: str) -> U
         field="password_1",
     )
     with transaction(write=True):
-        user, _ = signup.finish_signup(
+        user, asked = signup.finish_signup(
             email, token, hashed, metric_quota=house().settings.starting_quota
         )
         remember_client(user, EMAIL)
-        return start_session(user)
+        signed_in = start_session(user)
+    if asked.wants_test_data:
+        _fill(user.org_id)
+    return signed_in
+
+
+def _fill(org_id: int) -> None:
+    try:
+        fill_with_samples(org_id, house().registry, house().points, now_ms())
+    except Unavailable as error:
+        # The org is there and its owner is signed in, with the metrics that they will send.
+        log.warning("org %d has no samples: %s", org_id, error.message)

@@ -75,6 +75,7 @@ def ask(wish: SignUpIn) -> Response:
                 wish.org_name,
                 wish.timezone,
                 house().settings.base_url,
+                wants_test_data=wish.test_data,
             )
     except AnomifyError as error:
         return _form(wish, error)

@@ -44,7 +44,8 @@ class SelfserveIn(Inputs):
         examples=["Europe/Berlin"],
     )
     test_data: bool = Field(
-        default=False, description="Fill the org with metrics to try things out on."
+        default=False,
+        description="Fill the org with a fortnight of generated metrics to try things out on.",
     )
 
 

@@ -65,8 +65,9 @@ def qr_picture(uri: str) -> str:
 def finish_enrolment(user: User, code: str) -> list[str]:
     """Ask for the app's codes from now on, and return the recovery codes, which are kept nowhere.
 
-    Every session of the user is over, and every client a new one again. Raises `Conflict` where no app was begun with or one is asked
-    for already, and `Invalid` for a code that the app would not show now.
+    Every session of the user is over, and every client a new one again. Raises `Conflict` where no
+    app was begun with or one is asked for already, and `Invalid` for a code that the app would not
+    show now.
     """
     if user.has_totp or user.totp_sealed is None:
         raise Conflict("Start again with a new key for your app.", code="totp_not_begun")

@@ -15,7 +15,6 @@ from anomify.errors import Invalid
 from anomify.org.creating import checked_name as checked_org_name
 from anomify.org.creating import checked_timezone, create_org
 from anomify.org.letter import count_letters, post_letter
-from anomify.org.model import Org
 from anomify.user.creating import FIRST_ROLE, add_user, checked_name, fold_email
 from anomify.user.model import SignUp, User
 from anomify.user.queries import find_user_by_email
@@ -86,11 +85,11 @@ def find_signup(email: str, token: str) -> SignUp | None:
 
 def finish_signup(
     email: str, token: str, password_hash: str, *, metric_quota: int | None = None
-) -> tuple[User, Org]:
+) -> tuple[User, SignUp]:
     """Make the org and its owner; of two who try the link at once, one succeeds.
 
-    Raises `Invalid` for a link that is not good and `Conflict` where the address has come to be
-    somebody's since.
+    Return the owner, and the sign-up for what else it asks for. Raises `Invalid` for a link that is
+    not good and `Conflict` where the address has come to be somebody's since.
     """
     signup = find_signup(email, token)
     if signup is None:
@@ -108,7 +107,7 @@ def finish_signup(
     org.metric_quota = metric_quota
     user = add_user(org, signup.email, signup.user_name, FIRST_ROLE, password_hash)
     record_audit(org.id, actor=user.name, action="org.signup", target=org.name)
-    return user, org
+    return user, signup
 
 
 def bad_link() -> Invalid:

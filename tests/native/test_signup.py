@@ -8,8 +8,9 @@ import time_machine
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
-from anomify.clock import now
+from anomify.clock import now, now_ms
 from anomify.config import Settings
+from anomify.metric.model import Metric
 from anomify.native import login, org, signup, user, watcher
 from anomify.org.model import Org
 from anomify.user.model import SessionRow, User
@@ -147,6 +148,18 @@ class TestVerify:
         browser.post("/user/logout", headers={"Origin": "http://localhost"})
         wish = {"email": link["email"], "password": PASSWORD}
         assert strict(browser.post("/login", data=wish))["data"]["session"]
+
+    def test_fills_the_org_with_metrics_to_try_things_out_on(self, client, app, database):
+        ask(client, test_data="true")
+        told = strict(verify(client, link_in(*read_letters(database))[1]))
+        with database.unit_of_work(write=False) as session:
+            metrics = session.scalars(select(Metric)).all()
+        assert {metric.org_id for metric in metrics} == {told["data"]["session"]["user"]["org_id"]}
+        assert len(metrics) > 5
+        assert all(metric.name.startswith("example.") for metric in metrics)
+        points = app.extensions["anomify"].points
+        for metric in metrics:
+            assert len(points.read(metric.id, 0, now_ms()).times) > 1_000
 
     def test_works_once(self, client, database, link):
         assert verify(client, link).status_code == 200
