@@ -21,9 +21,9 @@ COMMANDS = {
     "db": "Move the database between versions.",
     "config": "Show and check the settings.",
     "doctor": "Look for what could keep the product from working.",
-    "org": "Make and list orgs.",
+    "org": "Make, list, export and delete orgs.",
     "user": "Make and list users, and let them in again.",
-    "token": "Make, list and revoke the tokens of machines.",
+    "token": "Make, list, rotate and revoke the tokens of machines.",
     "push": "Send a file of points through the HTTP door.",
     "detect": "Judge a file of points, without a server.",
 }

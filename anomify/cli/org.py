@@ -1,19 +1,30 @@
-"""`anomify org`: makes and lists orgs."""
+"""`anomify org`: makes, lists, exports and deletes orgs."""
 
+import os
 from pathlib import Path
 
 import click
 
-from anomify.cli.rooms import unit_of_work
+from anomify.audit.recording import record_audit
+from anomify.billing.leaving import stop_paying
+from anomify.billing.stripe_gateway import gateway_of
+from anomify.cli.rooms import opened_database, the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json
+from anomify.departure.archive import archive_of, file_name
+from anomify.departure.deletion import check_named, delete_org
+from anomify.metric.opening import open_points
 from anomify.org.creating import create_org
 from anomify.org.model import Org
 from anomify.org.queries import list_orgs
 
+ACTOR = "command line"
+WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+OWNER_ONLY = 0o600
+
 
 @click.group()
 def org() -> None:
-    """Make and list orgs."""
+    """Make, list, export and delete orgs."""
 
 
 @org.command()
@@ -42,6 +53,61 @@ def list_them(data_dir: Path | None, *, as_json: bool) -> None:
         return
     for row in found:
         click.echo(f"{row['id']}\t{row['name']}")
+
+
+@org.command()
+@click.argument("name")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to make; named for the org and the day otherwise.",
+)
+@data_option
+@json_option
+def export(name: str, out: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
+    """Write everything of the org NAME into a zip of JSON lines."""
+    with opened_database(data_dir) as (settings, database):
+        with database.unit_of_work():
+            found = the_org(name)
+            record_audit(found.id, actor=ACTOR, action="org.export")
+        points = open_points(database, settings.data_dir)
+        try:
+            points.follow()
+            path = out or Path(file_name(found.id))
+            # It holds what is nobody else's business.
+            with os.fdopen(os.open(path, WRITE_NEW, OWNER_ONLY), "wb") as file:
+                for piece in archive_of(found.id, database, points):
+                    file.write(piece)
+        finally:
+            points.close()
+    if as_json:
+        print_json({**org_json(found), "file": str(path), "bytes": path.stat().st_size})
+        return
+    click.echo(f"Wrote {path} ({path.stat().st_size:,} bytes).")
+
+
+@org.command()
+@click.argument("name")
+@click.option(
+    "--confirm", required=True, help="The name of the org again, to show that you mean it."
+)
+@data_option
+@json_option
+def delete(name: str, confirm: str, data_dir: Path | None, *, as_json: bool) -> None:
+    """Delete the org NAME with everything and everybody in it, for good."""
+    with opened_database(data_dir) as (settings, database):
+        with database.unit_of_work(write=False):
+            found = the_org(name)
+            gone = org_json(found)
+        check_named(found, confirm)
+        stop_paying(database, gateway_of(settings), found, actor=ACTOR)
+        with database.unit_of_work():
+            delete_org(found)
+        database.empty_log()
+    if as_json:
+        print_json(gone)
+        return
+    click.echo(f"Deleted the org {gone['name']}; its points follow within the hour.")
 
 
 def org_json(row: Org) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anomify.cli.db import current_revision, head_revision
 from anomify.cli.settings import read_settings
+from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import Conflict, NotFound
 from anomify.org.letter import KEY_PURPOSE
@@ -22,6 +23,16 @@ def unit_of_work(data_dir: Path | None, *, write: bool) -> Iterator[None]:
 
     Raises `Conflict` for a database that is not there or not of this version.
     """
+    with opened_database(data_dir) as (_, database), database.unit_of_work(write=write):
+        yield
+
+
+@contextmanager
+def opened_database(data_dir: Path | None) -> Iterator[tuple[Settings, Database]]:
+    """Open the installation's database, for what needs several units of work.
+
+    Raises `Conflict` as `unit_of_work` does.
+    """
     settings = read_settings(data_dir=data_dir)
     current = current_revision(settings)
     if current is None:
@@ -33,11 +44,11 @@ def unit_of_work(data_dir: Path | None, *, write: bool) -> Iterator[None]:
         raise Conflict(
             "The database is of another version of the product; run `anomify db upgrade`."
         )
+    settings = settings.with_secret_key()
     database = Database(settings.meta_url)
-    database.sealing_key = settings.with_secret_key().key_for(KEY_PURPOSE)
+    database.sealing_key = settings.key_for(KEY_PURPOSE)
     try:
-        with database.unit_of_work(write=write):
-            yield
+        yield settings, database
     finally:
         database.dispose()
 

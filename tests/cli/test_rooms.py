@@ -1,6 +1,7 @@
 """`anomify org`, `user` and `token`, on both databases."""
 
 import json
+import zipfile
 from urllib.parse import parse_qsl, urlsplit
 
 import pyotp
@@ -50,6 +51,23 @@ class TestOrg:
 
     def test_needs_a_name_that_can_be_seen(self, run):
         assert "name" in refused(run("org", "create", " "))
+
+    def test_is_written_into_an_archive_that_its_owner_alone_can_read(self, run, tmp_path):
+        run("org", "create", "Acme")
+        out = tmp_path / "acme.zip"
+        told = ok(run("org", "export", "Acme", "--out", str(out), "--json"))
+        assert told["bytes"] == out.stat().st_size
+        assert out.stat().st_mode & 0o077 == 0
+        with zipfile.ZipFile(out) as archive:
+            assert json.loads(archive.read("orgs.jsonl"))["name"] == "Acme"
+            assert b"org.export" in archive.read("audit_entries.jsonl")
+        assert "no org Globex" in refused(run("org", "export", "Globex"))
+
+    def test_is_deleted_when_it_is_named_twice(self, run):
+        run("org", "create", "Acme")
+        assert "Type the name" in refused(run("org", "delete", "Acme", "--confirm", "acme"))
+        assert ok(run("org", "delete", "Acme", "--confirm", "Acme", "--json"))["name"] == "Acme"
+        assert ok(run("org", "list", "--json")) == []
 
 
 class TestUser:
@@ -151,6 +169,11 @@ class TestToken:
     def test_is_worthless_once_revoked(self, run, database):
         run("org", "create", "Acme")
         made = ok(self.make(run, "--scopes", "read", "--json"))
+        fresh = ok(run("token", "rotate", str(made["id"]), "--org", "Acme", "--json"))
+        with database.unit_of_work(write=False):
+            assert find_token(made["token"]).replaced_by_id == fresh["id"]
+            assert find_token(fresh["token"]).id == fresh["id"]
+        assert "latest one" in refused(run("token", "rotate", str(made["id"]), "--org", "Acme"))
         revoked = ok(run("token", "revoke", str(made["id"]), "--org", "Acme", "--json"))
         assert revoked["revoked_at"]
         with database.unit_of_work(write=False):
