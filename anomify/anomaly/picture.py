@@ -9,15 +9,17 @@ from anomify.anomaly.queries import list_anomalies
 from anomify.clock import now, now_ms
 from anomify.config import Settings
 from anomify.errors import Invalid
+from anomify.metric.ahead import expected_ahead
 from anomify.metric.event import events_on
 from anomify.metric.model import Metric
 from anomify.metric.queries import get_standing
 from anomify.metric.reading import MOST_RAW, rate_of
+from anomify.metric.settings import wanted_of
 from anomify.metric.standing import Standing
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
-from anomify.rendering.chart import Chart, Event, Look, Mark
+from anomify.rendering.chart import Ahead, Chart, Event, Look, Mark
 
 # Where the pictures are served; what is signed is this path and its parameters.
 ANOMALY_PATH: Final = "/image/anomaly"
@@ -59,11 +61,12 @@ def chart_of_metric(
     )
     return Chart(
         title=metric.name,
-        unit="per second" if is_counter else "",
+        unit=_unit(metric, is_counter=is_counter),
         times=shown.times,
         values=shown.values,
         lowers=shown.judgements.lowers,
         uppers=shown.judgements.uppers,
+        ahead=_ahead(standing, until_ms),
         from_time=from_ms,
         until_time=until_ms,
         anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
@@ -131,6 +134,16 @@ def _address(settings: Settings, org_id: int, path: str, parameters: Mapping[str
 def _step_of(standing: Standing) -> int | None:
     progress = standing.progress
     return progress.resolution_ms if progress and progress.resolution_ms > 0 else None
+
+
+def _unit(metric: Metric, *, is_counter: bool) -> str:
+    unit = wanted_of(metric.id).unit
+    return f"{unit} per second".strip() if is_counter else unit
+
+
+def _ahead(standing: Standing, until_ms: int) -> Ahead:
+    found = expected_ahead(standing, 0, until_ms, now_ms())
+    return Ahead(found.times, found.lowers, found.uppers)
 
 
 def _mark(span: Span) -> Mark:

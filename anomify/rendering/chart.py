@@ -68,6 +68,18 @@ class Look:
             raise Invalid("The theme is light or dark.", fields={"theme": "light or dark"})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ahead:
+    """The expected range after the newest point: times in unix milliseconds, ascending."""
+
+    times: Int64s
+    lowers: Float64s
+    uppers: Float64s
+
+
+NOTHING_AHEAD = Ahead(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chart:
     """One metric over one window: complete, checked and ready to be drawn.
@@ -82,6 +94,7 @@ class Chart:
     values: Float64s
     lowers: Float32s | Float64s
     uppers: Float32s | Float64s
+    ahead: Ahead = field(default_factory=lambda: NOTHING_AHEAD)
     from_time: int
     until_time: int
     anomalies: tuple[Mark, ...] = ()

@@ -47,6 +47,8 @@ TICK_HEIGHT: Final = 40.0
 TICK_WIDTH: Final = 76.0
 # From here on there is room for a legend and for dates below the times.
 ROOMY_HEIGHT: Final = 140
+# What is expected of the time to come is fainter than what was expected of points.
+AHEAD_SHARE: Final = 0.6
 # A shorter span could not be told from its stem.
 LEAST_SPAN: Final = 2.0
 # Around the label of an event, and what it has to have at least to be read.
@@ -114,7 +116,8 @@ def draw_chart(chart: Chart) -> Drawing:
     theme = THEMES[chart.look.theme]
     canvas = Canvas(chart.look.width, chart.look.height, chart.look.scale, theme.background)
     curve = _curve(chart)
-    low, high = _limits(curve)
+    ahead = _ahead(chart, curve)
+    low, high = _limits(curve, ahead)
     top = _draw_heading(canvas, chart, theme)
     bottom = chart.look.height - (_x_axis_height(chart) if chart.look.display_x_axis else PADDING)
     count = max(2, int((bottom - top) / TICK_HEIGHT))
@@ -129,7 +132,8 @@ def draw_chart(chart: Chart) -> Drawing:
     matches = visible(chart, chart.matches) if chart.look.display_matches else ()
     _draw_spans(canvas, theme, frame, anomalies)
     _draw_event_lines(canvas, theme, frame, visible_events(chart))
-    _draw_band(canvas, theme, frame, curve)
+    _draw_band(canvas, theme, frame, curve, theme.band_alpha)
+    _draw_band(canvas, theme, frame, ahead, theme.band_alpha * AHEAD_SHARE)
     _draw_stems(canvas, theme.match, frame, matches)
     _draw_stems(canvas, theme.anomaly, frame, anomalies)
     _draw_value(canvas, theme.value, frame, curve)
@@ -175,16 +179,32 @@ def _curve(chart: Chart) -> Curve:
     return kept if inside.any() or len(set(kept.runs.tolist())) == 1 else kept.of(inside)
 
 
-def _limits(curve: Curve) -> tuple[float, float]:
+def _ahead(chart: Chart, curve: Curve) -> Curve:
+    """Return the range that goes on after the newest point, and begins at it; it has no values."""
+    count = 1 if len(chart.ahead.times) and len(curve.times) else 0
+    newest = slice(len(curve.times) - count, None)
+    times = np.concatenate((curve.times[newest], chart.ahead.times))
+    return Curve(
+        times,
+        np.full(len(times), np.nan),
+        np.concatenate((curve.lowers[newest], chart.ahead.lowers)),
+        np.concatenate((curve.uppers[newest], chart.ahead.uppers)),
+        np.zeros(len(times), np.int64),
+    )
+
+
+def _limits(curve: Curve, ahead: Curve) -> tuple[float, float]:
     """Return the least and greatest value to show: all values, and nearly all of the range."""
     if not len(curve.values):
         return 0.0, 1.0
     low, high = float(curve.values.min()), float(curve.values.max())
-    ranged = np.isfinite(curve.lowers) & np.isfinite(curve.uppers)
+    lowers = np.concatenate((curve.lowers, ahead.lowers))
+    uppers = np.concatenate((curve.uppers, ahead.uppers))
+    ranged = np.isfinite(lowers) & np.isfinite(uppers)
     if ranged.any():
         # A few absurd bounds, as at the end of learning, must not flatten the curve.
-        low = min(low, float(np.percentile(curve.lowers[ranged], 2)))
-        high = max(high, float(np.percentile(curve.uppers[ranged], 98)))
+        low = min(low, float(np.percentile(lowers[ranged], 2)))
+        high = max(high, float(np.percentile(uppers[ranged], 98)))
     low, high = (min(max(end, -LARGEST_VALUE), LARGEST_VALUE) for end in (low, high))
     largest = max(abs(low), abs(high))
     if high - low <= 1e-9 * largest or largest == 0.0:
@@ -355,7 +375,7 @@ def _stroke(canvas: Canvas, colour: Rgb, frame: Frame, curve: Curve, *, lone_siz
     canvas.marks(DOT, xs[lone], ys[lone], size=lone_size, colour=colour)
 
 
-def _draw_band(canvas: Canvas, theme: Theme, frame: Frame, curve: Curve) -> None:
+def _draw_band(canvas: Canvas, theme: Theme, frame: Frame, curve: Curve, alpha: float) -> None:
     """Fill the expected range, per column of pixels from its lowest to its highest bound."""
     ranged = np.isfinite(curve.lowers) & np.isfinite(curve.uppers)
     # Where the range is missing, a run ends as it does at a gap in time.
@@ -378,7 +398,7 @@ def _draw_band(canvas: Canvas, theme: Theme, frame: Frame, curve: Curve) -> None
         ends = np.linspace(first, last - 1, len(across)).astype(np.int64)
         outline = np.concatenate((highs[ends], lows[ends][::-1]))
         polygons.append((np.concatenate((across, across[::-1])), outline))
-    canvas.area(polygons, colour=theme.band, alpha=theme.band_alpha, within=frame.sides())
+    canvas.area(polygons, colour=theme.band, alpha=alpha, within=frame.sides())
 
 
 # --- what was found ---

@@ -7,7 +7,9 @@ const GAP_STEPS = 3; // as the PNG pictures: one or two missing points are bridg
 const MARK_SIZE = 9;
 const MARK_REACH = 16; // how far from a triangle a finger may land
 const ZOOM_LEAST_PIXELS = 6;
-const [VALUE, FOUND] = [3, 4]; // places of the series; 1 and 2 are the ends of the range
+// Places of the series; 1 and 2 are the ends of the range, 5 and 6 those of the forecast.
+const [VALUE, FOUND] = [3, 4];
+const COLUMNS = 7;
 
 export class Chart {
   constructor(box, { zone, label, onZoom, onReset, onSelect, onCursor }) {
@@ -24,7 +26,7 @@ export class Chart {
     this.events = [];
     this.selected = null;
     this.colours = coloursOf(box);
-    this.plot = new uPlot(this.options(), [[], [], [], [], []], box);
+    this.plot = new uPlot(this.options(), Array.from({ length: COLUMNS }, () => []), box);
     this.plot.over.setAttribute("aria-hidden", "true");
     box.setAttribute("aria-label", label);
     new ResizeObserver(() => this.resize()).observe(box);
@@ -53,7 +55,7 @@ export class Chart {
         bind: { dblclick: () => null },
         points: {
           // The ends of the range are no measurements: nothing marks them.
-          size: (_, series) => (series < VALUE ? 0 : 8),
+          size: (_, series) => (series === VALUE || series === FOUND ? 8 : 0),
           width: 2,
           stroke: () => this.colours.surface,
           fill: (_, series) => (series === FOUND ? this.colours.anomaly : this.colours.value),
@@ -78,8 +80,13 @@ export class Chart {
         { points: { show: false } },
         line(() => this.colours.value),
         line(() => this.colours.anomaly),
+        { points: { show: false } },
+        { points: { show: false } },
       ],
-      bands: [{ series: [1, 2], fill: () => this.colours.band }],
+      bands: [
+        { series: [1, 2], fill: () => this.colours.band },
+        { series: [5, 6], fill: () => this.colours.forecast },
+      ],
       hooks: {
         drawClear: [(plot) => this.drawSpans(plot), (plot) => this.drawEventLines(plot)],
         draw: [(plot) => this.drawMarks(plot), (plot) => this.drawEventLabels(plot)],
@@ -406,7 +413,7 @@ function lonePoints(plot, series, shown, gaps) {
 
 function nearestPoint(plot, series, index) {
   const column = plot.data[VALUE];
-  if (series === 0 || series === FOUND || !column.length || column[index] !== null) {
+  if (series === 0 || series >= FOUND || !column.length || column[index] !== null) {
     return index;
   }
   // The cursor stands in a gap: nothing is nearest, so nothing is marked.
@@ -439,9 +446,11 @@ function triangle(ctx, x, y, size) {
 }
 
 // All values, and nearly all of the range: a few absurd bounds must not flatten the curve.
-function limitsOf([, uppers, lowers, values]) {
+function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   const known = (column) => column.filter((value) => value !== null);
-  const [all, tops, bottoms] = [values, uppers, lowers].map(known);
+  const all = known(values);
+  const tops = known([...uppers, ...aheadUppers]);
+  const bottoms = known([...lowers, ...aheadLowers]);
   if (!all.length) {
     return [0, 1];
   }
@@ -470,7 +479,7 @@ function isDuring(anomaly, time) {
 
 // uPlot wants columns; null is a hole. A hole is put where the metric was silent for long.
 function columnsOf({ timeseries, yhat, anomalies }, sampling) {
-  const columns = [[], [], [], [], []];
+  const columns = Array.from({ length: COLUMNS }, () => []);
   const gaps = gapsOf(timeseries.map(([time]) => time), sampling);
   timeseries.forEach(([time, value], place) => {
     if (gaps[place]) {
@@ -483,8 +492,27 @@ function columnsOf({ timeseries, yhat, anomalies }, sampling) {
     columns[2].push(range?.yhat_lower ?? null);
     columns[VALUE].push(value);
     columns[FOUND].push(anomalies.some((one) => isDuring(one, time)) ? value : null);
+    columns[5].push(null);
+    columns[6].push(null);
   });
+  addForecast(columns, yhat);
   return columns;
+}
+
+// What is expected where no point has come yet goes on from the range of the newest point.
+function addForecast(columns, yhat) {
+  const last = columns[0].length - 1;
+  const ahead = Object.entries(yhat)
+    .map(([time, range]) => [Number(time), range])
+    .filter(([time, { forecast }]) => forecast && time > (columns[0][last] ?? 0))
+    .sort(([one], [other]) => one - other);
+  if (ahead.length && last >= 0) {
+    columns[5][last] = columns[1][last];
+    columns[6][last] = columns[2][last];
+  }
+  for (const [time, { yhat_upper: upper, yhat_lower: lower }] of ahead) {
+    [time, null, null, null, null, upper, lower].forEach((value, place) => columns[place].push(value));
+  }
 }
 
 const scoresOf = ({ yhat }) =>
@@ -526,6 +554,7 @@ function coloursOf(box) {
   const colours = {
     value: resolved("value"),
     band: resolved("band", 0.15),
+    forecast: resolved("band", 0.09),
     anomaly: resolved("anomaly"),
     span: resolved("anomaly", 0.1),
     event: resolved("event"),

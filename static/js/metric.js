@@ -9,6 +9,9 @@ const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 259
 const FRESH_EVERY_SECONDS = 10;
 const NARROWEST_SECONDS = 60;
 const MOST_TABLE_ROWS = 300;
+// A window that ends now is shown with so much of the time to come, but never more than a day.
+const AHEAD_SHARE = 0.1;
+const AHEAD_MOST_SECONDS = 86400;
 
 const box = document.getElementById("chart");
 const facts = box.dataset;
@@ -66,6 +69,11 @@ function windowOf(wish) {
   return [until - RANGES[wish.range], until];
 }
 
+// Where the chart ends: a window that ends now goes on with what is expected.
+function aheadOf(wish, until) {
+  return wish.range ? until + Math.min(RANGES[wish.range] * AHEAD_SHARE, AHEAD_MOST_SECONDS) : until;
+}
+
 function go(wish, { isNew = true } = {}) {
   page.wish = wish;
   history[isNew ? "pushState" : "replaceState"](null, "", addressOf(wish));
@@ -98,12 +106,13 @@ async function load({ isQuiet = false } = {}) {
   page.latest += 1;
   const mine = page.latest;
   const span = windowOf(page.wish);
+  const ahead = Math.ceil(aheadOf(page.wish, span[1]));
   showWindow(span);
   if (!isQuiet) {
     box.classList.add("is-loading");
   }
   try {
-    const query = new URLSearchParams({ from: Math.floor(span[0]), until: Math.ceil(span[1]) });
+    const query = new URLSearchParams({ from: Math.floor(span[0]), until: ahead });
     const [bundle, events] = await Promise.all([
       ask(`${facts.bundle}${facts.bundle.includes("?") ? "&" : "?"}${query}`),
       ask(addressOf(page.wish, facts.events), "text"),
@@ -111,7 +120,7 @@ async function load({ isQuiet = false } = {}) {
     if (mine !== page.latest) {
       return;
     }
-    show(bundle.data, span);
+    show(bundle.data, span, ahead);
     swap(events);
     part("trouble").hidden = true;
   } catch (trouble) {
@@ -145,11 +154,11 @@ async function ask(address, kind = "json") {
   throw new Error(request ? `${reason} (request ${request})` : reason);
 }
 
-function show(data, span) {
+function show(data, span, ahead) {
   // A counter is shown as what is judged of it: its rate a second.
   data.timeseries = data.derivative ?? data.timeseries;
   page.bundle = data;
-  chart.show(data, span, { step: data.resolution, isThinned: data.downsampled });
+  chart.show(data, [span[0], ahead], { step: data.resolution, isThinned: data.downsampled });
   chart.select(page.wish.event);
   const count = data.total ?? data.anomalies.length;
   const hasRange = Object.keys(data.yhat).length > 0;

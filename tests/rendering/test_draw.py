@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from anomify.errors import Invalid
 from anomify.rendering import draw
-from anomify.rendering.chart import Event, Mark
+from anomify.rendering.chart import Ahead, Event, Mark
 from anomify.rendering.draw import draw_chart, draw_notice
 from anomify.rendering.encode import encode_png
 from anomify.rendering.theme import LIGHT
@@ -45,6 +45,20 @@ class TestDrawChart:
     def test_draws_the_value_from_edge_to_edge(self):
         shown = columns_of(draw_chart(chart()), LIGHT.value)
         assert set(range(14, 755)) <= shown
+
+    def test_goes_on_with_the_range_after_the_newest_point_but_fainter(self):
+        until = START + 80 * MINUTE
+        ahead = Ahead(START + np.arange(61, 81) * MINUTE, np.full(20, 92.0), np.full(20, 108.0))
+        without = draw_chart(chart(until_time=until)).pixels[CURVES].astype(int)
+        drawing = draw_chart(chart(until_time=until, ahead=ahead)).pixels[CURVES].astype(int)
+        changed = np.flatnonzero((drawing != without).any(axis=(0, 2)))
+        assert changed.max() - changed.min() > 150
+        # The middle of the band, before the newest point and after it.
+        middle = drawing.shape[0] // 2
+        background = np.array(LIGHT.background)
+        known = np.abs(drawing[:, 60] - [*background, 255]).sum(axis=1)
+        expected = np.abs(drawing[middle, changed.max() - 20, :3] - background).sum()
+        assert 0 < expected < np.max(known)
 
     def test_leaves_a_gap_a_gap(self):
         times = START + np.arange(61) * MINUTE
