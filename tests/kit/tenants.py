@@ -7,27 +7,31 @@ in the org and returns what the input is given. The generated tests do the rest.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.exclusion.model import Exclusion
 from anomify.factory import create_app
-from anomify.org.model import Org
+from anomify.org.model import Org, RaisedAlert
 from anomify.org.token import create_token
+from anomify.user.model import Invitation, User
+from anomify.user.session import session_key, session_name
 from tests.factories import (
     Cast,
     make_anomaly,
     make_cast,
     make_delivery,
     make_metric,
+    make_session,
     make_token,
     make_user,
     make_watcher,
@@ -59,6 +63,14 @@ class Product:
         found: Database = self.app.extensions["anomify"].database
         return found
 
+    def fresh_owner(self) -> tuple[str, str]:
+        """Return a session of a new owner of Acme and a new token of Acme that may do all."""
+        with self.database.unit_of_work():
+            acme = session().get_one(Org, self.cast.acme.id)
+            number = next(_numbers)
+            owner = make_user(acme, f"Owner {number}", email=f"owner{number}@acme.example")
+            return make_session(owner), make_token(acme, *SCOPES, name=f"fresh {number}")[1]
+
     def plant(self, kind: str, org: Org | None = None) -> Any:
         """Make one more thing of a kind, in Acme or in another org, and return what names it."""
         with self.database.unit_of_work():
@@ -67,14 +79,17 @@ class Product:
 
 @contextmanager
 def open_product(url: str, data_dir: Path, **settings: Any) -> Iterator[Product]:
-    """Open the product as the factory makes it, with Acme full of things and Charlie outside."""
+    """Open the product as the factory makes it, with Acme full of things and Charlie outside.
+
+    It is asked more than anybody would ask it, so nothing is limited unless a test wants that.
+    """
     is_file = url.startswith("sqlite")
     app = create_app(
         Settings(
             data_dir=data_dir,
             database_url=None if is_file else url,
             secret_key=SECRET_KEY,
-            **settings,
+            **{"rate_limits": ("off",), **settings},
         )
     )
     house = app.extensions["anomify"]
@@ -152,6 +167,45 @@ def plant_exclusion(org: Org) -> int:
     return row.id
 
 
+def plant_invitation(org: Org) -> int:
+    """Somebody who was invited and has not answered, by the id of that."""
+    number = next(_numbers)
+    moment = now()
+    row = Invitation(
+        id=number,
+        org_id=org.id,
+        email=f"{MARK}{number}@guests.example",
+        role="viewer",
+        secret_hash=number.to_bytes(32, "big"),
+        invited_by="Alice",
+        created_at=moment,
+        sent_at=moment,
+        expires_at=moment + timedelta(hours=72),
+    )
+    session().add(row)
+    session().flush()
+    return row.id
+
+
+def plant_session(org: Org) -> str:
+    """A session of the org's first user, as lists of sessions name it."""
+    first = session().scalars(select(User).where(User.org_id == org.id).order_by(User.id)).first()
+    assert first is not None
+    return session_name(session_key(make_session(first)))
+
+
+def plant_adminalert(org: Org) -> str:
+    """A warning of the org's admins that was raised, by the code in its letter."""
+    number = next(_numbers)
+    moment = now()
+    row = RaisedAlert(
+        org_id=org.id, type_id=1, code=f"{number:032x}", raised_at=moment, began_at=moment
+    )
+    session().add(row)
+    session().flush()
+    return row.code
+
+
 PLANTERS: dict[str, Callable[[Org], Any]] = {
     "metric": plant_metric,
     "anomaly": plant_anomaly,
@@ -160,9 +214,18 @@ PLANTERS: dict[str, Callable[[Org], Any]] = {
     "user": plant_user,
     "token": plant_token,
     "exclusion": plant_exclusion,
+    "invitation": plant_invitation,
+    "session": plant_session,
+    "adminalert": plant_adminalert,
 }
 # What names nothing anywhere, by kind; NOBODYS_NUMBER where the kind has none here.
-NOBODYS: dict[str, Any] = {"metric": f"{MARK}.load.999999"}
+NOBODYS: dict[str, Any] = {
+    "metric": f"{MARK}.load.999999",
+    "session": "f" * 16,
+    "adminalert": "f" * 32,
+}
+# Kinds that are one user's own, whoever else is in the org.
+PERSONAL = {"session"}
 NOBODYS_NUMBER = 999_999
 # What a route needs beside the name of a thing, by parameter, where its type does not tell.
 EXAMPLES: dict[str, Any] = {"timestamp": MOMENT, "chips": MARK}
