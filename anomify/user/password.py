@@ -1,16 +1,15 @@
 """Passwords: which are good enough, and how they are kept and compared."""
 
 import hmac
-import os
-import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn import zxcvbn
 
 from anomify.errors import Invalid
+from anomify.user.hashing import in_turn
 
 CHARACTERS_MIN = 12
 CHARACTERS_MAX = 256
@@ -30,8 +29,6 @@ COMMON = frozenset(
         "trustno1trustno1",
     }
 )
-# Each hash takes 64 MiB and a core for a while; more at once would only make all of them slower.
-_turns = threading.BoundedSemaphore(os.cpu_count() or 1)
 _hasher = PasswordHasher()
 
 
@@ -72,23 +69,25 @@ def same_password(password_1: str, password_2: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password; slow on purpose, and never more at once than cores."""
-    with _turns:
-        return _hasher.hash(password)
+    """Return what is kept of a password; slow on purpose, and never more at once than cores.
+
+    Raises `Unavailable` where too many are being hashed already.
+    """
+    return in_turn(partial(_hasher.hash, password))
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether the password is the one that was hashed.
 
     For somebody who does not exist, pass None: the same work is done, and the answer is no.
+    Raises `Unavailable` where too many are being hashed already.
     """
     # Longer ones are nobody's, and hashing them would only be work.
     tried = password[: CHARACTERS_MAX + 1]
-    with _turns:
-        try:
-            _hasher.verify(password_hash or _nobodys_hash(), tried)
-        except (VerificationError, InvalidHashError):
-            return False
+    try:
+        in_turn(partial(_hasher.verify, password_hash or _nobodys_hash(), tried))
+    except (VerificationError, InvalidHashError):
+        return False
     return password_hash is not None
 
 

@@ -1,7 +1,5 @@
 """Passwords: the rule, and that nobody can tell who exists."""
 
-import threading
-
 import pytest
 from argon2 import PasswordHasher
 
@@ -80,18 +78,3 @@ class TestVerify:
 
     def test_takes_no_broken_hash_for_a_yes(self):
         assert not verify_password("broken", PASSWORD)
-
-    def test_takes_turns(self, monkeypatch):
-        free = threading.BoundedSemaphore(1)
-        monkeypatch.setattr(passwords, "_turns", free)
-        busy = []
-
-        class Watching:
-            def hash(self, _text):
-                busy.append(free.acquire(blocking=False))
-                return "hashed"
-
-        monkeypatch.setattr(passwords, "_hasher", Watching())
-        hash_password(PASSWORD)
-        assert busy == [False]
-        assert free.acquire(blocking=False)

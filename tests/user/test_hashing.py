@@ -1,0 +1,52 @@
+"""Turns at hashing: few at once, behind everything else, and a line with an end."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from anomify.errors import Unavailable
+from anomify.user import hashing
+from anomify.user.hashing import MOST_AT_ONCE, NICENESS, in_turn
+
+
+class TestInTurn:
+    def test_returns_and_raises_what_the_work_does(self):
+        assert in_turn(lambda: 7) == 7
+        with pytest.raises(ZeroDivisionError):
+            in_turn(lambda: 1 // 0)
+
+    def test_works_behind_everything_else(self):
+        assert in_turn(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) >= min(
+            NICENESS, 19
+        )
+        assert os.getpriority(os.PRIO_PROCESS, 0) < NICENESS
+
+    def test_does_few_at_once(self):
+        begun, go = threading.Semaphore(0), threading.Event()
+
+        def work():
+            begun.release()
+            go.wait(30)
+
+        with ThreadPoolExecutor(MOST_AT_ONCE + 1) as pool:
+            asked = [pool.submit(in_turn, work) for _ in range(MOST_AT_ONCE + 1)]
+            for _ in range(MOST_AT_ONCE):
+                assert begun.acquire(timeout=30)
+            assert not begun.acquire(blocking=False)
+            go.set()
+            for one in asked:
+                one.result()
+
+    def test_keeps_no_line_without_an_end(self, monkeypatch):
+        full = threading.BoundedSemaphore(1)
+        full.acquire()
+        monkeypatch.setattr(hashing, "_line", full)
+        with pytest.raises(Unavailable) as refused:
+            in_turn(lambda: 7)
+        assert refused.value.retry_after_seconds
+        full.release()
+        assert in_turn(lambda: 7) == 7
+        # It gave its place back.
+        assert in_turn(lambda: 7) == 7
