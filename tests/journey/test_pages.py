@@ -23,7 +23,7 @@ FLAGS = [
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 SMALLEST = {"width": 360, "height": 740}
-PASSWORD = "correct horse battery staple"
+PASSWORD = "quiet harbour at five"
 EMAIL = "alice@acme.example"
 STRUCK = "checkout.orders"
 HOSTILE = '"><svg onload=alert(1)>'

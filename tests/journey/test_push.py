@@ -18,7 +18,7 @@ from tests.kit.smtpsink import smtp_sink
 SERIES = SHARED / "data" / "series" / "NAB" / "realKnownCause__ec2_request_latency_system_failure"
 METRIC = "ec2.request_latency"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PASSWORD = "correct horse battery staple"
+PASSWORD = "quiet harbour at five"
 TOLD_SECONDS = 60
 
 

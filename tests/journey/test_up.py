@@ -41,7 +41,7 @@ class TestStart:
         server.cli(
             *("user", "create", "--org", "Acme", "--email", "alice@acme.example"),
             *("--name", "Alice", "--role", "owner", "--password-stdin"),
-            text="correct horse battery staple\n",
+            text="quiet harbour at five\n",
         )
         assert server.stop() == 0
         server.start()
@@ -59,7 +59,7 @@ class TestStart:
                     "timezone": "UTC",
                     "name": "Alice",
                     "email": email,
-                    "password": "correct horse battery staple",
+                    "password": "quiet harbour at five",
                 },
                 encode_multipart=False,
                 headers={"Origin": server.url},
