@@ -165,6 +165,7 @@ class TestDelete:
         acme.metric_quota = 1
         session().flush()
         delete_exclusion(acme.id, rule.id, "Alice")
+        assert list_exclusions(acme.id).total == 0
 
 
 class TestEndExpired:

@@ -112,6 +112,7 @@ class TestAdd:
     def test_is_for_admins(self, ask, who):
         ask("/exclusion/add", who=who, status=403, type="prefix", pattern="a")
         ask("/exclusion/delete", who=who, status=403, exclusion_id=1)
+        assert ask("/exclusion/list", who=who)["total"] == 0
 
 
 class TestDelete:
