@@ -29,7 +29,7 @@ from anomify.edge.contract import check_declared
 from anomify.edge.house import House
 from anomify.edge.problem import answer_problems_under
 from anomify.exclusion.assigning import excluder_of
-from anomify.ingest import flux, prometheus
+from anomify.ingest import flux, page_events, prometheus
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.native import (
@@ -38,6 +38,7 @@ from anomify.native import (
     doc,
     exclusion,
     image,
+    js,
     login,
     metric,
     metric_ranking,
@@ -87,11 +88,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     for door in (
         flux.flux,
         prometheus.prometheus,
+        page_events.door,
         anomaly.door,
         billing.door,
         doc.door,
         exclusion.door,
         image.door,
+        js.door,
         login.door,
         metric.door,
         metric_ranking.door,

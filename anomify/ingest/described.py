@@ -79,6 +79,37 @@ class PointsHeaders(RehearsalHeaders):
     fill: str | None = Field(None, description="`true` where all of the body is history.")
 
 
+class PageEventIn(BaseModel):
+    """An event of a web page."""
+
+    name: str = Field(
+        description="Letters, digits, - and _, in words parted by dots.", examples=["signup"]
+    )
+    count: int = Field(1, description="How often it happened, up to 10,000.")
+
+
+class PageEventsIn(BaseModel):
+    """What happened on a web page."""
+
+    key: str = Field(description="A token whose only scope is `events`.", examples=["anm_..."])
+    site: str = Field(description="One word; the middle of the metrics' names.", examples=["shop"])
+    events: list[PageEventIn] = Field(description="1 to 100 of them.")
+
+
+class UncountedOut(Outputs):
+    """An event that was not counted."""
+
+    name: str = Field(description="Its name.")
+    reason: str = Field(description="Why.")
+
+
+class CountedOut(Outputs):
+    """What became of the events."""
+
+    status: str = Field(description="In words: partly counted, or nothing was counted.")
+    rejected: list[UncountedOut] = Field(description="Those that were not counted.")
+
+
 class RefusedOut(Outputs):
     """An item that was not stored."""
 
@@ -150,4 +181,16 @@ REPORTED_WRITE = Wire(
         Body("application/json", "Datapoints with labelled names.", (PointsIn, PointIn)),
     ),
     replies=(STORED, PARTLY, ANSWERED, NOTHING_STORED),
+)
+PAGE_EVENTS = Wire(
+    bodies=(
+        Body("text/plain", "JSON as text, so that browsers ask nobody first.", (PageEventsIn,)),
+        Body("application/json", "At most 64 KiB.", (PageEventsIn,)),
+    ),
+    replies=(
+        Reply(204, "All of it is counted, on disk."),
+        Reply(
+            207, "The report names what could not be counted.", "application/json", (CountedOut,)
+        ),
+    ),
 )

@@ -17,7 +17,9 @@ from anomify.db import Page, session
 from anomify.errors import Conflict, Denied, Invalid, NotFound, QuotaExceeded
 from anomify.org.model import Org, Token
 
-SCOPES = ("ingest", "read", "write", "admin")
+SCOPES = ("ingest", "events", "read", "write", "admin")
+# It stands in web pages for everybody to read, so it is good for nothing else.
+EVENTS_SCOPE = "events"
 NAME_CHARACTERS_MAX = 200
 # Of those that still work.
 TOKENS_MAX = 200
@@ -228,6 +230,11 @@ def _check_scopes(wanted: set[str], grantable: Collection[str]) -> None:
         raise Invalid(
             f"A token needs a scope; there are {', '.join(SCOPES)}.",
             fields={"scopes": f"Some of {', '.join(SCOPES)}."},
+        )
+    if EVENTS_SCOPE in wanted and len(wanted) > 1:
+        raise Invalid(
+            "A key for web pages is read by everybody, so it may do nothing else.",
+            fields={"scopes": f"{EVENTS_SCOPE} alone, or without {EVENTS_SCOPE}."},
         )
     if beyond := wanted - set(grantable):
         raise Denied(

@@ -14,6 +14,7 @@ from anomify.billing.stripe_gateway import gateway_of
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
+from anomify.errors import Unavailable
 from anomify.metric.opening import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
@@ -21,6 +22,7 @@ from anomify.org.beat import record_beat
 from anomify.org.letter import KEY_PURPOSE
 from anomify.worker.analyse import Analyst
 from anomify.worker.bill import Bookkeeper
+from anomify.worker.count import Teller
 from anomify.worker.deliver import Deliverer
 from anomify.worker.ownership import Ownership
 from anomify.worker.picture import picture_with
@@ -37,6 +39,7 @@ IDLE_SECONDS = 0.5
 CHECKPOINT_ROUND_SECONDS = 900
 SILENCE_EVERY_SECONDS = 5
 SUPPLY_EVERY_SECONDS = 15
+COUNT_EVERY_SECONDS = 5
 SUPPLY_LAG_SECONDS = 15.0
 SETTINGS_EVERY_SECONDS = 1
 OWNERSHIP_EVERY_SECONDS = 1
@@ -144,6 +147,15 @@ def _judge(
             # Nothing is lost by tidying later; what judging remembers would be thrown away.
             log.exception("tidying failed; trying again in a while")
 
+    teller = Teller(database, points)
+
+    def count() -> None:
+        try:
+            teller.run_once()
+        except Unavailable:
+            # What is counted stays, and is stored the next time.
+            log.warning("counts of web pages cannot be stored now; trying again in a while")
+
     watchman = Watchman(database, settings.base_url)
 
     def look_at_supply() -> None:
@@ -157,6 +169,7 @@ def _judge(
         Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
         Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
         Duty(SUPPLY_EVERY_SECONDS, look_at_supply),
+        Duty(COUNT_EVERY_SECONDS, count),
         Duty(SWEEP_EVERY_SECONDS, tidy),
         Duty(SWEEP_EVERY_SECONDS, analyst.drop_deleted),
         Duty(

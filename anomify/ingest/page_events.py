@@ -1,0 +1,106 @@
+"""The door for events of web pages: any site may post to it, with a key that can do nothing else.
+
+A key stands in the page for everybody to read. All it is good for is to count into the org's
+metrics under `events.`; what was acknowledged is on disk, and becomes a datapoint when its minute
+is over.
+"""
+
+from typing import Final
+
+from flask import Response, jsonify, make_response, request
+
+from anomify.billing.debt import check_may_write
+from anomify.clock import now, now_ms
+from anomify.edge.contract import Access, current_route
+from anomify.edge.house import house
+from anomify.edge.limits import spend
+from anomify.edge.problem import Problem
+from anomify.ingest import counters, described
+from anomify.ingest.wire import IngestDoor, read_body, verified_tokens
+from anomify.metric.counting import NAMES_MAX, NAMESPACE, add_counts, names_with_room
+from anomify.protocol.page_events import PageEvents, parse_page_events
+
+# What a browser sends for a page that is being left.
+BODY_BYTES_MAX: Final = 64 * 1024
+SCOPE: Final = "events"
+DOOR: Final = "page_events"
+_OPEN: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+
+class PageEventsDoor(IngestDoor):
+    """An ingestion door whose every answer, a refusal too, may be read by the page that asked."""
+
+    def respond(self, found: Response) -> Response:
+        """Let the page read the answer."""
+        found.headers.update(_OPEN)
+        return found
+
+    def respond_problem(self, problem: Problem) -> Response:
+        """Let the page read what was wrong."""
+        return self.respond(super().respond_problem(problem))
+
+
+door = PageEventsDoor(DOOR, __name__, url_prefix="/flux")
+
+
+@door.route(
+    "/events",
+    access=Access.INGEST,
+    methods=["POST"],
+    wire=described.PAGE_EVENTS,
+    limits=("write",),
+    has_own_transactions=True,
+)
+def events() -> Response:
+    """Count what happened on a web page; 207 with a report where some could not be counted.
+
+    The body is JSON whatever its type says, so that a browser sends it without asking first. An
+    event `signup` of the site `shop` is counted minute by minute in the metric
+    `events.shop.signup`.
+    """
+    told = parse_page_events(read_body(BODY_BYTES_MAX))
+    address = request.remote_addr or ""
+    holder = verified_tokens().holder(told.key, SCOPE, address)
+    route = current_route()
+    if route is not None:
+        # Apart from what the org's own people and machines may do.
+        spend(route, (DOOR, holder.org_id, address), (DOOR, holder.org_id), address)
+    check_may_write(holder.overdue_since, now())
+    refused = _count(holder.org_id, told)
+    counters.count(DOOR, len(told.counts), {"name_or_quota": len(refused)} if refused else {})
+    if not refused:
+        return make_response("", 204)
+    report = {
+        "status": "partly counted"
+        if len(refused) < len(told.counts) + len(told.refused)
+        else "nothing was counted",
+        "rejected": [{"name": name, "reason": reason} for name, reason in refused.items()],
+    }
+    return make_response(jsonify(report), 207)
+
+
+def _count(org_id: int, told: PageEvents) -> dict[str, str]:
+    """Count what can be counted, and return why the rest is not."""
+    refused = dict(told.refused)
+    wanted = {name: f"{NAMESPACE}.{told.site}.{name}" for name in told.counts}
+    with house().database.unit_of_work(write=False):
+        fitting = names_with_room(org_id, wanted.values())
+    for name, metric in wanted.items():
+        if metric not in fitting:
+            refused[name] = f"an org has at most {NAMES_MAX} metrics of events"
+    keys = {metric.encode(): metric for name, metric in wanted.items() if name not in refused}
+    registered = house().registry.register(org_id, keys)
+    counts = {}
+    for name, metric in wanted.items():
+        key = metric.encode()
+        if key in registered.ids:
+            counts[registered.ids[key]] = told.counts[name]
+        elif key in registered.refused:
+            refused[name] = registered.refused[key]
+    if counts:
+        with house().database.unit_of_work():
+            add_counts(counts, now_ms())
+    return refused
