@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from flask import Response, current_app, make_response, redirect, request
 
 from anomify.auth.oidc_provider import OidcProvider
+from anomify.auth.require import read_only
 from anomify.auth.signing_in import start_session
 from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now_timestamp
@@ -151,6 +152,8 @@ def _connect(user_id: int, vouched: Vouched) -> None:
     asker = subject()
     if not isinstance(asker, UserSubject) or asker.user.id != user_id:
         raise _lost()
+    if asker.org.is_demo:
+        raise read_only()
     with transaction(write=True):
         link_identity(get_user(asker.org, user_id), vouched)
 

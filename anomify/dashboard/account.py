@@ -11,6 +11,7 @@ from anomify.dashboard.device import device_of
 from anomify.dashboard.door import PageDoor
 from anomify.dashboard.frame import framed, said
 from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.authenticator import (
@@ -23,6 +24,7 @@ from anomify.user.authenticator import (
     wrong_code,
 )
 from anomify.user.creating import hash_new_password
+from anomify.user.identity import is_connected
 from anomify.user.model import User
 from anomify.user.password import same_password
 from anomify.user.profile import ProfileWish, update_profile
@@ -241,12 +243,15 @@ def _page(
 ) -> Response:
     asker = user_subject()
     user = get_user(asker.org, asker.user.id)
+    settings = house().settings
     text = framed(
         "dashboard/account.html",
         user=user,
         sessions=_sessions(user, asker),
         codes_left=count_recovery_codes(user),
         is_demo=asker.org.is_demo,
+        elsewhere=settings.oidc_name if settings.oidc_issuer else None,
+        is_connected=is_connected(user, settings.oidc_issuer or ""),
         section=section,
         fault_sentence=error.message if error else "",
         faults=dict(error.fields) if error else {},

@@ -20,6 +20,7 @@ from anomify.errors import QuotaExceeded
 
 LIMITS_KEY = "anomify_limits"
 _STANDING_KEY = "anomify_limit_standing"
+_ASKER_KEY = "anomify_limit_asker"
 # For each class; past it those that have not asked for longest are forgotten.
 REMEMBERED_MAX = 20_000
 OFF = "off"
@@ -57,7 +58,7 @@ class Rate:
 RATES = {
     Limit.LOGIN: Rate(60, 300),
     Limit.READ: Rate(6_000, 60),
-    Limit.HEAVY: Rate(1_200, 60),
+    Limit.HEAVY: Rate(3_000, 60),
     Limit.WRITE: Rate(600, 60),
     Limit.IMAGE: Rate(600, 60),
     Limit.TEST: Rate(10, 3_600),
@@ -166,24 +167,35 @@ def spend(route: Declared, asker: object, org: object, network: str) -> None:
     the request came from and what signing in is counted by. `org` is whatever tells those apart
     who share a larger bucket, or None.
     """
-    limits = the_limits()
+    setattr(g, _ASKER_KEY, (asker, org, network))
     for limit in limits_of(route):
-        standing = (
-            limits.take(limit, network) if limit is Limit.LOGIN else limits.take(limit, asker, org)
+        spend_also(limit)
+
+
+def spend_also(limit: Limit) -> None:
+    """Count the current request against one more class, for what only some requests of a route do.
+
+    Raises `QuotaExceeded` as `spend` does, which has to have been called.
+    """
+    asker, org, network = getattr(g, _ASKER_KEY)
+    standing = (
+        the_limits().take(limit, network)
+        if limit is Limit.LOGIN
+        else the_limits().take(limit, asker, org)
+    )
+    if standing is None:
+        return
+    before: Standing | None = g.get(_STANDING_KEY)
+    if before is None or standing.remaining < before.remaining:
+        setattr(g, _STANDING_KEY, standing)
+    if standing.wait_seconds:
+        seconds = math.ceil(standing.wait_seconds)
+        raise QuotaExceeded(
+            f"Too many requests: {standing.rate.count:,} in {standing.rate.seconds:,} seconds "
+            f"are answered here. Wait {seconds} seconds.",
+            code="rate_limited",
+            retry_after_seconds=seconds,
         )
-        if standing is None:
-            continue
-        before: Standing | None = g.get(_STANDING_KEY)
-        if before is None or standing.remaining < before.remaining:
-            setattr(g, _STANDING_KEY, standing)
-        if standing.wait_seconds:
-            seconds = math.ceil(standing.wait_seconds)
-            raise QuotaExceeded(
-                f"Too many requests: {standing.rate.count:,} in {standing.rate.seconds:,} seconds "
-                f"are answered here. Wait {seconds} seconds.",
-                code="rate_limited",
-                retry_after_seconds=seconds,
-            )
 
 
 def the_limits() -> Limits:

@@ -13,6 +13,7 @@ from anomify.delivery.outbox import enqueue_test
 from anomify.delivery.queries import latest_problems
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
+from anomify.edge.limits import Limit, spend_also
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
@@ -262,6 +263,8 @@ def watcher_json(watcher: Watcher, heard: Heard, problem: str | None) -> Watcher
 
 
 def _saved(saved: Saved, wish: WatcherFieldsIn) -> SavedOut:
+    if wish.send_test_alert:
+        spend_also(Limit.TEST)
     org, watcher = subject().org, saved.watcher
     (shown,) = _all_json([watcher])
     return SavedOut(

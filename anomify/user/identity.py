@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
@@ -36,6 +38,12 @@ def find_user_vouched(vouched: Vouched) -> User | None:
         return None
     identity.last_login_at = now()
     return session().get_one(User, identity.user_id)
+
+
+def is_connected(user: User, issuer: str) -> bool:
+    """Tell whether a user has connected an account at this issuer."""
+    found = select(Identity.subject).where(Identity.user_id == user.id, Identity.issuer == issuer)
+    return session().scalar(found.limit(1)) is not None
 
 
 def link_identity(user: User, vouched: Vouched) -> None:

@@ -3,10 +3,10 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from anomify.audit.recording import record_audit
 from anomify.clock import now
@@ -22,6 +22,7 @@ from anomify.user.role import check_may_give
 
 LIFETIME = timedelta(hours=72)
 SECRET_BYTES = 32
+FORGOTTEN_AFTER = timedelta(days=30)
 # Of those that wait for an answer.
 WAITING_MAX = 100
 LETTER_PURPOSE = "invitation"
@@ -173,6 +174,11 @@ def accept_invitation(secret: str, name: str, password_hash: str) -> User:
         after={"role": user.role, "invited_by": invitation.invited_by},
     )
     return user
+
+
+def forget_invitations(at: datetime) -> None:
+    """Forget invitations that nobody has accepted for a month after their time was over."""
+    session().execute(delete(Invitation).where(Invitation.expires_at < at - FORGOTTEN_AFTER))
 
 
 def bad_link() -> Invalid:

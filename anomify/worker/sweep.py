@@ -11,6 +11,7 @@ from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
 from anomify.user.client import forget_expired_clients
+from anomify.user.invitation import forget_invitations
 from anomify.user.second_factor import forget_attempts
 from anomify.user.session import prune_sessions
 from anomify.user.signup import forget_signups
@@ -27,5 +28,6 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         forget_settled(now())
         end_expired(now())
         forget_letters(now())
+        forget_invitations(now())
         forget_rehearsals(now())
     retain(points, settings.retention_days, now_ms())

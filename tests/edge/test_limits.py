@@ -7,7 +7,7 @@ import pytest
 from anomify.config import ConfigError, Settings
 from anomify.edge.contract import Access
 from anomify.edge.limits import ORG_FACTOR, RATES, REMEMBERED_MAX, Bucket, Limit, Limits, Rate
-from anomify.native import login
+from anomify.native import login, watcher
 from tests.kit.web import error, make_app, probe_door
 
 
@@ -154,6 +154,23 @@ class TestReplies:
             reply = client.get(f"/probe/{Access.PUBLIC}")
             assert reply.status_code == 200
             assert "RateLimit-Limit" not in reply.headers
+
+    def test_count_test_messages_apart_from_what_else_the_route_does(
+        self, database, cast, tmp_path
+    ):
+        app = make_app(database, tmp_path, [watcher.door], rate_limits="test=1/60")
+        client = app.test_client(use_cookies=False)
+
+        def made(name, *, is_tested):
+            wish = {"name": name, "chips": "cpu", "send_test_alert": is_tested}
+            return client.post("/watcher/create", data=wish, headers=cast.headers("bob"))
+
+        assert made("first", is_tested=True).status_code == 200
+        assert made("second", is_tested=False).status_code == 200
+        refused = made("third", is_tested=True)
+        assert (refused.status_code, error(refused)["code"]) == (429, "rate_limited")
+        listed = client.get("/watchers/list", headers=cast.headers("bob")).json["data"]
+        assert [each["name"] for each in listed["watchers"]] == ["second", "first"]
 
     def test_keep_no_session_for_an_address_that_asks_for_many(self, database, tmp_path):
         client = self.app(database, tmp_path, "stranger=3/60").test_client(use_cookies=False)
