@@ -30,7 +30,9 @@ class Verdicts:
     strength 0, evidence NONE, score and range NaN, and those refused have changed nothing.
     `alerts` is what a threshold is applied to: 0 unless it beats what was felt in the last hours.
     `strengths` is the same without that rule: an open anomaly lasts while this stays over the
-    threshold. `scores` is the strength for people, 0..1 and 0.5 at the lowest threshold.
+    threshold. `scores` is for charts and rankings, 0..1: where a strength reaches the lowest
+    threshold it is at least 0.5, and it fades within some minutes (three steps, if that is longer)
+    where strengths break off, because people mark incidents as spans.
     `lowers` and `uppers` are the expected range, in the unit of `values`: the reported value, or a
     counter's increase a second. Evidence ABOVE or BELOW is given only outside the range. `amounts`
     is the figure for the sentence (`explanation.explain`): seconds for FLAT, times as noisy for
@@ -89,6 +91,7 @@ def _run(
     judged = np.zeros(count, np.bool_)
     alerts = np.zeros(count, np.float32)
     strengths = np.zeros(count, np.float32)
+    displays = np.zeros(count, np.float32)
     lowers = np.full(count, np.nan, np.float32)
     uppers = np.full(count, np.nan, np.float32)
     evidence = np.zeros(count, np.int8)
@@ -105,6 +108,7 @@ def _run(
         judged,
         alerts,
         strengths,
+        displays,
         lowers,
         uppers,
         evidence,
@@ -112,7 +116,7 @@ def _run(
         judged_values,
         trace,
     )
-    scores = np.where(judged, display_score(strengths), np.float32(np.nan))
+    scores = np.where(judged, display_score(displays), np.float32(np.nan))
     return Verdicts(
         judged, alerts, strengths, scores, lowers, uppers, evidence, amounts, judged_values
     )

@@ -13,6 +13,7 @@ from anomify.series import Bools, Float64s, Int64s
 DAY_SECONDS: Final = 86400.0
 WEEK_SECONDS: Final = 604800.0
 _MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday
+_BLIP_LENGTHS: Final = (0.0, 0.75, 0.15, 0.1)  # of 0, 1, 2 and 3 points
 _QUIET_DAYS: Final = 2.0  # no incident before: there is nothing yet that it could differ from
 
 
@@ -78,7 +79,8 @@ def generate(
     The same arguments give the same metrics, to the bit on one platform; a longer span, another
     count or other kinds leave a metric's character alone, but not its noise. Each metric draws
     from a stream of its own. Values have seasons of a day and a week, noise that grows with the
-    level, slow drift, harmless bursts and gaps; incidents keep away from the first two days.
+    level, drift, holidays, deploys, harmless bursts and gaps; incidents keep away from the first
+    two days.
     """
     wanted = len(kinds) if count is None else count
     times = start_ms + np.arange(int(days * DAY_SECONDS / step_seconds), dtype=np.int64) * (
@@ -103,10 +105,12 @@ def _make(
     make = _MAKERS[kind]
     name, unit = _name(kind, number)
     base = make(rng, times)
+    noise = _noise_scale(kind, base)
+    _disturb(rng, base, noise, step_seconds)
     incidents = _plan_incidents(rng, kind, times, step_seconds, incidents_a_week)
     for incident in incidents:
-        _strike(rng, base, times, incident, kind)
-    values = _report(rng, kind, base, step_seconds)
+        _strike(rng, base, times, incident, kind, noise)
+    values = _report(rng, kind, np.maximum(base, 0.0), step_seconds)
     present = _present(rng, times, step_seconds)
     return GeneratedMetric(name, kind, unit, times[present], values[present], tuple(incidents))
 
@@ -141,17 +145,38 @@ def _name(kind: Kind, number: int) -> tuple[str, str]:
 
 
 def _season(rng: np.random.Generator, times: Int64s, depth: float) -> Float64s:
-    """Return a smooth daily and weekly rhythm around 1, between about 1 - depth and 1 + depth."""
+    """Return a smooth daily and weekly rhythm around 1, between about 1 - depth and 1 + depth.
+
+    It grows or shrinks by a few percent a week; about one day in forty is a holiday, lived like a
+    Sunday; and about every second week a deploy moves it a little, for good.
+    """
     seconds = times / 1000.0
     day = 2.0 * math.pi * (seconds % DAY_SECONDS) / DAY_SECONDS
     peak = rng.uniform(0.0, 2.0 * math.pi)
     shape = np.cos(day - peak) + rng.uniform(0.1, 0.5) * np.cos(2.0 * (day - peak) + rng.normal())
-    weekday = ((seconds + _MONDAY_SECONDS) % WEEK_SECONDS) // DAY_SECONDS
-    weekend = np.where(weekday >= 5.0, rng.uniform(0.5, 1.1), 1.0)  # noqa: PLR2004  (Saturday)
-    wobble = 1.0 + 0.04 * rng.standard_normal(int(len(times) and seconds[-1] // DAY_SECONDS) + 1)
-    each_day = wobble[(seconds // DAY_SECONDS).astype(np.int64)] if len(times) else wobble[:0]
-    rhythm: Float64s = np.maximum(0.05, 1.0 + depth * shape / 1.3) * weekend * each_day
+    number = (seconds // DAY_SECONDS).astype(np.int64)
+    days = int(number[-1]) + 1 if len(times) else 0
+    is_off = ((seconds + _MONDAY_SECONDS) % WEEK_SECONDS) // DAY_SECONDS >= 5.0  # noqa: PLR2004
+    is_off |= (rng.random(days) < 1.0 / 40.0)[number]
+    quieter = np.where(is_off, rng.uniform(0.5, 1.1), 1.0)
+    each_day = (1.0 + 0.04 * rng.standard_normal(days))[number]
+    weeks = (seconds - seconds[:1].sum()) / WEEK_SECONDS
+    trend = 1.0 + rng.normal(0.0, 0.01) * weeks
+    moved = np.cumsum(
+        rng.normal(0.0, 0.05, len(times)) * (rng.random(len(times)) < _deploys(weeks))
+    )
+    rhythm: Float64s = (
+        np.maximum(0.05, 1.0 + depth * shape / 1.3)
+        * quieter
+        * each_day
+        * np.clip(trend + moved, 0.3, 3.0)
+    )
     return rhythm
+
+
+def _deploys(weeks: Float64s) -> float:
+    """Return the chance of a deploy at a point, of one in two weeks."""
+    return float(weeks[-1]) / 2.0 / len(weeks) if len(weeks) else 0.0
 
 
 def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
@@ -165,15 +190,38 @@ def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
     return result
 
 
-def _blips(rng: np.random.Generator, count: int, most_often: float, largest: float) -> Float64s:
-    """Return factors, nearly all 1: retries, a cold cache, a collection of garbage.
+def _noise_scale(kind: Kind, values: Float64s) -> float:
+    """Return by how much neighbouring points differ when all is well, counting noise included."""
+    if len(values) < 2:  # noqa: PLR2004  (a difference takes two)
+        return 0.0
+    level = float(np.median(values))
+    counting = math.sqrt(level) if kind in (Kind.ERRORS, Kind.BUSINESS) else 0.0
+    return math.hypot(float(np.median(np.abs(np.diff(values)))), counting) + 1e-3 * level
 
-    They last a few points and hurt nobody. How often they come differs from metric to metric.
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(math.exp(rng.uniform(math.log(low), math.log(high))))
+
+
+def _disturb(rng: np.random.Generator, values: Float64s, noise: float, step_seconds: int) -> None:
+    """Add, in place, what hurts nobody and nobody labels; how much differs from metric to metric.
+
+    Noise with heavier tails than a normal one, restless hours, and blips: retries, a cold cache,
+    a collection of garbage. Most blips are a single point, few last three.
     """
-    factors = np.ones(count)
-    for at in np.flatnonzero(rng.random(count) < rng.uniform(0.0, most_often)):
-        factors[at : at + int(rng.integers(1, 4))] = 1.0 + rng.uniform(0.1, 1.0) * (largest - 1.0)
-    return factors
+    count = len(values)
+    weeks = count * step_seconds / WEEK_SECONDS
+    values += noise * rng.uniform(0.0, 0.5) * rng.standard_t(3.0, count)
+    for _ in range(rng.poisson(weeks * rng.uniform(0.0, 1.5))):
+        at = int(rng.integers(count))
+        length = int(_log_uniform(rng, 1200.0, 14400.0) / step_seconds) + 1
+        restless = values[at : at + length]
+        restless += noise * rng.uniform(0.5, 2.0) * rng.standard_normal(len(restless))
+    often = _log_uniform(rng, 0.3, 12.0) * math.sqrt(min(1.0, 60.0 / step_seconds))
+    for at in rng.integers(count, size=rng.poisson(weeks * often) if count else 0):
+        length = int(rng.choice(4, p=_BLIP_LENGTHS))
+        direction = 1.0 if rng.random() < 0.75 else -1.0  # noqa: PLR2004  (three quarters)
+        values[at : at + length] += direction * noise * _log_uniform(rng, 3.0, 16.0)
 
 
 def _requests(rng: np.random.Generator, times: Int64s) -> Float64s:
@@ -181,8 +229,7 @@ def _requests(rng: np.random.Generator, times: Int64s) -> Float64s:
     rhythm = _season(rng, times, rng.uniform(0.2, 0.8))
     drift = 1.0 + 0.05 * _red_noise(rng, len(times), 0.995)
     jitter = 1.0 + rng.uniform(0.01, 0.06) * rng.standard_normal(len(times))
-    blips = _blips(rng, len(times), 0.002, 1.5)
-    made: Float64s = np.maximum(level * rhythm * drift * jitter * blips, 0.0)
+    made: Float64s = np.maximum(level * rhythm * drift * jitter, 0.0)
     return made
 
 
@@ -190,9 +237,8 @@ def _latency(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(0.7, 2.7)
     rhythm = _season(rng, times, rng.uniform(0.05, 0.25))
     tail = np.exp(rng.uniform(0.04, 0.12) * rng.standard_normal(len(times)))
-    hiccups = _blips(rng, len(times), 0.004, 1.8)
     slow = np.exp(0.05 * _red_noise(rng, len(times), 0.98))
-    made: Float64s = level * rhythm * tail * hiccups * slow
+    made: Float64s = level * rhythm * tail * slow
     return made
 
 
@@ -206,7 +252,6 @@ def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(0.5, 3.0)
     rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
     waves = _red_noise(rng, len(times), rng.uniform(0.6, 0.95))
-    rhythm = rhythm * _blips(rng, len(times), 0.002, 2.0)
     made: Float64s = level * rhythm * np.exp(0.25 * waves)
     return made
 
@@ -214,7 +259,6 @@ def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
 def _cpu(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = rng.uniform(8.0, 45.0)
     rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
-    rhythm = rhythm * _blips(rng, len(times), 0.002, 1.6)
     busy = level * rhythm + rng.uniform(0.5, 2.5) * _red_noise(rng, len(times), 0.7)
     # A nightly job lasts half an hour and comes every day.
     at = rng.uniform(0.0, DAY_SECONDS)
@@ -308,8 +352,8 @@ _FITTING: Final = {
     Kind.COUNTER: (IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE),
 }  # fmt: skip
 _STORIES: Final = {
-    IncidentKind.SPIKE: "A sudden rush: far more than at this hour of other days.",
-    IncidentKind.DROP: "A part of it is missing: far less than at this hour of other days.",
+    IncidentKind.SPIKE: "A sudden rush: more than at this hour of other days.",
+    IncidentKind.DROP: "A part of it is missing: less than at this hour of other days.",
     IncidentKind.OUTAGE: "Nothing came through at all.",
     IncidentKind.SHIFT: "A deploy moved the level, until it was rolled back.",
     IncidentKind.NOISE: "It became restless: up and down much more than usual.",
@@ -317,9 +361,9 @@ _STORIES: Final = {
     IncidentKind.RAMP: "It grew and grew until somebody stepped in.",
 }
 _MINUTES: Final = {
-    IncidentKind.SPIKE: (3.0, 40.0),
-    IncidentKind.DROP: (10.0, 120.0),
-    IncidentKind.OUTAGE: (5.0, 60.0),
+    IncidentKind.SPIKE: (2.0, 40.0),
+    IncidentKind.DROP: (3.0, 120.0),
+    IncidentKind.OUTAGE: (3.0, 60.0),
     IncidentKind.SHIFT: (60.0, 360.0),
     IncidentKind.NOISE: (40.0, 240.0),
     IncidentKind.FLATLINE: (60.0, 360.0),
@@ -340,7 +384,7 @@ def _plan_incidents(
     planned: list[Incident] = []
     for _ in range(rng.poisson(weeks * incidents_a_week)):
         what = _FITTING[kind][int(rng.integers(len(_FITTING[kind])))]
-        length = max(1, int(rng.uniform(*_MINUTES[what]) * 60.0 / step_seconds))
+        length = max(1, round(_log_uniform(rng, *_MINUTES[what]) * 60.0 / step_seconds))
         if quiet + length >= len(times):
             continue
         first = int(rng.integers(quiet, len(times) - length))
@@ -356,29 +400,37 @@ def _near(one: Incident, other: Incident) -> bool:
 
 
 def _strike(
-    rng: np.random.Generator, values: Float64s, times: Int64s, incident: Incident, kind: Kind
+    rng: np.random.Generator,
+    values: Float64s,
+    times: Int64s,
+    incident: Incident,
+    kind: Kind,
+    noise: float,
 ) -> None:
-    """Change the values of one incident's span, in place."""
+    """Change the values of one incident's span, in place, by more than its noise could."""
     first, last = np.searchsorted(times, (incident.start_ms, incident.end_ms))
     span = slice(int(first), int(last) + 1)
     count = span.stop - span.start
     usual = values[span].copy()
-    # What is usually near nothing needs an addition, what is usually full a gentler push.
-    some = 3.0 if kind is Kind.ERRORS else 0.0
-    push = 0.1 if kind is Kind.DISK else 1.0
+    # Half of them are great beside the usual value, half only beside the usual noise.
+    size = usual * _log_uniform(rng, 0.5, 5.0)
+    if rng.random() < 0.5 or kind is Kind.DISK:  # noqa: PLR2004  (half)
+        size = np.full(count, noise * _log_uniform(rng, 8.0, 60.0))
+    size = np.maximum(size, 6.0 * noise + (3.0 if kind is Kind.ERRORS else 0.0))
+    ragged = rng.uniform(0.6, 1.1, count)
     match incident.kind:
         case IncidentKind.SPIKE:
-            values[span] = usual * (1.0 + push * rng.uniform(1.0, 5.0)) + some
+            calmer = np.exp(-rng.uniform(0.0, 2.0) * np.linspace(0.0, 1.0, count))
+            values[span] = usual + size * ragged * calmer
         case IncidentKind.DROP:
-            values[span] = usual * (1.0 - push * rng.uniform(0.5, 0.9))
+            values[span] = np.maximum(usual - size * ragged, 0.02 * usual)
         case IncidentKind.OUTAGE:
             values[span] = 0.0
         case IncidentKind.SHIFT:
-            values[span] = usual * (1.0 + push * rng.uniform(0.5, 2.0)) + some
+            values[span] = usual + size
         case IncidentKind.NOISE:
-            values[span] = usual * np.exp(rng.uniform(0.4, 0.8) * rng.standard_normal(count))
+            values[span] = usual + rng.uniform(0.5, 1.0) * size * rng.standard_normal(count)
         case IncidentKind.FLATLINE:
             values[span] = usual[0]
         case IncidentKind.RAMP:
-            rise = np.linspace(0.0, 1.0, count)
-            values[span] = usual * (1.0 + push * rng.uniform(1.0, 4.0) * rise)
+            values[span] = usual + 2.0 * size * np.linspace(0.0, 1.0, count)

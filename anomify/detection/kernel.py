@@ -30,25 +30,32 @@ from anomify.detection.drift import (
     learn_shift_powers,
     novelty,
 )
-from anomify.detection.ensemble import ALARM, loudest, strength
+from anomify.detection.ensemble import (
+    ALARM,
+    NOVELTY_HEAD,
+    alarm,
+    display,
+    is_sparse,
+    loudest,
+    news,
+)
 from anomify.detection.evidence import (
-    FAST_RARITY,
+    FAST_AT_HOUR,
     FEATURES,
+    FIRST_RARITY,
     FLATNESS,
     JUMP,
     LEVEL_CHANGE,
     LONG_SHIFT,
-    LONG_SHIFT_RARITY,
     MAGNITUDE,
     NOISE,
     NOVELTY,
     PLAIN_JUMP,
     PLAIN_LEVEL_CHANGE,
+    RELATIVE,
     SHORT_SHIFT,
-    SHORT_SHIFT_RARITY,
-    STEP_RARITY,
     STILLNESS,
-    VALUE_RARITY,
+    VALUE_SIZE,
     Evidence,
 )
 from anomify.detection.feed import accept, has_learnt, learn_kind, rate
@@ -66,11 +73,6 @@ from anomify.detection.magnitude import (
     small,
 )
 from anomify.detection.rarity import (
-    FAST_TAIL,
-    LONG_SHIFT_TAIL,
-    SHORT_SHIFT_TAIL,
-    STEP_TAIL,
-    VALUE_TAIL,
     age_tails,
     learn_tail,
     rarity,
@@ -114,11 +116,14 @@ def _observe(
     features: Float64s,
     predictions: Float64s,
     band: Float64s,
+    thorough: bool,  # noqa: FBT001  (a kernel has no keywords)
 ) -> None:
     """Measure a judged value against all before it, then learn it.
 
     `gap` is the time since the point before, in seconds. `features` and `band` are written:
     the expected range, then how far the value lies from the fast and from the slow forecast.
+    Rarities take the longest to measure: where only a sparse metric's alarm would look at them
+    (`thorough` is False), others' are left at zero.
     """
     features[:] = 0.0
     if slot.learned == 0:
@@ -186,23 +191,18 @@ def _observe(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )
         features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
-        features[FAST_RARITY] = rarity(
-            slot.tails[FAST_TAIL, signs[0]], slot.tail_totals[0], sizes[0]
-        )
-        features[VALUE_RARITY] = rarity(
-            slot.tails[VALUE_TAIL, signs[1]], slot.tail_totals[1], sizes[1]
-        )
-        features[SHORT_SHIFT_RARITY] = rarity(
-            slot.tails[SHORT_SHIFT_TAIL, signs[2]], slot.tail_totals[2], sizes[2]
-        )
-        features[LONG_SHIFT_RARITY] = rarity(
-            slot.tails[LONG_SHIFT_TAIL, signs[3]], slot.tail_totals[3], sizes[3]
-        )
-        features[STEP_RARITY] = rarity(
-            slot.tails[STEP_TAIL, signs[4]], slot.tail_totals[4], sizes[4]
-        )
         features[PLAIN_JUMP] = math.log1p(ratio(abs(fast), fast_long))
         features[PLAIN_LEVEL_CHANGE] = math.log1p(ratio(abs(slow), slow_long))
+        features[VALUE_SIZE] = math.log1p(value_size)
+        features[FAST_AT_HOUR] = math.log1p(fast_size)
+        features[RELATIVE] = math.log1p(
+            ratio(10.0 * abs(slow), abs(slot.mean + slot.anchor) + floor)
+        )
+        if thorough or is_sparse(features):
+            for tail in range(len(sizes)):
+                features[FIRST_RARITY + tail] = rarity(
+                    slot.tails[tail, signs[tail]], slot.tail_totals[tail], sizes[tail]
+                )
         for tail in range(len(sizes)):
             learn_tail(slot, tail, signs[tail], sizes[tail])
         age_tails(slot)
@@ -245,7 +245,7 @@ def _relearn(
                 value = rate(slot.recent_times[before], slot.recent_values[before], time, value)
         elif slot.is_counter == 1:
             continue  # the oldest point has no rate
-        _observe(slot, time, value, gap, features, predictions, band)
+        _observe(slot, time, value, gap, features, predictions, band, False)
 
 
 @compiled
@@ -290,6 +290,7 @@ def _entry(digest: int) -> Callable[..., int]:
         judged: Any,
         alerts: Any,
         strengths: Any,
+        displays: Any,
         lowers: Any,
         uppers: Any,
         evidence: Any,
@@ -300,6 +301,7 @@ def _entry(digest: int) -> Callable[..., int]:
         features = np.zeros(FEATURES)
         predictions = np.zeros(EXPERTS)
         band = np.zeros(4)
+        thorough = head == NOVELTY_HEAD or len(trace) > 0
         for row in range(len(slots)):
             slot = state[slots[row]]
             slot_bytes = state_bytes[slots[row]]
@@ -334,17 +336,18 @@ def _entry(digest: int) -> Callable[..., int]:
                 # Another resolution cuts the day otherwise: the profiles start again.
                 slot.day_visits[:] = 0
                 slot.week_visits[:] = 0
-            _observe(slot, time, judged_value, gap, features, predictions, band)
+            _observe(slot, time, judged_value, gap, features, predictions, band, thorough)
             lowers[row] = band[0]
             uppers[row] = band[1]
             evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
-            felt = strength(features, head)
+            felt = news(features) if head == NOVELTY_HEAD else alarm(slot, features, gap, step)
             if not is_heeded(slot, evidence[row], band[2], band[3]):
                 felt = 0.0
             judged[row] = True
             judged_values[row] = judged_value
             strengths[row] = felt
             alerts[row] = _apply_record_rule(slot, head, felt, gap, step)
+            displays[row] = display(slot, features, felt, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features

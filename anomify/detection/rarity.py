@@ -7,13 +7,6 @@ from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import TAIL_BINS, TAILS
 from anomify.series import Float64s
 
-# The statistics that have a histogram.
-FAST_TAIL: Final = 0
-VALUE_TAIL: Final = 1
-SHORT_SHIFT_TAIL: Final = 2
-LONG_SHIFT_TAIL: Final = 3
-STEP_TAIL: Final = 4
-
 _FIRST_EDGE: Final = 0.2
 _LOG_RATIO: Final = math.log(1.2)
 _TOP_SHARE: Final = 0.02  # the tail is fitted to the top two percent

@@ -115,8 +115,12 @@ SLOT: Final = np.dtype(
         ("tails", np.float32, (TAILS, 2, TAIL_BINS)),
         ("tail_totals", np.float64, (TAILS,)),
         ("tail_increment", np.float64),
-        # --- the record rule, one record a head ---
+        # --- the heads: what they remember of their own strengths ---
+        ("moving_before", np.float64),  # of the newest point by itself
         ("records", np.float64, (HEADS,)),
+        ("shown_peak", np.float64),
+        ("shown_value", np.float64),
+        ("shown_relative", np.float64),
     ],
     align=True,
 )
@@ -130,7 +134,7 @@ def byte_of(field: str) -> int:
 
 
 _MAGIC: Final = b"ANES"
-_VERSION: Final = 2
+_VERSION: Final = 3
 _HEADER: Final = struct.Struct("<4sHIII")  # magic, version, bytes a slot, slots, crc of the rows
 
 

@@ -27,6 +27,7 @@ class NaiveGauge:
         self.step = step
         self.day_bins = min(MINUTES_5, max(1, int(86400 / step)))
         self.week_bins = min(HOURS_168, max(7, int(604800 / step)))
+        self.taught = min(max(28 * 86400 // step, 28), 100)
         self.seen = 0
 
     def start(self, value):
@@ -58,6 +59,7 @@ class NaiveGauge:
         self.tail_totals = [0.0] * 5
         self.increment = 1.0
         self.last_seconds = None
+        self.moving_before = self.peak = self.shown_value = self.shown_relative = 0.0
 
     # --- what comes next ---
 
@@ -132,11 +134,11 @@ class NaiveGauge:
             (self.long < 0, abs(self.long) * 7),
             (y < self.previous, min(abs(y - self.previous) / fast_at, 1e4)),
         ]
-        strength = novelty = 0.0
+        strength = novelty = display = 0.0
+        is_judged = self.seen >= self.taught
         if self.seen > 25:
             jump = math.log1p(min(abs(fast) / max(fast_long, self.fast_recent), 1e4))
             change = math.log1p(min(abs(slow) / max(slow_long, self.slow_recent), 1e4))
-            size = math.log1p(min(10 * abs(fast) / (self.spread + floor), 1e4))
             noise = math.log1p(self.noise / math.sqrt(self.noise_power))
             beyond = max(y - self.high, self.low - y, 0.0)
             new = math.log1p(min(10 * beyond / (self.high - self.low + floor), 1e4))
@@ -146,16 +148,25 @@ class NaiveGauge:
             short = math.log1p(abs(self.short) / math.sqrt(self.short_power))
             long = math.log1p(abs(self.long) / math.sqrt(self.long_power))
             rare = [self.rarity(tail, *statistics[tail]) for tail in range(5)]
-            moving = 2 * jump + 0.5 * change + size + noise + new + short
-            shifted = 5 * short
+            from_all = math.log1p(statistics[1][1])
+            at_hour = math.log1p(statistics[0][1])
+            relative = math.log1p(min(10 * abs(slow) / (abs(self.mean + self.anchor) + floor), 1e4))
+            moving = jump + 0.5 * change + 0.5 * at_hour + 0.3 * relative + 0.3 * new
+            moving = max(moving, 1.4 * from_all + 1.5 * new + 1.2 * jump)
+            shifted = 2.8 * short
             if self.stillness > 0.5:
-                moving = min(moving, 2.5 * rare[1])
-                shifted = min(shifted, 2.5 * rare[2])
-            strength = max(moving, shifted, 4.4 * flat)
+                moving = min(moving, 1.4 * rare[1])
+                shifted = min(shifted, 1.4 * rare[2])
+            is_fresh = seconds - self.last_seconds <= 10 * self.step
+            before = self.moving_before if is_fresh and is_judged else 0.0
+            strength = max(moving + 0.3 * before, shifted, 2.4 * flat)
             novelty = (
-                0.14 * short + 0.24 * long + 0.06 * rare[0] + 0.24 * rare[1] + 1.4 * new
-                + 0.29 * flat + 0.09 * rare[2] + 0.40 * rare[3] + 0.09 * rare[4]
+                1.4 * new + 0.6 * flat + 0.48 * long + 0.21 * rare[3] + 0.1 * rare[2]
+                + 0.07 * rare[1] + 0.07 * rare[4] + 0.05 * noise
             )  # fmt: skip
+            if is_judged:
+                self.moving_before = moving
+                display = self.show(strength, from_all, relative, short, seconds)
             for tail, (is_below, amount) in enumerate(statistics):
                 bin_ = self.tail_bin(amount)
                 kept = self.tails[tail][is_below][bin_]
@@ -164,7 +175,21 @@ class NaiveGauge:
             self.increment *= 1.0001
         self.learn(y, value, said, fast, slow, fast_at, slow_at, floor, hour)
         self.last_seconds = seconds
-        return {"strength": strength, "novelty": novelty, "lower": lower, "upper": upper}
+        return {
+            "strength": strength,
+            "novelty": novelty,
+            "display": display,
+            "lower": lower,
+            "upper": upper,
+        }
+
+    def show(self, strength, from_all, relative, short, seconds):
+        half_life = max(900, 3 * self.step)
+        keep = 0.5 ** ((seconds - self.last_seconds) / half_life)
+        self.peak = max(self.peak * keep, strength)
+        self.shown_value += (1 - keep) * (from_all - self.shown_value)
+        self.shown_relative += (1 - keep) * (relative - self.shown_relative)
+        return self.peak + 1.5 * self.shown_value + 0.5 * self.shown_relative + 0.5 * short
 
     def move_to(self, seconds):
         day_place = int(seconds % 86400 * self.day_bins / 86400)

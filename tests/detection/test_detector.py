@@ -108,17 +108,32 @@ class TestJudge:
             assert (verdicts.values[inside] <= verdicts.uppers[inside]).all()
             assert (verdicts.values[inside] >= verdicts.lowers[inside]).all()
 
-    def test_orders_scores_as_strengths_with_the_low_threshold_at_a_half(self):
+    def test_scores_at_least_a_half_whatever_reaches_the_low_threshold(self):
+        found = 0
+        for metric in generate(8, MONDAY_MS, 60, 7, incidents_a_week=3.0):
+            verdicts = judge_one(metric.times, metric.values)
+            over = verdicts.judged & (verdicts.strengths >= LOW)
+            found += over.sum()
+            assert (verdicts.scores[over] >= 0.5).all()
+            assert (verdicts.scores[verdicts.judged] >= 0.0).all()
+            assert (verdicts.scores[verdicts.judged] <= 1.0).all()
+        assert found
+
+    def test_lets_a_score_fade_where_a_strength_breaks_off(self):
         values = noise(3000)
-        values[2500:2503] += [5.0, 20.0, 100.0]
+        values[2500] += 20.0
         verdicts = judge_one(minutes(3000), values)
-        told = verdicts.judged
-        order = np.argsort(verdicts.strengths[told])
-        assert (np.diff(verdicts.scores[told][order]) >= 0).all()
-        over = verdicts.strengths[told] >= LOW
-        assert (verdicts.scores[told][over] >= 0.5).all()
-        assert (verdicts.scores[told][~over] < 0.5).all()
-        assert over.any()
+        assert verdicts.strengths[2505] < LOW
+        fading = verdicts.scores[2500:2530]
+        assert fading[0] > fading[5] > fading[15] > fading[29]
+        assert fading[29] < 0.5 < fading[5]
+
+    def test_finds_a_deviation_stronger_right_after_another_one(self):
+        once, twice = noise(3000), noise(3000)
+        once[2501] += 6.0
+        twice[2500:2502] += [-6.0, 6.0]
+        alone = judge_one(minutes(3000), once).strengths[2501]
+        assert judge_one(minutes(3000), twice).strengths[2501] > 1.1 * alone
 
     def test_alerts_again_only_on_something_stronger(self):
         values = noise(3000)
