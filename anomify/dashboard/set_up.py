@@ -177,7 +177,8 @@ def _connect_page(*, key: str | None = None, is_first: bool = False) -> str:
         ways=ways(house().settings.base_url, key or PLACEHOLDER),
         is_first=is_first,
         is_reply=key is not None,
-        may_make_key=user_subject().can(Access.ADMIN),
+        may_make_key=user_subject().can(Access.ADMIN) and not subject().org.is_demo,
+        is_demo=subject().org.is_demo,
         arrivals=_arrivals(),
     )
 
