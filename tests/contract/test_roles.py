@@ -1,0 +1,77 @@
+"""Every route by every role and every scope: whoever lacks the right is refused."""
+
+import re
+
+import pytest
+
+from anomify.auth.subject import OrgSubject, UserSubject
+from anomify.edge.contract import Access, declared_routes
+from anomify.org.model import Org, Token
+from anomify.user.model import User
+from tests.factories import make_session, make_token, make_user
+
+# Who may ask a route of each access. It is written out here, so that a change is seen in a diff.
+MAY = {
+    "public": {"viewer", "editor", "admin", "owner", "ingest", "read", "write", "admin token"},
+    "anyone": {"viewer", "editor", "admin", "owner", "ingest", "read", "write", "admin token"},
+    "signed": {"viewer", "editor", "admin", "owner", "read"},
+    "viewer": {"viewer", "editor", "admin", "owner", "read"},
+    "editor": {"editor", "admin", "owner", "write"},
+    "admin": {"admin", "owner", "admin token"},
+    "owner": {"owner"},
+    "user": {"viewer", "editor", "admin", "owner"},
+    # The ingestion door reads the token itself.
+    "ingest": set(),
+}
+ROLES = ("viewer", "editor", "admin", "owner")
+TOKENS = {"ingest": "ingest", "read": "read", "write": "write", "admin token": "admin"}
+
+_PLACEHOLDER = re.compile(r"<[^>]+>")
+
+
+def subject_of(asker):
+    if asker in ROLES:
+        return UserSubject(User(role=asker, name=asker), Org(name="Acme"), b"")
+    return OrgSubject(Org(name="Acme"), Token(name=asker, scopes=TOKENS[asker]))
+
+
+class TestRights:
+    def test_are_written_down_for_every_access(self):
+        assert set(MAY) == set(Access)
+
+    @pytest.mark.parametrize("asker", [*ROLES, *TOKENS])
+    def test_are_what_the_table_says(self, asker):
+        may = {str(access) for access in Access if subject_of(asker).can(access)}
+        assert may == {access for access, askers in MAY.items() if asker in askers}
+
+
+class TestRoutes:
+    def test_refuse_whoever_lacks_the_right(self, product):
+        with product.database.unit_of_work():
+            cast = product.cast
+            headers = {
+                role: {"X-Session-Id": make_session(make_user(cast.acme, role, role))}
+                for role in ROLES
+            }
+            headers |= {
+                name: {"X-Auth-Token": make_token(cast.acme, scope)[1]}
+                for name, scope in TOKENS.items()
+            }
+            cookies = {
+                role: {"Cookie": f"session_id={make_session(make_user(cast.acme, role, role))}"}
+                for role in ROLES
+            }
+        asked = 0
+        for route in declared_routes(product.app).values():
+            if route.access is Access.INGEST:
+                continue
+            path = _PLACEHOLDER.sub("1", route.rule)
+            for asker in {*ROLES, *TOKENS} - MAY[route.access]:
+                # Pages look at cookies alone, so a machine is a stranger to them.
+                sent = cookies.get(asker, {}) if route.is_cookie_only else headers[asker]
+                for method in route.methods:
+                    reply = product.client.open(path, method=method, headers=sent)
+                    asked += 1
+                    expected = {302, 403, 405} if route.is_cookie_only else {403}
+                    assert reply.status_code in expected, (asker, method, route.endpoint)
+        assert asked > 200
