@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # Run the marked tests only, when `make test` has just run all others.
 TESTED ?=
 # What Python alone cannot bring.
-DEBIAN_PACKAGES := prometheus prometheus-node-exporter chromium victoria-metrics glewlwyd
+DEBIAN_PACKAGES := prometheus prometheus-node-exporter chromium curl victoria-metrics glewlwyd
 MARKED := debian or shared
 PYTEST := $(BIN)/pytest -n logical --dist worksteal --durations 10
 MINUTES ?= 5

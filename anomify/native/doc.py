@@ -1,7 +1,9 @@
 """/doc: the description of the whole API, a page to try it on, and pages that explain it."""
 
 import hashlib
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final, Literal, cast
 
@@ -10,7 +12,8 @@ from pydantic import BaseModel, Field
 
 from anomify.edge.contract import PAGE_MEDIA, Access, Inputs, Reply, Wire, declared_routes
 from anomify.edge.house import house
-from anomify.edge.openapi import Title, describe
+from anomify.edge.limits import RATES
+from anomify.edge.openapi import FAILURES, Title, describe
 from anomify.edge.strict_json import encode
 from anomify.errors import NotFound
 from anomify.native.envelope import NativeDoor
@@ -48,10 +51,36 @@ CHAPTERS: Final = {
     "requests": "Parameters and times",
     "errors": "Errors and limits",
 }
+# What is in an address between < and > names an input; people write {input}.
+_PLACEHOLDER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
+TITLES: Final = {
+    "flux": "Sending points",
+    "metric": "Metrics",
+    "anomaly": "Anomalies",
+    "watcher": "Watchers",
+    "image": "Pictures",
+    "exclusion": "Exclusions",
+    "org": "Your org",
+    "user": "You",
+    "login": "Signing in",
+    "signup": "Signing up",
+    "billing": "Billing",
+    "js": "Events of web pages",
+    "doc": "This documentation",
+    "ping": "Health and small things",
+}
 # Groups whose page is that of a neighbour.
 _TOLD_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
 _SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
 _CACHED: Final = "public, max-age=0, must-revalidate"
+
+
+@dataclass(frozen=True)
+class Address:
+    """What the guide's tables say of a route."""
+
+    shown_rules: tuple[str, ...]
+    summary: str
 
 
 class OpenApiOut(BaseModel):
@@ -158,11 +187,32 @@ def guide_pages() -> Mapping[str, str]:
     """
     tags = {route.tag for route in declared_routes(current_app).values() if not route.is_page}
     told = {tag: _SHARED.get(tag, _TOLD_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
-    return CHAPTERS | {page: f"/{page}" for page in dict.fromkeys(told.values())}
+    return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(told.values())}
+
+
+def addresses_of(group: str) -> list[Address]:
+    """Return every route of a group, by address."""
+    return sorted(
+        (
+            Address(tuple(_PLACEHOLDER.sub(r"{\1}", rule) for rule in route.rules), route.summary)
+            for route in declared_routes(current_app).values()
+            if route.tag == group and not route.is_page
+        ),
+        key=lambda address: address.shown_rules,
+    )
 
 
 def _page(template: str, **known: object) -> Response:
-    reply = make_response(render_template(template, pages=guide_pages(), groups=GROUPS, **known))
+    page = render_template(
+        template,
+        pages=guide_pages(),
+        groups=GROUPS,
+        addresses_of=addresses_of,
+        failures=FAILURES,
+        rates=RATES,
+        **known,
+    )
+    reply = make_response(page)
     reply.headers["Cache-Control"] = _CACHED
     return reply
 

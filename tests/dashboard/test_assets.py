@@ -54,7 +54,9 @@ class TestTemplates:
     @pytest.mark.parametrize("path", [*TEMPLATES, *OWN], ids=lambda path: path.name)
     def test_nothing_comes_from_elsewhere(self, path):
         found = re.findall(r"(?:https?:)?//[\w.]+\.\w+[^\s\"']*", path.read_text())
-        assert [address for address in found if "w3.org" not in address] == []
+        # Names of namespaces, and of no server at all.
+        harmless = re.compile(r"w3\.org|^https://anomify\.example\b")
+        assert [address for address in found if not harmless.search(address)] == []
 
     @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
     def test_what_is_extended_comes_first(self, path):

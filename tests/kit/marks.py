@@ -13,6 +13,7 @@ PROGRAMS = {
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",
     "chromium": "chromium",
+    "curl": "curl",
     "victoria-metrics": "victoria-metrics",
     "glewlwyd": "glewlwyd",
 }

@@ -1,0 +1,168 @@
+"""The guide is true: each of its examples runs as it stands, and is answered as it says."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from anomify.db import session
+from anomify.edge.contract import declared_routes
+from anomify.native.doc import GROUPS
+from anomify.org.model import Org
+from tests.factories import PASSWORD, make_anomaly, make_metric
+from tests.kit.served import served
+from tests.kit.tenants import Product, open_product
+
+SECONDS = 20
+
+
+@dataclass
+class Guide:
+    """A product that is served, and what its guide shows, page by page."""
+
+    product: Product
+    url: str
+    examples: dict[str, dict[str, str]]
+
+    def environment(self, home) -> dict[str, str]:
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(home),
+            "ANOMIFY_URL": self.url,
+            "ANOMIFY_TOKEN": self.product.tokens["acme"],
+            "ANOMIFY_SESSION": self.product.cast.sessions["alice"],
+            "ANOMIFY_EMAIL": self.product.cast.alice.email,
+            "ANOMIFY_PASSWORD": PASSWORD,
+        }
+
+    def run(self, command: list[str], home) -> str:
+        ended = subprocess.run(
+            command,
+            env=self.environment(home),
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr == ""
+        assert ended.stdout.strip()
+        return ended.stdout
+
+
+class Examples(HTMLParser):
+    """Collects the code of a page by its id."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._id: str | None = None
+
+    def handle_starttag(self, tag, attrs) -> None:
+        told = dict(attrs)
+        if tag == "code" and "data-language" in told:
+            self._id = told["id"]
+            self.found[self._id] = ""
+
+    def handle_endtag(self, tag) -> None:
+        if tag == "code":
+            self._id = None
+
+    def handle_data(self, data) -> None:
+        if self._id is not None:
+            self.found[self._id] += data
+
+
+@pytest.fixture(scope="module")
+def guide(migrated_sqlite_file, tmp_path_factory) -> Iterator[Guide]:
+    directory = tmp_path_factory.mktemp("guide")
+    path = directory / "meta.db"
+    path.write_bytes(migrated_sqlite_file.read_bytes())
+    with open_product(f"sqlite:///{path}", directory) as product:
+        with product.database.unit_of_work():
+            make_anomaly(make_metric(session().get_one(Org, product.cast.acme.id), "shop.orders"))
+        with served(product.app) as url:
+            yield Guide(product, url, collected(product))
+
+
+def collected(product: Product) -> dict[str, dict[str, str]]:
+    """What each page of the guide shows, by the group it is about and its language."""
+    first = product.client.get("/doc/guide").text
+    addresses = sorted(set(re.findall(r'href="(/doc/guide/[a-z]+)"', first)))
+    found: dict[str, dict[str, str]] = {}
+    for address in addresses:
+        reply = product.client.get(address)
+        assert reply.status_code == 200, address
+        reader = Examples()
+        reader.feed(reply.text)
+        for name, text in reader.found.items():
+            group, language = name.rsplit("-", 1)
+            found.setdefault(group, {})[language] = text
+    return found
+
+
+def shape(value: Any) -> Any:
+    """What a value is made of: the names of its parts, and the kinds of its leaves."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "number" if type(value) in {int, float} else type(value).__name__
+
+
+def differences(shown: Any, true: Any, where: str = "data") -> list[str]:
+    """Where what is shown is not made as what is true; a null may be anything."""
+    if isinstance(shown, dict) and isinstance(true, dict):
+        found = [f"{where}.{name}" for name in set(shown) ^ set(true)]
+        for name in set(shown) & set(true):
+            found += differences(shown[name], true[name], f"{where}.{name}")
+        return found
+    if isinstance(shown, list) and isinstance(true, list):
+        return differences(shown[0], true[0], f"{where}[0]") if shown and true else []
+    return [] if shown == true or "NoneType" in {shown, true} else [where]
+
+
+class TestGuide:
+    def test_has_both_kinds_of_example_for_every_group(self, guide):
+        groups = {
+            route.tag for route in declared_routes(guide.product.app).values() if not route.is_page
+        }
+        assert groups <= set(GROUPS), "give the group a sentence in native/doc.py"
+        missing = {group for group in groups if not {"sh", "python"} <= set(guide.examples[group])}
+        assert missing == set()
+
+    def test_each_example_asks_an_address_of_its_group(self, guide):
+        for group, shown in guide.examples.items():
+            assert group in {*GROUPS, "errors"}
+            for language in ("sh", "python"):
+                word = "-" if group == "operators" else group
+                assert f"/{word}" in shown.get(language, f"/{word}"), (group, language)
+
+    def test_every_example_of_python_runs_with_nothing_installed(self, guide, tmp_path):
+        ran = 0
+        for shown in guide.examples.values():
+            if "python" in shown:
+                guide.run([sys.executable, "-I", "-c", shown["python"]], tmp_path)
+                ran += 1
+        assert ran >= len(GROUPS) - 1
+
+    @pytest.mark.debian("curl")
+    def test_every_example_of_curl_answers_as_it_is_shown(self, guide, tmp_path):
+        ran = 0
+        for group, shown in guide.examples.items():
+            if "sh" not in shown:
+                continue
+            said = guide.run(["/bin/sh", "-c", shown["sh"]], tmp_path)
+            if "json" in shown:
+                told = json.loads(said)
+                found = differences(shape(json.loads(shown["json"])), shape(told.get("data", told)))
+                assert found == [], (group, said)
+            ran += 1
+        assert ran >= len(GROUPS) - 1
