@@ -58,7 +58,15 @@ def create(
     """Make a user who can sign in."""
     password = _password(is_piped=is_password_piped)
     with unit_of_work(data_dir, write=True):
-        made = user_json(create_user(the_org(org_name), email, name, role, password))
+        row = create_user(the_org(org_name), email, name, role, password)
+        record_audit(
+            row.org_id,
+            actor=ACTOR,
+            action="user.create",
+            target=row.email,
+            after={"role": row.role},
+        )
+        made = user_json(row)
     if as_json:
         print_json(made)
         return

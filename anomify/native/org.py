@@ -16,7 +16,7 @@ from anomify.native.window import local_string
 from anomify.org.editing import change_org
 from anomify.org.model import ONBOARDING_NAMES, Org
 from anomify.org.muting import MINUTES_MAX, is_muted, minutes_left, mute_org
-from anomify.org.token import is_valid, list_tokens
+from anomify.org.token import beginning_of, is_valid, list_tokens
 
 door = NativeDoor("org", __name__)
 
@@ -179,7 +179,7 @@ def _own(org: Org) -> OwnOrgOut:
         keys=[
             KeyOut(
                 name=token.name,
-                key=f"anm_{token.public_id}_..." if may_see_keys else "anm_...",
+                key=beginning_of(token) if may_see_keys else "anm_...",
                 scopes=token.scopes.split(","),
             )
             for token in list_tokens(org, limit=KEYS_MAX).items

@@ -166,6 +166,11 @@ def is_legacy(token: Token) -> bool:
     return len(token.public_id) == LEGACY_PUBLIC_ID_LENGTH
 
 
+def beginning_of(token: Token) -> str:
+    """Return how a token's text begins, as far as that may be shown; of a legacy one nothing."""
+    return "..." if is_legacy(token) else f"anm_{token.public_id}_..."
+
+
 def has_scope(token: Token, scope: str) -> bool:
     """Tell whether a token was made for this."""
     return scope in token.scopes.split(",")

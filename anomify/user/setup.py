@@ -1,9 +1,10 @@
 """The first owner of an installation, made with the one-time set-up link."""
 
+from anomify.audit.recording import record_audit
 from anomify.errors import Conflict
 from anomify.org.creating import create_org
 from anomify.org.onboarding import use_setup_link
-from anomify.user.creating import create_user
+from anomify.user.creating import FIRST_ROLE, create_user
 from anomify.user.model import User
 from anomify.user.queries import needs_setup
 
@@ -19,4 +20,7 @@ def finish_setup(
     use_setup_link(secret)
     if not needs_setup():
         raise Conflict("The product is set up already; sign in.")
-    return create_user(create_org(org_name, timezone=timezone), email, name, "owner", password)
+    org = create_org(org_name, timezone=timezone)
+    user = create_user(org, email, name, FIRST_ROLE, password)
+    record_audit(org.id, actor=user.name, action="org.setup", target=org.name)
+    return user
