@@ -11,7 +11,7 @@ from sqlalchemy import select
 from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
-from anomify.detection.threshold import THRESHOLDS, Severity
+from anomify.detection.threshold import threshold_for
 from anomify.detection.tuning import AS_COUNTER, AS_GAUGE, BOTH_WAYS, DOWNWARDS, UPWARDS, Tuning
 from anomify.metric.model import Metric, MetricSettings
 from anomify.metric.progress import allow_silence, request_rebuild
@@ -144,4 +144,4 @@ def _wanted(row: MetricSettings) -> Wanted:
 
 
 def _threshold(false_alarms: float | None) -> float:
-    return 0.0 if false_alarms is None else THRESHOLDS[Severity.LOW]
+    return 0.0 if false_alarms is None else threshold_for(false_alarms)

@@ -76,13 +76,16 @@ class NaiveFeed:
 
     def relearn(self):
         self.gauge = NaiveGauge(self.resolution / 1000)
+        # What is learnt anew is not judged; what follows is, however few they were.
+        self.gauge.taught = math.inf
         newest = self.points[-100:]
-        if not self.is_counter:
+        if self.is_counter:
+            for earlier, later in itertools.pairwise(newest):
+                self.gauge.see(later[0], rate(earlier, later))
+        else:
             for time, value in newest:
                 self.gauge.see(time, value)
-            return
-        for earlier, later in itertools.pairwise(newest):
-            self.gauge.see(later[0], rate(earlier, later))
+        self.gauge.taught = 0
 
     def judge(self):
         time, value = self.points[-1]
