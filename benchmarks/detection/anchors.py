@@ -5,9 +5,9 @@
 DIR holds `manifest.json` and `series/` as ../shared/data does. Every detector, ours included, gets
 the same record rule, the same protocol (protocol.py) and one threshold for all series of all sets:
 ours has the one it ships with, each anchor the one that suits it best on these very series, so that
-the anchors are flattered. Read the columns as: AP and VUS-PR of the ranking; the best F1 any
-threshold would give; the share of incidents found at 1, 0.25 and 0.05 false alarms a metric-week;
-F1 and false alarms a metric-week at the one threshold.
+the anchors are flattered. `--page` writes the table of the documentation. Its columns: AP and
+VUS-PR of the ranking; the best F1 any threshold would give; the share of incidents found at 1, 0.25
+and 0.05 false alarms a metric-week; F1 and false alarms a metric-week at the one threshold.
 """
 
 # ruff: noqa: ARG001 -- every anchor is asked alike, for times, values and step
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "heldout", "all"), default="dev")
     parser.add_argument("--limit", type=int, help="only so many series of each set")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--page", type=Path, help="write them here as rows of an HTML table")
     arguments = parser.parse_args()
     names = arguments.sets.split(",")
     sets = {
@@ -67,6 +68,8 @@ def main() -> None:
         print_row(detector, figures[detector])
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1))
+    if arguments.page:
+        arguments.page.write_text("".join(table_of(name, figures) for name in sets))
 
 
 def best_threshold(sets: dict[str, list[LabelledSeries]], scored: dict[str, Scored]) -> float:
@@ -107,6 +110,30 @@ def print_row(detector: str, figures: dict[str, dict[str, float]]) -> None:
     for name, columns in figures.items():
         cells = "  ".join(f"{column} {figure:.3f}" for column, figure in columns.items())
         print(f"{detector:<32} {name:<8} {cells}", flush=True)
+
+
+def table_of(name: str, figures: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the figures of one set as an HTML table, the best of each column marked."""
+    rows = {detector: columns[name] for detector, columns in figures.items()}
+    columns = list(next(iter(rows.values())))
+    # Of false alarms at whatever threshold there is no best.
+    best = {
+        column: max(round(figures[column], 3) for figures in rows.values())
+        for column in columns
+        if column != "FA/week"
+    }
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    lines = [f'<table>\n<caption>{name}</caption>\n<thead><tr><th scope="col">Detector</th>{head}']
+    lines.append("</tr></thead>\n<tbody>\n")
+    for detector, found in rows.items():
+        cells = (
+            f"<td><strong>{found[column]:.3f}</strong></td>"
+            if round(found[column], 3) == best.get(column)
+            else f"<td>{found[column]:.3f}</td>"
+            for column in columns
+        )
+        lines.append(f'<tr><th scope="row">{detector}</th>{"".join(cells)}</tr>\n')
+    return "".join([*lines, "</tbody>\n</table>\n"])
 
 
 def ours(found: list[LabelledSeries]) -> Scored:
