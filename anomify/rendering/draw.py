@@ -138,8 +138,8 @@ def draw_chart(chart: Chart) -> Drawing:
     _draw_stems(canvas, theme.anomaly, frame, anomalies)
     _draw_value(canvas, theme.value, frame, curve)
     _draw_found_values(canvas, theme.anomaly, frame, curve, anomalies)
-    _draw_heads(canvas, chart, theme, frame)
     _draw_event_labels(canvas, theme, frame, visible_events(chart))
+    _draw_heads(canvas, chart, theme, frame)
     if not len(curve.times):
         _write_middle(canvas, "No data in this window", frame, theme)
     return Drawing(canvas.pixels(), theme)

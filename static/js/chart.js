@@ -89,7 +89,7 @@ export class Chart {
       ],
       hooks: {
         drawClear: [(plot) => this.drawSpans(plot), (plot) => this.drawEventLines(plot)],
-        draw: [(plot) => this.drawMarks(plot), (plot) => this.drawEventLabels(plot)],
+        draw: [(plot) => this.drawEventLabels(plot), (plot) => this.drawMarks(plot)],
         setSelect: [(plot) => this.finishDrag(plot)],
         setCursor: [(plot) => this.onCursor(this.cursorIndex(plot))],
       },
@@ -207,6 +207,7 @@ export class Chart {
     ctx.save();
     ctx.font = `${12 * ratio}px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif`;
     ctx.textBaseline = "top";
+    ctx.textAlign = "left";
     this.events.forEach(({ text }, place) => {
       const left = places[place] + 4 * ratio;
       const room = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
