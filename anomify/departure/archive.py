@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, LargeBinary, Table, or_, select
 
 from anomify.clock import now
 from anomify.db import Base, Database, session
-from anomify.errors import Unavailable
+from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
@@ -68,10 +68,11 @@ class Turn:
     """The right to make an archive now; to be given back when it is made, or was given up."""
 
     def __init__(self) -> None:
-        """Take a turn. Raises `Unavailable` while too many others make theirs."""
+        """Take a turn. Raises `QuotaExceeded` while too many others make theirs."""
         if not _turns.acquire(blocking=False):
-            raise Unavailable(
+            raise QuotaExceeded(
                 "Others export their orgs just now; try again in a few minutes.",
+                code="export_busy",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         self._is_taken = True

@@ -1,5 +1,6 @@
 """/org/export and /org/delete: an org takes all it has along, or leaves for good."""
 
+import weakref
 from datetime import timedelta
 from typing import Final
 
@@ -58,7 +59,6 @@ class DeletedOut(Outputs):
     changes=True,
     limits=("export",),
     media=ZIP,
-    errors=(503,),
     # The archive is read while it is sent; nothing stays locked meanwhile.
     has_own_transactions=True,
 )
@@ -79,6 +79,8 @@ def export(wish: Inputs) -> Response:
         raise
     reply = Response(archive_of(asker.org.id, house().database, house().points), mimetype=ZIP)
     reply.call_on_close(turn.give_back)
+    # A server that is cut off may never close it.
+    weakref.finalize(reply, turn.give_back)
     reply.headers["Content-Disposition"] = f'attachment; filename="{file_name(asker.org.id)}"'
     return reply
 

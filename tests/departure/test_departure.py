@@ -16,7 +16,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Base, session
 from anomify.departure.archive import ARCHIVES_AT_ONCE, Turn
-from anomify.errors import Unavailable
+from anomify.errors import QuotaExceeded
 from anomify.factory import create_app
 from anomify.metric.deleting import deleted_ids
 from anomify.org.letter import post_letter
@@ -173,7 +173,7 @@ class TestExport:
 
     def test_lets_only_some_be_made_at_once(self):
         turns = [Turn() for _ in range(ARCHIVES_AT_ONCE)]
-        with pytest.raises(Unavailable):
+        with pytest.raises(QuotaExceeded):
             Turn()
         for turn in turns:
             turn.give_back()
