@@ -34,6 +34,10 @@ _DOMAIN = re.compile(r"[a-z0-9.-]+\.[a-z0-9-]+=[1-9][0-9]{0,8}\Z")
 _LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
 
 
+# Exactly as browsers write it: an asterisk, a path or a capital would never match.
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
 class ConfigError(Exception):
     """The settings cannot be used; the message names the key and what would be right."""
 
@@ -69,6 +73,21 @@ def _domains(value: object) -> object:
     found = tuple(str(part).strip().lower() for part in parts if str(part).strip())
     if wrong := [part for part in found if not _DOMAIN.match(part)]:
         raise ValueError(f"{wrong[0]} is not a domain and the id of an org, like acme.example=1")
+    return found
+
+
+def _origins(value: object) -> object:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        # Pydantic turns a ValueError, and only that, into a sentence for the user.
+        raise ValueError("a list of origins like https://app.example is needed")  # noqa: TRY004 -- above
+    found = tuple(str(part).strip() for part in parts if str(part).strip())
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin[:80]!r} is no origin; write https:// and a name in small letters, a port "
+                "where it is not the usual one, and nothing after it"
+            )
     return found
 
 
@@ -144,6 +163,9 @@ class Settings(BaseModel):
     )
     legacy_session_param: bool = Field(
         default=True, description="accept session ids as the session_id parameter"
+    )
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
+        (), description="sites whose pages may ask the API, such as https://app.acme.example"
     )
 
     stripe_secret_key: SecretStr | None = Field(

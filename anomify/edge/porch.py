@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from anomify.edge import counting, headers, limits, problem, proxies, request_id
+from anomify.edge import cors, counting, headers, limits, problem, proxies, request_id
 from anomify.edge.bounded_request import BoundedRequest
 from anomify.edge.house import House, put_in_place
 from anomify.edge.strict_json import StrictJson
@@ -26,4 +26,5 @@ def install(app: Flask, house: House) -> None:
     counting.install(app)
     limits.install(app, limits.Limits(house.settings.rate_limits))
     headers.install(app, house.settings)
+    cors.install(app, house.settings)
     problem.install(app)
