@@ -63,11 +63,11 @@ def preview_exclusion(org_id: int, kind: Kind, pattern: str, *, sample: int = 50
     predicate = predicate_of(kind, canonical)
     total = freed = 0
     hit = []
-    for named in names_of(org_id):
+    for _, name, excluded_by in names_of(org_id):
         total += 1
-        if predicate(named.name):
-            hit.append(named.name)
-            freed += named.excluded_by is None
+        if predicate(name):
+            hit.append(name)
+            freed += excluded_by is None
     return Preview(canonical, sorted(hit)[:sample], len(hit), freed, total)
 
 

@@ -113,12 +113,18 @@ def count_kept_out(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, int]:
 
 def names_of(org_id: int, *, excluded_by: int | None = None) -> Iterator[Named]:
     """Give the names of all the org's metrics, or of those that one rule keeps out."""
-    wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id]
+    metrics = Metric.__table__.c
+    wanted: list[ColumnElement[bool]] = [metrics.org_id == org_id]
     if excluded_by is not None:
-        wanted.append(Metric.excluded_by == excluded_by)
-    rows = session().execute(
-        select(Metric.id, Metric.name, Metric.excluded_by).where(*wanted),
-        execution_options={"yield_per": NAMES_AT_ONCE},
+        wanted.append(metrics.excluded_by == excluded_by)
+    # Past the ORM, which takes as long again for so many rows.
+    rows = (
+        session()
+        .connection()
+        .execute(
+            select(metrics.id, metrics.name, metrics.excluded_by).where(*wanted),
+            execution_options={"yield_per": NAMES_AT_ONCE},
+        )
     )
     for part in rows.partitions():
         yield from map(Named._make, part)

@@ -143,7 +143,13 @@ def exclusions(wish: PageIn) -> ExclusionsOut:
     return ExclusionsOut(exclusions=_all_json(page.items), total=page.total)
 
 
-@door.route("/exclusion/test", inputs=TrialIn, outputs=TrialOut, access=Access.VIEWER)
+@door.route(
+    "/exclusion/test",
+    inputs=TrialIn,
+    outputs=TrialOut,
+    access=Access.VIEWER,
+    limits=("heavy",),
+)
 def test(wish: TrialIn) -> TrialOut:
     """Say which metrics a rule would hit, and how much quota it would free; nothing is saved."""
     found = preview_exclusion(subject().org.id, wish.type, wish.pattern, sample=wish.sample)

@@ -1,0 +1,76 @@
+"""Which points are judged: metrics are looked up once, and again only when rules have changed."""
+
+import numpy as np
+import pytest
+from sqlalchemy import event
+
+from anomify.exclusion.editing import ExclusionWish, add_exclusion, delete_exclusion
+from anomify.exclusion.predicate import Kind
+from anomify.pipeline.screen import Screen
+from tests.factories import make_metric, make_org
+
+
+@pytest.fixture
+def acme(unit):
+    return make_org()
+
+
+@pytest.fixture
+def asked(unit):
+    """The statements that the database is asked, one by one."""
+    told = []
+    engine = unit.get_bind()
+
+    def note(_connection, _cursor, statement, *_more):
+        told.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield told
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def add(org, pattern):
+    return add_exclusion(org.id, ExclusionWish(Kind.PREFIX, pattern), "Alice")[0].id
+
+
+def excluded(screen, *metrics):
+    return screen.excludes(np.array([metric.id for metric in metrics], np.int64)).tolist()
+
+
+class TestScreen:
+    def test_asks_nothing_where_nobody_ever_excluded_anything(self, acme, asked):
+        metric = make_metric(acme, "a")
+        screen = Screen()
+        assert not screen.look()
+        asked.clear()
+        assert excluded(screen, metric, metric) == [False, False]
+        assert asked == []
+
+    def test_asks_about_each_metric_once(self, acme, asked):
+        out, within = make_metric(acme, "out"), make_metric(acme, "in")
+        add(acme, "out")
+        screen = Screen()
+        assert screen.look()
+        assert excluded(screen, out, within, out) == [True, False, True]
+        asked.clear()
+        assert not screen.look()
+        assert excluded(screen, out, within) == [True, False]
+        assert len(asked) == 1
+
+    def test_heeds_what_has_changed(self, acme):
+        metric = make_metric(acme, "a")
+        screen = Screen()
+        rule_id = add(acme, "a")
+        assert screen.look()
+        assert excluded(screen, metric) == [True]
+        delete_exclusion(acme.id, rule_id, "Alice")
+        assert screen.look()
+        assert excluded(screen, metric) == [False]
+
+    def test_knows_metrics_that_come_later(self, acme):
+        add(acme, "a")
+        screen = Screen()
+        screen.look()
+        later = make_metric(acme, "a", excluded_by=1)
+        assert excluded(screen, later) == [True]
+        assert screen.excludes(np.empty(0, np.int64)).tolist() == []
