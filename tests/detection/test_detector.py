@@ -232,33 +232,6 @@ class TestJudge:
         assert len(judge(EngineState.new(0), empty, empty, empty.astype(float)).judged) == 0
 
 
-class TestBlindCorners:
-    """spec/anomify.md, Appendix C: what Skyline's rules cannot see, whatever the size."""
-
-    TRIALS = 30
-    POINTS = 1440
-
-    @pytest.mark.parametrize("std", [0.1, 10.0])
-    @pytest.mark.parametrize("sign", [1.0, -1.0])
-    @pytest.mark.parametrize(("points", "sigmas"), [(1, 8.0), (3, 6.0)])
-    def test_sees_shifts_of_every_scale_and_sign(self, std, sign, points, sigmas):
-        values = noise(self.TRIALS * self.POINTS, std=std).reshape(self.TRIALS, self.POINTS)
-        values[:, -points:] += sign * sigmas * std
-        slots = np.repeat(np.arange(self.TRIALS), self.POINTS)
-        times = np.tile(minutes(self.POINTS), self.TRIALS)
-        verdicts = judge(EngineState.new(self.TRIALS), slots, times, values.ravel())
-        found = verdicts.alerts.reshape(values.shape)[:, -points:].max(axis=1) >= LOW
-        assert found.all()
-
-    @pytest.mark.parametrize("std", [0.1, 10.0])
-    def test_is_silent_on_pure_noise(self, std):
-        count, week = 10, 7 * 1440
-        values = noise(count * week, std=std)
-        slots = np.repeat(np.arange(count), week)
-        verdicts = judge(EngineState.new(count), slots, np.tile(minutes(week), count), values)
-        assert (verdicts.alerts >= LOW).sum() < count
-
-
 class TestCounters:
     def test_are_recognised_and_judged_on_their_rate(self):
         [metric] = generate(9, MONDAY_MS, 60, 2, [Kind.COUNTER])
