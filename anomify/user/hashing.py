@@ -44,4 +44,5 @@ def _hands() -> ThreadPoolExecutor:
 
 def _step_back() -> None:
     # On Linux this is a matter of each thread, and of those that it starts.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
