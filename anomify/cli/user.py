@@ -10,7 +10,8 @@ from anomify.cli.rooms import the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json, read_settings
 from anomify.errors import Invalid, NotFound
 from anomify.user.authenticator import turn_off
-from anomify.user.creating import ROLES, create_user, fold_email
+from anomify.user.creating import FIRST_ROLE, ROLES, create_user, fold_email
+from anomify.user.invitation import Inviter, invite
 from anomify.user.model import User
 from anomify.user.queries import find_user_by_email, list_users
 from anomify.user.recovery import make_reset_link
@@ -86,6 +87,21 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
         return
     for row in found:
         click.echo(f"{row['id']}\t{row['email']}\t{row['role']}\t{row['name']}")
+
+
+@user.command(name="invite")
+@click.option("--org", "org_name", required=True, help="The org, by name or id.")
+@click.option("--email", required=True, help="Where the link is sent, if mail is set up.")
+@click.option("--name", default="", help="What they are called; they may choose another name.")
+@click.option("--role", type=click.Choice(ROLES), default=LEAST_ROLE, show_default=True)
+@data_option
+def invite_somebody(org_name: str, email: str, name: str, role: str, data_dir: Path | None) -> None:
+    """Invite somebody, and print the link too; it works once, within 72 hours."""
+    settings = read_settings(data_dir=data_dir)
+    by = Inviter(ACTOR, FIRST_ROLE, settings.base_url)
+    with unit_of_work(data_dir, write=True):
+        _, link = invite(the_org(org_name), email, name, role, by)
+    click.echo(link)
 
 
 @user.command(name="reset-link")

@@ -12,6 +12,7 @@ from anomify.cli.main import anomify
 from anomify.clock import now_timestamp
 from anomify.org.token import find_token
 from anomify.user.authenticator import begin_enrolment, finish_enrolment
+from anomify.user.invitation import find_invitation
 from anomify.user.password import verify_password
 from anomify.user.queries import find_user_by_email
 from anomify.user.recovery import find_reset_user
@@ -97,6 +98,18 @@ class TestUser:
             "eve@acme.example",
         }
         assert len(run("user", "list", "--org", "1").stdout.splitlines()) == 3
+
+    def test_is_invited_with_a_link_that_is_printed(self, run, database):
+        run("org", "create", "Acme")
+        wish = ("--org", "Acme", "--email", "Ann@acme.example", "--role", "admin")
+        printed = run("user", "invite", *wish).stdout.strip()
+        assert printed.startswith("http://127.0.0.1:8080/ui/invitation?")
+        token = dict(parse_qsl(urlsplit(printed).query))["token"]
+        with database.unit_of_work(write=False):
+            invitation, org = find_invitation(token)
+            assert (invitation.email, invitation.role) == ("ann@acme.example", "admin")
+            assert org.name == "Acme"
+        assert "invited already" in refused(run("user", "invite", *wish))
 
     def test_is_let_in_again_with_a_link_for_a_new_password(self, run, database):
         run("org", "create", "Acme")

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from anomify.edge.contract import declared_routes
+from anomify.edge.limits import Limit, limits_of
 
 REVIEWED = Path(__file__).parent.parent / "data" / "access.csv"
 
@@ -34,3 +35,11 @@ def test_every_route_may_be_asked_by_whom_the_reviewed_table_says(product, tmp_p
 def test_every_declared_route_says_what_it_is_for(product):
     for route in declared_routes(product.app).values():
         assert route.summary.endswith((".", "?")), route.endpoint
+
+
+def test_every_route_is_limited_by_classes_that_there_are(product):
+    """A class that is misspelt would be found out by the first who asks."""
+    limited = {route.endpoint: limits_of(route) for route in declared_routes(product.app).values()}
+    free = {endpoint for endpoint, limits in limited.items() if not limits}
+    assert {limit for limits in limited.values() for limit in limits} <= set(Limit)
+    assert all(declared_routes(product.app)[name].access in {"public", "ingest"} for name in free)
