@@ -65,7 +65,7 @@ class ErrorOut(Outputs):
 class FailedStatusOut(ReplyStatusOut):
     """What a failure says about itself."""
 
-    error: ErrorOut = Field(description="What went wrong.")
+    error: ErrorOut = Field(description="What went wrong, in words for programs and people.")
 
 
 class NothingOut(Outputs):

@@ -1,5 +1,7 @@
 """/ping: is anybody there; no session, no database, no token."""
 
+from pydantic import Field
+
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.native.envelope import NativeDoor
 
@@ -9,7 +11,7 @@ door = NativeDoor("ping", __name__)
 class PongOut(Outputs):
     """Somebody is."""
 
-    pong: str
+    pong: str = Field(description="Always `pong`.", examples=["pong"])
 
 
 @door.route(

@@ -13,15 +13,15 @@ door = NativeDoor("status", __name__)
 class ComponentOut(Outputs):
     """A part of the product."""
 
-    name: str
-    ok: bool
+    name: str = Field(description="database, log, worker or delivery.", examples=["worker"])
+    ok: bool = Field(description="Whether it does what it is there for.")
     lag_seconds: float | None = Field(description="How far behind the newest points it is.")
 
 
 class StatusOut(Outputs):
     """Every part of the product."""
 
-    components: list[ComponentOut]
+    components: list[ComponentOut] = Field(description="The parts, one by one.")
 
 
 @door.route(
