@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from anomify.detection.detector import judge
-from anomify.detection.generator import generate
+from anomify.detection.generator import Kind, generate
 from anomify.detection.state import (
     LEARNING_POINTS,
     SLOT,
@@ -53,6 +53,21 @@ class TestEngineState:
         np.testing.assert_array_equal(go_on(restored, 0), go_on(fed, 2))
         np.testing.assert_array_equal(go_on(restored, 1), go_on(fed, 0))
         assert restored.extract(np.array([0, 1])) == fed.extract(np.array([2, 0]))
+
+    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("cut", [50, 101, 1500])
+    def test_may_be_kept_and_restored_in_the_middle_of_any_series(self, kind, cut):
+        [metric] = generate(6, MONDAY_MS, 300, 9, [kind], incidents_a_week=2.0)
+        slots = np.zeros(len(metric.times), np.int64)
+        whole = EngineState.new(1)
+        at_once = judge(whole, slots, metric.times, metric.values)
+        first, second = EngineState.new(1), EngineState.new(4)
+        judge(first, slots[:cut], metric.times[:cut], metric.values[:cut])
+        second.insert(np.array([3]), first.extract(np.array([0])))
+        rest = judge(second, slots[cut:] + 3, metric.times[cut:], metric.values[cut:])
+        for name in type(rest).__slots__:
+            np.testing.assert_array_equal(getattr(rest, name), getattr(at_once, name)[cut:])
+        assert second.extract(np.array([3])) == whole.extract(np.array([0]))
 
     def test_gives_the_same_bytes_for_the_same_knowledge(self, fed):
         assert fed.extract(np.array([2])) == fed.extract(np.array([2]))
