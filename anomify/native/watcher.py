@@ -30,7 +30,7 @@ from anomify.watcher.editing import (
     undelete_watcher,
 )
 from anomify.watcher.model import Watcher
-from anomify.watcher.queries import Heard, heard_by, list_watchers, names_holding
+from anomify.watcher.queries import Heard, Order, heard_by, list_watchers, names_holding
 
 door = NativeDoor("watcher", __name__)
 
@@ -158,6 +158,7 @@ class ListIn(PageIn):
     """Which watchers a list is to hold."""
 
     include_deleted: bool = Field(default=False, description="Deleted ones too.")
+    order: Order = Field(Order.NEWEST, description="Which come first: newest, oldest or by name.")
 
 
 class ChipsIn(Inputs):
@@ -219,10 +220,14 @@ def undelete(wish: DeletedIn) -> OneWatcherOut:
 
 @door.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=Access.VIEWER)
 def watchers(wish: ListIn) -> WatchersOut:
-    """List the org's watchers, newest first."""
+    """List the org's watchers with what each hears of."""
     org = subject().org
     page = list_watchers(
-        org.id, with_deleted=wish.include_deleted, limit=wish.limit, offset=wish.offset
+        org.id,
+        with_deleted=wish.include_deleted,
+        order=wish.order,
+        limit=wish.limit,
+        offset=wish.offset,
     )
     return WatchersOut(watchers=_all_json(page.items), total=page.total)
 

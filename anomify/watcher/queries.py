@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import UnaryExpression, func, select
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.db import Page, session
@@ -20,6 +22,21 @@ MOST_WATCHERS = 500
 NAMES_SCANNED_MAX = 200_000
 # The column's; a larger number is nobody's id, and the databases refuse to compare it.
 ID_MAX = 2**31 - 1
+
+
+class Order(StrEnum):
+    """What comes first in a list of watchers."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    NAME = "name"
+
+
+ORDERS: Final[dict[Order, tuple[UnaryExpression[Any], ...]]] = {
+    Order.NEWEST: (Watcher.id.desc(),),
+    Order.OLDEST: (Watcher.id.asc(),),
+    Order.NAME: (func.lower(Watcher.name).asc(), Watcher.id.asc()),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +61,21 @@ def get_watcher(org_id: int, watcher_id: int, *, is_deleted: bool = False) -> Wa
 
 
 def list_watchers(
-    org_id: int, *, with_deleted: bool = False, limit: int = 50, offset: int = 0
+    org_id: int,
+    *,
+    with_deleted: bool = False,
+    order: Order = Order.NEWEST,
+    limit: int = 50,
+    offset: int = 0,
 ) -> Page[Watcher]:
-    """List the org's watchers, newest first."""
+    """List the org's watchers."""
     wanted = [Watcher.org_id == org_id]
     if not with_deleted:
         wanted.append(Watcher.deleted_at.is_(None))
     rows = session().scalars(
         select(Watcher)
         .where(*wanted)
-        .order_by(Watcher.id.desc())
+        .order_by(*ORDERS[order])
         .limit(min(limit, MOST_WATCHERS))
         .offset(offset)
     )
@@ -134,6 +156,8 @@ def names_holding(org_id: int, chips: Sequence[str]) -> list[str]:
 
 def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[int, Heard]:
     """Return, by watcher id, how many metrics each hears of and their anomalies since then."""
+    if not watchers:
+        return {}
     rows = session().execute(
         select(Metric.id, Metric.name).where(Metric.org_id == org_id).limit(NAMES_SCANNED_MAX)
     )

@@ -6,6 +6,7 @@ from anomify.clock import now
 from anomify.errors import NotFound
 from anomify.watcher.queries import (
     Heard,
+    Order,
     get_watcher,
     heard_by,
     list_watchers,
@@ -34,6 +35,22 @@ class TestListWatchers:
 
         assert ([each.name for each in page.items], page.total) == (["2", "1"], 3)
         assert list_watchers(org.id, limit=2, offset=2).items == [made[0]]
+
+    def test_lists_them_in_another_order_when_asked(self) -> None:
+        org = make_org()
+        for name in ("b", "C", "a"):
+            make_watcher(org, name=name)
+
+        listed = {
+            order: [each.name for each in list_watchers(org.id, order=order).items]
+            for order in Order
+        }
+
+        assert listed == {
+            "newest": ["a", "C", "b"],
+            "oldest": ["b", "C", "a"],
+            "name": ["a", "b", "C"],
+        }
 
     def test_lists_deleted_ones_only_when_asked(self) -> None:
         org = make_org()
