@@ -24,8 +24,8 @@ from anomify.edge.house import House
 from anomify.edge.limits import spend
 from anomify.edge.problem import cause_of
 from anomify.errors import Denied, Unauthenticated
-from anomify.org.letter import KEY_PURPOSE as LETTERS_PURPOSE
 from anomify.org.queries import find_org
+from anomify.org.sealing import ROWS_PURPOSE
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
 from anomify.org.token import check_address, find_token, is_use_noted, note_use
 from anomify.user.login import LoginGuard, network_of
@@ -40,7 +40,7 @@ _WITHOUT_SESSION = {Access.PUBLIC, Access.INGEST}
 def install(app: Flask, house: House) -> None:
     """Let every request of the app be asked by somebody. Call it after the porch is up."""
     settings = house.settings
-    house.database.sealing_key = settings.key_for(LETTERS_PURPOSE)
+    house.database.sealing_key = settings.key_for(ROWS_PURPOSE)
     sessions = RowSessions(
         app,
         house.database,

@@ -9,9 +9,9 @@ from anomify.cli.settings import read_settings
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import Conflict, NotFound
-from anomify.org.letter import KEY_PURPOSE
 from anomify.org.model import Org
 from anomify.org.queries import find_org, list_orgs_named
+from anomify.org.sealing import ROWS_PURPOSE
 
 # What the id's column has room for.
 LARGEST_ID = 2**31 - 1
@@ -46,7 +46,7 @@ def opened_database(data_dir: Path | None) -> Iterator[tuple[Settings, Database]
         )
     settings = settings.with_secret_key()
     database = Database(settings.meta_url)
-    database.sealing_key = settings.key_for(KEY_PURPOSE)
+    database.sealing_key = settings.key_for(ROWS_PURPOSE)
     try:
         yield settings, database
     finally:

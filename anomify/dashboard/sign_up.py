@@ -30,6 +30,7 @@ class SignUpIn(Inputs):
     timezone: Text = "UTC"
     user_name: Text = Field("", json_schema_extra=names(None))
     email: Text = ""
+    test_data: bool = False
 
 
 class LinkIn(Inputs):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from uuid import uuid4
 
 import msgspec
@@ -13,8 +14,6 @@ from anomify.db import sealing_key, session
 from anomify.org.model import Letter
 from anomify.org.sealing import SealBroken, seal, unseal
 
-# What config.Settings.key_for() is asked for, by whoever opens the database for the product.
-KEY_PURPOSE = "letters"
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 # Longer than a sender may take, so that a lease runs out only when the sender is no more.
 LEASE = timedelta(seconds=60)
@@ -75,6 +74,17 @@ def post_letter(
     return letter.id
 
 
+def keep_quiet(to: str, purpose: str) -> None:
+    """Write a letter that nobody is sent, where to write none would tell who has an account.
+
+    It takes the same work, and counts as one.
+    """
+    letter = session().get_one(
+        Letter, post_letter(to, "Nothing", "Nothing", org_id=None, purpose=purpose)
+    )
+    _close(letter, DEAD, letter.created_at)
+
+
 def count_letters(to: str, purpose: str, since: datetime) -> int:
     """Return how many letters of a purpose were written to an address since then."""
     return (
@@ -99,12 +109,12 @@ def is_letter_due(at: datetime) -> bool:
 
 
 def claim_letters(at: datetime, most: int) -> list[ClaimedLetter]:
-    """Lease due letters to the caller, the oldest first; two callers never get the same one.
+    """Lease due letters to the caller, oldest first; two callers never get the same one.
 
     One that cannot be read with the present key is given up.
     """
     free = select(Letter.id).where(*_is_free(at)).order_by(Letter.due_at, Letter.id).limit(most)
-    claimed = []
+    claimed: list[tuple[datetime, ClaimedLetter]] = []
     # In one order for everybody: two that lease crosswise would wait for each other.
     for letter_id in sorted(session().scalars(free)):
         leased_until = at + LEASE
@@ -125,17 +135,16 @@ def claim_letters(at: datetime, most: int) -> list[ClaimedLetter]:
             letter.last_error = str(broken)
             continue
         said = msgspec.json.decode(written, type=dict[str, str])
-        claimed.append(
-            ClaimedLetter(
-                letter.id,
-                letter.recipient,
-                said["subject"],
-                said["text"],
-                letter.purpose,
-                leased_until,
-            )
+        mine = ClaimedLetter(
+            letter.id,
+            letter.recipient,
+            said["subject"],
+            said["text"],
+            letter.purpose,
+            leased_until,
         )
-    return claimed
+        claimed.append((letter.created_at, mine))
+    return [mine for _, mine in sorted(claimed, key=itemgetter(0))]
 
 
 def settle_letter(

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 # What config.Settings.key_for() is asked for.
 PURPOSE = "webhook-secret"
+# The same for what rows hold that no caller brings a key for; see db.sealing_key().
+ROWS_PURPOSE = "sealed-rows"
 NONCE_BYTES = 12
 _KEY_ID_CHARACTERS = 8
 

@@ -29,6 +29,7 @@ COMMON = frozenset(
         "trustno1trustno1",
     }
 )
+HASH_BEGINS = "$argon2id$"
 _hasher = PasswordHasher()
 
 
@@ -79,16 +80,20 @@ def hash_password(password: str) -> str:
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether the password is the one that was hashed.
 
-    For somebody who does not exist, pass None: the same work is done, and the answer is no.
-    Raises `Unavailable` where too many are being hashed already.
+    For somebody who does not exist, pass None: for them, and for whoever has no password, the same
+    work is done, and the answer is no. Raises `Unavailable` where too many are being hashed
+    already.
     """
     # Longer ones are nobody's, and hashing them would only be work.
     tried = password[: CHARACTERS_MAX + 1]
+    # Who signs in by other ways has none; that must not be heard from how soon the answer comes.
+    kept = password_hash or ""
+    has_one = kept.startswith(HASH_BEGINS)
     try:
-        in_turn(partial(_hasher.verify, password_hash or _nobodys_hash(), tried))
+        in_turn(partial(_hasher.verify, kept if has_one else _nobodys_hash(), tried))
     except (VerificationError, InvalidHashError):
         return False
-    return password_hash is not None
+    return has_one
 
 
 def needs_rehash(password_hash: str) -> bool:

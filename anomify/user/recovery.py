@@ -11,8 +11,9 @@ from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Invalid
-from anomify.org.letter import count_letters, post_letter
+from anomify.org.letter import count_letters, keep_quiet, post_letter
 from anomify.user.client import forget_clients
+from anomify.user.creating import EMAIL_CHARACTERS_MAX
 from anomify.user.model import LoginAttempt, ResetLink, User
 from anomify.user.queries import find_user, find_user_by_email
 from anomify.user.session import end_user_sessions
@@ -30,11 +31,12 @@ def request_reset(email: str, base_url: str) -> None:
 
     After three an hour no more are written.
     """
-    address = email.strip().lower()
+    address = email.strip().lower()[:EMAIL_CHARACTERS_MAX]
     user = find_user_by_email(address)
-    if user is None or user.is_visitor:
-        return
     if count_letters(address, LETTER_PURPOSE, now() - LETTERS_WINDOW) >= LETTERS_MAX:
+        return
+    if user is None or user.is_visitor:
+        keep_quiet(address, LETTER_PURPOSE)
         return
     minutes = int(LIFETIME.total_seconds()) // 60
     post_letter(

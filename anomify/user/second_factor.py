@@ -170,7 +170,7 @@ def _post(user: User, code: str, link: str, client: str) -> None:
 
 
 def _code_hash(attempt_id: str, code: str) -> bytes:
-    said = f"{attempt_id}:{code}".encode(errors="replace")
+    said = f"login-code:{attempt_id}:{code}".encode(errors="replace")
     return hmac.new(sealing_key(), said, hashlib.sha256).digest()
 
 

@@ -19,7 +19,7 @@ from anomify.metric.opening import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
 from anomify.org.beat import record_beat
-from anomify.org.letter import KEY_PURPOSE
+from anomify.org.sealing import ROWS_PURPOSE
 from anomify.worker.analyse import Analyst
 from anomify.worker.bill import Bookkeeper
 from anomify.worker.count import Teller
@@ -76,7 +76,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     database = Database(settings.meta_url)
-    database.sealing_key = settings.key_for(KEY_PURPOSE)
+    database.sealing_key = settings.key_for(ROWS_PURPOSE)
     points = open_points(database, settings.data_dir)
     deliverer = Deliverer(database, settings, picture_with(database, points))
     duties: list[tuple[str, Callable[[threading.Event], None]]] = [

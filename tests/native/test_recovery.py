@@ -1,5 +1,6 @@
 """/login/forgotpassword and /login/resetpassword, on both databases."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import select
 
 from anomify.clock import now
 from anomify.native import login, user
+from anomify.org.model import Letter
 from anomify.user.authenticator import begin_enrolment
 from anomify.user.model import KnownClient, ResetLink, User
 from tests.factories import PASSWORD, make_cast, make_session
@@ -64,6 +66,15 @@ class TestForgot:
         ]
         assert told[0] == told[1] == told[2]
         assert [letter.to for letter in read_letters(database)] == [cast.bob.email]
+
+    def test_takes_the_same_work_whoever_it_is(self, client, database, cast):
+        for email in (cast.bob.email, "nobody@acme.example"):
+            for _ in range(5):
+                forget(client, email)
+        with database.unit_of_work(write=False) as session:
+            written = Counter(session.scalars(select(Letter.recipient)))
+        assert written == {cast.bob.email: 3, "nobody@acme.example": 3}
+        assert len(read_letters(database)) == 3
 
     def test_links_to_where_the_operator_says_we_are_and_never_to_a_host_that_was_sent(
         self, client, database, cast

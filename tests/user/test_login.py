@@ -64,10 +64,11 @@ class TestSignIn:
         monkeypatch.setattr(PasswordHasher, "verify", verify)
         with database.unit_of_work():
             find_user_by_email("bob@acme.example").password_hash = real
-        for email in ("bob@acme.example", "nobody@acme.example"):
+            make_user(make_org(), "Eve", email="eve@acme.example", password_hash="*")
+        for email in ("bob@acme.example", "nobody@acme.example", "eve@acme.example"):
             with pytest.raises(Unauthenticated):
                 sign_in_with_password(database, LoginGuard(), email, "wrong", "::1")
-        assert work == [extract_parameters(real)] * 2
+        assert work == [extract_parameters(real)] * 3
         assert work[0].type.name == "ID"
 
     @pytest.mark.usefixtures("bob", "clock")

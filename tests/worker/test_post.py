@@ -1,10 +1,13 @@
 """Letters go out over real SMTP, and wait where they cannot."""
 
 import threading
+from datetime import timedelta
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
+from anomify.clock import now
 from anomify.config import Settings
 from anomify.org.letter import DEAD, PENDING, SENT, post_letter
 from anomify.org.model import Letter
@@ -41,6 +44,19 @@ class TestRunOnce:
         assert mail.get_content_type() == "text/plain"
         assert mail.get_content().replace("\r\n", "\n") == "Open this:\n"
         assert the_letter(database).state == SENT
+
+    def test_tells_one_person_in_the_order_in_which_it_happened(self, database):
+        for hour in range(1, 4):
+            later = now() + timedelta(hours=hour)
+            with time_machine.travel(later, tick=False), database.unit_of_work():
+                post_letter("ann@example.com", str(hour), "", org_id=None, purpose="verify")
+                post_letter("bob@example.com", str(hour), "", org_id=None, purpose="verify")
+        with smtp_sink() as sink, time_machine.travel(now() + timedelta(hours=4), tick=False):
+            sender = postman(database, sink)
+            while sender.run_once():
+                pass
+        told = [mail["Subject"] for mail in sink.mails if mail["To"] == "ann@example.com"]
+        assert told == ["Höhe", "1", "2", "3"]
 
     def test_leaves_it_waiting_where_no_server_is_set(self, database):
         assert postman(database).run_once() == 0

@@ -14,10 +14,11 @@ from anomify.metric.model import Progress, SilentMetric
 from anomify.metric.outage import see_to
 from anomify.org.admin_alert import ALL_STOPPED, QUOTA_EXCEEDED, SOME_STOPPED
 from anomify.org.beat import record_beat
-from anomify.org.letter import KEY_PURPOSE, claim_letters
+from anomify.org.letter import claim_letters
 from anomify.org.model import Letter, Org, RaisedAlert
 from anomify.org.muting import mute_org
 from anomify.org.quota_refusal import note_refusals
+from anomify.org.sealing import ROWS_PURPOSE
 from anomify.user.warned import WishChange, change_wish
 from anomify.worker.post import Postman
 from anomify.worker.watchman import Watchman
@@ -99,7 +100,7 @@ class Site:
 @pytest.fixture
 def site(database: Database, tmp_path) -> Iterator[Site]:
     settings = Settings(data_dir=tmp_path, secret_key="k" * 64)
-    database.sealing_key = settings.key_for(KEY_PURPOSE)
+    database.sealing_key = settings.key_for(ROWS_PURPOSE)
     with time_machine.travel(NOON, tick=False) as clock:
         with database.unit_of_work():
             org = make_org()
@@ -373,7 +374,7 @@ class TestOverSmtp:
                 smtp_starttls=False,
                 mail_from="anomify@acme.example",
             )
-            site.database.sealing_key = settings.key_for(KEY_PURPOSE)
+            site.database.sealing_key = settings.key_for(ROWS_PURPOSE)
             postman = Postman(site.database, settings)
             while postman.run_once():
                 pass
