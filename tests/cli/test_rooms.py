@@ -197,7 +197,9 @@ class TestToken:
     def test_needs_scopes_that_exist(self, run):
         run("org", "create", "Acme")
         for scopes in ("", "billing", "read,root"):
-            assert "ingest, events, read, write, admin" in refused(self.make(run, "--scopes", scopes))
+            assert "ingest, events, read, write, admin" in refused(
+                self.make(run, "--scopes", scopes)
+            )
 
 
 class TestWithoutDatabase:
