@@ -11,7 +11,7 @@ from anomify.billing.customer import Bill, CustomerState, Subscription
 from anomify.billing.debt import Debt
 from anomify.billing.intent import finish_intent
 from anomify.billing.model import NO_SUBSCRIPTION, BillingAccount, BillingInvoice
-from anomify.billing.plans import Plan
+from anomify.billing.plans import SELF_HOSTED, Plan, free_plan
 from anomify.billing.queries import find_account_for_update
 from anomify.billing.stripe_gateway import StripeGateway
 from anomify.clock import now
@@ -127,6 +127,16 @@ def current_subscription(state: CustomerState) -> Subscription | None:
     if len(giving) > 1:
         log.warning("a customer pays for %d subscriptions at once: %s", len(giving), giving[0].id)
     return max(giving, key=lambda each: (each.created_at, each.id), default=None)
+
+
+def plan_in_force(account: BillingAccount | None, *, is_billed: bool, free_metrics: int) -> Plan:
+    """Return the plan that an org has: what it pays for, else the free one.
+
+    Where nobody is billed at all, everybody hosts the product themselves.
+    """
+    if not is_billed:
+        return SELF_HOSTED
+    return plan_of(account) or free_plan(free_metrics)
 
 
 def plan_of(account: BillingAccount | None) -> Plan | None:

@@ -34,6 +34,8 @@ class Event:
     metric: str
     severity: str
     is_open: bool
+    # Nobody was told, for the org was muted.
+    is_muted: bool
     started: Moment
     lasted: str
     value: str
@@ -63,6 +65,7 @@ def event_of(anomaly: Anomaly, step_ms: int | None) -> Event:
         metric=span.metric.name,
         severity=span.severity,
         is_open=span.is_open,
+        is_muted=anomaly.muted_at is not None,
         started=said(span.started_ms),
         lasted=_lasted(span),
         value=number(span.value),

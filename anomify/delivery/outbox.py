@@ -154,6 +154,11 @@ def is_anything_due(at: datetime) -> bool:
     return session().scalar(select(Delivery.id).where(*_is_free(at)).limit(1)) is not None
 
 
+def longest_due(at: datetime) -> datetime | None:
+    """Return since when the message that waits longest should have gone; None when none waits."""
+    return session().scalar(select(func.min(Delivery.due_at)).where(*_is_free(at)))
+
+
 def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) -> list[Claim]:
     """Lease due deliveries to the caller, the longest due first, at most LANE_MOST a lane.
 

@@ -1,11 +1,12 @@
 """How the parts of the product are, for users, load balancers and whoever is on call."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.clock import now
+from anomify.delivery.outbox import longest_due
 from anomify.edge.house import House
 from anomify.errors import Unavailable
 from anomify.org.model import WorkerBeat
@@ -19,6 +20,7 @@ LAG_SECONDS_MAX = 300.0
 DATABASE = "database"
 LOG = "log"
 WORKER = "worker"
+DELIVERY = "delivery"
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,11 @@ def components(the_house: House) -> list[Component]:
     Opens a unit of work of its own.
     """
     beats: list[WorkerBeat] = []
+    waits_since: datetime | None = None
     try:
         with the_house.database.unit_of_work(write=False):
             beats = list_worker_beats()
+            waits_since = longest_due(now())
         is_database_ok = True
     except SQLAlchemyError:
         is_database_ok = False
@@ -46,6 +50,7 @@ def components(the_house: House) -> list[Component]:
         Component(DATABASE, is_ok=is_database_ok),
         Component(LOG, is_ok=_log_answers(the_house)),
         _worker(beats),
+        _delivery(waits_since, is_known=is_database_ok),
     ]
 
 
@@ -55,6 +60,13 @@ def _log_answers(the_house: House) -> bool:
     except (SQLAlchemyError, Unavailable):
         return False
     return True
+
+
+def _delivery(waits_since: datetime | None, *, is_known: bool) -> Component:
+    if not is_known:
+        return Component(DELIVERY, is_ok=False)
+    lag = 0.0 if waits_since is None else max((now() - waits_since).total_seconds(), 0.0)
+    return Component(DELIVERY, is_ok=lag <= LAG_SECONDS_MAX, lag_seconds=round(lag, 1))
 
 
 def _worker(beats: list[WorkerBeat]) -> Component:

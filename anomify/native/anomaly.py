@@ -83,6 +83,7 @@ class AnomalyOut(Outputs):
     )
     status: str = Field(description="What people have made of it.")
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
+    muted: bool = Field(description="Nobody was told of it, for the org was muted.")
 
 
 class OneAnomalyOut(Outputs):
@@ -222,6 +223,7 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
         seen_before_string=seen_before_in_words(span),
         status=found.status,
         ended_by_silence=span.ended_by_silence,
+        muted=found.muted_at is not None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from anomify.auth.subject import UserSubject, subject
-from anomify.billing.account import plan_of
+from anomify.billing.account import plan_in_force
 from anomify.billing.change import change_plan
 from anomify.billing.checkout import need_gateway, open_checkout, open_portal
 from anomify.billing.model import BillingAccount
@@ -333,9 +333,11 @@ def _free() -> Plan:
 
 
 def _own_plan(account: BillingAccount | None) -> Plan:
-    if _gateway() is None:
-        return SELF_HOSTED
-    return plan_of(account) or _free()
+    return plan_in_force(
+        account,
+        is_billed=_gateway() is not None,
+        free_metrics=house().settings.free_metrics,
+    )
 
 
 def _own_plan_out(account: BillingAccount | None) -> OwnPlanOut:

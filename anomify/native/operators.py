@@ -13,7 +13,7 @@ from prometheus_client import (
 
 from anomify.auth.token import presented_token
 from anomify.edge.contract import Access, Reply, Wire
-from anomify.edge.health import WORKER, Component, components
+from anomify.edge.health import DATABASE, LOG, Component, components
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
@@ -21,6 +21,9 @@ from anomify.native.envelope import NativeDoor
 from anomify.org.token import check_address, find_token, has_scope
 
 door = NativeDoor("operators", __name__)
+
+# Without these nothing can be answered; what the worker does not do others cannot do either.
+NEEDED = {DATABASE, LOG}
 
 # A proxy on this machine says so; what it passes on comes from elsewhere.
 PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
@@ -48,7 +51,7 @@ def ready() -> Response:
 
     A worker that is behind is no reason to turn senders away, so it is not asked for.
     """
-    needed = [part for part in components(house()) if part.name != WORKER]
+    needed = [part for part in components(house()) if part.name in NEEDED]
     missing = [part.name for part in needed if not part.is_ok]
     if missing:
         return Response(f"not ready: {', '.join(missing)}\n", 503, mimetype="text/plain")

@@ -5,7 +5,9 @@ from typing import Final
 from pydantic import Field
 
 from anomify.auth.subject import subject
+from anomify.billing.account import plan_in_force
 from anomify.billing.debt import debt_of, sentence_about
+from anomify.billing.queries import find_account
 from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
@@ -87,6 +89,7 @@ class OwnOrgOut(OrgOut):
 
     demo: bool = Field(description="Whether it is for looking only.")
     created_timestamp: int = Field(description="When it was made, unix seconds.")
+    plan: str = Field(description="The name of its plan.", examples=["Self-hosted"])
     metric_quota: int | None = Field(description="How many metrics it may have; null: no limit.")
     metric_count: int = Field(description="How many count against that.")
     ingest_host: str = Field(description="Where senders send to.")
@@ -168,14 +171,21 @@ def org_out(org: Org) -> OrgOut:
 
 def _own(org: Org) -> OwnOrgOut:
     quota, may_see_keys = quota_of(org.id), subject().can(Access.ADMIN)
+    settings = house().settings
+    plan = plan_in_force(
+        find_account(org),
+        is_billed=settings.stripe_secret_key is not None,
+        free_metrics=settings.free_metrics,
+    )
     since, debt = org.overdue_since, debt_of(org.overdue_since, now())
     return OwnOrgOut(
         **org_out(org).model_dump(),
         demo=org.is_demo,
         created_timestamp=int(org.created_at.timestamp()),
+        plan=plan.name,
         metric_quota=quota.limit,
         metric_count=quota.used,
-        ingest_host=house().settings.base_url,
+        ingest_host=settings.base_url,
         keys=[
             KeyOut(
                 name=token.name,

@@ -34,6 +34,8 @@ class TestInfo:
             }
             assert told["onboarding_status"] == {"id": 1, "name": "no metrics"}
             assert told["connected_services"] == {"slack": False, "ms_teams": False}
+            assert (told["plan"], told["metric_quota"]) == ("Self-hosted", None)
+            assert told["metric_count"] == 0
         assert client.get("/org/info").status_code == 401
 
     def test_shows_how_keys_begin_to_admins_only(self, client, cast, database):

@@ -8,6 +8,8 @@ from anomify.clock import now
 from anomify.errors import Unavailable
 from anomify.native import status
 from anomify.org.beat import record_beat
+from anomify.org.muting import mute_org
+from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
 from tests.kit.web import make_app, strict
 
 
@@ -45,6 +47,20 @@ class TestStatus:
     def test_takes_a_worker_that_fell_silent_for_gone(self, app, database):
         beat(database, ago=61)
         assert parts(app)["worker"]["ok"] is False
+
+    def test_says_how_long_messages_have_waited_that_should_be_gone(self, app, database):
+        assert parts(app)["delivery"] == {"name": "delivery", "ok": True, "lag_seconds": 0.0}
+        with database.unit_of_work():
+            org = make_org()
+            anomaly = make_anomaly(make_metric(org))
+            due_at = now() - timedelta(minutes=10)
+            make_delivery(make_watcher(org), anomaly, due_at=due_at)
+        found = parts(app)["delivery"]
+        assert found["ok"] is False
+        assert found["lag_seconds"] >= 600
+        with database.unit_of_work():
+            mute_org(org.id, 30, actor="Alice")
+        assert parts(app)["delivery"]["ok"] is True
 
     def test_says_when_the_log_cannot_be_read(self, app, monkeypatch):
         def fail():
