@@ -12,19 +12,22 @@ import time_machine
 from sqlalchemy import inspect, select, text
 
 from anomify.audit.model import AuditEntry
-from anomify.clock import now
+from anomify.clock import now, now_ms
 from anomify.config import Settings
 from anomify.db import Base, session
 from anomify.departure.archive import ARCHIVES_AT_ONCE, Turn
 from anomify.errors import QuotaExceeded
 from anomify.factory import create_app
 from anomify.metric.deleting import deleted_ids
+from anomify.metric.model import Metric
+from anomify.metric.state import PARTITIONS
 from anomify.org.letter import post_letter
 from anomify.org.model import Org
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.user.invitation import Inviter, invite
 from anomify.user.signup import request_signup
+from anomify.worker.analyse import Analyst
 from tests.factories import (
     PASSWORD,
     make_anomaly,
@@ -34,6 +37,7 @@ from tests.factories import (
     make_token,
     make_watcher,
 )
+from tests.kit.plant import drain
 from tests.kit.web import error, strict
 
 # In every text of Acme's, to be looked for when it is gone.
@@ -212,6 +216,32 @@ class TestDelete:
             assert metric_ids <= deleted_ids()
             entry = session().scalars(select(AuditEntry).where(AuditEntry.org_id.is_(None))).one()
         assert (entry.action, entry.target) == ("org.delete", f"org {cast.acme.id}")
+
+    def test_takes_the_points_along_wherever_they_lie(self, client, cast, house):
+        analyst = Analyst(house.database, house.points.log, house.points.chunks)
+        analyst.recover()
+        with house.database.unit_of_work(write=False):
+            metrics = {metric.org_id: metric.id for metric in session().scalars(select(Metric))}
+        moment = now_ms() // 60_000 * 60_000
+        times = moment - 60_000 * np.arange(200)[::-1]
+        for metric_id in metrics.values():
+            ids = np.full(200, metric_id)
+            sent = Points(ids, times, np.sin(times / 1e6))
+            house.points.append(Entry(sent, Points.empty()))
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        assert delete(client, cast).status_code == 200
+        # Somebody had not heard of it, and sends on.
+        gone, kept = metrics[cast.acme.id], metrics[cast.globex.id]
+        late = Points(np.full(1, gone), np.array([moment + 60_000]), np.ones(1))
+        house.points.append(Entry(late, Points.empty()))
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        with time_machine.travel(now() + timedelta(hours=2)):
+            analyst.drop_deleted()
+        house.points.follow()
+        assert house.points.count(gone) == 0
+        assert house.points.count(kept) == 203
 
     def test_leaves_no_trace_in_the_file_either(self, client, cast, house, backend, tmp_path):
         assert delete(client, cast).status_code == 200
