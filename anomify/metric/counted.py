@@ -1,7 +1,7 @@
 """The names that count against the quota, and picking some of them to be removed."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,15 +20,13 @@ MOST_COUNTED: Final = 500
 MOST_REMOVED: Final = 1_000
 PATTERN_CHARACTERS_MAX: Final = 512
 ANY_TEXT: Final = "*"
-# Databases bound the number of values in one statement.
-MOST_IDS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """Metrics that were picked, by name: no more than 1,000, and how many there are in all."""
+    """Names of metrics that were picked, by id: no more than 1,000, and how many there are."""
 
-    metrics: list[Metric]
+    names: dict[int, str]
     total: int
 
 
@@ -87,20 +85,15 @@ def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> 
         for metric_id, name, hashed in rows
         if bytes(hashed) in hashes or any(fit(name) for fit in fits)
     )
-    some = [metric_id for _, metric_id in found[:MOST_REMOVED]]
-    return Picked(list(_by_id(org_id, some)), len(found))
+    return Picked({metric_id: name for name, metric_id in found[:MOST_REMOVED]}, len(found))
 
 
-def _by_id(org_id: int, metric_ids: Sequence[int]) -> Iterator[Metric]:
-    metrics: dict[int, Metric] = {}
-    for first in range(0, len(metric_ids), MOST_IDS):
-        rows = session().scalars(
-            select(Metric).where(
-                Metric.org_id == org_id, Metric.id.in_(metric_ids[first : first + MOST_IDS])
-            )
-        )
-        metrics |= {row.id: row for row in rows}
-    return (metrics[metric_id] for metric_id in metric_ids if metric_id in metrics)
+def metrics_of(org_id: int, metric_ids: Collection[int]) -> list[Metric]:
+    """Return those of the metrics that are still there; no more than 500 may be asked for."""
+    rows = session().scalars(
+        select(Metric).where(Metric.org_id == org_id, Metric.id.in_(metric_ids))
+    )
+    return list(rows)
 
 
 def _fitting(pattern: str) -> Callable[[str], bool]:

@@ -102,7 +102,9 @@ class TestRemoveQuotaMetrics:
         assert (found["used"], found["excluded"]) == (4, 1)
         assert ask("/metrics")["total"] == 5
 
-    def test_really_deletes_and_frees_at_once(self, ask, app, cast, database):
+    def test_really_deletes_and_frees_at_once(self, ask, app, cast, database, monkeypatch):
+        # Three go in two parts.
+        monkeypatch.setattr(org_quota, "REMOVED_AT_ONCE", 2)
         house = app.extensions["anomify"]
         keys = {name.encode(): name for name in (*NAMES, "new.1", "new.2")}
         before = house.registry.register(cast.acme.id, keys)
