@@ -1,5 +1,7 @@
 """Open, extend and close anomalies; each may be said twice and is recorded once."""
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -16,6 +18,9 @@ from anomify.metric.model import Metric
 # after five minutes.
 CLOSING_STEPS = 3
 CLOSING_LEAST_MS = 300_000
+
+# Databases bound the number of values in one statement.
+MOST_IDS = 500
 
 SEVERITIES = ("low", "medium", "high")
 
@@ -101,19 +106,28 @@ def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
     span.ended_by_silence = by_silence
 
 
-def delete_untouched(metric_id: int, since_ms: int, *, keep: set[int]) -> None:
-    """Forget the engine's anomalies of a metric that a rebuild since that time did not find again.
+def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> list[Span]:
+    """Return what a rebuild since that time did not find again, with its cases.
 
-    What a person has put into another status stays, and so does what began before.
+    Silences are no matter of points, and what began before was not looked for.
     """
-    found = select(Span.anomaly_id).where(
-        Span.metric_id == metric_id, Span.started_ms >= since_ms, Span.is_silence.is_(False)
+    wanted = (
+        select(Span)
+        .where(Span.metric_id == metric_id, Span.started_ms >= since_ms, Span.is_silence.is_(False))
+        .options(joinedload(Span.anomaly), joinedload(Span.metric))
     )
-    session().execute(
-        delete(Anomaly).where(
-            Anomaly.id.in_(found), Anomaly.id.not_in(keep), Anomaly.status == STATUS_ACTIVE
+    return [span for span in session().scalars(wanted) if span.anomaly_id not in found]
+
+
+def delete_untouched(anomaly_ids: Iterable[int]) -> None:
+    """Forget these anomalies; what a person has put into another status stays."""
+    ids = list(anomaly_ids)
+    for first in range(0, len(ids), MOST_IDS):
+        session().execute(
+            delete(Anomaly).where(
+                Anomaly.id.in_(ids[first : first + MOST_IDS]), Anomaly.status == STATUS_ACTIVE
+            )
         )
-    )
 
 
 def _similar_before(metric_id: int, sighting: Sighting) -> tuple[int, int | None]:

@@ -5,13 +5,34 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 
 from anomify.db import session
-from anomify.delivery.model import STATE_SENT, Delivery
+from anomify.delivery.facts import OPENED
+from anomify.delivery.model import STATE_DEAD, STATE_SENT, Delivery
+
+# Databases bound the number of values in one statement.
+MOST_IDS = 500
 
 
 def count_messages_about(metric_id: int) -> int:
     """Count the messages about a metric, sent or waiting."""
     counted = select(func.count()).select_from(Delivery).where(Delivery.metric_id == metric_id)
     return session().scalar(counted) or 0
+
+
+def told_among(anomaly_ids: Sequence[int]) -> set[int]:
+    """Return those of the anomalies that somebody was told of, or is about to be."""
+    told: set[int] = set()
+    for first in range(0, len(anomaly_ids), MOST_IDS):
+        some = anomaly_ids[first : first + MOST_IDS]
+        told |= set(
+            session().scalars(
+                select(Delivery.anomaly_id).where(
+                    Delivery.anomaly_id.in_(some),
+                    Delivery.transition == OPENED,
+                    Delivery.state != STATE_DEAD,
+                )
+            )
+        )
+    return told
 
 
 def latest_problems(org_id: int, watcher_ids: Sequence[int]) -> dict[int, str]:

@@ -118,6 +118,16 @@ class ChunkStore:
         """Give all that is sealed of a metric, oldest first, some weeks at a time."""
         yield from self._read(metric_id, OLDEST_MS, NEWEST_MS + 1)
 
+    def read_series(self, metric_id: int) -> Iterator[Series]:
+        """Give all that is sealed of a metric as some series, one after the other."""
+        for chunks in self.read_parts(metric_id):
+            parts = [chunk.series for chunk in chunks]
+            yield Series(
+                np.concatenate([part.times for part in parts]),
+                np.concatenate([part.values for part in parts]),
+                joined([part.judgements for part in parts]),
+            )
+
     def read_all(self, metric_id: int) -> Series:
         """Return everything that is sealed of a metric, oldest first."""
         return self.read_since(metric_id, OLDEST_MS)

@@ -10,6 +10,7 @@ import numpy as np
 from anomify.anomaly.queries import progress_of_running
 from anomify.clock import now, now_ms
 from anomify.db import Database
+from anomify.detection.detector import Verdicts
 from anomify.detection.state import Standing, UnreadableSnapshotError
 from anomify.metric.deleting import deleted_ids, list_unsettled, settle_deleted
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
@@ -43,7 +44,7 @@ from anomify.pipeline.rebuild import record_again, rejudge
 from anomify.pipeline.score import Fresh, Patience, Scored, Scorer
 from anomify.pipeline.screen import Screen, end_excluded
 from anomify.pipeline.silence import forgive_silence, open_silences
-from anomify.series import Bools, Int64s, Judgements, Points, lengthened
+from anomify.series import Bools, Int64s, Judgements, Points, Series, lengthened
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
 from anomify.storage.log import LogRow, PointLog
@@ -273,20 +274,25 @@ class Analyst:
         self._checkpoint_one(partition)
         self.take_settings()
         wanted = self._of(metric_id)
-        stored = self._chunks.read_all(metric_id)
-        was_judged = stored.times[~np.isnan(stored.judgements.scores)]
-        rebuilt = rejudge(stored, wanted)
-        is_judged = rebuilt.series.times[rebuilt.verdicts.judged]
-        self._chunks.rewrite_scores(metric_id, rebuilt.series.times, rebuilt.series.judgements)
+        was_judged, is_judged = [], []
+
+        def rewrite(part: Series, verdicts: Verdicts) -> None:
+            was_judged.append(part.times[~np.isnan(part.judgements.scores)])
+            is_judged.append(part.times[verdicts.judged])
+            self._chunks.rewrite_scores(metric_id, part.times, verdicts.judgements)
+
+        rebuilt = rejudge(self._chunks.read_series(metric_id), wanted, rewrite)
         only = np.array([metric_id], np.int64)
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)
         with self._database.unit_of_work():
-            record_again(metric_id, rebuilt, Herald(now()), wanted)
+            record_again(metric_id, rebuilt, Herald(now()))
             steps = list(self._steps_of(only, rebuilt.standing, rebuilt.patience))
             record_progress(steps)
-            self._tally.count(np.full(len(was_judged), metric_id), was_judged, step=-1)
-            self._tally.count(np.full(len(is_judged), metric_id), is_judged)
+            for times in was_judged:
+                self._tally.count(np.full(len(times), metric_id), times, step=-1)
+            for times in is_judged:
+                self._tally.count(np.full(len(times), metric_id), times)
             settle_rebuild(metric_id)
             keep_checkpoint(
                 partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
@@ -447,7 +453,7 @@ class Analyst:
             for newest in self._chunks.latest(metric_ids):
                 past = self._chunks.read_since(newest.metric_id, newest.bucket_ms - RELEARN_MS)
                 only = np.array([newest.metric_id], np.int64)
-                self._scorer.wake(only, rejudge(past, self._of(newest.metric_id)).state)
+                self._scorer.wake(only, rejudge([past], self._of(newest.metric_id)).state)
 
 
 def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool]]:

@@ -15,6 +15,7 @@ from anomify.anomaly.recording import (
     delete_untouched,
     extend_anomaly,
     is_more_severe,
+    not_found_again,
     open_anomaly,
 )
 from anomify.metric.model import Metric
@@ -133,15 +134,26 @@ class TestIsMoreSevere:
         assert not is_more_severe("low", "low")
 
 
-class TestDeleteUntouched:
-    def test_forgets_what_was_not_found_again_since_then(self, unit, metric):
-        kept = make_anomaly(metric, START.replace(hour=14))
-        older = make_anomaly(metric, START.replace(hour=11))
-        touched = make_anomaly(metric, START.replace(hour=15))
-        touched.status = "acknowledged"
-        foreign = make_anomaly(make_metric(make_org("Globex")), START.replace(hour=16))
+class TestNotFoundAgain:
+    def test_is_what_began_since_then_and_is_no_silence(self, unit, metric):
+        found = make_anomaly(metric, START.replace(hour=14))
+        make_anomaly(metric, START.replace(hour=11))
+        make_anomaly(make_metric(make_org("Globex")), START.replace(hour=16))
+        silence = make_anomaly(metric, START.replace(hour=17))
+        silence.span.is_silence = True
         gone = make_anomaly(metric, START)
         unit.flush()
-        delete_untouched(metric.id, START_MS, keep={kept.id})
-        assert cases(unit) == sorted([kept.id, older.id, touched.id, foreign.id])
+        lost = not_found_again(metric.id, START_MS, {found.id})
+        assert [span.anomaly_id for span in lost] == [gone.id]
+
+
+class TestDeleteUntouched:
+    def test_leaves_what_somebody_has_put_into_another_status(self, unit, metric):
+        kept = make_anomaly(metric, START.replace(hour=14))
+        touched = make_anomaly(metric, START.replace(hour=15))
+        touched.status = "acknowledged"
+        gone = make_anomaly(metric, START)
+        unit.flush()
+        delete_untouched([touched.id, gone.id])
+        assert cases(unit) == sorted([kept.id, touched.id])
         assert unit.scalar(select(Span).where(Span.anomaly_id == gone.id)) is None

@@ -123,6 +123,36 @@ class TestTelling:
         analyst.rebuild(metric_id)
         assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
 
+    def test_tells_those_who_were_told_of_what_is_not_found_again(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        plant.watch()
+        start = POINTS - 20
+        times, values = past(), noise()
+        analyst = plant.analyst()
+        wrong = values.copy()
+        wrong[start:] += 60
+        plant.send(metric_id, times, wrong)
+        drain(analyst)
+        plant.send(metric_id, times[start:], values[start:])
+        drain(analyst)
+        analyst.rebuild(metric_id)
+        assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
+        [(_, started, ended, _)] = plant.anomalies()
+        assert started == times[start], "its link was sent, so it stays"
+        assert ended is not None
+
+    def test_forgets_what_is_not_found_again_and_was_told_to_nobody(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(), noise()
+        analyst = plant.analyst()
+        plant.send(metric_id, times, with_spike(values, 500))
+        drain(analyst)
+        assert len(plant.anomalies()) == 1
+        plant.send(metric_id, times[495:510], values[495:510])
+        drain(analyst)
+        analyst.rebuild(metric_id)
+        assert plant.anomalies() == []
+
 
 class TestWhatStays:
     def test_keeps_the_anomalies_of_a_past_whose_points_are_gone(self, plant: Plant) -> None:
