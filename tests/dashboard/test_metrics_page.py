@@ -6,6 +6,8 @@ from html import unescape
 import pytest
 
 from anomify.clock import now_ms
+from anomify.exclusion.editing import ExclusionWish, add_exclusion
+from anomify.exclusion.predicate import Kind
 
 HOSTILE = '"><svg onload=alert(1)>'
 
@@ -44,6 +46,16 @@ class TestPage:
         assert set(re.findall(r'class="state is-(\w+)"', text)) == {
             *("judged", "learning", "stale", "waiting"),
         }
+
+    def test_says_which_rule_excludes_a_metric(self, stocked):
+        with stocked.database.unit_of_work():
+            wish = ExclusionWish(Kind.PREFIX, "disk.", reason="old <disks>")
+            add_exclusion(stocked.cast.acme.id, wish, "Alice")
+        sentence = "Excluded by the rule prefix disk. (old &lt;disks&gt;): its points are kept"
+        text = stocked.text("/ui/metrics", state="excluded")
+        assert names(text) == ["disk.old"]
+        assert sentence in text
+        assert sentence in stocked.text("/ui/metric", name="disk.old", range="1h")
 
     def test_says_the_last_value_and_when(self, stocked):
         text = stocked.text("/ui/metrics", search="cpu")
