@@ -3,6 +3,7 @@
 Amounts of money are whole numbers of the currency's smallest unit: 4900 with eur is 49.00 euros.
 """
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -20,28 +21,40 @@ from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.metric.quota import quota_of
 from anomify.native.envelope import NativeDoor
+from anomify.org.model import Org
 
 door = NativeDoor("billing", __name__)
 
 PATH_CHARACTERS_MAX = 500
+PLAN_CHARACTERS_MAX = 255
 INVOICES_MAX = 100
+
+
+# No scheme and no host, and no backslash, which some browsers take for a slash.
+_LOCAL = re.compile(r"/(?!/)[A-Za-z0-9/_.~?&=%#,;:@!+*-]*")
+_PLAN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _local(path: str) -> str:
     """Let through what can only be a page of ours: nobody is sent elsewhere after paying."""
-    if path.startswith("//"):
+    if not _LOCAL.fullmatch(path):
         raise ValueError("A path of this server is needed, such as /ui/.")
     return path
 
 
+def _plan(plan_id: str) -> str:
+    if not _PLAN.fullmatch(plan_id):
+        raise ValueError("The id of a plan that /billing/plans lists.")
+    return plan_id
+
+
 PlanId = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255, pattern=r"^[\w-]+$")
-]
-# No scheme and no host, and no backslash, which some browsers take for a slash.
-LocalPath = Annotated[
     str,
-    StringConstraints(max_length=PATH_CHARACTERS_MAX, pattern=r"^/[A-Za-z0-9/_.~?&=%#,;:@!+*-]*$"),
-    AfterValidator(_local),
+    StringConstraints(strip_whitespace=True, max_length=PLAN_CHARACTERS_MAX),
+    AfterValidator(_plan),
+]
+LocalPath = Annotated[
+    str, StringConstraints(max_length=PATH_CHARACTERS_MAX), AfterValidator(_local)
 ]
 
 
@@ -226,7 +239,7 @@ def history(wish: HistoryIn) -> HistoryOut:
             for invoice in page.items
         ],
         total=page.total,
-        plan=_own_plan_out(account),
+        plan=_own_plan_out(org, account),
         next_bill=_next_bill_out(account),
     )
 
@@ -340,10 +353,11 @@ def _own_plan(account: BillingAccount | None) -> Plan:
     )
 
 
-def _own_plan_out(account: BillingAccount | None) -> OwnPlanOut:
+def _own_plan_out(org: Org, account: BillingAccount | None) -> OwnPlanOut:
     paid = account if account and account.plan else None
+    # What holds for this org: who was here before anybody was billed may have more.
     return OwnPlanOut(
-        **_own_plan(account).as_fields(),
+        **{**_own_plan(account).as_fields(), "metric_quota": org.metric_quota},
         status=account.status if account else "none",
         period_end_timestamp=(
             int(paid.period_end.timestamp()) if paid and paid.period_end else None
