@@ -22,6 +22,14 @@ SENTENCES = {
     "int_from_float": "A whole number is needed.",
     "float_parsing": "A number is needed.",
     "string_type": "One text is needed.",
+    "greater_than_equal": "{ge} is the least that will do.",
+    "less_than_equal": "{le} is the most that will do.",
+    "greater_than": "More than {gt} is needed.",
+    "string_too_short": "At least {min_length} characters are needed.",
+    "string_too_long": "{max_length} characters are the most that will do.",
+    "too_long": "{max_length} of them are the most that will do.",
+    "literal_error": "One of these is needed: {expected}.",
+    "enum": "One of these is needed: {expected}.",
 }
 
 Wish = TypeVar("Wish", bound=BaseModel)
@@ -159,7 +167,9 @@ def _sentence(problem: Any) -> str:
     if problem["type"] == "value_error":
         # Raised by a validator of ours, whose sentence is meant for people.
         return str(problem["ctx"]["error"])
-    words = SENTENCES.get(problem["type"], problem["msg"])
+    if problem["type"] in SENTENCES:
+        return SENTENCES[problem["type"]].format(**problem.get("ctx", {}))
+    words: str = problem["msg"]
     return words if words.endswith(".") else f"{words}."
 
 

@@ -9,6 +9,7 @@ from flask import Response, jsonify, make_response, request
 
 from anomify.edge.contract import Access
 from anomify.edge.house import house
+from anomify.errors import Invalid
 from anomify.ingest import counters, described
 from anomify.ingest.accept import accept, known_to, rehearse
 from anomify.ingest.wire import (
@@ -35,6 +36,7 @@ flux = IngestDoor("flux", __name__, url_prefix="/flux")
 )
 def metric_data() -> Response:
     """Take one datapoint as a query, or say with `status=true` whether datapoints are taken."""
+    _check_said_once()
     if is_true(request.args.get("status")):
         house().registry.check()
         return make_response(jsonify(status="ok"), 200)
@@ -58,6 +60,17 @@ def metric_data_post() -> Response:
         is_fill=is_true(request.headers.get("fill")),
     )
     return answer_post(post, door="telegraf" if is_telegraf else "flux")
+
+
+def _check_said_once() -> None:
+    """Refuse a query that says two things of one: which of them is meant nobody knows."""
+    for name, values in request.args.lists():
+        if len(set(values)) > 1:
+            raise Invalid(
+                f"{name} has different values in one query.",
+                code="conflicting_parameter",
+                fields={name: "Send it once."},
+            )
 
 
 def answer_post(post: FluxPost, *, door: str) -> Response:

@@ -20,8 +20,8 @@ from anomify.native.envelope import NativeDoor
 from anomify.native.params import Chips, Name, RowId, canonical
 from anomify.native.window import (
     DAY,
-    MOST_TIMESTAMP,
     PageIn,
+    Timestamp,
     WindowIn,
     local_string,
     timestamp_of,
@@ -133,9 +133,7 @@ class LookupIn(Inputs):
     """Which anomaly, by metric and moment."""
 
     metric: Name = Field(description="The metric's name.", json_schema_extra=names("metric"))
-    timestamp: float = Field(
-        ge=0, le=MOST_TIMESTAMP, description="A moment at which it was running, unix seconds."
-    )
+    timestamp: Timestamp = Field(description="A moment at which it was running, unix seconds.")
 
 
 @door.route("/anomalies", inputs=SoughtIn, outputs=AnomaliesOut, access=Access.VIEWER)

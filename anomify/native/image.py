@@ -17,7 +17,7 @@ from anomify.native.envelope import NativeDoor
 from anomify.native.metric import standing_named
 from anomify.native.params import Name, RowId
 from anomify.native.picture import LookIn, png_reply
-from anomify.native.window import DAY, MOST_TIMESTAMP, WindowIn
+from anomify.native.window import DAY, Timestamp, WindowIn
 
 door = NativeDoor("image", __name__, url_prefix="/image")
 
@@ -39,9 +39,7 @@ class AnomalyImageIn(LookIn):
         description="With `timestamp`: the metric's name.",
         json_schema_extra=names("metric"),
     )
-    timestamp: float | None = Field(
-        None, ge=0, le=MOST_TIMESTAMP, description="With `metric`: a moment, unix seconds."
-    )
+    timestamp: Timestamp | None = Field(None, description="With `metric`: a moment, unix seconds.")
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:

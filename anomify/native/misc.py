@@ -8,7 +8,7 @@ from pydantic import Field
 from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.native.envelope import NativeDoor
-from anomify.native.window import MOST_TIMESTAMP
+from anomify.native.window import Timestamp
 from anomify.org.zone import ago, zones
 from anomify.user.dialling import dialling_codes
 
@@ -58,9 +58,7 @@ class TimeSinceOut(Outputs):
 class TimeSinceIn(Inputs):
     """Which time."""
 
-    timestamp: float = Field(
-        ge=0, le=MOST_TIMESTAMP, description="A moment, unix seconds.", examples=[1795190400]
-    )
+    timestamp: Timestamp = Field(description="A moment, unix seconds.", examples=[1795190400])
 
 
 @door.route(

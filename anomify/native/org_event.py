@@ -11,7 +11,7 @@ from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import Chips
-from anomify.native.window import DAY, MOST_TIMESTAMP, PageIn, WindowIn
+from anomify.native.window import DAY, PageIn, Timestamp, WindowIn
 from anomify.org.event import TEXT_CHARACTERS_MAX, WORDS_MAX, Happening, record_event
 from anomify.org.model import OrgEvent
 
@@ -61,9 +61,7 @@ class CreateIn(Inputs):
         json_schema_extra=names(None),
     )
     type: Literal["deploy", "custom"] = Field("custom", description="deploy or custom.")
-    timestamp: float | None = Field(
-        None, ge=0, le=MOST_TIMESTAMP, description="When, unix seconds; now when left out."
-    )
+    timestamp: Timestamp | None = Field(None, description="When, unix seconds; now when left out.")
     tags: Chips = Field(
         default=[],
         max_length=WORDS_MAX,

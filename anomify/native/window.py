@@ -1,10 +1,10 @@
 """The stretch of time that a native route is asked about, validated in one place."""
 
 from datetime import UTC, datetime
-from typing import Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from anomify.clock import now_timestamp
 from anomify.edge.contract import Inputs
@@ -15,21 +15,34 @@ DAY = 86_400
 MOST_TIMESTAMP = 9_999_999_999
 
 
+def _moment(value: float) -> float:
+    if not 0 <= value <= MOST_TIMESTAMP:
+        raise ValueError(
+            "Unix seconds are needed, such as 1795176000: of ten digits at most, for more of them "
+            "are milliseconds."
+        )
+    return value
+
+
+# A moment as every native route takes it.
+Timestamp = Annotated[
+    float,
+    AfterValidator(_moment),
+    Field(json_schema_extra={"minimum": 0, "maximum": MOST_TIMESTAMP}),
+]
+
+
 class WindowIn(Inputs):
     """`from` and `until` in unix seconds; the window is from inclusive, until exclusive."""
 
-    from_timestamp: float | None = Field(
+    from_timestamp: Timestamp | None = Field(
         None,
-        ge=0,
-        le=MOST_TIMESTAMP,
         validation_alias=AliasChoices("from", "from_timestamp"),
         serialization_alias="from",
         description="Start of the window, unix seconds.",
     )
-    until_timestamp: float | None = Field(
+    until_timestamp: Timestamp | None = Field(
         None,
-        ge=0,
-        le=MOST_TIMESTAMP,
         validation_alias=AliasChoices("until", "until_timestamp"),
         serialization_alias="until",
         description="End of the window, unix seconds; now when left out.",

@@ -283,3 +283,9 @@ class TestGet:
         query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1, "test": "true"}
         assert self.get(doors, **query).json["new"] == ["m"]
         assert doors.names() == []
+
+    def test_says_400_for_a_query_that_says_two_things_of_one(self, doors):
+        query = {"key": doors.token, "metric": ["m", "n"], "timestamp": AT, "value": 1}
+        reply = self.get(doors, **query)
+        assert (reply.status_code, reply.json["code"]) == (400, "conflicting_parameter")
+        assert doors.names() == []
