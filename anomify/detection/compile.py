@@ -3,6 +3,7 @@
 import numpy as np
 
 from anomify.detection.detector import Head, judge
+from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState
 
 
@@ -11,6 +12,7 @@ def compile_kernels() -> None:
     state = EngineState.new(1)
     for head in Head:
         judge(state, np.zeros(1, np.int64), np.ones(1, np.int64), np.ones(1), head)
+    stale_after_ms(state, np.zeros(1, np.int64))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """How long a metric is usually silent, and after how long its silence means something."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from anomify.detection.jit import Slot, compiled
+from anomify.detection.jit import Slot, compiled, compiled_entry
 from anomify.detection.state import GAP_BINS, EngineState
 from anomify.series import Int64s
 
@@ -46,14 +46,23 @@ def stale_after_ms(state: EngineState, slots: Int64s) -> Int64s:
     That is five of its steps, or the gap that only one in a thousand of its gaps is longer than
     (the longest one, while there are fewer), and never less than five minutes.
     """
-    rows = state.slots
-    gaps = rows["gaps"][slots].astype(np.float64)
-    # The share of gaps in this bin or a later one; the first bin where it is rare is too long.
-    at_least = np.cumsum(gaps[:, ::-1], axis=1)[:, ::-1]
-    rare = at_least <= _RARE_SHARE * rows["gap_total"][slots][:, None]
-    usual = np.where(rare.any(axis=1), np.argmax(rare, axis=1) - 1, GAP_BINS - 1)
-    longest = np.where(rows["gap_total"][slots] > 0, _EDGES_MS[np.maximum(usual, 0)], 0.0)
-    resolution = rows["resolution"][slots]
-    known = np.maximum(np.maximum(STEPS * resolution, longest.astype(np.int64)), LEAST_MS)
-    found: Int64s = np.where(resolution > 0, known, UNKNOWN_MS)
+    found = np.empty(len(slots), np.int64)
+    _look_at(state.slots, np.ascontiguousarray(slots, np.int64), found)
     return found
+
+
+@compiled_entry
+def _look_at(state: Any, slots: Any, found: Any) -> None:
+    for row in range(len(slots)):
+        slot = state[slots[row]]
+        if slot.resolution == 0:
+            found[row] = UNKNOWN_MS
+            continue
+        rare = _RARE_SHARE * slot.gap_total
+        longer = 0.0
+        usual = GAP_BINS - 1
+        while usual > 0 and longer + slot.gaps[usual] <= rare:
+            longer += slot.gaps[usual]
+            usual -= 1
+        longest = int(_EDGES_MS[usual]) if slot.gap_total > 0.0 else 0
+        found[row] = max(STEPS * slot.resolution, longest, LEAST_MS)
