@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from anomify.clock import now, now_timestamp
 from anomify.native import login, user, user_session, user_totp
-from anomify.user.model import KnownClient, LoginAttempt, RecoveryCode, User
+from anomify.user.model import KnownClient, LoginAttempt, RecoveryCode, SessionRow, User
+from anomify.user.session import session_key
 from tests.factories import PASSWORD, make_cast, make_session
 from tests.kit.letters import code_in, link_in, read_letters
 from tests.kit.web import error, make_app, strict
@@ -188,6 +189,17 @@ class TestMailedCodes:
         assert refused.status_code == 429
         assert error(refused)["code"] == "too_many_codes"
         assert len(read_letters(database)) == 5
+
+    def test_are_taken_where_strangers_sessions_are_not_kept(self, database, tmp_path, cast):
+        app = make_app(database, tmp_path, DOORS, **MAIL, rate_limits=("stranger=1/3600",))
+        app.test_client().post("/user/logout")
+        caller = Caller(app)
+        caller.login(cast.bob)
+        with database.unit_of_work(write=False) as session:
+            assert session.get(SessionRow, session_key(caller.session_id)) is None
+        assert caller.confirm(mailed_code(database, cast.bob)).status_code == 200
+        assert caller.is_signed_in()
+        app.extensions["anomify"].points.close()
 
     def test_are_not_asked_for_where_they_are_not_wanted(self, database, tmp_path, cast):
         for settings in ({}, {**MAIL, "login_codes": False}):

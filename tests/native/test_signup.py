@@ -1,6 +1,7 @@
 """/signup, with mail that is really sent, on both databases."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -165,6 +166,15 @@ class TestVerify:
         assert verify(client, link).status_code == 200
         again = verify(client, link)
         assert (again.status_code, error(again)["code"]) == (400, "bad_verification_token")
+        assert (count(database, User), count(database, Org)) == (1, 1)
+
+    def test_of_two_who_open_it_at_once_one_has_the_org(self, app, database, link):
+        def open_it(_number):
+            return verify(app.test_client(use_cookies=False), link).status_code
+
+        with ThreadPoolExecutor(4) as pool:
+            statuses = sorted(pool.map(open_it, range(4)))
+        assert statuses == [200, 400, 400, 400]
         assert (count(database, User), count(database, Org)) == (1, 1)
 
     def test_works_for_a_day_and_for_its_address(self, client, link):
