@@ -156,6 +156,8 @@ class Supply:
 def _read() -> _Rows:
     rows = (
         session()
+        # Plain rows: there are as many as there are metrics.
+        .connection()
         .execute(
             select(
                 Metric.id,
