@@ -15,7 +15,7 @@ from flask import Response, current_app, make_response, redirect, request
 from anomify.auth.oidc_provider import OidcProvider
 from anomify.auth.require import read_only
 from anomify.auth.signing_in import start_session
-from anomify.auth.subject import UserSubject, subject
+from anomify.auth.subject import UserSubject, subject, user_subject
 from anomify.clock import now_timestamp
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
@@ -65,6 +65,8 @@ def begin(next_path: str, invitation: str = "") -> Response:
     Raises `NotFound` where no such server is set and `UpstreamFailed` where it does not answer.
     """
     asker = subject()
+    # Who opens an invitation means to join, whoever was signed in here before.
+    is_connecting = isinstance(asker, UserSubject) and not invitation
     journey = Journey(
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),
@@ -72,7 +74,7 @@ def begin(next_path: str, invitation: str = "") -> Response:
         begun=now_timestamp(),
         next=next_path,
         invitation=invitation,
-        user_id=asker.user.id if isinstance(asker, UserSubject) else 0,
+        user_id=user_subject().user.id if is_connecting else 0,
     )
     url = provider().authorization_url(
         _redirect_uri(), state=journey.state, nonce=journey.nonce, verifier=journey.verifier

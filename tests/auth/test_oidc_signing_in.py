@@ -180,6 +180,8 @@ class TestFinish:
             _, link = invite(cast.acme, "ann@elsewhere.example", "Ann", "editor", by)
         token = parse_qs(urlsplit(link).query)["token"][0]
         browser = app_with().test_client()
+        # Somebody else was signed in here before; they are not connected with her account there.
+        browser.set_cookie("session_id", cast.sessions["bob"])
         assert "Join with Acme ID" in browser.get(f"/ui/invitation?token={token}").text
         assert come_back(browser, there, invitation=token).status_code == 303
         told = strict(browser.get("/user/info"))["data"]["user"]
