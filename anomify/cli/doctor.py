@@ -18,7 +18,7 @@ from anomify.cli.settings import data_option, json_option, print_json, read_sett
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
-from anomify.org.letter import count_waiting_letters
+from anomify.org.letter import count_waiting_letters, latest_letter_problem
 
 FREE_BYTES_MIN = 1024**3
 FREE_FRACTION_MIN = 0.05
@@ -194,7 +194,7 @@ def examine_letters(settings: Settings) -> Finding:
     database = Database(settings.meta_url)
     try:
         with database.unit_of_work(write=False):
-            waiting = count_waiting_letters()
+            waiting, problem = count_waiting_letters(), latest_letter_problem()
     except SQLAlchemyError as error:
         return Finding(name, is_well=False, sentence=f"No letters known: {_first_line(error)}")
     finally:
@@ -205,6 +205,13 @@ def examine_letters(settings: Settings) -> Finding:
             is_well=not waiting,
             sentence=f"{waiting} letters wait, because smtp_host is not set: nobody is mailed a "
             "link or a code; `anomify user reset-link` prints a link for a new password.",
+        )
+    if problem is not None:
+        return Finding(
+            name,
+            is_well=False,
+            sentence=f"{waiting} letters wait, and so do people who need a code to sign in: "
+            f"{problem} Until that is mended, login_codes=false lets them in without.",
         )
     return Finding(name, is_well=True, sentence=f"{waiting} letters wait to be sent.")
 

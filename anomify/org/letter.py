@@ -103,6 +103,14 @@ def count_waiting_letters() -> int:
     return session().scalar(waiting) or 0
 
 
+def latest_letter_problem() -> str | None:
+    """Return why the letter that was tried last still waits; None where none has failed."""
+    failed = select(Letter.last_error).where(
+        Letter.state == PENDING, Letter.last_error.is_not(None)
+    )
+    return session().scalar(failed.order_by(Letter.due_at.desc()).limit(1))
+
+
 def is_letter_due(at: datetime) -> bool:
     """Tell whether a claim might find something; asking changes and locks nothing."""
     return session().scalar(select(Letter.id).where(*_is_free(at)).limit(1)) is not None

@@ -8,6 +8,9 @@ from click.testing import CliRunner
 
 from anomify.cli import doctor as doctor_module
 from anomify.cli.main import anomify
+from anomify.clock import now
+from anomify.org.letter import claim_letters, post_letter, settle_letter
+from tests.kit.smtpsink import smtp_sink
 
 
 @pytest.fixture
@@ -58,6 +61,23 @@ class TestDoctor:
         assert "public_url" in findings["address"]["sentence"]
         monkeypatch.setenv("ANOMIFY_PUBLIC_URL", "https://anomify.example")
         assert consult()[0] == 0
+
+    def test_finds_letters_that_cannot_be_sent(self, consult, database, monkeypatch):
+        with database.unit_of_work():
+            post_letter("ann@example.com", "Code", "123456", org_id=None, purpose="login-code")
+        code, findings = consult()
+        assert code == 1
+        assert "reset-link" in findings["letters"]["sentence"]
+        with database.unit_of_work():
+            (letter,) = claim_letters(now(), 1)
+            settle_letter(letter.id, letter.leased_until, now(), problem="It is full.")
+        with smtp_sink() as sink:
+            monkeypatch.setenv("ANOMIFY_SMTP_HOST", "127.0.0.1")
+            monkeypatch.setenv("ANOMIFY_SMTP_PORT", str(sink.port))
+            code, findings = consult()
+        assert code == 1
+        assert "It is full." in findings["letters"]["sentence"]
+        assert "login_codes=false" in findings["letters"]["sentence"]
 
     def test_finds_a_mail_server_that_is_away(self, consult, monkeypatch):
         with socket.socket() as nobody:
