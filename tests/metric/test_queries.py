@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
 from anomify.metric.queries import (
+    Broad,
     Order,
     count_by_state,
     find_metric,
@@ -17,7 +18,7 @@ from anomify.metric.queries import (
     get_standing,
     list_metrics,
 )
-from anomify.metric.standing import State
+from anomify.metric.standing import State, inactive_since_ms
 from anomify.org.model import Org
 from tests.factories import make_metric, make_org
 
@@ -124,6 +125,24 @@ class TestStates:
             page = list_metrics(acme.id, AT, state=state, limit=500)
             assert page.total == len(page.items) == count
             assert {standing.state for standing in page.items} == {state}
+
+    def test_are_asked_for_several_at_once(self, unit, acme):
+        judge(unit, make_metric(acme, "fresh"), judged_until_ms=AT_MS)
+        judge(unit, make_metric(acme, "stale"), judged_until_ms=AT_MS - 60 * MINUTE)
+        judge(unit, make_metric(acme, "silent"), judged_until_ms=AT_MS - 1441 * MINUTE)
+        judge(unit, make_metric(acme, "ended"), judged_until_ms=AT_MS, has_ended=True)
+        quiet = {"judged_until_ms": AT_MS - 1441 * MINUTE, "may_be_silent": True}
+        judge(unit, make_metric(acme, "quiet"), **quiet)
+        make_metric(acme, "waiting")
+        make_metric(acme, "excluded").excluded_by = 1
+        unit.flush()
+        assert names(list_metrics(acme.id, AT, state=Broad.LIVE)) == ["fresh", "quiet", "waiting"]
+        inactive = list_metrics(acme.id, AT, state=Broad.INACTIVE)
+        assert names(inactive) == ["ended", "silent"]
+        since = [inactive_since_ms(standing, AT) for standing in inactive.items]
+        assert since == [AT_MS, AT_MS - MINUTE]
+        live = list_metrics(acme.id, AT, state=Broad.LIVE).items
+        assert {inactive_since_ms(standing, AT) for standing in live} == {None}
 
     def test_are_counted_of_one_org(self, unit, acme, globex):
         judge(unit, make_metric(globex))
