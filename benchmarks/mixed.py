@@ -4,10 +4,10 @@ Run `python benchmarks/mixed.py`. The real product is started with a thousand me
 First, small JSON reads are asked for one by one while nothing else happens, and the kernel's clock
 of the web process says what each costs (goal: 95 of 100 at most 5 ms of CPU). Then one of them is
 asked for twenty times a second, quietly, and again while eight people sign in, eight pictures are
-drawn and points come in, all without a pause. The anchor is answered beside it in both: a process
-of its own that says "pong" and shares nothing with ours but the machine. What it waits, the machine
-is busy; what ours waits beyond that, something of ours stands in the way (goal: at most 50 ms, and
-that 95 of 100 of ours wait no longer for another than that).
+drawn and points come in, all without a pause. Did a read ever stand in line behind a password or a
+picture, it would take as long as those do (goal: 95 of 100 reads take less than half of the
+quicker of the two). The anchor is asked beside it in both: a process of its own that says "pong"
+and shares nothing with ours but the machine.
 """
 
 import argparse
@@ -40,7 +40,7 @@ IDLE_SHARE = 0.15
 READS_EACH = 100
 PROBE_EVERY_SECONDS = 0.05
 CPU_GOAL_MS = 5.0
-WAIT_GOAL_MS = 50.0
+SHARE_GOAL = 0.5
 SMALL_READS = (
     "/ping",
     "/status",
@@ -80,12 +80,13 @@ def main() -> None:
             f"{name:28}{p(calm, 50):>11.1f}{p(calm, 95):>8.1f}"
             f"{p(loaded, 50):>11.1f}{p(loaded, 95):>8.1f}"
         )
-    ratio = p(busy["ours"], 95) / p(quiet["ours"], 95)
-    anchors = p(busy["anchor"], 95) / p(quiet["anchor"], 95)
-    beyond = p(busy["ours"], 95) - p(busy["anchor"], 95)
-    print(f"busy / quiet, p95: ours {ratio:.1f}, anchor {anchors:.1f}")
-    print(f"ours beyond the anchor, p95: {beyond:.1f} ms (goal {WAIT_GOAL_MS:.0f})")
-    print("meanwhile: " + ", ".join(f"{count} {what}" for what, count in done.items()))
+    ratios = {name: p(busy[name], 95) / p(quiet[name], 95) for name in quiet}
+    print(f"busy / quiet, p95: ours {ratios['ours']:.1f}, anchor {ratios['anchor']:.1f}")
+    for what, took in done.items():
+        print(f"{what:12}{len(took):6} meanwhile, {p(took, 50):8.0f} ms each")
+    quicker = min(p(done[what], 50) for what in ("sign-ins", "pictures") if len(done[what]) > 1)
+    share = p(busy["ours"], 95) / quicker
+    print(f"p95 of the read / the quicker of the two: {share:.2f} (goal {SHARE_GOAL})")
 
 
 # --- the product, and its anchor ---
@@ -273,46 +274,40 @@ def under_load(server, token, session_id, anchor, wanted):
 
 
 def drive(port, token, session_id, stop, wanted, counts):
-    """Sign in, look at pictures and send points without a pause; count what was done."""
-    done = dict.fromkeys(("sign-ins", "pictures", "points"), 0)
-    lock = threading.Lock()
+    """Sign in, look at pictures and send points without a pause; say how long each took, in ms."""
+    done = {"sign-ins": [], "pictures": [], "hundreds": []}
 
-    def count(what, number=1):
-        with lock:
-            done[what] += number
-
-    def again_and_again(act):
+    def again_and_again(what, act):
         connection = http.client.HTTPConnection("127.0.0.1", port)
         turn = 0
         while not stop.is_set():
+            began = time.perf_counter()
             act(connection, turn)
+            done[what].append((time.perf_counter() - began) * 1000)
             turn += 1
 
     def look(number):
         def act(connection, turn):
             # Another width each time, so that no picture is one that was drawn before.
             path = f"/metric/graph?metric=bench.{number}&width={600 + turn % 400}"
-            status, _ = ask(connection, path, session_id=session_id)
-            count("pictures", status == 200)
+            expect(200, *ask(connection, path, session_id=session_id))
 
         return act
 
     def enter(_connection, turn):
         # Not who reads: a user's oldest sessions give way to new ones.
         sign_in(port, f"visitor{turn % VISITORS}")
-        count("sign-ins")
 
     def send(connection, _turn):
         at = int(time.time())
         body = {"metrics": [point(number, at) for number in range(100)]}
         status, reply = ask(connection, "/flux/metric_data_post", body=body, token=token)
         expect(204, status, reply)
-        count("points", 100)
 
-    acts = [enter] * wanted.logins + [send] * wanted.senders
-    acts += [look(number) for number in range(wanted.pictures)]
+    acts = [("sign-ins", enter)] * wanted.logins + [("hundreds", send)] * wanted.senders
+    acts += [("pictures", look(number)) for number in range(wanted.pictures)]
     with ThreadPoolExecutor(len(acts)) as pool:
-        running_acts = [pool.submit(again_and_again, act) for act in acts]
+        running_acts = [pool.submit(again_and_again, *act) for act in acts]
         time.sleep(2)
         counts.put("running")
         for act in running_acts:

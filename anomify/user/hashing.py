@@ -15,7 +15,7 @@ MOST_AT_ONCE: Final = os.cpu_count() or 1
 MOST_WAITING: Final = 16
 RETRY_AFTER_SECONDS: Final = 2
 # The kernel lets whoever is less nice go first: nobody's read waits for somebody's sign-in.
-NICENESS: Final = 10
+NICENESS: Final = 4
 
 _line = threading.BoundedSemaphore(MOST_AT_ONCE + MOST_WAITING)
 Result = TypeVar("Result")
