@@ -45,5 +45,7 @@ class TestStopPaying:
         stop_paying(database, gateway, acme, actor="Alice")
         assert wire.things[bought["id"]]["status"] == "canceled"
 
-    def test_has_nothing_to_do_where_nobody_is_billed(self, database, acme):
+    def test_has_nothing_to_do_where_nobody_pays(self, database, gateway, wire, acme):
         stop_paying(database, None, acme, actor="Alice")
+        stop_paying(database, gateway, acme, actor="Alice")
+        assert wire.asked == []
