@@ -15,7 +15,7 @@ from schemathesis import GenerationMode, checks
 
 from tests.kit.tenants import Product, open_product
 
-EXAMPLES = 10
+EXAMPLES = 8
 # Over the four parts of the test.
 EXAMPLES_MIN = 2_000
 SEED = 20_261_121
