@@ -25,10 +25,10 @@ HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_an
 )
 @click.option(
     "--head",
-    type=click.Choice(["alarm", "novelty"]),
+    type=click.Choice(["alarm", "display", "novelty"]),
     default="alarm",
     show_default=True,
-    help="Find what people should look at, or anything that is new.",
+    help="Find what people should look at, the whole span of it, or anything that is new.",
 )
 def detect(file: Path, out: Path | None, head: str) -> None:
     """Judge a file of points, without a server.
@@ -38,8 +38,8 @@ def detect(file: Path, out: Path | None, head: str) -> None:
     For each row of the input there is one row of the output, in order:
     timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. No row is judged by
     what comes after it. A row that is missing, not after the one before, or among the first
-    hundred has score and alert 0. `score` ranks rows; `is_anomaly` says that `alert` reached
-    the threshold.
+    hundred has score and alert 0. `score` ranks rows from 0 to 1; `alert` is what the head
+    raises (display: the score itself) and `is_anomaly` says that it reached the threshold.
     """
     stamps, times, values = read_points(file)
     lines = judged_lines(stamps, times, values, head)
@@ -63,12 +63,17 @@ def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) 
     # The kernel takes half a second to load: not before the file is known to be readable.
     from anomify.detection.detector import Head, judge  # noqa: PLC0415 -- as said
     from anomify.detection.state import EngineState  # noqa: PLC0415 -- as said
-    from anomify.detection.threshold import HEAD_THRESHOLDS  # noqa: PLC0415 -- as said
+    from anomify.detection.threshold import (  # noqa: PLC0415 -- as said
+        DISPLAY_THRESHOLD,
+        HEAD_THRESHOLDS,
+    )
 
-    chosen = Head[head.upper()]
-    threshold = HEAD_THRESHOLDS[chosen]
+    chosen = Head.NOVELTY if head == "novelty" else Head.ALARM
     verdicts = judge(EngineState.new(1), np.zeros(len(times), np.int64), times, values, chosen)
-    is_anomaly = verdicts.alerts >= np.float32(threshold)
+    alerts, threshold = verdicts.alerts, HEAD_THRESHOLDS[chosen]
+    if head == "display":
+        alerts, threshold = np.nan_to_num(verdicts.scores), DISPLAY_THRESHOLD
+    is_anomaly = alerts >= np.float32(threshold)
     rows = zip(
         stamps,
         values.tolist(),
@@ -76,7 +81,7 @@ def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) 
         verdicts.lowers.tolist(),
         verdicts.uppers.tolist(),
         verdicts.scores.tolist(),
-        verdicts.alerts.tolist(),
+        alerts.tolist(),
         is_anomaly.tolist(),
         strict=True,
     )

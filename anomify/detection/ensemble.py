@@ -1,7 +1,8 @@
-"""One strength from all the evidence: a linear head for alarms, another one for novelty."""
+"""One strength from all the evidence: a head for alarms, one for display, another for novelty."""
 
 from typing import Final
 
+from anomify.detection import weights
 from anomify.detection.evidence import (
     FAST_AT_HOUR,
     FLATNESS,
@@ -28,33 +29,24 @@ ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
 
 # The alarm head. Magnitude against the long memory leads; rarity only ranks novelty: alarms by
-# p-value alone lose 0.2 F1 (detection.md 0). benchmarks/detection/weigh.py chose the weights, from
-# round numbers and on data that may be used; results hardly depend on them.
-_JUMP: Final = 1.0
-_LEVEL_CHANGE: Final = 0.5
-_FAST_AT_HOUR: Final = 0.5
-_RELATIVE: Final = 0.3
-_NOVELTY: Final = 0.3
-# What lies far from all values of the last weeks, and came there at once, needs no more evidence.
-_BEYOND_VALUE: Final = 1.4
-_BEYOND_NOVELTY: Final = 1.5
-_BEYOND_JUMP: Final = 1.2
-# A deviation that lasts is an incident more often than a single point, however large.
-_CONFIRMATION: Final = 0.3
-_STALE_STEPS: Final = 10.0
-# Two kinds of incident never show in a single point: many slightly low ones, and none that moves.
-_SHIFT_ALONE: Final = 2.8
-_FLAT_ALONE: Final = 2.4
+# p-value alone lose 0.2 F1 (detection.md 0). What is learnt from data is in `weights`; what stands
+# here follows from what the heads have to do.
+# What lies far from all values of the last weeks, and came there at once, needs no more evidence:
+# far enough for the blind corners of spec/anomify.md, Appendix C.
+BEYOND_VALUE: Final = 1.5
+BEYOND_NOVELTY: Final = 1.6
+BEYOND_JUMP: Final = 1.25
+# After such a gap the point before confirms nothing.
+STALE_STEPS: Final = 10.0
+# Standing still alarms when it lasts about twelve times as long as ever before.
+FLAT_ALONE: Final = 2.4
 # Where most points repeat the one before (rare errors, mostly none), scales mean little: three is
 # not thirty times as bad as the usual zero. There the share of points that were as large decides.
-_SPARSE: Final = 0.5
-_SPARSE_RARITY: Final = 1.4
+SPARSE: Final = 0.5
+SPARSE_RARITY: Final = 1.4
 # The display score.
-_DISPLAY_HALF_LIFE_SECONDS: Final = 900.0
-_DISPLAY_HALF_LIFE_STEPS: Final = 3.0
-_SHOWN_VALUE: Final = 1.5
-_SHOWN_RELATIVE: Final = 0.5
-_SHOWN_SHIFT: Final = 0.5
+DISPLAY_HALF_LIFE_SECONDS: Final = 900.0
+DISPLAY_HALF_LIFE_STEPS: Final = 3.0
 # What is named where the value stayed in its range.
 _NAMED_JUMP: Final = 2.0
 _NAMED_MAGNITUDE: Final = 0.5
@@ -71,40 +63,40 @@ def alarm(slot: Slot, features: Float64s, gap: float, step: float) -> float:
     `gap` is the time since the point before, `step` the usual one, both in seconds.
     """
     moving: float = (
-        _JUMP * features[JUMP]
-        + _LEVEL_CHANGE * features[LEVEL_CHANGE]
-        + _FAST_AT_HOUR * features[FAST_AT_HOUR]
-        + _RELATIVE * features[RELATIVE]
-        + _NOVELTY * features[NOVELTY]
+        weights.JUMP * features[JUMP]
+        + weights.LEVEL_CHANGE * features[LEVEL_CHANGE]
+        + weights.FAST_AT_HOUR * features[FAST_AT_HOUR]
+        + weights.RELATIVE * features[RELATIVE]
+        + weights.NOVELTY * features[NOVELTY]
     )
     beyond: float = (
-        _BEYOND_VALUE * features[VALUE_SIZE]
-        + _BEYOND_NOVELTY * features[NOVELTY]
-        + _BEYOND_JUMP * features[JUMP]
+        BEYOND_VALUE * features[VALUE_SIZE]
+        + BEYOND_NOVELTY * features[NOVELTY]
+        + BEYOND_JUMP * features[JUMP]
     )
     moving = max(moving, beyond)
-    shifted: float = _SHIFT_ALONE * features[SHORT_SHIFT]
+    shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
     if is_sparse(features):
-        moving = min(moving, _SPARSE_RARITY * features[VALUE_RARITY])
-        shifted = min(shifted, _SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
-    before = slot.moving_before if gap <= _STALE_STEPS * step else 0.0
+        moving = min(moving, SPARSE_RARITY * features[VALUE_RARITY])
+        shifted = min(shifted, SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
+    before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving
-    standing: float = _FLAT_ALONE * features[FLATNESS]
-    return max(moving + _CONFIRMATION * before, shifted, standing)
+    standing: float = FLAT_ALONE * features[FLATNESS]
+    return max(moving + weights.CONFIRMATION * before, shifted, standing)
 
 
 @compiled
 def news(features: Float64s) -> float:
     """Return how new the point is, harmless or not."""
     felt: float = (
-        1.4 * features[NOVELTY]
-        + 0.6 * features[FLATNESS]
-        + 0.48 * features[LONG_SHIFT]
-        + 0.21 * features[LONG_SHIFT_RARITY]
-        + 0.1 * features[SHORT_SHIFT_RARITY]
-        + 0.07 * features[VALUE_RARITY]
-        + 0.07 * features[STEP_RARITY]
-        + 0.05 * features[NOISE]
+        weights.NEW_NOVELTY * features[NOVELTY]
+        + weights.NEW_FLATNESS * features[FLATNESS]
+        + weights.NEW_LONG_SHIFT * features[LONG_SHIFT]
+        + weights.NEW_LONG_SHIFT_RARITY * features[LONG_SHIFT_RARITY]
+        + weights.NEW_SHORT_SHIFT_RARITY * features[SHORT_SHIFT_RARITY]
+        + weights.NEW_VALUE_RARITY * features[VALUE_RARITY]
+        + weights.NEW_STEP_RARITY * features[STEP_RARITY]
+        + weights.NEW_NOISE * features[NOISE]
     )
     return felt
 
@@ -112,7 +104,7 @@ def news(features: Float64s) -> float:
 @compiled
 def is_sparse(features: Float64s) -> bool:
     """Say whether most points repeat the one before."""
-    return bool(features[STILLNESS] > _SPARSE)
+    return bool(features[STILLNESS] > SPARSE)
 
 
 @compiled
@@ -121,16 +113,16 @@ def display(slot: Slot, features: Float64s, felt: float, gap: float, step: float
 
     It is never less than what is felt.
     """
-    half_life = max(_DISPLAY_HALF_LIFE_SECONDS, _DISPLAY_HALF_LIFE_STEPS * step)
+    half_life = max(DISPLAY_HALF_LIFE_SECONDS, DISPLAY_HALF_LIFE_STEPS * step)
     keep = 0.5 ** (gap / half_life)
     slot.shown_peak = max(keep * slot.shown_peak, felt)
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
     slot.shown_relative += (1.0 - keep) * (features[RELATIVE] - slot.shown_relative)
     shown: float = (
         slot.shown_peak
-        + _SHOWN_VALUE * slot.shown_value
-        + _SHOWN_RELATIVE * slot.shown_relative
-        + _SHOWN_SHIFT * features[SHORT_SHIFT]
+        + weights.SHOWN_VALUE * slot.shown_value
+        + weights.SHOWN_RELATIVE * slot.shown_relative
+        + weights.SHOWN_SHIFT * features[SHORT_SHIFT]
     )
     return shown
 

@@ -26,6 +26,7 @@ KERNEL_SOURCES: Final = (
     "staleness.py",
     "state.py",
     "tuning.py",
+    "weights.py",
 )
 
 

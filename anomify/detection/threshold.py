@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from anomify.detection.weights import NEW_THRESHOLD
 from anomify.series import Float32s
 
 
@@ -24,7 +25,7 @@ FALSE_ALARMS_A_METRIC_WEEK: Final = {
 }
 """The most that a severity's threshold promises."""
 
-SPARE: Final = 1.5
+SPARE: Final = 1.25
 """A promised rate is so many times the measured one: metrics nobody measured may be rougher."""
 
 MEASURED: Final = (
@@ -60,11 +61,14 @@ THRESHOLDS: Final = {
 }
 """The alert from which a severity holds."""
 
-NOVELTY_THRESHOLD: Final = 1.718
+NOVELTY_THRESHOLD: Final = NEW_THRESHOLD
 """The novelty head has no severities. Its weights and this come from NAB's development half."""
 
 HEAD_THRESHOLDS: Final = (THRESHOLDS[Severity.LOW], NOVELTY_THRESHOLD)
 """By head, as numbered in `detector.Head`."""
+
+DISPLAY_THRESHOLD: Final = 0.75
+"""The score from which a point is shown as a part of an incident where nothing else tells."""
 
 _STEEPNESS: Final = 4.0
 

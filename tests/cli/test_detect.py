@@ -46,6 +46,15 @@ class TestDetect:
         assert float(rows[250]["score"]) > 0.5
         assert rows[50]["expected_lower"] == ""
 
+    def test_marks_the_span_of_it_by_the_display_score(self, tmp_path):
+        values = readings(300, spike_at=250)
+        file = write(tmp_path / "in.csv", [f"{START + 60 * i},{v!r}" for i, v in enumerate(values)])
+        rows = rows_of(run(file, "--head", "display").stdout)
+        marked = [place for place, row in enumerate(rows) if row["is_anomaly"] == "1"]
+        assert marked == list(range(250, marked[-1] + 1))
+        assert len(marked) > 3
+        assert all(row["alert"] == row["score"] for row in rows)
+
     def test_keeps_rows_that_cannot_be_judged(self, tmp_path):
         rows = [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(200))]
         rows[150:150] = [f"{START},7", f"{START + 60 * 149.5},", f"{START + 60 * 149.6},NaN"]

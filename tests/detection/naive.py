@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from anomify.detection import weights
+
 MINUTES_5, HOURS_168 = 288, 168
 QUICK, SMOOTH, DAY_FAST, WEEK_FAST, LEVEL, DAY_SLOW, WEEK_SLOW = range(7)
 FAST_EXPERTS = (QUICK, SMOOTH, DAY_FAST, WEEK_FAST)
@@ -151,19 +153,31 @@ class NaiveGauge:
             from_all = math.log1p(statistics[1][1])
             at_hour = math.log1p(statistics[0][1])
             relative = math.log1p(min(10 * abs(slow) / (abs(self.mean + self.anchor) + floor), 1e4))
-            moving = jump + 0.5 * change + 0.5 * at_hour + 0.3 * relative + 0.3 * new
-            moving = max(moving, 1.4 * from_all + 1.5 * new + 1.2 * jump)
-            shifted = 2.8 * short
+            moving = (
+                weights.JUMP * jump
+                + weights.LEVEL_CHANGE * change
+                + weights.FAST_AT_HOUR * at_hour
+                + weights.RELATIVE * relative
+                + weights.NOVELTY * new
+            )
+            moving = max(moving, 1.5 * from_all + 1.6 * new + 1.25 * jump)
+            shifted = weights.SHIFT_ALONE * short
             if self.stillness > 0.5:
                 moving = min(moving, 1.4 * rare[1])
                 shifted = min(shifted, 1.4 * rare[2])
             is_fresh = seconds - self.last_seconds <= 10 * self.step
             before = self.moving_before if is_fresh and is_judged else 0.0
-            strength = max(moving + 0.3 * before, shifted, 2.4 * flat)
+            strength = max(moving + weights.CONFIRMATION * before, shifted, 2.4 * flat)
             novelty = (
-                1.4 * new + 0.6 * flat + 0.48 * long + 0.21 * rare[3] + 0.1 * rare[2]
-                + 0.07 * rare[1] + 0.07 * rare[4] + 0.05 * noise
-            )  # fmt: skip
+                weights.NEW_NOVELTY * new
+                + weights.NEW_FLATNESS * flat
+                + weights.NEW_LONG_SHIFT * long
+                + weights.NEW_LONG_SHIFT_RARITY * rare[3]
+                + weights.NEW_SHORT_SHIFT_RARITY * rare[2]
+                + weights.NEW_VALUE_RARITY * rare[1]
+                + weights.NEW_STEP_RARITY * rare[4]
+                + weights.NEW_NOISE * noise
+            )
             if is_judged:
                 self.moving_before = moving
                 display = self.show(strength, from_all, relative, short, seconds)
@@ -189,7 +203,12 @@ class NaiveGauge:
         self.peak = max(self.peak * keep, strength)
         self.shown_value += (1 - keep) * (from_all - self.shown_value)
         self.shown_relative += (1 - keep) * (relative - self.shown_relative)
-        return self.peak + 1.5 * self.shown_value + 0.5 * self.shown_relative + 0.5 * short
+        return (
+            self.peak
+            + weights.SHOWN_VALUE * self.shown_value
+            + weights.SHOWN_RELATIVE * self.shown_relative
+            + weights.SHOWN_SHIFT * short
+        )
 
     def move_to(self, seconds):
         day_place = int(seconds % 86400 * self.day_bins / 86400)

@@ -4,6 +4,7 @@ import pytest
 from anomify.detection.detector import Head, judge
 from anomify.detection.generator import Kind, generate
 from anomify.detection.state import LEARNING_POINTS, EngineState
+from anomify.detection.threshold import display_score
 from tests.detection.naive import NaiveGauge
 
 MONDAY_MS = 1_790_553_600_000
@@ -27,6 +28,11 @@ class TestTheFastPath:
             verdicts = judge(EngineState.new(1), slots, times, values, head)
             assert verdicts.judged[LEARNING_POINTS:].all()
             told = slice(LEARNING_POINTS, None)
+            displays = [row["display"] for row in expected[told]]
+            if head is Head.ALARM:
+                np.testing.assert_allclose(
+                    verdicts.scores[told], display_score(np.array(displays)), rtol=1e-4, atol=1e-6
+                )
             for fast, key in (
                 (verdicts.strengths, name),
                 (verdicts.lowers, "lower"),

@@ -1,0 +1,34 @@
+"""The weights of the heads, as `benchmarks/detection/train.py --write` leaves them.
+
+Learnt from the development halves of MSCLOUD and NAB (both MIT) whose files have the
+SHA-256 7ef71f5b22f2cfeb2d976e58aa3c8d0b1cb04a80d34f656443261d4079433510,
+and from metrics of the generator with the seed 777.
+numpy 2.4.6, numba 0.68.1.
+"""
+
+from typing import Final
+
+# The alarm.
+JUMP: Final = 0.82
+LEVEL_CHANGE: Final = 0.82
+FAST_AT_HOUR: Final = 0.41
+RELATIVE: Final = 0.25
+NOVELTY: Final = 0.25
+CONFIRMATION: Final = 0.3
+SHIFT_ALONE: Final = 2.8
+
+# The display score, beside the fading alarm.
+SHOWN_VALUE: Final = 1.0
+SHOWN_RELATIVE: Final = 0.5
+SHOWN_SHIFT: Final = 0.0
+
+# The novelty head and its threshold.
+NEW_LONG_SHIFT: Final = 0.57
+NEW_VALUE_RARITY: Final = 0.096
+NEW_NOVELTY: Final = 1.4
+NEW_FLATNESS: Final = 0.57
+NEW_SHORT_SHIFT_RARITY: Final = 0.048
+NEW_LONG_SHIFT_RARITY: Final = 0.19
+NEW_STEP_RARITY: Final = 0.048
+NEW_NOISE: Final = 0.048
+NEW_THRESHOLD: Final = 1.68
