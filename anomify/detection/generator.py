@@ -156,7 +156,8 @@ def _season(rng: np.random.Generator, times: Int64s, depth: float) -> Float64s:
     shape = np.cos(day - peak) + rng.uniform(0.1, 0.5) * np.cos(2.0 * (day - peak) + rng.normal())
     number = (seconds // DAY_SECONDS).astype(np.int64)
     days = int(number[-1]) + 1 if len(times) else 0
-    is_off = ((seconds + _MONDAY_SECONDS) % WEEK_SECONDS) // DAY_SECONDS >= 5.0  # noqa: PLR2004
+    weekday = ((seconds + _MONDAY_SECONDS) % WEEK_SECONDS) // DAY_SECONDS
+    is_off = weekday >= 5.0  # noqa: PLR2004  (Saturday)
     is_off |= (rng.random(days) < 1.0 / 40.0)[number]
     quieter = np.where(is_off, rng.uniform(0.5, 1.1), 1.0)
     each_day = (1.0 + 0.04 * rng.standard_normal(days))[number]

@@ -20,7 +20,7 @@ class TestThresholdFor:
         for severity, promised in FALSE_ALARMS_A_METRIC_WEEK.items():
             assert threshold_for(promised) == THRESHOLDS[severity]
 
-    @pytest.mark.parametrize(("accepted", "same_as"), [(1000.0, 6.0), (0.0, 0.015)])
+    @pytest.mark.parametrize(("accepted", "same_as"), [(1000.0, 6.0), (0.0, 0.012)])
     def test_goes_no_further_than_was_measured(self, accepted, same_as):
         assert threshold_for(accepted) == pytest.approx(threshold_for(same_as))
 
