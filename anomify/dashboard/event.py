@@ -34,6 +34,7 @@ class Event:
     metric: str
     severity: str
     is_open: bool
+    is_silence: bool
     # Nobody was told, for the org was muted.
     is_muted: bool
     started: Moment
@@ -65,6 +66,7 @@ def event_of(anomaly: Anomaly, step_ms: int | None) -> Event:
         metric=span.metric.name,
         severity=span.severity,
         is_open=span.is_open,
+        is_silence=span.is_silence,
         is_muted=anomaly.muted_at is not None,
         started=said(span.started_ms),
         lasted=_lasted(span),

@@ -59,7 +59,12 @@ def number(value: float | None) -> str:
 
 
 def expected(lower: float, upper: float) -> str:
-    """Write an expected range: an estimate, so with no more decimals than its width bears."""
+    """Write an expected range: an estimate, so with no more decimals than its width bears.
+
+    Of a silence there is none: no value was expected but a point.
+    """
+    if not (math.isfinite(lower) and math.isfinite(upper)):
+        return "a point"
     width = upper - lower
     if not (PLAIN_FROM <= width < PLAIN_BELOW and max(abs(lower), abs(upper)) < PLAIN_BELOW):
         return f"{number(lower)} to {number(upper)}"

@@ -1,5 +1,6 @@
 """The page of one metric: any legal name, the right window, its anomalies, and no stranger."""
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -164,6 +165,23 @@ class TestEvents:
             assert '<p class="explanation" dir="auto">The older one.</p>' in text
             assert "10 to 40" in text
             assert text.count('class="is-selected"') == 1
+
+    def test_shows_a_silence_as_what_did_not_come(self, struck):
+        with struck.database.unit_of_work():
+            silence = make_anomaly(
+                struck.metric,
+                now() - timedelta(minutes=20),
+                is_silence=True,
+                evidence="silent",
+                expected_lower=-math.inf,
+                expected_upper=math.inf,
+                amount=1200.0,
+                explanation="No data has come for 20 minutes.",
+            )
+        text = struck.text("/ui/metric", name="cpu.load", range="1h", event=silence.id)
+        assert "<dt>Last value</dt>" in text
+        assert "<dt>Expected</dt><dd>a point</dd>" in text
+        assert "silent for 20 minutes" in text
 
     def test_an_event_alone_is_shown_in_its_own_window(self, struck):
         reply = struck.get("/ui/metric", name="cpu.load", event=struck.older.id)

@@ -1,5 +1,6 @@
 """How pages say moments, numbers and names."""
 
+import math
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -81,6 +82,7 @@ class TestExpected:
             (1_234_567, 1_234_590, "1,234,567 to 1,234,590"),
             (5, 5, "5 to 5"),
             (1e-6, 3e-5, "1e-6 to 3e-5"),
+            (-math.inf, math.inf, "a point"),
             (-1e308, 1e308, "\N{MINUS SIGN}1e308 to 1e308"),
         ],
     )
