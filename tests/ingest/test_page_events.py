@@ -1,6 +1,7 @@
 """Events of web pages: taken from any site, with a key that can do nothing else, and never lost."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,16 @@ class TestEvents:
             stored(app, "events.shop.signup")
         monkeypatch.undo()
         assert stored(app, "events.shop.signup") == {0: 2}
+
+    def test_are_all_there_when_many_send_at_once(self, app, key, clock):
+        def send_some(_: int) -> list[int]:
+            return [send(app, key, {"name": "signup"}).status_code for _ in range(5)]
+
+        with ThreadPoolExecutor(8) as pool:
+            codes = [code for some in pool.map(send_some, range(8)) for code in some]
+        assert codes == [204] * 40
+        clock.move_to(NOON + timedelta(seconds=70))
+        assert stored(app, "events.shop.signup") == {0: 40}
 
     def test_say_which_of_them_are_not_counted_and_why(self, app, key, clock):
         reply = send(app, key, {"name": "a b"}, {"name": "signup"})
