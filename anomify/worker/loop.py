@@ -14,7 +14,6 @@ from anomify.billing.stripe_gateway import gateway_of
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
-from anomify.errors import Unavailable
 from anomify.metric.opening import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
@@ -124,6 +123,21 @@ def judge_until(
             failures += 1
 
 
+def beside(what: str, act: Callable[[], object]) -> Callable[[], None]:
+    """Return the duty with its failures logged only: nothing is lost by doing it later.
+
+    Were they raised, all that judging remembers would be thrown away.
+    """
+
+    def act_beside() -> None:
+        try:
+            act()
+        except Exception:
+            log.exception("%s failed; trying again in a while", what)
+
+    return act_beside
+
+
 def _judge(
     stopping: threading.Event,
     analyst: Analyst,
@@ -140,22 +154,7 @@ def _judge(
         with database.unit_of_work():
             record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag.seconds())
 
-    def tidy() -> None:
-        try:
-            sweep(database, points, settings)
-        except Exception:
-            # Nothing is lost by tidying later; what judging remembers would be thrown away.
-            log.exception("tidying failed; trying again in a while")
-
     teller = Teller(database, points)
-
-    def count() -> None:
-        try:
-            teller.run_once()
-        except Unavailable:
-            # What is counted stays, and is stored the next time.
-            log.warning("counts of web pages cannot be stored now; trying again in a while")
-
     watchman = Watchman(database, settings.base_url)
 
     def look_at_supply() -> None:
@@ -168,9 +167,9 @@ def _judge(
         Duty(BEAT_EVERY_SECONDS, beat),
         Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
         Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
-        Duty(SUPPLY_EVERY_SECONDS, look_at_supply),
-        Duty(COUNT_EVERY_SECONDS, count),
-        Duty(SWEEP_EVERY_SECONDS, tidy),
+        Duty(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),
+        Duty(COUNT_EVERY_SECONDS, beside("storing counts of pages", teller.run_once)),
+        Duty(SWEEP_EVERY_SECONDS, beside("tidying", lambda: sweep(database, points, settings))),
         Duty(SWEEP_EVERY_SECONDS, analyst.drop_deleted),
         Duty(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,
