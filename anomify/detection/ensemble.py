@@ -33,9 +33,9 @@ NOVELTY_HEAD: Final = 1
 # here follows from what the heads have to do.
 # What lies far from all values of the last weeks, and came there at once, needs no more evidence:
 # far enough for the blind corners of spec/anomify.md, Appendix C.
-BEYOND_VALUE: Final = 1.5
-BEYOND_NOVELTY: Final = 1.6
-BEYOND_JUMP: Final = 1.25
+BEYOND_VALUE: Final = 1.4
+BEYOND_NOVELTY: Final = 1.5
+BEYOND_JUMP: Final = 1.2
 # After such a gap the point before confirms nothing.
 STALE_STEPS: Final = 10.0
 # Standing still alarms when it lasts about twelve times as long as ever before.

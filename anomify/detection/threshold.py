@@ -25,18 +25,15 @@ FALSE_ALARMS_A_METRIC_WEEK: Final = {
 }
 """The most that a severity's threshold promises."""
 
-SPARE: Final = 1.25
-"""A promised rate is so many times the measured one: metrics nobody measured may be rougher."""
-
 MEASURED: Final = (
-    (4.0, 5.10),
-    (2.0, 5.55),
+    (4.0, 5.25),
+    (2.0, 5.60),
     (1.0, 6.05),
-    (0.5, 6.70),
-    (0.25, 7.55),
-    (0.125, 8.35),
-    (0.05, 10.15),
-    (0.025, 10.70),
+    (0.5, 6.65),
+    (0.25, 7.40),
+    (0.125, 8.05),
+    (0.05, 9.60),
+    (0.025, 10.40),
     (0.01, 11.15),
 )
 """False alarms a metric-week, and the least alert that has so few in the worst of the sets that
@@ -51,9 +48,9 @@ def threshold_for(false_alarms_a_week: float) -> float:
     >>> threshold_for(0.25) < threshold_for(0.05)
     True
     """
-    measured = math.log(max(false_alarms_a_week, 1e-9) / SPARE)
+    accepted = math.log(max(false_alarms_a_week, 1e-9))
     rates = [math.log(rate) for rate, _ in reversed(MEASURED)]
-    return float(np.interp(measured, rates, [alert for _, alert in reversed(MEASURED)]))
+    return float(np.interp(accepted, rates, [alert for _, alert in reversed(MEASURED)]))
 
 
 THRESHOLDS: Final = {

@@ -9,11 +9,11 @@ numpy 2.4.6, numba 0.68.1.
 from typing import Final
 
 # The alarm.
-JUMP: Final = 0.82
-LEVEL_CHANGE: Final = 0.82
-FAST_AT_HOUR: Final = 0.41
-RELATIVE: Final = 0.25
-NOVELTY: Final = 0.25
+JUMP: Final = 0.64
+LEVEL_CHANGE: Final = 0.64
+FAST_AT_HOUR: Final = 0.64
+RELATIVE: Final = 0.39
+NOVELTY: Final = 0.39
 CONFIRMATION: Final = 0.3
 SHIFT_ALONE: Final = 2.8
 

@@ -33,7 +33,7 @@ from anomify.detection import ensemble, evidence, weights
 from anomify.detection.detector import Head, judge, measure
 from anomify.detection.generator import generate
 from anomify.detection.state import EngineState
-from anomify.detection.threshold import SPARE
+from anomify.detection.threshold import FALSE_ALARMS_A_METRIC_WEEK, Severity
 
 SEED = 777
 START_MS = 1_790_553_600_000  # a Monday
@@ -441,7 +441,8 @@ def least_level(group: Sequence[Measured], tried: Weights) -> float:
         next(
             level
             for level in np.arange(3.0, 20.0, 0.05)
-            if count_alarms(everything, alerts, level).rate <= 1.0 / SPARE
+            if count_alarms(everything, alerts, level).rate
+            <= FALSE_ALARMS_A_METRIC_WEEK[Severity.LOW]
         )
     )
 

@@ -160,7 +160,7 @@ class NaiveGauge:
                 + weights.RELATIVE * relative
                 + weights.NOVELTY * new
             )
-            moving = max(moving, 1.5 * from_all + 1.6 * new + 1.25 * jump)
+            moving = max(moving, 1.4 * from_all + 1.5 * new + 1.2 * jump)
             shifted = weights.SHIFT_ALONE * short
             if self.stillness > 0.5:
                 moving = min(moving, 1.4 * rare[1])

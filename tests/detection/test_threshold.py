@@ -13,14 +13,14 @@ from anomify.detection.threshold import (
 
 class TestThresholdFor:
     def test_is_higher_the_fewer_false_alarms_are_accepted(self):
-        thresholds = [threshold_for(accepted) for accepted in (8.0, 2.0, 1.0, 0.3, 0.1, 0.02)]
+        thresholds = [threshold_for(accepted) for accepted in (4.0, 2.0, 1.0, 0.3, 0.1, 0.02)]
         assert thresholds == sorted(set(thresholds))
 
     def test_holds_what_the_severities_promise(self):
         for severity, promised in FALSE_ALARMS_A_METRIC_WEEK.items():
             assert threshold_for(promised) == THRESHOLDS[severity]
 
-    @pytest.mark.parametrize(("accepted", "same_as"), [(1000.0, 6.0), (0.0, 0.012)])
+    @pytest.mark.parametrize(("accepted", "same_as"), [(1000.0, 4.0), (0.0, 0.01)])
     def test_goes_no_further_than_was_measured(self, accepted, same_as):
         assert threshold_for(accepted) == pytest.approx(threshold_for(same_as))
 
