@@ -1,5 +1,6 @@
 """One strength from all the evidence: a head for alarms, one for display, another for novelty."""
 
+import math
 from typing import Final
 
 from anomify.detection import weights
@@ -27,6 +28,8 @@ from anomify.series import Float64s
 
 ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
+
+LOG_2: Final = math.log(2.0)  # half lives by exp: a power takes three times as long
 
 # The alarm head. Magnitude against the long memory leads; rarity only ranks novelty: alarms by
 # p-value alone lose 0.2 F1 (detection.md 0). What is learnt from data is in `weights`; what stands
@@ -114,7 +117,7 @@ def display(slot: Slot, features: Float64s, felt: float, gap: float, step: float
     It is never less than what is felt.
     """
     half_life = max(DISPLAY_HALF_LIFE_SECONDS, DISPLAY_HALF_LIFE_STEPS * step)
-    keep = 0.5 ** (gap / half_life)
+    keep = math.exp(-LOG_2 * gap / half_life)
     slot.shown_peak = max(keep * slot.shown_peak, felt)
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
     slot.shown_relative += (1.0 - keep) * (features[RELATIVE] - slot.shown_relative)

@@ -32,6 +32,7 @@ from anomify.detection.drift import (
 )
 from anomify.detection.ensemble import (
     ALARM,
+    LOG_2,
     NOVELTY_HEAD,
     alarm,
     display,
@@ -50,8 +51,6 @@ from anomify.detection.evidence import (
     MAGNITUDE,
     NOISE,
     NOVELTY,
-    PLAIN_JUMP,
-    PLAIN_LEVEL_CHANGE,
     RELATIVE,
     SHORT_SHIFT,
     STILLNESS,
@@ -122,8 +121,8 @@ def _observe(
 
     `gap` is the time since the point before, in seconds. `features` and `band` are written:
     the expected range, then how far the value lies from the fast and from the slow forecast.
-    Rarities take the longest to measure: where only a sparse metric's alarm would look at them
-    (`thorough` is False), others' are left at zero.
+    What the alarm does not look at is left at zero unless `thorough`: a long shift, and rarities,
+    which take the longest to measure, but of sparse metrics.
     """
     features[:] = 0.0
     if slot.learned == 0:
@@ -190,14 +189,15 @@ def _observe(
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )
-        features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
-        features[PLAIN_JUMP] = math.log1p(ratio(abs(fast), fast_long))
-        features[PLAIN_LEVEL_CHANGE] = math.log1p(ratio(abs(slow), slow_long))
         features[VALUE_SIZE] = math.log1p(value_size)
         features[FAST_AT_HOUR] = math.log1p(fast_size)
         features[RELATIVE] = math.log1p(
             ratio(10.0 * abs(slow), abs(slot.mean + slot.anchor) + floor)
         )
+        if thorough:
+            features[LONG_SHIFT] = math.log1p(
+                abs(slot.shift_long) / math.sqrt(slot.shift_long_power)
+            )
         if thorough or is_sparse(features):
             for tail in range(len(sizes)):
                 features[FIRST_RARITY + tail] = rarity(
@@ -253,7 +253,7 @@ def _apply_record_rule(slot: Slot, head: int, felt: float, gap: float, step: flo
     """Return the strength if it beats a slowly forgotten record, else 0 (detection.md 3.9)."""
     if head == ALARM:
         half_life = max(_RECORD_HALF_LIFE_SECONDS, _RECORD_HALF_LIFE_STEPS * step)
-        keep = 0.5 ** (gap / half_life)
+        keep = math.exp(-LOG_2 * gap / half_life)
         factor = 1.0
     else:
         keep = _NOVELTY_KEEP

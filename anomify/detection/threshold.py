@@ -67,8 +67,6 @@ HEAD_THRESHOLDS: Final = (THRESHOLDS[Severity.LOW], NOVELTY_THRESHOLD)
 DISPLAY_THRESHOLD: Final = 0.75
 """The score from which a point is shown as a part of an incident where nothing else tells."""
 
-_STEEPNESS: Final = 4.0
-
 
 def severity_of(alert: float) -> Severity | None:
     """Return the highest severity whose threshold the alert reaches, None below the lowest."""
@@ -81,5 +79,5 @@ def display_score(displays: Float32s) -> Float32s:
 
     So 0.5 is the lowest threshold; the order is kept.
     """
-    power = (np.asarray(displays, np.float64) / THRESHOLDS[Severity.LOW]) ** _STEEPNESS
+    power = np.square(np.square(np.asarray(displays, np.float64) / THRESHOLDS[Severity.LOW]))
     return (power / (1.0 + power)).astype(np.float32)

@@ -26,6 +26,7 @@ DAY_POINTS = 1440
 START_MS = 1_790_553_600_000
 MINUTE_MS = 60_000
 RUNS = 7
+LAST_MINUTE = WEEK_POINTS + RUNS
 ANCHOR_METRICS = 200
 
 
@@ -38,13 +39,12 @@ def main() -> None:
     rng = np.random.default_rng(1)
     slots = np.arange(count)
     state, week = filled(count, rng)
-    tick = 0
+    newest = [(minute, values_at(minute, count, rng)) for minute in range(WEEK_POINTS, LAST_MINUTE)]
+    coming = iter(newest)
 
     def judge_newest() -> None:
-        nonlocal tick
-        times = np.full(count, START_MS + (WEEK_POINTS + tick) * MINUTE_MS)
-        judge(state, slots, times, values_at(WEEK_POINTS + tick, count, rng))
-        tick += 1
+        minute, values = next(coming)
+        judge(state, slots, np.full(count, START_MS + minute * MINUTE_MS), values)
 
     ours = cpu_seconds(judge_newest)
     anchor_rates = {points: skyline_rate(week[-points:]) for points in (WEEK_POINTS, DAY_POINTS)}

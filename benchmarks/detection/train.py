@@ -99,7 +99,7 @@ def main() -> None:
     arguments = parser.parse_args()
     digest = digest_of(arguments.data)
     clean = {name: measured_set(arguments.data, name) for name in CLEAN_SETS}
-    generated = [measured_generated(*shape) for shape in GENERATED]
+    generated = Generated([measured_generated(*shape) for shape in GENERATED], {})
     check_formulas(clean["MSCLOUD"][0])
     alarm = learn_alarm(clean["MSCLOUD"], generated)
     shown = learn_shown(clean["MSCLOUD"], generated, alarm)
@@ -110,6 +110,22 @@ def main() -> None:
         report_folds(clean, generated, alarm | shown, new, new_threshold)
     if arguments.write:
         Path(weights.__file__).write_text(text)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The generated metrics, by step, and what was already found of them."""
+
+    groups: list[list[Measured]]
+    remembered: dict[tuple[float, ...], float]
+
+    def recall(self, tried: Weights) -> float:
+        """Return the mean recall over the steps."""
+        key = tuple(tried.values())
+        if key not in self.remembered:
+            found = [recall(group, tried) for group in self.groups]
+            self.remembered[key] = float(np.mean(found))
+        return self.remembered[key]
 
 
 def search(grid: dict[str, tuple[float, ...]], quality: Callable[[Weights], float]) -> Weights:
@@ -131,17 +147,14 @@ def search(grid: dict[str, tuple[float, ...]], quality: Callable[[Weights], floa
 # --- the alarm ---
 
 
-def learn_alarm(mscloud: Sequence[Measured], generated: Sequence[Sequence[Measured]]) -> Weights:
+def learn_alarm(mscloud: Sequence[Measured], generated: Generated) -> Weights:
     """Find the weights of the alarm head."""
-    remembered: dict[tuple[float, ...], float] = {}
-
-    def quality(tried: Weights) -> float:
-        key = tuple(tried.values())
-        if key not in remembered:
-            remembered[key] = float(np.mean([recall(group, tried) for group in generated]))
-        return 0.5 * recall(mscloud, tried) + 0.5 * remembered[key]
-
-    return scaled(search(ALARM_GRID, quality))
+    return scaled(
+        search(
+            ALARM_GRID,
+            lambda tried: 0.5 * recall(mscloud, tried) + 0.5 * generated.recall(tried),
+        )
+    )
 
 
 def scaled(tried: Weights) -> Weights:
@@ -224,11 +237,9 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
 # --- the display score ---
 
 
-def learn_shown(
-    mscloud: Sequence[Measured], generated: Sequence[Sequence[Measured]], alarm: Weights
-) -> Weights:
+def learn_shown(mscloud: Sequence[Measured], generated: Generated, alarm: Weights) -> Weights:
     """Find what is to be added to a fading alarm."""
-    groups = [[*mscloud], *[group[::4] for group in generated]]
+    groups = [[*mscloud], *[group[::4] for group in generated.groups]]
     parts = [[shown_parts(measured, alarm) for measured in group] for group in groups]
 
     def quality(tried: Weights) -> float:
@@ -365,7 +376,7 @@ def _news_record(felt: np.ndarray) -> np.ndarray:
 
 def report_folds(
     clean: dict[str, list[Measured]],
-    generated: Sequence[Sequence[Measured]],
+    generated: Generated,
     chosen: Weights,
     new: Weights,
     new_threshold: float,
@@ -385,7 +396,7 @@ def report_folds(
     )
 
 
-def learn_all(mscloud: Sequence[Measured], generated: Sequence[Sequence[Measured]]) -> Weights:
+def learn_all(mscloud: Sequence[Measured], generated: Generated) -> Weights:
     """Learn alarm and display."""
     alarm = learn_alarm(mscloud, generated)
     return alarm | learn_shown(mscloud, generated, alarm)
@@ -407,12 +418,12 @@ def report_alarm(
     title: str,
     group: Sequence[Measured],
     folds: Sequence[tuple[Sequence[Measured], Weights]],
-    generated: Sequence[Sequence[Measured]],
+    generated: Generated,
 ) -> None:
     """Print alarm and display figures, with thresholds found as `calibrate.py` does."""
     alerts, shown = {}, {}
     for held, tried in folds:
-        level = least_level(generated[0], tried)
+        level = least_level(generated.groups[0], tried)
         for measured in held:
             alerts[measured.series.name] = alerts_of(measured, tried) / level
             parts = shown_parts(measured, tried)
