@@ -93,7 +93,13 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
 @click.option("--org", "org_name", required=True, help="The org, by name or id.")
 @click.option("--email", required=True, help="Where the link is sent, if mail is set up.")
 @click.option("--name", default="", help="What they are called; they may choose another name.")
-@click.option("--role", type=click.Choice(ROLES), default=LEAST_ROLE, show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default=LEAST_ROLE,
+    show_default=True,
+    help="What they may do once they have accepted.",
+)
 @data_option
 def invite_somebody(org_name: str, email: str, name: str, role: str, data_dir: Path | None) -> None:
     """Invite somebody, and print the link too; it works once, within 72 hours."""
