@@ -202,8 +202,16 @@ def lease_rebuild(rebuild: Rebuild, at: datetime) -> None:
 
 
 def settle_rebuild(metric_id: int) -> None:
-    """Take a finished rebuild off the queue; the metric has no unjudged late points any more."""
-    session().execute(delete(Rebuild).where(Rebuild.metric_id == metric_id))
+    """Take a finished rebuild off the queue; the metric has no unjudged late points any more.
+
+    One that was asked for again since its lease, when it may have begun already, is done again.
+    """
+    # To ask again is to count the attempts anew, so a leased one has none only then.
+    is_done = or_(Rebuild.attempts > 0, Rebuild.leased_until.is_(None))
+    session().execute(delete(Rebuild).where(Rebuild.metric_id == metric_id, is_done))
+    session().execute(
+        update(Rebuild).where(Rebuild.metric_id == metric_id).values(leased_until=None)
+    )
     session().execute(
         update(Progress).where(Progress.metric_id == metric_id).values(unjudged_late_points=0)
     )

@@ -38,6 +38,25 @@ class TestRebuildOne:
         assert plant.rebuilds() == []
         assert not rebuild_one(plant.database, analyst)
 
+    def test_does_one_again_that_was_asked_for_while_it_was_done(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        plant.send(metric_id, past(), noise())
+        analyst = plant.analyst()
+        drain(analyst)
+        wait_for_rebuild(plant, metric_id)
+        take_settings = analyst.take_settings
+
+        def take_settings_too_early() -> None:
+            take_settings()
+            wait_for_rebuild(plant, metric_id)
+            analyst.take_settings = take_settings
+
+        analyst.take_settings = take_settings_too_early
+        assert rebuild_one(plant.database, analyst)
+        assert plant.rebuilds() == [metric_id], "what was set meanwhile is not judged by yet"
+        assert rebuild_one(plant.database, analyst), "it need not wait for the lease"
+        assert plant.rebuilds() == []
+
     def test_says_why_one_failed_and_goes_on_with_the_others(self, plant: Plant) -> None:
         broken, sound = plant.metric_ids[:2]
         for metric_id in (broken, sound):
