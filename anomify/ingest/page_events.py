@@ -19,6 +19,7 @@ from anomify.ingest import counters, described
 from anomify.ingest.wire import IngestDoor, read_body, verified_tokens
 from anomify.metric.counting import NAMES_MAX, NAMESPACE, add_counts, names_with_room
 from anomify.protocol.page_events import PageEvents, parse_page_events
+from anomify.user.login import network_of
 
 # What a browser sends for a page that is being left.
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -67,7 +68,8 @@ def events() -> Response:
     route = current_route()
     if route is not None:
         # Apart from what the org's own people and machines may do.
-        spend(route, (DOOR, holder.org_id, address), (DOOR, holder.org_id), address)
+        network = network_of(address)
+        spend(route, (DOOR, holder.org_id, network), (DOOR, holder.org_id), network)
     check_may_write(holder.overdue_since, now())
     refused = _count(holder.org_id, told)
     counters.count(DOOR, len(told.counts), {"name_or_quota": len(refused)} if refused else {})

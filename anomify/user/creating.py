@@ -16,6 +16,8 @@ ROLES = ("owner", "admin", "editor", "viewer")
 FIRST_ROLE = "owner"
 NAME_CHARACTERS_MAX = 200
 EMAIL_CHARACTERS_MAX = 320
+# Of a name that somebody typed and a stranger reads in a mail of ours.
+SHOWN_CHARACTERS_MAX = 60
 # Whether an address exists only a mail can tell; this keeps out what cannot be one, and anything
 # that would be more than an address in the header of a mail.
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+\Z")
@@ -86,6 +88,12 @@ def check_role(role: str) -> None:
             f"There is no role {role}; there are {', '.join(ROLES)}.",
             fields={"role": f"One of {', '.join(ROLES)}."},
         )
+
+
+def shown_name(typed: str) -> str:
+    """Return what somebody typed so that it stays a name, and leads nowhere from a mail of ours."""
+    plain = typed.replace("://", " ").replace("www.", " ")
+    return " ".join(plain.split())[:SHOWN_CHARACTERS_MAX]
 
 
 def fold_email(email: str) -> str:

@@ -15,7 +15,7 @@ from anomify.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from anomify.org.letter import count_letters, post_letter
 from anomify.org.model import Org
 from anomify.org.queries import get_org
-from anomify.user.creating import add_user, check_role, checked_name, fold_email
+from anomify.user.creating import add_user, check_role, checked_name, fold_email, shown_name
 from anomify.user.model import Invitation, User
 from anomify.user.queries import find_user_by_email
 from anomify.user.role import check_may_give
@@ -30,8 +30,6 @@ LETTER_PURPOSE = "invitation"
 LETTERS_MAX = 3
 LETTERS_WINDOW = timedelta(hours=1)
 PATH = "/ui/invitation"
-# Of a name that somebody typed and a stranger reads in a mail of ours.
-SHOWN_CHARACTERS_MAX = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +224,8 @@ def _send(org: Org, invitation: Invitation, by: Inviter) -> str:
 
 
 def _letter(org: Org, invitation: Invitation, by: Inviter, link: str) -> tuple[str, str]:
-    org_name, inviter = _short(org.name), _short(by.label)
-    greeting = f"Hello {_short(invitation.name)},\n\n" if invitation.name else "Hello,\n\n"
+    org_name, inviter = shown_name(org.name), shown_name(by.label)
+    greeting = f"Hello {shown_name(invitation.name)},\n\n" if invitation.name else "Hello,\n\n"
     text = (
         f"{greeting}{inviter} invites you into {org_name} on Anomify, as {invitation.role}. Open "
         "this to choose a password and sign in. It works once, within "
@@ -235,12 +233,6 @@ def _letter(org: Org, invitation: Invitation, by: Inviter, link: str) -> tuple[s
         "If you do not know what this is about, do nothing.\n"
     )
     return f"You are invited into {org_name} on Anomify", text
-
-
-def _short(typed: str) -> str:
-    """Return what somebody typed so that it stays a name, and leads nowhere from a mail of ours."""
-    plain = typed.replace("://", " ").replace("www.", " ")
-    return " ".join(plain.split())[:SHOWN_CHARACTERS_MAX]
 
 
 def _open(org: Org) -> list[ColumnElement[bool]]:

@@ -15,7 +15,7 @@ from anomify.errors import Invalid
 from anomify.org.creating import checked_name as checked_org_name
 from anomify.org.creating import checked_timezone, create_org
 from anomify.org.letter import count_letters, post_letter
-from anomify.user.creating import FIRST_ROLE, add_user, checked_name, fold_email
+from anomify.user.creating import FIRST_ROLE, add_user, checked_name, fold_email, shown_name
 from anomify.user.model import SignUp, User
 from anomify.user.queries import find_user_by_email
 
@@ -132,9 +132,9 @@ def forget_signups_of(addresses: Sequence[str]) -> None:
 def _welcome(name: str, org_name: str, link: str, token: str) -> tuple[str, str]:
     hours = int(LIFETIME.total_seconds()) // 3600
     text = (
-        f"Hello {name},\n\n"
-        f"open this to choose a password and make the org {org_name}. It works once, within "
-        f"{hours} hours:\n{link}\n\n"
+        f"Hello {shown_name(name)},\n\n"
+        f"open this to choose a password and make the org {shown_name(org_name)}. It works once, "
+        f"within {hours} hours:\n{link}\n\n"
         f"Where a program asks for the verification token, it is {token}.\n\n"
         "If you did not ask for it, do nothing, and nothing is made.\n"
     )

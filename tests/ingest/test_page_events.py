@@ -132,6 +132,17 @@ class TestKey:
         assert replies[-1].headers["Access-Control-Allow-Origin"] == "*"
         app.extensions["anomify"].points.close()
 
+    def test_is_counted_alike_from_everywhere_in_one_network(self, database, tmp_path, key):
+        app = make_app(database, tmp_path, [page_events.door], rate_limits=("write=5/600",))
+        codes = [
+            send(
+                app, key, {"name": "a b"}, environ_base={"REMOTE_ADDR": f"2001:db8::{last}"}
+            ).status_code
+            for last in range(1, 7)
+        ]
+        assert codes == [207] * 5 + [429]
+        app.extensions["anomify"].points.close()
+
 
 class TestCors:
     def test_lets_any_page_read_every_answer_of_this_route(self, app, key):

@@ -106,6 +106,14 @@ class TestSelfserve:
             assert reply.status_code == 400
             assert set(error(reply)["fields"]) == {field}
 
+    def test_writes_nobody_what_leads_elsewhere(self, client, database):
+        lure = "You won! Open https://evil.example/prize now, or www.evil.example"
+        ask(client, user_name=lure, org_name=lure)
+        (letter,) = read_letters(database)
+        assert "/ui/verify?" in letter.text
+        assert "https://evil" not in letter.text
+        assert "www." not in letter.text
+
     def test_writes_three_letters_an_hour_to_one_address(self, client, database):
         for _ in range(5):
             assert ask(client).status_code == 200
