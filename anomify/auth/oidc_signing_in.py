@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from flask import Response, current_app, make_response, redirect, request
 
+from anomify.auth.csrf import is_from_here
 from anomify.auth.oidc_provider import OidcProvider
 from anomify.auth.require import read_only
 from anomify.auth.signing_in import start_session
@@ -62,11 +63,15 @@ class Journey:
 def begin(next_path: str, invitation: str = "") -> Response:
     """Send the browser to the other server. Whoever is signed in here connects the two accounts.
 
-    Raises `NotFound` where no such server is set and `UpstreamFailed` where it does not answer.
+    Whom a page elsewhere sent while they were signed in goes on to `next_path`, and connects
+    nothing: that page may have signed the browser in there as somebody of its own choice. Raises
+    `NotFound` where no such server is set and `UpstreamFailed` where it does not answer.
     """
     asker = subject()
     # Who opens an invitation means to join, whoever was signed in here before.
     is_connecting = isinstance(asker, UserSubject) and not invitation
+    if is_connecting and not is_from_here():
+        return make_response(redirect(next_path, 303))
     journey = Journey(
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),

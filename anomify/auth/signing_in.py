@@ -14,6 +14,7 @@ from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import Unauthenticated
 from anomify.org.queries import get_org
+from anomify.user.authenticator import use_code, wrong_code
 from anomify.user.client import KNOWN_FOR, know_client
 from anomify.user.login import LoginGuard, sign_in_with_password
 from anomify.user.model import User
@@ -161,6 +162,22 @@ def prove_password(asker: UserSubject, password: str) -> None:
     if not verify_password(current, password):
         _guard().fail(account, _address())
         raise Unauthenticated("Your present password is not right.", code="wrong_password")
+    _guard().succeed(account)
+
+
+def prove_code(user: User, code: str) -> None:
+    """Raise `Invalid` unless the code is of the user's app or paper, where they have an app.
+
+    Of many wrong ones each has to wait longer, as at signing in: then it is `QuotaExceeded`. Needs
+    a unit of work that writes.
+    """
+    if not user.has_totp:
+        return
+    account = f"code of {user.id}"
+    _guard().check(account, _address())
+    if not use_code(user, code):
+        _guard().fail(account, _address())
+        raise wrong_code()
     _guard().succeed(account)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from flask import Response, make_response, redirect
 from pydantic import Field, StringConstraints
 
-from anomify.auth.signing_in import prove_password, renew_session
+from anomify.auth.signing_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import UserSubject, put_subject, user_subject
 from anomify.dashboard.device import device_of
 from anomify.dashboard.door import PageDoor
@@ -20,8 +20,6 @@ from anomify.user.authenticator import (
     finish_enrolment,
     qr_picture,
     turn_off,
-    use_code,
-    wrong_code,
 )
 from anomify.user.creating import hash_new_password
 from anomify.user.identity import is_connected
@@ -197,8 +195,7 @@ def disable_totp(wish: TotpIn) -> Response:
         prove_password(asker, wish.password)
         with transaction(write=True):
             user = get_user(asker.org, asker.user.id)
-            if user.has_totp and not use_code(user, wish.code):
-                raise wrong_code()
+            prove_code(user, wish.code)
             turn_off(user)
             renew_session(user)
     except AnomifyError as error:

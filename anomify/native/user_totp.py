@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from anomify.auth.signing_in import prove_password, renew_session
+from anomify.auth.signing_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import user_subject
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.transaction import transaction
@@ -19,8 +19,6 @@ from anomify.user.authenticator import (
     qr_picture,
     renew_recovery_codes,
     turn_off,
-    use_code,
-    wrong_code,
 )
 from anomify.user.queries import get_user
 
@@ -135,8 +133,7 @@ def disable(wish: DisableIn) -> MessageOut:
     prove_password(asker, wish.password)
     with transaction(write=True):
         user = get_user(asker.org, asker.user.id)
-        if user.has_totp and not use_code(user, wish.code):
-            raise wrong_code()
+        prove_code(user, wish.code)
         turn_off(user)
         renew_session(user)
     return MessageOut(message="Signing in takes no code of an app any more.")
@@ -159,6 +156,5 @@ def recoverycodes(wish: DisableIn) -> RecoveryOut:
     prove_password(asker, wish.password)
     with transaction(write=True):
         user = get_user(asker.org, asker.user.id)
-        if user.has_totp and not use_code(user, wish.code):
-            raise wrong_code()
+        prove_code(user, wish.code)
         return RecoveryOut(recovery_codes=renew_recovery_codes(user))

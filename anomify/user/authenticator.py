@@ -16,7 +16,7 @@ from anomify.db import sealing_key, session
 from anomify.errors import Conflict, Invalid
 from anomify.org.sealing import SealBroken, seal, unseal
 from anomify.user.client import forget_clients
-from anomify.user.model import RecoveryCode, User
+from anomify.user.model import LoginAttempt, RecoveryCode, User
 from anomify.user.session import end_user_sessions
 
 ISSUER = "Anomify"
@@ -65,9 +65,9 @@ def qr_picture(uri: str) -> str:
 def finish_enrolment(user: User, code: str) -> list[str]:
     """Ask for the app's codes from now on, and return the recovery codes, which are kept nowhere.
 
-    Every session of the user is over, and every client a new one again. Raises `Conflict` where no
-    app was begun with or one is asked for already, and `Invalid` for a code that the app would not
-    show now.
+    Every session of the user is over, every client a new one again, and a mailed code that a
+    sign-in waits for worth nothing. Raises `Conflict` where no app was begun with or one is asked
+    for already, and `Invalid` for a code that the app would not show now.
     """
     if user.has_totp or user.totp_sealed is None:
         raise Conflict("Start again with a new key for your app.", code="totp_not_begun")
@@ -76,6 +76,7 @@ def finish_enrolment(user: User, code: str) -> list[str]:
     user.totp_confirmed_at = now()
     end_user_sessions(user)
     forget_clients(user)
+    session().execute(delete(LoginAttempt).where(LoginAttempt.user_id == user.id))
     record_audit(user.org_id, actor=user.name, action="user.totp_on", target=user.email)
     return renew_recovery_codes(user)
 

@@ -115,10 +115,15 @@ def reset_password(email: str, secret: str, password_hash: str) -> User:
 
 
 def change_password(user: User, password_hash: str) -> None:
-    """Set the password that a user chose, who is signed in; every session of theirs is over."""
+    """Set the password that a user chose, who is signed in.
+
+    Every session of theirs is over, and so is every sign-in that waits for a code: it began with
+    the password there was.
+    """
     user.password_hash = password_hash
     end_user_sessions(user)
-    session().execute(delete(ResetLink).where(ResetLink.user_id == user.id))
+    for rows in (ResetLink, LoginAttempt):
+        session().execute(delete(rows).where(rows.user_id == user.id))
     record_audit(user.org_id, actor=user.name, action="user.password", target=user.email)
 
 

@@ -206,6 +206,16 @@ class TestFinish:
         other.set_cookie("session_id", cast.sessions["bob"])
         assert come_back(other, there).status_code == 409
 
+    def test_a_page_elsewhere_connects_nobody(self, app_with, there, cast):
+        # It might have signed the browser in there before, as somebody of its own choice.
+        browser = app_with().test_client()
+        browser.set_cookie("session_id", cast.sessions["dave"])
+        came = {"Sec-Fetch-Site": "cross-site"}
+        reply = browser.get("/login/oidc?next=/ui/account", headers=came)
+        assert (reply.status_code, reply.location) == (303, "/ui/account")
+        assert "oidc" not in str(reply.headers.getlist("Set-Cookie"))
+        assert there.asked == []
+
     @pytest.mark.parametrize(
         "wrong", ["no cookie", "another state", "used", "late", "another issuer", "no code"]
     )

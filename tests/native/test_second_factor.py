@@ -166,6 +166,16 @@ class TestMailedCodes:
         statuses = [caller.confirm("no code").status_code for _ in range(3)]
         assert statuses == [401, 401, 429]
 
+    def test_are_worth_nothing_once_the_password_is_another(self, caller, app, database, cast):
+        caller.login(cast.bob)
+        code = mailed_code(database, cast.bob)
+        at_home = Caller(app)
+        at_home.session_id = cast.sessions["bob"]
+        fresh = "tulip anchor 92 rain"
+        wish = {"current": PASSWORD, "password_1": fresh, "password_2": fresh}
+        assert at_home.post("/user/updatepassword", **wish).status_code == 200
+        assert caller.confirm(code).status_code == 401
+
     def test_of_many_that_give_it_at_once_one_is_signed_in(self, app, database, cast, monkeypatch):
         caller = Caller(app)
         caller.login(cast.bob)
@@ -282,6 +292,23 @@ class TestAuthenticator:
         assert reply.status_code == 200
         assert strict(reply)["data"]["client_id"] is None
         assert Caller(app).login(cast.bob)["needs_client_validation"]
+
+    def test_stands_in_the_way_of_a_mailed_code_that_was_asked_for_before(
+        self, app, database, cast, request
+    ):
+        guest = Caller(app)
+        guest.login(cast.bob)
+        code = mailed_code(database, cast.bob)
+        request.getfixturevalue("enrolled")
+        assert guest.confirm(code).status_code == 401
+
+    @pytest.mark.usefixtures("enrolled")
+    def test_makes_whoever_guesses_codes_to_turn_it_off_wait(self, caller):
+        wish = {"password": PASSWORD, "code": WRONG}
+        with time_machine.travel(now(), tick=False):
+            for path in ("/user/totp/disable", "/user/totp/recoverycodes"):
+                assert error(caller.post(path, **wish))["code"] == "wrong_code"
+            assert error(caller.post("/user/totp/disable", **wish))["code"] == "too_many_tries"
 
     def test_remembers_a_client_that_asked_for_it(self, app, cast, enrolled):
         other = Caller(app)
