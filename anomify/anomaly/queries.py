@@ -13,6 +13,7 @@ from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
 from anomify.db import Page, session
 from anomify.errors import NotFound
+from anomify.metric.chip import holding
 from anomify.metric.model import Metric, Progress
 
 MOST_ANOMALIES = 500
@@ -73,7 +74,7 @@ def list_anomalies(
     offset: int = 0,
 ) -> Page[Anomaly]:
     """List anomalies that overlap the window, newest first, with span and metric loaded."""
-    named = [Metric.name.icontains(word, autoescape=True) for word in words if word]
+    named = holding(words)
     wanted: list[ColumnElement[bool]] = [Anomaly.org_id == org_id, *named]
     if least_severity != SEVERITIES[0]:
         wanted.append(Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]))

@@ -10,14 +10,19 @@ from anomify.db import session
 from anomify.errors import Conflict, Invalid, QuotaExceeded
 from anomify.exclusion.assigning import assign, assign_to, excluder_of
 from anomify.exclusion.model import REASON_CHARACTERS_MAX, Exclusion
-from anomify.exclusion.predicate import Kind, canonical_pattern, predicate_of
+from anomify.exclusion.predicate import (
+    Kind,
+    canonical_pattern,
+    compared_pattern,
+    predicate_of,
+)
 from anomify.exclusion.queries import (
     Named,
     count_exclusions,
-    find_exclusion,
     get_exclusion,
     list_over,
     names_of,
+    rules_in_force,
 )
 from anomify.metric.name import has_unseen
 from anomify.metric.quota import quota_of
@@ -78,12 +83,14 @@ def add_exclusion(org_id: int, wish: ExclusionWish, maker: str) -> tuple[Exclusi
     QuotaExceeded where there are too many.
     """
     pattern = canonical_pattern(wish.kind, wish.pattern)
+    compared = compared_pattern(wish.kind, pattern)
     problems = _problems(wish)
     if problems:
         raise Invalid("The exclusion cannot be saved like this.", fields=problems)
     lock_org(org_id)
-    if find_exclusion(org_id, wish.kind, pattern) is not None:
-        raise Conflict(f"There is an exclusion {wish.kind} {pattern} already.")
+    for rule in rules_in_force(org_id):
+        if rule.kind == wish.kind and compared_pattern(wish.kind, rule.pattern) == compared:
+            raise Conflict(f"There is an exclusion {rule.name} already.")
     if count_exclusions(org_id) >= EXCLUSIONS_MAX:
         raise QuotaExceeded(f"An org may have {EXCLUSIONS_MAX} exclusions; delete some first.")
     exclusion = Exclusion(

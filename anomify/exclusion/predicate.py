@@ -11,6 +11,7 @@ import re2
 
 from anomify.errors import Invalid
 from anomify.exclusion.model import PATTERN_CHARACTERS_MAX
+from anomify.metric.folding import fold
 from anomify.metric.name import (
     NAME_LABEL,
     NameRefused,
@@ -59,13 +60,13 @@ KINDS: Final = (
     Described(
         Kind.PREFIX,
         "Beginning",
-        "Hits every metric whose name begins like this; capitals count.",
+        "Hits every metric whose name begins like this, whatever the case.",
         "staging.",
     ),
     Described(
         Kind.CONTAINS,
         "Part of the name",
-        "Hits every metric whose name, labels and all, holds this text; capitals count.",
+        "Hits every metric whose name, labels and all, holds this text, whatever the case.",
         "_bucket",
     ),
     Described(
@@ -111,15 +112,22 @@ def canonical_pattern(kind: Kind, pattern: str) -> str:
     return composed
 
 
+def compared_pattern(kind: Kind, pattern: str) -> str:
+    """Return what two canonical patterns of a kind have in common when they hit the same names."""
+    return fold(pattern) if kind in {Kind.PREFIX, Kind.CONTAINS} else pattern
+
+
 @lru_cache(maxsize=COMPILED_MAX)
 def predicate_of(kind: Kind, pattern: str) -> Predicate:
     """Return the predicate of a rule in its canonical spelling. Raises Invalid for a bad regex."""
     if kind is Kind.EXACT:
         return pattern.__eq__
     if kind is Kind.PREFIX:
-        return lambda name: name.startswith(pattern)
+        beginning = compared_pattern(kind, pattern)
+        return lambda name: fold(name).startswith(beginning)
     if kind is Kind.CONTAINS:
-        return lambda name: pattern in name
+        part = compared_pattern(kind, pattern)
+        return lambda name: part in fold(name)
     if kind is Kind.REGEX:
         return _found_by(pattern)
     label, _, value = pattern.partition("=")

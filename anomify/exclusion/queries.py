@@ -38,15 +38,6 @@ def get_exclusion(org_id: int, exclusion_id: int) -> Exclusion:
     return found
 
 
-def find_exclusion(org_id: int, kind: str, pattern: str) -> Exclusion | None:
-    """Return the org's rule of that kind and canonical pattern, if there is one."""
-    return session().scalar(
-        select(Exclusion).where(
-            Exclusion.org_id == org_id, Exclusion.kind == kind, Exclusion.pattern == pattern
-        )
-    )
-
-
 def list_exclusions(org_id: int, *, limit: int = 50, offset: int = 0) -> Page[Exclusion]:
     """List the org's rules, newest first; one whose time is over goes within a minute."""
     rows = session().scalars(

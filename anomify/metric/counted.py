@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 
 from anomify.db import Page, session
 from anomify.errors import Invalid
+from anomify.metric.chip import holding
 from anomify.metric.model import Metric, Progress
 from anomify.metric.name import name_hash
 from anomify.metric.queries import in_state
@@ -49,8 +50,7 @@ def list_counted(
 ) -> Page[Counted]:
     """List the metrics that count, by name: those that hold a text, or report no more."""
     wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id, Metric.excluded_by.is_(None)]
-    if text:
-        wanted.append(Metric.name.icontains(text, autoescape=True))
+    wanted.extend(holding([text]))
     if is_stale:
         at_ms = int(at.timestamp() * 1000)
         wanted.append(or_(in_state(State.STALE, at_ms), in_state(State.ENDED, at_ms)))

@@ -19,5 +19,5 @@ def events_on(metric: Metric, from_ms: int, until_ms: int) -> list[OrgEvent]:
         until_at=datetime.fromtimestamp(until_ms / 1000, UTC),
         limit=DRAWN_MAX,
     )
-    name = metric.name.lower()
+    name = metric.folded_name
     return [event for event in reversed(found.items) if is_matched(folded(event.chips), name)]

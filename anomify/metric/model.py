@@ -13,10 +13,18 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from anomify.db import Base, UtcDateTime
+from anomify.metric.folding import fold
 from anomify.org.model import Org
+
+
+def _folded_name(context: DefaultExecutionContext) -> str:
+    parameters = context.get_current_parameters()  # type: ignore[no-untyped-call]  # the library's
+    name: str = parameters["name"]
+    return fold(name)
 
 
 class Metric(Base):
@@ -34,6 +42,8 @@ class Metric(Base):
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     # Plain, or `name{label="value",...}` with sorted labels; NFC UTF-8.
     name: Mapped[str] = mapped_column(Text)
+    # The name as texts are compared without regard to case; searches look here.
+    folded_name: Mapped[str] = mapped_column(Text, default=_folded_name, server_default="")
     # SHA-256 of the name's UTF-8 bytes: names are longer than an index likes.
     name_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

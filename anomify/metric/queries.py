@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from anomify.db import Page, session
 from anomify.errors import NotFound
+from anomify.metric.chip import holding
 from anomify.metric.model import Metric, Progress
 from anomify.metric.name import name_hash
 from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, standing_of
@@ -82,7 +83,7 @@ def list_metrics(
     offset: int = 0,
 ) -> Page[Standing]:
     """List the metrics whose names hold every word, with where each stands."""
-    wanted = [Metric.org_id == org_id, *_holding(words)]
+    wanted = [Metric.org_id == org_id, *holding(words)]
     if state is not None:
         wanted.append(in_state(state, int(at.timestamp() * 1000)))
     found, counted = select(Metric), select(func.count()).select_from(Metric)
@@ -115,10 +116,6 @@ def count_by_state(org_id: int, at: datetime) -> dict[State, int]:
         .one()
     )
     return {state: int(count) for state, count in zip(State, row, strict=True)}
-
-
-def _holding(words: Sequence[str]) -> list[ColumnElement[bool]]:
-    return [Metric.name.icontains(word, autoescape=True) for word in words if word]
 
 
 def _order(order: Order) -> tuple[ColumnElement[Any], ...]:

@@ -3,11 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, compress, repeat
+from operator import contains
 
-from anomify.metric.chip import folded, is_matched
+from anomify.metric.chip import folded
+from anomify.metric.folding import fold
 from anomify.metric.name import words
 
 SUGGESTIONS_MAX = 20
+# Of the words that are met most often, so many have the metrics counted that hold them.
+COUNTED_MAX = 25
+CHIP_MAX_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +25,38 @@ class Suggestion:
 
 
 def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") -> list[Suggestion]:
-    """Return the words of the names that hold every chosen chip, the most frequent first.
+    """Return words of the names that hold every chosen chip, those of the most metrics first.
 
     `begun` is what somebody has typed so far: only words that hold it are offered. A chip that is
-    chosen already is not offered again.
+    chosen already is not offered again. The count of each is that of the names that hold it
+    anywhere, as a watcher with that chip would hear of them.
     """
-    taken, typed, chips = set(folded(chosen)), begun.lower(), folded(chosen)
-    counts: Counter[str] = Counter()
+    chips, typed = folded(chosen), fold(begun.strip())
+    spelled_names = list(names)
+    compared = [fold(name) for name in spelled_names]
+    # A name that does not hold what was typed has no word that does.
+    for chip in (*chips, typed):
+        if chip:
+            held = [chip in name for name in compared]
+            spelled_names = list(compress(spelled_names, held))
+            compared = list(compress(compared, held))
     spelled: dict[str, str] = {}
-    for name in names:
-        if not is_matched(chips, name.lower()):
-            continue
-        found = {}
-        for word in words(name):
-            key = word.lower()
-            # A comma ends a chip, so a word that has one cannot be one.
-            if key not in taken and typed in key and "," not in word:
-                found[key] = word
-        counts.update(found.keys())
-        for key, word in found.items():
+    often: Counter[str] = Counter()
+    for word, count in Counter(chain.from_iterable(map(words, spelled_names))).items():
+        key = fold(word)
+        if typed in key and _can_be_chip(word):
             spelled.setdefault(key, word)
+            often[key] += count
+    for chip in chips:
+        spelled.pop(chip, None)
+    # To count where a word is held takes a look at every name, so that is done for few of them.
+    likely = sorted(spelled, key=lambda key: (key != typed, -often[key], key))[:COUNTED_MAX]
+    counts = {key: sum(map(contains, compared, repeat(key))) for key in likely}
     best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SUGGESTIONS_MAX]
-    return [Suggestion(spelled[key], count) for key, count in best]
+    # A word with a quote stands escaped in its name, so no name holds it as it is.
+    return [Suggestion(spelled[key], count) for key, count in best if count]
+
+
+def _can_be_chip(word: str) -> bool:
+    # A comma ends a chip where lists are written with commas.
+    return "," not in word and word == word.strip() and len(word) <= CHIP_MAX_CHARACTERS

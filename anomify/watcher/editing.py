@@ -17,9 +17,11 @@ from anomify.channel.signature import (
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Gone, Invalid, QuotaExceeded, UpstreamFailed
+from anomify.metric.folding import fold
 from anomify.metric.name import has_unseen
 from anomify.org.sealing import seal
 from anomify.outbound import Outbound
+from anomify.watcher.chip import CHIP_MAX_CHARACTERS
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users
 
@@ -32,7 +34,6 @@ SEVERITY_DEFAULT = "high"
 
 WATCHERS_MAX = 1000
 CHIPS_MAX = 20
-CHIP_MAX_CHARACTERS = 200
 NAME_MAX_CHARACTERS = 200
 RECIPIENTS_MAX = 50
 UNDELETE_WITHIN = timedelta(days=30)
@@ -257,7 +258,7 @@ def _chips(given: Sequence[str]) -> list[str]:
     chips: dict[str, str] = {}
     for chip in given:
         if chip.strip():
-            chips.setdefault(chip.strip().lower(), chip.strip())
+            chips.setdefault(fold(chip.strip()), chip.strip())
     return list(chips.values())
 
 

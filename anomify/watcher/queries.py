@@ -12,7 +12,7 @@ from sqlalchemy import UnaryExpression, func, select
 from anomify.anomaly.model import Anomaly, Span
 from anomify.db import Page, session
 from anomify.errors import NotFound
-from anomify.metric.chip import folded, is_matched
+from anomify.metric.chip import folded, holding
 from anomify.metric.model import Metric
 from anomify.user.model import User
 from anomify.watcher.model import Watcher
@@ -144,14 +144,13 @@ def ids_of_users(org_id: int, user_ids: Iterable[int]) -> set[int]:
 
 def names_holding(org_id: int, chips: Sequence[str]) -> list[str]:
     """Return the org's metric names that hold every chip, at most NAMES_SCANNED_MAX, by name."""
-    asked = select(Metric.name).where(Metric.org_id == org_id)
-    for chip in chips:
-        # The databases fold other alphabets differently, or not at all: those are Python's.
-        if chip.isascii():
-            asked = asked.where(Metric.name.icontains(chip, autoescape=True))
-    names = session().scalars(asked.order_by(Metric.name).limit(NAMES_SCANNED_MAX))
-    compared = folded(chips)
-    return [name for name in names if is_matched(compared, name.lower())]
+    names = session().scalars(
+        select(Metric.name)
+        .where(Metric.org_id == org_id, *holding(chips))
+        .order_by(Metric.name)
+        .limit(NAMES_SCANNED_MAX)
+    )
+    return list(names)
 
 
 def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[int, Heard]:
@@ -159,9 +158,11 @@ def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[
     if not watchers:
         return {}
     rows = session().execute(
-        select(Metric.id, Metric.name).where(Metric.org_id == org_id).limit(NAMES_SCANNED_MAX)
+        select(Metric.id, Metric.folded_name)
+        .where(Metric.org_id == org_id)
+        .limit(NAMES_SCANNED_MAX)
     )
-    names = [(metric_id, name.lower()) for metric_id, name in rows]
+    names = [(metric_id, name) for metric_id, name in rows]
     anomalies = _anomalies_by_metric(org_id, since)
     heard = {}
     for watcher in watchers:

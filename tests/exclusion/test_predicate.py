@@ -27,12 +27,12 @@ class TestPredicateOf:
         assert hit(Kind.EXACT, "staging.web") == []
         assert hit(Kind.EXACT, 'http_requests_total{env="prod", code="500"}') == [NAMES[3]]
 
-    def test_prefix_hits_beginnings_with_their_capitals(self):
-        assert hit(Kind.PREFIX, "staging.") == [NAMES[0]]
+    def test_prefix_hits_beginnings_whatever_the_case(self):
+        assert hit(Kind.PREFIX, "STAGING.") == [NAMES[0], NAMES[5]]
         assert hit(Kind.PREFIX, "http_requests_total{") == NAMES[2:4]
 
     def test_contains_hits_any_part(self):
-        assert hit(Kind.CONTAINS, "staging") == [NAMES[0], NAMES[1], NAMES[2], NAMES[4]]
+        assert hit(Kind.CONTAINS, "Staging") == [NAMES[n] for n in (0, 1, 2, 4, 5)]
         assert hit(Kind.CONTAINS, ".*") == []
 
     def test_regex_is_looked_for_anywhere(self):

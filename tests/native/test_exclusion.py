@@ -103,6 +103,9 @@ class TestAdd:
         ask("/exclusion/add", type="prefix", pattern="staging.")
         told = ask("/exclusion/add", status=409, type="prefix", pattern="staging.")
         assert "already" in told["message"]
+        # It would hit the same metrics.
+        told = ask("/exclusion/add", status=409, type="prefix", pattern="STAGING.")
+        assert "prefix staging. already" in told["message"]
 
     def test_needs_a_moment_to_come(self, ask):
         told = ask("/exclusion/add", status=400, type="prefix", pattern="a", expires=1)

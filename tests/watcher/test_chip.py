@@ -10,10 +10,22 @@ NAMES = [
 
 class TestSuggestions:
     def test_counts_the_metrics_that_would_be_left(self) -> None:
-        assert suggestions(NAMES, ["node"])[:2] == [
+        assert suggestions(NAMES, ["node"])[:3] == [
+            Suggestion("1", 3),
             Suggestion("cpu", 2),
             Suggestion("seconds", 2),
         ]
+
+    def test_counts_metrics_that_hold_a_word_anywhere_as_watchers_do(self) -> None:
+        names = ["cpu.load", "cpus.busy", "host.CPU0", "host.mem"]
+        assert suggestions(names, [])[0] == Suggestion("cpu", 3)
+
+    def test_offers_the_word_that_was_typed_however_many_others_hold_it(self) -> None:
+        names = [f"load{number}.load{number}x.b" for number in range(100)] * 2 + ["load.b"]
+        assert suggestions(names, [], "LOAD")[0] == Suggestion("load", 201)
+
+    def test_offers_no_word_that_would_match_nothing(self) -> None:
+        assert suggestions(['up{path="a\\\\b"}'], []) == [Suggestion("up", 1)]
 
     def test_offers_only_words_that_hold_what_was_typed(self) -> None:
         assert suggestions(NAMES, [], "OR") == [Suggestion("orders", 1)]
