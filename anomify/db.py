@@ -1,7 +1,7 @@
 """The engine, Base and unit_of_work(), which is the only caller of commit."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -41,6 +41,9 @@ class Base(DeclarativeBase):
         }
     )
 
+
+# In the `info` of a column that holds a JSON list of ids of users: who is removed is taken off it.
+LISTS_USERS = {"lists": "users"}
 
 Item = TypeVar("Item")
 
@@ -125,6 +128,15 @@ def meta_url(url: str) -> URL:
     return parsed
 
 
+def publish(notice: object) -> None:
+    """Hand a notice to the subscribers of the database once the open unit of work is committed.
+
+    Nobody hears of a unit of work that is rolled back. Subscribers are of this process; others
+    find out when they read the rows again.
+    """
+    session().info["notices"].append(notice)
+
+
 class Database:
     """The meta database: what must be atomic lives here (spec/storage.md 10.2)."""
 
@@ -135,6 +147,11 @@ class Database:
         self.sealing_key: bytes | None = None
         self.engine: Engine = _make_engine(self.url)
         self._writers = _Writers() if self.is_sqlite else None
+        self._subscribers: list[Callable[[object], None]] = []
+
+    def subscribe(self, subscriber: Callable[[object], None]) -> None:
+        """Call this with each notice that `publish` is given; it must be quick and not raise."""
+        self._subscribers.append(subscriber)
 
     @property
     def is_sqlite(self) -> bool:
@@ -166,7 +183,7 @@ class Database:
             Session(
                 engine,
                 expire_on_commit=False,
-                info={"write": write, "sealing_key": self.sealing_key},
+                info={"write": write, "sealing_key": self.sealing_key, "notices": []},
             ) as opened,
         ):
             token = _session.set(opened)
@@ -174,12 +191,18 @@ class Database:
                 yield opened
                 if write:
                     opened.commit()
+                    self._hand_out(opened.info["notices"])
                 # Else closing rolls back, and leaves what was read readable; rollback() would not.
             except BaseException:
                 opened.rollback()
                 raise
             finally:
                 _session.reset(token)
+
+    def _hand_out(self, notices: list[object]) -> None:
+        for notice in notices:
+            for subscriber in self._subscribers:
+                subscriber(notice)
 
     def _turn_to(
         self, *, write: bool, patience_seconds: float | None

@@ -51,6 +51,28 @@ def check_references(connection: Connection) -> None:
         raise RuntimeError(f"a row of {broken[0]} refers to a row of {broken[2]} that is gone")
 
 
+def sequences_of(connection: Connection) -> dict[str, int]:
+    """Return the greatest id that SQLite has ever given in each table."""
+    names = "SELECT name FROM sqlite_master WHERE name = 'sqlite_sequence'"
+    if connection.exec_driver_sql(names).first() is None:
+        return {}
+    found = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
+    return {name: seq for name, seq in found}  # noqa: C416 -- rows are no pairs to the type checker
+
+
+def keep_sequences(connection: Connection, before: dict[str, int]) -> None:
+    """Have no table that was made anew give an id again: it knows only those of rows there are."""
+    there = sequences_of(connection)
+    tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    for name in connection.exec_driver_sql(tables).scalars().all():
+        if name not in before or there.get(name, -1) >= before[name]:
+            continue
+        connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
+        connection.exec_driver_sql(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (name, before[name])
+        )
+
+
 def run() -> None:
     database = Database(context.config.attributes.get("url") or config.load().meta_url)
     try:
@@ -69,8 +91,10 @@ def run() -> None:
                 if not database.is_sqlite:
                     # Two that start at once: the second waits and finds nothing left to do.
                     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                sequences = sequences_of(connection) if database.is_sqlite else {}
                 context.run_migrations()
                 if database.is_sqlite:
+                    keep_sequences(connection, sequences)
                     check_references(connection)
             connection.commit()
     finally:

@@ -16,7 +16,10 @@ class Anomaly(Base):
     """A case: what people say and do about it is here; what was measured is its evidence."""
 
     __tablename__ = "anomalies"
-    __table_args__ = (Index("ix_anomalies_org_id_opened_at", "org_id", "opened_at"),)
+    __table_args__ = (
+        Index("ix_anomalies_org_id_opened_at", "org_id", "opened_at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     uuid: Mapped[str] = mapped_column(String(36), unique=True)

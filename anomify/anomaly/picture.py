@@ -112,22 +112,24 @@ def is_settled(chart: Chart) -> bool:
     return is_over and all(mark.last_time is not None for mark in chart.anomalies)
 
 
-def anomaly_image_url(settings: Settings, anomaly: Anomaly) -> str:
+def anomaly_image_url(settings: Settings, org: Org, anomaly: Anomaly) -> str:
     """Return a signed address of the anomaly's picture, to be opened without signing in."""
-    return _address(settings, anomaly.org_id, ANOMALY_PATH, {"anomaly_id": str(anomaly.id)})
+    return _address(settings, org, ANOMALY_PATH, {"anomaly_id": str(anomaly.id)})
 
 
-def metric_image_url(settings: Settings, metric: Metric, from_ms: int, until_ms: int) -> str:
+def metric_image_url(
+    settings: Settings, org: Org, metric: Metric, from_ms: int, until_ms: int
+) -> str:
     """Return a signed address of the picture of a metric's window, to be opened by anybody."""
     window = {"from": str(from_ms // 1000), "until": str(-(-until_ms // 1000))}
-    return _address(settings, metric.org_id, METRIC_PATH, {"metric": metric.name, **window})
+    return _address(settings, org, METRIC_PATH, {"metric": metric.name, **window})
 
 
-def _address(settings: Settings, org_id: int, path: str, parameters: Mapping[str, str]) -> str:
+def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, str]) -> str:
     ends = int((now() + DEFAULT_LIFETIME).timestamp())
     # To the hour: an address that stays the same for a while can be kept by a browser's cache.
     expires_at = datetime.fromtimestamp(ends // HOUR_SECONDS * HOUR_SECONDS, UTC)
-    link = signed_link(settings.key_for(KEY_PURPOSE), org_id, path, parameters, expires_at)
+    link = signed_link(settings.key_for(KEY_PURPOSE), org.uuid, path, parameters, expires_at)
     return f"{settings.base_url}{link}"
 
 

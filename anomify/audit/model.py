@@ -21,7 +21,10 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("ix_audit_entries_org_id_recorded_at", "org_id", "recorded_at"),)
+    __table_args__ = (
+        Index("ix_audit_entries_org_id_recorded_at", "org_id", "recorded_at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     # Empty for what concerns the whole installation.

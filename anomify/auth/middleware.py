@@ -24,7 +24,7 @@ from anomify.edge.house import House
 from anomify.edge.limits import spend
 from anomify.edge.problem import cause_of
 from anomify.errors import Denied, Unauthenticated
-from anomify.org.queries import find_org
+from anomify.org.queries import find_org, find_org_of_uuid
 from anomify.org.sealing import ROWS_PURPOSE
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
 from anomify.org.token import check_address, find_token, is_use_noted, note_use
@@ -99,10 +99,10 @@ class _Guard:
         is_repeated = len(query) != len(list(request.args.items(multi=True)))
         # Of a name that is there twice only one value would be looked at here, and perhaps both
         # by the view.
-        org_id = None if is_repeated else org_of_link(key, request.path, query)
-        if org_id is not None:
+        org_uuid = None if is_repeated else org_of_link(key, request.path, query)
+        if org_uuid is not None:
             with self._database.unit_of_work(write=False):
-                org = find_org(org_id)
+                org = find_org_of_uuid(org_uuid)
             if org is not None:
                 return LinkSubject(org)
         raise Denied("This link has expired or was changed; ask for a new one.", code="bad_link")

@@ -1,12 +1,19 @@
 """Tokens of an org as a request presents them: the header, then the body's data.token."""
 
-from flask import request
+import threading
+from typing import cast
 
+from flask import current_app, request
+
+from anomify.edge.house import house
 from anomify.edge.parameters import body_parameters
 from anomify.errors import Invalid, Unsupported
 from anomify.org.token import is_unmistakable
+from anomify.org.verified_token import VerifiedTokens
 
 HEADER = "X-Auth-Token"
+VERIFIED_KEY = "anomify_verified_tokens"
+_making = threading.Lock()
 
 
 def presented_token() -> str | None:
@@ -22,6 +29,17 @@ def presented_token() -> str | None:
                 fields={name: f"Send it as {HEADER}."},
             )
     return request.headers.get(HEADER) or _in_body()
+
+
+def verified_tokens() -> VerifiedTokens:
+    """Return the tokens that this app has verified lately; it forgets those that end here."""
+    with _making:
+        kept = current_app.extensions.get(VERIFIED_KEY)
+        if kept is None:
+            database = house().database
+            kept = current_app.extensions[VERIFIED_KEY] = VerifiedTokens(database)
+            database.subscribe(kept.take_notice)
+    return cast("VerifiedTokens", kept)
 
 
 def _in_body() -> str | None:

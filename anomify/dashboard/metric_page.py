@@ -243,5 +243,7 @@ def _parts(
         "standing": standing,
         "events": Events(rows, found.total, f"{thousands(found.total)} in this window{shown}"),
         "selected": event_of(selected, step) if selected else None,
-        "picture": anomaly_image_url(house().settings, selected) if selected else None,
+        "picture": (
+            anomaly_image_url(house().settings, subject().org, selected) if selected else None
+        ),
     }

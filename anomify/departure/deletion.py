@@ -4,7 +4,7 @@ from sqlalchemy import delete, select
 
 from anomify.anomaly.model import Anomaly
 from anomify.audit.recording import record_audit
-from anomify.db import overwriting_deleted, session
+from anomify.db import overwriting_deleted, publish, session
 from anomify.delivery.model import Delivery
 from anomify.errors import Invalid
 from anomify.metric.deleting import bury_metrics_of
@@ -12,6 +12,7 @@ from anomify.metric.model import Metric
 from anomify.org.letter import forget_letters_to
 from anomify.org.lock import lock_org
 from anomify.org.model import Org, RaisedAlert
+from anomify.org.token import TokensEnded
 from anomify.user.model import User
 from anomify.user.signup import forget_signups_of
 
@@ -45,4 +46,5 @@ def delete_org(org: Org) -> None:
         for row in _LEAVES_FIRST:
             session().execute(delete(row).where(row.org_id == org.id))
         session().execute(delete(Org).where(Org.id == org.id))
+    publish(TokensEnded(org.id))
     record_audit(None, actor="owner", action="org.delete", target=f"org {org.id}")

@@ -15,7 +15,10 @@ class Exclusion(Base):
     """A rule: metrics whose names it hits are kept, but neither judged nor counted."""
 
     __tablename__ = "exclusions"
-    __table_args__ = (UniqueConstraint("org_id", "kind", "pattern"),)
+    __table_args__ = (
+        UniqueConstraint("org_id", "kind", "pattern"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))

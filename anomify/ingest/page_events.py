@@ -9,6 +9,7 @@ from typing import Final
 
 from flask import Response, jsonify, make_response, request
 
+from anomify.auth.token import verified_tokens
 from anomify.billing.debt import check_may_write
 from anomify.clock import now, now_ms
 from anomify.edge.contract import Access, current_route
@@ -16,7 +17,7 @@ from anomify.edge.house import house
 from anomify.edge.limits import spend
 from anomify.edge.problem import Problem
 from anomify.ingest import counters, described
-from anomify.ingest.wire import IngestDoor, read_body, verified_tokens
+from anomify.ingest.wire import IngestDoor, read_body
 from anomify.metric.counting import NAMES_MAX, NAMESPACE, add_counts, names_with_room
 from anomify.protocol.page_events import PageEvents, parse_page_events
 from anomify.user.login import network_of

@@ -5,18 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from flask import Response, current_app, jsonify, make_response, request
+from flask import Response, jsonify, make_response, request
 
+from anomify.auth.token import verified_tokens
 from anomify.billing.debt import check_may_write
 from anomify.clock import now
 from anomify.edge.contract import Door, Outputs
-from anomify.edge.house import house
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import request_id
 from anomify.errors import Unsupported
 from anomify.ingest.accept import Accepted, Sender
 from anomify.ingest.described import IngestProblemOut
-from anomify.org.verified_token import Holder, VerifiedTokens
 from anomify.protocol.compression import gunzip
 from anomify.protocol.flux import is_true
 
@@ -29,7 +28,6 @@ LARGE_BODY_BYTES = 4 * 1024 * 1024
 # What a sender is told after 503 where nobody knows better.
 RETRY_AFTER_SECONDS = 5
 
-_TOKENS_KEY = "anomify_verified_tokens"
 _turnstile = threading.Lock()
 
 
@@ -56,14 +54,6 @@ class IngestDoor(Door):
         return reply
 
 
-def verified_tokens() -> VerifiedTokens:
-    """Return the tokens that this app has verified lately."""
-    kept: VerifiedTokens = current_app.extensions.setdefault(
-        _TOKENS_KEY, VerifiedTokens(house().database)
-    )
-    return kept
-
-
 def sent_token() -> str | None:
     """Return the token in the request's headers: Bearer, basic auth's password, or by name."""
     authorization = request.authorization
@@ -81,7 +71,7 @@ def sender_of(token: str | None) -> Sender:
     An org that has not paid for so long that it may only read is denied.
     X-Scope-OrgID and x-tenant-id are not looked at: the token alone says which org it is.
     """
-    holder: Holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
+    holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
     check_may_write(holder.overdue_since, now())
     return Sender(holder, request.headers.get(SERVER_HEADER) or None)
 

@@ -31,7 +31,6 @@ class Metric(Base):
     """A metric is its canonical name within its org; there is no rename."""
 
     __tablename__ = "metrics"
-    # On SQLite too the id of a metric that was deleted never comes back for another one.
     __table_args__ = (
         UniqueConstraint("org_id", "name_hash"),
         Index("ix_metrics_org_id_excluded_by", "org_id", "excluded_by"),
@@ -187,6 +186,7 @@ class JudgedBatch(Base):
     """Scores and expected ranges of one tick, until they are sealed beside the values."""
 
     __tablename__ = "judged_batches"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     through_offset: Mapped[int] = mapped_column(BigInteger)

@@ -226,7 +226,7 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
 
 
 def _one(found: Anomaly) -> OneAnomalyOut:
-    graph_url = anomaly_image_url(house().settings, found)
+    graph_url = anomaly_image_url(house().settings, subject().org, found)
     return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=graph_url)
 
 

@@ -201,6 +201,16 @@ def forget_letters_to(addresses: Sequence[str]) -> None:
     session().execute(delete(Letter).where(Letter.recipient.in_(addresses)))
 
 
+def stop_letters_to(address: str, org_id: int, at: datetime) -> None:
+    """Give up what an org's letters to this address still wait with; that they were is kept."""
+    session().execute(
+        update(Letter)
+        .where(Letter.state == PENDING, Letter.recipient == address, Letter.org_id == org_id)
+        .values(state=DEAD, settled_at=at, sealed="", leased_until=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         Letter.state == PENDING,

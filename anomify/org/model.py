@@ -1,11 +1,12 @@
 """The rows of an org: itself, its tokens, and the links that set the product up."""
 
+import secrets
 from datetime import datetime
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from anomify.db import Base, UtcDateTime
+from anomify.db import LISTS_USERS, Base, UtcDateTime
 
 # The ladder a new org climbs, on the wire as org_onboarding_status_id (spec/anomify.md 1.1).
 ONBOARDING_NO_METRICS = 1
@@ -20,12 +21,24 @@ ONBOARDING_NAMES = {
 }
 
 
+UUID_BYTES = 16
+
+
+def new_uuid() -> str:
+    """Return a random name of 32 characters that nothing else has, nor ever will."""
+    return secrets.token_hex(UUID_BYTES)
+
+
 class Org(Base):
     """A tenant."""
 
     __tablename__ = "orgs"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    # What outlives the row is bound to this, such as a signed link: not even a database that was
+    # put back from a copy gives it to another org.
+    uuid: Mapped[str] = mapped_column(String(2 * UUID_BYTES), unique=True, default=new_uuid)
     name: Mapped[str] = mapped_column(String(200))
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     onboarding_status_id: Mapped[int] = mapped_column(default=ONBOARDING_NO_METRICS)
@@ -43,7 +56,7 @@ class Token(Base):
     """A key of an org, for machines: only its hash is kept."""
 
     __tablename__ = "tokens"
-    __table_args__ = (Index("ix_tokens_org_id", "org_id"),)
+    __table_args__ = (Index("ix_tokens_org_id", "org_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
@@ -120,7 +133,10 @@ class OrgEvent(Base):
     """Something that people or machines have told us of: a deploy, or whatever else they name."""
 
     __tablename__ = "org_events"
-    __table_args__ = (Index("ix_org_events_org_id_occurred_at", "org_id", "occurred_at"),)
+    __table_args__ = (
+        Index("ix_org_events_org_id_occurred_at", "org_id", "occurred_at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
@@ -148,14 +164,19 @@ class AdminAlert(Base):
     expiration_seconds: Mapped[int]
     is_enabled: Mapped[bool]
     # Who is told; empty means all admins, whoever they are at that time.
-    email_user_ids: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    email_user_ids: Mapped[list[int] | None] = mapped_column(
+        JSON(none_as_null=True), default=None, info=LISTS_USERS
+    )
 
 
 class RaisedAlert(Base):
     """A warning of an org's admins, from raised to recovered."""
 
     __tablename__ = "raised_alerts"
-    __table_args__ = (Index("ix_raised_alerts_org_id_raised_at", "org_id", "raised_at"),)
+    __table_args__ = (
+        Index("ix_raised_alerts_org_id_raised_at", "org_id", "raised_at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))

@@ -16,6 +16,11 @@ def find_org(org_id: int) -> Org | None:
     return session().get(Org, org_id)
 
 
+def find_org_of_uuid(uuid: str) -> Org | None:
+    """Return the org of this uuid, or None."""
+    return session().scalar(select(Org).where(Org.uuid == uuid))
+
+
 def get_org(org_id: int) -> Org:
     """Return the org of this id. Raises `NotFound` if there is none."""
     org = find_org(org_id)

@@ -9,27 +9,27 @@ from urllib.parse import quote, urlencode
 from anomify.clock import now_timestamp
 
 # The purpose under which the key is derived; another number here would end every link given out.
-KEY_PURPOSE = "signed-links-1"
+KEY_PURPOSE = "signed-links-2"
 DEFAULT_LIFETIME = timedelta(days=7)
-ORG = "org_id"
+ORG = "org"
 EXPIRES = "expires"
 SIGNATURE = "sig"
 
 
 def signed_link(
-    key: bytes, org_id: int, path: str, parameters: Mapping[str, str], expires_at: datetime
+    key: bytes, org_uuid: str, path: str, parameters: Mapping[str, str], expires_at: datetime
 ) -> str:
     """Return the path with its parameters and a signature over all of it, for one org."""
     query = {
         **parameters,
-        ORG: str(org_id),
+        ORG: org_uuid,
         EXPIRES: str(int(expires_at.timestamp())),
     }
     return f"{quote(path)}?{urlencode({**query, SIGNATURE: _signature(key, path, query)})}"
 
 
-def org_of_link(key: bytes, path: str, query: Mapping[str, str]) -> int | None:
-    """Return the id of the org that a link shows something of, or None.
+def org_of_link(key: bytes, path: str, query: Mapping[str, str]) -> str | None:
+    """Return the uuid of the org that a link shows something of, or None.
 
     None means that any part of it was changed, added or left out, or that its time is over.
     """
@@ -38,7 +38,7 @@ def org_of_link(key: bytes, path: str, query: Mapping[str, str]) -> int | None:
     expected = _signature(key, path, rest)
     if not hmac.compare_digest(signature.encode(), expected.encode()):
         return None
-    return int(rest[ORG]) if int(rest[EXPIRES]) > now_timestamp() else None
+    return rest[ORG] if int(rest[EXPIRES]) > now_timestamp() else None
 
 
 def _signature(key: bytes, path: str, query: Mapping[str, str]) -> str:

@@ -7,13 +7,14 @@ import re
 import secrets
 import zlib
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select
 
 from anomify.audit.recording import record_audit
 from anomify.clock import now
-from anomify.db import Page, session
+from anomify.db import Page, publish, session
 from anomify.errors import Conflict, Denied, Invalid, NotFound, QuotaExceeded
 from anomify.org.model import Org, Token
 
@@ -38,6 +39,13 @@ LEGACY_PUBLIC_ID_LENGTH = 16
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Compared with where no token has the public id, so that the work is the same.
 _NOBODYS_HASH = hashlib.sha256(b"").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class TokensEnded:
+    """Published when tokens of an org, or all of them, work no more or shorter than before."""
+
+    org_id: int
 
 
 def create_token(
@@ -117,6 +125,7 @@ def rotate_token(
     until = moment + OVERLAP
     old.expires_at = until if old.expires_at is None else min(old.expires_at, until)
     old.replaced_by_id = fresh.id
+    publish(TokensEnded(org.id))
     _record(
         old, actor, "token.rotate", after={"expires_at": old.expires_at, "replaced_by": fresh.id}
     )
@@ -128,6 +137,7 @@ def revoke_token(org: Org, token_id: int, actor: str) -> Token:
     token = _get_token(org, token_id)
     if token.revoked_at is None:
         token.revoked_at = now()
+        publish(TokensEnded(org.id))
         _record(token, actor, "token.revoke", before=_told(token))
     return token
 

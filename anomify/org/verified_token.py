@@ -11,10 +11,12 @@ from datetime import datetime
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from anomify.clock import now
 from anomify.db import Database, session
 from anomify.errors import Denied, Unauthenticated, Unavailable
 from anomify.org.model import Org
 from anomify.org.token import (
+    TokensEnded,
     check_address,
     find_token,
     is_token_shaped,
@@ -24,7 +26,8 @@ from anomify.org.token import (
 
 log = logging.getLogger(__name__)
 
-# A token that is revoked works on for so long at the most, while the database answers.
+# A token that another process has revoked works on for so long at the most, while the database
+# answers; one that this process has revoked works no more.
 TRUST_SECONDS = 30.0
 # And for so long while it does not: senders are not turned away for our trouble.
 TRUST_WITHOUT_DATABASE_SECONDS = 300.0
@@ -46,6 +49,7 @@ class Holder:
     networks: str = ""
     # Since when its org owes something, as it was when the token was verified.
     overdue_since: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,21 @@ class VerifiedTokens:
         self._database = database
         self._monotonic = monotonic
         self._verified: dict[bytes, _Verified] = {}
+        # How often tokens were forgotten: what was read before that is not remembered after it.
+        self._forgotten = 0
         self._lock = threading.Lock()
+
+    def take_notice(self, notice: object) -> None:
+        """Forget the tokens of an org when some of them have ended; other notices are ignored."""
+        if not isinstance(notice, TokensEnded):
+            return
+        with self._lock:
+            self._forgotten += 1
+            self._verified = {
+                key: verified
+                for key, verified in self._verified.items()
+                if verified.holder.org_id != notice.org_id
+            }
 
     def holder(self, text: str | None, scope: str, address: str = "") -> Holder:
         """Return whose token this is.
@@ -86,6 +104,9 @@ class VerifiedTokens:
         found = self._verified.get(key)
         if found is None or found.ask_again <= self._monotonic():
             found = self._verify(key, text, found, address)
+        ends_at = found.holder.expires_at
+        if ends_at is not None and ends_at <= now():
+            raise _unknown()
         if scope not in found.holder.scopes:
             raise Denied(
                 f"This token does not have the scope {scope}; make one that has.",
@@ -95,7 +116,7 @@ class VerifiedTokens:
         return found.holder
 
     def _verify(self, key: bytes, text: str, before: _Verified | None, address: str) -> _Verified:
-        at = self._monotonic()
+        at, forgotten = self._monotonic(), self._forgotten
         try:
             holder = self._find(text, address)
         except (OperationalError, InterfaceError, PoolTimeout) as failure:
@@ -105,13 +126,13 @@ class VerifiedTokens:
                     retry_after_seconds=int(RETRY_SECONDS),
                 ) from failure
             return self._remember(
-                key, _Verified(before.holder, before.verified, at + RETRY_SECONDS)
+                key, _Verified(before.holder, before.verified, at + RETRY_SECONDS), forgotten
             )
         if holder is None:
             with self._lock:
                 self._verified.pop(key, None)
             raise _unknown()
-        return self._remember(key, _Verified(holder, at, at + TRUST_SECONDS))
+        return self._remember(key, _Verified(holder, at, at + TRUST_SECONDS), forgotten)
 
     def _find(self, text: str, address: str) -> Holder | None:
         with self._database.unit_of_work(write=False):
@@ -122,7 +143,14 @@ class VerifiedTokens:
         if not is_use_noted(token):
             self._note_use(token.id, address)
         scopes = frozenset(token.scopes.split(","))
-        return Holder(token.org_id, token.name, scopes, token.networks, org.overdue_since)
+        return Holder(
+            token.org_id,
+            token.name,
+            scopes,
+            token.networks,
+            org.overdue_since,
+            token.expires_at,
+        )
 
     def _note_use(self, token_id: int, address: str) -> None:
         try:
@@ -132,8 +160,10 @@ class VerifiedTokens:
             # The token was read and is good; who sends with it has nothing to do with this.
             log.warning("the last use of a token could not be written")
 
-    def _remember(self, key: bytes, verified: _Verified) -> _Verified:
+    def _remember(self, key: bytes, verified: _Verified, forgotten: int) -> _Verified:
         with self._lock:
+            if forgotten != self._forgotten:
+                return verified
             self._verified[key] = verified
             if len(self._verified) > REMEMBERED_MAX:
                 del self._verified[next(iter(self._verified))]

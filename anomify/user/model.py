@@ -12,7 +12,7 @@ class User(Base):
     """Somebody of an org; an e-mail belongs to one org only."""
 
     __tablename__ = "users"
-    __table_args__ = (Index("ix_users_org_id", "org_id"),)
+    __table_args__ = (Index("ix_users_org_id", "org_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
@@ -161,7 +161,7 @@ class Invitation(Base):
     """Somebody who was asked into an org and has not answered yet; the link is kept hashed."""
 
     __tablename__ = "invitations"
-    __table_args__ = (Index("ix_invitations_org_id", "org_id"),)
+    __table_args__ = (Index("ix_invitations_org_id", "org_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))

@@ -9,6 +9,7 @@ from anomify.audit.recording import record_audit
 from anomify.db import session
 from anomify.errors import Conflict, Invalid
 from anomify.org.admin_alert import KINDS, Wish, keep_wish, wishes_of
+from anomify.org.lock import lock_org
 from anomify.user.model import User
 
 WAIT_SECONDS_LEAST = 300
@@ -67,6 +68,8 @@ def change_wish(org_id: int, type_id: int, change: WishChange, *, actor: str) ->
         )
         after = replace(after, expiration_seconds=change.expiration_seconds)
     if change.email_user_ids is not None:
+        # Nobody is removed between being found here and being kept on the list.
+        lock_org(org_id)
         wanted = tuple(dict.fromkeys(change.email_user_ids))
         known = {user.id for user in _users(org_id, wanted)}
         if missing := [user_id for user_id in wanted if user_id not in known]:

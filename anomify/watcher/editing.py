@@ -19,6 +19,7 @@ from anomify.db import session
 from anomify.errors import Gone, Invalid, QuotaExceeded, UpstreamFailed
 from anomify.metric.folding import fold
 from anomify.metric.name import has_unseen
+from anomify.org.lock import lock_org
 from anomify.org.sealing import seal
 from anomify.outbound import Outbound
 from anomify.watcher.chip import CHIP_MAX_CHARACTERS
@@ -118,6 +119,9 @@ class WatcherEditor:
         return Saved(watcher, fresh)
 
     def _apply(self, watcher: Watcher, wish: WatcherWish) -> str | None:
+        if wish.email_user_ids is not None:
+            # Nobody is removed between being found here and being kept on the list.
+            lock_org(watcher.org_id)
         problems = {**_problems(watcher.org_id, wish), **self._webhook_problems(watcher, wish)}
         if problems:
             raise Invalid("The watcher cannot be saved like this.", fields=problems)

@@ -5,14 +5,14 @@ from datetime import datetime
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from anomify.db import Base, UtcDateTime
+from anomify.db import LISTS_USERS, Base, UtcDateTime
 
 
 class Watcher(Base):
     """Somebody's wish to hear about the metrics whose names hold every chip."""
 
     __tablename__ = "watchers"
-    __table_args__ = (Index("ix_watchers_org_id", "org_id"),)
+    __table_args__ = (Index("ix_watchers_org_id", "org_id"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
@@ -25,7 +25,7 @@ class Watcher(Base):
     # was given in, so that people read back what they wrote.
     expiration_seconds: Mapped[int] = mapped_column(default=3600)
     expiration_unit: Mapped[str] = mapped_column(String(8), default="second")
-    email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list)
+    email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list, info=LISTS_USERS)
     webhook_url: Mapped[str | None] = mapped_column(Text, default=None)
     # Sealed with the product's key: the database alone does not give it away.
     webhook_secret_sealed: Mapped[str | None] = mapped_column(Text, default=None)

@@ -139,32 +139,32 @@ class TestAddresses:
         )
 
     def test_are_signed_for_the_org_and_the_very_thing(self, settings):
-        anomaly = SimpleNamespace(id=7, org_id=3)
-        address = urlsplit(anomaly_image_url(settings, anomaly))
+        anomaly, org = SimpleNamespace(id=7), SimpleNamespace(uuid="3" * 32)
+        address = urlsplit(anomaly_image_url(settings, org, anomaly))
         query = {name: found[0] for name, found in parse_qs(address.query).items()}
         assert (address.netloc, address.path) == ("anomify.test", "/image/anomaly")
         assert query["anomaly_id"] == "7"
         key = settings.key_for(KEY_PURPOSE)
-        assert org_of_link(key, address.path, query) == 3
+        assert org_of_link(key, address.path, query) == org.uuid
         assert org_of_link(key, address.path, query | {"anomaly_id": "8"}) is None
 
     def test_hold_any_name_and_whole_seconds(self, settings):
-        metric = SimpleNamespace(name='up{job="a&b=c 温度"}', org_id=3)
-        address = urlsplit(metric_image_url(settings, metric, 1_500, 9_001))
+        metric, org = SimpleNamespace(name='up{job="a&b=c 温度"}'), SimpleNamespace(uuid="3" * 32)
+        address = urlsplit(metric_image_url(settings, org, metric, 1_500, 9_001))
         query = parse_qs(address.query)
         assert query["metric"] == [metric.name]
         assert (query["from"], query["until"]) == (["1"], ["10"])
 
     def test_stay_the_same_for_an_hour_and_end_after_a_week(self, settings):
-        anomaly = SimpleNamespace(id=7, org_id=3)
+        anomaly, org = SimpleNamespace(id=7), SimpleNamespace(uuid="3" * 32)
         noon = datetime(2026, 3, 5, 12, 5, tzinfo=UTC)
         with time_machine.travel(noon, tick=False):
-            first = anomaly_image_url(settings, anomaly)
+            first = anomaly_image_url(settings, org, anomaly)
         with time_machine.travel(noon + timedelta(minutes=50), tick=False):
-            assert anomaly_image_url(settings, anomaly) == first
+            assert anomaly_image_url(settings, org, anomaly) == first
         query = {name: found[0] for name, found in parse_qs(urlsplit(first).query).items()}
         key = settings.key_for(KEY_PURPOSE)
         with time_machine.travel(noon + timedelta(days=6, hours=23), tick=False):
-            assert org_of_link(key, "/image/anomaly", query) == 3
+            assert org_of_link(key, "/image/anomaly", query) == org.uuid
         with time_machine.travel(noon + timedelta(days=7), tick=False):
             assert org_of_link(key, "/image/anomaly", query) is None

@@ -15,7 +15,7 @@ from tests.kit.web import error, strict
 def link(app, cast):
     def make(path="/probe/signed", lifetime=timedelta(days=7), **parameters):
         key = app.extensions["anomify"].settings.key_for(KEY_PURPOSE)
-        return signed_link(key, cast.acme.id, path, parameters, now() + lifetime)
+        return signed_link(key, cast.acme.uuid, path, parameters, now() + lifetime)
 
     return make
 
@@ -42,7 +42,7 @@ class TestSignedLinks:
         unsigned = good.split("&sig=")[0]
         for changed in (
             good.replace("note=a", "note=b"),
-            good.replace("org_id=", "org_id=1"),
+            good.replace("org=", "org=1"),
             good.replace("expires=", "expires=9"),
             good.replace("/probe/signed", "/probe/signed/7"),
             good + "&words=x",

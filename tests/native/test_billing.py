@@ -7,10 +7,12 @@ import stripe
 from sqlalchemy import select
 
 from anomify.audit.model import AuditEntry
+from anomify.auth.token import VERIFIED_KEY
 from anomify.clock import now, now_timestamp
 from anomify.ingest import flux
 from anomify.native import billing, org, org_stripecallback, watcher
 from anomify.org.model import Org
+from anomify.org.token import TokensEnded
 from tests.factories import make_cast, make_token, make_user
 from tests.kit.stripe_wire import (
     SECRET_KEY,
@@ -433,7 +435,8 @@ class TestOwing:
         with database.unit_of_work() as session:
             session.get(Org, shop.cast.acme.id).overdue_since = now() - timedelta(days=days)
         # Which token is whose is remembered for half a minute.
-        shop.client.application.extensions.pop("anomify_verified_tokens")
+        verified = shop.client.application.extensions[VERIFIED_KEY]
+        verified.take_notice(TokensEnded(shop.cast.acme.id))
         known = self.send(shop, token, "known").status_code
         fresh = self.send(shop, token, "fresh").status_code
         watched = shop.client.post(

@@ -25,6 +25,7 @@ from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
 from anomify.native import image, metric, picture
+from anomify.org.model import Org
 from anomify.org.token import create_token
 from tests.kit.found import HOUR, MINUTE, NOON, anomaly_at, give_points, org_with_metric
 
@@ -37,6 +38,7 @@ class World:
 
     client: FlaskClient
     store: PointStore
+    acme: Org
     metric: Metric
     anomaly_id: int
     anomaly_url: str
@@ -76,10 +78,11 @@ def world(database, tmp_path) -> Iterator[World]:
     yield World(
         app.test_client(),
         store,
+        acme,
         requests,
         anomaly.id,
-        anomaly_image_url(settings, anomaly),
-        metric_image_url(settings, requests, NOON - HOUR, NOON + HOUR),
+        anomaly_image_url(settings, acme, anomaly),
+        metric_image_url(settings, acme, requests, NOON - HOUR, NOON + HOUR),
         *keys,
     )
     store.close()
@@ -223,6 +226,6 @@ class TestSignedLink:
         strange = 'up{job="a&b=c d+e/%温度"}'
         settings = Settings(secret_key=SecretStr("k" * 32), public_url="http://localhost")
         unknown = Metric(org_id=world.metric.org_id, name=strange)
-        url = metric_image_url(settings, unknown, NOON - HOUR, NOON)
+        url = metric_image_url(settings, world.acme, unknown, NOON - HOUR, NOON)
         # The signature holds; there just is no such metric.
         assert world.client.get(url).status_code == 404

@@ -22,11 +22,11 @@ def parts(link):
 
 
 class TestOrgOfLink:
-    @given(org_id=st.integers(1, 2**31), path=TEXTS, parameters=PARAMETERS)
-    def test_is_known_from_the_link_as_it_was_made(self, org_id, path, parameters):
+    @given(uuid=st.from_regex(r"[0-9a-f]{32}", fullmatch=True), path=TEXTS, parameters=PARAMETERS)
+    def test_is_known_from_the_link_as_it_was_made(self, uuid, path, parameters):
         path = "/image/" + path
-        link = signed_link(KEY, org_id, path, parameters, now() + timedelta(days=1))
-        assert org_of_link(KEY, *parts(link)) == org_id
+        link = signed_link(KEY, uuid, path, parameters, now() + timedelta(days=1))
+        assert org_of_link(KEY, *parts(link)) == uuid
         assert org_of_link(b"x" * 32, *parts(link)) is None
 
     @given(PARAMETERS, st.text(), st.text())
@@ -36,5 +36,5 @@ class TestOrgOfLink:
         assert org_of_link(KEY, "/image/metric", parameters) is None
 
     def test_is_nobodys_once_its_time_is_over(self):
-        link = signed_link(KEY, 1, "/image/metric", {}, now() - timedelta(seconds=1))
+        link = signed_link(KEY, "1" * 32, "/image/metric", {}, now() - timedelta(seconds=1))
         assert org_of_link(KEY, *parts(link)) is None

@@ -89,6 +89,38 @@ class TestHolder:
         with pytest.raises(Unauthenticated):
             tokens.holder(text, "ingest")
 
+    def test_forgets_at_once_what_ends_in_this_process(self, tokens, acme, database):
+        org, token, text = acme
+        database.subscribe(tokens.take_notice)
+        with database.unit_of_work():
+            _, other = create_token(org, "other", ["ingest"], "tests")
+        assert tokens.holder(other, "ingest") == tokens.holder(other, "ingest")
+        tokens.holder(text, "ingest")
+        with database.unit_of_work():
+            revoke_token(org, token.id, "Alice")
+            # Not before it is committed: it may still come to nothing.
+            assert tokens.holder(text, "ingest").org_id == org.id
+        with pytest.raises(Unauthenticated):
+            tokens.holder(text, "ingest")
+        assert tokens.holder(other, "ingest").org_id == org.id
+
+    def test_remembers_nothing_that_was_read_before_it_ended(self, tokens, acme, database):
+        org, token, text = acme
+        database.subscribe(tokens.take_notice)
+        find = tokens._find
+
+        def find_and_lose(*asked):
+            found = find(*asked)
+            tokens._find = find
+            with database.unit_of_work():
+                revoke_token(org, token.id, "Alice")
+            return found
+
+        tokens._find = find_and_lose
+        tokens.holder(text, "ingest")
+        with pytest.raises(Unauthenticated):
+            tokens.holder(text, "ingest")
+
     def test_trusts_for_five_minutes_while_the_database_is_away(self, tokens, acme, away, clock):
         tokens.holder(acme[2], "ingest")
         away.is_away = True
