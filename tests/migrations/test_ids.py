@@ -21,7 +21,7 @@ from tests.factories import (
     make_watcher,
 )
 
-BEFORE = "0007"
+BEFORE = "0008"
 # Ids of rows that are gone, and that something still mentions.
 GONE = {"orgs": 4711, "users": 4712, "metrics": 4713, "exclusions": 4714, "tokens": 4715}
 
