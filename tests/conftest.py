@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from anomify.db import Database
 from anomify.storage.engines import PointDatabase
-from tests.kit import postgres
+from tests.kit import clock, postgres
 from tests.kit.marks import LEFT_OUT, explain_missing, needs_more, say_what_was_left_out
 from tests.kit.points import Machines
 
@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for variable in [name for name in os.environ if name.startswith("ANOMIFY_")]:
         del os.environ[variable]
     os.environ["ANOMIFY_CONFIG"] = os.devnull
+    clock.prepare_hypothesis()
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = (postgres.new_run_directory(), os.getpid())
     else:
@@ -59,6 +60,16 @@ def pytest_testnodedown(node: object) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and RUN in config.stash:
         postgres.stop_server(config.stash[RUN][0])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    clock.run_at_each_moment(metafunc)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with clock.set_for(item):
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

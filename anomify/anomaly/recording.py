@@ -44,6 +44,16 @@ class Sighting:
     is_silence: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedSpan:
+    """What is recorded of a case before its past is judged again."""
+
+    anomaly_id: int
+    started_ms: int
+    last_over_ms: int
+    peak: Sighting
+
+
 def closing_after_ms(resolution_ms: int) -> int:
     """Return how long a metric must have been normal before its anomaly closes."""
     return max(CLOSING_STEPS * resolution_ms, CLOSING_LEAST_MS)
@@ -119,6 +129,38 @@ def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> l
     return [span for span in session().scalars(wanted) if span.anomaly_id not in found]
 
 
+def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[RecordedSpan]:
+    """Return what is recorded of the cases of a metric that began in this time, no silences."""
+    wanted = select(Span).where(
+        Span.metric_id == metric_id,
+        Span.started_ms >= from_ms,
+        Span.started_ms < until_ms,
+        Span.is_silence.is_(False),
+    )
+    return [
+        RecordedSpan(span.anomaly_id, span.started_ms, span.last_over_ms, _peak_of(span))
+        for span in session().scalars(wanted)
+    ]
+
+
+def list_peak_times(metric_id: int) -> list[int]:
+    """Return when each case of a metric was most unusual, no silences."""
+    wanted = select(Span.peak_ms).where(Span.metric_id == metric_id, Span.is_silence.is_(False))
+    return list(session().scalars(wanted))
+
+
+def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
+    """Take back what was recorded of a case if that was more severe than what is now."""
+    if not is_more_severe(recorded.peak.severity, span.severity):
+        return
+    span.started_ms = min(span.started_ms, recorded.started_ms)
+    span.last_over_ms = max(span.last_over_ms, recorded.last_over_ms)
+    span.anomaly.opened_at = datetime.fromtimestamp(span.started_ms / 1000, UTC)
+    if not span.is_open:
+        span.ended_ms = span.last_over_ms
+    _take_as_peak(span, recorded.peak)
+
+
 def delete_untouched(anomaly_ids: Iterable[int]) -> None:
     """Forget these anomalies; what a person has put into another status stays."""
     ids = list(anomaly_ids)
@@ -158,3 +200,20 @@ def _take_as_peak(span: Span, sighting: Sighting) -> None:
     span.explanation = sighting.explanation
     span.amount = sighting.amount
     span.since_ms = sighting.since_ms
+
+
+def _peak_of(span: Span) -> Sighting:
+    return Sighting(
+        time_ms=span.peak_ms,
+        value=span.value,
+        expected_lower=span.expected_lower,
+        expected_upper=span.expected_upper,
+        score=span.score,
+        alert=span.alert,
+        severity=span.severity,
+        evidence=span.evidence,
+        explanation=span.explanation,
+        amount=span.amount,
+        since_ms=span.since_ms,
+        is_silence=span.is_silence,
+    )

@@ -8,9 +8,9 @@ from itertools import compress
 import numpy as np
 
 from anomify.anomaly.queries import progress_of_running
+from anomify.anomaly.recording import list_peak_times
 from anomify.clock import now, now_ms
 from anomify.db import Database
-from anomify.detection.detector import Verdicts
 from anomify.detection.state import Standing, UnreadableSnapshotError
 from anomify.metric.deleting import deleted_ids, list_unsettled, settle_deleted
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
@@ -40,7 +40,7 @@ from anomify.metric.state import (
 from anomify.metric.tally import Tally
 from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import close_silent, observe
-from anomify.pipeline.rebuild import record_again, rejudge
+from anomify.pipeline.rebuild import RELEARN_MS, record_again, rejudge
 from anomify.pipeline.score import Fresh, Patience, Scored, Scorer
 from anomify.pipeline.screen import Screen, end_excluded
 from anomify.pipeline.silence import forgive_silence, open_silences
@@ -55,8 +55,6 @@ from anomify.worker.unsealed import Tick, Unsealed
 MOST_UNSEALED = 2_000_000
 # A metric silent for a day leaves memory; its state waits in the database for the next point.
 DORMANT_AFTER_MS = 86_400_000
-# After an upgrade whose engine reads no older states, so much of the past is learnt again.
-RELEARN_MS = 35 * 86_400_000
 # A metric whose newest point is no older than this when it comes reports now.
 LIVE_MS = 3_600_000
 # With more rows of the log to judge than this, silence says nothing yet.
@@ -276,12 +274,14 @@ class Analyst:
         wanted = self._of(metric_id)
         was_judged, is_judged = [], []
 
-        def rewrite(part: Series, verdicts: Verdicts) -> None:
+        def rewrite(part: Series, judgements: Judgements) -> None:
             was_judged.append(part.times[~np.isnan(part.judgements.scores)])
-            is_judged.append(part.times[verdicts.judged])
-            self._chunks.rewrite_scores(metric_id, part.times, verdicts.judgements)
+            is_judged.append(part.times[~np.isnan(judgements.scores)])
+            self._chunks.rewrite_scores(metric_id, part.times, judgements)
 
-        rebuilt = rejudge(self._chunks.read_series(metric_id), wanted, rewrite)
+        with self._database.unit_of_work(write=False):
+            peaks = list_peak_times(metric_id)
+        rebuilt = rejudge(self._chunks.read_series(metric_id), wanted, rewrite, peaks)
         only = np.array([metric_id], np.int64)
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)
@@ -450,6 +450,7 @@ class Analyst:
             self._scorer.wake(metric_ids, snapshot)
         except UnreadableSnapshotError as problem:
             log.warning("learning %d metrics anew from their points: %s", len(metric_ids), problem)
+            # After an upgrade whose engine reads no older states, so much of the past is learnt.
             for newest in self._chunks.latest(metric_ids):
                 past = self._chunks.read_since(newest.metric_id, newest.bucket_ms - RELEARN_MS)
                 only = np.array([newest.metric_id], np.int64)

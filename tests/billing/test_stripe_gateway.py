@@ -74,28 +74,25 @@ class TestReadEvent:
         old = signature_of(BODY, secret="whsec_old").split(",")[1]
         assert OFFLINE.read_event(BODY, f"{signature_of(BODY)},{old}").id == "evt_1"
 
-    @pytest.mark.parametrize(
-        "signature",
-        [
-            pytest.param(None, id="none"),
-            pytest.param("", id="empty"),
-            pytest.param("garbage", id="garbage"),
-            pytest.param("t=,v1=", id="no time"),
-            pytest.param("v1=" + "0" * 64, id="time left out"),
-            pytest.param(f"t={now_timestamp()},v1={'0' * 64}", id="made up"),
-            pytest.param(signature_of(BODY, secret="whsec_other"), id="another secret"),
-            pytest.param(signature_of(BODY, secret=""), id="no secret"),
-            pytest.param(signature_of(BODY, scheme="v0"), id="another scheme"),
-            pytest.param(signature_of(BODY + b" "), id="another body"),
-            pytest.param(signature_of(BODY, at=now_timestamp() - 310), id="old"),
-            pytest.param(signature_of(BODY, at=now_timestamp() + 3600), id="of the future"),
-            pytest.param(signature_of(BODY, at=0), id="of long ago"),
-            pytest.param("t=ü,v1=é", id="not ascii"),
-        ],
-    )
-    def test_refuses_what_stripe_did_not_sign_just_now(self, signature):
-        with pytest.raises(BadSignature):
-            OFFLINE.read_event(BODY, signature)
+    def test_refuses_what_stripe_did_not_sign_just_now(self):
+        for signature in (
+            None,
+            "",
+            "garbage",
+            "t=,v1=",
+            "v1=" + "0" * 64,
+            f"t={now_timestamp()},v1={'0' * 64}",
+            signature_of(BODY, secret="whsec_other"),
+            signature_of(BODY, secret=""),
+            signature_of(BODY, scheme="v0"),
+            signature_of(BODY + b" "),
+            signature_of(BODY, at=now_timestamp() - 310),
+            signature_of(BODY, at=now_timestamp() + 3600),
+            signature_of(BODY, at=0),
+            "t=ü,v1=é",
+        ):
+            with pytest.raises(BadSignature):
+                OFFLINE.read_event(BODY, signature)
 
     def test_reads_a_time_as_the_library_does(self):
         time, scheme = signature_of(BODY).split(",")

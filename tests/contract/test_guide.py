@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from anomify.clock import now_timestamp
 from anomify.db import session
 from anomify.edge.contract import declared_routes
 from anomify.native.doc import GROUPS
@@ -32,7 +34,8 @@ class Guide:
 
     def environment(self, home) -> dict[str, str]:
         return {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{programs_with_our_clock(home)}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(home / "clock"),
             "HOME": str(home),
             "ANOMIFY_URL": self.url,
             "ANOMIFY_TOKEN": self.product.tokens["acme"],
@@ -55,6 +58,18 @@ class Guide:
         assert ended.stderr == ""
         assert ended.stdout.strip()
         return ended.stdout
+
+
+def programs_with_our_clock(home) -> Path:
+    """Let shells and Pythons that are started there begin at the same moment as the test."""
+    folder = home / "clock"
+    folder.mkdir(exist_ok=True)
+    (folder / "date").write_text(f"#!/bin/sh\necho {now_timestamp()}\n")
+    (folder / "date").chmod(0o755)
+    (folder / "sitecustomize.py").write_text(
+        f"import time\ntime.time = lambda: {now_timestamp()}.0\n"
+    )
+    return folder
 
 
 class Examples(HTMLParser):

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from anomify.clock import now_timestamp
 from anomify.errors import Unavailable
+from tests.kit.clock import LONG_AGO_SECONDS
 
 POST = "/flux/metric_data_post"
-AT = now_timestamp() - 60
+AT = LONG_AGO_SECONDS
 
 
 def item(metric="a.b", timestamp=AT, value=1.5, **others):
@@ -43,7 +44,7 @@ class TestPost:
                 item("good"),
                 item("text", value="1"),
                 item("flag", value=True),
-                item("later", timestamp=AT + 3600),
+                item("later", timestamp=now_timestamp() + 3600),
                 item("ancient", timestamp=5),
                 item("bad{name", value=1),
                 17,

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from anomify.clock import now_ms
 from anomify.errors import Unavailable
 from anomify.ingest.counters import REFUSED
+from tests.kit.clock import LONG_AGO_SECONDS
 from tests.kit.remote_write import STALE, body_1, body_2, series, snappy
 
 WRITE = "/api/v1/write"
 REPORTED = "/flux/prometheus/write"
-NOW = now_ms() - 60_000
+NOW = LONG_AGO_SECONDS * 1000
 UP = {"__name__": "up", "instance": "web:9100", "job": "node"}
 NAME = 'up{instance="web:9100",job="node"}'
 ONE = "application/x-protobuf"
@@ -64,7 +65,7 @@ class TestWrite:
             series(UP, (NOW, math.nan)),
             series(UP, (NOW, 1.0)),
             series({"job": "x"}, (NOW, 1.0)),
-            series({"__name__": "later"}, (NOW + 3_600_000, 1.0)),
+            series({"__name__": "later"}, (now_ms() + 3_600_000, 1.0)),
             series({"__name__": "h"}, histograms=[{"sum": 1.0, "timestamp": NOW}]),
         )
         before = [refused(kind) for kind in ("nan", "future", "name_or_quota", "unreadable")]

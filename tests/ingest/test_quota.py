@@ -4,16 +4,16 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from anomify.clock import now_ms
 from anomify.db import session
 from anomify.exclusion.editing import ExclusionWish, add_exclusion
 from anomify.exclusion.predicate import Kind
 from anomify.metric.quota import quota_of
 from anomify.org.model import Org
+from tests.kit.clock import LONG_AGO_SECONDS
 
 SENDERS = 50
 QUOTA = 137
-AT = now_ms() // 1000 - 60
+AT = LONG_AGO_SECONDS
 
 
 def wanted_by(sender: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+# OpenSSL looks at the real time, also where a test begins at another one.
+VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
+VALID_UNTIL = datetime(2120, 1, 1, tzinfo=UTC)
 
 
 class Authority:
@@ -65,15 +69,14 @@ class Authority:
         key: ec.EllipticCurvePrivateKey,
         extensions: tuple[x509.ExtensionType, ...],
     ) -> x509.Certificate:
-        now = datetime.now(UTC)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_before(VALID_FROM)
+            .not_valid_after(VALID_UNTIL)
         )
         for extension in extensions:
             is_critical = isinstance(extension, x509.BasicConstraints | x509.KeyUsage)

@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import numpy as np
 
-from anomify.clock import now
+from anomify.clock import now, now_ms
 from anomify.db import session
 from anomify.metric.model import Rebuild
 from anomify.metric.progress import MOST_REBUILD_ATTEMPTS, REBUILD_LEASE, request_rebuild
 from anomify.metric.state import PARTITIONS
+from anomify.org.model import Org
+from anomify.storage.engines import BUCKET_MS
 from anomify.worker.rebuild import rebuild_one
-from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
+from tests.factories import make_metric
+from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
 SPIKE = 3
 
@@ -19,6 +22,12 @@ def wait_for_rebuild(plant: Plant, metric_id: int) -> None:
     """Ask for a rebuild that is due at once."""
     with plant.database.unit_of_work():
         request_rebuild(metric_id, "late points", now() - timedelta(minutes=1))
+
+
+def scored(plant: Plant, metric_id: int) -> list[int]:
+    """Return the times of the points of which a score is kept."""
+    series = plant.points.chunks.read_all(metric_id)
+    return series.times[np.isfinite(series.judgements.scores)].tolist()
 
 
 class TestRebuildOne:
@@ -175,18 +184,64 @@ class TestTelling:
 
 class TestWhatStays:
     def test_keeps_the_anomalies_of_a_past_whose_points_are_gone(self, plant: Plant) -> None:
+        """Wherever the chunks begin, so however few points before the second one are left."""
+        analyst = plant.analyst()
+        times, values = past(), with_spike(with_spike(noise(), 150), 500)
+        shifts = range(0, BUCKET_MS, 17 * MINUTE)
+        with plant.database.unit_of_work():
+            org = session().get_one(Org, plant.org_id)
+            metrics = {make_metric(org, f"shifted{shift}").id: shift for shift in shifts}
+        for metric_id, shift in metrics.items():
+            plant.send(metric_id, times - shift, values)
+        drain(analyst)
+        before = plant.anomalies()
+        for metric_id, shift in metrics.items():
+            found = [started for whose, started, _, _ in before if whose == metric_id]
+            assert found == [times[150] - shift, times[500] - shift]
+        analyst.checkpoint(range(PARTITIONS))
+        plant.points.drop_before(int(times[300]))
+        scores = {metric_id: scored(plant, metric_id) for metric_id in metrics}
+        for _ in range(2):
+            for metric_id in metrics:
+                analyst.rebuild(metric_id)
+                assert set(scored(plant, metric_id)) == set(scores[metric_id])
+            assert plant.anomalies() == before
+
+    def test_keeps_what_was_found_by_a_past_that_is_gone_and_is_not_found_again(
+        self, plant: Plant
+    ) -> None:
         metric_id = plant.metric_ids[0]
-        times = past()
-        values = with_spike(with_spike(noise(), 150), 500)
+        end_ms = now_ms() // BUCKET_MS * BUCKET_MS
+        # At night it is quiet, and what is usual by day is most unusual then.
+        times = past(5 * 1440, end_ms=end_ms)
+        values = noise(len(times)) + 50 * (times % DAY >= DAY // 2)
+        at = len(times) - 1440 + int(np.argmin(times[-1440:] % DAY)) + 300
+        values[at : at + 5] = 150
         analyst = plant.analyst()
         plant.send(metric_id, times, values)
         drain(analyst)
         before = plant.anomalies()
-        assert [started for _, started, _, _ in before] == [times[150], times[500]]
+        assert any(times[at] <= started <= times[at + 4] for _, started, _, _ in before)
+        analyst.checkpoint(range(PARTITIONS))
+        plant.points.drop_before(int(times[at]) - 8 * 60 * MINUTE)
+        analyst.rebuild(metric_id)
+        assert set(plant.anomalies()) >= {each for each in before if each[1] >= times[at]}
+
+    def test_judges_corrected_points_of_a_shortened_past_again(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times = past(end_ms=now_ms() // BUCKET_MS * BUCKET_MS)
+        values = noise()
+        analyst = plant.analyst()
+        plant.send(metric_id, times, with_spike(values, 500))
+        drain(analyst)
         analyst.checkpoint(range(PARTITIONS))
         plant.points.drop_before(int(times[300]))
+        # What was wrong is corrected, and what was missed comes late.
+        plant.send(metric_id, times[495:510], values[495:510])
+        plant.send(metric_id, times[550:553], values[550:553] + 60)
+        drain(analyst)
         analyst.rebuild(metric_id)
-        assert plant.anomalies() == before
+        assert [started for _, started, _, _ in plant.anomalies()] == [times[550]]
 
     def test_keeps_points_that_come_while_it_waits(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
