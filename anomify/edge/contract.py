@@ -5,18 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial, wraps
-from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, make_response, request
 from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 from werkzeug.exceptions import MethodNotAllowed
 
+from anomify.edge.list_text import as_list, takes_list
 from anomify.edge.parameters import has_unstorable, read_inputs
 from anomify.edge.problem import Problem, answer_problems_under
-from anomify.edge.strict_json import decode
 from anomify.edge.transaction import transaction
-from anomify.errors import Invalid
 
 ROUTES_KEY = "anomify_routes"
 # Databases have no room for more; what is larger names nothing.
@@ -53,10 +52,11 @@ class Access(StrEnum):
 
 
 class Inputs(BaseModel):
-    """The parent of what routes take. Unknown parameters are ignored, as the native API always has.
+    """The parent of what routes take.
 
     Forms know texts only, so `true`, `12` and `1.5` are read as what they stand for, and a list is
-    given as `a,b`, as `["a","b"]`, or by naming the parameter more than once.
+    read by the one rule of `list_text`. What is not declared is refused by routes that change
+    something and ignored by those that only read.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -65,19 +65,13 @@ class Inputs(BaseModel):
     @classmethod
     def _listed(cls, value: object, info: ValidationInfo) -> object:
         field = cls.model_fields.get(info.field_name or "")
-        if field is None or not isinstance(value, str | int) or not _takes_list(field.annotation):
+        if field is None or not takes_list(field.annotation):
             return value
-        text = str(value).strip()
-        if text.startswith("["):
-            try:
-                listed = decode(text.encode(errors="replace"))
-            except Invalid:
-                raise ValueError('A list is needed, such as a,b or ["a","b"].') from None
-            # Written as JSON, such a character was none yet when the parameter was read.
-            if has_unstorable(listed):
-                raise ValueError("Take out NUL characters and broken ones.")
-            return listed
-        return [part.strip() for part in text.split(",") if part.strip()]
+        listed = as_list(value)
+        # Written as JSON, such a character was none yet when the parameter was read.
+        if has_unstorable(listed):
+            raise ValueError("Take out NUL characters and broken ones.")
+        return listed
 
     @field_validator("*", mode="after")
     @classmethod
@@ -232,7 +226,7 @@ class Door(Blueprint):
                 call = (
                     partial(view, **path)
                     if inputs is None
-                    else partial(view, read_inputs(inputs, path))
+                    else partial(view, read_inputs(inputs, path, refuses_unknown=changes))
                 )
                 if has_own_transactions:
                     return self.respond(call())
@@ -285,12 +279,6 @@ class Door(Blueprint):
 
 def _first_word(rule: str) -> str:
     return rule.strip("/").split("/")[0]
-
-
-def _takes_list(annotation: object) -> bool:
-    return get_origin(annotation) in {list, tuple} or any(
-        get_origin(choice) in {list, tuple} for choice in get_args(annotation)
-    )
 
 
 def declared_routes(app: Flask) -> dict[str, Declared]:

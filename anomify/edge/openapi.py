@@ -158,7 +158,7 @@ def _operation(route: Declared, rule: str, method: str, shapes: "_Shapes", title
             "content": {body.media: _media(body.shapes, shapes, body.says) for body in bodies},
         }
     elif rest:
-        operation["requestBody"] = _parameters_body(rest)
+        operation["requestBody"] = _parameters_body(rest, is_closed=route.changes)
     if parameters:
         operation["parameters"] = parameters
     operation["responses"] = _responses(route, in_path, fields, shapes)
@@ -205,11 +205,14 @@ def _wire_parameters(wire: Wire, shapes: "_Shapes") -> list[Schema]:
     ]
 
 
-def _parameters_body(fields: Mapping[str, "_Field"]) -> Schema:
+def _parameters_body(fields: Mapping[str, "_Field"], *, is_closed: bool) -> Schema:
+    """Return the body that parameters are sent in; a closed one takes no others."""
     required = [name for name, field in fields.items() if field.is_required]
 
     def schema_of(properties: Schema) -> Schema:
         schema: Schema = {"type": "object", "properties": properties}
+        if is_closed:
+            schema["additionalProperties"] = False
         return {**schema, "required": required} if required else schema
 
     as_json = {name: field.schema for name, field in fields.items()}

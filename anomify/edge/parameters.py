@@ -1,70 +1,74 @@
 """The parameters of a request, merged from path, body and query, whichever way they came."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import TypeVar
 
 from flask import g, request
-from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
+from anomify.edge.list_text import Repeated, as_list, takes_list
 from anomify.edge.strict_json import decode
+from anomify.edge.validation_sentences import spellings, summary, told
 from anomify.errors import Invalid, NotFound, Unsupported
 
 FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
 BODILESS = {"GET", "HEAD", "OPTIONS"}
 JSON_KEY = "anomify_json"
-# Sentences of our own where the validator's would be about Python.
-SENTENCES = {
-    "missing": "This parameter is needed.",
-    "extra_forbidden": "This parameter is not known here.",
-    "bool_parsing": "Say true or false.",
-    "int_parsing": "A whole number is needed.",
-    "int_from_float": "A whole number is needed.",
-    "float_parsing": "A number is needed.",
-    "string_type": "One text is needed.",
-    "greater_than_equal": "{ge} is the least that will do.",
-    "less_than_equal": "{le} is the most that will do.",
-    "greater_than": "More than {gt} is needed.",
-    "string_too_short": "At least {min_length} characters are needed.",
-    "string_too_long": "{max_length} characters are the most that will do.",
-    "too_long": "{max_length} of them are the most that will do.",
-    "literal_error": "One of these is needed: {expected}.",
-    "enum": "One of these is needed: {expected}.",
-}
+# Beside what a route takes, any request may carry these: a session's id, and what a form of ours
+# shows that it is one with.
+CREDENTIALS = frozenset({"session_id", "csrf_token"})
+# Clients of old put their token into the JSON body: {"data": {"token": "anm_..."}}.
+TOKEN_HOLDER, TOKEN = "data", "token"
+# Of a request full of parameters that nobody knows only so many are named, and so much of each.
+NOT_KNOWN = "This parameter is not known here; nothing was changed."
+MOST_UNKNOWN_TOLD = 10
+UNKNOWN_CHARACTERS_TOLD = 100
 
 Wish = TypeVar("Wish", bound=BaseModel)
 
 
-def read_inputs(model: type[Wish], path: Mapping[str, object]) -> Wish:
+def read_inputs(
+    model: type[Wish], path: Mapping[str, object], *, refuses_unknown: bool = False
+) -> Wish:
     """Return the inputs of the current request: path before body before query.
 
-    Raises `Invalid` naming each field that is missing or wrong, or that has different values in
-    two places; a path that names nothing possible raises `NotFound`.
+    Raises `Invalid` naming each field that is missing or wrong, that has different values in two
+    places, or, with `refuses_unknown`, that the model does not have; a path that names nothing
+    possible raises `NotFound`.
     """
     places = (path, body_parameters(), _from_multidict(request.args))
+    known: list[str] = []
     given: dict[str, object] = {}
-    for name in _names(model):
-        found = [place[name] for place in places if name in place]
-        if not found:
-            continue
-        if any(_as_text(other) != _as_text(found[0]) for other in found[1:]):
-            raise _conflict(name)
-        if has_unstorable(found[0]):
-            raise Invalid(
-                f"{name} holds a character that cannot be stored.",
-                fields={name: "Take out NUL characters and broken ones."},
-            )
-        given[name] = found[0]
-    if model.model_config.get("extra") == "forbid":
-        for place in places[1:]:
-            given.update({name: value for name, value in place.items() if name not in given})
+    for own_name, field in model.model_fields.items():
+        is_list = takes_list(field.annotation)
+        for name in spellings(own_name, field):
+            known.append(name)
+            found = [place[name] for place in places if name in place]
+            if not found:
+                continue
+            if len(found) > 1 and len({_meaning(value, is_list=is_list) for value in found}) > 1:
+                raise _conflict(name)
+            if has_unstorable(found[0]):
+                raise Invalid(
+                    f"{name} holds a character that cannot be stored.",
+                    fields={name: "Take out NUL characters and broken ones."},
+                )
+            given[name] = found[0]
+    problems = _unknown(places[1:], known) if refuses_unknown else {}
     try:
-        return model.model_validate(given)
+        wish = model.model_validate(given)
     except ValidationError as error:
-        problems = {_spelled(problem["loc"]): _sentence(problem) for problem in error.errors()}
-        if any(name.split(".")[0] in path for name in problems):
+        wrong = told(model, error.errors())
+        if any(name.split(".")[0] in path for name in wrong):
             raise NotFound("There is nothing of that name here.") from None
-        raise Invalid(_summary(problems), fields=problems) from None
+        problems = {**wrong, **problems}
+        raise Invalid(summary(problems), fields=problems) from None
+    if problems:
+        raise Invalid(summary(problems), code="unknown_parameter", fields=problems)
+    return wish
 
 
 def find_parameter(name: str) -> str | None:
@@ -112,23 +116,33 @@ def _json_object() -> Mapping[str, object]:
     return value
 
 
-def _names(model: type[BaseModel]) -> Iterable[str]:
-    """Yield every spelling that a field is taken by."""
-    for name, field in model.model_fields.items():
-        yield name
-        match field.validation_alias:
-            case str() as alias:
-                yield alias
-            case AliasChoices() as choices:
-                yield from (choice for choice in choices.choices if isinstance(choice, str))
-            case _:
-                pass
+def _unknown(places: Iterable[Mapping[str, object]], known: Sequence[str]) -> dict[str, str]:
+    """Return a sentence for each parameter that nobody asked for and that no credential is."""
+    found: dict[str, str] = {}
+    for place in places:
+        for name, value in place.items():
+            if name in known or name in CREDENTIALS:
+                continue
+            if name == TOKEN_HOLDER and isinstance(value, dict):
+                unknown = [f"{name}.{inner}" for inner in value if inner != TOKEN]
+            else:
+                unknown = [name]
+            for each in unknown:
+                if len(found) == MOST_UNKNOWN_TOLD:
+                    return found
+                found[each[:UNKNOWN_CHARACTERS_TOLD]] = _unknown_sentence(each, known)
+    return found
+
+
+def _unknown_sentence(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name[:UNKNOWN_CHARACTERS_TOLD], known, n=1, cutoff=0.7)
+    return f"This parameter is not known here; did you mean {near[0]}?" if near else NOT_KNOWN
 
 
 def _from_multidict(values: MultiDict[str, str]) -> dict[str, object]:
-    """Take single values as such, and repeated ones as lists."""
+    """Take single values as such, and those that are named more than once as lists."""
     return {
-        name: found[0] if len(found) == 1 else found
+        name: found[0] if len(found) == 1 else Repeated(found)
         for name, found in values.to_dict(flat=False).items()
     }
 
@@ -140,6 +154,15 @@ def _as_text(value: object) -> str:
     if isinstance(value, list):
         return ",".join(_as_text(item) for item in value)
     return "" if value is None else str(value)
+
+
+def _meaning(value: object, *, is_list: bool) -> str:
+    """Spell a value so that the same wish in two places is the same, however it was written."""
+    if is_list:
+        # Whoever needs the list says what is wrong with it.
+        with suppress(ValueError):
+            value = as_list(value)
+    return _as_text(value)
 
 
 def has_unstorable(value: object) -> bool:
@@ -157,21 +180,3 @@ def _conflict(name: str) -> Invalid:
         code="conflicting_parameter",
         fields={name: "Send it once."},
     )
-
-
-def _spelled(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "parameters"
-
-
-def _sentence(problem: Any) -> str:
-    if problem["type"] == "value_error":
-        # Raised by a validator of ours, whose sentence is meant for people.
-        return str(problem["ctx"]["error"])
-    if problem["type"] in SENTENCES:
-        return SENTENCES[problem["type"]].format(**problem.get("ctx", {}))
-    words: str = problem["msg"]
-    return words if words.endswith(".") else f"{words}."
-
-
-def _summary(problems: Mapping[str, str]) -> str:
-    return " ".join(f"{name}: {sentence}" for name, sentence in problems.items())

@@ -2,18 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from anomify.errors import NotFound
 from anomify.metric.name import LABELLED_NAME_MAX_BYTES, NameRefused, plain_or_labelled_name
-
-
-def parted(value: object) -> object:
-    """Take a text as the list that its commas make; an empty one is an empty list."""
-    if not isinstance(value, str):
-        return value
-    return [part.strip() for part in value.split(",") if part.strip()]
-
 
 # A row's id; a larger number names nothing, and databases have no room for it.
 RowId = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -22,8 +14,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)]
 # Passwords are never trimmed; whether one is good enough is for the user room to say.
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-# Lists: comma-separated in a query or form, or a list in JSON.
-Words = Annotated[list[str], BeforeValidator(parted)]
+Words = list[str]
 # Words that names are searched for; each one is work for the database.
 SOUGHT_MAX = 20
 SOUGHT_CHARACTERS_MAX = 200
@@ -31,7 +22,7 @@ Chips = Annotated[
     list[Annotated[str, StringConstraints(max_length=SOUGHT_CHARACTERS_MAX)]],
     Field(max_length=SOUGHT_MAX),
 ]
-RowIds = Annotated[list[RowId], BeforeValidator(parted)]
+RowIds = list[RowId]
 # The name of a metric, its labels in whatever order.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LABELLED_NAME_MAX_BYTES)]
 

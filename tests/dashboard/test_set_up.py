@@ -108,7 +108,8 @@ class TestFinish:
         browser = empty_site.browser(None)
         fields = hidden(browser.get("/ui/login").get_data(as_text=True))
         again = {**FORM, "org_name": "Globex", "email": "charlie@globex.example"}
-        reply = browser.post("/ui/setup", data={**fields, **again, "link": link}, headers=BROWSER)
+        wish = {"csrf_token": fields["csrf_token"], **again, "link": link}
+        reply = browser.post("/ui/setup", data=wish, headers=BROWSER)
         assert reply.status_code == 404
         with empty_site.database.unit_of_work(write=False):
             assert list_orgs_named("Globex") == []
