@@ -13,7 +13,7 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.delivery.model import Delivery
 from anomify.metric.model import Metric
-from anomify.metric.name import name_hash
+from anomify.metric.name import composed_hash, name_hash
 from anomify.org.model import Org, Token
 from anomify.org.token import create_token
 from anomify.user.model import User
@@ -60,7 +60,13 @@ def make_token(org: Org, *scopes: str, name: str = "robot", **more: Any) -> tupl
 
 def make_metric(org: Org, name: str = "cpu.load", **more: Any) -> Metric:
     return _kept(
-        Metric(org_id=org.id, name=name, name_hash=name_hash(name), **{"created_at": now(), **more})
+        Metric(
+            org_id=org.id,
+            name=name,
+            name_hash=name_hash(name),
+            composed_hash=composed_hash(name),
+            **{"created_at": now(), **more},
+        )
     )
 
 

@@ -15,6 +15,7 @@ from anomify.metric.folding import fold
 from anomify.metric.name import (
     NAME_LABEL,
     NameRefused,
+    composed_name,
     has_unseen,
     parse_name,
     plain_or_labelled_name,
@@ -121,7 +122,7 @@ def compared_pattern(kind: Kind, pattern: str) -> str:
 def predicate_of(kind: Kind, pattern: str) -> Predicate:
     """Return the predicate of a rule in its canonical spelling. Raises Invalid for a bad regex."""
     if kind is Kind.EXACT:
-        return pattern.__eq__
+        return lambda name: composed_name(name) == pattern
     if kind is Kind.PREFIX:
         beginning = compared_pattern(kind, pattern)
         return lambda name: fold(name).startswith(beginning)
@@ -131,7 +132,8 @@ def predicate_of(kind: Kind, pattern: str) -> Predicate:
     if kind is Kind.REGEX:
         return _found_by(pattern)
     label, _, value = pattern.partition("=")
-    return _named(value) if label == NAME_LABEL else _labelled(label, value)
+    hits = _named(value) if label == NAME_LABEL else _labelled(label, value)
+    return lambda name: hits(composed_name(name))
 
 
 def _found_by(pattern: str) -> Predicate:
@@ -143,7 +145,14 @@ def _found_by(pattern: str) -> Predicate:
         search = re2.compile(pattern, options).search
     except re2.error as problem:
         raise _invalid(f"This is no RE2 expression: {_said(problem)}.") from None
-    return lambda name: search(name) is not None
+
+    def hits(name: str) -> bool:
+        if search(name) is not None:
+            return True
+        composed = composed_name(name)
+        return composed != name and search(composed) is not None
+
+    return hits
 
 
 def _named(value: str) -> Predicate:

@@ -84,9 +84,9 @@ def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]
     for batch, _ in batches:
         intake = Intake(batch, at, sender.server_id)
         registered = house.registry.preview(sender.org_id, intake.names)
-        new |= {intake.names[key] for key, metric in registered.ids.items() if metric == UNMADE}
+        intake.settle(registered.ids, registered.refused, registered.apart)
+        new |= {intake.name_of(key) for key, metric in registered.ids.items() if metric == UNMADE}
         is_over_quota = is_over_quota or bool(registered.refused)
-        intake.settle(registered.ids, registered.refused)
         intakes.append(intake)
     accepted = _accepted(intakes, sorted(new))
     names = list(dict.fromkeys(name for one in intakes for name in one.accepted_names()))
@@ -106,7 +106,7 @@ def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]
 def _register(house: House, sender: Sender, intake: Intake) -> None:
     registered = house.registry.register(sender.org_id, intake.names, sender.server_id)
     ended = house.registry.find(sender.org_id, intake.ended_names, sender.server_id)
-    intake.settle(registered.ids | ended, registered.refused)
+    intake.settle(registered.ids | ended, registered.refused, registered.apart)
 
 
 def _accepted(intakes: Sequence[Intake], new_metrics: Sequence[str] = ()) -> Accepted:

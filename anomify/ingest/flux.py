@@ -5,6 +5,8 @@ in it, where that one takes 500. A datapoint is history, and judged as such, whe
 `fill: "true"`; the whole request is, where the body or a header of that name says so.
 """
 
+from urllib.parse import unquote_to_bytes
+
 from flask import Response, jsonify, make_response, request
 
 from anomify.edge.contract import Access
@@ -36,6 +38,7 @@ flux = IngestDoor("flux", __name__, url_prefix="/flux")
 )
 def metric_data() -> Response:
     """Take one datapoint as a query, or say with `status=true` whether datapoints are taken."""
+    _check_readable()
     _check_said_once()
     if is_true(request.args.get("status")):
         house().registry.check()
@@ -60,6 +63,14 @@ def metric_data_post() -> Response:
         is_fill=is_true(request.headers.get("fill")),
     )
     return answer_post(post, door="telegraf" if is_telegraf else "flux")
+
+
+def _check_readable() -> None:
+    """Refuse a query that is not UTF-8: whatever it was read as, another one would be read so."""
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError:
+        raise Invalid("The query is not UTF-8; encode it so.", code="bad_encoding") from None
 
 
 def _check_said_once() -> None:

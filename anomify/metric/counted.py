@@ -12,8 +12,8 @@ from anomify.db import Page, session
 from anomify.errors import Invalid
 from anomify.metric.chip import holding
 from anomify.metric.model import Metric, Progress
-from anomify.metric.name import name_hash
-from anomify.metric.queries import in_state
+from anomify.metric.name import composed_name
+from anomify.metric.queries import find_metric, in_state
 from anomify.metric.standing import State
 
 MOST_COUNTED: Final = 500
@@ -75,15 +75,13 @@ def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> 
     In a pattern `*` stands for any text. Excluded metrics are picked as well: they may go too.
     Raises Invalid for a pattern that cannot be one.
     """
-    hashes = {name_hash(name) for name in names}
+    named = {metric.id for name in names if (metric := find_metric(org_id, name)) is not None}
     fits = [_fitting(pattern) for pattern in patterns]
-    rows = session().execute(
-        select(Metric.id, Metric.name, Metric.name_hash).where(Metric.org_id == org_id)
-    )
+    rows = session().execute(select(Metric.id, Metric.name).where(Metric.org_id == org_id))
     found = sorted(
         (name, metric_id)
-        for metric_id, name, hashed in rows
-        if bytes(hashed) in hashes or any(fit(name) for fit in fits)
+        for metric_id, name in rows
+        if metric_id in named or any(fit(composed_name(name)) for fit in fits)
     )
     return Picked({metric_id: name for name, metric_id in found[:MOST_REMOVED]}, len(found))
 

@@ -1,19 +1,24 @@
 """What may be stored of a request: each datapoint is looked at, and each refusal has a reason."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import numpy as np
 
 from anomify.metric.name import (
+    NAME_LABEL,
+    DerivedName,
     NameRefused,
     canonical_name,
     plain_or_labelled_name,
     with_label,
 )
-from anomify.protocol.batch import UNKNOWN, Batch, Labels, Refusal
+from anomify.protocol.batch import UNKNOWN, Batch, DerivedSeries, Identity, Refusal
 from anomify.protocol.prometheus import labels_of_key
+from anomify.protocol.telegraf import TELEGRAF_KEY, series_of_key
 from anomify.series import Bools, Points
 
 # Clocks differ; a point further ahead than this would hide what comes after it.
@@ -22,6 +27,7 @@ FUTURE_MS = 5 * 60 * 1000
 OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 SERVER_LABEL = "_server_id"
 SHOWN_NAME_CHARACTERS = 200
+NOTHING_APART: Mapping[bytes, str] = MappingProxyType({})
 
 NOT_A_NUMBER = 1
 INFINITE = 2
@@ -65,12 +71,13 @@ class Intake:
         self._has_faults = bool(self._faults.any())
         self._has_ends = bool(batch.ends.any())
         self._reasons: dict[int, str] = {}
-        self.names: dict[bytes, str] = {}
-        self.ended_names: dict[bytes, str] = {}
+        self._apart: Mapping[bytes, str] = NOTHING_APART
+        self.names: dict[bytes, str | DerivedName] = {}
+        self.ended_names: dict[bytes, str | DerivedName] = {}
         for stranger in batch.strangers:
             self._name(stranger.key, stranger.identity, stranger.rows)
 
-    def _name(self, key: bytes, identity: Labels | str, rows: list[int]) -> None:
+    def _name(self, key: bytes, identity: Identity, rows: list[int]) -> None:
         good = [row for row in rows if not self._faults[row]]
         if not good:
             return
@@ -82,11 +89,21 @@ class Intake:
         else:
             self.names[key] = name
 
-    def _named(self, identity: Labels | str) -> str | NameRefused:
+    def _named(self, identity: Identity) -> str | DerivedName | NameRefused:
+        if isinstance(identity, DerivedSeries):
+            return self._derived(identity)
         if isinstance(identity, str):
-            name = plain_or_labelled_name(identity)
-        else:
-            name = canonical_name(identity)
+            return self._of_server(plain_or_labelled_name(identity))
+        return self._of_server(canonical_name(identity))
+
+    def _derived(self, series: DerivedSeries) -> DerivedName | NameRefused:
+        name = self._of_server(plain_or_labelled_name(series.name))
+        if isinstance(name, NameRefused):
+            return name
+        apart = self._of_server(canonical_name([(NAME_LABEL, series.name), *series.labels]))
+        return DerivedName(name, apart, hashlib.sha256(series.key).digest())
+
+    def _of_server(self, name: str | NameRefused) -> str | NameRefused:
         if self._server_id is None or isinstance(name, NameRefused):
             return name
         return with_label(name, SERVER_LABEL, self._server_id)
@@ -97,8 +114,17 @@ class Intake:
             self._faults[row] = BAD_NAME
             self._reasons[row] = reason
 
-    def settle(self, ids: Mapping[bytes, int], refused: Mapping[bytes, str]) -> None:
-        """Give the strangers their ids, and the reason to those that get none."""
+    def settle(
+        self,
+        ids: Mapping[bytes, int],
+        refused: Mapping[bytes, str],
+        apart: Mapping[bytes, str] = NOTHING_APART,
+    ) -> None:
+        """Give the strangers their ids, and the reason to those that get none.
+
+        `apart` is what those are called whose derived name another series has.
+        """
+        self._apart = apart
         if not self._batch.strangers:
             return
         self._ids = self._ids.copy()
@@ -140,7 +166,7 @@ class Intake:
     def accepted_names(self) -> list[str]:
         """Return the names of the metrics of which something was taken, each once, in order."""
         keys = (self._batch.keys[row] for row in np.flatnonzero(self._faults == 0).tolist())
-        return [self._shown(key) for key in dict.fromkeys(keys)]
+        return [self.name_of(key) for key in dict.fromkeys(keys)]
 
     def refusals(self) -> list[Refusal]:
         """Return every item that is not stored, in the order of the request."""
@@ -161,13 +187,21 @@ class Intake:
             counts[kind] += int(np.count_nonzero(self._faults == fault))
         return +counts
 
+    def name_of(self, key: bytes) -> str:
+        """Return what the metric of a key is called, or the beginning of what its sender said."""
+        return self._apart.get(key) or self._shown(key)
+
     def _shown(self, key: bytes) -> str:
-        identity = labels_of_key(key)
+        identity = series_of_key(key) if key.startswith(TELEGRAF_KEY) else labels_of_key(key)
         name = self._named(identity)
+        if isinstance(name, DerivedName):
+            return name.name
         if not isinstance(name, NameRefused):
             return name
+        if isinstance(identity, DerivedSeries):
+            identity = identity.name
         if not isinstance(identity, str):
-            identity = dict(identity).get("__name__") or ",".join(
+            identity = dict(identity).get(NAME_LABEL) or ",".join(
                 f"{label}={value}" for label, value in identity
             )
         return identity[:SHOWN_NAME_CHARACTERS]

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -33,18 +34,26 @@ class Metric(Base):
     __tablename__ = "metrics"
     __table_args__ = (
         UniqueConstraint("org_id", "name_hash"),
+        Index("ix_metrics_org_id_composed_hash", "org_id", "composed_hash"),
         Index("ix_metrics_org_id_excluded_by", "org_id", "excluded_by"),
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
-    # Plain, or `name{label="value",...}` with sorted labels; NFC UTF-8.
+    # Plain, or `name{label="value",...}` with sorted labels; its code points as they were sent.
     name: Mapped[str] = mapped_column(Text)
     # The name as texts are compared without regard to case; searches look here.
     folded_name: Mapped[str] = mapped_column(Text, default=_folded_name, server_default="")
     # SHA-256 of the name's UTF-8 bytes: names are longer than an index likes.
     name_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    # The same of the name in Unicode's form NFC, where that is another one: names that are written
+    # with the same characters and other code points are found by it.
+    composed_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
+    # Of a name that was made of what a sender says of a series: the SHA-256 of all of that.
+    source_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
+    # Stored in form NFC before names were kept as sent: it takes the spelling that comes first.
+    takes_other_spelling: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # The rule that keeps it out of judging and out of the quota; its room keeps this true, and it
     # is no reference because that room stands above this one.

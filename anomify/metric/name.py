@@ -1,4 +1,4 @@
-"""Names and labels: the one spelling a metric is known by, and why a name is refused."""
+"""Names and labels: how a metric's name is written, and why a name is refused."""
 
 import hashlib
 import re
@@ -13,18 +13,33 @@ LABELLED_NAME_MAX_BYTES = 4096
 # Composing and unescaping shorten a text, but not four times; longer ones are not even read.
 RAW_NAME_MAX_CHARACTERS = 4 * LABELLED_NAME_MAX_BYTES
 
+# Bytes that are not UTF-8, as decoders hand them on: with the error handler `surrogateescape`.
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 # Control characters, line separators, what overrides the direction of text, and halves of
 # characters: none can be typed or seen, and some make one name look like another.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Characters without a shape and without a width of their own: Unicode's format characters and
+# Default_Ignorable_Code_Point, and a few blanks that are neither. Arabic, Syriac and Kaithi signs
+# that are drawn around digits are format characters too, but visible, so they are not among them.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U00016fe4"
+    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Asks for the coloured form of the symbol before it; keyboards write it after most emoji.
+_EMOJI_FORM = "\ufe0f"
 _CLASSIC_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _BRACES = re.compile(r"[{}]")
 _NEEDS_ESCAPE = re.compile(r'[\\"\n]')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 _UNESCAPES = {"\\": "\\", '"': '"', "n": "\n"}
+# Blanks between the parts of a name; any other blank belongs to the part that it stands in.
+_BLANKS = " \t\n\r\f\v"
 _LABEL = re.compile(
-    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"={},]+))\s*'
-    r'(?:(?P<equals>=)\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*)?(?P<end>,|\Z)',
+    r'[ \t\n\r\f\v]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^ \t\n\r\f\v"={},]+))'
+    r'[ \t\n\r\f\v]*(?:(?P<equals>=)[ \t\n\r\f\v]*"(?P<value>(?:[^"\\]|\\.)*)"[ \t\n\r\f\v]*)?'
+    r"(?P<end>,|\Z)",
     re.DOTALL,
 )
 _PLAIN_VALUE = re.compile(r'="([^"]*)"')
@@ -40,25 +55,39 @@ class NameRefused:
     reason: str
 
 
-def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
-    """Return the one spelling of a label set: `name{a="b",c="d"}`, labels sorted, NFC.
+@dataclass(frozen=True, slots=True)
+class DerivedName:
+    """A name that was made of what a sender says of a series, so that another series may have it.
 
-    Empty values are absent labels, as in Prometheus. A set without other labels than its name is
-    the plain name, so it is the same metric by whichever door it comes.
+    The series whose `source` comes first has the `name`; every other one is called `apart`, which
+    no other series can be, unless that is refused.
+    """
+
+    name: str
+    apart: str | NameRefused
+    # The SHA-256 of all that the sender says of the series.
+    source: bytes
+
+
+def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
+    """Return how a label set is written as one name: `name{a="b",c="d"}`, labels sorted.
+
+    Every character stays as it was sent. Empty values are absent labels, as in Prometheus. A set
+    without other labels than its name is the plain name, so it is the same metric whichever
+    protocol it comes by.
     """
     found: dict[str, str] = {}
     labels = tuple(labels)
     if refused := _too_long(sum(len(label) + len(value) for label, value in labels)):
         return refused
-    for raw_label, raw_value in labels:
-        label = unicodedata.normalize("NFC", raw_label)
+    for label, value in labels:
         if not label:
             return NameRefused("one of its labels has no name")
         if label in found:
             return NameRefused(f"the label {_shown(label)} occurs twice")
         if _UNSEEN.search(label):
-            return NameRefused("the name of a label holds a control or direction character")
-        found[label] = unicodedata.normalize("NFC", raw_value)
+            return NameRefused(f"the name of a label {_unseen_said(label)}")
+        found[label] = value
     name = found.pop(NAME_LABEL, "")
     if not name:
         return NameRefused("the series has no __name__ label, so it has no name")
@@ -70,31 +99,39 @@ def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
         if not value:
             continue
         if _UNSEEN.search(value.replace("\n", "")):
-            return NameRefused(
-                f"the value of the label {_shown(label)} holds a control or direction character"
-            )
+            return NameRefused(f"the value of the label {_shown(label)} {_unseen_said(value)}")
         spelled.append(spelled_label(label, value))
     return _spelled(name, spelled)
 
 
 def plain_or_labelled_name(text: str) -> str | NameRefused:
-    """Return the one spelling of a name that was sent as one string, `name` or `name{...}`."""
+    """Return how a name is written that was sent as one string, `name` or `name{...}`."""
     if refused := _too_long(len(text)):
         return refused
     if not _BRACES.search(text):
-        name = unicodedata.normalize("NFC", text)
-        return _refused_text(name) or _spelled(name, [])
+        return _refused_text(text) or _spelled(text, [])
     labels = parse_name(text)
     return labels if isinstance(labels, NameRefused) else canonical_name(labels)
 
 
 def with_label(name: str, label: str, value: str) -> str | NameRefused:
-    """Return a canonical name with one more label; a label of that name is replaced."""
+    """Return a canonical name with one more label.
+
+    A name that has that label with another value is refused: to replace it would make one metric
+    of two.
+    """
     labels = parse_name(name)
     if isinstance(labels, NameRefused):
         return labels
-    kept = [pair for pair in labels if pair[0] != label]
-    return canonical_name([*kept, (label, value)])
+    there = dict(labels).get(label)
+    if there is None:
+        return canonical_name([*labels, (label, value)])
+    if there == value:
+        return name
+    return NameRefused(
+        f"the label {_shown(label)} is {_shown(there)} in its name and {_shown(value)} in the"
+        " header; send one of them"
+    )
 
 
 def parse_name(text: str) -> Labels | NameRefused:
@@ -106,12 +143,12 @@ def parse_name(text: str) -> Labels | NameRefused:
         if "}" in text:
             return NameRefused("it has a closing brace without an opening one")
         return ((NAME_LABEL, text),)
-    if not text.rstrip().endswith("}"):
+    if not text.rstrip(_BLANKS).endswith("}"):
         return NameRefused("it has an opening brace but does not end with a closing one")
-    head, inside = text[:opening].strip(), text.rstrip()[opening + 1 : -1]
+    head, inside = text[:opening].strip(_BLANKS), text.rstrip(_BLANKS)[opening + 1 : -1]
     labels = [(NAME_LABEL, head)] if head else []
     position = 0
-    while inside[position:].strip():
+    while inside[position:].strip(_BLANKS):
         found = _LABEL.match(inside, position)
         if found is None:
             return NameRefused('its labels are not written as {label="value",...}')
@@ -135,6 +172,45 @@ def spelled_label(label: str, value: str) -> str:
     return f"{_label_spelled(label)}={_quoted(value)}"
 
 
+def composed_name(name: str) -> str:
+    """Return what the names have in common that are written with the same characters.
+
+    One character may be written in several ways: é is one code point, or e and a combining accent.
+    This is the name with all of it in Unicode's form NFC.
+
+    >>> composed_name("cafe\u0301") == composed_name("caf\u00e9") == "caf\u00e9"
+    True
+    """
+    if unicodedata.is_normalized("NFC", name):
+        return name
+    labels = parse_name(name)
+    if isinstance(labels, NameRefused) or len(labels) == 1:
+        return unicodedata.normalize("NFC", name)
+    composed = [
+        (unicodedata.normalize("NFC", label), unicodedata.normalize("NFC", value))
+        for label, value in labels
+    ]
+    head = dict(labels)[NAME_LABEL]
+    others = sorted(pair for pair in composed if pair[0] != NAME_LABEL)
+    return _written(unicodedata.normalize("NFC", head), [spelled_label(*pair) for pair in others])
+
+
+def invisible_character(name: str) -> str | None:
+    """Return the first character of a name that cannot be seen, as `U+200B (ZERO WIDTH SPACE)`.
+
+    No new metric has one in its name, for it would look like another metric.
+    """
+    if name.isascii():
+        return None
+    for found in _INVISIBLE.finditer(name):
+        before = name[found.start() - 1 : found.start()]
+        if found[0] == _EMOJI_FORM and before and unicodedata.category(before) == "So":
+            continue
+        called = unicodedata.name(found[0], "")
+        return f"U+{ord(found[0]):04X}" + (f" ({called})" if called else "")
+    return None
+
+
 def has_unseen(text: str) -> bool:
     """Tell whether a text holds what no name may: control and direction characters."""
     return _UNSEEN.search(text) is not None
@@ -143,6 +219,14 @@ def has_unseen(text: str) -> bool:
 def name_hash(name: str) -> bytes:
     """Return the SHA-256 of a canonical name, by which it is unique within its org."""
     return hashlib.sha256(name.encode()).digest()
+
+
+def composed_hash(name: str) -> bytes | None:
+    """Return the SHA-256 of the composed name where it is another one; None where it is not."""
+    if unicodedata.is_normalized("NFC", name):
+        return None
+    composed = composed_name(name)
+    return None if composed == name else name_hash(composed)
 
 
 def words(name: str) -> list[str]:
@@ -165,13 +249,14 @@ def words(name: str) -> list[str]:
     return list(dict.fromkeys([*found, *values]))
 
 
-def _spelled(name: str, labels: list[str]) -> str | NameRefused:
+def _written(name: str, labels: list[str]) -> str:
     if _BRACES.search(name):
-        spelled = "{" + ",".join([_quoted(name), *labels]) + "}"
-    elif labels:
-        spelled = name + "{" + ",".join(labels) + "}"
-    else:
-        spelled = name
+        return "{" + ",".join([_quoted(name), *labels]) + "}"
+    return name + "{" + ",".join(labels) + "}" if labels else name
+
+
+def _spelled(name: str, labels: list[str]) -> str | NameRefused:
+    spelled = _written(name, labels)
     limit = LABELLED_NAME_MAX_BYTES if spelled.endswith("}") else PLAIN_NAME_MAX_BYTES
     size = len(spelled.encode())
     if size > limit:
@@ -192,10 +277,16 @@ def _refused_text(name: str) -> NameRefused | None:
     if not name:
         return NameRefused("the name is empty")
     if _UNSEEN.search(name):
-        return NameRefused("the name holds a control or direction character")
+        return NameRefused(f"the name {_unseen_said(name)}")
     if name != name.strip():
         return NameRefused("the name begins or ends with a space")
     return None
+
+
+def _unseen_said(text: str) -> str:
+    if _NOT_UTF_8.search(text):
+        return "is not valid UTF-8"
+    return "holds a control or direction character"
 
 
 def _label_spelled(label: str) -> str:

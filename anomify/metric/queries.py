@@ -11,7 +11,7 @@ from anomify.db import Page, session
 from anomify.errors import NotFound
 from anomify.metric.chip import holding
 from anomify.metric.model import Metric, Progress
-from anomify.metric.name import name_hash
+from anomify.metric.name import composed_name, name_hash
 from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, standing_of
 
 MOST_METRICS = 500
@@ -37,18 +37,43 @@ class Broad(StrEnum):
 
 
 def find_metric(org_id: int, name: str) -> Metric | None:
-    """Return the org's metric of that canonical name, if there is one."""
-    return session().scalar(
-        select(Metric).where(Metric.org_id == org_id, Metric.name_hash == name_hash(name))
-    )
+    """Return the org's metric of that canonical name, if there is one.
+
+    Where no metric has exactly this name, but one has a name of the same characters, written with
+    other code points, it is that one.
+    """
+    return _find_by_spelling(org_id, name)[0]
 
 
 def get_metric(org_id: int, name: str) -> Metric:
-    """Return the org's metric of that canonical name. Raises NotFound."""
-    metric = find_metric(org_id, name)
-    if metric is None:
-        raise NotFound("There is no such metric in your org; /metrics lists the ones there are.")
-    return metric
+    """Return the org's metric of that canonical name, as `find_metric` does. Raises NotFound."""
+    metric, spellings = _find_by_spelling(org_id, name)
+    if metric is not None:
+        return metric
+    if spellings:
+        raise NotFound(
+            f"{spellings} metrics of your org have this name, each written with other code points,"
+            " and none exactly like this; /metrics lists them."
+        )
+    raise NotFound("There is no such metric in your org; /metrics lists the ones there are.")
+
+
+def _find_by_spelling(org_id: int, name: str) -> tuple[Metric | None, int]:
+    """Return the metric, and how many there are of this name in other spellings if it is none."""
+    exact = session().scalar(
+        select(Metric).where(Metric.org_id == org_id, Metric.name_hash == name_hash(name))
+    )
+    if exact is not None:
+        return exact, 0
+    composed = name_hash(composed_name(name))
+    found = session().scalars(
+        select(Metric).where(
+            Metric.org_id == org_id,
+            or_(Metric.name_hash == composed, Metric.composed_hash == composed),
+        )
+    )
+    others = list(found)
+    return (others[0], 0) if len(others) == 1 else (None, len(others))
 
 
 def metric_of_any_org(metric_id: int) -> Metric:

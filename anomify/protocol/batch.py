@@ -20,11 +20,27 @@ UNKNOWN = 0
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedSeries:
+    """A series that its sender describes by parts, of which the product makes a name.
+
+    Other parts may make the same `name`; with the `labels` besides, no others do.
+    """
+
+    key: bytes
+    name: str
+    labels: Labels
+
+
+# What a sender calls a series.
+Identity = Labels | str | DerivedSeries
+
+
+@dataclass(frozen=True, slots=True)
 class Stranger:
     """A series nobody knows yet: its key, what it is called, and its rows of the batch."""
 
     key: bytes
-    identity: Labels | str
+    identity: Identity
     rows: list[int]
 
 
@@ -77,10 +93,33 @@ class BatchBuilder:
     def add_plain(self, item: int, name: str, time_ms: int, value: float) -> None:
         """Add a datapoint of a metric that was named by one string."""
         key = PLAIN_KEY + name.encode("utf-8", "surrogatepass")
+        self._add(item, key, lambda _key: name, time_ms, value)
+
+    def add_derived(
+        self,
+        item: int,
+        key: bytes,
+        series_of: Callable[[bytes], DerivedSeries],
+        time_ms: int,
+        value: float,
+    ) -> None:
+        """Add a datapoint of a series that `series_of` makes a name for, from its key."""
+        self._add(item, key, series_of, time_ms, value)
+
+    def _add(
+        self,
+        item: int,
+        key: bytes,
+        identity_of: Callable[[bytes], str | DerivedSeries],
+        time_ms: int,
+        value: float,
+    ) -> None:
         row = len(self._ids)
         metric_id = self._known(key, UNKNOWN)
         if metric_id == UNKNOWN:
-            self._strangers.setdefault(key, Stranger(key, name, [])).rows.append(row)
+            if key not in self._strangers:
+                self._strangers[key] = Stranger(key, identity_of(key), [])
+            self._strangers[key].rows.append(row)
         self._ids.append(metric_id)
         self._items.append(item)
         self._times.append(time_ms)

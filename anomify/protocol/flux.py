@@ -10,7 +10,7 @@ import msgspec
 
 from anomify.errors import Invalid, TooLarge
 from anomify.protocol.batch import Batch, BatchBuilder, Known, Refusal
-from anomify.protocol.telegraf import list_fields
+from anomify.protocol.telegraf import list_fields, series_of_key
 
 # One MiB holds about 10,000 datapoints with short names; the reference service takes 500.
 ITEMS_MAX = 10_000
@@ -30,6 +30,8 @@ class FluxDatapoint:
     metric: str
     time_ms: int
     value: float
+    # Where the name was made of a Telegraf measurement: what tells it from others of this name.
+    telegraf_key: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -58,7 +60,11 @@ def _batch(datapoints: list[FluxDatapoint], refusals: list[Refusal], known: Know
     builder = BatchBuilder(known)
     builder.refusals.extend(refusals)
     for datapoint in datapoints:
-        builder.add_plain(datapoint.item, datapoint.metric, datapoint.time_ms, datapoint.value)
+        item, at, value = datapoint.item, datapoint.time_ms, datapoint.value
+        if datapoint.telegraf_key is None:
+            builder.add_plain(item, datapoint.metric, at, value)
+        else:
+            builder.add_derived(item, datapoint.telegraf_key, series_of_key, at, value)
     return builder.batch()
 
 
@@ -170,13 +176,13 @@ def _add_telegraf(post: FluxPost, items: list[Any], *, prefix: str, is_fill: boo
         post.count += len(fields)
         _check_count(post.count)
         time_ms = read_timestamp(item.get("timestamp"))
-        for metric, raw in fields:
+        for metric, key, raw in fields:
             value = read_value(raw)
             if isinstance(time_ms, str) or isinstance(value, str):
                 reason = time_ms if isinstance(time_ms, str) else str(value)
                 post.refusals.append(Refusal(index, metric[:SHOWN_NAME_CHARACTERS], reason))
             else:
-                target.append(FluxDatapoint(index, metric, time_ms, value))
+                target.append(FluxDatapoint(index, metric, time_ms, value, key))
 
 
 def read_value(value: object) -> float | str:

@@ -121,18 +121,25 @@ _SERIES_1, _LABEL_SET = _WIRE["Series1"], _WIRE["LabelSet"]
 
 
 def labels_of_key(key: bytes) -> Labels | str:
-    """Return what a key of a `Batch` stands for: labels, or one plain string."""
+    """Return what a key of a `Batch` stands for: labels, or one plain string.
+
+    Bytes that are not UTF-8 become halves of characters, each byte another one, so that what is
+    different stays different; no name may hold them.
+    """
     if key.startswith(PLAIN_KEY):
-        return key[len(PLAIN_KEY) :].decode("utf-8", "replace")
+        return key[len(PLAIN_KEY) :].decode("utf-8", "surrogatepass")
     if key.startswith(SYMBOLS_KEY):
-        texts = [part.decode("utf-8", "replace") for part in key[1:].split(SYMBOLS_KEY)]
+        texts = [part.decode("utf-8", "surrogateescape") for part in key[1:].split(SYMBOLS_KEY)]
         return tuple(zip(texts[::2], texts[1::2], strict=False))
     return _labels(_LABEL_SET.FromString(key).labels)
 
 
 def _labels(labels: Any) -> Labels:
     return tuple(
-        (label.name.decode("utf-8", "replace"), label.value.decode("utf-8", "replace"))
+        (
+            label.name.decode("utf-8", "surrogateescape"),
+            label.value.decode("utf-8", "surrogateescape"),
+        )
         for label in labels
     )
 

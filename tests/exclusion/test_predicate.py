@@ -1,4 +1,5 @@
 import time
+from unicodedata import normalize
 
 import pytest
 
@@ -83,6 +84,26 @@ class TestPredicateOf:
         assert hit(Kind.REGEX, "^(a+)+$", names) == []
         # A backtracking engine would not be done before the sun is cold.
         assert time.process_time() - began < 5
+
+
+class TestSpelling:
+    def test_a_rule_hits_a_name_however_its_characters_are_written(self):
+        patterns = [
+            (Kind.EXACT, 'caf\u00e9{ort="\u00e9"}'),
+            (Kind.PREFIX, "caf\u00e9"),
+            (Kind.CONTAINS, "\u00e9"),
+            (Kind.REGEX, "^caf\u00e9"),
+            (Kind.LABEL, "ort=\u00e9"),
+            (Kind.LABEL, "__name__=caf\u00e9"),
+        ]
+        for form in ("NFC", "NFD"):
+            name = normalize(form, 'caf\u00e9{ort="\u00e9"}')
+            for kind, pattern in patterns:
+                assert predicate_of(kind, canonical_pattern(kind, pattern))(name), (form, kind)
+        for kind, pattern in patterns:
+            if kind is not Kind.REGEX:
+                canonical = canonical_pattern(kind, normalize("NFD", pattern))
+                assert canonical == canonical_pattern(kind, pattern)
 
 
 class TestCanonicalPattern:

@@ -22,6 +22,63 @@ def post(doors, document, path=POST, **headers):
     return doors.post(path, json.dumps(document), **headers)
 
 
+def measurement(tags, name="net", **fields):
+    return {"name": name, "tags": tags, "fields": fields or {"bytes": 1}, "timestamp": AT}
+
+
+class TestTelegraf:
+    def test_never_stores_two_series_as_one(self, doors):
+        sent = [
+            measurement({"src": "10"}, bytes=1),
+            measurement({"dst": "10"}, bytes=2),
+            measurement({"host": "web.1"}, bytes=3),
+            measurement({"host": "web_1"}, bytes=4),
+            measurement({"host": "a b"}, bytes=5),
+            measurement({"host": "a_b"}, bytes=6),
+            measurement({"path": "/x"}, bytes=7),
+            measurement({"path": "-x"}, bytes=8),
+            measurement({}, name="y.z", bytes=9),
+            measurement({}, name="y_z", bytes=10),
+            measurement({}, **{"a.b": 11, "a_b": 12}),
+        ]
+        for _ in range(2):
+            assert post(doors, {"metrics": sent}, telegraf="true").status_code == 204
+        found = [doors.stored(name) for name in doors.names()]
+        assert sorted(found) == [[(AT * 1000, float(value))] for value in range(1, 13)]
+        assert "10.net.bytes" in doors.names()
+        assert 'web_1.net.bytes{host="web_1"}' in doors.names()
+
+    def test_says_in_a_dry_run_what_the_series_would_be_called(self, doors):
+        sent = [measurement({"src": "10"}), measurement({"dst": "10"})]
+        told = post(doors, {"metrics": sent}, telegraf="true", x_test_only="true").json
+        assert told["new"] == ["10.net.bytes", '10.net.bytes{dst="10"}']
+
+
+class TestNames:
+    def test_keeps_spellings_apart_and_refuses_what_cannot_be_seen(self, doors):
+        sent = [item("caf\u00e9", value=1), item("cafe\u0301", value=2), item("c\u200bpu", value=3)]
+        reply = post(doors, {"metrics": sent})
+        assert [refused["index"] for refused in reply.json["rejected"]] == [2]
+        assert "ZERO WIDTH SPACE" in reply.json["rejected"][0]["reason"]
+        assert doors.stored("caf\u00e9") == [(AT * 1000, 1.0)]
+        assert doors.stored("cafe\u0301") == [(AT * 1000, 2.0)]
+
+    def test_refuses_a_label_that_the_header_contradicts(self, doors):
+        sent = [item('m{_server_id="1"}'), item('m{_server_id="2"}'), item("n")]
+        reply = post(doors, {"metrics": sent}, x_server_id="2")
+        assert [refused["index"] for refused in reply.json["rejected"]] == [0]
+        assert doors.names() == ['m{_server_id="2"}', 'n{_server_id="2"}']
+
+    def test_refuses_a_query_that_is_not_utf_8(self, doors):
+        headers = {"Authorization": f"Bearer {doors.token}"}
+        for name, status in (("m%25FF", 204), ("m%FF", 400), ("m%C3%A9", 204)):
+            reply = doors.client.get(
+                f"/flux/metric_data?metric={name}&timestamp={AT}&value=1", headers=headers
+            )
+            assert reply.status_code == status, name
+        assert doors.names() == ["m%FF", "mé"]
+
+
 class TestPost:
     def test_answers_204_when_everything_is_stored(self, doors):
         reply = post(doors, {"metrics": [item(), item("c", value=2), item(timestamp=AT + 1)]})

@@ -51,6 +51,20 @@ class TestWrite:
         assert reply.headers["X-Prometheus-Remote-Write-Exemplars-Written"] == "0"
         assert doors.stored(NAME) == [(NOW, 1.0), (NOW + 1, 2.0)]
 
+    def test_refuses_labels_that_are_not_utf_8_and_stores_the_rest(self, doors):
+        good = body_1(
+            *(series({"__name__": "m", "a": f"?{number}"}, (NOW, 1.0)) for number in "12"),
+            series(UP, (NOW, 2.0)),
+        )
+        body = good.replace(b"?1", b"\xff\xfe").replace(b"?2", b"\xfe\xff")
+        for _ in range(2):
+            reply = write(doors, body, path=REPORTED)
+            assert reply.status_code == 207
+            told = [(entry["index"], entry["reason"]) for entry in reply.json["rejected"]]
+            reason = "the value of the label 'a' is not valid UTF-8"
+            assert told == [(0, reason), (1, reason)]
+        assert doors.names() == [NAME]
+
     def test_is_one_metric_whichever_version_or_door_it_comes_by(self, doors):
         write(doors, body_1(series(UP, (NOW, 1.0))))
         write(doors, body_2((UP, [(NOW + 1, 2.0)])), content_type=TWO)

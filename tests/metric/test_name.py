@@ -1,3 +1,5 @@
+from unicodedata import category, normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +7,9 @@ from hypothesis import strategies as st
 from anomify.metric.name import (
     NameRefused,
     canonical_name,
+    composed_hash,
+    composed_name,
+    invisible_character,
     name_hash,
     parse_name,
     plain_or_labelled_name,
@@ -35,8 +40,9 @@ class TestCanonicalName:
         assert canonical_name(labels) == 'a.b{"k8s.io/app"="x"}'
         assert named("od{d", a="1") == '{"od{d",a="1"}'
 
-    def test_composes_characters(self):
-        assert named("cafe\u0301", a="e\u0301") == 'caf\u00e9{a="\u00e9"}'
+    def test_keeps_every_character_as_it_was_sent(self):
+        assert named("cafe\u0301", a="e\u0301") == 'cafe\u0301{a="e\u0301"}'
+        assert named("caf\u00e9", a="\u00e9") == 'caf\u00e9{a="\u00e9"}'
 
     def test_keeps_every_script(self):
         assert named("温度.東京", ort="Zürich 🌡") == '温度.東京{ort="Zürich 🌡"}'
@@ -83,9 +89,16 @@ class TestCanonicalName:
 
     @given(label_sets, label_sets)
     def test_never_gives_two_label_sets_one_name(self, one, other):
-        ours, theirs = canonical_name(one.items()), canonical_name(other.items())
+        named_sets = [{"__name__": "m"} | labels for labels in (one, other)]
+        ours, theirs = (canonical_name(labels.items()) for labels in named_sets)
         if isinstance(ours, str) and ours == theirs:
-            assert dict(parse_name(ours)) == dict(parse_name(theirs))
+            # A label without a value is an absent one.
+            present = [{k: v for k, v in labels.items() if v} for labels in named_sets]
+            assert present[0] == present[1]
+
+    def test_says_that_bytes_are_not_utf_8(self):
+        for labels in ([("__name__", "m"), ("a", "\udcff")], [("__name__", "m\udc80")]):
+            assert "not valid UTF-8" in canonical_name(labels).reason
 
 
 class TestPlainOrLabelledName:
@@ -112,6 +125,11 @@ class TestPlainOrLabelledName:
         assert isinstance(refused, NameRefused)
         assert refused.reason
 
+    def test_takes_no_blank_beyond_ascii_for_one_between_labels(self):
+        assert plain_or_labelled_name('m{ a = "1" }') == 'm{a="1"}'
+        assert isinstance(plain_or_labelled_name('m\u00a0{a="1"}'), NameRefused)
+        assert plain_or_labelled_name('m{\u00a0a="1"}') != 'm{a="1"}'
+
     @given(st.text(max_size=40))
     def test_is_settled_after_one_time(self, text):
         once = plain_or_labelled_name(text)
@@ -123,8 +141,57 @@ class TestWithLabel:
     def test_adds_to_a_plain_name(self):
         assert with_label("a.b", "_server_id", "7") == 'a.b{_server_id="7"}'
 
-    def test_replaces_a_label_of_that_name(self):
-        assert with_label('m{a="1",b="2"}', "a", "3") == 'm{a="3",b="2"}'
+    def test_refuses_a_name_that_has_the_label_with_another_value(self):
+        assert with_label('m{a="1"}', "a", "1") == 'm{a="1"}'
+        refused = with_label('m{a="1",b="2"}', "a", "3")
+        assert isinstance(refused, NameRefused)
+        assert "send one of them" in refused.reason
+
+
+class TestComposedName:
+    @given(label_sets)
+    def test_is_the_same_for_every_way_to_write_the_same_characters(self, labels):
+        spelled = {
+            form: canonical_name(
+                [("__name__", "m"), *((normalize(form, k), normalize(form, v)) for k, v in pairs)]
+            )
+            for pairs in [labels.items()]
+            for form in ("NFC", "NFD")
+        }
+        if all(isinstance(name, str) for name in spelled.values()):
+            assert composed_name(spelled["NFD"]) == composed_name(spelled["NFC"])
+            assert composed_name(spelled["NFC"]) == composed_name(composed_name(spelled["NFC"]))
+
+    def test_has_a_hash_of_its_own_only_where_it_is_another_name(self):
+        assert composed_hash("caf\u00e9") is None
+        assert composed_hash("cafe\u0301") == name_hash("caf\u00e9")
+
+
+class TestInvisibleCharacter:
+    def test_finds_every_format_character_and_what_may_be_ignored(self):
+        # Signs around digits, which are drawn: Unicode's Prepended_Concatenation_Mark.
+        drawn = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+        for code in range(0x110000):
+            if category(chr(code)) == "Cf" and code not in drawn:
+                assert invisible_character(f"a{chr(code)}b"), hex(code)
+        for code in (0x34F, 0x115F, 0x1160, 0x17B4, 0x180B, 0x2800, 0x3164, 0xFE00, 0xFE0F, 0xFFA0):
+            assert invisible_character(f"a{chr(code)}b"), hex(code)
+
+    def test_names_it(self):
+        assert invisible_character("a\u200bb") == "U+200B (ZERO WIDTH SPACE)"
+        assert invisible_character("\ufeffa") == "U+FEFF (ZERO WIDTH NO-BREAK SPACE)"
+
+    def test_finds_none_in_what_people_write(self):
+        for name in (
+            "cpu.load",
+            "温度.東京",
+            "Zürich 🌡",
+            "🌡️ heat",
+            "cafe\u0301",
+            "سرعة",
+            "a\u0600",
+        ):
+            assert invisible_character(name) is None, name
 
 
 class TestWords:

@@ -52,6 +52,19 @@ def names(page: object) -> list[str]:
 
 
 class TestGetMetric:
+    def test_finds_either_spelling_where_only_one_is_there(self, acme, globex):
+        one, other, mixed = "\u00e9.\u00e9", "e\u0301.e\u0301", "\u00e9.e\u0301"
+        made = make_metric(acme, mixed)
+        for name in (one, other, mixed):
+            assert get_metric(acme.id, name) is made
+            assert find_metric(globex.id, name) is None
+        second = make_metric(acme, one)
+        assert get_metric(acme.id, one) is second
+        assert get_metric(acme.id, mixed) is made
+        assert find_metric(acme.id, other) is None
+        with pytest.raises(NotFound, match="2 metrics of your org"):
+            get_metric(acme.id, other)
+
     def test_finds_the_orgs_own_only(self, acme, globex):
         made = make_metric(acme, "cpu.load")
         assert get_metric(acme.id, "cpu.load") is made

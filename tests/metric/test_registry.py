@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from threading import Barrier
 
 import pytest
@@ -9,8 +10,10 @@ from anomify.db import Database
 from anomify.errors import Unavailable
 from anomify.metric import registry as registry_module
 from anomify.metric.model import Metric
+from anomify.metric.name import DerivedName, canonical_name
 from anomify.metric.registry import UNMADE, Registry
 from anomify.org.model import Org
+from tests.factories import make_metric
 
 
 @pytest.fixture
@@ -137,6 +140,101 @@ class TestRegister:
         with pytest.raises(Unavailable) as failure:
             registry.register(1, names("a"))
         assert failure.value.retry_after_seconds == 5
+
+
+def derived(name, **tags):
+    text = repr(sorted(tags.items()))
+    apart = canonical_name([("__name__", name), *tags.items()])
+    return DerivedName(name, apart, sha256(text.encode()).digest())
+
+
+class TestDerivedNames:
+    def test_keeps_series_of_one_name_apart_whichever_comes_first(self, database, acme):
+        wanted = {b"1": derived("10.net", src="10"), b"2": derived("10.net", dst="10")}
+        found = Registry(database).register(acme, wanted)
+        assert sorted(stored(database, acme)) == ["10.net", '10.net{dst="10"}']
+        assert found.apart == {b"2": '10.net{dst="10"}'}
+        again = Registry(database).register(acme, dict(reversed(wanted.items())))
+        assert again.ids == found.ids
+        assert Registry(database).find(acme, wanted) == found.ids
+
+    def test_gives_a_metric_from_before_to_the_series_that_comes_first(self, database, acme):
+        old = Registry(database).register(acme, names("10.net")).ids[b"=10.net"]
+        for _ in range(2):
+            one = Registry(database).register(acme, {b"1": derived("10.net", dst="10")})
+            two = Registry(database).register(acme, {b"2": derived("10.net", src="10")})
+            assert one.ids == {b"1": old}
+            assert two.ids != {b"2": old}
+        # Who names it by its name means it.
+        assert Registry(database).register(acme, names("10.net")).ids == {b"=10.net": old}
+
+    def test_refuses_what_cannot_be_named_apart(self, database, acme):
+        registry = Registry(database)
+        registry.register(acme, {b"1": derived("n", a="1")})
+        found = registry.register(acme, {b"2": derived("n", a="\x00"), b"3": derived("n", a="2")})
+        assert list(found.refused) == [b"2"]
+        assert "another series has the name" in found.refused[b"2"]
+        assert sorted(stored(database, acme)) == ["n", 'n{a="2"}']
+
+    def test_refuses_a_series_whose_both_names_others_have(self, database, acme):
+        registry = Registry(database)
+        registry.register(acme, {b"1": derived("n", a="1"), b"2": derived('n{a="2"}', b="1")})
+        found = registry.register(acme, {b"3": derived("n", a="2")})
+        assert "two other series" in found.refused[b"3"]
+
+    def test_previews_what_it_would_do(self, database, acme):
+        registry = Registry(database)
+        registry.register(acme, {b"1": derived("n", a="1")})
+        found = registry.preview(acme, {b"1": derived("n", a="1"), b"2": derived("n", a="2")})
+        assert (found.ids[b"2"], found.apart) == (UNMADE, {b"2": 'n{a="2"}'})
+
+
+class TestSpelling:
+    ONE, OTHER = "caf\u00e9", "cafe\u0301"
+
+    def from_before(self, database, acme):
+        """A metric as it was stored when names were composed, whatever was sent."""
+        made = Registry(database).register(acme, names(self.ONE)).ids
+        with database.unit_of_work() as session:
+            session.query(Metric).update({"takes_other_spelling": True})
+        return next(iter(made.values()))
+
+    def test_keeps_two_spellings_apart(self, database, acme):
+        Registry(database).register(acme, names(self.ONE, self.OTHER))
+        assert sorted(stored(database, acme)) == sorted([self.ONE, self.OTHER])
+
+    def test_gives_a_metric_from_before_to_the_spelling_that_comes_first(self, database):
+        for first, second in ((self.OTHER, self.ONE), (self.ONE, self.OTHER)):
+            org = new_org(database, f"Org of {first!a}")
+            old = self.from_before(database, org)
+            assert list(Registry(database).find(org, names(first)).values()) == [old]
+            found = [Registry(database).register(org, names(name)) for name in (first, second)]
+            assert list(found[0].ids.values()) == [old]
+            assert list(found[1].ids.values()) != [old]
+            assert stored(database, org)[first] == old
+            assert Registry(database).register(org, names(first)).ids == found[0].ids
+
+    def test_gives_a_metric_from_before_to_its_own_spelling_where_both_come(self, database, acme):
+        old = self.from_before(database, acme)
+        Registry(database).register(acme, names(self.OTHER, self.ONE))
+        assert stored(database, acme)[self.ONE] == old
+
+    def test_a_derived_name_too_takes_a_metric_from_before(self, database, acme):
+        old = self.from_before(database, acme)
+        for _ in range(2):
+            found = Registry(database).register(acme, {b"1": derived(self.OTHER, a="1")})
+            assert found.ids == {b"1": old}
+        assert list(stored(database, acme)) == [self.OTHER]
+
+
+class TestInvisibleCharacters:
+    def test_makes_no_metric_with_one_and_keeps_those_there_are(self, database, acme):
+        with database.unit_of_work() as session:
+            make_metric(session.get(Org, acme), "old\u200b")
+        found = Registry(database).register(acme, names("old\u200b", "new\u200b", "m"))
+        assert [*found.refused] == ["=new\u200b".encode()]
+        assert "U+200B (ZERO WIDTH SPACE)" in next(iter(found.refused.values()))
+        assert sorted(stored(database, acme)) == ["m", "old\u200b"]
 
 
 class TestFind:

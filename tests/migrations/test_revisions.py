@@ -153,6 +153,25 @@ class TestFoldedNames:
             database.dispose()
 
 
+class TestNamesAsSent:
+    def test_names_beyond_ascii_from_before_may_be_spelled_otherwise(self, engine_url):
+        alembic = alembic_config(engine_url)
+        command.upgrade(alembic, "head")
+        database = Database(engine_url)
+        try:
+            with database.unit_of_work():
+                org = make_org()
+                for name in ("cpu", "caf\u00e9"):
+                    make_metric(org, name)
+            command.downgrade(alembic, "0009")
+            command.upgrade(alembic, "head")
+            with database.unit_of_work(write=False) as session:
+                rows = session.query(Metric).filter_by(takes_other_spelling=True)
+                assert [metric.name for metric in rows] == ["caf\u00e9"]
+        finally:
+            database.dispose()
+
+
 class TestDrift:
     def test_the_models_say_what_the_revisions_made(self, migrated_url):
         assert drift_at(migrated_url) == []
