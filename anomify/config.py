@@ -217,6 +217,11 @@ class Settings(BaseModel):
         return self.login_codes and self.smtp_host is not None
 
     @property
+    def can_mail(self) -> bool:
+        """Tell whether there is a mail server."""
+        return self.smtp_host is not None
+
+    @property
     def meta_url(self) -> str:
         """Return the URL of the meta database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'meta.db'}"

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from anomify.auth.csrf import check_meant
 from anomify.auth.require import check_access, check_may_change, check_no_password_in_address
 from anomify.auth.session_id import PATIENCE_SECONDS, RowSessions, WebSession, web_session
-from anomify.auth.signing_in import GUARD_KEY
+from anomify.auth.signing_in import CLIENT_COOKIE, GUARD_KEY, presented_client
 from anomify.auth.subject import (
     Anonymous,
     LinkSubject,
@@ -21,13 +21,15 @@ from anomify.auth.subject import (
 from anomify.auth.token import presented_token
 from anomify.edge.contract import Access, Declared, current_route
 from anomify.edge.house import House
-from anomify.edge.limits import spend
+from anomify.edge.limits import Limit, limits_of, spend
+from anomify.edge.parameters import find_parameter
 from anomify.edge.problem import cause_of
 from anomify.errors import Denied, Unauthenticated
 from anomify.org.queries import find_org, find_org_of_uuid
 from anomify.org.sealing import ROWS_PURPOSE
 from anomify.org.signed_link import KEY_PURPOSE, SIGNATURE, org_of_link
 from anomify.org.token import check_address, find_token, is_use_noted, note_use
+from anomify.user.client import is_client_of
 from anomify.user.login import LoginGuard, network_of
 from anomify.user.queries import find_user
 
@@ -73,11 +75,11 @@ class _Guard:
         if route.access is Access.SIGNED and SIGNATURE in request.args:
             holder = self._link_holder()
             put_subject(holder)
-            _count(route, holder)
+            _count(route, holder, _network())
             return
         asker = self._asker(route)
         put_subject(asker)
-        _count(route, asker)
+        _count(route, asker, self._signing_in_by(route))
         check_meant(route, asker)
         check_access(route.access, asker)
         check_may_change(route, asker)
@@ -121,13 +123,28 @@ class _Guard:
             check_address(asker.token.networks, request.remote_addr or "")
             self._note_use(asker)
             return asker
+        if asker is None and token is not None:
+            # Before a stranger's session: whoever sends a token has no use for one.
+            raise Unauthenticated("This token is not valid, has expired or was revoked.")
         if session.sid is None:
             self._sessions.open_stranger(session)
         else:
             self._sessions.see(session)
-        if asker is None and token is not None:
-            raise Unauthenticated("This token is not valid, has expired or was revoked.")
         return asker or Anonymous()
+
+    def _signing_in_by(self, route: Declared) -> object:
+        """Return what signing in is counted by: a client that somebody is known by, or a network.
+
+        So a stranger in the same network takes no try from those who have been here before.
+        """
+        if Limit.LOGIN not in limits_of(route):
+            return _network()
+        client_id = presented_client() or find_parameter(CLIENT_COOKIE)
+        if client_id:
+            with self._database.unit_of_work(write=False):
+                if is_client_of(None, client_id):
+                    return ("client", client_id)
+        return _network()
 
     def _note_use(self, asker: OrgSubject) -> None:
         if is_use_noted(asker.token):
@@ -140,18 +157,22 @@ class _Guard:
             log.warning("the last use of a token could not be written: %s", cause_of(error))
 
 
-def _count(route: Declared, asker: Subject) -> None:
-    network = network_of(request.remote_addr or "")
+def _count(route: Declared, asker: Subject, signing_in_by: object) -> None:
+    network = _network()
     match asker:
         case UserSubject():
-            spend(route, ("user", asker.user.id), asker.org.id, network)
+            spend(route, ("user", asker.user.id), asker.org.id, signing_in_by)
         case OrgSubject():
-            spend(route, ("token", asker.token.id), asker.org.id, network)
+            spend(route, ("token", asker.token.id), asker.org.id, signing_in_by)
         case LinkSubject():
             # Links are passed on; their holders take nothing from the people of the org.
-            spend(route, network, ("links", asker.org.id), network)
+            spend(route, network, ("links", asker.org.id), signing_in_by)
         case Anonymous():
-            spend(route, network, None, network)
+            spend(route, network, None, signing_in_by)
+
+
+def _network() -> str:
+    return network_of(request.remote_addr or "")
 
 
 def _user_of(session: WebSession) -> UserSubject | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, cast
 
-from flask import Response, after_this_request, current_app, request
+from flask import Response, after_this_request, current_app, g, request
 
 from anomify.audit.recording import record_audit
 from anomify.auth.session_id import Source, open_session_for, renew_stranger, web_session
@@ -15,8 +15,8 @@ from anomify.edge.transaction import transaction
 from anomify.errors import Unauthenticated
 from anomify.org.queries import get_org
 from anomify.user.authenticator import use_code, wrong_code
-from anomify.user.client import KNOWN_FOR, know_client
-from anomify.user.login import LoginGuard, sign_in_with_password
+from anomify.user.client import KNOWN_FOR, PASSWORD, is_client_of, know_client
+from anomify.user.login import LoginGuard, Origin, sign_in_with_password
 from anomify.user.model import User
 from anomify.user.password import verify_password
 from anomify.user.queries import get_user
@@ -32,6 +32,7 @@ from anomify.user.session import session_key
 
 GUARD_KEY = "anomify_login_guard"
 CLIENT_COOKIE: Final = "client_id"
+_KNOWN_AS_KEY = "anomify_known_as"
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,29 @@ def sign_in(
     known after a code of the app too. No unit of work may be open. Raises `Unauthenticated` for a
     wrong address or password and `QuotaExceeded` after too many of them.
     """
-    user = sign_in_with_password(house().database, _guard(), email, password, _address())
+    client = client_id or presented_client()
+    settings = house().settings
+    user = sign_in_with_password(
+        house().database,
+        _guard(),
+        email,
+        password,
+        _address(),
+        client_id=client,
+        mails_codes=settings.can_mail,
+    )
     with transaction(write=True):
-        way = needed_way(
-            user, client_id or presented_client(), mails_codes=house().settings.mails_login_codes
-        )
+        is_known = is_client_of(user.id, client)
+        # While many guess, a right password of a stranger may be a lucky one.
+        is_doubted = settings.can_mail and not is_known and _guard().is_besieged(user.email)
+        way = needed_way(user, client, mails_codes=settings.mails_login_codes or is_doubted)
         if way is not None:
             return await_code(user, way, remembers=remembers)
-        return start_session(session().get_one(User, user.id))
+        current = session().get_one(User, user.id)
+        if not is_known:
+            # So that nobody who guesses at the password keeps this client from signing in.
+            remember_client(current, PASSWORD, client_id)
+        return start_session(current)
 
 
 def confirm_sign_in(
@@ -84,7 +100,7 @@ def confirm_sign_in(
     if attempt is None:
         raise wrong_login_code()
     account = f"code of {attempt.user_id}"
-    _guard().check(account, _address())
+    _guard().check(account, _shared())
     with transaction(write=True):
         # The try is kept whatever comes of it, so nothing is raised in here.
         found = try_code(key, token, code)
@@ -95,9 +111,9 @@ def confirm_sign_in(
                 known_as = remember_client(user, finished.way, client_id)
             signed_in = start_session(user)
     if found is None:
-        _guard().fail(account, _address())
+        _guard().fail(account, _shared())
         raise wrong_login_code()
-    _guard().succeed(account)
+    _guard().succeed(account, _shared())
     return signed_in, known_as
 
 
@@ -156,13 +172,13 @@ def prove_password(asker: UserSubject, password: str) -> None:
     """
     user = asker.user
     account = f"password of {user.id}"
-    _guard().check(account, _address())
+    _guard().check(account, _shared())
     with transaction(write=False):
         current = get_user(asker.org, user.id).password_hash
     if not verify_password(current, password):
-        _guard().fail(account, _address())
+        _guard().fail(account, _shared())
         raise Unauthenticated("Your present password is not right.", code="wrong_password")
-    _guard().succeed(account)
+    _guard().succeed(account, _shared())
 
 
 def prove_code(user: User, code: str) -> None:
@@ -174,11 +190,11 @@ def prove_code(user: User, code: str) -> None:
     if not user.has_totp:
         return
     account = f"code of {user.id}"
-    _guard().check(account, _address())
+    _guard().check(account, _shared())
     if not use_code(user, code):
-        _guard().fail(account, _address())
+        _guard().fail(account, _shared())
         raise wrong_code()
-    _guard().succeed(account)
+    _guard().succeed(account, _shared())
 
 
 def remember_client(user: User, way: str, client_id: str | None = None) -> str:
@@ -187,6 +203,7 @@ def remember_client(user: User, way: str, client_id: str | None = None) -> str:
     Needs a unit of work that writes.
     """
     known_as = know_client(user, client_id or presented_client(), way)
+    setattr(g, _KNOWN_AS_KEY, known_as)
     if web_session().source in {Source.NONE, Source.COOKIE}:
         is_secure = house().settings.has_secure_cookies
 
@@ -206,6 +223,11 @@ def remember_client(user: User, way: str, client_id: str | None = None) -> str:
     return known_as
 
 
+def known_as() -> str | None:
+    """Return the id by which the client is known since the current request; None if it is not."""
+    return cast("str | None", g.get(_KNOWN_AS_KEY))
+
+
 def presented_client() -> str | None:
     """Return the id by which this client may be known, from its cookie; None without one."""
     return request.cookies.get(CLIENT_COOKIE)
@@ -213,6 +235,10 @@ def presented_client() -> str | None:
 
 def _address() -> str:
     return request.remote_addr or ""
+
+
+def _shared() -> Origin:
+    return Origin(_address(), is_shared=True)
 
 
 def _guard() -> LoginGuard:

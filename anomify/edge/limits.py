@@ -160,14 +160,14 @@ def limits_of(route: Declared) -> tuple[Limit, ...]:
     return (Limit.LOGIN,) if route.access is Access.ANYONE else (Limit.WRITE,)
 
 
-def spend(route: Declared, asker: object, org: object, network: str) -> None:
+def spend(route: Declared, asker: object, org: object, signing_in_by: object) -> None:
     """Count the current request. Raises `QuotaExceeded` with the seconds to wait.
 
-    `asker` is whatever tells this one from others: a user, a token, or `network`, which is where
-    the request came from and what signing in is counted by. `org` is whatever tells those apart
-    who share a larger bucket, or None.
+    `asker` is whatever tells this one from others: a user, a token or a network. `signing_in_by` is
+    what signing in is counted by whoever asks: a network, or a client that is known. `org` is
+    whatever tells those apart who share a larger bucket, or None.
     """
-    setattr(g, _ASKER_KEY, (asker, org, network))
+    setattr(g, _ASKER_KEY, (asker, org, signing_in_by))
     for limit in limits_of(route):
         spend_also(limit)
 
@@ -177,9 +177,9 @@ def spend_also(limit: Limit) -> None:
 
     Raises `QuotaExceeded` as `spend` does, which has to have been called.
     """
-    asker, org, network = getattr(g, _ASKER_KEY)
+    asker, org, signing_in_by = getattr(g, _ASKER_KEY)
     standing = (
-        the_limits().take(limit, network)
+        the_limits().take(limit, signing_in_by)
         if limit is Limit.LOGIN
         else the_limits().take(limit, asker, org)
     )

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from anomify.auth.resetting import finish_reset
 from anomify.auth.session_id import current_session_id
-from anomify.auth.signing_in import AwaitsCode, confirm_sign_in, sign_in
+from anomify.auth.signing_in import AwaitsCode, confirm_sign_in, known_as, sign_in
 from anomify.auth.subject import UserSubject
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
@@ -73,6 +73,11 @@ class LoginOut(Outputs):
         description="Where the code is: email, or totp for the user's authenticator app."
     )
     message: str = Field(description="What happened, and what to do.")
+    client_id: str | None = Field(
+        None,
+        description="The id by which this client is known from now on, if it is new: send it when "
+        "you sign in again. Who guesses at the password makes known clients wait for nothing.",
+    )
 
 
 class ValidatedOut(Outputs):
@@ -138,9 +143,9 @@ def validateclient(wish: ValidateIn) -> ValidatedOut:
 
     The client that gives the code is the one that is signed in.
     """
-    signed_in, known_as = confirm_sign_in(wish.code, wish.token, client_id=wish.client_id)
+    signed_in, client = confirm_sign_in(wish.code, wish.token, client_id=wish.client_id)
     return ValidatedOut(
-        message="You are signed in.", session=session_out(signed_in), client_id=known_as
+        message="You are signed in.", session=session_out(signed_in), client_id=client
     )
 
 
@@ -201,6 +206,7 @@ def login_out(found: UserSubject | AwaitsCode) -> LoginOut:
                 needs_client_validation=False,
                 validation_by=None,
                 message="You are signed in.",
+                client_id=known_as(),
             )
 
 

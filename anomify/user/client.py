@@ -11,8 +11,14 @@ from anomify.db import session
 from anomify.user.model import KnownClient, User
 
 ID_BYTES = 16
-# How long a client stays known after a code, by the kind of code.
-KNOWN_FOR = {"email": timedelta(days=90), "totp": timedelta(days=30)}
+# By a right password where no code is asked for; it saves nobody a code later.
+PASSWORD = "password"  # noqa: S105 -- the word for it
+# How long a client stays known, by what made it known: a kind of code, or a password alone.
+KNOWN_FOR = {
+    "email": timedelta(days=90),
+    "totp": timedelta(days=30),
+    PASSWORD: timedelta(days=90),
+}
 # Beyond these the ones known for longest are new again.
 CLIENTS_PER_USER_MAX = 50
 
@@ -23,6 +29,21 @@ def is_known_client(user: User, client_id: str | None, way: str) -> bool:
         return False
     row = session().get(KnownClient, (_hash(client_id), user.id))
     return row is not None and row.way == way and row.expires_at > now()
+
+
+def is_client_of(user_id: int | None, client_id: str | None) -> bool:
+    """Tell whether a user has signed in well from this client lately, by whatever way.
+
+    Without a user: whether anybody has.
+    """
+    if not client_id:
+        return False
+    known = select(KnownClient.user_id).where(
+        KnownClient.id_hash == _hash(client_id), KnownClient.expires_at > now()
+    )
+    if user_id is not None:
+        known = known.where(KnownClient.user_id == user_id)
+    return session().scalar(known.limit(1)) is not None
 
 
 def know_client(user: User, client_id: str | None, way: str) -> str:

@@ -4,14 +4,16 @@ import hashlib
 import ipaddress
 import threading
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from anomify.clock import now
 from anomify.db import Database, session
 from anomify.errors import QuotaExceeded, Unauthenticated
-from anomify.user.model import User
+from anomify.user.client import is_client_of
+from anomify.user.model import SessionRow, User
 from anomify.user.password import hash_password, needs_rehash, verify_password
 from anomify.user.queries import find_user_by_email
 
@@ -22,33 +24,84 @@ DELAY_SECONDS_MAX = 60
 FREE_FAILURES = 2
 ADDRESS_FAILURES_MAX = 20
 ADDRESS_WINDOW = timedelta(minutes=5)
-# Both are kept in memory; beyond this the ones longest untouched are forgotten.
-REMEMBERED_MAX = 10_000
+# Of a household with many networks, such as an IPv6 /48 has, all together.
+FREE_FAILURES_WIDE = 20
+# Failures for one account from so many wide networks within so long come from no single person.
+BESIEGING_NETWORKS = 50
+BESIEGED_FOR = timedelta(hours=1)
+STRANGERS_WAIT_SECONDS = 30
+# All is kept in memory; beyond this what was longest untouched is forgotten.
+REMEMBERED_MAX = 50_000
 IPV6_NETWORK_BITS = 64
+IPV6_WIDE_BITS = 48
+# No user has it.
+NOBODYS_ID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a try comes from; each one waits for its own failures only."""
+
+    # The address that asks.
+    address: str
+    # The hash of its client's id, where the user has signed in from that client before.
+    known_client: bytes | None = None
+    # Whether the user has a session from the same network.
+    is_usual: bool = False
+    # Whether it waits for every other such try, wherever that came from: for what only those may
+    # try who have the account's password or a session already.
+    is_shared: bool = False
+
+    @property
+    def key(self) -> bytes:
+        """Return what counts as one origin: a known client, or else a network."""
+        if self.is_shared:
+            return b""
+        return self.known_client or network_of(self.address).encode(errors="replace")
+
+    @property
+    def is_stranger(self) -> bool:
+        """Tell whether nothing is known of where this comes from."""
+        return not (self.is_usual or self.is_shared or self.known_client)
 
 
 class LoginGuard:
-    """Remembers failed tries by account and by address; may be shared by threads.
+    """Remembers failed tries by account and origin, and by network; may be shared by threads.
 
-    Accounts that do not exist are remembered like those that do, so that waiting tells nothing.
+    Nobody can keep somebody else out: who fails makes their own network wait, for this account and,
+    after many failures, for all; clients that the user has signed in from wait for nobody. Of
+    guesses that come from many networks `is_besieged` tells. Accounts that do not exist are
+    remembered like those that do, so that waiting tells nothing.
     """
 
     def __init__(self) -> None:
         """Start with a clean slate."""
-        self._accounts: OrderedDict[bytes, tuple[int, datetime]] = OrderedDict()
+        self._tries: OrderedDict[bytes, tuple[int, datetime]] = OrderedDict()
         self._addresses: OrderedDict[str, deque[datetime]] = OrderedDict()
+        # The wide networks from which each account was failed for, and when last.
+        self._sources: OrderedDict[bytes, OrderedDict[str, datetime]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, email: str, address: str) -> None:
-        """Raise `QuotaExceeded` with the seconds to wait while this account or address must."""
+    def check(self, account: str, origin: Origin, *, slows_strangers: bool = False) -> None:
+        """Raise `QuotaExceeded` with the seconds to wait while this origin must.
+
+        With `slows_strangers` a network that the user has never been in has to come back once
+        before its first try, and waits as long after each, while the account is besieged.
+        """
         moment = now()
         with self._lock:
-            failures, failed_at = self._accounts.get(_key(email), (0, moment))
-            waits = [failed_at + timedelta(seconds=delay_seconds(failures)) - moment]
-            tries = self._addresses.get(network_of(address), deque())
-            _forget_old(tries, moment)
-            if len(tries) >= ADDRESS_FAILURES_MAX:
-                waits.append(tries[0] + ADDRESS_WINDOW - moment)
+            waits = [self._wait(_key(account, origin.key), moment)]
+            if origin.is_stranger:
+                wide = _wide_key(account, origin.address)
+                waits.append(self._wait(wide, moment, FREE_FAILURES_WIDE))
+                if slows_strangers and self._is_besieged(account, moment):
+                    came_at = self._came(_key(account, b"came" + wide), moment)
+                    waits.append(came_at + timedelta(seconds=STRANGERS_WAIT_SECONDS) - moment)
+            if origin.known_client is None:
+                tries = self._addresses.get(network_of(origin.address), deque())
+                _forget_old(tries, moment)
+                if len(tries) >= ADDRESS_FAILURES_MAX:
+                    waits.append(tries[0] + ADDRESS_WINDOW - moment)
         seconds = max(waits).total_seconds()
         if seconds > 0:
             raise QuotaExceeded(
@@ -57,46 +110,90 @@ class LoginGuard:
                 retry_after_seconds=int(seconds) + 1,
             )
 
-    def fail(self, email: str, address: str) -> None:
+    def fail(self, account: str, origin: Origin) -> None:
         """Remember a failed try."""
         moment = now()
         with self._lock:
-            key, network = _key(email), network_of(address)
-            failures, _ = self._accounts.get(key, (0, moment))
-            self._accounts[key] = (failures + 1, moment)
-            self._accounts.move_to_end(key)
-            tries = self._addresses.setdefault(network, deque(maxlen=ADDRESS_FAILURES_MAX))
-            tries.append(moment)
-            self._addresses.move_to_end(network)
-            for remembered in (self._accounts, self._addresses):
-                if len(remembered) > REMEMBERED_MAX:
+            wide = _wide_key(account, origin.address)
+            keys = [_key(account, origin.key)]
+            if origin.is_stranger:
+                keys += [wide, _key(account, b"came" + wide)]
+            for key in keys:
+                failures, _ = self._tries.get(key, (0, moment))
+                self._tries[key] = (failures + 1, moment)
+                self._tries.move_to_end(key)
+            if origin.known_client is None:
+                network = network_of(origin.address)
+                tries = self._addresses.setdefault(network, deque(maxlen=ADDRESS_FAILURES_MAX))
+                tries.append(moment)
+                self._addresses.move_to_end(network)
+            sources = self._sources.setdefault(_key(account), OrderedDict())
+            wide_network = wide_network_of(origin.address)
+            sources[wide_network] = moment
+            sources.move_to_end(wide_network)
+            if len(sources) > BESIEGING_NETWORKS:
+                sources.popitem(last=False)
+            self._sources.move_to_end(_key(account))
+            for remembered in (self._tries, self._addresses, self._sources):
+                while len(remembered) > REMEMBERED_MAX:
                     remembered.popitem(last=False)
 
-    def succeed(self, email: str) -> None:
-        """Forget the failures of an account."""
+    def succeed(self, account: str, origin: Origin) -> None:
+        """Forget what this origin failed for this account; what others failed stays."""
         with self._lock:
-            self._accounts.pop(_key(email), None)
+            self._tries.pop(_key(account, origin.key), None)
+
+    def is_besieged(self, account: str) -> bool:
+        """Tell whether the account was failed for from many networks lately."""
+        with self._lock:
+            return self._is_besieged(account, now())
+
+    def _is_besieged(self, account: str, moment: datetime) -> bool:
+        sources = self._sources.get(_key(account))
+        if sources is None or len(sources) < BESIEGING_NETWORKS:
+            return False
+        return all(failed_at > moment - BESIEGED_FOR for failed_at in sources.values())
+
+    def _wait(self, key: bytes, moment: datetime, free: int = FREE_FAILURES) -> timedelta:
+        failures, failed_at = self._tries.get(key, (0, moment))
+        return failed_at + timedelta(seconds=delay_seconds(failures, free)) - moment
+
+    def _came(self, key: bytes, moment: datetime) -> datetime:
+        """Return when a stranger's network was last seen at an account, from now on if never."""
+        failures, seen_at = self._tries.get(key, (0, moment))
+        self._tries[key] = (failures, seen_at)
+        return seen_at
 
 
 def sign_in_with_password(
-    database: Database, guard: LoginGuard, email: str, password: str, address: str
+    database: Database,
+    guard: LoginGuard,
+    email: str,
+    password: str,
+    address: str,
+    *,
+    client_id: str | None = None,
+    mails_codes: bool = False,
 ) -> User:
     """Return the user whose address and password these are, read from a unit of work of its own.
 
-    A password that was hashed with less effort than is usual now is hashed anew.
+    A password that was hashed with less effort than is usual now is hashed anew. `mails_codes` says
+    that the caller asks strangers for a mailed code while the account is besieged, so that they
+    need not be slowed down.
 
     No unit of work may be open: the slow comparison must not hold a lock. Raises
     `Unauthenticated`, in the same words and after the same work whether the address is known or
-    not, and `QuotaExceeded` while the account or the address has to wait.
+    not, and `QuotaExceeded` while the caller has to wait.
     """
     folded = email.strip().lower()
-    guard.check(folded, address)
     with database.unit_of_work(write=False):
         user = find_user_by_email(folded)
+        origin = origin_of(user, address, client_id)
+    guard.check(folded, origin, slows_strangers=not mails_codes)
     if not verify_password(user.password_hash if user else None, password) or user is None:
-        guard.fail(folded, address)
+        guard.fail(folded, origin)
         raise Unauthenticated(REFUSAL, code="bad_credentials")
-    guard.succeed(folded)
+    guard.succeed(folded, origin)
     if needs_rehash(user.password_hash):
         fresh_hash = hash_password(password)
         with database.unit_of_work():
@@ -109,12 +206,28 @@ def sign_in_with_password(
     return user
 
 
-def delay_seconds(failures: int) -> int:
+def origin_of(user: User | None, address: str, client_id: str | None) -> Origin:
+    """Return where a try comes from, as seen by this user; nobody has been anywhere before.
+
+    Needs a unit of work. It takes the same work whether there is a user or not.
+    """
+    user_id = NOBODYS_ID if user is None else user.id
+    known = None
+    if client_id and is_client_of(user_id, client_id):
+        known = hashlib.sha256(client_id.encode(errors="replace")).digest()
+    seen = select(SessionRow.address).where(
+        SessionRow.user_id == user_id, SessionRow.expires_at > now()
+    )
+    networks = {network_of(each) for each in session().scalars(seen)}
+    return Origin(address, known, is_usual=network_of(address) in networks)
+
+
+def delay_seconds(failures: int, free: int = FREE_FAILURES) -> int:
     """Return how long to wait after so many failures in a row: 0, 0, 1, 2, 4, up to 60 seconds."""
-    if failures < FREE_FAILURES:
+    if failures < free:
         return 0
     # Past this the power only grows without being used.
-    return min(DELAY_SECONDS_MAX, 1 << min(failures - FREE_FAILURES, 10))
+    return min(DELAY_SECONDS_MAX, 1 << min(failures - free, 10))
 
 
 def network_of(address: str) -> str:
@@ -130,10 +243,23 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, IPV6_NETWORK_BITS), strict=False))
 
 
+def wide_network_of(address: str) -> str:
+    """Return what one owner is likely to have all of: an address of IPv4, a /48 of IPv6."""
+    network = network_of(address)
+    if ":" not in network:
+        return network
+    return str(ipaddress.ip_network(network).supernet(new_prefix=IPV6_WIDE_BITS))
+
+
 def _forget_old(tries: deque[datetime], moment: datetime) -> None:
     while tries and tries[0] <= moment - ADDRESS_WINDOW:
         tries.popleft()
 
 
-def _key(email: str) -> bytes:
-    return hashlib.sha256(email.encode(errors="replace")).digest()
+def _key(account: str, origin: bytes = b"") -> bytes:
+    named = hashlib.sha256(account.encode(errors="replace")).digest()
+    return hashlib.sha256(named + origin).digest()
+
+
+def _wide_key(account: str, address: str) -> bytes:
+    return _key(account, b"wide" + wide_network_of(address).encode(errors="replace"))

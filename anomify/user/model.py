@@ -106,7 +106,7 @@ class KnownClient(Base):
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
-    # By which kind of code it came to be known: email or totp.
+    # What made it known: a code that came by email, one of totp, or the password alone.
     way: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -45,6 +45,34 @@ def opened(client, headers):
     return {access for access, status in answers.items() if status == 200}, refusals
 
 
+class TestBadOnes:
+    def test_open_no_session_wherever_they_stand(self, client, database, token_for):
+        before = sessions(database)
+        revoked = token_for("read")
+        with database.unit_of_work() as session:
+            session.query(Token).update({"revoked_at": now()})
+        elsewhere = token_for("read", networks=["198.51.100.0/24"])
+        for text in (revoked, elsewhere, "anm_x", "x" * 500, "é", " ", "0" * 32):
+            for path in ("anyone", "viewer", "owner/change", "user"):
+                for how in (
+                    {"headers": {"X-Auth-Token": text.encode()}},
+                    {"json": {"data": {"token": text}}},
+                    {"query_string": {"data": text}, "headers": {"X-Auth-Token": text.encode()}},
+                ):
+                    reply = client.post(f"/probe/{path}", **how)
+                    assert reply.status_code in {400, 401, 403}, (text, path)
+                    assert strict(reply)["status"]["session_id"] is None
+                    assert "Set-Cookie" not in reply.headers
+        assert sessions(database) == before
+
+    def test_leave_a_session_that_came_with_them_as_it_was(self, client, database):
+        mine = strict(client.get("/probe/anyone"))["status"]["session_id"]
+        reply = client.get("/probe/anyone", headers={"X-Session-Id": mine, "X-Auth-Token": "x"})
+        assert reply.status_code == 401
+        assert strict(reply)["status"]["session_id"] == mine
+        assert sessions(database) == 1
+
+
 class TestScopes:
     def test_each_opens_its_own_routes_and_no_others(self, client, token_for):
         for scope, expected in OPENS.items():
@@ -101,11 +129,10 @@ class TestPresented:
         reply = client.get("/probe/viewer", headers=headers)
         assert strict(reply)["data"]["asker"] == "token:robot"
 
-    def test_a_bad_one_is_refused_and_the_stranger_is_given_a_session(self, client):
+    def test_a_bad_one_is_refused(self, client):
         for text in ("nonsense", f"anm_00000000_{'0' * 32}_00000000", "Ã¼"):
             reply = client.get("/probe/viewer", headers={"X-Auth-Token": text})
             assert reply.status_code == 401
-            assert strict(reply)["status"]["session_id"]
 
     def test_one_in_the_address_is_refused_though_it_is_good(self, client, token_for):
         text = token_for("read")

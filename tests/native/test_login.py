@@ -3,7 +3,9 @@
 import pytest
 from sqlalchemy import select
 
+from anomify.auth.signing_in import GUARD_KEY
 from anomify.native import login, user
+from anomify.user.login import BESIEGING_NETWORKS, Origin
 from anomify.user.model import SessionRow
 from tests.factories import PASSWORD, make_cast
 from tests.kit.web import error, make_app, strict
@@ -25,10 +27,15 @@ USER_FIELDS = {
 
 
 @pytest.fixture
-def client(database, tmp_path):
-    app = make_app(database, tmp_path, [login.door, user.door])
-    yield app.test_client()
-    app.extensions["anomify"].points.close()
+def app(database, tmp_path):
+    made = make_app(database, tmp_path, [login.door, user.door])
+    yield made
+    made.extensions["anomify"].points.close()
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
 
 
 @pytest.fixture
@@ -95,3 +102,90 @@ class TestLogin:
         assert row.address == "192.0.2.7"
         assert row.client.startswith("curl/8")
         assert len(row.client) == 200
+
+
+class TestGuessing:
+    """Somebody who guesses at Bob's password makes themselves wait, and never Bob."""
+
+    @pytest.fixture
+    def sign_in(self, cast):
+        def sign_in(browser, password, address="192.0.2.1"):
+            # Whoever was signed in before has closed that.
+            browser.delete_cookie("session_id")
+            return browser.post(
+                "/login",
+                data={"email": cast.bob.email, "password": password},
+                environ_base={"REMOTE_ADDR": address},
+            )
+
+        return sign_in
+
+    def test_keeps_the_owner_out_of_nothing(self, app, sign_in):
+        stranger, at_home, elsewhere = (app.test_client() for _ in range(3))
+        # A client is known once the right password came from it.
+        assert sign_in(at_home, PASSWORD).status_code == 200
+        assert at_home.get_cookie("client_id") is not None
+        verdicts = []
+        for number in range(92):
+            verdicts.append(sign_in(stranger, f"guess {number}").status_code)
+            if number % 30 == 5:
+                # In the stranger's own network, and in another one from a client never seen.
+                assert sign_in(at_home, PASSWORD).status_code == 200, number
+                address = f"198.51.100.{number}"
+                assert sign_in(elsewhere, PASSWORD, address).status_code == 200, number
+        assert verdicts.count(401) <= 12
+        assert set(verdicts) == {401, 429}
+        # With the right password the stranger has to wait, too.
+        assert sign_in(stranger, PASSWORD).status_code == 429
+
+    def test_from_many_networks_has_strangers_give_a_code_even_where_nobody_else_does(
+        self, database, tmp_path, cast
+    ):
+        app = make_app(
+            database,
+            tmp_path,
+            [login.door, user.door],
+            smtp_host="127.0.0.1",
+            login_codes=False,
+        )
+        known, stranger = (app.test_client(use_cookies=False) for _ in range(2))
+        wish = {"email": cast.bob.email, "password": PASSWORD}
+        client_id = strict(known.post("/login", data=wish))["data"]["client_id"]
+        for number in range(BESIEGING_NETWORKS):
+            app.extensions[GUARD_KEY].fail(cast.bob.email, Origin(f"198.51.100.{number}"))
+        asked = strict(stranger.post("/login", data=wish))["data"]
+        assert (asked["session"], asked["validation_by"]) == (None, "email")
+        let_in = strict(known.post("/login", data={**wish, "client_id": client_id}))["data"]
+        assert let_in["session"]["user"]["id"] == cast.bob.id
+        app.extensions["anomify"].points.close()
+
+    def test_at_a_known_client_waits_like_anywhere(self, app, sign_in):
+        stolen = app.test_client()
+        assert sign_in(stolen, PASSWORD).status_code == 200
+        verdicts = [sign_in(stolen, f"guess {number}").status_code for number in range(10)]
+        assert verdicts.count(401) <= 5
+        assert verdicts[-1] == 429
+
+    def test_tells_nobody_which_client_is_known_for_whom(self, app, cast, sign_in):
+        bobs = app.test_client()
+        assert sign_in(bobs, PASSWORD).status_code == 200
+        for email in (cast.alice.email, "nobody@acme.example"):
+            bobs.delete_cookie("session_id")
+            told = [
+                bobs.post("/login", data={"email": email, "password": "wrong"}).status_code
+                for _ in range(4)
+            ]
+            assert told == [401, 401, 429, 429]
+
+    def test_gives_a_program_the_id_by_which_it_is_known(self, app, cast):
+        client = app.test_client(use_cookies=False)
+        wish = {"email": cast.bob.email, "password": PASSWORD}
+        first = strict(client.post("/login", data=wish))["data"]
+        assert first["client_id"]
+        again = client.post("/login", data={**wish, "client_id": first["client_id"]})
+        assert strict(again)["data"]["client_id"] is None
+        for _ in range(4):
+            client.post("/login", data={**wish, "password": "wrong"})
+        assert client.post("/login", data=wish).status_code == 429
+        known = client.post("/login", data={**wish, "client_id": first["client_id"]})
+        assert known.status_code == 200

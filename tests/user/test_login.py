@@ -10,8 +10,10 @@ from argon2.exceptions import VerifyMismatchError
 from anomify.clock import now
 from anomify.errors import QuotaExceeded, Unauthenticated
 from anomify.user.login import (
+    BESIEGING_NETWORKS,
     REFUSAL,
     LoginGuard,
+    Origin,
     delay_seconds,
     network_of,
     sign_in_with_password,
@@ -19,6 +21,8 @@ from anomify.user.login import (
 from anomify.user.password import hash_password, needs_rehash
 from anomify.user.queries import find_user, find_user_by_email
 from tests.factories import PASSWORD, make_org, make_user
+
+HERE = Origin("192.0.2.1")
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ class TestSignIn:
 
 
 class TestGuard:
-    def test_delays_an_account_longer_and_longer_but_never_for_ever(self, clock):
+    def test_delays_longer_and_longer_but_never_for_ever(self):
         assert [delay_seconds(failures) for failures in range(10)] == [
             0,
             0,
@@ -106,27 +110,88 @@ class TestGuard:
             60,
             60,
         ]
-        guard = LoginGuard()
-        for number in range(100):
-            clock.shift(timedelta(seconds=60))
-            guard.check("bob@acme.example", f"192.0.2.{number}")
-            guard.fail("bob@acme.example", f"192.0.2.{number}")
-        with pytest.raises(QuotaExceeded):
-            guard.check("bob@acme.example", "198.51.100.1")
-        guard.check("alice@acme.example", "198.51.100.1")
+
+    def test_makes_wait_whoever_fails_and_nobody_else(self, clock):
+        guard, taken = LoginGuard(), 0
+        for _ in range(600):
+            clock.shift(timedelta(seconds=1))
+            try:
+                guard.check("bob@acme.example", HERE)
+            except QuotaExceeded:
+                continue
+            guard.fail("bob@acme.example", HERE)
+            taken += 1
+            for elsewhere in (
+                Origin("198.51.100.1"),
+                Origin("2001:db8::1"),
+                Origin(HERE.address, known_client=b"known"),
+            ):
+                guard.check("bob@acme.example", elsewhere)
+        # Two for free, then after 1, 2, 4, 8, 16 and 32 seconds, then one a minute.
+        assert 14 <= taken <= 18
 
     def test_lets_an_address_fail_twenty_times_in_five_minutes(self, clock):
         guard = LoginGuard()
         for number in range(20):
-            guard.check(f"{number}@acme.example", "192.0.2.1")
-            guard.fail(f"{number}@acme.example", "192.0.2.1")
+            guard.check(f"{number}@acme.example", HERE)
+            guard.fail(f"{number}@acme.example", HERE)
         clock.shift(timedelta(seconds=100))
         with pytest.raises(QuotaExceeded) as refused:
-            guard.check("other@acme.example", "192.0.2.1")
+            guard.check("other@acme.example", HERE)
         assert refused.value.retry_after_seconds == 201
-        guard.check("other@acme.example", "192.0.2.2")
+        guard.check("other@acme.example", Origin("192.0.2.2"))
+        guard.check("other@acme.example", Origin(HERE.address, known_client=b"known"))
         clock.shift(timedelta(seconds=200))
-        guard.check("other@acme.example", "192.0.2.1")
+        guard.check("other@acme.example", HERE)
+
+    def test_takes_the_networks_of_one_owner_together_after_a_while(self, clock):
+        guard, taken = LoginGuard(), 0
+        for number in range(300):
+            origin = Origin(f"2001:db8:7:{number:x}::1")
+            clock.shift(timedelta(seconds=1))
+            try:
+                guard.check("bob@acme.example", origin)
+            except QuotaExceeded:
+                continue
+            guard.fail("bob@acme.example", origin)
+            taken += 1
+        assert taken <= 35
+        guard.check("bob@acme.example", Origin("2001:db8:8::1"))
+
+    def test_of_many_networks_each_has_to_come_back_before_it_may_try(self, clock):
+        guard = LoginGuard()
+        for number in range(BESIEGING_NETWORKS):
+            assert not guard.is_besieged("bob@acme.example")
+            guard.check("bob@acme.example", Origin(f"198.51.100.{number}"), slows_strangers=True)
+            guard.fail("bob@acme.example", Origin(f"198.51.100.{number}"))
+        assert guard.is_besieged("bob@acme.example")
+        assert not guard.is_besieged("alice@acme.example")
+        fresh = Origin("203.0.113.9")
+        # Where strangers give a code, or the user has been before, nobody has to.
+        guard.check("bob@acme.example", fresh)
+        guard.check("bob@acme.example", Origin("203.0.113.9", is_usual=True), slows_strangers=True)
+        known = Origin("203.0.113.9", known_client=b"known")
+        guard.check("bob@acme.example", known, slows_strangers=True)
+        with pytest.raises(QuotaExceeded) as refused:
+            guard.check("bob@acme.example", fresh, slows_strangers=True)
+        wait = refused.value.retry_after_seconds
+        # However many others go on meanwhile.
+        for number in range(200):
+            with pytest.raises(QuotaExceeded):
+                guard.check("bob@acme.example", Origin(f"192.0.2.{number}"), slows_strangers=True)
+        clock.shift(timedelta(seconds=wait))
+        guard.check("bob@acme.example", fresh, slows_strangers=True)
+        clock.shift(timedelta(hours=2))
+        assert not guard.is_besieged("bob@acme.example")
+
+    def test_what_only_its_owner_may_try_waits_wherever_it_comes_from(self, clock):
+        guard, shared = LoginGuard(), Origin("192.0.2.1", is_shared=True)
+        for _ in range(3):
+            clock.shift(timedelta(seconds=60))
+            guard.check("code of 1", shared)
+            guard.fail("code of 1", shared)
+        with pytest.raises(QuotaExceeded):
+            guard.check("code of 1", Origin("198.51.100.1", is_shared=True))
 
     def test_takes_a_household_for_one_address(self):
         assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1")
@@ -138,8 +203,8 @@ class TestGuard:
         monkeypatch.setattr("anomify.user.login.REMEMBERED_MAX", 3)
         guard = LoginGuard()
         for number in range(10):
-            guard.fail(f"{number}@acme.example", f"192.0.2.{number}")
-        assert len(guard._accounts) == len(guard._addresses) == 3
+            guard.fail(f"{number}@acme.example", Origin(f"192.0.2.{number}"))
+        assert len(guard._tries) == len(guard._addresses) == len(guard._sources) == 3
 
 
 def test_the_clock_of_this_file_is_the_products(clock):
