@@ -3,6 +3,21 @@
 from collections.abc import Mapping
 
 
+def encodable(text: str) -> str:
+    r"""Return a text as UTF-8 can encode it: half of a surrogate pair is written as its escape.
+
+    Whatever quotes what somebody sent has to pass here, or the reply cannot be written.
+
+    >>> encodable("a\udcffb")
+    'a\\udcffb'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
 class AnomifyError(Exception):
     """A failure that a person can be told about: the message says what happened and what to do."""
 
@@ -18,10 +33,12 @@ class AnomifyError(Exception):
         retry_after_seconds: int | None = None,
     ) -> None:
         """Keep the message, an optional finer code, and what is wrong with which field."""
-        super().__init__(message)
-        self.message = message
+        self.message = encodable(message)
+        super().__init__(self.message)
         self.code = code or type(self).code
-        self.fields = dict(fields or {})
+        self.fields = {
+            encodable(name): encodable(problem) for name, problem in (fields or {}).items()
+        }
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -80,9 +80,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = Database(settings.meta_url)
     points = open_points(database, settings.data_dir)
     registry = Registry(database, excluder_of)
-    points.start_following(registry.follow_deleted)
-    atexit.register(points.close)
     house = House(settings, database, points, registry)
+
+    def follow() -> None:
+        house.refused.flush()
+        registry.follow_deleted()
+
+    points.start_following(follow)
+    atexit.register(points.close)
+    atexit.register(house.refused.flush)
     porch.install(app, house)
     middleware.install(app, house)
     for door in (

@@ -150,7 +150,7 @@ class Door:
             document["fill"] = "true"
         reply = self._post_patiently(json.dumps(document).encode())
         summary.sent += len(batch.items)
-        if reply.status == 207:  # noqa: PLR2004 -- some rows of the batch were refused
+        if reply.status == 207 or _is_report(reply):  # noqa: PLR2004 -- some or all are refused
             _count_refusals(reply.json(), batch, summary)
         else:
             summary.stored += len(batch.items)
@@ -166,7 +166,7 @@ class Door:
             except urllib3.exceptions.HTTPError as error:
                 wait, why = pause, str(error)
             else:
-                if reply.status < 400:  # noqa: PLR2004 -- HTTP's first "no"
+                if reply.status < 400 or _is_report(reply):  # noqa: PLR2004 -- HTTP's first "no"
                     return reply
                 if reply.status not in AGAIN:
                     raise AnomifyError(f"The server says {reply.status}: {_said(reply)}")
@@ -223,6 +223,16 @@ def _count_refusals(report: dict[str, Any], batch: Batch, summary: Summary) -> N
     summary.stored += len(batch.items) - refused
     for told in report["rejected"][: SHOWN_REFUSALS - len(summary.refusals)]:
         summary.refusals.append({"line": batch.lines[told["index"]], "reason": told["reason"]})
+
+
+def _is_report(reply: urllib3.BaseHTTPResponse) -> bool:
+    """Tell whether a reply names the refused rows one by one, as 400 does where it is all."""
+    if reply.status != 400:  # noqa: PLR2004 -- a request that is sent again for nothing
+        return False
+    try:
+        return "rejected_total" in reply.json()
+    except (ValueError, TypeError):
+        return False
 
 
 def _said(reply: urllib3.BaseHTTPResponse) -> str:

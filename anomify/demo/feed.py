@@ -75,7 +75,7 @@ class Feed:
                 # The web is being started again; sending twice changes nothing.
                 self._stopping.wait(PAUSE_SECONDS)
                 continue
-            if reply.status < 300:  # noqa: PLR2004 -- stored, or refused item by item
+            if reply.status < 300 or reply.status == 400:  # noqa: PLR2004 -- stored or refused
                 return True
             self._stopping.wait(PAUSE_SECONDS)
         return False

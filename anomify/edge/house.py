@@ -1,12 +1,13 @@
 """The house: what every request may use, made once by the factory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
 from anomify.config import Settings
 from anomify.db import Database
+from anomify.org.refused_items import RefusedCounter
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -25,6 +26,11 @@ class House:
     database: Database
     points: "PointStore"
     registry: "Registry"
+    refused: RefusedCounter = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count what is refused where everything else is kept."""
+        object.__setattr__(self, "refused", RefusedCounter(self.database))
 
 
 def house() -> House:

@@ -78,7 +78,11 @@ def problem_of(error: Exception) -> Problem:
         code, message = SENTENCES.get(error.code, ("invalid", f"{error.name}."))
         allow = None
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            allow = ", ".join(sorted(error.valid_methods))
+            methods = sorted(error.valid_methods)
+            allow = ", ".join(methods)
+            # HEAD and OPTIONS come with the others, and nobody asks for them by hand.
+            taken = [method for method in methods if method not in {"HEAD", "OPTIONS"}] or methods
+            message = f"This address takes {' or '.join(taken)}, not {request.method}."
         return Problem(error.code, code, message, allow=allow)
     log.error("request %s failed", request_id(), exc_info=error)
     return Problem(

@@ -6,7 +6,7 @@ import msgspec
 from flask.json.provider import JSONProvider
 from pydantic import BaseModel
 
-from anomify.errors import Invalid
+from anomify.errors import Invalid, encodable
 
 DEPTH_MAX = 32
 KEYS_MAX = 10_000
@@ -27,8 +27,14 @@ class StrictJson(JSONProvider):
 
 
 def encode(value: object) -> bytes:
-    """Return the JSON of a value, in which NaN and infinities are null."""
-    return msgspec.json.encode(value, enc_hook=_plain)
+    """Return the JSON of a value, in which NaN and infinities are null.
+
+    A half of a surrogate pair, which JSON in and no encoding has, goes out as its escape.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(value), enc_hook=_plain)
 
 
 def decode(body: bytes) -> Any:
@@ -62,6 +68,16 @@ def _check_shape(value: object) -> None:
         if not level:
             return
     raise Invalid(f"The JSON is nested deeper than {DEPTH_MAX} levels.")
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
 
 
 def _plain(value: object) -> object:

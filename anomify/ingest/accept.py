@@ -1,7 +1,6 @@
 """The one way in: whoever a datapoint comes from, it is screened, named, and stored here."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anomify.clock import now, now_ms
@@ -9,6 +8,7 @@ from anomify.edge.house import House
 from anomify.metric.intake import Intake
 from anomify.metric.registry import UNMADE
 from anomify.metric.rehearsal import Dropped, Rehearsed, keep_rehearsal
+from anomify.org.refused_items import Refused
 from anomify.org.verified_token import Holder
 from anomify.protocol.batch import Batch, Known, Refusal
 from anomify.storage.log import Entry
@@ -32,7 +32,7 @@ class Accepted:
     """What became of a request. What is counted as stored is durable."""
 
     stored: int
-    refused: Counter[str]
+    refused: Mapping[str, Refused]
     intakes: Sequence[Intake]
     # Of a rehearsal: the metrics that would be new.
     new_metrics: Sequence[str] = ()
@@ -40,7 +40,7 @@ class Accepted:
     @property
     def refused_total(self) -> int:
         """Return how many items were not stored."""
-        return self.refused.total()
+        return sum(one.items for one in self.refused.values())
 
     def refusals(self) -> list[Refusal]:
         """Return what was not stored and why, in the order of the request."""
@@ -110,7 +110,11 @@ def _register(house: House, sender: Sender, intake: Intake) -> None:
 
 
 def _accepted(intakes: Sequence[Intake], new_metrics: Sequence[str] = ()) -> Accepted:
-    refused: Counter[str] = Counter()
+    refused: dict[str, Refused] = {}
     for intake in intakes:
-        refused += intake.refused_counts()
+        for kind, one in intake.refused_kinds().items():
+            if kind in refused:
+                refused[kind].items += one.items
+            else:
+                refused[kind] = one
     return Accepted(sum(intake.accepted for intake in intakes), refused, intakes, new_metrics)

@@ -39,7 +39,7 @@ class PointQueryIn(BaseModel):
 class PointsIn(BaseModel):
     """Many datapoints, or one beside its options."""
 
-    metrics: list[PointIn] = Field(description="The datapoints, at most 10,000.")
+    metrics: list[PointIn] = Field(description="The datapoints, at most 100,000.")
     key: str | None = Field(None, description="The token, for senders that know no header.")
     fill: bool | str | None = Field(None, description="True where all of them are history.")
     test: bool | str | None = Field(None, description="True stores nothing and says what would be.")
@@ -122,6 +122,7 @@ class ReportOut(Outputs):
     """What became of each item."""
 
     status: str = Field(description="In words: partly stored, nothing was stored, or a test.")
+    message: str | None = Field(None, description="Where nothing was stored: why, in a sentence.")
     accepted: int = Field(description="How many were stored.")
     rejected: list[RefusedOut] = Field(description="Those that were not, at most 10,000 of them.")
     rejected_total: int = Field(description="How many were not.")
@@ -157,7 +158,10 @@ ANSWERED = Reply(
     200, "Nothing was to be stored: the answer.", "application/json", (RehearsedOut, SaidOut)
 )
 NOTHING_STORED = Reply(
-    400, "Nothing was stored.", "application/json", (ReportOut, IngestProblemOut)
+    400,
+    "Nothing was stored, or of remote write 2.0 not everything.",
+    "application/json",
+    (ReportOut, IngestProblemOut),
 )
 
 ONE_POINT = Wire(query=PointQueryIn, replies=(STORED, ANSWERED, NOTHING_STORED))
@@ -165,14 +169,25 @@ POINTS = Wire(
     headers=PointsHeaders,
     bodies=(
         Body(
-            "application/json", "At most 1 MiB; gzip is taken.", (PointsIn, PointIn, MeasurementsIn)
+            "application/json",
+            "At most 32 MiB once unpacked; gzip is taken.",
+            (PointsIn, PointIn, MeasurementsIn),
         ),
     ),
     replies=(STORED, PARTLY, ANSWERED, NOTHING_STORED),
 )
 REMOTE_WRITE = Wire(
     bodies=(Body(PROTOBUF, "Prometheus remote write 1.0 or 2.0, compressed with snappy."),),
-    replies=(Reply(204, "What could be stored is, on disk; what could not is counted."),),
+    replies=(
+        Reply(204, "What could be stored is, on disk; what could not is counted."),
+        Reply(
+            400,
+            "Nothing could be stored; or of remote write 2.0 not everything, and headers say how"
+            " much was.",
+            "application/json",
+            (IngestProblemOut,),
+        ),
+    ),
 )
 REPORTED_WRITE = Wire(
     headers=RehearsalHeaders,
@@ -192,5 +207,6 @@ PAGE_EVENTS = Wire(
         Reply(
             207, "The report names what could not be counted.", "application/json", (CountedOut,)
         ),
+        Reply(400, "Nothing was counted.", "application/json", (CountedOut, IngestProblemOut)),
     ),
 )

@@ -19,6 +19,9 @@ from anomify.edge.problem import Problem
 from anomify.ingest import counters, described
 from anomify.ingest.wire import IngestDoor, read_body
 from anomify.metric.counting import NAMES_MAX, NAMESPACE, add_counts, names_with_room
+from anomify.metric.name import QUOTA
+from anomify.org.refused_items import Refused
+from anomify.protocol.batch import Refusal
 from anomify.protocol.page_events import PageEvents, parse_page_events
 from anomify.user.login import network_of
 
@@ -59,6 +62,8 @@ door = PageEventsDoor(DOOR, __name__, url_prefix="/flux")
 def events() -> Response:
     """Count what happened on a web page; 207 with a report where some could not be counted.
 
+    Where none of it could be, the answer is 400 with the same report.
+
     The body is JSON whatever its type says, so that a browser sends it without asking first. An
     event `signup` of the site `shop` is counted minute by minute in the metric
     `events.shop.signup`.
@@ -72,29 +77,30 @@ def events() -> Response:
         network = network_of(address)
         spend(route, (DOOR, holder.org_id, network), (DOOR, holder.org_id), network)
     check_may_write(holder.overdue_since, now())
-    refused = _count(holder.org_id, told)
-    counters.count(DOOR, len(told.counts), {"name_or_quota": len(refused)} if refused else {})
+    counted, refused = _count(holder.org_id, told)
+    kinds: dict[str, Refused] = {}
+    for one in refused:
+        kinds.setdefault(one.kind, Refused(0, one.metric, one.reason)).items += 1
+    counters.count(DOOR, holder.org_id, counted, kinds)
     if not refused:
         return make_response("", 204)
     report = {
-        "status": "partly counted"
-        if len(refused) < len(told.counts) + len(told.refused)
-        else "nothing was counted",
-        "rejected": [{"name": name, "reason": reason} for name, reason in refused.items()],
+        "status": "partly counted" if counted else "nothing was counted",
+        "rejected": [{"name": one.metric, "reason": one.reason} for one in refused],
     }
-    return make_response(jsonify(report), 207)
+    return make_response(jsonify(report), 207 if counted else 400)
 
 
-def _count(org_id: int, told: PageEvents) -> dict[str, str]:
-    """Count what can be counted, and return why the rest is not."""
-    refused = dict(told.refused)
+def _count(org_id: int, told: PageEvents) -> tuple[int, list[Refusal]]:
+    """Count what can be counted; return how many names that were, and why the rest is not."""
+    over: dict[str, str] = {}
     wanted = {name: f"{NAMESPACE}.{told.site}.{name}" for name in told.counts}
     with house().database.unit_of_work(write=False):
         fitting = names_with_room(org_id, wanted.values())
     for name, metric in wanted.items():
         if metric not in fitting:
-            refused[name] = f"an org has at most {NAMES_MAX} metrics of events"
-    keys = {metric.encode(): metric for name, metric in wanted.items() if name not in refused}
+            over[name] = f"an org has at most {NAMES_MAX} metrics of events"
+    keys = {metric.encode(): metric for name, metric in wanted.items() if name not in over}
     registered = house().registry.register(org_id, keys)
     counts = {}
     for name, metric in wanted.items():
@@ -102,8 +108,9 @@ def _count(org_id: int, told: PageEvents) -> dict[str, str]:
         if key in registered.ids:
             counts[registered.ids[key]] = told.counts[name]
         elif key in registered.refused:
-            refused[name] = registered.refused[key]
+            over[name] = str(registered.refused[key])
     if counts:
         with house().database.unit_of_work():
             add_counts(counts, now_ms())
-    return refused
+    full = [Refusal(0, name, reason, QUOTA) for name, reason in over.items()]
+    return len(counts), [*told.refused, *full]

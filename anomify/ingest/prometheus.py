@@ -1,39 +1,44 @@
 """The Prometheus doors: remote write 1.0 and 2.0, at the usual path and with a report at Flux's.
 
 Prometheus sends again after 5xx, and throws the whole body away after 4xx. So `/api/v1/write`
-stores what is good, counts the rest and answers 204; 400 is for a body that can never be taken, and
-whatever is wrong with us is 5xx. `/flux/prometheus/write` answers 207 with what was refused.
+stores what is good whatever the rest is, and counts the rest. Of remote write 1.0 it answers 204
+where anything was stored; of 2.0 it answers 400 where anything was not, and says in headers how
+much was written, as that specification asks. 400 is also for a body of which nothing can be taken,
+and whatever is wrong with us is 5xx. `/flux/prometheus/write` reports item by item what was
+refused, to a sender of 1.0 with 207.
 """
 
 from flask import Response, jsonify, make_response, request
 
 from anomify.edge.contract import Access
 from anomify.edge.house import house
-from anomify.errors import Unsupported
+from anomify.edge.request_id import request_id
+from anomify.errors import Invalid, Unsupported
 from anomify.ingest import counters, described
 from anomify.ingest.accept import Accepted, accept, known_to, rehearse
-from anomify.ingest.flux import BODY_BYTES_MAX, answer_post
+from anomify.ingest.flux import receive_json
 from anomify.ingest.wire import (
+    BODY_BYTES_MAX,
     IngestDoor,
     is_rehearsal,
     read_body,
-    read_text_body,
     report,
     sender_of,
     sent_token,
+    summed_up,
     turn_for,
 )
 from anomify.protocol.compression import unsnappied_length, unsnappy
-from anomify.protocol.flux import parse_post
 from anomify.protocol.prometheus import RemoteWrite, parse_write_1, parse_write_2
 
-# Senders put 2,000 samples into a body, some 300 kB; both sizes count, before and after snappy.
-WRITE_BYTES_MAX = 16 * 1024 * 1024
 PROTO_1 = "prometheus.WriteRequest"
 PROTO_2 = "io.prometheus.write.v2.Request"
 _PARSERS = {PROTO_1: parse_write_1, PROTO_2: parse_write_2}
 _PROTOBUF_TYPES = {"application/x-protobuf", "application/protobuf", "application/octet-stream", ""}
 _JSON_TYPES = {"application/json", "text/json"}
+# What clients say that were not told what they send.
+_TYPES_OF_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain"}
+_JSON_HINT = "Send JSON to /flux/metric_data_post, with Content-Type: application/json."
 
 prometheus = IngestDoor("prometheus", __name__)
 
@@ -49,9 +54,23 @@ prometheus = IngestDoor("prometheus", __name__)
 )
 def write() -> Response:
     """Take remote write 1.0 or 2.0 as senders expect it to be taken."""
-    written, accepted = _receive("prometheus")
-    del accepted
-    return written
+    proto = _proto()
+    accepted = _receive("prometheus", proto)
+    is_success = not accepted.refused_total or (proto == PROTO_1 and accepted.stored > 0)
+    reply = (
+        make_response("", 204)
+        if is_success
+        else make_response(
+            jsonify(
+                status="error",
+                code="partly_stored" if accepted.stored else "nothing_stored",
+                message=summed_up(accepted),
+                request_id=request_id(),
+            ),
+            400,
+        )
+    )
+    return _with_counts(reply, proto, accepted)
 
 
 @prometheus.route(
@@ -64,40 +83,61 @@ def write() -> Response:
 )
 def write_reported() -> Response:
     """Take remote write, or JSON of labelled names, and report item by item what was refused."""
-    if request.mimetype in _JSON_TYPES:
-        return answer_post(parse_post(read_text_body(BODY_BYTES_MAX)), door="flux_prometheus")
-    reply, accepted = _receive("flux_prometheus", is_rehearsal=is_rehearsal())
+    if _is_json():
+        return receive_json("flux_prometheus")
+    proto = _proto()
+    accepted = _receive("flux_prometheus", proto, is_rehearsal=is_rehearsal())
     if is_rehearsal():
         return make_response(jsonify(report(accepted, is_rehearsal=True)), 200)
-    if accepted.refused_total:
-        told = make_response(jsonify(report(accepted)), 207)
-        told.headers.update(
-            {name: value for name, value in reply.headers if name.startswith("X-Prometheus")}
-        )
-        return told
-    return reply
+    if not accepted.refused_total:
+        return _with_counts(make_response("", 204), proto, accepted)
+    is_success = proto == PROTO_1 and accepted.stored > 0
+    told = make_response(jsonify(report(accepted)), 207 if is_success else 400)
+    return _with_counts(told, proto, accepted)
 
 
-def _receive(door: str, *, is_rehearsal: bool = False) -> tuple[Response, Accepted]:
-    """Store a remote write body and make the reply of the usual path."""
-    proto = _proto()
-    sender = sender_of(sent_token())
-    body = read_body(WRITE_BYTES_MAX)
-    with turn_for(unsnappied_length(body)):
-        written: RemoteWrite = _PARSERS[proto](
-            unsnappy(body, WRITE_BYTES_MAX), known_to(house(), sender)
-        )
+def _is_json() -> bool:
+    """Tell whether the body is JSON: it is said so, or nothing is said and it looks like it."""
+    if request.mimetype in _JSON_TYPES:
+        return True
+    if request.mimetype not in _TYPES_OF_NOTHING or "Content-Encoding" in request.headers:
+        return False
+    request.max_content_length = BODY_BYTES_MAX
+    body = request.stream.read().strip()
+    request.stream.seek(0)
+    return body[:1] + body[-1:] in {b"{}", b"[]"}
+
+
+def _receive(door: str, proto: str, *, is_rehearsal: bool = False) -> Accepted:
+    """Store a remote write body; what is refused of it is counted."""
+    sender = sender_of(sent_token(), door)
+    body = read_body()
+    try:
+        with turn_for(unsnappied_length(body)):
+            written: RemoteWrite = _PARSERS[proto](
+                unsnappy(body, BODY_BYTES_MAX), known_to(house(), sender)
+            )
+    except Invalid as damage:
+        if damage.code == "bad_snappy" and body.lstrip()[:1] in {b"{", b"["}:
+            raise Invalid(
+                f"the body is not snappy; it looks like JSON. {_JSON_HINT}", code=damage.code
+            ) from damage
+        raise
+    batches = [(written.batch, False)]
     if is_rehearsal:
-        accepted = rehearse(house(), sender, [(written.batch, False)])
-    else:
-        accepted = accept(house(), sender, [(written.batch, False)])
-        counters.count(door, accepted.stored, accepted.refused)
-    reply = make_response("", 204)
+        return rehearse(house(), sender, batches)
+    accepted = accept(house(), sender, batches)
+    counters.count(door, sender.org_id, accepted.stored, accepted.refused)
+    return accepted
+
+
+def _with_counts(reply: Response, proto: str, accepted: Accepted) -> Response:
+    """Add what remote write 2.0 wants to know: how much of each kind was written."""
     if proto == PROTO_2:
         reply.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(accepted.stored)
         reply.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"
         reply.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = "0"
-    return reply, accepted
+    return reply
 
 
 def _proto() -> str:
@@ -105,6 +145,7 @@ def _proto() -> str:
     if request.mimetype not in _PROTOBUF_TYPES:
         raise Unsupported(
             f"Remote write is application/x-protobuf; {request.mimetype[:60]!r} is not taken here."
+            f" {_JSON_HINT}"
         )
     proto = request.mimetype_params.get("proto", PROTO_1)
     if proto not in _PARSERS:

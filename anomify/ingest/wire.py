@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from flask import Response, jsonify, make_response, request
+from flask import Response, g, jsonify, make_response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from anomify.auth.token import verified_tokens
 from anomify.billing.debt import check_may_write
@@ -13,14 +14,30 @@ from anomify.clock import now
 from anomify.edge.contract import Door, Outputs
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import request_id
-from anomify.errors import Unsupported
+from anomify.errors import Invalid, TooLarge, Unsupported
+from anomify.ingest import counters
 from anomify.ingest.accept import Accepted, Sender
 from anomify.ingest.described import IngestProblemOut
+from anomify.org.refused_items import Refused
+from anomify.org.token import is_token_shaped
 from anomify.protocol.compression import gunzip
 from anomify.protocol.flux import is_true
 
 SCOPE = "ingest"
 SERVER_HEADER = "x-server-id"
+# Headers that say whose a datapoint is, what it is called, or what is to become of it.
+SELECTING_HEADERS = (
+    "authorization",
+    "x-auth-token",
+    "key",
+    SERVER_HEADER,
+    "prefix",
+    "telegraf",
+    "fill",
+    "x-test-only",
+)
+# Telegraf's 1,000 measurements are some 2 MB; what is beyond this once unpacked is a mistake.
+BODY_BYTES_MAX = 32 * 1024 * 1024
 # A report names every refused item up to here, and says how many there are in all.
 REPORTED_MAX = 10_000
 # Bodies beyond this take turns, for they can need twenty times their size while they are read.
@@ -28,6 +45,9 @@ LARGE_BODY_BYTES = 4 * 1024 * 1024
 # What a sender is told after 503 where nobody knows better.
 RETRY_AFTER_SECONDS = 5
 
+_SENDER_KEY = "anomify_ingest_sender"
+# What of a whole request is refused for good; who asks and how often is counted elsewhere.
+_REFUSED_FOR_GOOD = {400, 413, 415}
 _turnstile = threading.Lock()
 
 
@@ -36,8 +56,14 @@ class IngestDoor(Door):
 
     problem_shape: ClassVar[type[Outputs] | None] = IngestProblemOut
 
+    def __init__(self, name: str, import_name: str, **more: Any) -> None:
+        """Make the door; `more` is what any blueprint takes."""
+        super().__init__(name, import_name, **more)
+        self.before_request(check_headers)
+
     def respond_problem(self, problem: Problem) -> Response:
         """Say what was wrong, in JSON that a person can read in a sender's log."""
+        _count_refused_request(problem)
         told: dict[str, Any] = {
             "status": "error",
             "code": problem.code,
@@ -55,25 +81,57 @@ class IngestDoor(Door):
 
 
 def sent_token() -> str | None:
-    """Return the token in the request's headers: Bearer, basic auth's password, or by name."""
+    """Return the token in the request's headers: Bearer, basic auth, or by name.
+
+    Of basic auth it is the password; or the user, as with `curl -u TOKEN:`, where that alone looks
+    like a token.
+    """
     authorization = request.authorization
     if authorization is not None:
         if authorization.type == "basic":
-            return authorization.password
+            user, password = authorization.username or "", authorization.password or ""
+            is_user = is_token_shaped(user) and not is_token_shaped(password)
+            return user if is_user else password or user
         if authorization.token:
             return authorization.token
     return request.headers.get("X-Auth-Token") or request.headers.get("key")
 
 
-def sender_of(token: str | None) -> Sender:
-    """Return who sends. Raises `Unauthenticated`, `Denied` or `Unavailable`.
+def check_headers() -> None:
+    """Raise `Invalid` for a header that selects something and cannot be read.
+
+    A header is ASCII; of other characters the server leaves nothing but the name. To go on without
+    it would store the points under another name, or as another sender's.
+    """
+    for name in SELECTING_HEADERS:
+        value = request.headers.get(name)
+        if value is not None and (not value or not value.isascii()):
+            raise Invalid(
+                f"The header {name} is empty or holds characters that are not ASCII, so it cannot"
+                " be read. Write it in ASCII, or leave it out.",
+                code="header_unreadable",
+                fields={name: "ASCII characters only"},
+            )
+
+
+def sender_of(token: str | None, door: str) -> Sender:
+    """Return who sends by this door. Raises `Unauthenticated`, `Denied` or `Unavailable`.
 
     An org that has not paid for so long that it may only read is denied.
     X-Scope-OrgID and x-tenant-id are not looked at: the token alone says which org it is.
     """
     holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
     check_may_write(holder.overdue_since, now())
-    return Sender(holder, request.headers.get(SERVER_HEADER) or None)
+    setattr(g, _SENDER_KEY, (holder.org_id, door))
+    return Sender(holder, request.headers.get(SERVER_HEADER))
+
+
+def _count_refused_request(problem: Problem) -> None:
+    """Count a request of a known sender that is refused as a whole, as one item."""
+    found: tuple[int, str] | None = g.get(_SENDER_KEY)
+    if found is not None and problem.status in _REFUSED_FOR_GOOD:
+        org_id, door = found
+        counters.count(door, org_id, 0, {problem.code: Refused(1, "", problem.message)})
 
 
 def is_rehearsal() -> bool:
@@ -81,21 +139,36 @@ def is_rehearsal() -> bool:
     return is_true(request.headers.get("x-test-only"))
 
 
-def read_body(limit_bytes: int) -> bytes:
-    """Return the body as it came. Raises HTTP's 413 where it is over the limit."""
+def read_body(limit_bytes: int = BODY_BYTES_MAX) -> bytes:
+    """Return the body as it came. Raises `TooLarge` where it is over the limit."""
     request.max_content_length = limit_bytes
-    return request.get_data(cache=False, parse_form_data=False)
+    try:
+        return request.get_data(cache=False, parse_form_data=False)
+    except RequestEntityTooLarge:
+        raise TooLarge(
+            f"the body is larger than {limit_bytes:,} bytes; send it in several requests"
+        ) from None
 
 
-def read_text_body(limit_bytes: int) -> bytes:
-    """Return the body of a door that speaks JSON, uncompressed if it came as gzip."""
-    body = read_body(limit_bytes)
+@contextmanager
+def unpacked(body: bytes) -> Iterator[bytes]:
+    """Give the text of a body that came as it is or as gzip; large ones are read in turns."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in {"", "identity"}:
-        return body
-    if encoding in {"gzip", "x-gzip"}:
-        return gunzip(body, limit_bytes)
-    raise Unsupported(f"The content encoding {encoding[:40]!r} is not taken here; gzip is.")
+        with turn_for(len(body)):
+            yield body
+        return
+    if encoding not in {"gzip", "x-gzip"}:
+        raise Unsupported(f"The content encoding {encoding[:40]!r} is not taken here; gzip is.")
+    try:
+        text = gunzip(body, LARGE_BODY_BYTES)
+    except TooLarge:
+        text = None
+    if text is not None:
+        yield text
+        return
+    with turn_for(BODY_BYTES_MAX):
+        yield gunzip(body, BODY_BYTES_MAX)
 
 
 @contextmanager
@@ -119,6 +192,19 @@ def report(accepted: Accepted, *, is_rehearsal: bool = False) -> dict[str, Any]:
         ],
         "rejected_total": len(refusals),
     }
+    if not accepted.stored and not is_rehearsal:
+        told["message"] = summed_up(accepted)
     if is_rehearsal:
         return {"status": "test, nothing was stored", **told, "new": list(accepted.new_metrics)}
     return {"status": "partly stored" if accepted.stored else "nothing was stored", **told}
+
+
+def summed_up(accepted: Accepted) -> str:
+    """Say in a sentence how much was not stored and why, for a sender's log."""
+    total = accepted.stored + accepted.refused_total
+    found = sorted(accepted.refused.items(), key=lambda each: -each[1].items)
+    reasons = [
+        f"{one.items:,} {kind} (such as {one.metric or 'an item without a name'}: {one.reason})"
+        for kind, one in found
+    ]
+    return f"{accepted.refused_total:,} of {total:,} items were not stored: {'; '.join(reasons)}."

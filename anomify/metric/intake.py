@@ -1,21 +1,25 @@
 """What may be stored of a request: each datapoint is looked at, and each refusal has a reason."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 import numpy as np
 
+from anomify.errors import encodable
 from anomify.metric.name import (
+    BAD_NAME,
     NAME_LABEL,
+    QUOTA,
     DerivedName,
     NameRefused,
     canonical_name,
     plain_or_labelled_name,
     with_label,
 )
+from anomify.metric.registry import OverQuota
+from anomify.org.refused_items import Refused
 from anomify.protocol.batch import UNKNOWN, Batch, DerivedSeries, Identity, Refusal
 from anomify.protocol.prometheus import labels_of_key
 from anomify.protocol.telegraf import TELEGRAF_KEY, series_of_key
@@ -33,8 +37,8 @@ NOT_A_NUMBER = 1
 INFINITE = 2
 FUTURE = 3
 ABSURD = 4
-BAD_NAME = 5
-UNREADABLE = 6
+# Its reason and its kind are in words.
+NAMED = 5
 
 _REASONS = {
     NOT_A_NUMBER: "the value is NaN; send a number, or nothing",
@@ -42,14 +46,12 @@ _REASONS = {
     FUTURE: "the timestamp is more than 5 minutes in the future; check the sender's clock",
     ABSURD: "the timestamp is before the year 2000; send unix seconds",
 }
-# What the counters call each reason.
+# What the counters call each of them.
 KINDS = {
     NOT_A_NUMBER: "nan",
     INFINITE: "infinite",
     FUTURE: "future",
     ABSURD: "too_old",
-    BAD_NAME: "name_or_quota",
-    UNREADABLE: "unreadable",
 }
 
 
@@ -70,7 +72,7 @@ class Intake:
         self._faults = _faults(batch, now_ms)
         self._has_faults = bool(self._faults.any())
         self._has_ends = bool(batch.ends.any())
-        self._reasons: dict[int, str] = {}
+        self._reasons: dict[int, NameRefused] = {}
         self._apart: Mapping[bytes, str] = NOTHING_APART
         self.names: dict[bytes, str | DerivedName] = {}
         self.ended_names: dict[bytes, str | DerivedName] = {}
@@ -83,7 +85,7 @@ class Intake:
             return
         name = self._named(identity)
         if isinstance(name, NameRefused):
-            self._refuse(good, name.reason)
+            self._refuse(good, name)
         elif all(self._batch.ends[row] for row in good):
             self.ended_names[key] = name
         else:
@@ -108,10 +110,10 @@ class Intake:
             return name
         return with_label(name, SERVER_LABEL, self._server_id)
 
-    def _refuse(self, rows: list[int], reason: str) -> None:
+    def _refuse(self, rows: list[int], reason: NameRefused) -> None:
         self._has_faults = self._has_faults or bool(rows)
         for row in rows:
-            self._faults[row] = BAD_NAME
+            self._faults[row] = NAMED
             self._reasons[row] = reason
 
     def settle(
@@ -133,7 +135,9 @@ class Intake:
                 self._ids[stranger.rows] = ids[stranger.key]
             elif stranger.key in refused:
                 good = [row for row in stranger.rows if not self._faults[row]]
-                self._refuse(good, refused[stranger.key])
+                reason = refused[stranger.key]
+                kind = QUOTA if isinstance(reason, OverQuota) else BAD_NAME
+                self._refuse(good, NameRefused(str(reason), kind))
             elif stranger.key in self.names:
                 raise KeyError(f"nobody said which metric {self.names[stranger.key]} is")
 
@@ -173,19 +177,35 @@ class Intake:
         batch = self._batch
         found = list(batch.refusals)
         for row in np.flatnonzero(self._faults).tolist():
-            fault = int(self._faults[row])
-            reason = self._reasons[row] if fault == BAD_NAME else _REASONS[fault]
-            found.append(Refusal(int(batch.items[row]), self._shown(batch.keys[row]), reason))
+            reason, kind = self._reason(row)
+            found.append(Refusal(int(batch.items[row]), self._shown(batch.keys[row]), reason, kind))
         return sorted(found, key=lambda refusal: refusal.index)
 
-    def refused_counts(self) -> Counter[str]:
-        """Return how many items were refused for which kind of reason."""
-        counts = Counter({KINDS[UNREADABLE]: len(self._batch.refusals)})
+    def refused_kinds(self) -> dict[str, Refused]:
+        """Return how many items were refused for which kind of reason, with an example of each."""
+        found: dict[str, Refused] = {}
+        for refusal in self._batch.refusals:
+            if refusal.kind in found:
+                found[refusal.kind].items += 1
+            else:
+                found[refusal.kind] = Refused(1, refusal.metric, refusal.reason)
         if not self._has_faults:
-            return +counts
-        for fault, kind in KINDS.items():
-            counts[kind] += int(np.count_nonzero(self._faults == fault))
-        return +counts
+            return found
+        for row in np.flatnonzero(self._faults).tolist():
+            reason, kind = self._reason(row)
+            if kind in found:
+                found[kind].items += 1
+            else:
+                found[kind] = Refused(1, self._shown(self._batch.keys[row]), reason)
+        return found
+
+    def _reason(self, row: int) -> tuple[str, str]:
+        """Return why a row is refused, and the kind of that."""
+        fault = int(self._faults[row])
+        if fault != NAMED:
+            return _REASONS[fault], KINDS[fault]
+        refused = self._reasons[row]
+        return refused.reason, refused.kind
 
     def name_of(self, key: bytes) -> str:
         """Return what the metric of a key is called, or the beginning of what its sender said."""
@@ -204,7 +224,7 @@ class Intake:
             identity = dict(identity).get(NAME_LABEL) or ",".join(
                 f"{label}={value}" for label, value in identity
             )
-        return identity[:SHOWN_NAME_CHARACTERS]
+        return encodable(identity[:SHOWN_NAME_CHARACTERS])
 
 
 def _faults(batch: Batch, now_ms: int) -> np.typing.NDArray[np.uint8]:

@@ -45,14 +45,27 @@ _LABEL = re.compile(
 _PLAIN_VALUE = re.compile(r'="([^"]*)"')
 _WORD_BREAK = re.compile(r"[._/:\s]+")
 
+# Prometheus' text format escapes none of these but the first, so they stand in a name as they are.
+_KEPT_IN_VALUES = str.maketrans("", "", "\n\r\t")
+
+# What refusals of names are counted by.
+BAD_NAME = "bad_name"
+NAME_TOO_LONG = "name_too_long"
+DUPLICATE_LABEL = "duplicate_label"
+QUOTA = "quota"
+
 Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NameRefused:
-    """A name that is not taken, and why, in a sentence its sender can act on."""
+    """A name that is not taken, and why, in a sentence its sender can act on.
+
+    `kind` is the word that such refusals are counted by.
+    """
 
     reason: str
+    kind: str = BAD_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
         if not label:
             return NameRefused("one of its labels has no name")
         if label in found:
-            return NameRefused(f"the label {_shown(label)} occurs twice")
+            return NameRefused(f"the label {_shown(label)} occurs twice", DUPLICATE_LABEL)
         if _UNSEEN.search(label):
             return NameRefused(f"the name of a label {_unseen_said(label)}")
         found[label] = value
@@ -98,8 +111,11 @@ def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
         value = found[label]
         if not value:
             continue
-        if _UNSEEN.search(value.replace("\n", "")):
-            return NameRefused(f"the value of the label {_shown(label)} {_unseen_said(value)}")
+        if _UNSEEN.search(value.translate(_KEPT_IN_VALUES)):
+            return NameRefused(
+                f"the value of the label {_shown(label)}"
+                f" {_unseen_said(value.translate(_KEPT_IN_VALUES))}"
+            )
         spelled.append(spelled_label(label, value))
     return _spelled(name, spelled)
 
@@ -260,7 +276,9 @@ def _spelled(name: str, labels: list[str]) -> str | NameRefused:
     limit = LABELLED_NAME_MAX_BYTES if spelled.endswith("}") else PLAIN_NAME_MAX_BYTES
     size = len(spelled.encode())
     if size > limit:
-        return NameRefused(f"the name is {size:,} bytes long; at most {limit:,} are taken")
+        return NameRefused(
+            f"the name is {size:,} bytes long; at most {limit:,} are taken", NAME_TOO_LONG
+        )
     return spelled
 
 
@@ -269,7 +287,8 @@ def _too_long(characters: int) -> NameRefused | None:
         return None
     return NameRefused(
         f"the name is {characters:,} characters long; at most"
-        f" {LABELLED_NAME_MAX_BYTES:,} bytes are taken"
+        f" {LABELLED_NAME_MAX_BYTES:,} bytes are taken",
+        NAME_TOO_LONG,
     )
 
 

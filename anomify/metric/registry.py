@@ -55,6 +55,12 @@ Scope = tuple[int, str | None]
 ExcluderOf = Callable[[int], Callable[[str], int | None]]
 
 
+class OverQuota(str):
+    """The reason for a name that is refused because the org has, or has paid for, no more room."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Registered:
     """The ids of what was asked for, and the reason for each that has none; by key."""
@@ -229,7 +235,7 @@ class Registry:
         excluded_by, quota = self._excluder_of(org_id), quota_of(org_id)
         room, room_kept_out = quota.room, quota.room_kept_out
         made: dict[bytes, int | None] = {}
-        refused = {}
+        refused: dict[bytes, str] = {}
         for key, metric in new.items():
             rule = excluded_by(metric.name)
             if rule is None and room is not None:
@@ -496,19 +502,21 @@ def _write_claims(claims: Mapping[bytes, _Claim]) -> None:
         session().connection().execute(rename, renamed)
 
 
-def _full(quota: Quota) -> str:
+def _full(quota: Quota) -> OverQuota:
     if not quota.is_open:
-        return UNPAID
-    return (
+        return OverQuota(UNPAID)
+    return OverQuota(
         f"the org's limit of {quota.limit:,} metrics is reached; delete metrics or raise the limit"
     )
 
 
-def _full_of_kept_out(quota: Quota) -> str:
+def _full_of_kept_out(quota: Quota) -> OverQuota:
     if not quota.is_open:
-        return UNPAID
+        return OverQuota(UNPAID)
     most = KEPT_OUT_TIMES * (quota.limit or 0)
-    return f"the org's limit of {most:,} excluded metrics is reached; delete some, or stop sending"
+    return OverQuota(
+        f"the org's limit of {most:,} excluded metrics is reached; delete some, or stop sending"
+    )
 
 
 def _make(org_id: int, new: Mapping[bytes, _New], made: Mapping[bytes, int | None]) -> None:

@@ -204,3 +204,22 @@ class QuotaRefusal(Base):
     refused_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # The last few of them.
     names: Mapped[list[str]] = mapped_column(JSON, default=list)
+
+
+class RefusedItems(Base):
+    """How many items an org sent in an hour that were not stored, by route and kind of reason."""
+
+    __tablename__ = "refused_items"
+
+    org_id: Mapped[int] = mapped_column(
+        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    hour_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    # The way they came: flux, telegraf, prometheus, flux_prometheus or page_events.
+    route: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(64), primary_key=True)
+    items: Mapped[int] = mapped_column(BigInteger)
+    last_ms: Mapped[int] = mapped_column(BigInteger)
+    # One of the last ones: what it was called, as far as that could be read, and the reason given.
+    metric: Mapped[str] = mapped_column(String(500))
+    reason: Mapped[str] = mapped_column(String(500))

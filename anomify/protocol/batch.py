@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anomify.errors import encodable
 from anomify.series import Bools, Float64s, Int64s
 
 # Labels as they were sent, in the sender's order; `__name__` is one of them.
@@ -17,6 +18,10 @@ Known = Callable[[bytes, int], int]
 # same the next time. Its first byte says how to read it, so that no two kinds can meet.
 PLAIN_KEY = b"="
 UNKNOWN = 0
+# The kind of a refusal that says no other: the item is not what the protocol asks for.
+UNREADABLE = "unreadable"
+# What is said of an item that a decoder fails at in a way that it has no sentence for.
+UNFORESEEN = "it cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,21 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item of a request that is not stored: which one, of what metric, and why, in words."""
+    """An item of a request that is not stored: which one, of what metric, and why, in words.
+
+    `kind` is the word that such refusals are counted by. The texts can always be encoded, whatever
+    they quote.
+    """
 
     index: int
     metric: str
     reason: str
+    kind: str = UNREADABLE
+
+    def __post_init__(self) -> None:
+        """Make what is quoted encodable."""
+        object.__setattr__(self, "metric", encodable(self.metric))
+        object.__setattr__(self, "reason", encodable(self.reason))
 
 
 @dataclass(frozen=True, slots=True)

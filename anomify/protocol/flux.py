@@ -1,25 +1,30 @@
 """Flux, the native ingestion wire: JSON of one or many datapoints, Telegraf's JSON, or a query."""
 
-import json
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from anomify.errors import Invalid, TooLarge
-from anomify.protocol.batch import Batch, BatchBuilder, Known, Refusal
+from anomify.protocol.batch import UNFORESEEN, Batch, BatchBuilder, Known, Refusal
+from anomify.protocol.json_body import decode_body
 from anomify.protocol.telegraf import list_fields, series_of_key
 
-# One MiB holds about 10,000 datapoints with short names; the reference service takes 500.
-ITEMS_MAX = 10_000
+# Telegraf sends up to 1,000 measurements of some ten to a hundred fields; each field is one.
+ITEMS_MAX = 100_000
 # Unix seconds beyond this are not seconds. What lies inside is judged by the clock, later.
 TIMESTAMP_MAX_SECONDS = 10**11
 SHOWN_NAME_CHARACTERS = 200
-_DIGITS_MAX = 20
+# What a number is in a text: ASCII digits alone, so neither `1_000` nor digits of other scripts.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)\Z", re.IGNORECASE)
+_NUMBER_CHARACTERS_MAX = 100
 
-_MILLISECONDS_HINT = "the timestamp must be unix seconds, and this is no such moment"
+_NO_MOMENT = (
+    "the timestamp must be unix seconds, such as 1795890000 or 1795890000.5, and this is no such"
+    " moment"
+)
+_SMALLER_UNITS = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "milliseconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def parse_post(
     With `is_fill` everything is history. Raises `Invalid` where the body is no such JSON; an item
     that cannot be used is a refusal.
     """
-    document = _decoded(body)
+    document = decode_body(body)
     if isinstance(document, list):
         document = {"metrics": document}
     if not isinstance(document, dict):
@@ -103,7 +108,10 @@ def parse_post(
         post.count = len(items)
         _check_count(post.count)
         for index, item in enumerate(items):
-            _add_item(post, index, item, fills_all=fills_all)
+            try:
+                _add_item(post, index, item, fills_all=fills_all)
+            except Exception:  # noqa: BLE001 -- whatever one item is, the others are stored
+                post.refusals.append(Refusal(index, "", UNFORESEEN))
     return post
 
 
@@ -114,10 +122,10 @@ def parse_query(query: Mapping[str, str]) -> FluxPost:
     )
     post.is_key_check = is_true(query.get("validate_key"))
     item: dict[str, Any] = dict(query)
-    try:
-        item["value"] = float(query["value"])
-    except (KeyError, ValueError):
-        item["value"] = query.get("value")
+    for name in ("timestamp", "value"):
+        if name in query:
+            # A plus sign that nobody has escaped is a space in an address: 1e+3 is 1e 3.
+            item[name] = _number_of(query[name].strip().replace(" ", "+"))
     _add_item(post, 0, item, fills_all=False)
     return post
 
@@ -168,7 +176,10 @@ def _add_item(post: FluxPost, index: int, item: object, *, fills_all: bool) -> N
 def _add_telegraf(post: FluxPost, items: list[Any], *, prefix: str, is_fill: bool) -> None:
     target = post.backfill if is_fill else post.live
     for index, item in enumerate(items):
-        fields = list_fields(item, prefix)
+        try:
+            fields = list_fields(item, prefix)
+        except Exception:  # noqa: BLE001 -- whatever one measurement is, the others are stored
+            fields = UNFORESEEN
         if isinstance(fields, str):
             post.count += 1
             post.refusals.append(Refusal(index, "", fields))
@@ -201,33 +212,26 @@ def read_value(value: object) -> float | str:
 
 def read_timestamp(value: object) -> int | str:
     """Return unix milliseconds from unix seconds, or the reason why this is no moment."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS_MAX:
-        value = int(value)
-    if value is None:
+    if isinstance(value, str):
+        value = _number_of(value)
+    if value is None or value == "":
         return "it has no timestamp"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return "the timestamp is not a number; send unix seconds"
-    if not math.isfinite(value) or abs(value) >= TIMESTAMP_MAX_SECONDS:
-        return _MILLISECONDS_HINT
-    return round(value * 1000)
+        return (
+            "the timestamp is not a number; send unix seconds, such as 1795890000 or 1795890000.5"
+        )
+    if -TIMESTAMP_MAX_SECONDS < value < TIMESTAMP_MAX_SECONDS:
+        return round(value * 1000)
+    for least, unit in _SMALLER_UNITS:
+        if least <= value < least * 1000:
+            return f"the timestamp must be unix seconds, and this seems to be {unit}"
+    return _NO_MOMENT
 
 
-def _decoded(body: bytes) -> Any:
-    """Decode strict JSON; where that fails, say so, unless only its numbers are unusual.
-
-    Many senders write NaN or Infinity, which JSON does not know, or 1e400. Such an item is
-    refused by itself, so the body is read once more by a reader that lets them pass.
-    """
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError as depth:
-        raise Invalid("the JSON is nested too deeply", code="bad_json") from depth
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
-    try:
-        return json.loads(body)
-    except RecursionError as depth:
-        raise Invalid("the JSON is nested too deeply", code="bad_json") from depth
-    except ValueError as damage:
-        # Also text that is not UTF-8, and integers of thousands of digits.
-        raise Invalid("the body is not JSON, or was cut short", code="bad_json") from damage
+def _number_of(text: str) -> int | float | str:
+    """Return the number that a text is, or the text; `nan` and `inf` are numbers, judged later."""
+    if len(text) > _NUMBER_CHARACTERS_MAX:
+        return text
+    if _NUMBER.match(text):
+        return int(text) if text.isdigit() else float(text)
+    return float(text) if _NOT_FINITE.match(text) else text

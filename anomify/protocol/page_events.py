@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
-
-import msgspec
+from typing import Any
 
 from anomify.errors import Invalid
+from anomify.protocol.batch import UNFORESEEN, Refusal
+from anomify.protocol.json_body import decode_body
 
 EVENTS_MAX = 100
 COUNT_MAX = 10_000
@@ -16,17 +17,6 @@ _WORD = re.compile(r"[A-Za-z0-9_-]+\Z")
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
-class _Event(msgspec.Struct):
-    name: str
-    count: int = 1
-
-
-class _Body(msgspec.Struct):
-    key: str
-    site: str
-    events: list[_Event]
-
-
 @dataclass(frozen=True, slots=True)
 class PageEvents:
     """Counts of one request, by the event's name, and why the others are not taken."""
@@ -34,39 +24,61 @@ class PageEvents:
     key: str
     site: str
     counts: Counter[str]
-    refused: dict[str, str]
+    refused: list[Refusal]
 
 
 def parse_page_events(body: bytes) -> PageEvents:
     """Return what a body says. Raises `Invalid` for one that cannot be read at all.
 
-    Events of one name are added up. A name that none can be, and a count that is less than one or
-    more than ten thousand, is refused by itself.
+    Events of one name are added up. An event that is none, a name that none can be, and a count
+    that is less than one or more than ten thousand, is refused by itself.
     """
-    try:
-        read = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    read = decode_body(body)
+    key, site, events = (
+        (read.get("key"), read.get("site"), read.get("events"))
+        if isinstance(read, dict)
+        else (None, None, None)
+    )
+    if not isinstance(key, str) or not isinstance(site, str) or not isinstance(events, list):
         raise Invalid(
             'The body is JSON such as {"key": "anm_...", "site": "shop", "events":'
             ' [{"name": "signup", "count": 1}]}.'
-        ) from None
-    if len(read.site) > SITE_CHARACTERS_MAX or not _WORD.match(read.site):
+        )
+    if len(site) > SITE_CHARACTERS_MAX or not _WORD.match(site):
         raise Invalid(
             "The site is one word.",
             fields={"site": f"1 to {SITE_CHARACTERS_MAX} letters, digits, - or _"},
         )
-    if not 1 <= len(read.events) <= EVENTS_MAX:
+    if not 1 <= len(events) <= EVENTS_MAX:
         raise Invalid("Send some events.", fields={"events": f"1 to {EVENTS_MAX} of them"})
     counts: Counter[str] = Counter()
-    refused: dict[str, str] = {}
-    for event in read.events:
-        if len(event.name) > NAME_CHARACTERS_MAX or not _NAME.match(event.name):
-            refused[event.name[:NAME_CHARACTERS_MAX]] = (
-                f"a name is at most {NAME_CHARACTERS_MAX} letters, digits, - or _, in words"
-                " parted by dots"
-            )
-        elif not 1 <= event.count <= COUNT_MAX:
-            refused[event.name] = f"a count is 1 to {COUNT_MAX:,}"
+    refused: list[Refusal] = []
+    for index, event in enumerate(events):
+        try:
+            found = _read_event(index, event)
+        except Exception:  # noqa: BLE001 -- whatever one event is, the others are counted
+            found = Refusal(index, "", UNFORESEEN)
+        if isinstance(found, Refusal):
+            refused.append(found)
         else:
-            counts[event.name] += event.count
-    return PageEvents(read.key, read.site, counts, refused)
+            name, count = found
+            counts[name] += count
+    return PageEvents(key, site, counts, refused)
+
+
+def _read_event(index: int, event: Any) -> tuple[str, int] | Refusal:
+    if not isinstance(event, dict) or not isinstance(event.get("name"), str):
+        return Refusal(index, "", "an event is an object with a name, and a count where it has one")
+    name, count = event["name"], event.get("count", 1)
+    if len(name) > NAME_CHARACTERS_MAX or not _NAME.match(name):
+        return Refusal(
+            index,
+            name[:NAME_CHARACTERS_MAX],
+            f"a name is at most {NAME_CHARACTERS_MAX} letters, digits, - or _, in words parted by"
+            " dots",
+            "bad_name",
+        )
+    is_number = isinstance(count, int | float) and not isinstance(count, bool)
+    if not is_number or not 1 <= count <= COUNT_MAX or count != int(count):
+        return Refusal(index, name, f"a count is a whole number from 1 to {COUNT_MAX:,}")
+    return name, int(count)

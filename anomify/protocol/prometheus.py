@@ -1,8 +1,10 @@
 """Prometheus remote write 1.0 and 2.0, read by the column."""
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import repeat
+from functools import partial
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from anomify.errors import Invalid, TooLarge
 from anomify.protocol.batch import (
     PLAIN_KEY,
+    UNFORESEEN,
     UNKNOWN,
     Batch,
     Known,
@@ -24,6 +27,10 @@ from anomify.series import Bools, Float64s, Int64s
 
 # Senders put 500 to 10,000 series into a body; the rest of the limit is for the unusual.
 SERIES_MAX = 100_000
+SAMPLES_MAX = 1_000_000
+# What refusals of these kinds are counted by.
+HISTOGRAM = "histogram"
+BAD_LABELS = "bad_labels"
 # The NaN that says "this series has ended"; every other NaN is a value that says nothing.
 STALE_MARKER_BITS = 0x7FF0000000000002
 
@@ -41,6 +48,7 @@ _ZERO_HEAD = np.uint64(0xFF_FFFF), np.uint64(0x10_07_12)
 _TIME = np.uint64(0x80_80_80_80_80_80_FF_00), np.uint64(0x00_80_80_80_80_80_10_00)
 _VARINT_STEPS = tuple((np.uint64(16 + step), np.uint64(0x7F << (7 * step))) for step in range(6))
 
+_NAME = b"__name__"
 _DOUBLE = struct.Struct("<d")
 _BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
 _DOUBLE_TYPE = descriptor_pb2.FieldDescriptorProto.TYPE_DOUBLE
@@ -81,16 +89,16 @@ def _messages() -> dict[str, Any]:
             ("exemplars", 3, _BYTES, True, ""),
             ("histograms", 4, _BYTES, True, ""),
         ],
+        "Envelope2": [
+            ("symbols", 4, _BYTES, True, ""),
+            ("timeseries", 5, _BYTES, True, ""),
+        ],
         "Series2": [
             ("labels_refs", 1, _UINT32, True, ""),
             ("samples", 2, _MESSAGE, True, "Sample"),
             ("histograms", 3, _BYTES, True, ""),
             ("exemplars", 4, _BYTES, True, ""),
             ("metadata", 5, _BYTES, False, ""),
-        ],
-        "Envelope2": [
-            ("symbols", 4, _BYTES, True, ""),
-            ("timeseries", 5, _MESSAGE, True, "Series2"),
         ],
     }
     package = "anomify.wire"
@@ -118,6 +126,7 @@ def _messages() -> dict[str, Any]:
 _WIRE = _messages()
 _ENVELOPE_1, _ENVELOPE_2 = _WIRE["Envelope1"], _WIRE["Envelope2"]
 _SERIES_1, _LABEL_SET = _WIRE["Series1"], _WIRE["LabelSet"]
+_SERIES_2 = _WIRE["Series2"]
 
 
 def labels_of_key(key: bytes) -> Labels | str:
@@ -162,6 +171,10 @@ class _Rows:
 
     def add(self, item: int, key: bytes, samples: Any) -> None:
         """Add the samples of the series with this key."""
+        if len(self.ids) + len(samples) > SAMPLES_MAX:
+            raise TooLarge(
+                f"the body holds more than {SAMPLES_MAX:,} samples; send it in several requests"
+            )
         metric_id = self._known(key, UNKNOWN)
         if metric_id == UNKNOWN:
             if key not in self.strangers:
@@ -184,8 +197,22 @@ class _Rows:
                 item,
                 dict(labels).get("__name__", ""),
                 "native histograms are not kept; send classic buckets, or sums and counts",
+                HISTOGRAM,
             )
         )
+
+    def read(self, item: int, body: bytes, read: Callable[[int, bytes, "_Rows"], None]) -> None:
+        """Read one series; one that cannot be read is refused, and the others are stored."""
+        try:
+            read(item, body, self)
+        except TooLarge:
+            raise
+        except DecodeError:
+            self.refusals.append(
+                Refusal(item, "", "the series is not the protobuf that it claims to be")
+            )
+        except Exception:  # noqa: BLE001 -- whatever one series is, the others are stored
+            self.refusals.append(Refusal(item, "", UNFORESEEN))
 
 
 def parse_write_1(body: bytes, known: Known) -> RemoteWrite:
@@ -225,7 +252,7 @@ def _read_mixed(
     ids, times, values, keys = columns
     rows = _Rows(known)
     for item in np.flatnonzero(ids == UNKNOWN).tolist():
-        _read_series_1(item, bodies[item], rows)
+        rows.read(item, bodies[item], _read_series_1)
     found = np.flatnonzero(ids != UNKNOWN)
     kept = [keys[item] for item in found.tolist()]
     return _joined(rows, (ids[found], found, times[found], values[found], kept), metadata)
@@ -286,7 +313,7 @@ def _words(
 
 
 def _read_series_1(item: int, body: bytes, rows: _Rows) -> None:
-    series = _parsed(_SERIES_1, body)
+    series = _SERIES_1.FromString(body)
     if series.exemplars:
         rows.exemplars += len(series.exemplars)
     if series.histograms:
@@ -309,22 +336,46 @@ def parse_write_2(body: bytes, known: Known) -> RemoteWrite:
     symbols: list[bytes] = list(request.symbols)
     if body and not symbols and not count:
         raise Invalid("the body is no io.prometheus.write.v2.Request", code="bad_protobuf")
-    try:
-        # One check for all: NUL ends whatever character is unfinished.
-        b"\0".join(symbols).decode()
-    except UnicodeDecodeError as damage:
-        raise Invalid("a symbol of the body is not UTF-8", code="bad_protobuf") from damage
     rows = _Rows(known)
+    read = partial(_read_series_2, symbols, _unreadable(symbols))
     for item, series in enumerate(request.timeseries):
-        _read_series_2(item, series, symbols, rows)
+        rows.read(item, series, read)
     empty = np.empty(0, np.int64)
     return _joined(rows, (empty, empty, empty, np.empty(0), []), rows.metadata)
 
 
-def _read_series_2(item: int, series: Any, symbols: list[bytes], rows: _Rows) -> None:
+def _unreadable(symbols: list[bytes]) -> frozenset[int]:
+    """Return the places of the symbols that are not UTF-8; help texts are symbols too."""
+    try:
+        # One check for all: NUL ends whatever character is unfinished.
+        b"\0".join(symbols).decode()
+    except UnicodeDecodeError:
+        return frozenset(place for place, symbol in enumerate(symbols) if not _is_utf8(symbol))
+    return frozenset()
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_series_2(
+    symbols: list[bytes], unreadable: frozenset[int], item: int, body: bytes, rows: _Rows
+) -> None:
+    series = _SERIES_2.FromString(body)
     refs = list(series.labels_refs)
     if len(refs) % 2 or (refs and max(refs) >= len(symbols)):
-        raise Invalid(f"the labels of series {item} point outside the symbols", code="bad_protobuf")
+        reason = "its labels point outside the symbols"
+        rows.refusals.append(Refusal(item, "", reason, BAD_LABELS))
+        return
+    if unreadable and not unreadable.isdisjoint(refs):
+        names = [symbols[value] for name, value in pairwise(refs) if symbols[name] == _NAME]
+        shown = b"".join(names[:1]).decode("utf-8", "backslashreplace")
+        rows.refusals.append(Refusal(item, shown, "a label is not UTF-8", BAD_LABELS))
+        return
     # 0xFF is in no UTF-8 text, so the parts cannot be told apart in two ways.
     key = SYMBOLS_KEY + SYMBOLS_KEY.join([symbols[ref] for ref in refs])
     rows.exemplars += len(series.exemplars)

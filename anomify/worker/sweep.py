@@ -10,6 +10,7 @@ from anomify.metric.rehearsal import forget_rehearsals
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
+from anomify.org.refused_items import forget_refused_items
 from anomify.user.client import forget_expired_clients
 from anomify.user.invitation import forget_invitations
 from anomify.user.second_factor import forget_attempts
@@ -30,4 +31,5 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         forget_letters(now())
         forget_invitations(now())
         forget_rehearsals(now())
+        forget_refused_items(now_ms())
     retain(points, settings.retention_days, now_ms())

@@ -136,6 +136,14 @@ class TestResume:
 
 
 class TestRefusals:
+    def test_goes_on_after_a_batch_of_which_every_row_is_refused(self, door, push, tmp_path):
+        rejected = [{"index": index, "reason": "too far ahead"} for index in range(2)]
+        door.answers = [(400, {}, {"rejected_total": 2, "rejected": rejected})]
+        told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, 2.0)]), "--json")
+        assert told.exit_code == 1
+        summary = json.loads(told.stdout)
+        assert (summary["stored"], summary["refused"]) == (0, 2)
+
     def test_names_the_line_of_a_refused_row(self, door, push, tmp_path):
         door.answers = [
             (207, {}, {"rejected_total": 1, "rejected": [{"index": 1, "reason": "too far ahead"}]})

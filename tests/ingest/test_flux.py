@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from anomify.clock import now_timestamp
 from anomify.errors import Unavailable
+from anomify.ingest.wire import BODY_BYTES_MAX
 from tests.kit.clock import LONG_AGO_SECONDS
 
 POST = "/flux/metric_data_post"
@@ -141,6 +142,24 @@ class TestPost:
         assert reply.json["rejected"][0]["index"] == 0
         assert doors.names() == []
 
+    @pytest.mark.parametrize("how_many", [1, 3])
+    def test_answers_400_when_nothing_of_a_list_is_stored(self, doors, how_many):
+        """Senders take 207 for a success."""
+        items = [item(f"m{number}", value="x") for number in range(how_many)]
+        for document in ({"metrics": items}, items):
+            reply = post(doors, document)
+            assert reply.status_code == 400
+            assert reply.json["rejected_total"] == how_many
+            assert "the value is a string" in reply.json["message"]
+        assert doors.names() == []
+        assert post(doors, {"metrics": [*items, item()]}).status_code == 207
+
+    def test_reads_json_whatever_its_type_says(self, doors):
+        for content_type in ("", "text/plain", "application/x-www-form-urlencoded"):
+            headers = {"Content_Type": content_type} if content_type else {}
+            for path in (POST, "/flux/prometheus/write"):
+                assert post(doors, item(), path, **headers).status_code == 204
+
     def test_changes_nothing_when_the_same_comes_twice_in_any_order(self, doors):
         items = [item(timestamp=AT + step, value=step) for step in range(5)]
         for order in (items, items[::-1], items[2:], items):
@@ -238,11 +257,11 @@ class TestPost:
             (b"{", {}, 400),
             (b"[" * 100_000, {}, 400),
             (b"{}", {}, 400),
-            (b" " * (1024 * 1024 + 1), {}, 413),
-            (gzip.compress(b" " * (1024 * 1024 + 1), mtime=0), {"Content_Encoding": "gzip"}, 413),
+            (b" " * (BODY_BYTES_MAX + 1), {}, 413),
+            (gzip.compress(b" " * (BODY_BYTES_MAX + 1), 1), {"Content_Encoding": "gzip"}, 413),
             (b"no gzip", {"Content_Encoding": "gzip"}, 400),
             (b"{}", {"Content_Encoding": "br"}, 415),
-            (json.dumps({"metrics": [1] * 10_001}).encode(), {}, 413),
+            (json.dumps({"metrics": [1] * 100_001}).encode(), {}, 413),
         ],
         ids=lambda value: repr(value)[:24],
     )
@@ -266,10 +285,19 @@ class TestPost:
 class TestKey:
     def test_is_taken_from_every_usual_place(self, doors):
         document = item()
-        basic = base64.b64encode(f"anybody:{doors.token}".encode()).decode()
+        basic = [
+            base64.b64encode(f"{user}:{password}".encode()).decode()
+            for user, password in (
+                ("anybody", doors.token),
+                ("", doors.token),
+                (doors.token, ""),
+                (doors.token, "x-oauth-basic"),
+                (doors.token, doors.token),
+            )
+        ]
         for headers in (
             {"Authorization": f"Bearer {doors.token}"},
-            {"Authorization": f"Basic {basic}"},
+            *({"Authorization": f"Basic {one}"} for one in basic),
             {"X_Auth_Token": doors.token},
             {"key": doors.token},
         ):
@@ -329,6 +357,31 @@ class TestGet:
         reply = self.get(doors, **query)
         assert reply.status_code == 400
         assert reply.json["rejected"][0]["reason"]
+
+    def test_takes_fractions_of_seconds(self, doors):
+        query = {"key": doors.token, "metric": "m", "timestamp": f"{AT}.5", "value": 1}
+        assert self.get(doors, **query).status_code == 204
+        assert doors.stored("m") == [(AT * 1000 + 500, 1.0)]
+
+    def test_refuses_an_address_that_is_not_utf8(self, doors):
+        """Two names that cannot be read would be one."""
+        for name in ("%ff", "a%C3", "%ED%B3%BF"):
+            address = f"/flux/metric_data?key={doors.token}&metric={name}&timestamp={AT}&value=1"
+            reply = doors.client.get(address)
+            assert (reply.status_code, reply.json["code"]) == (400, "not_utf8")
+        assert doors.names() == []
+
+    def test_is_told_of_the_method_where_only_another_is_taken(self, doors):
+        for path, method, taken in (
+            (POST, "get", "POST"),
+            (POST, "put", "POST"),
+            ("/flux/metric_data", "post", "GET"),
+            ("/api/v1/write", "get", "POST"),
+        ):
+            reply = getattr(doors.client, method)(path)
+            assert reply.status_code == 405
+            assert taken in reply.headers["Allow"]
+            assert f"takes {taken}, not {method.upper()}" in reply.text
 
     def test_says_401_for_a_bad_key(self, doors):
         assert self.get(doors, key="x", metric="m", timestamp=AT, value=1).status_code == 401

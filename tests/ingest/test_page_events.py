@@ -90,6 +90,18 @@ class TestEvents:
         clock.move_to(NOON + timedelta(seconds=70))
         assert stored(app, "events.shop.signup") == {0: 1}
 
+    def test_say_400_where_none_of_them_is_counted(self, app, key):
+        reply = send(app, key, {"name": "a b"}, {"name": "b", "count": 0}, 17, {"name": "\udcff"})
+        assert reply.status_code == 400
+        assert reply.json["status"] == "nothing was counted"
+        assert [one["name"] for one in reply.json["rejected"]] == ["a b", "b", "", "\\udcff"]
+
+    def test_are_counted_beside_any_that_are_none(self, app, key, clock):
+        bad = [None, [], {"name": "x", "count": 10**400}, {"name": "y", "count": 1e400}]
+        assert send(app, key, *bad, {"name": "signup"}, *bad).status_code == 207
+        clock.move_to(NOON + timedelta(seconds=70))
+        assert stored(app, "events.shop.signup") == {0: 1}
+
     def test_keep_to_the_quota(self, app, database):
         with database.unit_of_work():
             key = make_token(make_org(metric_quota=1), "events")[1]
@@ -127,7 +139,7 @@ class TestKey:
         doors = [page_events.door]
         app = make_app(database, tmp_path, doors, rate_limits=("write=5/600",))
         replies = [send(app, key, {"name": "a b"}) for _ in range(6)]
-        assert [reply.status_code for reply in replies] == [207] * 5 + [429]
+        assert [reply.status_code for reply in replies] == [400] * 5 + [429]
         assert int(replies[-1].headers["Retry-After"]) > 0
         assert replies[-1].headers["Access-Control-Allow-Origin"] == "*"
         app.extensions["anomify"].points.close()
@@ -140,7 +152,7 @@ class TestKey:
             ).status_code
             for last in range(1, 7)
         ]
-        assert codes == [207] * 5 + [429]
+        assert codes == [400] * 5 + [429]
         app.extensions["anomify"].points.close()
 
 

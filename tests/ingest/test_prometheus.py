@@ -82,12 +82,62 @@ class TestWrite:
             series({"__name__": "later"}, (now_ms() + 3_600_000, 1.0)),
             series({"__name__": "h"}, histograms=[{"sum": 1.0, "timestamp": NOW}]),
         )
-        before = [refused(kind) for kind in ("nan", "future", "name_or_quota", "unreadable")]
+        kinds = ("nan", "future", "bad_name", "histogram")
+        before = [refused(kind) for kind in kinds]
         assert write(doors, body).status_code == 204
-        after = [refused(kind) for kind in ("nan", "future", "name_or_quota", "unreadable")]
+        after = [refused(kind) for kind in kinds]
         assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 1, 1]
         assert doors.names() == [NAME]
         assert doors.stored(NAME) == [(NOW, 1.0)]
+
+    def test_says_of_version_2_that_not_everything_was_written_and_how_much_was(self, doors):
+        """The specification: no 2xx where a part was not written, and counts of what was."""
+        later = {"__name__": "later"}
+        for parts, stored, code in (
+            (
+                [(UP, [(NOW, 1.0), (NOW + 1, 2.0)]), (later, [(now_ms() + 3_600_000, 1.0)])],
+                2,
+                "partly",
+            ),
+            ([(later, [(now_ms() + 3_600_000, 1.0)])], 0, "nothing"),
+            ([(UP, [], {"histograms": [{"sum": 1.0}]})], 0, "nothing"),
+        ):
+            reply = write(doors, body_2(*parts), content_type=TWO)
+            assert reply.status_code == 400
+            assert reply.json["code"] == f"{code}_stored"
+            assert reply.json["message"]
+            counts = [
+                reply.headers[f"X-Prometheus-Remote-Write-{kind}-Written"]
+                for kind in ("Samples", "Histograms", "Exemplars")
+            ]
+            assert counts == [str(stored), "0", "0"]
+        assert doors.stored(NAME) == [(NOW, 1.0), (NOW + 1, 2.0)]
+
+    def test_answers_400_where_nothing_of_a_body_could_be_stored(self, doors):
+        later = series({"__name__": "later"}, (now_ms() + 3_600_000, 1.0))
+        reply = write(doors, body_1(later, later))
+        assert reply.status_code == 400
+        assert "2 of 2 items" in reply.json["message"]
+        assert "in the future" in reply.json["message"]
+        assert not any(name.startswith("X-Prometheus") for name in dict(reply.headers))
+        assert write(doors, body_1(later, later), REPORTED).status_code == 400
+
+    def test_keeps_tabs_and_ends_of_lines_in_values_of_labels(self, doors):
+        values = ("a\tb", "a\nb", "a\rb", "a\r\n\tb", "ab")
+        body = body_1(*(series({"__name__": "m", "v": value}, (NOW, 1.0)) for value in values))
+        assert write(doors, body).status_code == 204
+        assert len(doors.names()) == len(values)
+        for name in doors.names():
+            item = {"metric": name, "timestamp": (NOW + 1) / 1000, "value": 2}
+            assert doors.post("/flux/metric_data_post", json.dumps(item)).status_code == 204
+        assert len(doors.names()) == len(values)
+
+    def test_says_of_json_where_it_belongs(self, doors):
+        item = json.dumps({"metric": "m", "timestamp": NOW // 1000, "value": 1})
+        for headers in ({}, {"Content_Type": "application/json"}, {"Content_Type": ONE}):
+            reply = doors.post(WRITE, item, **headers)
+            assert reply.status_code in {400, 415}
+            assert "/flux/metric_data_post" in reply.json["message"]
 
     def test_ends_a_series_and_stores_no_value_for_it(self, doors):
         write(doors, body_1(series(UP, (NOW, 1.0))))
@@ -150,10 +200,10 @@ class TestWrite:
             (b"not snappy", 400),
             (snappy(b"not protobuf"), 400),
             (snappy(body_1(series(UP, (NOW, 1.0))))[:-3], 400),
-            (snappy(bytes(17 * 1024 * 1024)), 413),
+            (snappy(bytes(33 * 1024 * 1024)), 413),
             (b"\xff\xff\xff\xff\x0f", 413),
             (b"\xff\xff\x03abc", 400),
-            (bytes(16 * 1024 * 1024 + 1), 413),
+            (bytes(32 * 1024 * 1024 + 1), 413),
         ],
         ids=["empty", "text", "no protobuf", "cut", "bomb", "4 GiB", "lie", "large"],
     )
@@ -241,7 +291,7 @@ class TestWriteReported:
     def test_says_the_same_of_version_2(self, doors):
         body = body_2((UP, [(NOW, math.nan)]), (UP, [(NOW, 1.0)]))
         reply = write(doors, body, REPORTED, content_type=TWO)
-        assert reply.status_code == 207
+        assert reply.status_code == 400
         assert [entry["index"] for entry in reply.json["rejected"]] == [0]
         assert reply.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1"
 

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomify.metric.intake import FUTURE_MS, OLDEST_MS, Intake
+from anomify.metric.registry import OverQuota
+from anomify.org.refused_items import Refused
 from anomify.protocol.batch import BatchBuilder
 from anomify.protocol.prometheus import parse_write_1
 from tests.kit.remote_write import STALE, body_1, series
@@ -53,7 +55,7 @@ class TestIntake:
         (refusal,) = intake.refusals()
         assert (refusal.index, refusal.metric) == (1, "b")
         assert reason in refusal.reason
-        assert intake.refused_counts() == {kind: 1}
+        assert intake.refused_kinds() == {kind: Refused(1, "b", refusal.reason)}
 
     @pytest.mark.parametrize("time", [NOW + FUTURE_MS, OLDEST_MS])
     def test_takes_the_last_moments_that_are_allowed(self, time):
@@ -77,13 +79,13 @@ class TestIntake:
 
     def test_tells_who_got_no_place(self):
         intake = Intake(plain(("a", NOW, 1.0), ("b", NOW, 1.0), ("b", NOW + 1, 1.0)), NOW)
-        intake.settle({b"=a": 1}, {b"=b": "the limit is reached"})
+        intake.settle({b"=a": 1}, {b"=b": OverQuota("the limit is reached")})
         assert [(refusal.index, refusal.reason) for refusal in intake.refusals()] == [
             (1, "the limit is reached"),
             (2, "the limit is reached"),
         ]
         assert intake.accepted == 1
-        assert intake.refused_counts() == {"name_or_quota": 2}
+        assert intake.refused_kinds() == {"quota": Refused(2, "b", "the limit is reached")}
 
     def test_never_stores_a_metric_that_nobody_named(self):
         intake = Intake(plain(("a", NOW, 1.0)), NOW)
@@ -139,4 +141,17 @@ class TestIntake:
         stored = len(intake.points)
         assert stored == intake.accepted == len(datapoints) - len(refused)
         assert refused == sorted(set(refused))
-        assert intake.refused_counts().total() == len(refused)
+        assert sum(one.items for one in intake.refused_kinds().values()) == len(refused)
+
+    @pytest.mark.parametrize(
+        ("labels", "kind"),
+        [
+            ([("__name__", "m"), ("a", "1"), ("a", "2")], "duplicate_label"),
+            ([("__name__", "m" * 513)], "name_too_long"),
+            ([("__name__", "m"), ("a", "x" * 20_000)], "name_too_long"),
+            ([("job", "node")], "bad_name"),
+        ],
+    )
+    def test_counts_names_that_are_none_by_what_is_wrong_with_them(self, labels, kind):
+        intake = Intake(parse_write_1(body_1(series(labels, (NOW, 1.0))), {}.get).batch, NOW)
+        assert list(intake.refused_kinds()) == [kind]

@@ -423,7 +423,7 @@ class TestOwing:
         ("days", "state", "statuses"),
         [
             (1, "overdue", (204, 204, 200)),
-            (15, "no_new_metrics", (204, 207, 200)),
+            (15, "no_new_metrics", (204, 400, 200)),
             (31, "read_only", (403, 403, 403)),
         ],
     )

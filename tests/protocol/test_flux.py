@@ -90,10 +90,8 @@ class TestParsePost:
             b'"text"',
             b"{}",
             b'{"metrics": {}}',
-            b'{"value": ' + b"1" * 5000 + b"}",
             b"[" * 100_000,
             b'{"a":' * 100_000,
-            b'{"metric": "\xff", "value": 1}',
             b'{"key": "k"}',
         ],
         ids=lambda body: repr(body[:20]),
@@ -109,11 +107,57 @@ class TestParsePost:
     def test_marks_a_dry_run(self):
         assert post({"metric": "m", "timestamp": AT, "value": 1, "test": True}).is_test
 
-    def test_takes_ten_thousand_items_and_not_one_more(self):
-        item = {"metric": "m", "timestamp": AT, "value": 1}
-        assert post({"metrics": [item] * 10_000}).count == 10_000
-        with pytest.raises(TooLarge, match="10,001"):
-            post({"metrics": [item] * 10_001})
+    def test_takes_a_hundred_thousand_items_and_not_one_more(self):
+        item = b'{"metric":"m","timestamp":%d,"value":1}' % AT
+        for is_telegraf in (False, True):
+            one = b'{"name":"m","fields":{"f":1},"timestamp":%d}' % AT if is_telegraf else item
+            body = b'{"metrics":[' + b",".join([one] * 100_000) + b"]}"
+            assert parse_post(body, is_telegraf=is_telegraf).count == 100_000
+            with pytest.raises(TooLarge, match="100,001"):
+                parse_post(body[:-2] + b"," + one + b"]}", is_telegraf=is_telegraf)
+
+    def test_refuses_more_values_than_memory_is_for(self):
+        with pytest.raises(TooLarge, match="values"):
+            post([[]] * 1_600_000)
+
+    @pytest.mark.parametrize(
+        "unusual",
+        [
+            b"1" * 309,
+            b"1" * 5000,
+            b"-" + b"9" * 10_000,
+            b"1e999999999",
+            b"-1e-999999999",
+            b"NaN",
+            b"-Infinity",
+            b'"\\udcff"',
+            b'"\xff\xfe"',
+            b"[" * 5_000 + b"]" * 5_000,
+            b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+            b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}",
+            b"true",
+            b"{}",
+        ],
+        ids=lambda unusual: repr(unusual[:12]),
+    )
+    def test_loses_no_neighbour_of_an_item_with_an_unusual_part(self, unusual):
+        good = b'{"metric":"good","name":"good","fields":{"f":1},"timestamp":%d,"value":1}' % AT
+        whole = (b'{"metric":%b}', b'{"metric":"m","timestamp":%b,"value":1}', b"%b")
+        parts = (b'"m":%b,', b'"metric":%b,', b'"value":%b,', b'"timestamp":%b,', b'"fill":%b,')
+        items = [one.replace(b"%b", unusual) for one in whole]
+        items += [b"{" + part.replace(b"%b", unusual) + b'"x":1}' for part in parts]
+        items += [
+            b'{"name":"n","tags":{"t":%b},"fields":{"f":%b},"timestamp":%d}'
+            % (unusual, unusual, AT)
+        ]
+        for item in items:
+            body = b'{"metrics":[' + b",".join([good, item, good]) + b"]}"
+            for is_telegraf in (False, True):
+                found = parse_post(body, is_telegraf=is_telegraf)
+                assert [point.item for point in found.live if point.item != 1] == [0, 2]
+                for refusal in found.refusals:
+                    assert refusal.index == 1
+                    assert (refusal.metric + refusal.reason).encode()
 
     @given(st.binary(max_size=200))
     def test_reads_or_refuses_any_bytes(self, body):
@@ -154,7 +198,41 @@ class TestParseQuery:
         query = {"metric": "m", "timestamp": str(AT), "value": "1", "fill": "true"}
         assert len(parse_query(query).backfill) == 1
 
-    @pytest.mark.parametrize("value", ["", "one", "0x10", None])
+    @pytest.mark.parametrize(
+        ("timestamp", "time_ms"),
+        [
+            (f"{AT}.5", AT * 1000 + 500),
+            (f"{AT}.", AT * 1000),
+            (f"{AT}.123456789", AT * 1000 + 123),
+            ("1.79e9", 1_790_000_000_000),
+            (f" {AT} ", AT * 1000),
+        ],
+    )
+    def test_reads_fractions_of_seconds(self, timestamp, time_ms):
+        found = parse_query({"metric": "m", "timestamp": timestamp, "value": "1e 3"})
+        assert read(found.live) == [(0, "m", time_ms, 1000.0)]
+
+    @pytest.mark.parametrize(
+        ("timestamp", "reason"),
+        [
+            ("", "no timestamp"),
+            ("1_790_000_000", "such as"),
+            ("\uff11\uff17\uff19\uff10\uff10\uff10\uff10\uff10\uff10\uff10", "such as"),
+            ("2026-11-28T12:00:00Z", "such as"),
+            (str(AT * 1000), "milliseconds"),
+            (f"{AT * 1000}.5", "milliseconds"),
+            (str(AT * 10**6), "microseconds"),
+            (str(AT * 10**9), "nanoseconds"),
+            ("9" * 99, "unix seconds"),
+            ("nan", "unix seconds"),
+            ("9" * 5000, "such as"),
+        ],
+    )
+    def test_says_of_a_time_that_is_none_what_to_send(self, timestamp, reason):
+        (refusal,) = parse_query({"metric": "m", "timestamp": timestamp, "value": "1"}).refusals
+        assert reason in refusal.reason
+
+    @pytest.mark.parametrize("value", ["", "one", "0x10", "1_000", "\uff11", "1,5", None])
     def test_refuses_other_text(self, value):
         query = {"metric": "m", "timestamp": str(AT)} | ({"value": value} if value else {})
         assert len(parse_query(query).refusals) == 1

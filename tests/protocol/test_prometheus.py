@@ -177,12 +177,33 @@ class TestParseWrite1:
 
     @pytest.mark.parametrize(
         "body",
-        [b"\x0a\x05ab", b"\xff\xff", b"\x0a\x02\x0a\x7f", body_2((UP, [(NOW, 1.0)]))],
-        ids=["cut short", "no tag", "series cut short", "version 2"],
+        [b"\x0a\x05ab", b"\xff\xff", body_2((UP, [(NOW, 1.0)]))],
+        ids=["cut short", "no tag", "version 2"],
     )
     def test_refuses_what_is_no_write_request(self, body):
         with pytest.raises(Invalid, match="body"):
             parse_write_1(body, Names().known)
+
+    @pytest.mark.parametrize("damaged", [b"\x0a\x7f", b"\x12\x05abc", b"\xff" * 9, b"\x00"])
+    def test_refuses_a_series_that_is_damaged_and_keeps_the_others(self, damaged):
+        good = body_1(series(UP, (NOW, 1.0)))
+        body = good + b"\x0a" + bytes([len(damaged)]) + damaged + body_1(series(LOAD, (NOW, 2.0)))
+        names = Names()
+        for _ in range(2):
+            batch = parse_write_1(body, names.known).batch
+            assert [one.index for one in batch.refusals] == [1]
+            assert batch.items.tolist() == [0, 2]
+            assert batch.values.tolist() == [1.0, 2.0]
+            names.learn(parse_write_1(body, names.known))
+
+    def test_refuses_more_samples_than_anybody_sends(self, monkeypatch):
+        monkeypatch.setattr(prometheus, "SAMPLES_MAX", 3)
+        for body, parse in (
+            (body_1(series(UP, *[(NOW, 1.0)] * 4)), parse_write_1),
+            (body_2((UP, [(NOW, 1.0)] * 4)), parse_write_2),
+        ):
+            with pytest.raises(TooLarge, match="3 samples"):
+                parse(body, Names().known)
 
     def test_takes_an_empty_request(self):
         assert len(parse_write_1(b"", Names().known).batch) == 0
@@ -246,18 +267,48 @@ class TestParseWrite2:
             (1, "load1")
         ]
 
-    @pytest.mark.parametrize("refs", [[0, 1, 2], [0, 9]], ids=["odd", "outside"])
-    def test_refuses_labels_that_point_nowhere(self, refs):
+    @pytest.mark.parametrize("refs", [[0, 1, 2], [0, 9], [2**32 - 1, 0]])
+    def test_refuses_labels_that_point_nowhere_and_keeps_the_others(self, refs):
+        sample = {"value": 1, "timestamp": NOW}
         request = WRITE_2["Request"](
-            symbols=["", "a", "b"],
-            timeseries=[{"labels_refs": refs, "samples": [{"value": 1, "timestamp": NOW}]}],
+            symbols=["", "__name__", "up"],
+            timeseries=[
+                {"labels_refs": refs, "samples": [sample]},
+                {"labels_refs": [1, 2], "samples": [sample]},
+            ],
         )
-        with pytest.raises(Invalid, match="series 0"):
-            parse_write_2(request.SerializeToString(), Names().known)
+        batch = parse_write_2(request.SerializeToString(), Names().known).batch
+        assert [(one.index, one.kind) for one in batch.refusals] == [(0, "bad_labels")]
+        assert batch.items.tolist() == [1]
 
-    def test_refuses_symbols_that_are_not_utf8(self):
-        with pytest.raises(Invalid, match="UTF-8"):
-            parse_write_2(b"\x22\x02a\xff", Names().known)
+    def test_refuses_labels_that_are_not_utf8_and_keeps_the_others(self):
+        """A help text that is not UTF-8 costs nothing at all."""
+        good = body_2((UP, [(NOW, 1.0)], {"metadata": {"type": 1, "help_ref": 1}}))
+        bad = b"\x22\x02a\xff" + b"\x22\x08__name__" + b"\x22\x01n"
+        parts = WRITE_2["Request"].FromString(good)
+        shift = len(parts.symbols)
+        series = WRITE_2["TimeSeries"](
+            labels_refs=[shift + 1, shift + 2, 1, shift], samples=[{"value": 1, "timestamp": NOW}]
+        ).SerializeToString()
+        helped = WRITE_2["TimeSeries"](
+            labels_refs=[shift + 1, shift + 2],
+            samples=[{"value": 2, "timestamp": NOW}],
+            metadata={"type": 1, "help_ref": shift},
+        ).SerializeToString()
+        body = good + bad
+        for one in (series, helped):
+            body += b"\x2a" + bytes([len(one)]) + one
+        batch = parse_write_2(body, Names().known).batch
+        assert [(one.index, one.metric, one.kind) for one in batch.refusals] == [
+            (1, "n", "bad_labels")
+        ]
+        assert batch.items.tolist() == [0, 2]
+
+    def test_refuses_a_series_that_is_damaged_and_keeps_the_others(self):
+        body = b"\x2a\x02\x0a\x7f" + body_2((UP, [(NOW, 1.0)]))
+        batch = parse_write_2(body, Names().known).batch
+        assert [one.index for one in batch.refusals] == [0]
+        assert batch.items.tolist() == [1]
 
     def test_refuses_a_body_of_version_1(self):
         with pytest.raises(Invalid, match=r"no io\.prometheus"):

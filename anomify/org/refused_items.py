@@ -1,0 +1,174 @@
+"""What an org sent that was not stored: counted by hour, route and kind of reason."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from anomify.db import Database, session
+from anomify.org.model import Org, RefusedItems
+
+log = logging.getLogger(__name__)
+
+HOUR_MS: Final = 3_600_000
+KEPT_MS: Final = 90 * 24 * HOUR_MS
+TEXT_CHARACTERS_MAX: Final = 500
+# Writing the counts does not wait long for others that write; they are written the next time.
+PATIENCE_SECONDS: Final = 0.25
+
+# Org, hour, route and kind.
+_Key = tuple[int, int, str, str]
+
+
+@dataclass(slots=True)
+class Refused:
+    """How many items were refused for one kind of reason, and one of them as an example."""
+
+    items: int
+    metric: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSum:
+    """What was refused in a window by one route for one kind of reason, with the last example."""
+
+    route: str
+    kind: str
+    items: int
+    last_ms: int
+    metric: str
+    reason: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    items: int
+    last_ms: int
+    metric: str
+    reason: str
+
+
+class RefusedCounter:
+    """Counts in memory what requests refuse, and writes it down when told to; threads share it.
+
+    A request never waits for the database because of it. What was counted in the second before a
+    process is killed may be missing.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Start with nothing to write."""
+        self._database = database
+        self._waiting: dict[_Key, _Waiting] = {}
+        self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
+
+    def add(self, org_id: int, route: str, refused: Mapping[str, Refused], at_ms: int) -> None:
+        """Count what one request of an org refused, by the kind of reason."""
+        hour_ms = at_ms // HOUR_MS * HOUR_MS
+        with self._lock:
+            for kind, one in refused.items():
+                key = (org_id, hour_ms, route, kind)
+                self._add(key, _Waiting(one.items, at_ms, _kept(one.metric), _kept(one.reason)))
+
+    def _add(self, key: _Key, more: _Waiting) -> None:
+        found = self._waiting.get(key)
+        if found is None:
+            self._waiting[key] = more
+            return
+        found.items += more.items
+        if more.last_ms >= found.last_ms:
+            found.last_ms, found.metric, found.reason = more.last_ms, more.metric, more.reason
+
+    def flush(self) -> None:
+        """Write down what was counted since the last time; what cannot be written is kept."""
+        with self._write_lock:
+            with self._lock:
+                waiting, self._waiting = self._waiting, {}
+            if not waiting:
+                return
+            try:
+                with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+                    _write(waiting)
+            except SQLAlchemyError as problem:
+                log.warning("refused items could not be counted yet: %s", type(problem).__name__)
+                with self._lock:
+                    for key, one in waiting.items():
+                        self._add(key, one)
+
+
+def _kept(text: str) -> str:
+    """Return as much of a text as a column holds; PostgreSQL has no NUL characters."""
+    return text[:TEXT_CHARACTERS_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _write(waiting: Mapping[_Key, _Waiting]) -> None:
+    orgs = {org_id for org_id, *_ in waiting}
+    # Of an org that was deleted meanwhile nothing is kept.
+    living = set(session().scalars(select(Org.id).where(Org.id.in_(orgs))))
+    rows = [
+        {
+            "org_id": org_id,
+            "hour_ms": hour_ms,
+            "route": route,
+            "kind": kind,
+            "items": one.items,
+            "last_ms": one.last_ms,
+            "metric": one.metric,
+            "reason": one.reason,
+        }
+        # In one order for every process: two that write wait for each other, and never in a circle.
+        for (org_id, hour_ms, route, kind), one in sorted(waiting.items(), key=lambda row: row[0])
+        if org_id in living
+    ]
+    if not rows:
+        return
+    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(RefusedItems)
+    new = insert.excluded
+    session().connection().execute(
+        insert.on_conflict_do_update(
+            index_elements=["org_id", "hour_ms", "route", "kind"],
+            set_={
+                "items": RefusedItems.items + new["items"],
+                "last_ms": new.last_ms,
+                "metric": new.metric,
+                "reason": new.reason,
+            },
+        ),
+        rows,
+    )
+
+
+def list_refused(org_id: int, from_ms: int, until_ms: int) -> list[RefusedSum]:
+    """Return what was refused in the hours that begin in a window, the last refused first."""
+    in_window: tuple[ColumnElement[bool], ...] = (
+        RefusedItems.org_id == org_id,
+        RefusedItems.hour_ms >= from_ms // HOUR_MS * HOUR_MS,
+        RefusedItems.hour_ms < until_ms,
+    )
+    sums = session().execute(
+        select(
+            RefusedItems.route,
+            RefusedItems.kind,
+            func.sum(RefusedItems.items),
+            func.max(RefusedItems.hour_ms),
+        )
+        .where(*in_window)
+        .group_by(RefusedItems.route, RefusedItems.kind)
+    )
+    found = []
+    for route, kind, items, hour_ms in sums.all():
+        last = session().get_one(RefusedItems, (org_id, hour_ms, route, kind))
+        found.append(RefusedSum(route, kind, int(items), last.last_ms, last.metric, last.reason))
+    return sorted(found, key=lambda one: -one.last_ms)
+
+
+def forget_refused_items(at_ms: int) -> None:
+    """Let go of the counts of hours that are older than ninety days, of every org."""
+    session().execute(delete(RefusedItems).where(RefusedItems.hour_ms < at_ms - KEPT_MS))
