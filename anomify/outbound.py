@@ -68,22 +68,20 @@ NETWORKS_BLOCKED: tuple[Network, ...] = tuple(
         "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "::/96",
-        "::ffff:0:0/96",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
-        "100::/64",
+        # Of IPv6 only 2000::/3 is handed out, less these parts of it.
+        "::/3",
+        "4000::/2",
+        "8000::/1",
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
         "3fff::/20",
-        "5f00::/16",
-        "fc00::/7",
-        "fe80::/10",
-        "fec0::/10",
-        "ff00::/8",
     )
 )
+# Where a network has no IPv4, its resolver gives public servers such addresses (RFC 6052).
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# The low halves of addresses that tunnel to the IPv4 address in their last 32 bits (RFC 5214).
+ISATAP_MARKS = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
@@ -304,7 +302,7 @@ class Outbound:
     def _check_address(self, address: Address, host: str) -> None:
         if any(address in network for network in self._allowed):
             return
-        if any(address in network for network in NETWORKS_BLOCKED):
+        if _is_inside(address):
             # What a name stands for is not told: it may be a name of the inside.
             raise _blocked(
                 f"{host} is at a private or reserved address, which is not called. Whoever runs "
@@ -581,6 +579,17 @@ def _literal(text: str) -> Address | None:
         return None
     # With a zone, as in fe80::1%eth0, an address is about this machine's wires.
     return None if getattr(address, "scope_id", None) else address
+
+
+def _is_inside(address: Address) -> bool:
+    """Tell whether an address, or the IPv4 address that it leads to, is private or reserved."""
+    if isinstance(address, ipaddress.IPv6Address):
+        embedded = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if address in NAT64:
+            return _is_inside(embedded)
+        if int(address) >> 32 & 0xFFFF_FFFF in ISATAP_MARKS and _is_inside(embedded):
+            return True
+    return any(address in network for network in NETWORKS_BLOCKED)
 
 
 def _blocked(sentence: str) -> UpstreamFailed:

@@ -1,12 +1,15 @@
 """The guard is asked everything that security.md 5.1 lists, with an injected resolver."""
 
+import ipaddress
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
@@ -27,6 +30,85 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 # The total is what ends a call here; nothing waits for it but the tarpits.
 SHORT = Limits(connect_seconds=1, read_seconds=2, total_seconds=0.3)
 METADATA = "http://169.254.169.254/latest/meta-data/"
+
+
+def in_parts(address: ipaddress.IPv4Address, count: int, write: str) -> str:
+    """Write an address in so many numbers, the last of which holds what is left."""
+    octets = list(address.packed)
+    numbers = [*octets[: count - 1], int.from_bytes(octets[count - 1 :], "big")]
+    return ".".join(format(number, write) for number in numbers)
+
+
+def in_hex(address: ipaddress.IPv4Address) -> str:
+    """Write it as the last two groups of an IPv6 address."""
+    return f"{int(address) >> 16:x}:{int(address) & 0xFFFF:x}"
+
+
+def embedded(form: str) -> Callable[[ipaddress.IPv4Address], str]:
+    """Give a way to write an address inside an IPv6 address."""
+
+    def written(address: ipaddress.IPv4Address) -> str:
+        flipped = ipaddress.IPv4Address(int(address) ^ 0xFFFF_FFFF)
+        parts = {"dotted": address, "hexed": in_hex(address), "flipped": in_hex(flipped)}
+        return f"[{form.format(**parts)}]"
+
+    return written
+
+
+def assert_blocked(address: ipaddress.IPv4Address) -> None:
+    """Neither a URL nor the answer of a resolver may name it, however it is written."""
+    for spelling in SPELLINGS:
+        host = spelling(address)
+        with pytest.raises(UpstreamFailed) as refusal:
+            Outbound().check_url(f"http://{host}/")
+        assert refusal.value.kind == "blocked", host
+        if host.startswith("["):
+            found = ipaddress.ip_address(host[1:-1])
+            with pytest.raises(UpstreamFailed):
+                Outbound(resolver=Resolver([str(found)])).post("http://a.example/", b"", {})
+
+
+SPELLINGS = [
+    str,
+    lambda address: f"{address}.",
+    lambda address: str(address).replace(".", "。"),
+    lambda address: str(address).translate({48 + digit: 0xFF10 + digit for digit in range(10)}),
+    *(
+        lambda address, count=count, write=write: in_parts(address, count, write)
+        for count in (1, 2, 3, 4)
+        for write in ("d", "#x", "#X", "04o", "012o")
+    ),
+    *(
+        embedded(form)
+        for form in (
+            "::{dotted}",
+            "::{hexed}",
+            "::ffff:{dotted}",
+            "::FFFF:{hexed}",
+            "0:0:0:0:0:ffff:{hexed}",
+            "::ffff:0:{dotted}",
+            "::ffff:0:{hexed}",
+            "::ffff:0:0:{dotted}",
+            "::1:{dotted}",
+            "64:ff9b::{dotted}",
+            "64:FF9B::{hexed}",
+            "64:ff9b:1::{dotted}",
+            "64:ff9b:1:ffff:1:2:{hexed}",
+            "64:ff9b:1234::{dotted}",
+            "2002:{hexed}::",
+            "2002:{hexed}::1",
+            "2002:{hexed}:1:2:3:4:5",
+            "2001:0:{hexed}:0:0:5db8:d822",
+            "2001:0:5db8:d822:0:0:{flipped}",
+            "2606:4700::5efe:{dotted}",
+            "2606:4700::5efe:{hexed}",
+            "2606:4700:0:1:200:5efe:{dotted}",
+            "fe80::5efe:{dotted}",
+            "::ffff:{dotted}%25eth0",
+            "64:ff9b::{dotted}%25lo",
+        )
+    ),
+]
 
 
 class Resolver:
@@ -169,6 +251,24 @@ class TestCheckUrl:
                 shown = f"[{address}]" if address.version == 6 else str(address)
                 with pytest.raises(UpstreamFailed):
                     Outbound().check_url(f"http://{shown}/")
+
+    def test_blocks_every_spelling_of_an_address_inside(self) -> None:
+        for network in NETWORKS_BLOCKED:
+            if network.version == 4:
+                for address in (network.network_address, network.broadcast_address):
+                    assert_blocked(address)
+
+    @settings(deadline=None, max_examples=20)
+    @given(st.data())
+    def test_blocks_every_spelling_of_any_address_inside(self, data: st.DataObject) -> None:
+        networks = [network for network in NETWORKS_BLOCKED if network.version == 4]
+        network = data.draw(st.sampled_from(networks))
+        first, last = int(network.network_address), int(network.broadcast_address)
+        assert_blocked(ipaddress.IPv4Address(data.draw(st.integers(first, last))))
+
+    def test_calls_public_servers_through_the_address_translation_of_their_network(self) -> None:
+        assert Outbound().check_url("http://[64:ff9b::93.184.216.34]/")
+        assert Outbound().check_url("http://[2606:4700::5efe:5db8:d822]/")
 
 
 class TestPost:
