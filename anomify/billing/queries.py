@@ -1,5 +1,6 @@
 """Every SELECT about billing, the org first."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -60,23 +61,32 @@ def list_invoices(org: Org, *, limit: int, offset: int) -> Page[BillingInvoice]:
     return Page(list(session().scalars(rows)), total)
 
 
-def list_accounts_unread_since(moment: datetime, limit: int) -> list[BillingAccount]:
-    """Return customers that nothing was read of since then, whichever org they are."""
+def list_accounts_unread_since(
+    moment: datetime, limit: int, but: Iterable[int] = ()
+) -> list[BillingAccount]:
+    """Return customers that nothing was read of since then, the longest first, of any org.
+
+    `but` are ids of orgs to pass over.
+    """
     rows = (
         select(BillingAccount)
         .where(
             BillingAccount.customer_id.is_not(None),
             BillingAccount.read_at.is_(None) | (BillingAccount.read_at < moment),
+            BillingAccount.org_id.not_in(list(but)),
         )
-        .order_by(BillingAccount.read_at)
+        .order_by(BillingAccount.read_at.nulls_first(), BillingAccount.org_id)
         .limit(limit)
     )
     return list(session().scalars(rows))
 
 
-def list_overdue_orgs(limit: int) -> list[Org]:
-    """Return the orgs that owe something, the longest first; for the worker, never for a door."""
+def list_overdue_orgs(limit: int, after_id: int = 0) -> list[int]:
+    """Return the ids of orgs that owe something, in order, from one on; for the worker only."""
     rows = (
-        select(Org).where(Org.overdue_since.is_not(None)).order_by(Org.overdue_since).limit(limit)
+        select(Org.id)
+        .where(Org.overdue_since.is_not(None), Org.id > after_id)
+        .order_by(Org.id)
+        .limit(limit)
     )
     return list(session().scalars(rows))

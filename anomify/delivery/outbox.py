@@ -1,5 +1,6 @@
 """Enqueue, claim, settle: messages wait here in the transaction of what they tell."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from anomify.anomaly.model import Anomaly, Span
@@ -28,6 +30,8 @@ from anomify.outbound import host_of
 from anomify.silence.window import orgs_keeping_still, stillness_of
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
+
+log = logging.getLogger(__name__)
 
 # Longer than a sender may take, so that a lease runs out only when the sender is no more.
 LEASE = timedelta(seconds=60)
@@ -177,7 +181,14 @@ def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) 
         if leased.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
             continue
         delivery = session().get_one(Delivery, delivery_id, populate_existing=True)
-        claimed = _claimed(delivery, leased_until, at, sealing_key)
+        try:
+            claimed: Claim | Receipt = _claimed(delivery, leased_until, at, sealing_key)
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            # One that cannot be read must not hold up the others; it is tried again like them.
+            log.exception("delivery %s cannot be made ready to be sent", delivery_id)
+            claimed = Receipt(is_delivered=False, problem="The message cannot be read.")
         if isinstance(claimed, Receipt):
             settle(delivery.id, leased_until, claimed, at, chance=0.5)
         else:

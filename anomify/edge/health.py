@@ -59,7 +59,7 @@ def _log_answers(the_house: House) -> bool:
         the_house.points.log.last_offset()
     except (SQLAlchemyError, Unavailable):
         return False
-    return True
+    return the_house.points.is_following
 
 
 def _delivery(waits_since: datetime | None, *, is_known: bool) -> Component:

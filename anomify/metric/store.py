@@ -134,6 +134,11 @@ class PointStore:
         self._follower = threading.Thread(target=self._keep_following, name="follow", daemon=True)
         self._follower.start()
 
+    @property
+    def is_following(self) -> bool:
+        """Tell whether the thread that was started to follow is there, or none was started."""
+        return self._follower is None or self._follower.is_alive()
+
     def drop_before(self, ms: int) -> None:
         """Forget datapoints that are older than this time by four hours or more."""
         self.chunks.drop_before(ms)
@@ -162,6 +167,9 @@ class PointStore:
             except (AnomifyError, SQLAlchemyError) as problem:
                 # The next round may succeed; until then charts lack what others write.
                 _logger.warning("Following the log failed, trying again: %s", problem)
+            except Exception:
+                # Were this thread to end, charts would never again show what others write.
+                _logger.exception("Following the log failed, trying again")
 
 
 def _sealed_offsets(chunks: list[Chunk], times: Int64s) -> Int64s:

@@ -29,7 +29,12 @@ NEEDED = {DATABASE, LOG}
 PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 TAG = "operators"
 TEXT = "text/plain"
-HEALTHY = Wire(replies=(Reply(200, "The process answers.", TEXT),))
+HEALTHY = Wire(
+    replies=(
+        Reply(200, "The process answers.", TEXT),
+        Reply(503, "A thread of the process is gone; it has to be started again.", TEXT),
+    )
+)
 READY = Wire(
     replies=(
         Reply(200, "Requests can be answered.", TEXT),
@@ -41,7 +46,13 @@ COUNTED = Wire(replies=(Reply(200, "The counts, in Prometheus' text format.", TE
 
 @door.route("/-/healthy", tag=TAG, wire=HEALTHY, access=Access.PUBLIC, has_own_transactions=True)
 def healthy() -> Response:
-    """Say that the process answers; a reason to leave it alone, not a reason to send it work."""
+    """Say that the process answers and its threads are there: then it needs no new start.
+
+    This is no reason to send it work; /-/ready says whether requests can be answered.
+    """
+    if not house().points.is_following:
+        sentence = "unhealthy: the thread that follows the log of points is gone\n"
+        return Response(sentence, 503, mimetype="text/plain")
     return Response("healthy\n", mimetype="text/plain")
 
 

@@ -1,5 +1,6 @@
 """Letters: mails of our own with a link or a code in them, from written to sent."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,8 @@ from anomify.clock import now
 from anomify.db import sealing_key, session
 from anomify.org.model import Letter
 from anomify.org.sealing import SealBroken, seal, unseal
+
+log = logging.getLogger(__name__)
 
 PENDING, SENT, DEAD = "pending", "sent", "dead"
 # Longer than a sender may take, so that a lease runs out only when the sender is no more.
@@ -138,16 +141,21 @@ def claim_letters(at: datetime, most: int) -> list[ClaimedLetter]:
         letter = session().get_one(Letter, letter_id, populate_existing=True)
         try:
             written = unseal(sealing_key(), letter.org_id or NO_ORG, letter.sealed)
-        except SealBroken as broken:
+            said = msgspec.json.decode(written, type=dict[str, str])
+            subject, text = said["subject"], said["text"]
+        except (SealBroken, msgspec.DecodeError, KeyError) as broken:
+            # It must not hold up the others.
+            log.warning("letter %s cannot be read and is given up: %r", letter.id, broken)
             _close(letter, DEAD, at)
-            letter.last_error = str(broken)
+            letter.last_error = (
+                str(broken) if isinstance(broken, SealBroken) else "The letter cannot be read."
+            )
             continue
-        said = msgspec.json.decode(written, type=dict[str, str])
         mine = ClaimedLetter(
             letter.id,
             letter.recipient,
-            said["subject"],
-            said["text"],
+            subject,
+            text,
             letter.purpose,
             leased_until,
         )

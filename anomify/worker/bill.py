@@ -24,6 +24,9 @@ EVERY_SECONDS = 600.0
 READ_EVERY = timedelta(days=1)
 # Of each round; the others come in the next ones.
 ACCOUNTS_MAX = 50
+# After so many a round ends: it is Stripe that fails, not this or that customer.
+FAILURES_MAX = 5
+# Of one question.
 ORGS_MAX = 1000
 
 
@@ -36,25 +39,52 @@ class Bookkeeper:
         self._gateway = gateway
         self._free = free_plan(settings.free_metrics)
         self._base_url = settings.base_url
+        # Orgs whose account could not be read, the one that was tried last at the end.
+        self._failed: dict[int, None] = {}
 
     def run_once(self) -> None:
         """Read, write and forget what is due. Raises `UpstreamFailed` when Stripe fails."""
         with self._database.unit_of_work():
             forget_events(now())
-            overdue = [org.id for org in list_overdue_orgs(ORGS_MAX)]
-        for org_id in overdue:
-            with self._database.unit_of_work():
-                tell_of_debt(org_id, self._base_url)
+        self._tell_of_debts()
         with self._database.unit_of_work(write=False):
-            accounts = list_accounts_unread_since(now() - READ_EVERY, ACCOUNTS_MAX)
-        for account in accounts:
+            unread = list_accounts_unread_since(now() - READ_EVERY, ACCOUNTS_MAX, self._failed)
+            org_ids = [account.org_id for account in unread]
+        # Those that could not be read come last, so that they keep nobody waiting.
+        failures = 0
+        for org_id in (org_ids + list(self._failed))[:ACCOUNTS_MAX]:
+            self._failed.pop(org_id, None)
             try:
-                refresh(self._database, self._gateway, account.org_id, self._free)
+                refresh(self._database, self._gateway, org_id, self._free)
+            except SQLAlchemyError:
+                raise
             except UpstreamFailed as failure:
-                if not failure.permanent:
+                self._failed[org_id] = None
+                log.error("the account of org %d cannot be read: %s", org_id, failure)  # noqa: TRY400 -- the trace says nothing more
+                failures += not failure.permanent
+                if failures == FAILURES_MAX:
                     raise
-                # Of this customer only: the others are not kept waiting.
-                log.error("the account of org %d cannot be read: %s", account.org_id, failure)  # noqa: TRY400 -- the trace says nothing more
+            except Exception:
+                self._failed[org_id] = None
+                log.exception("the account of org %d cannot be read", org_id)
+
+    def _tell_of_debts(self) -> None:
+        """Write to each org that owes something, if it is due; one that fails delays no other."""
+        last_id = 0
+        while True:
+            with self._database.unit_of_work(write=False):
+                overdue = list_overdue_orgs(ORGS_MAX, last_id)
+            for org_id in overdue:
+                try:
+                    with self._database.unit_of_work():
+                        tell_of_debt(org_id, self._base_url)
+                except SQLAlchemyError:
+                    raise
+                except Exception:
+                    log.exception("org %d cannot be told of what it owes", org_id)
+            if len(overdue) < ORGS_MAX:
+                return
+            last_id = overdue[-1]
 
     def run_until(self, stop: threading.Event) -> None:
         """Work until told to stop; a call that is on its way then has its own deadline."""

@@ -14,6 +14,7 @@ from anomify.billing.stripe_gateway import gateway_of
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
+from anomify.errors import Unavailable
 from anomify.metric.opening import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
@@ -28,6 +29,7 @@ from anomify.worker.picture import picture_with
 from anomify.worker.post import Postman
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
+from anomify.worker.threads import DutyThread, DutyThreads
 from anomify.worker.watchman import Watchman
 
 log = logging.getLogger(__name__)
@@ -84,21 +86,24 @@ def run(settings: Settings) -> None:
     ]
     if gateway := gateway_of(settings):
         duties.append(("bill", Bookkeeper(database, settings, gateway).run_until))
-    senders = [
-        threading.Thread(target=duty, args=(stopping,), name=name, daemon=True)
-        for name, duty in duties
-    ]
-    for sender in senders:
-        sender.start()
-    judge_until(stopping, database, points, settings)
-    for sender in senders:
-        sender.join(timeout=STOP_SECONDS)
+    threads = DutyThreads(
+        [DutyThread(name, duty, stopping) for name, duty in duties], points, stopping
+    )
+    threads.start()
+    judge_until(stopping, database, points, settings, threads)
+    threads.join(STOP_SECONDS)
     points.close()
     database.dispose()
+    if threads.has_lost_one:
+        raise Unavailable("A thread of the worker was gone; start the worker again.")
 
 
 def judge_until(
-    stopping: threading.Event, database: Database, points: PointStore, settings: Settings
+    stopping: threading.Event,
+    database: Database,
+    points: PointStore,
+    settings: Settings,
+    threads: DutyThreads | None = None,
 ) -> None:
     """Judge until told to stop; whatever goes wrong, start over from what is kept."""
     failures = 0
@@ -112,7 +117,7 @@ def judge_until(
                 analyst = Analyst(database, points.log, points.chunks)
                 if not analyst.recover(stopping.is_set):
                     return
-                _judge(stopping, analyst, ownership, database, points, settings)
+                _judge(stopping, analyst, ownership, database, points, settings, threads)
                 analyst.checkpoint(range(PARTITIONS))
         except Exception:
             # The engine's memory may be ahead of what is recorded now, so it is thrown away.
@@ -145,12 +150,16 @@ def _judge(
     database: Database,
     points: PointStore,
     settings: Settings,
+    threads: DutyThreads | None,
 ) -> None:
     partitions = itertools.cycle(range(PARTITIONS))
     lag = _Lag(analyst)
     name = f"{socket.gethostname()}:{os.getpid()}"
 
     def beat() -> None:
+        if threads is not None and not threads.are_well:
+            # Without a beat the health of the worker turns red.
+            return
         with database.unit_of_work():
             record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag.seconds())
 
@@ -165,6 +174,7 @@ def _judge(
     duties = (
         Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
         Duty(BEAT_EVERY_SECONDS, beat),
+        *([Duty(BEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
         Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
         Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
         Duty(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),

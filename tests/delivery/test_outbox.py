@@ -289,6 +289,30 @@ class TestClaim:
         assert len(claim_all()) == 1
         assert sorted(row.state for row in rows()) == [STATE_DEAD, STATE_PENDING]
 
+    def test_goes_on_with_the_rest_whatever_is_wrong_with_the_first(self) -> None:
+        for wrong in (
+            {"facts": {}},
+            {"facts": []},
+            {"facts": {"transition": 1}},
+            {"channel": "email", "recipient": "nobody's number"},
+            {"channel": "email", "recipient": ""},
+        ):
+            org = make_org()
+            for number in range(2):
+                hooked(org, url=f"https://host{number}.example/")
+            enqueue_opened(make_anomaly(make_metric(org)))
+            ours = [row for row in rows() if row.org_id == org.id]
+            first = min(ours, key=lambda row: row.id)
+            for name, value in wrong.items():
+                setattr(first, name, value)
+            session().flush()
+
+            [claimed] = claim_all()
+            assert claimed.id == max(row.id for row in ours), wrong
+            session().refresh(first)
+            assert first.last_error, wrong
+            assert first.state == STATE_DEAD or first.due_at > NOON, wrong
+
     def test_takes_no_more_of_a_lane_than_fit_and_lets_lanes_take_turns(self) -> None:
         org = make_org()
         for number in range(6):

@@ -220,6 +220,26 @@ class TestRead:
             thread.join(60)
         assert problems == []
 
+    def test_goes_on_following_whatever_fails(
+        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("anomify.metric.store.FOLLOW_SECONDS", 0.01)
+        store = PointStore(machines.open())
+        has_gone_on = threading.Event()
+        problems: list[Exception] = [ValueError("a damaged row"), KeyError("x"), MemoryError()]
+
+        def also() -> None:
+            if problems:
+                raise problems.pop()
+            has_gone_on.set()
+
+        store.start_following(also)
+        try:
+            assert has_gone_on.wait(10)
+            assert store.is_following
+        finally:
+            store.close()
+
     def test_is_harmed_by_no_crash_between_sealing_and_pruning(self, machines: Machines) -> None:
         store = PointStore(machines.open())
         store.append(entry((1, START, 1.0)))

@@ -30,6 +30,17 @@ class TestHealthy:
         assert "Set-Cookie" not in reply.headers
         assert asked == []
 
+    def test_says_no_when_a_thread_is_gone_that_charts_need(self, app, client, monkeypatch):
+        points = app.extensions["anomify"].points
+        # As if the thread had ended by itself.
+        monkeypatch.setattr(points, "_keep_following", lambda: None)
+        points.start_following()
+        points._follower.join()
+        reply = client.get("/-/healthy")
+        assert reply.status_code == 503
+        assert "thread" in reply.text
+        assert client.get("/-/ready").text == "not ready: log\n"
+
 
 class TestReady:
     def test_says_yes_while_requests_can_be_answered(self, client):

@@ -21,6 +21,7 @@ from anomify.org.letter import (
     settle_letter,
 )
 from anomify.org.model import Letter
+from anomify.org.sealing import seal
 from tests.factories import make_org
 
 
@@ -72,6 +73,26 @@ class TestClaim:
         unit.info["sealing_key"] = b"x" * 32
         assert claim_letters(now(), 4) == []
         assert the_letter(unit).state == DEAD
+
+    def test_goes_on_with_the_rest_whatever_is_wrong_with_the_first(self, unit):
+        key = unit.info["sealing_key"]
+        at = now()
+        for sealed in (
+            "",
+            "nothing sealed",
+            seal(key, 0, "no JSON"),
+            seal(key, 0, "[]"),
+            seal(key, 0, '{"subject": 1, "text": 2}'),
+            seal(key, 0, '{"subject": "Hello"}'),
+            seal(key, 7, '{"subject": "Hello", "text": "of another org"}'),
+        ):
+            poisoned = unit.get_one(Letter, write())
+            poisoned.sealed = sealed
+            poisoned.due_at = at - timedelta(hours=1)
+            sound = write()
+            assert [letter.id for letter in claim_letters(now(), 4)] == [sound], sealed
+            unit.flush()
+            assert (poisoned.state, bool(poisoned.last_error)) == (DEAD, True)
 
     def test_leaves_what_nobody_needs_any_more(self):
         write(lifetime=timedelta(minutes=10))

@@ -82,6 +82,37 @@ class TestRunOnce:
         bookkeeper.run_once()
         assert quota(database, org) == 5
 
+    def test_lets_no_customers_that_cannot_be_read_keep_others_waiting(
+        self, database, bookkeeper, wire, acme, monkeypatch
+    ):
+        monkeypatch.setattr("anomify.worker.bill.ACCOUNTS_MAX", 2)
+        org, customer_id = acme
+        wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
+        with database.unit_of_work() as session:
+            session.get(BillingAccount, org.id).read_at = now() - timedelta(days=3)
+            for number in range(5):
+                broken = make_org(f"Broken {number}")
+                session.add(BillingAccount(org_id=broken.id, customer_id=f"cus_{number}"))
+                session.flush()
+        for _ in range(3):
+            bookkeeper.run_once()
+        assert quota(database, org) == 5
+
+    def test_tells_of_every_debt_whoever_cannot_be_told(self, database, bookkeeper, monkeypatch):
+        monkeypatch.setattr("anomify.worker.bill.ORGS_MAX", 2)
+        told = []
+
+        def tell(org_id, _):
+            told.append(org_id)
+            if len(told) % 2:
+                raise ValueError("it cannot be told")
+
+        monkeypatch.setattr("anomify.worker.bill.tell_of_debt", tell)
+        with database.unit_of_work():
+            owing = [make_org(f"Owing {number}", overdue_since=now()).id for number in range(5)]
+        bookkeeper.run_once()
+        assert told == owing
+
 
 class TestRunUntil:
     def test_survives_that_stripe_is_not_there(self, database, bookkeeper, wire, acme):

@@ -1,0 +1,111 @@
+"""Threads beside judging: one that fails begins again, and one that is gone is noticed."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import func, select
+
+from anomify.config import Settings
+from anomify.db import session
+from anomify.org.model import WorkerBeat
+from anomify.worker.loop import judge_until
+from anomify.worker.threads import DutyThread, DutyThreads
+from tests.kit.plant import Plant
+
+SECONDS = 10
+FOLLOWING = SimpleNamespace(is_following=True)
+
+
+@pytest.fixture
+def stopping():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def thread_of(duty, stopping):
+    return DutyThread("a duty", duty, stopping, pause_seconds=(0.01,))
+
+
+def beats(plant: Plant) -> int:
+    with plant.database.unit_of_work(write=False):
+        return session().scalar(select(func.count()).select_from(WorkerBeat))
+
+
+class Failing:
+    """A duty that fails, or ends by itself, so many times, and then does what it should."""
+
+    def __init__(self, times: int, problem: Exception | None) -> None:
+        self._left = times
+        self._problem = problem
+        self.does_its_duty, self.has_failed = threading.Event(), threading.Event()
+
+    def __call__(self, stop: threading.Event) -> None:
+        self._left -= 1
+        if self._left >= 0:
+            self.has_failed.set()
+            if self._problem is not None:
+                raise self._problem
+            return
+        self.does_its_duty.set()
+        stop.wait()
+
+
+class TestDutyThread:
+    def test_begins_again_whatever_it_fails_of(self, stopping, caplog):
+        for problem in (ValueError("a poisoned row"), MemoryError(), RecursionError(), None):
+            duty = Failing(3, problem)
+            thread = thread_of(duty, stopping)
+            thread.start()
+            assert duty.does_its_duty.wait(SECONDS)
+            assert thread.is_alive
+            assert not thread.is_well, "it has failed a moment ago"
+        assert "the thread a duty failed" in caplog.text
+
+    def test_is_well_while_it_does_its_duty(self, stopping):
+        duty = Failing(0, None)
+        thread = thread_of(duty, stopping)
+        assert not thread.is_well, "it has not begun"
+        thread.start()
+        assert duty.does_its_duty.wait(SECONDS)
+        assert thread.is_well
+        stopping.set()
+        thread.join(SECONDS)
+        assert not thread.is_alive
+
+
+class TestDutyThreads:
+    def test_ends_the_process_when_one_is_gone(self, stopping, caplog):
+        # One that was never started is as one that is gone: there is no thread.
+        threads = DutyThreads([thread_of(Failing(0, None), stopping)], FOLLOWING, stopping)
+        threads.check()
+        assert stopping.is_set()
+        assert threads.has_lost_one
+        assert "is gone" in caplog.text
+
+    def test_is_silent_when_asked_to_stop(self, stopping):
+        threads = DutyThreads([thread_of(Failing(0, None), stopping)], FOLLOWING, stopping)
+        threads.start()
+        stopping.set()
+        threads.join(SECONDS)
+        threads.check()
+        assert not threads.has_lost_one
+
+
+class TestBeat:
+    def test_is_not_given_while_a_thread_fails(self, plant: Plant, tmp_path, stopping):
+        duty = Failing(10**9, ValueError("for ever"))
+        threads = DutyThreads([thread_of(duty, stopping)], plant.points, stopping)
+        threads.start()
+        assert duty.has_failed.wait(SECONDS)
+        judging = threading.Thread(
+            target=judge_until,
+            args=(stopping, plant.database, plant.points, Settings(data_dir=tmp_path), threads),
+        )
+        judging.start()
+        stopping.wait(1)
+        assert not threads.are_well
+        stopping.set()
+        judging.join()
+        assert beats(plant) == 0
