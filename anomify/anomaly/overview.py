@@ -1,5 +1,6 @@
 """The numbers of the Overview: what an org's metrics had in a period, beside the one before."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,7 @@ from anomify.db import session
 from anomify.errors import Invalid
 from anomify.metric.queries import count_by_state
 from anomify.metric.standing import State
-from anomify.metric.tally import HOUR_MS, judged_points
+from anomify.metric.tally import HOUR_MS, judged_by_hour, judged_points
 
 # Fourteen years of days; no chart has room for more.
 MOST_STRETCHES: Final = 5_000
@@ -106,3 +107,18 @@ def anomalies_over_time(
     )
     counts = {int(start_ms): int(count) for start_ms, count in rows}
     return [Stretch(start_ms, counts.get(start_ms, 0)) for start_ms in stretches]
+
+
+def judged_over_time(
+    org_id: int, *, from_ms: int, until_ms: int, stretch_ms: int
+) -> list[tuple[int, int]]:
+    """Count the points that were judged in each stretch of the window, oldest first.
+
+    They are known by the hour: all of an hour's are counted in the stretch in which it begins. The
+    stretches are those of `anomalies_over_time`, which says when there are too many.
+    """
+    stretches = range(from_ms - from_ms % stretch_ms, until_ms, stretch_ms)
+    counts: Counter[int] = Counter()
+    for hour_ms, points in judged_by_hour(org_id, stretches.start, until_ms):
+        counts[hour_ms - hour_ms % stretch_ms] += points
+    return [(start_ms, counts[start_ms]) for start_ms in stretches]

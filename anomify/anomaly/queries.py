@@ -11,6 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
+from anomify.clock import now_ms
 from anomify.db import Page, session
 from anomify.errors import NotFound
 from anomify.metric.chip import holding
@@ -73,7 +74,10 @@ def list_anomalies(
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Anomaly]:
-    """List anomalies that overlap the window, newest first, with span and metric loaded."""
+    """List anomalies that overlap the window, newest first, with span and metric loaded.
+
+    One that runs overlaps every window that begins after it and not after now.
+    """
     named = holding(words)
     wanted: list[ColumnElement[bool]] = [Anomaly.org_id == org_id, *named]
     if least_severity != SEVERITIES[0]:
@@ -87,7 +91,9 @@ def list_anomalies(
     if until_ms is not None:
         wanted.append(Anomaly.opened_at < moment(until_ms) if is_broad else began < until_ms)
     if from_ms is not None:
-        wanted.append(or_(Span.is_open.is_(True), Span.last_over_ms >= from_ms))
+        has_lasted = Span.last_over_ms >= from_ms
+        # What runs is known to have run until now, and nobody knows of what is to come.
+        wanted.append(has_lasted if from_ms > now_ms() else or_(Span.is_open.is_(True), has_lasted))
     if running is not Running.ALL:
         wanted.append(Span.is_open.is_(running is Running.OPEN))
     if least_score > 0:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from anomify.anomaly.model import Anomaly
 from anomify.anomaly.queries import Running, count_anomalies, list_anomalies
+from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
 from anomify.dashboard.door import HOME, PageDoor, address
@@ -20,6 +21,7 @@ from anomify.dashboard.wording import thousands
 from anomify.db import Page
 from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
+from anomify.edge.transaction import transaction
 from anomify.metric.model import Progress
 from anomify.metric.queries import count_by_state, find_progress
 from anomify.metric.standing import State
@@ -84,11 +86,19 @@ def start() -> Response:
     return make_response(redirect(HOME))
 
 
-@door.route(HOME, inputs=InboxIn, access=Access.USER, methods=["GET"])
+@door.route(HOME, inputs=InboxIn, access=Access.USER, methods=["GET"], has_own_transactions=True)
 def page(wish: InboxIn) -> str:
     """Show the anomalies of the org."""
+    with transaction(write=False):
+        found = _find(wish, wish.state, ROWS)
+        shown = _shown(wish, found)
+    if not wish.is_narrowed and not wish.offset:
+        note_seen(found.items)
+    return shown
+
+
+def _shown(wish: InboxIn, found: Page[Anomaly]) -> str:
     counts = count_by_state(subject().org.id, now())
-    found = _find(wish, wish.state, ROWS)
     newest = list_anomalies(subject().org.id, limit=1).items
     window_words = WINDOWS[wish.window][2]
     return framed(

@@ -8,7 +8,7 @@ from anomify.detection.counter import rates
 from anomify.errors import Invalid
 from anomify.metric.downsample import downsample, downsample_by_step
 from anomify.metric.store import PointStore
-from anomify.series import Series
+from anomify.series import Float64s, Series
 
 # A chart has no room for more.
 MOST_SHOWN = 2_000
@@ -88,6 +88,25 @@ def rate_in(series: Series, from_ms: int) -> Series:
     """Return a counter's increase a second from that time on; the points before it only help."""
     rates_known = rate_of(series)
     return rates_known.of(rates_known.times >= from_ms)
+
+
+def three_sigma(values: Float64s) -> tuple[Float64s, Float64s]:
+    """Return, for each value, mean - 3 and + 3 standard deviations of all values up to it.
+
+    The classical bounds, for whoever compares: they take no heed of hours and weekdays. Where they
+    are beyond what a number can hold they are infinite.
+    """
+    count = np.arange(1, len(values) + 1)
+    with np.errstate(all="ignore"):
+        # Between -1 and 1 no square is too large, and about the middle few digits are lost.
+        scale = max(float(np.max(np.abs(values), initial=0.0)), np.finfo(np.float64).tiny)
+        middle = float(np.mean(values / scale)) if len(values) else 0.0
+        off = values / scale - middle
+        means = np.cumsum(off) / count
+        deviations = np.sqrt(np.maximum(np.cumsum(off * off) / count - means * means, 0.0))
+        lowers = (means - 3 * deviations + middle) * scale
+        uppers = (means + 3 * deviations + middle) * scale
+    return lowers, uppers
 
 
 def read_sparkline(

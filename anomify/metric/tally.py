@@ -65,6 +65,18 @@ class Tally:
         return orgs
 
 
+def judged_by_hour(org_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
+    """Return each hour that begins in the window and has judged points, and how many."""
+    rows = session().execute(
+        select(JudgedHour.hour_ms, JudgedHour.points).where(
+            JudgedHour.org_id == org_id,
+            JudgedHour.hour_ms >= from_ms,
+            JudgedHour.hour_ms < until_ms,
+        )
+    )
+    return [(int(hour_ms), int(points)) for hour_ms, points in rows]
+
+
 def judged_points(org_id: int, from_ms: int, until_ms: int) -> int:
     """Return how many points of the hours that begin in the window were judged."""
     counted = session().scalar(

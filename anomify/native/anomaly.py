@@ -11,10 +11,13 @@ from anomify.anomaly.picture import anomaly_image_url
 from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
 from anomify.anomaly.saying import amount_in_words, seen_before_in_words
 from anomify.auth.require import read_only
+from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
+from anomify.db import Page
 from anomify.detection.explanation import human_number
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
+from anomify.edge.transaction import transaction
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import Chips, Name, RowId, canonical
@@ -122,6 +125,13 @@ class SoughtIn(AnomaliesIn):
         json_schema_extra=names("watcher"),
     )
 
+    @property
+    def shows_newest(self) -> bool:
+        """Tell whether the list begins with the newest anomalies of all."""
+        narrowing = self.model_fields_set - {"from_timestamp", "limit"}
+        plain = type(self).model_construct()
+        return all(getattr(self, name) == getattr(plain, name) for name in narrowing)
+
 
 class AnomalyIn(Inputs):
     """Which anomaly."""
@@ -136,16 +146,28 @@ class LookupIn(Inputs):
     timestamp: Timestamp = Field(description="A moment at which it was running, unix seconds.")
 
 
-@door.route("/anomalies", inputs=SoughtIn, outputs=AnomaliesOut, access=Access.VIEWER)
+@door.route(
+    "/anomalies",
+    inputs=SoughtIn,
+    outputs=AnomaliesOut,
+    access=Access.VIEWER,
+    has_own_transactions=True,
+)
 def anomalies(wish: SoughtIn) -> AnomaliesOut:
     """List the anomalies of a window, of the last seven days by default.
 
-    An anomaly is of the window if it ran in it at any time.
+    An anomaly is of the window if it ran in it at any time. Whoever is signed in and asks for the
+    newest of all has read them: /user/ping counts those that come later.
     """
     org = subject().org
-    metric = get_metric(org.id, canonical(wish.metric)) if wish.metric is not None else None
-    chips = [] if wish.watcher_id is None else get_watcher(org.id, wish.watcher_id).chips
-    return anomalies_out(wish, metric.id if metric else None, 7 * DAY, chips)
+    with transaction(write=False):
+        metric = get_metric(org.id, canonical(wish.metric)) if wish.metric is not None else None
+        chips = [] if wish.watcher_id is None else get_watcher(org.id, wish.watcher_id).chips
+        page = _page(wish, metric.id if metric else None, 7 * DAY, chips)
+        listed = _listed(page)
+    if wish.shows_newest:
+        note_seen(page.items)
+    return listed
 
 
 @door.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=Access.VIEWER)
@@ -169,13 +191,17 @@ def anomaly(wish: AnomalyIn) -> OneAnomalyOut:
     return _one(get_anomaly(subject().org.id, wish.anomaly_id))
 
 
-def anomalies_out(
+def anomalies_out(wish: AnomaliesIn, metric_id: int, default_seconds: int) -> AnomaliesOut:
+    """Return the page of a metric's anomalies that a request asks for."""
+    return _listed(_page(wish, metric_id, default_seconds))
+
+
+def _page(
     wish: AnomaliesIn, metric_id: int | None, default_seconds: int, chips: Sequence[str] = ()
-) -> AnomaliesOut:
-    """Return the page of anomalies that a request asks for, of metrics that hold the chips too."""
+) -> Page[Anomaly]:
     org = subject().org
     from_ms, until_ms = wish.window_ms(default_seconds)
-    page = list_anomalies(
+    return list_anomalies(
         org.id,
         metric_id=metric_id,
         from_ms=from_ms,
@@ -188,6 +214,9 @@ def anomalies_out(
         limit=wish.limit,
         offset=wish.offset,
     )
+
+
+def _listed(page: Page[Anomaly]) -> AnomaliesOut:
     return AnomaliesOut(anomalies=[anomaly_json(found) for found in page.items], total=page.total)
 
 

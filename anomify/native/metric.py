@@ -2,10 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import Field, model_serializer
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+)
 
 from anomify.anomaly.picture import chart_of_metric
 from anomify.anomaly.queries import MOST_ANOMALIES, list_anomalies
@@ -22,9 +29,17 @@ from anomify.metric.event import events_on
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 from anomify.metric.quality import sparsity
 from anomify.metric.queries import Broad, Order, get_standing, list_metrics
-from anomify.metric.reading import Reading, as_read, rate_in, rate_of, read_raw, read_to_thin
+from anomify.metric.reading import (
+    Reading,
+    as_read,
+    rate_in,
+    rate_of,
+    read_raw,
+    read_to_thin,
+    three_sigma,
+)
 from anomify.metric.standing import Standing, State, inactive_since_ms
-from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
+from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, AnomalyOut, anomalies_out
 from anomify.native.envelope import NativeDoor
 from anomify.native.params import SOUGHT_CHARACTERS_MAX, Chips, Name, canonical
 from anomify.native.picture import LookIn, png_reply
@@ -40,6 +55,16 @@ door = NativeDoor("metric", __name__)
 MARGIN_STEPS = 3
 
 Pairs = list[tuple[int | float, float]]
+
+
+class Part(StrEnum):
+    """A part of the bundle."""
+
+    METRIC = "metric"
+    TIMESERIES = "timeseries"
+    YHAT = "yhat"
+    ANOMALIES = "anomalies"
+    EVENTS = "events"
 
 
 class ExcludedByOut(Outputs):
@@ -143,36 +168,52 @@ class TimeseriesOut(Outputs):
     downsampled: bool = Field(description="Only the least and greatest of each stretch are here.")
 
 
-class ExpectedOut(Outputs):
-    """What was expected of one point, in the unit it is judged in."""
+def _number(description: str, kind: str = "number") -> dict[str, JsonValue]:
+    return {"type": kind, "description": description}
 
-    yhat_lower: float = Field(description="The least value expected.")
-    yhat_upper: float = Field(description="The greatest value expected.")
-    yhat_real_lower: float | None = Field(
-        None,
-        description="Only with include_yhat_real_lower: the least value expected, but not less"
-        " than the least value of the window.",
-    )
-    mean: float | None = Field(
-        None, description="Only with include_mean: the middle of the expected range."
-    )
-    value: float | None = Field(
-        None, description="Only with include_value: what came, or a counter's rate a second."
-    )
-    score: float | None = Field(None, description="How unusual it was, 0 to 1; 0.5 is unusual.")
-    forecast: bool | None = Field(
-        None, description="True where no point has come yet: the range may still change."
-    )
 
-    @model_serializer(mode="plain")
-    def _without_what_was_not_asked_for(self) -> dict[str, float]:
-        return {name: value for name, value in self.__dict__.items() if value is not None}
+# What was expected of one point, in the unit it is judged in. A reply has thousands of them, so
+# they are plain dicts and described here.
+Expected = dict[str, float]
+_EXPECTED: dict[str, JsonValue] = {
+    "yhat_lower": _number("The least value expected."),
+    "yhat_upper": _number("The greatest value expected."),
+    "yhat_real_lower": _number(
+        "Only with include_yhat_real_lower: the least value expected, but not less than the least"
+        " value of the window."
+    ),
+    "mean": _number("Only with include_mean: the middle of the expected range."),
+    "value": _number("Only with include_value: what came, or a counter's rate a second."),
+    "3sigma_lower": _number(
+        "Three standard deviations below the mean of the window's points up to this one, the"
+        " classical bound to compare with; unlike the range it depends on the window."
+    ),
+    "3sigma_upper": _number("The same above the mean."),
+    "score": _number("How unusual it was, 0 to 1; 0.5 is unusual."),
+    "forecast": _number(
+        "True where no point has come yet: the range may still change.", kind="boolean"
+    ),
+}
+Expectations = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "properties": _EXPECTED,
+                "required": ["yhat_lower", "yhat_upper"],
+                "additionalProperties": False,
+            },
+        }
+    ),
+]
 
 
 class YhatOut(Outputs):
     """The expected range by timestamp; a point that was not judged has none."""
 
-    yhat: dict[str, ExpectedOut] = Field(description="Expected ranges, by unix seconds as text.")
+    yhat: Expectations = Field(description="Expected ranges, by unix seconds as text.")
 
 
 class RangesOut(YhatOut):
@@ -194,13 +235,32 @@ class ChartEventOut(Outputs):
     text: str = Field(description="What happened.", examples=["shop 2.14 is live"])
 
 
-class BundleOut(TimeseriesOut, YhatOut, AnomaliesOut):
-    """All that a page about a metric shows, in one reply."""
+class BundleOut(Outputs):
+    """All that a page about a metric shows, in one reply, or those parts that were asked for."""
 
-    metric: MetricOut = Field(description="The metric and where it stands.")
-    events: list[ChartEventOut] = Field(
-        description="Deploys and other events of the window that concern it, oldest first."
+    metric: MetricOut | None = Field(None, description="The metric and where it stands.")
+    timeseries: Pairs | None = Field(None, description="Each point as a timestamp and a value.")
+    derivative: Pairs | None = Field(None, description="A counter's rate a second.")
+    resolution: float | None = Field(
+        None, description="Seconds from point to point, once known; with timeseries."
     )
+    downsampled: bool | None = Field(
+        None, description="Only the least and greatest of each stretch are in timeseries."
+    )
+    yhat: Expectations | None = Field(None, description="Expected ranges, by unix seconds as text.")
+    anomalies: list[AnomalyOut] | None = Field(None, description="The anomalies of the window.")
+    total: int | None = Field(None, description="How many anomalies there are in all.")
+    events: list[ChartEventOut] | None = Field(
+        None, description="Deploys and other events of the window that concern it, oldest first."
+    )
+
+
+class PartsOut(BundleOut):
+    """The parts that were asked for; the others are not there at all."""
+
+    @model_serializer(mode="wrap")
+    def _without_other_parts(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: said for name, said in dump(self).items() if name in self.model_fields_set}
 
 
 class MetricsIn(PageIn):
@@ -249,11 +309,17 @@ class YhatIn(MetricIn, WindowIn):
     include_yhat_real_lower: bool = Field(
         default=False, description="Add the lower end, not below the least value of the window."
     )
+    include_3sigma: bool = Field(
+        default=False, description="Add the mean of the window less and plus three deviations."
+    )
 
 
 class RangesIn(YhatIn):
     """Which expected range, and whether also when it was left."""
 
+    include_3sigma: bool = Field(
+        default=True, description="Add the mean of the window less and plus three deviations."
+    )
     include_anomalous_periods: bool = Field(
         default=False, description="Add when the metric was anomalous."
     )
@@ -271,6 +337,10 @@ class BundleIn(YhatIn, AnomaliesIn):
         json_schema_extra=names("metric"),
     )
     limit: int = Field(200, ge=1, le=500, description="How many anomalies at the most.")
+    parts: list[Part] = Field(
+        default=[],
+        description="Which parts: metric, timeseries, yhat, anomalies, events; all when left out.",
+    )
 
 
 class MetricAnomaliesIn(MetricIn, AnomaliesIn):
@@ -341,7 +411,7 @@ def yhat(wish: RangesIn) -> RangesOut:
     else:
         judged = _read(standing, wish)
     periods = _anomalous_periods(standing, wish) if wish.include_anomalous_periods else None
-    yhat = expected_json(judged, wish) | forecast_json(standing, wish)
+    yhat = expected_json(judged, wish) | forecast_json(standing, judged, wish)
     return RangesOut(yhat=yhat, anomalous_periods=periods)
 
 
@@ -386,20 +456,22 @@ def graph(wish: GraphIn) -> Response:
     limits=("heavy",),
 )
 def bundle(wish: BundleIn) -> BundleOut:
-    """Show all that a page about the metric needs, in one reply.
+    """Show all that a page about the metric needs, in one reply, or only some parts of it.
 
     Where `until` lies ahead of now, its expected range goes on as a forecast, up to a day.
     """
     standing = standing_named(wish.metric)
-    reading = as_read(_read_to_thin(standing, wish), has_rates=_is_counter(standing))
-    judged = reading.values if reading.rates is None else reading.rates
-    found = anomalies_out(wish, standing.metric.id, DAY)
-    return BundleOut(
-        metric=metrics_json([standing])[0],
-        yhat=expected_json(judged, wish) | forecast_json(standing, wish),
-        anomalies=found.anomalies,
-        total=found.total,
-        events=[
+    parts = set(wish.parts or Part)
+    found: dict[str, Any] = {}
+    if Part.METRIC in parts:
+        found["metric"] = metrics_json([standing])[0]
+    if parts & {Part.TIMESERIES, Part.YHAT}:
+        found |= _points_of_bundle(standing, wish, parts)
+    if Part.ANOMALIES in parts:
+        had = anomalies_out(wish, standing.metric.id, DAY)
+        found |= {"anomalies": had.anomalies, "total": had.total}
+    if Part.EVENTS in parts:
+        found["events"] = [
             ChartEventOut(
                 id=event.id,
                 type=event.type,
@@ -407,9 +479,8 @@ def bundle(wish: BundleIn) -> BundleOut:
                 text=event.text,
             )
             for event in events_on(standing.metric, *wish.window_ms(DAY))
-        ],
-        **_timeseries(standing, reading).model_dump(),
-    )
+        ]
+    return (BundleOut if parts == set(Part) else PartsOut).model_construct(**found)
 
 
 @door.route(
@@ -489,50 +560,89 @@ def _excluded_by(rule: Exclusion) -> ExcludedByOut:
     )
 
 
-def expected_json(judged: Series, wish: YhatIn) -> dict[str, ExpectedOut]:
+def expected_json(judged: Series, wish: YhatIn) -> dict[str, Expected]:
     """Return the expected range of the judged points among these, by timestamp."""
     said = judged.judgements
     least = float(judged.values.min()) if len(judged) else 0.0
+    sigma_lowers, sigma_uppers = _three_sigma_said(judged, wish)
     found = {}
-    for time_ms, value, lower, upper, score in zip(
+    for time_ms, value, lower, upper, score, sigma_lower, sigma_upper in zip(
         judged.times.tolist(),
         judged.values.tolist(),
         said.lowers.tolist(),
         said.uppers.tolist(),
         said.scores.tolist(),
+        sigma_lowers,
+        sigma_uppers,
         strict=True,
     ):
         if math.isnan(lower) or math.isnan(upper):
             continue
-        found[str(timestamp_of(time_ms))] = ExpectedOut.model_construct(
-            yhat_lower=lower,
-            yhat_upper=upper,
-            yhat_real_lower=max(lower, least) if wish.include_yhat_real_lower else None,
-            mean=(lower + upper) / 2 if wish.include_mean else None,
-            value=value if wish.include_value else None,
-            score=None if math.isnan(score) else round(score, 4),
-            forecast=None,
-        )
+        expected = {"yhat_lower": lower, "yhat_upper": upper}
+        if wish.include_yhat_real_lower:
+            expected["yhat_real_lower"] = max(lower, least)
+        if wish.include_mean:
+            expected["mean"] = (lower + upper) / 2
+        if wish.include_value:
+            expected["value"] = value
+        if sigma_lower is not None and sigma_upper is not None:
+            expected["3sigma_lower"], expected["3sigma_upper"] = sigma_lower, sigma_upper
+        if not math.isnan(score):
+            expected["score"] = round(score, 4)
+        found[str(timestamp_of(time_ms))] = expected
     return found
 
 
-def forecast_json(standing: Standing, wish: YhatIn) -> dict[str, ExpectedOut]:
-    """Return the expected range after the metric's newest point, by timestamp."""
+def forecast_json(standing: Standing, judged: Series, wish: YhatIn) -> dict[str, Expected]:
+    """Return the expected range after the metric's newest point, by timestamp.
+
+    What is known of the judged points of the window goes on as it is.
+    """
     ahead = expected_ahead(standing, *wish.window_ms(DAY), now_ms())
-    return {
-        str(timestamp_of(time_ms)): ExpectedOut.model_construct(
-            yhat_lower=lower,
-            yhat_upper=upper,
-            yhat_real_lower=None,
-            mean=(lower + upper) / 2 if wish.include_mean else None,
-            value=None,
-            score=None,
-            forecast=True,
-        )
-        for time_ms, lower, upper in zip(
-            ahead.times.tolist(), ahead.lowers.tolist(), ahead.uppers.tolist(), strict=True
-        )
-    }
+    least = float(judged.values.min()) if len(judged) else -math.inf
+    sigma_lowers, sigma_uppers = _three_sigma_said(judged, wish)
+    sigma_lower, sigma_upper = (said[-1] if said else None for said in (sigma_lowers, sigma_uppers))
+    found = {}
+    for time_ms, lower, upper in zip(
+        ahead.times.tolist(), ahead.lowers.tolist(), ahead.uppers.tolist(), strict=True
+    ):
+        expected = {"yhat_lower": lower, "yhat_upper": upper}
+        if wish.include_yhat_real_lower:
+            expected["yhat_real_lower"] = max(lower, least)
+        if wish.include_mean:
+            expected["mean"] = (lower + upper) / 2
+        if sigma_lower is not None and sigma_upper is not None:
+            expected["3sigma_lower"], expected["3sigma_upper"] = sigma_lower, sigma_upper
+        expected["forecast"] = True
+        found[str(timestamp_of(time_ms))] = expected
+    return found
+
+
+def _points_of_bundle(standing: Standing, wish: BundleIn, parts: set[Part]) -> dict[str, Any]:
+    """Return the fields of the bundle for which the window's points have to be read."""
+    reading = as_read(_read_to_thin(standing, wish), has_rates=_is_counter(standing))
+    found: dict[str, Any] = {}
+    if Part.TIMESERIES in parts:
+        told = _timeseries(standing, reading)
+        found |= {name: getattr(told, name) for name in TimeseriesOut.model_fields}
+    if Part.YHAT in parts:
+        judged = reading.values if reading.rates is None else reading.rates
+        found["yhat"] = expected_json(judged, wish) | forecast_json(standing, judged, wish)
+    return found
+
+
+def _three_sigma_said(
+    judged: Series, wish: YhatIn
+) -> tuple[Sequence[float | None], Sequence[float | None]]:
+    """Return the bounds of each point as the wire has them; None where there is none to tell."""
+    if not wish.include_3sigma:
+        nothing: list[float | None] = [None] * len(judged)
+        return nothing, nothing
+    lowers, uppers = three_sigma(judged.values)
+    return (
+        [value if math.isfinite(value) else None for value in lowers.tolist()],
+        [value if math.isfinite(value) else None for value in uppers.tolist()],
+    )
 
 
 def standing_named(name: str) -> Standing:

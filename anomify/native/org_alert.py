@@ -6,10 +6,11 @@ from pydantic import Field, StringConstraints, model_validator
 
 from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.errors import Conflict
 from anomify.metric.model import SilentMetric
 from anomify.metric.outage import refused_names, silent_metrics
 from anomify.native.envelope import NativeDoor
-from anomify.native.params import RowIds
+from anomify.native.params import RowIds, Words
 from anomify.org.admin_alert import KINDS, QUOTA_EXCEEDED, Wish, get_raised
 from anomify.user.model import User
 from anomify.user.warned import (
@@ -29,6 +30,8 @@ door = NativeDoor("org_alert", __name__)
 METRICS_MAX = 1_000
 
 Wait = Annotated[int, Field(ge=WAIT_SECONDS_LEAST, le=WAIT_SECONDS_MOST)]
+# Names or ids of channels.
+Slack = Words
 Expiration = Annotated[int, Field(ge=EXPIRATION_SECONDS_LEAST, le=EXPIRATION_SECONDS_MOST)]
 
 
@@ -80,6 +83,9 @@ class AdminAlertsIn(Inputs):
         description="The users who are told by mail; all admins when empty.",
         json_schema_extra=names("user"),
     )
+    type_1_slack: Slack | None = Field(
+        None, description="Slack channels to tell; none can be named while no Slack is connected."
+    )
     type_2_enabled: bool | None = Field(None, description="Warn when some metrics have stopped.")
     type_2_wait_seconds: Wait | None = Field(None, description="After so long of silence.")
     type_2_expiration_seconds: Expiration | None = Field(
@@ -89,6 +95,9 @@ class AdminAlertsIn(Inputs):
         None,
         description="The users who are told by mail; all admins when empty.",
         json_schema_extra=names("user"),
+    )
+    type_2_slack: Slack | None = Field(
+        None, description="Slack channels to tell; none can be named while no Slack is connected."
     )
     type_3_enabled: bool | None = Field(
         None, description="Of an exceeded quota everybody is warned; this cannot be changed."
@@ -108,13 +117,19 @@ class AdminAlertsIn(Inputs):
         }
         return {type_id: change for type_id, change in found.items() if change != WishChange()}
 
+    @property
+    def slack_fields(self) -> list[str]:
+        """Return the parameters that name a Slack channel."""
+        named = [f"type_{type_id}_slack" for type_id in (1, 2)]
+        return [name for name in named if getattr(self, name)]
+
 
 class ReadOnlyIn(AdminAlertsIn):
     """Nothing: what is to be changed is sent as POST."""
 
     @model_validator(mode="after")
     def _changes_nothing(self) -> Self:
-        if self.changes:
+        if self.changes or self.slack_fields:
             raise ValueError("Send what is to be changed as POST.")
         return self
 
@@ -187,6 +202,12 @@ def change_adminalerts(wish: AdminAlertsIn) -> AdminAlertsOut:
     the pipeline, with a notice.
     """
     asker = subject()
+    if wish.slack_fields:
+        raise Conflict(
+            "Slack is not connected, so nobody can be told there and nothing was changed. Name"
+            " users in type_1_email or type_2_email instead.",
+            fields=dict.fromkeys(wish.slack_fields, "No Slack is connected."),
+        )
     for type_id, change in wish.changes.items():
         change_wish(asker.org.id, type_id, change, actor=asker.label)
     return _listed()

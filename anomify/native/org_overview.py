@@ -4,7 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anomify.anomaly.overview import Figure, anomalies_over_time, first_anomaly_ms, overview_of
+from anomify.anomaly.overview import (
+    Figure,
+    anomalies_over_time,
+    first_anomaly_ms,
+    judged_over_time,
+    overview_of,
+)
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
 from anomify.edge.contract import Access, Outputs
@@ -57,6 +63,17 @@ class SeriesOut(Outputs):
     anomalies: list[tuple[int | float, int]] = Field(
         description="When each stretch begins, and how many anomalies began in it; oldest first."
     )
+    analysed_events: list[tuple[int | float, int]] = Field(
+        description="How many points were judged. They are counted by the hour: in stretches of"
+        " less, an hour's are all in the stretch in which it begins."
+    )
+    matches: list[tuple[int | float, int]] = Field(
+        description="How many anomalies were held back because a learnt pattern fitted: none, for"
+        " this server learns no patterns."
+    )
+    total_patterns: list[tuple[int | float, int]] = Field(
+        description="How many patterns were learnt by the end of it: none, likewise."
+    )
 
 
 class GraphOut(Outputs):
@@ -95,7 +112,7 @@ def summary(wish: WindowIn) -> SummaryOut:
 
 @door.route("/org/graph", inputs=GraphIn, outputs=GraphOut, access=Access.VIEWER)
 def graph(wish: GraphIn) -> GraphOut:
-    """Count the org's anomalies over time: all there ever were, day by day.
+    """Count the org's anomalies and judged points over time: all there ever were, day by day.
 
     Stretches begin at whole multiples of their length since 1970, so days are those of UTC.
     """
@@ -104,11 +121,17 @@ def graph(wish: GraphIn) -> GraphOut:
     if wish.from_timestamp is None:
         from_ms = min(first_anomaly_ms(org_id) or now_ms(), from_ms)
     seconds = wish.bucket if isinstance(wish.bucket, int) else BUCKET_NAMES[wish.bucket]
-    found = anomalies_over_time(
-        org_id, from_ms=from_ms, until_ms=until_ms, stretch_ms=seconds * 1000
-    )
+    window = {"from_ms": from_ms, "until_ms": until_ms, "stretch_ms": seconds * 1000}
+    found = anomalies_over_time(org_id, **window)
+    judged = judged_over_time(org_id, **window)
+    none = [(timestamp_of(one.from_ms), 0) for one in found]
     return GraphOut(
-        series=SeriesOut(anomalies=[(timestamp_of(one.from_ms), one.anomalies) for one in found]),
+        series=SeriesOut(
+            anomalies=[(timestamp_of(one.from_ms), one.anomalies) for one in found],
+            analysed_events=[(timestamp_of(from_ms), points) for from_ms, points in judged],
+            matches=none,
+            total_patterns=none,
+        ),
         bucket=seconds,
     )
 

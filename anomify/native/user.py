@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from anomify.anomaly.unread import count_unread
 from anomify.auth.session_id import renew_stranger, sign_out
 from anomify.auth.signing_in import prove_password, renew_session
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, subject, user_subject
@@ -100,6 +101,10 @@ class PingOut(Outputs):
 
     user_id: int = Field(description="Whose session it is.")
     session_age: int = Field(description="Seconds since it began.")
+    unread: int = Field(
+        description="Anomalies that were recorded since you last looked at the list of the newest:"
+        " at /anomalies without a narrower search, or on the first page."
+    )
 
 
 class UpdateIn(Inputs):
@@ -277,11 +282,15 @@ def logout(wish: LogoutIn) -> MessageOut:
 
 @door.route("/user/ping", inputs=Inputs, outputs=PingOut, access=Access.USER)
 def ping(wish: Inputs) -> PingOut:
-    """Keep the session alive, and say how old it is."""
+    """Keep the session alive, and say how old it is and how many anomalies are unread."""
     del wish
     asker = user_subject()
     age = session_age(asker.session_key)
-    return PingOut(user_id=asker.user.id, session_age=int(age.total_seconds()))
+    return PingOut(
+        user_id=asker.user.id,
+        session_age=int(age.total_seconds()),
+        unread=count_unread(asker.user),
+    )
 
 
 @door.route(

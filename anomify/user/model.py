@@ -37,6 +37,8 @@ class User(Base):
     totp_counter: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # Somebody who looks around in a demo org for a while; nobody can sign in as them again.
     is_visitor: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # The anomaly recorded last of those that they have seen in a list; no reference, for it may go.
+    seen_anomaly_id: Mapped[int | None] = mapped_column(default=None)
 
     @property
     def is_admin(self) -> bool:

@@ -87,6 +87,10 @@ class Analyst:
         self._deleted: frozenset[int] = frozenset()
         # Through which offset each partition is sealed and its state kept.
         self._kept = np.zeros(PARTITIONS, np.int64)
+        # By metric id, 1 once it is judged; and those of them of which nothing is kept since then
+        # that a forecast could be made from.
+        self._is_taught = np.zeros(0, np.int64)
+        self._unkept: set[int] = set()
         self.through_offset = 0
 
     def recover(self, is_stopping: Callable[[], bool] = lambda: False) -> bool:
@@ -149,6 +153,7 @@ class Analyst:
             add_judged_batch(fresh.through_offset, encode_judged(judged))
         self._keep(fresh, scored, is_news, left_out)
         self._awaited.note((step.metric_id, step.silent_from_ms) for step in moved)
+        self._unkept.update(self._find_taught(scored.metric_ids, scored.standing).tolist())
         if len(self._unsealed) > MOST_UNSEALED:
             self.checkpoint(range(PARTITIONS))
         return len(rows)
@@ -257,6 +262,16 @@ class Analyst:
         self._log.prune(through)
         self._unsealed.drop(through)
 
+    def keep_new_states(self) -> bool:
+        """Keep the states of one partition that has metrics whose first verdict was just given.
+
+        Until then nothing is expected of their future. False where there was nothing to do.
+        """
+        if not self._unkept:
+            return False
+        self.checkpoint([next(iter(self._unkept)) % PARTITIONS])
+        return True
+
     def rebuild(self, metric_id: int) -> None:
         """Judge a metric's whole past again, in order of time; running it twice is harmless."""
         self.heed_exclusions()
@@ -315,6 +330,7 @@ class Analyst:
             keep_checkpoint(partition, through, self._states_of(awake), now())
         self._scorer.forget(asleep.tolist())
         self._kept[partition] = through
+        self._unkept = {one for one in self._unkept if one % PARTITIONS != partition}
 
     def _take(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
         """Return what is to be judged of these rows, and what is only kept."""
@@ -429,6 +445,14 @@ class Analyst:
                 silent_from_ms=max(at_ms, last_ms) + patience_ms if is_awaited else None,
             )
 
+    def _find_taught(self, metric_ids: Int64s, standing: Standing) -> Int64s:
+        """Return those of the metrics that are judged now and were not at the last look."""
+        self._is_taught = lengthened(self._is_taught, int(metric_ids.max(initial=0)) + 1, 0)
+        is_new = (standing.seen >= standing.needed) & (self._is_taught[metric_ids] == 0)
+        taught: Int64s = metric_ids[is_new]
+        self._is_taught[taught] = 1
+        return taught
+
     def _awake_in(self, partition: int) -> Int64s:
         metric_ids = self._scorer.awake()
         awake: Int64s = metric_ids[metric_ids % PARTITIONS == partition]
@@ -448,6 +472,7 @@ class Analyst:
         """Take states back in; those that another version of the engine kept are learnt anew."""
         try:
             self._scorer.wake(metric_ids, snapshot)
+            self._find_taught(metric_ids, self._scorer.standing_of(metric_ids))
         except UnreadableSnapshotError as problem:
             log.warning("learning %d metrics anew from their points: %s", len(metric_ids), problem)
             # After an upgrade whose engine reads no older states, so much of the past is learnt.

@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.5
 # Every partition is sealed and its state kept once in this time, one after the other.
 CHECKPOINT_ROUND_SECONDS = 900
+# New metrics do not wait for their turn in the round, as long as that takes no more of the time.
+NEW_STATES_EVERY_SECONDS = 1
+NEW_STATES_SHARE = 0.05
 SILENCE_EVERY_SECONDS = 5
 SUPPLY_EVERY_SECONDS = 15
 COUNT_EVERY_SECONDS = 5
@@ -181,6 +184,7 @@ def _judge(
         Duty(COUNT_EVERY_SECONDS, beside("storing counts of pages", teller.run_once)),
         Duty(SWEEP_EVERY_SECONDS, beside("tidying", lambda: sweep(database, points, settings))),
         Duty(SWEEP_EVERY_SECONDS, analyst.drop_deleted),
+        Duty(NEW_STATES_EVERY_SECONDS, _NewStates(analyst).keep),
         Duty(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,
             lambda: analyst.checkpoint([next(partitions)]),
@@ -193,6 +197,21 @@ def _judge(
             duty.act_if_due()
         if not judged and not rebuild_one(database, analyst):
             stopping.wait(IDLE_SECONDS)
+
+
+class _NewStates:
+    """Keeps what was learnt of new metrics soon, so that their forecasts need not wait."""
+
+    def __init__(self, analyst: Analyst) -> None:
+        self._analyst = analyst
+        self._rest_until = time.monotonic()
+
+    def keep(self) -> None:
+        began = time.monotonic()
+        if began < self._rest_until or not self._analyst.keep_new_states():
+            return
+        ended = time.monotonic()
+        self._rest_until = ended + (ended - began) / NEW_STATES_SHARE
 
 
 class _Lag:

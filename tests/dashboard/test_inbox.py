@@ -5,10 +5,12 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from anomify.clock import now, now_ms
+from anomify.db import session
 from anomify.org.beat import record_beat
+from anomify.user.model import User
 from tests.factories import make_anomaly, make_metric
 
 HOSTILE = '"><svg onload=alert(1)>'
@@ -37,6 +39,16 @@ def busy(site):
 
 
 class TestPage:
+    def test_makes_what_it_shows_seen(self, busy):
+        def seen():
+            with busy.database.unit_of_work(write=False):
+                return session().scalar(select(User.seen_anomaly_id).where(User.name == "Bob"))
+
+        busy.get("/ui/?metric=cpu", "bob")
+        assert seen() is None
+        busy.get("/ui/", "bob")
+        assert seen() is not None
+
     def test_shows_the_newest_first(self, busy):
         assert names(busy.text("/ui/", window="all")) == ["api.errors", "cpu.load", "disk.old"]
 
@@ -148,6 +160,8 @@ class TestPage:
         with site.database.unit_of_work():
             for hour in range(30):
                 make_anomaly(metric, now() - timedelta(hours=hour + 1))
+        # The first look also notes what was seen.
+        site.text("/ui/")
         asked = _statements(site)
         with site.database.unit_of_work():
             for hour in range(60):

@@ -202,3 +202,16 @@ class TestLookup:
         reply = ward.get("/anomaly/lookup", metric="shop.orders", timestamp=ward.started)
         assert (reply.status_code, error(reply)["code"]) == (403, "demo_read_only")
         assert ward.get(f"/anomaly/{ward.ended}").status_code == 200
+
+
+class TestWindowAhead:
+    def test_holds_nothing_for_nobody_knows_what_is_to_come(self, ward: Ward) -> None:
+        at = int(now().timestamp())
+        for start, end in ((60, 3600), (3600, 7200), (86_400 * 30, 86_400 * 31)):
+            for narrowed in ({}, {"status": "open"}, {"metric": "shop.errors"}):
+                window = {"from": at + start, "until": at + end}
+                found = ward.data("/anomalies", **window, **narrowed)
+                assert found == {"anomalies": [], "total": 0}
+        # One that runs is of every window until now, however far ahead that ends.
+        for window in ({"from": at - 60}, {"from": at - 60, "until": at + 3600}):
+            assert ward.ids(**window) == [ward.running]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -258,8 +259,26 @@ class TestYhat:
         assert len(narrow) == COUNT - 300
         for timestamp, expected in narrow.items():
             assert expected.pop("value") is not None
+            for bound in ("3sigma_lower", "3sigma_upper"):
+                expected.pop(bound)
+                wide[timestamp].pop(bound)
             assert wide[timestamp] == expected
             assert expected["yhat_lower"] < expected["yhat_upper"]
+
+    def test_gives_the_classical_bounds_beside_the_range(self, shop: Shop) -> None:
+        times, values = minutes(), noise()
+        # A second one: its state is among those that are kept here.
+        shop.make_metric("first")
+        shop.send(shop.make_metric(), times, values)
+        shop.judge()
+        yhat = shop.data("/metric/cpu.load/yhat", until=int(times[-1] // 1000) + 600)["yhat"]
+        for place in (100, 250, COUNT - 1):
+            seen, said = values[: place + 1], yhat[str(int(times[place] // 1000))]
+            assert said["3sigma_lower"] == pytest.approx(seen.mean() - 3 * seen.std())
+            assert said["3sigma_upper"] == pytest.approx(seen.mean() + 3 * seen.std())
+        *_, last, ahead = sorted(yhat)[: COUNT - 100 + 1]
+        assert yhat[ahead]["forecast"]
+        assert yhat[ahead]["3sigma_upper"] == yhat[last]["3sigma_upper"]
 
 
 class TestBundle:
@@ -272,7 +291,12 @@ class TestBundle:
         plain = shop.data("/metric/cpu.load/yhat")
         assert plain["anomalous_periods"] is None
         assert all(
-            set(one) == {"yhat_lower", "yhat_upper", "score"} for one in plain["yhat"].values()
+            set(one) == {"yhat_lower", "yhat_upper", "3sigma_lower", "3sigma_upper", "score"}
+            for one in plain["yhat"].values()
+        )
+        without = shop.data("/metric/cpu.load/yhat", include_3sigma="false")
+        assert all(
+            set(one) == {"yhat_lower", "yhat_upper", "score"} for one in without["yhat"].values()
         )
         asked = ("value", "mean", "yhat_real_lower", "anomalous_periods")
         full = shop.data("/metric/cpu.load/yhat", **{f"include_{one}": "true" for one in asked})
@@ -297,6 +321,29 @@ class TestBundle:
         assert found["timestamp"] == times[350] / 1000
         assert len(told["yhat"]) == COUNT - 100
         assert told["total"] == 1
+
+    def test_holds_only_the_parts_that_were_asked_for(self, shop: Shop) -> None:
+        shop.send(shop.make_metric(), minutes(), noise())
+        shop.judge()
+        fields = {
+            "metric": {"metric"},
+            "timeseries": {"timeseries", "derivative", "resolution", "downsampled"},
+            "yhat": {"yhat"},
+            "anomalies": {"anomalies", "total"},
+            "events": {"events"},
+        }
+        whole = shop.data("/metric/cpu.load/bundle")
+        assert set(whole) == set().union(*fields.values())
+        for count in (1, 2, 5):
+            for parts in combinations(fields, count):
+                found = shop.data("/metric/cpu.load/bundle", parts=",".join(parts))
+                assert set(found) == set().union(*(fields[part] for part in parts))
+                for name, said in found.items():
+                    if name != "yhat":
+                        assert said == whole[name], name
+        refused = shop.get("/metric/cpu.load/bundle", parts="yhat,matches")
+        assert refused.status_code == 400
+        assert "parts" in str(error(refused)["fields"])
 
     def test_draws_a_counter_as_what_is_judged_of_it(self, shop: Shop) -> None:
         metric_id = shop.make_metric()

@@ -90,6 +90,20 @@ class TestAdminAlerts:
         assert reply.status_code == status
         assert error(reply)["fields"].keys() == sent.keys()
 
+    def test_tell_nobody_in_slack_and_say_so_before_anything_is_changed(self, client, cast):
+        ask, headers = client.post, cast.headers("alice")
+        for named in ("type_1_slack", "type_2_slack"):
+            sent = {named: "C024BE7LH,#ops", "type_1_wait_seconds": 900}
+            reply = ask("/org/adminalerts", headers=headers, data=sent)
+            assert reply.status_code == 409
+            assert "Slack is not connected" in error(reply)["message"]
+            assert list(error(reply)["fields"]) == [named]
+            unchanged = listed(client.get("/org/adminalerts", headers=headers))
+            assert unchanged[1]["wait_seconds"] == 500
+            # Nobody is what it is now.
+            sent = {named: [], "type_1_wait_seconds": 500}
+            assert ask("/org/adminalerts", headers=headers, json=sent).status_code == 200
+
     def test_know_no_users_of_other_orgs(self, client, cast):
         sent = {"type_2_email": [cast.charlie.id]}
         reply = client.post("/org/adminalerts", headers=cast.headers("alice"), json=sent)

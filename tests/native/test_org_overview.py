@@ -134,6 +134,22 @@ class TestGraph:
             graph = asked(client, cast, "/org/graph", bucket=bucket, **query)
             assert graph["series"]["anomalies"] == [[until - 2 * HOUR, 1], [until - HOUR, 2]]
 
+    def test_counts_judged_points_in_the_same_stretches(self, client, cast, database):
+        judged = scattered(4, 300, 6)
+        with database.unit_of_work():
+            metric, other = make_metric(cast.acme), make_metric(cast.globex)
+            times = np.array([int(one.timestamp() * 1000) for one in judged], np.int64)
+            Tally().count(np.full(len(times), metric.id), times)
+            Tally().count(np.full(len(times), other.id), times)
+        for bucket, seconds in (("day", DAY), ("week", 7 * DAY), (2 * HOUR, 2 * HOUR)):
+            series = asked(client, cast, "/org/graph", bucket=bucket)["series"]
+            starts = [start for start, _ in series["anomalies"]]
+            assert series["analysed_events"] == [
+                [start, sum(one.timestamp() // seconds * seconds == start for one in judged)]
+                for start in starts
+            ]
+            assert series["matches"] == series["total_patterns"] == [[one, 0] for one in starts]
+
     def test_is_a_week_of_nothing_where_there_was_nothing(self, client, cast):
         days = asked(client, cast, "/org/graph")["series"]["anomalies"]
         assert [count for _, count in days] == [0] * 8

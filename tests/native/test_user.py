@@ -7,17 +7,26 @@ import time_machine
 
 from anomify.audit.queries import list_audit
 from anomify.clock import now
-from anomify.native import login, user, user_session
+from anomify.metric.queries import find_metric
+from anomify.native import anomaly, login, user, user_session
 from anomify.user.queries import find_user
 from anomify.user.session import session_key, session_name
-from tests.factories import PASSWORD, make_cast, make_session, make_token, make_user
+from tests.factories import (
+    PASSWORD,
+    make_anomaly,
+    make_cast,
+    make_metric,
+    make_session,
+    make_token,
+    make_user,
+)
 from tests.kit.letters import read_letters
 from tests.kit.web import error, make_app, strict
 
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, [login.door, user.door, user_session.door])
+    app = make_app(database, tmp_path, [anomaly.door, login.door, user.door, user_session.door])
     yield app
     app.extensions["anomify"].points.close()
 
@@ -91,6 +100,39 @@ class TestPing:
             told = strict(client.get("/user/ping", headers=cast.headers("bob")))["data"]
         assert told["user_id"] == cast.bob.id
         assert 300 <= told["session_age"] < 360
+
+    def test_counts_anomalies_since_the_list_was_looked_at(self, client, cast, database):
+        def unread(name="bob"):
+            return strict(client.get("/user/ping", headers=cast.headers(name)))["data"]["unread"]
+
+        def look(**query):
+            reply = client.get("/anomalies", headers=cast.headers("bob"), query_string=query)
+            assert reply.status_code == 200
+
+        def begin(org, days=0):
+            with database.unit_of_work():
+                metric = find_metric(org.id, "cpu.load") or make_metric(org)
+                make_anomaly(metric, now() + timedelta(minutes=1) - timedelta(days=days))
+
+        # Before they joined.
+        begin(cast.acme, days=9)
+        assert unread() == 0
+        begin(cast.acme)
+        begin(cast.globex)
+        assert unread() == unread("alice") == unread("charlie") == 1
+        until = int(now().timestamp()) + 600
+        for narrowed in ({"status": "open"}, {"offset": 1}, {"chips": "cpu"}, {"order": "oldest"}):
+            look(until=until, **narrowed)
+            assert unread() == 1, narrowed
+        with time_machine.travel(now() + timedelta(minutes=2)):
+            look()
+            assert (unread(), unread("alice"), unread("charlie")) == (0, 1, 1)
+            # What is found late began before the list was looked at.
+            begin(cast.acme, days=2)
+            assert unread() == 1
+            look(limit=1, order="newest")
+            look()
+            assert unread() == 0
 
     def test_refuses_strangers(self, client):
         assert client.get("/user/ping").status_code == 401

@@ -8,7 +8,9 @@ import pytest
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import session
+from anomify.metric.ahead import expected_ahead
 from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
+from anomify.metric.queries import get_standing
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
 from anomify.metric.tally import HOUR_MS, judged_points
@@ -78,6 +80,35 @@ class TestRunOnce:
         assert plant.progress(metric_id).late_points == 0
         after = (plant.anomalies(), plant.read(metric_id).judgements.scores.tolist())
         assert str(before) == str(after)
+
+    def test_keeps_what_it_learnt_of_a_new_metric_without_waiting(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(300), noise(300)
+        analyst = plant.analyst()
+
+        def has_forecast() -> bool:
+            until_ms = int(times[-1]) + 10 * MINUTE
+            with plant.database.unit_of_work(write=False):
+                metric = session().get_one(Metric, metric_id)
+                standing = get_standing(plant.org_id, metric.name, now())
+                return len(expected_ahead(standing, 0, until_ms, now_ms()).times) > 0
+
+        plant.send(metric_id, times[:50], values[:50])
+        drain(analyst)
+        assert not analyst.keep_new_states()
+        plant.send(metric_id, times[50:150], values[50:150])
+        drain(analyst)
+        assert not has_forecast()
+        assert analyst.keep_new_states()
+        assert has_forecast()
+        # Once is enough: from then on it has its turn with the others.
+        plant.send(metric_id, times[150:], values[150:])
+        drain(analyst)
+        assert not analyst.keep_new_states()
+        again = plant.analyst()
+        plant.send(metric_id, times[-1:] + MINUTE, values[:1])
+        drain(again)
+        assert not again.keep_new_states()
 
     def test_counts_late_points_and_does_not_judge_them(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]

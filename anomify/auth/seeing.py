@@ -1,0 +1,32 @@
+"""Remembers which anomalies the user who asks has seen; no list fails because that cannot be."""
+
+import logging
+from collections.abc import Iterable
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from anomify.anomaly.model import Anomaly
+from anomify.anomaly.unread import mark_seen
+from anomify.auth.session_id import PATIENCE_SECONDS
+from anomify.auth.subject import UserSubject, subject
+from anomify.edge.house import house
+from anomify.edge.problem import cause_of
+
+log = logging.getLogger(__name__)
+
+
+def note_seen(listed: Iterable[Anomaly]) -> None:
+    """Note that the newest anomalies of the org were listed for the user, if it is one.
+
+    To be called outside a unit of work. It writes only where one of them is new to the user.
+    """
+    asker = subject()
+    newest = max((anomaly.id for anomaly in listed), default=0)
+    if not isinstance(asker, UserSubject) or newest <= (asker.user.seen_anomaly_id or 0):
+        return
+    try:
+        with house().database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+            mark_seen(asker.user.id, newest)
+    except (OperationalError, PoolTimeout) as error:
+        log.warning("which anomalies a user has seen could not be written: %s", cause_of(error))
