@@ -10,6 +10,7 @@ from anomify.clock import now
 from anomify.dashboard.door import PageDoor, address
 from anomify.dashboard.frame import framed, said
 from anomify.dashboard.paging import Choice, page_links
+from anomify.dashboard.set_up import refused_lately
 from anomify.dashboard.wording import NO_VALUE, Moment, number
 from anomify.edge.contract import Access, Inputs
 from anomify.exclusion.saying import explained, rules_behind
@@ -71,6 +72,7 @@ def page(wish: MetricsPageIn) -> str:
         ),
         states=_states(wish, counts),
         has_metrics=any(counts.values()),
+        refused=sum(line.items for line in refused_lately(org_id)),
     )
 
 

@@ -9,10 +9,11 @@ from pydantic import Field, StringConstraints
 
 from anomify.auth.signing_in import remember_client, start_session
 from anomify.auth.subject import subject, user_subject
-from anomify.clock import now
+from anomify.clock import now, now_ms
 from anomify.dashboard.door import PageDoor
-from anomify.dashboard.frame import framed
+from anomify.dashboard.frame import framed, said
 from anomify.dashboard.ways import PLACEHOLDER, ways
+from anomify.dashboard.wording import Moment
 from anomify.detection.state import LEARNING_POINTS
 from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
@@ -21,6 +22,7 @@ from anomify.errors import AnomifyError
 from anomify.metric.queries import Order, list_metrics
 from anomify.metric.standing import Standing
 from anomify.org.onboarding import find_setup_link
+from anomify.org.refused_items import list_refused
 from anomify.org.token import create_token
 from anomify.user.queries import needs_setup
 from anomify.user.second_factor import EMAIL
@@ -31,6 +33,15 @@ door = PageDoor("set_up", __name__)
 PATH: Final = "/ui/setup"
 CONNECT_PATH: Final = "/ui/connect"
 NEWEST: Final = 5
+DAY_MS: Final = 86_400_000
+# What people call the ways that points come.
+ROUTES: Final = {
+    "flux": "JSON",
+    "telegraf": "Telegraf",
+    "prometheus": "Prometheus",
+    "flux_prometheus": "Prometheus",
+    "page_events": "web pages",
+}
 
 Text = Annotated[str, StringConstraints(max_length=1_024)]
 
@@ -52,11 +63,23 @@ class SetUpIn(LinkIn):
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """What was refused in the last 24 hours by one route for one kind of reason."""
+
+    items: int
+    route: str
+    metric: str
+    reason: str
+    last_seen: Moment
+
+
+@dataclass(frozen=True, slots=True)
 class Arrivals:
     """What has been sent so far."""
 
     total: int
     newest: list[Standing]
+    refused: list[RefusedLine]
     learning_points: int = LEARNING_POINTS
 
 
@@ -192,7 +215,16 @@ def _new_key() -> str:
 
 def _arrivals() -> Arrivals:
     found = list_metrics(subject().org.id, now(), order=Order.NEWEST, limit=NEWEST)
-    return Arrivals(found.total, found.items)
+    return Arrivals(found.total, found.items, refused_lately(subject().org.id))
+
+
+def refused_lately(org_id: int) -> list[RefusedLine]:
+    """Return what was sent in the last 24 hours and not stored, the last refused first."""
+    at = now_ms()
+    return [
+        RefusedLine(one.items, ROUTES[one.route], one.metric, one.reason, said(one.last_ms))
+        for one in list_refused(org_id, at - DAY_MS, at + 1)
+    ]
 
 
 def zones() -> list[str]:

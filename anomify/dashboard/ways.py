@@ -21,7 +21,15 @@ curl {url}/flux/metric_data_post \\
 _TELEGRAF: Final = """\
 [[outputs.http]]
   url = "{url}/flux/metric_data_post"
+  timeout = "30s"
   data_format = "json"
+  json_timestamp_units = "1s"
+  content_encoding = "gzip"
+  # A request holds at most 100,000 fields and 32 MiB before it is compressed.
+  metric_batch_size = 1000
+  metric_buffer_limit = 100000
+  # What is refused for good is not sent again; the reason is in Telegraf's log.
+  non_retryable_statuscodes = [400, 413, 415]
   [outputs.http.headers]
     Authorization = "Bearer {key}"
     Content-Type = "application/json"
@@ -79,7 +87,8 @@ def ways(url: str, key: str) -> tuple[Way, ...]:
             "telegraf",
             "Telegraf",
             "Add this output to telegraf.conf. Each field becomes a metric named after its host,"
-            " its tags and its measurement.",
+            " its tags and its measurement. Fields that are texts or booleans are refused, and"
+            " counted below.",
             filled(_TELEGRAF),
         ),
         Way(

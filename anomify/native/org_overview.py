@@ -16,6 +16,7 @@ from anomify.clock import now, now_ms
 from anomify.edge.contract import Access, Outputs
 from anomify.native.envelope import NativeDoor
 from anomify.native.window import DAY, HOUR, WindowIn, timestamp_of
+from anomify.org.refused_items import list_refused
 from anomify.watcher.queries import count_alerting
 
 door = NativeDoor("org_overview", __name__)
@@ -35,6 +36,26 @@ class FigureOut(Outputs):
     )
 
 
+class RefusedOut(Outputs):
+    """Items that were sent and not stored, for one kind of reason."""
+
+    route: str = Field(
+        description="The way they came: flux, telegraf, prometheus, flux_prometheus or"
+        " page_events.",
+        examples=["telegraf"],
+    )
+    kind: str = Field(
+        description="The kind of reason: quota, future, too_old, nan, infinite, bad_name,"
+        " name_too_long, duplicate_label, bad_labels, histogram or unreadable; or the code of the"
+        " error where a whole request was refused.",
+        examples=["quota"],
+    )
+    items: int = Field(description="How many, in whole hours from the one the period begins in.")
+    last_timestamp: int | float = Field(description="When the last one came, unix seconds.")
+    metric: str = Field(description="What the last one was called, as far as it could be read.")
+    reason: str = Field(description="Why the last one was not stored, in a sentence.")
+
+
 class OverviewOut(Outputs):
     """What the org's metrics had."""
 
@@ -49,6 +70,9 @@ class OverviewOut(Outputs):
     metrics: int = Field(description="How many metrics there are now.")
     live_metrics: int = Field(description="How many of them report now.")
     enabled_alerts: int = Field(description="How many watchers tell people.")
+    refused: list[RefusedOut] = Field(
+        description="What was sent and not stored, by route and kind; what was last refused first."
+    )
 
 
 class SummaryOut(Outputs):
@@ -106,6 +130,17 @@ def summary(wish: WindowIn) -> SummaryOut:
             metrics=found.metrics,
             live_metrics=found.live_metrics,
             enabled_alerts=count_alerting(org_id),
+            refused=[
+                RefusedOut(
+                    route=one.route,
+                    kind=one.kind,
+                    items=one.items,
+                    last_timestamp=timestamp_of(one.last_ms),
+                    metric=one.metric,
+                    reason=one.reason,
+                )
+                for one in list_refused(org_id, from_ms, until_ms)
+            ],
         )
     )
 

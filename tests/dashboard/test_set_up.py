@@ -5,8 +5,10 @@ from html import unescape
 
 import pytest
 
+from anomify.clock import now_ms
 from anomify.org.onboarding import create_setup_link
 from anomify.org.queries import list_orgs_named
+from anomify.org.refused_items import Refused
 from anomify.org.token import find_token, list_tokens
 from tests.dashboard.test_sign_in import hidden
 from tests.factories import make_metric
@@ -169,3 +171,16 @@ class TestArrivals:
         with site.database.unit_of_work():
             make_metric(site.cast.globex, "theirs")
         assert "Waiting for the first point" in site.text("/ui/arrivals")
+
+    def test_says_what_was_refused_lately_to_its_org_alone(self, site):
+        hostile = "<b>x</b>{"
+        refused = {"quota": Refused(1_200, hostile, "the limit is reached")}
+        site.house.refused.add(site.cast.acme.id, "telegraf", refused, now_ms())
+        site.house.refused.flush()
+        for path in ("/ui/arrivals", "/ui/connect", "/ui/metrics"):
+            text = site.text(path)
+            assert re.search(r"1.200 points or requests were refused", text)
+            assert hostile not in text
+        assert "the limit is reached" in site.text("/ui/arrivals")
+        for path in ("/ui/arrivals", "/ui/metrics"):
+            assert "refused" not in site.text(path, who="charlie")

@@ -3,9 +3,10 @@
 import json
 import re
 import tomllib
+from pathlib import Path
 
 from anomify.dashboard.ways import EXAMPLE_METRIC, ways
-from anomify.protocol.flux import parse_post
+from anomify.protocol.flux import ITEMS_MAX, parse_post
 
 FOUND = {way.id: way.text for way in ways("https://metrics.example", "anm_secret")}
 
@@ -26,6 +27,21 @@ class TestWays:
         [output] = tomllib.loads(FOUND["telegraf"])["outputs"]["http"]
         assert output["headers"]["telegraf"] == "true"
         assert output["data_format"] == "json"
+        assert output["metric_batch_size"] * 100 <= ITEMS_MAX
+        assert set(output["non_retryable_statuscodes"]) == {400, 413, 415}
+
+    def test_telegraf_is_told_the_same_in_the_guide(self):
+        guide = Path("templates/doc/guide/flux.html").read_text()
+        pasted = tomllib.loads(
+            re.search(r"(\[\[outputs\.http\]\].*?)\{% endraw", guide, re.DOTALL)[1]
+        )
+        [told], [output] = (
+            pasted["outputs"]["http"],
+            tomllib.loads(FOUND["telegraf"])["outputs"]["http"],
+        )
+        for settings in (told, output):
+            del settings["url"], settings["headers"]["Authorization"]
+        assert told == output
 
     def test_python_runs_and_sends_one_datapoint(self):
         compile(FOUND["python"], "example", "exec")

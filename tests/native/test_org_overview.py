@@ -12,6 +12,7 @@ from anomify.db import session
 from anomify.metric.model import Progress
 from anomify.metric.tally import Tally
 from anomify.native import org_overview
+from anomify.org.refused_items import Refused, RefusedCounter
 from tests.factories import make_anomaly, make_cast, make_metric, make_watcher
 from tests.kit.web import error, make_app, strict
 
@@ -45,6 +46,29 @@ def scattered(seed, count, days):
 
 
 class TestSummary:
+    def test_says_what_was_refused_and_to_nobody_else(self, client, cast, database):
+        counter = RefusedCounter(database)
+        at_ms = int(NOON.timestamp() * 1000)
+        for hours in (0, 2, 24 * 8):
+            refused = {"quota": Refused(3, "shop.new", "the limit is reached")}
+            counter.add(cast.acme.id, "telegraf", refused, at_ms - hours * HOUR * 1000)
+        counter.add(cast.acme.id, "flux", {"future": Refused(1, "m", "a clock")}, at_ms - 60_000)
+        counter.flush()
+        refused = asked(client, cast, "/org/summary")["summary"]["refused"]
+        assert refused == [
+            {
+                "route": "telegraf",
+                "kind": "quota",
+                "items": 6,
+                "last_timestamp": at_ms // 1000,
+                "metric": "shop.new",
+                "reason": "the limit is reached",
+            },
+            refused[1],
+        ]
+        assert (refused[1]["kind"], refused[1]["items"]) == ("future", 1)
+        assert asked(client, cast, "/org/summary", "charlie")["summary"]["refused"] == []
+
     def test_counts_what_brute_force_counts(self, client, cast, database):
         begun, judged = scattered(1, 60, 20), scattered(2, 500, 20)
         with database.unit_of_work():
