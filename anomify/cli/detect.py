@@ -10,8 +10,8 @@ from typing import Final, TextIO
 import click
 import numpy as np
 
-from anomify.cli.points_file import PointsFile
-from anomify.series import Float64s, Int64s
+from anomify.cli.points_file import FilePoints, read_points
+from anomify.cli.reading_options import choices_of, reading_options
 
 HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly"
 
@@ -30,36 +30,51 @@ HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_an
     show_default=True,
     help="Find what people should look at, the whole span of it, or anything that is new.",
 )
-def detect(file: Path, out: Path | None, head: str) -> None:
+@reading_options
+def detect(
+    file: Path,
+    out: Path | None,
+    head: str,
+    *,
+    time_column: str | None,
+    value_column: str | None,
+    decimal: str | None,
+    skip_unreadable: bool,
+) -> None:
     """Judge a file of points, without a server.
 
-    FILE is a CSV of timestamp,value rows, plain or gzipped. Timestamps are unix seconds, unix
-    milliseconds or ISO 8601 (UTC if it names no zone); an empty value or NaN is a missing one.
-    For each row of the input there is one row of the output, in order:
-    timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. No row is judged by
-    what comes after it. A row that is missing, not after the one before, or among the first
-    hundred has score and alert 0. `score` ranks rows from 0 to 1; `alert` is what the head
-    raises (display: the score itself) and `is_anomaly` says that it reached the threshold.
+    FILE is a table of times and values, plain or gzipped, such as a CSV of timestamp,value rows or
+    an export of Grafana, InfluxDB or Excel. Its columns are found by their header or by what they
+    hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their
+    size, or dates such as 2026-11-28T13:00:00Z, 20261128 or 28.11.2026 13:00 (UTC if they name no
+    zone); an empty value, NaN or null is a missing one. How the file was read is said in a
+    sentence on standard error. For each row of the input there is one row of the output, in order:
+    timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. Rows are judged in the
+    order of their times, and no row by what comes after it. A row that is missing, of the same time
+    as one before, or among the first hundred has score and alert 0. `score` ranks rows from 0 to 1;
+    `alert` is what the head raises (display: the score itself) and `is_anomaly` says that it
+    reached the threshold.
     """
-    stamps, times, values = read_points(file)
-    lines = judged_lines(stamps, times, values, head)
+    choices = choices_of(
+        time_column=time_column,
+        value_column=value_column,
+        decimal=decimal,
+        skip_unreadable=skip_unreadable,
+    )
+    points = read_points(file, choices, with_stamps=True)
+    click.echo(points.sentence, err=True)
+    lines = judged_lines(points, head)
     with _opened(out) as stream:
         stream.write(HEADER + "\n")
         stream.writelines(lines)
+    if points.unreadable_total:
+        for told in points.unreadable:
+            click.echo(f"{file}, {told}", err=True)
+        click.get_current_context().exit(1)
 
 
-def read_points(file: Path) -> tuple[list[str], Int64s, Float64s]:
-    """Return the timestamps as written, as unix milliseconds, and the values (NaN if missing).
-
-    Raises `UnreadableFileError` for a row without a timestamp or a number.
-    """
-    rows = list(PointsFile(file).rows())
-    times = np.array([row.time_ms for row in rows], np.int64)
-    return [row.stamp for row in rows], times, np.array([row.value for row in rows], np.float64)
-
-
-def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) -> Iterator[str]:
-    """Judge one metric's points from the first to the last and yield the lines of the output."""
+def judged_lines(points: FilePoints, head: str) -> Iterator[str]:
+    """Judge one metric's points in the order of their times; yield the output in the file's."""
     # The kernel takes half a second to load: not before the file is known to be readable.
     from anomify.detection.detector import Head, judge  # noqa: PLC0415 -- as said
     from anomify.detection.state import EngineState  # noqa: PLC0415 -- as said
@@ -69,20 +84,23 @@ def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) 
     )
 
     chosen = Head.NOVELTY if head == "novelty" else Head.ALARM
+    order = points.order()
+    times, values = points.times[order], points.values[order]
     verdicts = judge(EngineState.new(1), np.zeros(len(times), np.int64), times, values, chosen)
     alerts, threshold = verdicts.alerts, HEAD_THRESHOLDS[chosen]
     if head == "display":
         alerts, threshold = np.nan_to_num(verdicts.scores), DISPLAY_THRESHOLD
     is_anomaly = alerts >= np.float32(threshold)
+    back = np.argsort(order)
     rows = zip(
-        stamps,
-        values.tolist(),
-        verdicts.judged.tolist(),
-        verdicts.lowers.tolist(),
-        verdicts.uppers.tolist(),
-        verdicts.scores.tolist(),
-        alerts.tolist(),
-        is_anomaly.tolist(),
+        map(_cell, points.stamps),
+        points.values.tolist(),
+        verdicts.judged[back].tolist(),
+        verdicts.lowers[back].tolist(),
+        verdicts.uppers[back].tolist(),
+        verdicts.scores[back].tolist(),
+        alerts[back].tolist(),
+        is_anomaly[back].tolist(),
         strict=True,
     )
     for stamp, value, is_judged, lower, upper, score, alert, anomalous in rows:
@@ -91,6 +109,11 @@ def judged_lines(stamps: list[str], times: Int64s, values: Float64s, head: str) 
             yield f"{stamp},{said},{lower!r},{upper!r},{score!r},{alert!r},{int(anomalous)}\n"
         else:
             yield f"{stamp},{said},,,0,0,0\n"
+
+
+def _cell(stamp: str) -> str:
+    """Return a timestamp as a cell of a CSV."""
+    return f'"{stamp}"' if "," in stamp else stamp
 
 
 @contextmanager

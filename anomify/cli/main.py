@@ -24,7 +24,7 @@ COMMANDS = {
     "org": "Make, list, export and delete orgs.",
     "user": "Make and list users, and let them in again.",
     "token": "Make, list, rotate and revoke the tokens of machines.",
-    "push": "Send a file of points through the HTTP door.",
+    "push": "Send a file of points to a server.",
     "detect": "Judge a file of points, without a server.",
 }
 # Steps of other commands, not for people.

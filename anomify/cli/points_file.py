@@ -1,95 +1,465 @@
-"""A file of points, row by row: a CSV of timestamp and value, plain or gzipped."""
+"""A file of points: a table of timestamp and value as programs export it, plain or gzipped."""
 
+import codecs
 import csv
 import gzip
 import io
-import math
+import zlib
+from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
+from typing import Final, NoReturn
 
 import click
+import numpy as np
 
-# Seconds of the year 5138, milliseconds of 1973: a number from here on is in milliseconds.
-MILLISECONDS_FROM = 1e11
-HEADER_WORDS = frozenset({"timestamp", "time", "date", "datetime"})
+from anomify.cli.cells import (
+    COMPACT_DATES,
+    UNIX_KINDS,
+    Decimal,
+    Moment,
+    Writing,
+    finite,
+    is_missing,
+    is_usual,
+    moment_of,
+    moment_with_clock,
+    number_of,
+    shown,
+    writing_of,
+)
+from anomify.cli.reading_options import Choices
+from anomify.cli.table_layout import SEPARATORS, Layout, NoLayout, find_layout
+from anomify.series import Bools, Float64s, Int64s
+
+SAMPLE_LINES: Final = 200
+LINE_CHARACTERS_MAX: Final = 1_000_000
+SHOWN_UNREADABLE: Final = 5
+# A datetime's own years; what lies outside cannot be shown and is no time of a metric.
+_EARLIEST_MS: Final = -62_135_596_800_000
+_LATEST_MS: Final = 253_402_300_799_999
+_EPOCH_SUSPECT_MS: Final = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_MAGIC: Final = {
+    b"PK\x03\x04": "is a ZIP archive or an Excel workbook; save the table as CSV",
+    b"BZh": "is packed with bzip2; unpack it first, or use gzip",
+    b"\xfd7zXZ": "is packed with xz; unpack it first, or use gzip",
+    b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it first, or use gzip",
+    b"PAR1": "is a Parquet file; save the table as CSV",
+}
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class UnreadableFileError(click.ClickException):
-    """A row of the file cannot be understood; the message names file and line."""
+    """The file, or some of its rows, cannot be understood; the message names file and line."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row as it was written and as it is understood; the value is NaN where it is missing."""
+class FilePoints:
+    """The rows of a file in its own order; the value is NaN where it is missing."""
 
-    line: int
-    stamp: str
-    time_ms: int
-    value: float
+    lines: Int64s
+    times: Int64s
+    values: Float64s
+    # The timestamps as they are written, where they were asked for.
+    stamps: list[str]
+    # How the file was read, and what was left out, in a sentence.
+    sentence: str
+    unreadable: list[str]
+    unreadable_total: int
 
+    def order(self) -> Int64s:
+        """Return the rows in the order of their times; those of one time in the file's order."""
+        return np.argsort(self.times, kind="stable").astype(np.int64)
 
-class PointsFile:
-    """The rows of a file, read once and never held all at once."""
-
-    def __init__(self, path: Path) -> None:
-        """Remember which file; it is opened when its rows are asked for."""
-        self.path = path
-        self.size_bytes = path.stat().st_size
-        # How much of the file, as it lies on disk, has been read.
-        self.read_bytes = 0
-
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows, from the first to the last.
-
-        Timestamps are unix seconds, unix milliseconds or ISO 8601 (UTC if no zone is named).
-        Raises `UnreadableFileError` for a row without a timestamp or with a value that is none.
-        """
-        with self.path.open("rb") as raw:
-            inner = gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" else raw
-            text = io.TextIOWrapper(inner, encoding="utf-8-sig", newline="")
-            try:
-                for number, cells in enumerate(csv.reader(text), start=1):
-                    if not cells or (number == 1 and cells[0].strip().lower() in HEADER_WORDS):
-                        continue
-                    yield self._row(number, cells)
-                    self.read_bytes = raw.tell()
-            except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-                raise UnreadableFileError(f"{self.path} is not a CSV file: {error}") from error
-            self.read_bytes = self.size_bytes
-
-    def _row(self, number: int, cells: list[str]) -> Row:
-        stamp = cells[0].strip()
-        try:
-            value = _value(cells[1].strip()) if len(cells) > 1 else math.nan
-            return Row(number, stamp, _milliseconds(stamp), value)
-        except (ValueError, OverflowError) as error:
-            raise UnreadableFileError(f"{self.path}, line {number}: {error}") from error
+    def is_missing(self) -> Bools:
+        """Return which rows have no value."""
+        return np.isnan(self.values)
 
 
-def _milliseconds(text: str) -> int:
+def read_points(path: Path, choices: Choices, *, with_stamps: bool = False) -> FilePoints:
+    """Read all rows of a file.
+
+    Its columns are found by their header or by what they hold; `Choices` says what cannot be found.
+    Raises `UnreadableFileError` for a file that is no table of points or is damaged, and, unless
+    they may be skipped, for rows that cannot be read.
+    """
     try:
-        number = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is not a timestamp") from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a timestamp")
-    return round(number) if abs(number) >= MILLISECONDS_FROM else round(number * 1000)
+        return _Reader(path, choices, with_stamps=with_stamps).read()
+    except _DAMAGE as damage:
+        _refuse(path, f"is damaged or was cut short, so it cannot be unpacked ({damage})")
+    except csv.Error as error:
+        _refuse(path, f"is not a CSV file: {error}")
+    except UnicodeError as error:
+        _refuse(path, f"is not a text: {error}")
 
 
-def _value(text: str) -> float:
-    if not text:
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
+@dataclass(slots=True)
+class _Pass:
+    """What one reading of the rows has found."""
+
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    stamps: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    unreadable_total: int = 0
+    # The first line of each way to write a number or a moment.
+    writings: dict[Writing, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    day_first: dict[bool, int] = field(default_factory=dict)
+    unknown_order: int | None = None
+    # By column, of those that say which series a row belongs to.
+    series: dict[int, str] = field(default_factory=dict)
+
+    def leave_out(self, line: int, reason: str) -> None:
+        """Count a row that cannot be read, and keep the reason of the first few."""
+        self.unreadable_total += 1
+        if len(self.unreadable) < SHOWN_UNREADABLE:
+            self.unreadable.append(f"line {line}: {reason}")
+
+
+class _Reader:
+    """Reads a file: once to find out how it is written, and again where that asks for it."""
+
+    def __init__(self, path: Path, choices: Choices, *, with_stamps: bool) -> None:
+        self._path = path
+        self._choices = choices
+        self._with_stamps = with_stamps
+        self._series_columns: list[int] = []
+
+    def read(self) -> FilePoints:
+        layout = self._layout()
+        if layout is None:
+            empty = np.empty(0, np.int64)
+            sentence = f"{self._path}: it holds no rows."
+            return FilePoints(empty, empty, np.empty(0), [], sentence, [], 0)
+        decimal, day_first = self._choices.decimal, None
+        found = self._pass(layout, decimal or Decimal.POINT, day_first=day_first)
+        chosen = decimal or self._decimal_of(found, layout)
+        day_first = self._day_first_of(found)
+        if chosen is not (decimal or Decimal.POINT) or day_first is not None:
+            found = self._pass(layout, chosen, day_first=day_first)
+        unix = [line for kind, line in found.kinds.items() if kind in UNIX_KINDS]
+        if COMPACT_DATES in found.kinds and unix:
+            _refuse(
+                self._path,
+                f"has {COMPACT_DATES} (line {found.kinds[COMPACT_DATES]}) and times that count"
+                f" seconds (line {unix[0]}); write them all in one way",
+            )
+        points = self._points(found, layout, chosen)
+        if found.unreadable_total and not self._choices.skip_unreadable:
+            self._refuse_rows(found)
+        return points
+
+    def _layout(self) -> Layout | None:
+        with _opened(self._path) as lines:
+            separator, told = _separator(lines)
+            sample = [line for line in islice(told, SAMPLE_LINES) if _is_told(line)]
+        if not sample:
+            return None
+        wish = self._choices
+        layout = find_layout(sample, separator, wish.time_column, wish.value_column)
+        if isinstance(layout, NoLayout):
+            # Headers alone are an empty table, not a wrong one.
+            if len(sample) == 1 and layout.rank < 1:
+                return None
+            _refuse(self._path, f"cannot be read: {layout.reason}")
+        return layout
+
+    def _pass(self, layout: Layout, decimal: Decimal, *, day_first: bool | None) -> _Pass:
+        found = _Pass()
+        self._series_columns = layout.series_columns()
+        with _opened(self._path) as lines:
+            separator, told = _separator(lines)
+            skipped = 1 if separator else 0
+            reader = csv.reader(told, delimiter=layout.separator, strict=True)
+            before = 0
+            for cells in reader:
+                begun, before = before + 1 + skipped, reader.line_num
+                if not cells or not any(cells):
+                    continue
+                if cells[0].startswith("#") or self._is_header(cells, layout):
+                    continue
+                if reader.line_num + skipped != begun:
+                    found.leave_out(begun, "a quoted cell goes over several lines")
+                    continue
+                try:
+                    self._add(found, begun, cells, layout, decimal, day_first=day_first)
+                except ValueError as error:
+                    found.leave_out(begun, str(error))
+        return found
+
+    def _is_header(self, cells: list[str], layout: Layout) -> bool:
+        header = layout.header
+        if header is None or cells[0].strip() != header[0]:
+            return False
+        return tuple(cell.strip() for cell in cells) == header
+
+    def _add(
+        self,
+        found: _Pass,
+        line: int,
+        cells: list[str],
+        layout: Layout,
+        decimal: Decimal,
+        *,
+        day_first: bool | None,
+    ) -> None:
+        width = layout.width
+        if len(cells) != width and (len(cells) < width or any(map(str.strip, cells[width:]))):
+            raise ValueError(_wrong_width(len(cells), layout))
+        stamp = cells[layout.time].strip()
+        if layout.clock is None:
+            moment = moment_of(stamp, day_first=day_first)
+        else:
+            clock = cells[layout.clock].strip()
+            moment = moment_with_clock(stamp, clock, day_first=day_first)
+            stamp = f"{stamp} {clock}"
+        if not _EARLIEST_MS <= moment.ms <= _LATEST_MS:
+            raise ValueError(f"{shown(stamp)} is not a timestamp")
+        value = self._value(found, line, cells[layout.value].strip(), decimal)
+        self._note(found, line, moment)
+        for column in self._series_columns:
+            told = found.series.setdefault(column, cells[column])
+            if told != cells[column]:
+                _refuse(
+                    self._path,
+                    f"holds several series: {layout.column(column)} says {shown(told)} and in line"
+                    f" {line} {shown(cells[column])}. Make a file of each",
+                )
+        found.lines.append(line)
+        found.times.append(moment.ms)
+        found.values.append(value)
+        if self._with_stamps:
+            found.stamps.append(stamp)
+
+    def _value(self, found: _Pass, line: int, text: str, decimal: Decimal) -> float:
+        if is_usual(text):
+            if "." in text:
+                if Writing.POINT not in found.writings:
+                    found.writings[Writing.POINT] = line
+                if decimal is Decimal.COMMA:
+                    raise ValueError(f"{shown(text)} is not a number with a decimal comma")
+            return finite(text, text)
+        if is_missing(text):
+            return float("nan")
+        writing = writing_of(text)
+        if writing is None:
+            raise ValueError(f"{shown(text)} is not a number")
+        found.writings.setdefault(writing, line)
+        if writing is Writing.COMMA and decimal is Decimal.POINT and not self._choices.decimal:
+            # The whole column is read again with a decimal comma, or refused.
+            return 0.0
+        return number_of(text, decimal)
+
+    def _note(self, found: _Pass, line: int, moment: Moment) -> None:
+        if moment.kind not in found.kinds:
+            found.kinds[moment.kind] = line
+        if moment.day_first is not None:
+            found.day_first.setdefault(moment.day_first, line)
+        if moment.is_order_unknown and found.unknown_order is None:
+            found.unknown_order = line
+
+    def _decimal_of(self, found: _Pass, layout: Layout) -> Decimal:
+        told = found.writings
+        if Writing.POINT in told and Writing.COMMA in told:
+            _refuse(
+                self._path,
+                f"has decimals after a point (line {told[Writing.POINT]}) and after a comma (line"
+                f" {told[Writing.COMMA]}); write them all in one way",
+            )
+        if Writing.POINT in told:
+            return Decimal.POINT
+        if Writing.COMMA in told:
+            return Decimal.COMMA
+        unclear = told.get(Writing.EITHER_COMMA)
+        if unclear is None and layout.separator != ",":
+            # Where cells are parted by commas nobody parts thousands by points.
+            unclear = told.get(Writing.EITHER_POINT)
+        if unclear is not None:
+            _refuse(
+                self._path,
+                f"does not tell whether the number in line {unclear} has decimals or thousands:"
+                " say --decimal point or --decimal comma",
+            )
+        return Decimal.POINT
+
+    def _day_first_of(self, found: _Pass) -> bool | None:
+        told = found.day_first
+        if len(told) > 1:
+            _refuse(
+                self._path,
+                f"has dates with the day first (line {told[True]}) and with the month first (line"
+                f" {told[False]}); write them all in one way",
+            )
+        if found.unknown_order is None:
+            return None
+        if not told:
+            _refuse(
+                self._path,
+                f"does not tell whether the date in line {found.unknown_order} begins with the day"
+                " or with the month: write dates as 2026-11-28",
+            )
+        return next(iter(told))
+
+    def _points(self, found: _Pass, layout: Layout, decimal: Decimal) -> FilePoints:
+        times = np.frombuffer(found.times, np.int64) if found.times else np.empty(0, np.int64)
+        values = np.frombuffer(found.values, np.float64) if found.values else np.empty(0)
+        lines = np.frombuffer(found.lines, np.int64) if found.lines else np.empty(0, np.int64)
+        self._refuse_mixed_series(lines, times, values, layout)
+        return FilePoints(
+            lines,
+            times,
+            values,
+            found.stamps,
+            f"{self._path}: {_sentence(found, layout, decimal, times, values)}",
+            found.unreadable,
+            found.unreadable_total,
+        )
+
+    def _refuse_mixed_series(
+        self, lines: Int64s, times: Int64s, values: Float64s, layout: Layout
+    ) -> None:
+        """Refuse rows of one time and different values where something else may tell them apart."""
+        if not layout.others() or len(times) < 2:  # noqa: PLR2004 -- a pair
+            return
+        order = np.argsort(times, kind="stable")
+        is_same = np.diff(times[order]) == 0
+        first, second = values[order][:-1], values[order][1:]
+        places = np.flatnonzero(is_same & (first != second) & ~(np.isnan(first) | np.isnan(second)))
+        if len(places):
+            at = sorted(int(lines[order][place]) for place in (places[0], places[0] + 1))
+            names = ", ".join(layout.column(column) for column in layout.others()[:4])
+            _refuse(
+                self._path,
+                f"has two values for one time in lines {at[0]} and {at[1]}, and {names} beside"
+                " them: it seems to hold several series. Make a file of each",
+            )
+
+    def _refuse_rows(self, found: _Pass) -> NoReturn:
+        total = found.unreadable_total
+        rows = "1 row" if total == 1 else f"{total:,} rows"
+        of = f"{total + len(found.times):,}"
+        listed = "\n".join(f"  {self._path}, {told}" for told in found.unreadable)
+        more = "\n  ..." if total > len(found.unreadable) else ""
+        raise UnreadableFileError(
+            f"{rows} of {of} cannot be read, so none of the file is used; correct them, or leave"
+            f" them out with --skip-unreadable.\n{listed}{more}"
+        )
+
+
+def _sentence(
+    found: _Pass, layout: Layout, decimal: Decimal, times: Int64s, values: Float64s
+) -> str:
+    """Say in one sentence how a file was read."""
+    where = layout.column(layout.time)
+    if layout.clock is not None:
+        where += f" and {layout.column(layout.clock)}"
+    said = [
+        f"read {_counted(len(times), 'row')}: the time is in {where}"
+        + (f" as {' and '.join(found.kinds)}" if found.kinds else "")
+        + f", the value in {layout.column(layout.value)}"
+    ]
+    if decimal is Decimal.COMMA:
+        said.append("with a decimal comma")
+    elif Writing.EITHER_POINT in found.writings and Writing.POINT not in found.writings:
+        said.append("numbers such as 1.234 are taken to have decimals")
+    if layout.separator != ",":
+        said.append(f"cells are parted by {SEPARATORS[layout.separator]}")
+    if others := layout.others():
+        names = ", ".join(layout.column(column) for column in others[:4])
+        said.append(f"{names}{' and more' if len(others) > 4 else ''} not read")  # noqa: PLR2004 -- enough
+    if len(times):
+        said.append(f"from {_shown_time(int(times.min()))} to {_shown_time(int(times.max()))} UTC")
+        steps = np.diff(times)
+        if (steps < 0).any():
+            newest = (steps <= 0).all()
+            said.append("newest row first" if newest else "not in the order of their times")
+        if repeated := int(np.count_nonzero(np.diff(np.sort(times)) == 0)):
+            said.append(
+                f"{_counted(repeated, 'row')} with the time of another, of which the last counts"
+            )
+        if int(times.min()) < _EPOCH_SUSPECT_MS and found.kinds.keys() & UNIX_KINDS:
+            said.append("some before 1980, so check that these are unix timestamps")
+    missing = int(np.count_nonzero(np.isnan(values)))
+    said.append(f"{_counted(missing, 'row')} without a value left out")
+    if found.unreadable_total:
+        said.append(f"{_counted(found.unreadable_total, 'unreadable row')} left out")
+    return "; ".join(said) + "."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _shown_time(time_ms: int) -> str:
+    return str(np.datetime64(time_ms, "ms").astype("datetime64[s]")).replace("T", " ")
+
+
+def _wrong_width(count: int, layout: Layout) -> str:
+    reason = f"it has {_counted(count, 'cell')}, and {layout.width} are expected"
+    if count > layout.width and layout.separator == ",":
+        reason += "; a number with a comma stands in quotes, or its cells are parted by semicolons"
+    return reason
+
+
+def _is_told(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def _separator(lines: Iterator[str]) -> tuple[str | None, Iterator[str]]:
+    """Return the separator that a first line such as `sep=;` names, and the other lines."""
+    first = next(lines, None)
+    if first is None:
+        return None, iter(())
+    word = first.strip("\r\n").strip('"')
+    if word[:4].lower() == "sep=" and len(word) == 5:  # noqa: PLR2004 -- and one character
+        return word[4], lines
+    return None, chain([first], lines)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Iterator[str]]:
+    """Open a file as lines of text, whatever it is packed and encoded with."""
+    with path.open("rb") as raw:
+        begun = raw.read(8)
+        raw.seek(0)
+        for magic, reason in _MAGIC.items():
+            if begun.startswith(magic):
+                _refuse(path, reason)
+        is_packed = begun.startswith(b"\x1f\x8b")
+        if path.suffix == ".gz" and begun and not is_packed:
+            _refuse(path, "is not a CSV file packed with gzip, although its name ends in .gz")
+        inner = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if is_packed else raw
+        encoding = _encoding(inner.peek(1024)[:1024])
+        # What cannot be decoded matters only where it stands in a cell that is read.
+        with io.TextIOWrapper(inner, encoding, errors="surrogateescape", newline="") as text:
+            yield _limited(path, text)
+
+
+def _limited(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
+    while line := text.readline(LINE_CHARACTERS_MAX + 1):
+        if len(line) > LINE_CHARACTERS_MAX:
+            _refuse(path, f"has a line of more than {LINE_CHARACTERS_MAX:,} characters")
+        yield line
+
+
+def _encoding(begun: bytes) -> str:
+    if begun.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if begun.startswith(codecs.BOM_UTF8) or b"\0" not in begun:
+        return "utf-8-sig"
+    # ASCII in two bytes each: every other one is zero.
+    return "utf-16-le" if b"\0" in begun[1::2] and b"\0" not in begun[::2] else "utf-16-be"
+
+
+def _refuse(path: Path, reason: str) -> NoReturn:
+    raise UnreadableFileError(f"{path} {reason}.")

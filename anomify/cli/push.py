@@ -1,25 +1,27 @@
-"""`anomify push`: sends a file of points through the HTTP door, and picks up where it left off."""
+"""`anomify push`: sends a file of points to a server, and picks up where it left off."""
 
 import hashlib
 import json
-import math
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import urllib3
 
-from anomify.cli.points_file import PointsFile, Row
+from anomify.cli.reading_options import choices_of, reading_options
 from anomify.cli.settings import json_option, print_json
 from anomify.errors import AnomifyError, Invalid, Unavailable
 from anomify.outbound import operator_pool
 
+if TYPE_CHECKING:
+    from anomify.cli.points_file import FilePoints
+
 DOOR = "/flux/metric_data_post"
-# The door takes a mebibyte of JSON and 10,000 points; half of that leaves room for long names.
+# Large enough that few requests are needed, and small enough for a body of half a mebibyte.
 BATCH_POINTS = 5_000
 BATCH_BYTES = 512 * 1024
 FIRST_PAUSE_SECONDS = 0.5
@@ -27,8 +29,15 @@ LONGEST_PAUSE_SECONDS = 30.0
 # A server that asks for more patience than this is not waited for.
 RETRY_AFTER_MAX_SECONDS = 300.0
 PATIENCE_SECONDS = 600.0
+# Where nothing has answered yet, the address is wrong rather than the server away for a moment;
+# one that is being started needs no longer.
+FIRST_PATIENCE_SECONDS = 10.0
 SHOWN_REFUSALS = 20
 AGAIN = frozenset({429, 500, 502, 503, 504})
+STORED = 204
+REPORT_STATUSES = frozenset({207, 400, 402, 403, 409, 413, 422})
+# What TLS says of an answer that is plain HTTP.
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")
 
 
 @dataclass
@@ -41,6 +50,7 @@ class Summary:
     stored: int = 0
     missing: int = 0
     refused: int = 0
+    unreadable: int = 0
     resumed_after_rows: int = 0
     refusals: list[dict[str, Any]] = field(default_factory=list)
 
@@ -64,6 +74,7 @@ class Summary:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to remember how far it came; in your cache directory otherwise.",
 )
+@reading_options
 @json_option
 def push(
     file: Path,
@@ -74,29 +85,69 @@ def push(
     *,
     backfill: bool,
     restart: bool,
+    time_column: str | None,
+    value_column: str | None,
+    decimal: str | None,
+    skip_unreadable: bool,
     as_json: bool,
 ) -> None:
-    """Send a file of points through the HTTP door.
+    """Send a file of points to a server.
 
-    FILE is a CSV of timestamp,value rows of any number, plain or gzipped. Timestamps are unix
-    seconds or milliseconds or ISO 8601; a row without a value is left out. After an interruption
-    the same command goes on where it stopped. The exit code is 1 when the server refused a row.
+    FILE is a table of times and values, plain or gzipped, such as a CSV of timestamp,value rows or
+    an export of Grafana, InfluxDB or Excel. Its columns are found by their header or by what they
+    hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their
+    size, or dates such as 2026-11-28T13:00:00Z, 20261128 or 28.11.2026 13:00 (UTC if they name no
+    zone). Rows are sent in the order of their times; one without a value is left out. How the file
+    was read is said in a sentence; nothing is sent of a file with rows that cannot be read, unless
+    they may be skipped. After an interruption the same command goes on where it stopped. The exit
+    code is 1 when the server refused a row.
     """
-    points = PointsFile(file)
-    bookmark = Bookmark(state_path or default_state_path(file, url, metric), file)
+    # The arrays take a while to load: not for those who only ask for help.
+    from anomify.cli.points_file import read_points  # noqa: PLC0415 -- as said
+
+    address = server_address(url)
+    choices = choices_of(
+        time_column=time_column,
+        value_column=value_column,
+        decimal=decimal,
+        skip_unreadable=skip_unreadable,
+    )
+    points = read_points(file, choices)
+    click.echo(points.sentence, err=True)
+    bookmark = Bookmark(state_path or default_state_path(file, url, metric), file, repr(choices))
     if restart:
         bookmark.forget()
-    summary = Summary(metric, resumed_after_rows=bookmark.rows())
-    door = Door(url, key, is_backfill=backfill)
+    summary = Summary(
+        metric, unreadable=points.unreadable_total, resumed_after_rows=bookmark.rows()
+    )
+    door = Door(address, key, is_backfill=backfill)
     with click.progressbar(
-        length=points.size_bytes, label=metric, file=sys.stderr, hidden=as_json
+        length=len(points.times), label=metric, file=sys.stderr, hidden=as_json
     ) as bar:
-        for batch in batches(points.rows(), metric, summary):
+        for batch in batches(points, metric, summary):
             door.send(batch, summary)
             bookmark.keep(summary.rows)
-            bar.update(points.read_bytes - bar.pos)
+            bar.update(summary.rows - bar.pos)
     bookmark.forget()
-    _report(summary, as_json=as_json)
+    _report(summary, points.unreadable, as_json=as_json)
+
+
+def server_address(url: str) -> str:
+    """Return the address of the server that somebody named. Raises Invalid where it is none.
+
+    The path that points are sent to may stand at its end.
+    """
+    address = url.strip().rstrip("/").removesuffix(DOOR).rstrip("/")
+    try:
+        parsed = urllib3.util.parse_url(address)
+    except urllib3.exceptions.LocationParseError:
+        parsed = urllib3.util.Url()
+    if "://" not in address or parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise Invalid(
+            f"{url!r} is no address of a server: write it with --url as http://127.0.0.1:8080 or"
+            " https://anomify.example."
+        )
+    return address
 
 
 @dataclass(frozen=True)
@@ -107,38 +158,44 @@ class Batch:
     lines: list[int]
 
 
-def batches(rows: Iterator[Row], metric: str, summary: Summary) -> Iterator[Batch]:
+def batches(points: "FilePoints", metric: str, summary: Summary) -> Iterator[Batch]:
     """Cut the rows that were not sent yet into requests, and count them on the way."""
-    items: list[dict[str, Any]] = []
-    lines: list[int] = []
     item_bytes = len(json.dumps(metric)) + 80
     at_most = max(1, min(BATCH_POINTS, BATCH_BYTES // item_bytes))
-    for row in rows:
-        if summary.rows < summary.resumed_after_rows:
-            summary.rows += 1
-            continue
-        if len(items) == at_most:
-            yield Batch(items, lines)
-            items, lines = [], []
-        summary.rows += 1
-        if math.isnan(row.value):
-            summary.missing += 1
-            continue
-        items.append({"metric": metric, "timestamp": row.time_ms / 1000, "value": row.value})
-        lines.append(row.line)
-    if items:
-        yield Batch(items, lines)
+    order = points.order()
+    summary.rows = min(summary.resumed_after_rows, len(order))
+    order = order[summary.rows :]
+    has_value = ~points.is_missing()[order]
+    sent = order[has_value]
+    # So many rows of the file are done after each of them.
+    ends = has_value.nonzero()[0] + 1 + summary.rows
+    for first in range(0, len(sent), at_most):
+        rows = sent[first : first + at_most]
+        items = [
+            {"metric": metric, "timestamp": time_ms / 1000, "value": value}
+            for time_ms, value in zip(
+                points.times[rows].tolist(), points.values[rows].tolist(), strict=True
+            )
+        ]
+        end = int(ends[first + len(rows) - 1])
+        summary.missing += end - summary.rows - len(rows)
+        summary.rows = end
+        yield Batch(items, points.lines[rows].tolist())
+    summary.missing += len(points.times) - summary.rows
+    summary.rows = len(points.times)
 
 
 class Door:
     """The way in: sends until it is stored, refused, or patience ends."""
 
-    def __init__(self, url: str, key: str, *, is_backfill: bool) -> None:
+    def __init__(self, address: str, key: str, *, is_backfill: bool) -> None:
         """Remember where to send and as whom."""
-        self._url = url.rstrip("/") + DOOR
+        self._address = address
+        self._url = address + DOOR
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._is_backfill = is_backfill
         self._pool = operator_pool()
+        self._has_answered = False
 
     def send(self, batch: Batch, summary: Summary) -> None:
         """Send one batch and count what became of it.
@@ -150,44 +207,116 @@ class Door:
             document["fill"] = "true"
         reply = self._post_patiently(json.dumps(document).encode())
         summary.sent += len(batch.items)
-        if reply.status == 207 or _is_report(reply):  # noqa: PLR2004 -- some or all are refused
-            _count_refusals(reply.json(), batch, summary)
+        report = _report_of(reply)
+        if report is not None:
+            _count_refusals(report, batch, summary)
         else:
             summary.stored += len(batch.items)
 
     def _post_patiently(self, body: bytes) -> urllib3.BaseHTTPResponse:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        begun = time.monotonic()
         pause = FIRST_PAUSE_SECONDS
+        is_told = False
         while True:
             try:
                 reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
             except urllib3.exceptions.LocationValueError as error:
                 raise Invalid(f"{self._url} is no address: {error}.") from None
             except urllib3.exceptions.HTTPError as error:
-                wait, why = pause, str(error)
+                wait, why = pause, self._failure(error)
             else:
-                if reply.status < 400 or _is_report(reply):  # noqa: PLR2004 -- HTTP's first "no"
+                if reply.status == STORED or _report_of(reply) is not None:
+                    self._has_answered = True
                     return reply
                 if reply.status not in AGAIN:
-                    raise AnomifyError(f"The server says {reply.status}: {_said(reply)}")
-                asked = _retry_after_seconds(reply)
-                wait, why = max(pause, asked), f"{reply.status}: {_said(reply)}"
-            if time.monotonic() + wait > deadline:
-                raise Unavailable(
-                    f"{self._url} did not take the rows: {why}. The same command goes on from here."
+                    raise AnomifyError(self._refusal(reply))
+                self._has_answered = True
+                wait = max(pause, _retry_after_seconds(reply))
+                why = f"The server says {reply.status}: {_said(reply)}"
+            patience = PATIENCE_SECONDS
+            if not self._has_answered:
+                patience = min(patience, FIRST_PATIENCE_SECONDS)
+            if time.monotonic() + wait > begun + patience:
+                raise Unavailable(f"{why} {self._hint()}".strip())
+            if not is_told:
+                is_told = True
+                click.echo(
+                    f"{why} Trying again for {_lasting(patience)}; Ctrl-C ends it, and the same"
+                    " command goes on from here.",
+                    err=True,
                 )
             time.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _failure(self, error: urllib3.exceptions.HTTPError) -> str:
+        """Say why nothing answered. Raises where to try again is of no use."""
+        said = str(error)
+        if isinstance(error, urllib3.exceptions.SSLError):
+            if any(word in said for word in _NOT_TLS):
+                other = "http" + self._address.removeprefix("https")
+                raise Unavailable(
+                    f"{self._address} does not speak https. Is it plain http? Then say --url"
+                    f" {other}."
+                )
+            raise Unavailable(f"{self._address} cannot be trusted: {said}.")
+        if self._has_answered:
+            return f"{self._address} does not answer: {_reason(error)}."
+        if isinstance(error, urllib3.exceptions.NameResolutionError):
+            raise Unavailable(
+                f"There is no server called {urllib3.util.parse_url(self._address).host}:"
+                " --url names the address of the server."
+            )
+        if isinstance(error, urllib3.exceptions.ProtocolError) and self._is_plain():
+            raise Unavailable(
+                f"What answers at {self._address} does not speak http. Is it https? Then say --url"
+                f" https{self._address.removeprefix('http')}."
+            )
+        return f"Nothing answers at {self._address}: {_reason(error)}."
+
+    def _refusal(self, reply: urllib3.BaseHTTPResponse) -> str:
+        """Say what an answer means that is neither yes nor try again."""
+        said = f"{self._url} answers {reply.status}"
+        location = reply.headers.get("Location")
+        if 300 <= reply.status < 400 and location:  # noqa: PLR2004 -- HTTP's redirections
+            there = location.removesuffix(DOOR)
+            return f"{said}: it is at {there} now. Say that with --url; nothing was stored."
+        if reply.status in {404, 405} or reply.status < 400:  # noqa: PLR2004 -- HTTP's first "no"
+            return (
+                f"{said}, so this is not Anomify. Are port and path right? --url names the server"
+                " alone, such as http://127.0.0.1:8080; nothing was stored."
+            )
+        told = f"The server says {reply.status}: {_said(reply)}"
+        if reply.status == 400 and self._is_plain() and "HTTPS" in told.upper():  # noqa: PLR2004 -- HTTP refuses
+            told += f" Say --url https{self._address.removeprefix('http')}."
+        return told
+
+    def _hint(self) -> str:
+        if self._has_answered:
+            return "The same command goes on from here."
+        return (
+            "Is Anomify running there, and is the port right? --url names another address, such as"
+            " --url http://127.0.0.1:9090."
+        )
+
+    def _is_plain(self) -> bool:
+        return self._address.startswith("http://")
 
 
 class Bookmark:
     """How many rows of a file have been stored, kept across interruptions."""
 
-    def __init__(self, path: Path, file: Path) -> None:
-        """Remember the file as it is now: a bookmark in another one counts for nothing."""
+    def __init__(self, path: Path, file: Path, choices: str) -> None:
+        """Remember the file as it is now: a bookmark in another one counts for nothing.
+
+        Nor does one that was kept when the file was read in another way.
+        """
         self._path = path
         status = file.stat()
-        self._edition = {"size_bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+        self._edition = {
+            "size_bytes": status.st_size,
+            "modified_ns": status.st_mtime_ns,
+            "read": f"by time, {choices}",
+        }
 
     def rows(self) -> int:
         """Return how many rows need not be sent again."""
@@ -225,14 +354,30 @@ def _count_refusals(report: dict[str, Any], batch: Batch, summary: Summary) -> N
         summary.refusals.append({"line": batch.lines[told["index"]], "reason": told["reason"]})
 
 
-def _is_report(reply: urllib3.BaseHTTPResponse) -> bool:
-    """Tell whether a reply names the refused rows one by one, as 400 does where it is all."""
-    if reply.status != 400:  # noqa: PLR2004 -- a request that is sent again for nothing
-        return False
+def _report_of(reply: urllib3.BaseHTTPResponse) -> dict[str, Any] | None:
+    """Return what the server says of each row, where it says that."""
+    if reply.status not in REPORT_STATUSES:
+        return None
     try:
-        return "rejected_total" in reply.json()
-    except (ValueError, TypeError):
-        return False
+        report = reply.json()
+    except ValueError:
+        return None
+    is_report = isinstance(report, dict) and isinstance(report.get("rejected"), list)
+    return report if is_report and isinstance(report.get("rejected_total"), int) else None
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return str(error).rpartition(": ")[2].rpartition("] ")[2].lower()
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "it took too long"
+    return str(error)
+
+
+def _lasting(seconds: float) -> str:
+    if seconds >= 120:  # noqa: PLR2004 -- two minutes
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} seconds"
 
 
 def _said(reply: urllib3.BaseHTTPResponse) -> str:
@@ -249,7 +394,7 @@ def _retry_after_seconds(reply: urllib3.BaseHTTPResponse) -> float:
         return 0.0
 
 
-def _report(summary: Summary, *, as_json: bool) -> None:
+def _report(summary: Summary, unreadable: list[str], *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(summary))
     else:
@@ -262,5 +407,9 @@ def _report(summary: Summary, *, as_json: bool) -> None:
             click.echo(f"line {refusal['line']}: {refusal['reason']}", err=True)
         if summary.refused:
             click.echo(f"{summary.refused:,} rows were refused.", err=True)
-    if summary.refused:
+        for told in unreadable:
+            click.echo(told, err=True)
+        if summary.unreadable:
+            click.echo(f"{summary.unreadable:,} rows cannot be read and were left out.", err=True)
+    if summary.refused or summary.unreadable:
         click.get_current_context().exit(1)

@@ -80,6 +80,39 @@ class TestDetect:
         assert [row["timestamp"] for row in told] == stamps
         assert all(row["expected_lower"] for row in told[100:])
 
+    def test_judges_in_the_order_of_the_times_and_writes_in_the_files(self, tmp_path):
+        rows = [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(300, spike_at=250))]
+        upward = run(write(tmp_path / "in.csv", rows)).stdout.splitlines()
+        for order in (rows[::-1], rows[150:] + rows[:150]):
+            outcome = run(write(tmp_path / "in.csv", order))
+            told = outcome.stdout.splitlines()
+            assert sorted(told[1:]) == sorted(upward[1:])
+            assert [line.split(",")[0] for line in told[1:]] == [row.split(",")[0] for row in order]
+            assert "row" in outcome.stderr
+        assert sum(line.endswith(",1") for line in upward) == 1
+
+    def test_says_how_it_read_the_file(self, tmp_path):
+        for stamp in (f"{START}000000", f"{START}000000000", "20260928"):
+            outcome = run(write(tmp_path / "in.csv", [f"{stamp},1.5"]))
+            assert "from 2026-09-2" in outcome.stderr
+            assert outcome.stdout.splitlines()[1] == f"{stamp},1.5,,,0,0,0"
+
+    def test_writes_a_timestamp_with_a_comma_as_one_cell(self, tmp_path):
+        rows = [f"{START + i},5;1,{i:03}5" for i in range(3)]
+        outcome = run(write(tmp_path / "in.csv", rows, header="t;v"))
+        assert [row["timestamp"] for row in rows_of(outcome.stdout)] == [
+            f"{START + i},5" for i in range(3)
+        ]
+        assert [row["value"] for row in rows_of(outcome.stdout)] == ["1.0005", "1.0015", "1.0025"]
+
+    def test_ends_with_1_where_rows_were_left_out(self, tmp_path):
+        file = write(tmp_path / "in.csv", [f"{START},1", f"{START + 60},much", f"{START + 120},2"])
+        assert run(file).exit_code == 2
+        outcome = run(file, "--skip-unreadable")
+        assert outcome.exit_code == 1
+        assert len(rows_of(outcome.stdout)) == 2
+        assert "line 3: 'much' is not a number" in outcome.stderr
+
     def test_reads_gzip_and_writes_a_file(self, tmp_path):
         text = "timestamp,value\n" + "".join(
             f"{START + 60 * i},{v!r}\n" for i, v in enumerate(readings(150))

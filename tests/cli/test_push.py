@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 
 import pytest
 from click.testing import CliRunner
@@ -36,6 +37,15 @@ def push(door, tmp_path, monkeypatch):
 def write(path, rows):
     path.write_text("timestamp,value\n" + "".join(f"{time},{value}\n" for time, value in rows))
     return path
+
+
+def push_to(tmp_path, url):
+    file = write(tmp_path / "one.csv", [(1_700_000_000, 1.0)])
+    state = str(tmp_path / "one.json")
+    return CliRunner().invoke(
+        anomify,
+        ["push", str(file), "--metric", "m", "--url", url, "--key", "k", "--state", state],
+    )
 
 
 class TestPush:
@@ -103,6 +113,77 @@ class TestRetry:
         assert "goes on from here" in told.output
 
 
+class TestAddress:
+    def test_says_at_once_that_nothing_answers_and_ends_with_a_hint(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(push_module, "FIRST_PATIENCE_SECONDS", 0.01)
+        monkeypatch.setattr(push_module, "FIRST_PAUSE_SECONDS", 0.006)
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        told = push_to(tmp_path, f"http://127.0.0.1:{port}")
+        assert told.exit_code == 1
+        first, *_, last = [line for line in told.stderr.splitlines() if "Nothing answers" in line]
+        assert f"Nothing answers at http://127.0.0.1:{port}: connection refused. Trying" in first
+        assert "the port right? --url names another address" in last
+
+    def test_says_what_is_wrong_with_the_scheme(self, door, tmp_path):
+        told = push_to(tmp_path, door.url.replace("http", "https"))
+        assert told.exit_code == 1
+        assert f"does not speak https. Is it plain http? Then say --url {door.url}." in told.stderr
+
+    def test_says_that_an_answer_is_not_of_this_product(self, door, tmp_path):
+        for status, headers, words in (
+            (404, {}, "so this is not Anomify"),
+            (200, {}, "so this is not Anomify"),
+            (
+                301,
+                {"Location": "https://a.example/flux/metric_data_post"},
+                "at https://a.example now",
+            ),
+        ):
+            door.answers = [(status, headers, {})]
+            told = push_to(tmp_path, door.url)
+            assert told.exit_code == 1
+            assert words in told.stderr
+            assert "nothing was stored" in told.stderr
+
+    def test_takes_the_whole_path_for_the_address(self, door, tmp_path):
+        assert push_to(tmp_path, door.url + "/flux/metric_data_post").exit_code == 0
+        assert len(door.points()) == 1
+
+    def test_refuses_what_is_no_address(self, tmp_path):
+        for url in ("127.0.0.1:8080", "localhost:8080", "ftp://a.example", "http://", ""):
+            told = push_to(tmp_path, url)
+            assert told.exit_code == 1, url
+            assert "is no address of a server: write it with --url" in told.stderr
+
+    def test_says_at_once_that_the_server_is_busy(self, door, push, tmp_path):
+        door.answers = [(503, {}, {"message": "wait"})] * 3
+        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert told.exit_code == 0
+        assert told.stderr.count("The server says 503: wait Trying again for 10 minutes") == 1
+
+
+class TestFiles:
+    def test_sends_the_oldest_row_first_whatever_the_order_of_the_file(self, door, push, tmp_path):
+        rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(10)]
+        told = push(write(tmp_path / "a.csv", rows[::-1]))
+        assert door.points() == rows
+        assert "newest row first" in told.stderr
+
+    def test_sends_nothing_of_a_file_with_a_row_that_cannot_be_read(self, door, push, tmp_path):
+        rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(10)]
+        path = write(tmp_path / "a.csv", [*rows, (1_700_000_600, "21,75")])
+        told = push(path)
+        assert told.exit_code == 2
+        assert "line 12" in told.stderr
+        assert door.received == []
+        told = push(path, "--skip-unreadable", "--json")
+        assert told.exit_code == 1
+        summary = json.loads(told.stdout)
+        assert (summary["stored"], summary["unreadable"]) == (10, 1)
+        assert door.points() == rows
+
+
 class TestResume:
     def test_goes_on_after_what_was_stored(self, door, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
@@ -136,13 +217,18 @@ class TestResume:
 
 
 class TestRefusals:
-    def test_goes_on_after_a_batch_of_which_every_row_is_refused(self, door, push, tmp_path):
-        rejected = [{"index": index, "reason": "too far ahead"} for index in range(2)]
-        door.answers = [(400, {}, {"rejected_total": 2, "rejected": rejected})]
+    def test_counts_the_rows_of_a_batch_of_which_nothing_was_stored(self, door, push, tmp_path):
+        report = {
+            "status": "nothing was stored",
+            "rejected_total": 2,
+            "rejected": [{"index": i, "reason": "too far ahead"} for i in (0, 1)],
+        }
+        door.answers = [(400, {}, report)]
         told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, 2.0)]), "--json")
         assert told.exit_code == 1
         summary = json.loads(told.stdout)
         assert (summary["stored"], summary["refused"]) == (0, 2)
+        assert [refusal["line"] for refusal in summary["refusals"]] == [2, 3]
 
     def test_names_the_line_of_a_refused_row(self, door, push, tmp_path):
         door.answers = [
