@@ -18,6 +18,7 @@ from anomify.dashboard.frame import framed, said
 from anomify.dashboard.wording import thousands
 from anomify.edge.contract import Access, Inputs, names
 from anomify.edge.house import house
+from anomify.edge.validation_sentences import WrongParameter
 from anomify.errors import NotFound
 from anomify.exclusion.saying import explained, rules_behind
 from anomify.metric.name import NameRefused, plain_or_labelled_name
@@ -58,21 +59,22 @@ class MetricPageIn(Inputs):
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:
-        if self.has_window and self.from_timestamp >= self.until_timestamp:  # type: ignore[operator] # has_window says that neither is None
-            raise ValueError("from must lie before until.")
+        start, end = self.from_timestamp, self.until_timestamp
+        if start is not None and start * 1000 >= (now_ms() if end is None else end * 1000):
+            raise WrongParameter("from", "from must lie before until, which is now when left out.")
         return self
 
     @property
     def has_window(self) -> bool:
-        """Tell whether the window is given by its two ends."""
-        return self.from_timestamp is not None and self.until_timestamp is not None
+        """Tell whether an end of the window is given; the other one follows from the range."""
+        return self.from_timestamp is not None or self.until_timestamp is not None
 
     def window_ms(self, default_range: str) -> tuple[int, int]:
         """Return the window in unix milliseconds."""
-        if self.from_timestamp is not None and self.until_timestamp is not None:
-            return self.from_timestamp * 1000, self.until_timestamp * 1000
-        until_ms = now_ms()
-        return until_ms - RANGES[self.range or default_range][0] * 1000, until_ms
+        until_ms = now_ms() if self.until_timestamp is None else self.until_timestamp * 1000
+        if self.from_timestamp is not None:
+            return self.from_timestamp * 1000, until_ms
+        return max(until_ms - RANGES[self.range or default_range][0] * 1000, 0), until_ms
 
     def url(self, **changes: Any) -> str:
         """Return the address of this wish with changes."""

@@ -35,7 +35,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "finite_number": _NUMBER,
     "multiple_of": "A multiple of {multiple_of} is needed.",
     "string_type": _TEXT,
-    "string_sub_type": _TEXT,
     "string_unicode": _TEXT,
     "string_pattern_mismatch": "This is not of the form that is needed.",
     "greater_than_equal": "{ge} is the least that will do.",
@@ -90,7 +89,9 @@ def told(model: type[BaseModel], problems: Sequence[Any]) -> dict[str, str]:
 def summary(sentences: Mapping[str, str]) -> str:
     """Return the sentences of several parameters as one text."""
     return " ".join(
-        sentence if name == NO_PARAMETER else f"{name}: {sentence}"
+        sentence
+        if name == NO_PARAMETER or sentence.startswith(f"{name} ")
+        else f"{name}: {sentence}"
         for name, sentence in sentences.items()
     )
 

@@ -4,6 +4,9 @@ import numpy as np
 
 from anomify.series import Int64s, Series
 
+# So many points have room for the first and the last one beside the extremes.
+WITH_ENDS = 4
+
 
 def downsample(series: Series, most_points: int) -> Series:
     """Return at most so many of the series' own points, in the order of time, spikes kept.
@@ -18,10 +21,14 @@ def downsample(series: Series, most_points: int) -> Series:
         return series
     if most_points == 1:
         return series.of(np.array([int(np.nanargmax(series.values))]))
-    with_ends = 4
-    ends = np.array([0, len(series) - 1]) if most_points >= with_ends else np.empty(0, np.int64)
-    extremes = _extremes(series, (most_points - len(ends)) // 2)
+    ends = np.array([0, len(series) - 1]) if most_points >= WITH_ENDS else np.empty(0, np.int64)
+    extremes = _extremes(series, stretches_of(most_points))
     return series.of(np.union1d(extremes, ends))
+
+
+def stretches_of(most_points: int) -> int:
+    """Return into how many stretches `downsample` cuts a series to keep so many points."""
+    return (most_points - (2 if most_points >= WITH_ENDS else 0)) // 2
 
 
 def _extremes(series: Series, stretches: int) -> Int64s:

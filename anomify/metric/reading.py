@@ -6,7 +6,7 @@ import numpy as np
 
 from anomify.detection.counter import rates
 from anomify.errors import Invalid
-from anomify.metric.downsample import downsample, downsample_by_step
+from anomify.metric.downsample import downsample, downsample_by_step, stretches_of
 from anomify.metric.store import PointStore
 from anomify.series import Float64s, Series
 
@@ -20,11 +20,20 @@ MOST_READ = 3_200_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a window holds: values as they came and, where asked for, their rate a second."""
+    """What a window holds: values as they came and, where asked for, their rate a second.
+
+    `step_seconds` is the length of the stretches of which only the least and greatest values are
+    here; None where every point is.
+    """
 
     values: Series
     rates: Series | None
-    is_downsampled: bool
+    step_seconds: float | None
+
+    @property
+    def is_downsampled(self) -> bool:
+        """Tell whether points are left out."""
+        return self.step_seconds is not None
 
 
 def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:
@@ -73,8 +82,16 @@ def as_read(
     return Reading(
         values=values,
         rates=thinned(rate_of(series)) if has_rates else None,
-        is_downsampled=len(values) < len(series),
+        step_seconds=(step_seconds or _stretch_seconds(series))
+        if len(values) < len(series)
+        else None,
     )
+
+
+def _stretch_seconds(series: Series) -> float:
+    """Return the length of each stretch into which a chart's points are thinned."""
+    elapsed_ms = int(series.times[-1] - series.times[0])
+    return round(elapsed_ms / stretches_of(MOST_SHOWN)) / 1000
 
 
 def rate_of(series: Series) -> Series:

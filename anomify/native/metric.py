@@ -164,7 +164,10 @@ class TimeseriesOut(Outputs):
 
     timeseries: Pairs = Field(description="Each point as a timestamp and a value.")
     derivative: Pairs | None = Field(None, description="A counter's rate a second.")
-    resolution: float | None = Field(description="Seconds from point to point, once known.")
+    resolution: float | None = Field(
+        description="Seconds from point to point, once known; where downsampled, seconds of each"
+        " stretch."
+    )
     downsampled: bool = Field(description="Only the least and greatest of each stretch are here.")
 
 
@@ -386,7 +389,7 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     standing = standing_named(wish.metric)
     if wish.resolution == "raw":
         series = _read(standing, wish)
-        return _timeseries(standing, Reading(series, _rate(series, wish), is_downsampled=False))
+        return _timeseries(standing, Reading(series, _rate(series, wish), step_seconds=None))
     series = _read_to_thin(standing, wish)
     reading = as_read(series, step_seconds=wish.resolution, has_rates=wish.derivative)
     return _timeseries(standing, reading)
@@ -689,10 +692,11 @@ def _read_to_thin(standing: Standing, wish: WindowIn) -> Series:
 
 def _timeseries(standing: Standing, reading: Reading) -> TimeseriesOut:
     progress = standing.progress
+    own_step = progress.resolution_ms / 1000 if progress and progress.resolution_ms else None
     return TimeseriesOut.model_construct(
         timeseries=_pairs(reading.values),
         derivative=None if reading.rates is None else _pairs(reading.rates),
-        resolution=progress.resolution_ms / 1000 if progress and progress.resolution_ms else None,
+        resolution=reading.step_seconds or own_step,
         downsampled=reading.is_downsampled,
     )
 

@@ -1,6 +1,6 @@
 """How pictures are asked for and how they are answered, the same at every native address."""
 
-from typing import Final
+from typing import Final, Literal
 
 from flask import Response, request
 from pydantic import Field
@@ -35,8 +35,12 @@ class LookIn(Inputs):
     height: int = Field(DEFAULT_HEIGHT, ge=MIN_HEIGHT, le=MAX_HEIGHT, description="CSS pixels.")
     scale: int = Field(1, ge=1, le=2, description="2 for dense screens: four pixels for each.")
     theme: ThemeName = Field("light", description="light or dark.")
-    display_x_axis: bool = Field(default=True, description="The times below.")
-    display_y_axis: bool = Field(default=True, description="The values at the right.")
+    display_x_axis: bool | Literal["below"] = Field(
+        default=True, description="The times below: true or `below`, or false."
+    )
+    display_y_axis: bool | Literal["right"] = Field(
+        default=True, description="The values at the right: true or `right`, or false."
+    )
     display_legend: bool = Field(default=True, description="What the marks mean.")
     display_anomalies: bool = Field(default=True, description="What was found.")
     display_matches: bool = Field(default=True, description="What a trained pattern explained.")
@@ -44,7 +48,9 @@ class LookIn(Inputs):
 
     def look(self) -> Look:
         """Return the look. Raises `Invalid` where size and scale together are too much."""
-        return Look(**{name: getattr(self, name) for name in LookIn.model_fields})
+        asked = {name: getattr(self, name) for name in LookIn.model_fields}
+        axes = {name: bool(asked[name]) for name in ("display_x_axis", "display_y_axis")}
+        return Look(**{**asked, **axes})
 
 
 def png_reply(chart: Chart) -> Response:

@@ -8,11 +8,16 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from anomify.clock import now_timestamp
 from anomify.edge.contract import Inputs
+from anomify.edge.validation_sentences import WrongParameter
 
 HOUR = 3_600
 DAY = 86_400
 # Ten digits of unix seconds end in the year 2286; more of them are milliseconds sent by mistake.
 MOST_TIMESTAMP = 9_999_999_999
+FROM_AHEAD = (
+    "from lies ahead of now, where a window ends when until is left out: say until, too, or an"
+    " earlier from."
+)
 
 
 def _moment(value: float) -> float:
@@ -51,8 +56,13 @@ class WindowIn(Inputs):
     @model_validator(mode="after")
     def _ascends(self) -> Self:
         start, end = self.from_timestamp, self.until_timestamp
-        if start is not None and end is not None and start >= end:
-            raise ValueError("from must lie before until.")
+        if end is None:
+            if start is not None and start >= now_timestamp() + 1:
+                raise WrongParameter("from", FROM_AHEAD)
+        elif end <= 0:
+            raise WrongParameter("until", "until must lie after 1970-01-01 00:00:00 UTC.")
+        elif start is not None and start >= end:
+            raise WrongParameter("from", "from must lie before until.")
         return self
 
     def window_ms(self, default_seconds: int) -> tuple[int, int]:

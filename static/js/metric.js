@@ -158,7 +158,7 @@ function show(data, span, ahead) {
   // A counter is shown as what is judged of it: its rate a second.
   data.timeseries = data.derivative ?? data.timeseries;
   page.bundle = data;
-  chart.show(data, [span[0], ahead], { step: data.resolution, isThinned: data.downsampled });
+  chart.show(data, [span[0], ahead], { step: data.metric.resolution, isThinned: data.downsampled });
   chart.select(page.wish.event);
   const count = data.total ?? data.anomalies.length;
   const hasRange = Object.keys(data.yhat).length > 0;

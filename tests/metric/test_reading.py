@@ -74,11 +74,14 @@ class TestAsRead:
 
     def test_thins_a_long_one_to_what_a_chart_has_room_for(self):
         reading = as_read(series(10 * MOST_SHOWN))
+        stretch = (reading.values.times[-1] - reading.values.times[0]) / 1000 / 999
+        assert reading.step_seconds == pytest.approx(stretch, abs=0.001)
         assert len(reading.values) <= MOST_SHOWN
         assert reading.is_downsampled
 
     def test_gives_the_extremes_of_each_step(self):
         reading = as_read(series(120), step_seconds=60)
+        assert reading.step_seconds == 60
         assert reading.values.values.tolist() == [0, 59, 60, 119]
 
     def test_refuses_a_step_that_leaves_more_than_a_reply_holds(self):

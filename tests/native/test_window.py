@@ -9,8 +9,10 @@ from tests.kit.tenants import open_product
 # Long ago in milliseconds is far away in seconds.
 MILLISECONDS = 1_795_176_000_000
 MISTAKES = [
-    ({"from": 9, "until": 5}, "parameters", "from must lie before until."),
-    ({"from": 5, "until": 5}, "parameters", "from must lie before until."),
+    ({"from": 9, "until": 5}, "from", "from must lie before until."),
+    ({"from": 5, "until": 5}, "from", "from must lie before until."),
+    ({"from": 9_999_999_999}, "from", "from lies ahead of now"),
+    ({"until": 0}, "until", "until must lie after 1970"),
     ({"from": MILLISECONDS}, "from", "milliseconds"),
     ({"until": MILLISECONDS}, "until", "milliseconds"),
     ({"from": -1}, "from", "Unix seconds are needed"),
