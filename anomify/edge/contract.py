@@ -1,7 +1,7 @@
 """What a route takes, gives and demands, declared once beside it."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial, wraps
@@ -16,6 +16,7 @@ from anomify.edge.list_text import as_list, takes_list
 from anomify.edge.parameters import has_unstorable, read_inputs
 from anomify.edge.problem import Problem, answer_problems_under
 from anomify.edge.transaction import transaction
+from anomify.errors import AnomifyError, Invalid, NotFound
 
 ROUTES_KEY = "anomify_routes"
 # Databases have no room for more; what is larger names nothing.
@@ -200,6 +201,7 @@ class Door(Blueprint):
         errors: Sequence[int] = (),
         media: str = JSON_MEDIA,
         wire: Wire | None = None,
+        otherwise: Callable[[AnomifyError], Any] | None = None,
     ) -> Callable[[View], View]:
         """Declare a route and hang the view on it.
 
@@ -212,6 +214,9 @@ class Door(Blueprint):
         of failures that are special to this route (409, 410, 422), `media` the type of a good
         answer that is not JSON, `limits` the classes of limits other than the usual ones, `wire`
         what a route takes and gives that reads its request or writes its reply by itself.
+
+        `otherwise` is asked, outside of a unit of work, where the address names nothing or an input
+        is missing or wrong: it returns what else the address may mean, or raises the error again.
         """
 
         def declare(view: View) -> View:
@@ -223,16 +228,24 @@ class Door(Blueprint):
                 if request.method == "HEAD" and (changes or access is Access.INGEST):
                     # Whoever asks for the head only does not mean to change anything.
                     raise MethodNotAllowed(valid_methods=list(methods))
+                try:
+                    found = run(path)
+                except (Invalid, NotFound) as error:
+                    if otherwise is None:
+                        raise
+                    found = otherwise(error)
+                return self.respond(found)
+
+            def run(path: Mapping[str, object]) -> Any:
                 call = (
                     partial(view, **path)
                     if inputs is None
                     else partial(view, read_inputs(inputs, path, refuses_unknown=changes))
                 )
                 if has_own_transactions:
-                    return self.respond(call())
+                    return call()
                 with transaction(write=changes):
-                    found = call()
-                return self.respond(found)
+                    return call()
 
             def keep(state: BlueprintSetupState) -> None:
                 declared = Declared(

@@ -1,6 +1,7 @@
 """The porch, put up: limits, request ids, headers and problems, before the doors hang."""
 
 from flask import Flask
+from werkzeug.routing import PathConverter
 
 from anomify.edge import cors, counting, headers, limits, problem, proxies, request_id
 from anomify.edge.bounded_request import BoundedRequest
@@ -12,11 +13,19 @@ BODY_BYTES_MAX = 1024 * 1024
 FORM_PARTS_MAX = 1000
 
 
+class AnyPath(PathConverter):
+    """A part of an address with whatever slashes, a leading one too: names of metrics have them."""
+
+    regex = ".+?"
+    part_isolating = False
+
+
 def install(app: Flask, house: House) -> None:
     """Prepare the app. Call it before doors are registered: names in paths may hold `//`."""
     put_in_place(app, house)
     app.request_class = BoundedRequest
     app.url_map.merge_slashes = False
+    app.url_map.converters = {**app.url_map.converters, "path": AnyPath}
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
     app.config["MAX_FORM_PARTS"] = FORM_PARTS_MAX

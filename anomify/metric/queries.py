@@ -1,5 +1,6 @@
 """Every question asked of the metrics' rows; the org comes first."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +16,9 @@ from anomify.metric.name import composed_name, name_hash
 from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, standing_of
 
 MOST_METRICS = 500
+# Databases have no room for a larger id.
+ID_MAX = 2**31 - 1
+_ID = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class Order(StrEnum):
@@ -45,9 +49,20 @@ def find_metric(org_id: int, name: str) -> Metric | None:
     return _find_by_spelling(org_id, name)[0]
 
 
+def find_numbered_metric(org_id: int, number: str) -> Metric | None:
+    """Return the org's metric of the id that a text spells, if there is one."""
+    if not _ID.fullmatch(number) or int(number) > ID_MAX:
+        return None
+    return session().scalar(select(Metric).where(Metric.org_id == org_id, Metric.id == int(number)))
+
+
 def get_metric(org_id: int, name: str) -> Metric:
-    """Return the org's metric of that canonical name, as `find_metric` does. Raises NotFound."""
+    """Return the org's metric of that canonical name, as `find_metric` does, or else of that id.
+
+    Raises NotFound.
+    """
     metric, spellings = _find_by_spelling(org_id, name)
+    metric = metric or find_numbered_metric(org_id, name)
     if metric is not None:
         return metric
     if spellings:

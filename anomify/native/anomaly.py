@@ -107,7 +107,7 @@ class AnomaliesIn(WindowIn, PageIn):
     """Which anomalies a list is to hold."""
 
     metric: Name | None = Field(
-        None, description="The name of one metric.", json_schema_extra=names("metric")
+        None, description="The name or id of one metric.", json_schema_extra=names("metric")
     )
     chips: Chips = Field(default=[], description="Words that the metric's name must hold.")
     status: Running = Field(Running.ALL, description="all, open or ended.")
@@ -142,7 +142,7 @@ class AnomalyIn(Inputs):
 class LookupIn(Inputs):
     """Which anomaly, by metric and moment."""
 
-    metric: Name = Field(description="The metric's name.", json_schema_extra=names("metric"))
+    metric: Name = Field(description="The metric's name or id.", json_schema_extra=names("metric"))
     timestamp: Timestamp = Field(description="A moment at which it was running, unix seconds.")
 
 

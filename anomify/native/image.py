@@ -25,7 +25,7 @@ door = NativeDoor("image", __name__, url_prefix="/image")
 class MetricImageIn(LookIn, WindowIn):
     """Which metric, which window and how it is to look."""
 
-    metric: Name = Field(description="The metric's name.", json_schema_extra=names("metric"))
+    metric: Name = Field(description="The metric's name or id.", json_schema_extra=names("metric"))
 
 
 class AnomalyImageIn(LookIn):
@@ -36,7 +36,7 @@ class AnomalyImageIn(LookIn):
     )
     metric: Name | None = Field(
         None,
-        description="With `timestamp`: the metric's name.",
+        description="With `timestamp`: the metric's name or id.",
         json_schema_extra=names("metric"),
     )
     timestamp: Timestamp | None = Field(None, description="With `metric`: a moment, unix seconds.")

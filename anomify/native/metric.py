@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from flask import Response
+from flask import Response, request
 from pydantic import (
     Field,
     JsonValue,
@@ -21,14 +21,16 @@ from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.edge.house import house
+from anomify.edge.parameters import find_parameter
 from anomify.edge.transaction import transaction
+from anomify.errors import AnomifyError, Invalid, NotFound
 from anomify.exclusion.model import Exclusion
 from anomify.exclusion.saying import explained, rules_behind
 from anomify.metric.ahead import expected_ahead
 from anomify.metric.event import events_on
-from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
+from anomify.metric.name import NAME_LABEL, NameRefused, parse_name, plain_or_labelled_name
 from anomify.metric.quality import sparsity
-from anomify.metric.queries import Broad, Order, get_standing, list_metrics
+from anomify.metric.queries import Broad, Order, find_metric, get_standing, list_metrics
 from anomify.metric.reading import (
     Reading,
     as_read,
@@ -290,7 +292,7 @@ class MetricIn(Inputs):
     """Which metric."""
 
     metric: Name = Field(
-        description="The metric's name, in the path or as a parameter.",
+        description="The metric's name or id, in the path or as a parameter.",
         json_schema_extra=names("metric"),
     )
 
@@ -336,7 +338,7 @@ class BundleIn(YhatIn, AnomaliesIn):
     """Which metric, and which stretch of it."""
 
     metric: Name = Field(
-        description="The metric's name, in the path or as a parameter.",
+        description="The metric's name or id, in the path or as a parameter.",
         json_schema_extra=names("metric"),
     )
     limit: int = Field(200, ge=1, le=500, description="How many anomalies at the most.")
@@ -350,9 +352,28 @@ class MetricAnomaliesIn(MetricIn, AnomaliesIn):
     """Which of a metric's anomalies."""
 
     metric: Name = Field(
-        description="The metric's name, in the path or as a parameter.",
+        description="The metric's name or id, in the path or as a parameter.",
         json_schema_extra=names("metric"),
     )
+
+
+def metric_of_whole_path(error: AnomifyError) -> DetailsOut:
+    """Show the metric that the whole path names: x/graph, where no x has a graph to show.
+
+    An address below /metric ends in a word such as graph, and so may a name. The word is what is
+    asked of the metric before it, if there is one; else it is the end of a name, and the address
+    is that metric's own. A word alone, without the parameter `metric`, is a whole name, too. Raises
+    the error again where no metric has that name.
+    """
+    has_name = bool(request.view_args)
+    if not isinstance(error, NotFound if has_name else Invalid) or find_parameter("metric"):
+        raise error
+    with transaction(write=False):
+        name = plain_or_labelled_name(request.path.removeprefix("/metric/"))
+        known = None if isinstance(name, NameRefused) else find_metric(subject().org.id, name)
+        if known is None:
+            raise error
+        return metric(MetricIn(metric=known.name))
 
 
 @door.route("/metrics", inputs=MetricsIn, outputs=MetricsOut, access=Access.VIEWER)
@@ -383,6 +404,7 @@ def metrics(wish: MetricsIn) -> MetricsOut:
     outputs=TimeseriesOut,
     access=Access.VIEWER,
     limits=("heavy",),
+    otherwise=metric_of_whole_path,
 )
 def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     """Show datapoints: raw, by a resolution, or as many as a chart has room for."""
@@ -402,6 +424,7 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     outputs=RangesOut,
     access=Access.VIEWER,
     limits=("heavy",),
+    otherwise=metric_of_whole_path,
 )
 def yhat(wish: RangesIn) -> RangesOut:
     """Show the expected range of a window; it is the same however far one zooms.
@@ -424,6 +447,7 @@ def yhat(wish: RangesIn) -> RangesOut:
     inputs=MetricAnomaliesIn,
     outputs=AnomaliesOut,
     access=Access.VIEWER,
+    otherwise=metric_of_whole_path,
 )
 def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
     """List a metric's anomalies, those of the last thirty days by default."""
@@ -437,6 +461,7 @@ def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
     media="image/png",
     access=Access.VIEWER,
     has_own_transactions=True,
+    otherwise=metric_of_whole_path,
 )
 def graph(wish: GraphIn) -> Response:
     """Draw a window of the metric with its expected range and anomalies, as a PNG."""
@@ -457,6 +482,7 @@ def graph(wish: GraphIn) -> Response:
     outputs=BundleOut,
     access=Access.VIEWER,
     limits=("heavy",),
+    otherwise=metric_of_whole_path,
 )
 def bundle(wish: BundleIn) -> BundleOut:
     """Show all that a page about the metric needs, in one reply, or only some parts of it.

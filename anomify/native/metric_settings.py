@@ -9,10 +9,12 @@ from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Outputs
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
-from anomify.metric.queries import get_metric
+from anomify.errors import Invalid
+from anomify.metric.model import Metric
+from anomify.metric.queries import find_metric, find_numbered_metric, get_metric
 from anomify.metric.settings import Direction, Kind, Wanted, change_settings, wanted_of
 from anomify.native.envelope import NativeDoor
-from anomify.native.metric import MetricIn
+from anomify.native.metric import MetricIn, metric_of_whole_path
 from anomify.native.params import canonical
 from anomify.pipeline.deletion import delete_with_all, losses_of
 
@@ -128,6 +130,7 @@ class DeletedOut(Outputs):
     access=Access.VIEWER,
     methods=["GET"],
     tag="metric",
+    otherwise=metric_of_whole_path,
 )
 def settings(wish: MetricIn) -> MetricSettingsOut:
     """Show what people have set for a metric."""
@@ -173,16 +176,17 @@ def change(wish: SettingsIn) -> ChangedSettingsOut:
 def delete(wish: DeleteIn) -> DeletedOut:
     """Delete a metric with its points, anomalies and messages, or say what would go.
 
+    It is given by its name, not by its id.
     Unless `dry_run` is false nothing is changed. A metric that is gone no longer counts; the next
     point of its name makes a new one, which learns from nothing.
     """
     org_id, actor = subject().org.id, subject().label
     with transaction(write=False):
-        metric = get_metric(org_id, canonical(wish.metric))
+        metric = _named(org_id, canonical(wish.metric))
         losses = losses_of(metric, house().points)
     if not wish.dry_run:
         with transaction(write=True):
-            metric = get_metric(org_id, metric.name)
+            metric = _named(org_id, metric.name)
             delete_with_all(metric, actor)
         house().registry.forget({metric.id})
     return DeletedOut(
@@ -192,6 +196,20 @@ def delete(wish: DeleteIn) -> DeletedOut:
         anomalies=losses.anomalies,
         messages=losses.messages,
     )
+
+
+def _named(org_id: int, name: str) -> Metric:
+    """Return the metric of that name and no other.
+
+    Were an id taken here, too, to delete a metric called 12 twice would delete another one.
+    """
+    metric = find_metric(org_id, name)
+    if metric is None and (numbered := find_numbered_metric(org_id, name)) is not None:
+        raise Invalid(
+            f"{name} is the id of {numbered.name}; to delete a metric, say its name.",
+            fields={"metric": "Its name is needed, not its id."},
+        )
+    return metric or get_metric(org_id, name)
 
 
 def settings_json(name: str, wanted: Wanted) -> SettingsOut:

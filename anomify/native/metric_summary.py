@@ -9,6 +9,7 @@ from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Outputs, names
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeDoor
+from anomify.native.metric import metric_of_whole_path
 from anomify.native.params import Name, canonical
 from anomify.native.window import DAY, HOUR, WindowIn, timestamp_of
 
@@ -50,7 +51,7 @@ class SummaryIn(WindowIn):
     """Which metric, which window, and in which stretches."""
 
     metric: Name = Field(
-        description="The metric's name, in the path or as a parameter.",
+        description="The metric's name or id, in the path or as a parameter.",
         json_schema_extra=names("metric"),
     )
     bucket: Literal["hour", "day", "week"] | Annotated[int, Field(ge=60, le=31_536_000)] = Field(
@@ -64,6 +65,7 @@ class SummaryIn(WindowIn):
     inputs=SummaryIn,
     outputs=OneSummaryOut,
     access=Access.VIEWER,
+    otherwise=metric_of_whole_path,
 )
 def summary(wish: SummaryIn) -> OneSummaryOut:
     """Count a metric's anomalies by stretches of time: the last thirty days, day by day."""

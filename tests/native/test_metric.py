@@ -1,5 +1,6 @@
 """/metrics and /metric over HTTP: exact points, honest learning, and nothing for strangers."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,6 +25,7 @@ from tests.kit.web import error, make_app, strict
 
 MINUTE = 60_000
 COUNT = 400
+SUB_ROUTES = ["timeseries", "yhat", "anomalies", "graph", "bundle"]
 ODD_NAMES = [
     "cpu.load",
     'http_requests_total{code="200",path="/a b/c?d=e&f"}',
@@ -140,11 +142,58 @@ class TestMetric:
     ) -> None:
         shop.make_metric(name)
         assert shop.data("/metric", metric=name)["metric"]["metric"] == name
-        if name != "timeseries":
-            path = "/metric/" + quote(name, safe="")
-            if not name.endswith("/timeseries"):
-                assert shop.data(path)["metric"]["metric"] == name
-            assert shop.data(path + "/timeseries")["timeseries"] == []
+        path = "/metric/" + quote(name, safe="")
+        assert shop.data(path)["metric"]["metric"] == name
+        assert shop.data(path + "/timeseries")["timeseries"] == []
+
+    def test_is_found_by_its_path_whatever_words_and_slashes_are_in_its_name(
+        self, shop: Shop
+    ) -> None:
+        rng = random.Random(20_261_128)
+        words = ["x", "graph", "yhat", "settings", "delete", "", "%2F", "größe", "12", "a b?c#d"]
+        names = {"/".join(rng.choices(words, k=rng.randint(1, 4))) for _ in range(150)}
+        names = {name for name in names if name.strip("/ ") and not name.isdigit()}
+        names |= {f"alone/{word}" for word in SUB_ROUTES} | set(SUB_ROUTES)
+        ids = {name: shop.make_metric(name) for name in names}
+        for name, metric_id in ids.items():
+            shown = [shop.data("/metric", metric=name), shop.data(f"/metric/{metric_id}")]
+            head, _, word = name.rpartition("/")
+            if not (word in SUB_ROUTES and head in names):
+                # Where both x and x/graph are there, /metric/x/graph is the graph of x.
+                shown += [
+                    shop.data("/metric/" + quote(name, safe="/")),
+                    shop.data("/metric/" + quote(name, safe="")),
+                ]
+            assert [one["metric"]["metric"] for one in shown] == [name] * len(shown)
+            for path in (f"/metric/{quote(name)}/yhat", f"/metric/{metric_id}/yhat"):
+                assert shop.data(path)["yhat"] == {}, name
+
+    def test_is_asked_before_a_name_that_ends_like_the_question(self, shop: Shop) -> None:
+        shop.make_metric("x")
+        shop.make_metric("x/timeseries")
+        assert "timeseries" in shop.data("/metric/x/timeseries")
+        assert shop.data("/metric/x/timeseries/timeseries")["timeseries"] == []
+        whole = shop.data("/metric", metric="x/timeseries")
+        assert whole["metric"]["metric"] == "x/timeseries"
+
+    def test_is_found_by_its_id_where_no_name_is_that_number(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        for url in (f"/metric/{metric_id}", f"/metric/{metric_id}/timeseries", "/metric/bundle"):
+            query = {"metric": metric_id} if "bundle" in url else {}
+            assert shop.get(url, **query).status_code == 200, url
+            assert shop.get(url, "charlie", **query).status_code == 404, url
+        assert shop.data("/anomalies", metric=metric_id)["total"] == 0
+        for nobodys in ("0", "-1", f"0{metric_id}", f"{metric_id}.0", "9" * 30, str(2**31)):
+            assert shop.get(f"/metric/{nobodys}").status_code == 404, nobodys
+        shop.make_metric(str(metric_id))
+        assert shop.data(f"/metric/{metric_id}")["metric"]["metric"] == str(metric_id)
+
+    def test_is_not_found_where_neither_part_nor_whole_is_a_name(self, shop: Shop) -> None:
+        for word in SUB_ROUTES:
+            assert shop.get(f"/metric/none/{word}").status_code == 404
+            assert error(shop.get(f"/metric/{word}"))["fields"] == {
+                "metric": "This parameter is needed."
+            }
 
     def test_answers_post_like_get(self, shop: Shop) -> None:
         shop.make_metric()
@@ -205,8 +254,18 @@ class TestTimeseries:
         start = now_ms() // 3_600_000 * 3_600_000 - 7_200_000
         times = start + MINUTE * np.arange(120, dtype=np.int64)
         shop.send(metric_id, times, np.arange(120.0))
-        told = shop.data("/metric/cpu.load/timeseries", resolution=3600)["timeseries"]
-        assert [value for _, value in told] == [0.0, 59.0, 60.0, 119.0]
+        told = shop.data("/metric/cpu.load/timeseries", resolution=3600)
+        assert [value for _, value in told["timeseries"]] == [0.0, 59.0, 60.0, 119.0]
+        assert (told["resolution"], told["downsampled"]) == (3600, True)
+
+    def test_says_the_step_of_what_it_shows(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        shop.send(metric_id, minutes(), noise())
+        shop.judge()
+        for asked, step, is_thinned in (("raw", 60, False), (30, 60, False), (300, 300, True)):
+            told = shop.data("/metric/cpu.load/timeseries", resolution=asked)
+            assert (told["resolution"], told["downsampled"]) == (step, is_thinned)
+            assert shop.data("/metric/cpu.load")["metric"]["resolution"] == 60
 
     def test_refuses_more_raw_points_than_a_reply_holds(self, shop: Shop) -> None:
         metric_id = shop.make_metric()

@@ -239,6 +239,13 @@ class TestDelete:
         registry.follow_deleted()
         assert registry.known(shop.cast.acme.id)(b"key") is None
 
+    def test_takes_the_name_alone_for_an_id_may_be_anothers_name(self, shop: Shop) -> None:
+        for url in (f"/metric/{shop.metric_id}/delete", "/metric/delete"):
+            wish = {"metric": str(shop.metric_id)} if url == "/metric/delete" else {}
+            reply = shop.ask("POST", url, dry_run=False, **wish)
+            assert (reply.status_code, list(error(reply)["fields"])) == (400, ["metric"])
+        assert shop.data("GET", f"/metric/{shop.metric_id}/settings")["settings"]["metric"]
+
     def test_is_for_admins_of_the_org(self, shop: Shop) -> None:
         assert shop.ask("POST", "/metric/cpu.load/delete", "bob").status_code == 403
         assert shop.ask("POST", "/metric/cpu.load/delete", "charlie").status_code == 404
