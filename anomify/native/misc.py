@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from flask import Response
 from pydantic import Field
 
+from anomify.auth.session_id import web_session
 from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.native.envelope import NativeDoor
@@ -65,7 +66,7 @@ class TimeSinceIn(Inputs):
     "/misc/phonecodes",
     inputs=Inputs,
     outputs=PhoneCodesOut,
-    access=Access.PUBLIC,
+    access=Access.ANYONE,
     has_own_transactions=True,
 )
 def phonecodes(wish: Inputs) -> Response:
@@ -84,7 +85,7 @@ def phonecodes(wish: Inputs) -> Response:
     "/misc/timezones",
     inputs=Inputs,
     outputs=TimezonesOut,
-    access=Access.PUBLIC,
+    access=Access.ANYONE,
     has_own_transactions=True,
 )
 def timezones(wish: Inputs) -> Response:
@@ -108,7 +109,7 @@ def timezones(wish: Inputs) -> Response:
     "/misc/timesince",
     inputs=TimeSinceIn,
     outputs=TimeSinceOut,
-    access=Access.PUBLIC,
+    access=Access.ANYONE,
     has_own_transactions=True,
 )
 def timesince(wish: TimeSinceIn) -> Response:
@@ -118,9 +119,12 @@ def timesince(wish: TimeSinceIn) -> Response:
 
 
 def _kept(found: Outputs, seconds: int) -> Response:
-    """Return a reply that is the same for everybody, and that caches may keep for so long."""
+    """Return a reply that its receiver may keep for so long, unless it tells of a new session."""
     reply = door.respond(found)
-    reply.cache_control.public = True
-    reply.cache_control.max_age = seconds
-    reply.vary.clear()
+    reply.cache_control.private = True
+    if web_session().is_new:
+        reply.cache_control.no_store = True
+    else:
+        reply.cache_control.max_age = seconds
+    reply.vary.add("X-Auth-Token")
     return reply

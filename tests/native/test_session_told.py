@@ -1,0 +1,73 @@
+"""Every reply in the envelope tells the session to go on with, where sessions are worked on."""
+
+import pytest
+
+from anomify.edge.contract import declared_routes
+from tests.kit.tenants import open_product
+
+# Nothing there works on sessions: health, ingestion, scripts, documentation, payment webhooks.
+WITHOUT = ("/ping", "/-/", "/flux/", "/api/v1/", "/js/", "/doc")
+WEBHOOKS = {"/org/stripecallback", "/billing/checkoutcallback"}
+SESSION_ID_LENGTH = 32
+
+
+@pytest.fixture(scope="module")
+def product(migrated_sqlite_file, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("sessions")
+    path = directory / "meta.db"
+    path.write_bytes(migrated_sqlite_file.read_bytes())
+    with open_product(f"sqlite:///{path}", directory) as opened:
+        yield opened
+
+
+def addresses(product):
+    """Every address of the native API that works on sessions, with a method."""
+    for route in declared_routes(product.app).values():
+        for rule in route.rules:
+            if route.is_page or rule.startswith(WITHOUT) or rule in WEBHOOKS:
+                continue
+            path = rule.replace("<path:metric>", "cpu").replace("<alert_code>", "0" * 32)
+            for name in route.inputs.model_fields if route.inputs else {}:
+                path = path.replace(f"<int:{name}>", "1")
+            assert "<" not in path
+            for method in route.methods:
+                yield path, method
+
+
+class TestStatus:
+    def test_tells_a_stranger_a_session(self, product):
+        asked = list(addresses(product))
+        assert len(asked) > 100
+        for path, method in asked:
+            reply = product.client.open(path, method=method)
+            told = reply.json["status"]["session_id"]
+            assert len(told or "") == SESSION_ID_LENGTH, (path, method)
+            again = product.client.open(path, method=method, headers={"X-Session-Id": told})
+            assert again.json["status"]["session_id"] == told, (path, method)
+
+    def test_echoes_the_session_that_a_request_carries(self, product):
+        session_id = product.cast.sessions["dave"]
+        for path in ("/misc/phonecodes", "/misc/timezones", "/misc/timesince?timestamp=1"):
+            sep = "&" if "?" in path else "?"
+            replies = [
+                product.client.get(path, headers={"X-Session-Id": session_id}),
+                product.client.get(f"{path}{sep}session_id={session_id}"),
+                product.client.get(path, headers={"Cookie": f"session_id={session_id}"}),
+                product.client.post(path, data={"session_id": session_id}),
+                product.client.post(path, json={"session_id": session_id}),
+                product.client.get(
+                    path,
+                    headers={
+                        "X-Session-Id": session_id,
+                        "X-Auth-Token": product.tokens["acme reader"],
+                    },
+                ),
+            ]
+            told = [reply.json["status"]["session_id"] for reply in replies]
+            assert told == [session_id] * len(replies), path
+
+    def test_tells_none_where_no_session_is_worked_on(self, product):
+        reply = product.client.get("/ping", headers=product.cast.headers("dave"))
+        assert reply.json["status"]["session_id"] is None
+        for path in ("/ping", "/-/healthy", "/doc/openapi", "/js/eventsender", "/static/none"):
+            assert "Set-Cookie" not in product.client.get(path).headers, path
