@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime
 
-from flask import Response
 from pydantic import Field
 
-from anomify.auth.session_id import web_session
 from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.native.envelope import NativeDoor
@@ -14,11 +12,6 @@ from anomify.org.zone import ago, zones
 from anomify.user.dialling import dialling_codes
 
 door = NativeDoor("misc", __name__)
-
-# Countries and zones change a few times a year, and the offsets twice.
-LIST_SECONDS = 3_600
-# Words for a time are right for about so long.
-AGO_SECONDS = 10
 
 
 class PhoneCodeOut(Outputs):
@@ -69,16 +62,15 @@ class TimeSinceIn(Inputs):
     access=Access.ANYONE,
     has_own_transactions=True,
 )
-def phonecodes(wish: Inputs) -> Response:
+def phonecodes(wish: Inputs) -> PhoneCodesOut:
     """List the dialling codes of all countries."""
     del wish
-    found = PhoneCodesOut(
+    return PhoneCodesOut(
         phonecodes=[
             PhoneCodeOut(country=one.country, iso=one.iso, code=one.code)
             for one in dialling_codes()
         ]
     )
-    return _kept(found, LIST_SECONDS)
 
 
 @door.route(
@@ -88,10 +80,10 @@ def phonecodes(wish: Inputs) -> Response:
     access=Access.ANYONE,
     has_own_transactions=True,
 )
-def timezones(wish: Inputs) -> Response:
+def timezones(wish: Inputs) -> TimezonesOut:
     """List the time zones that people live in."""
     del wish
-    found = TimezonesOut(
+    return TimezonesOut(
         timezones=[
             TimezoneOut(
                 name=zone.name,
@@ -102,7 +94,6 @@ def timezones(wish: Inputs) -> Response:
             for zone in zones(now())
         ]
     )
-    return _kept(found, LIST_SECONDS)
 
 
 @door.route(
@@ -112,19 +103,7 @@ def timezones(wish: Inputs) -> Response:
     access=Access.ANYONE,
     has_own_transactions=True,
 )
-def timesince(wish: TimeSinceIn) -> Response:
+def timesince(wish: TimeSinceIn) -> TimeSinceOut:
     """Say in words how long ago a moment was, or in what time it will be."""
     then = datetime.fromtimestamp(wish.timestamp, UTC)
-    return _kept(TimeSinceOut(timesince=ago(then, now())), AGO_SECONDS)
-
-
-def _kept(found: Outputs, seconds: int) -> Response:
-    """Return a reply that its receiver may keep for so long, unless it tells of a new session."""
-    reply = door.respond(found)
-    reply.cache_control.private = True
-    if web_session().is_new:
-        reply.cache_control.no_store = True
-    else:
-        reply.cache_control.max_age = seconds
-    reply.vary.add("X-Auth-Token")
-    return reply
+    return TimeSinceOut(timesince=ago(then, now()))
