@@ -1,6 +1,8 @@
 """Every list that a route declares is read by one rule, whichever way it is written."""
 
 import json
+from enum import StrEnum
+from typing import get_args
 from urllib.parse import urlencode
 
 import pytest
@@ -31,8 +33,21 @@ def listed(product):
             if not takes_list(field.annotation):
                 continue
             model = create_model("One", __base__=Inputs, **{name: (field.annotation, field)})
-            elements = [7, 12] if "[int" in str(field.annotation) else ["cpu", LABELLED]
+            elements = elements_of(field.annotation)
             yield route, name, model, elements
+
+
+def elements_of(annotation):
+    """Two elements that a list of this type takes."""
+    inner = [annotation]
+    while inner:
+        choice = inner.pop()
+        if choice is int:
+            return [7, 12]
+        if isinstance(choice, type) and issubclass(choice, StrEnum):
+            return list(choice)[:2]
+        inner += get_args(choice)
+    return ["cpu", LABELLED]
 
 
 def ways(name, elements):
