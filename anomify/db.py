@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import DateTime, MetaData, create_engine, event
+from sqlalchemy import DateTime, MetaData, create_engine, event, inspect
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.types import TypeDecorator
 
 # How long a writer waits for another one before it gives up and the caller answers 503.
@@ -137,6 +138,31 @@ def publish(notice: object) -> None:
     session().info["notices"].append(notice)
 
 
+def if_undone(call: Callable[[], None]) -> None:
+    """Have this called if the open unit of work comes to nothing: the latest first.
+
+    For what was changed in memory along with rows. Where none is open nothing can be undone.
+    """
+    current = _session.get()
+    if current is not None:
+        current.info["undo"].append(call)
+
+
+Row = TypeVar("Row", bound=Base)
+
+
+def plain(row: Row) -> Row:
+    """Return a copy of a row that belongs to no unit of work, and never will.
+
+    It is readable whatever becomes of the unit of work that the row was read in. What the row
+    refers to is not copied.
+    """
+    copied = type(row)()
+    for attribute in inspect(type(row)).column_attrs:
+        set_committed_value(copied, attribute.key, getattr(row, attribute.key))
+    return copied
+
+
 class Database:
     """The meta database: what must be atomic lives here (spec/storage.md 10.2)."""
 
@@ -183,7 +209,7 @@ class Database:
             Session(
                 engine,
                 expire_on_commit=False,
-                info={"write": write, "sealing_key": self.sealing_key, "notices": []},
+                info={"write": write, "sealing_key": self.sealing_key, "notices": [], "undo": []},
             ) as opened,
         ):
             token = _session.set(opened)
@@ -191,13 +217,15 @@ class Database:
                 yield opened
                 if write:
                     opened.commit()
-                    self._hand_out(opened.info["notices"])
                 # Else closing rolls back, and leaves what was read readable; rollback() would not.
             except BaseException:
                 opened.rollback()
+                for call in reversed(opened.info["undo"]):
+                    call()
                 raise
             finally:
                 _session.reset(token)
+            self._hand_out(opened.info["notices"])
 
     def _hand_out(self, notices: list[object]) -> None:
         for notice in notices:

@@ -13,7 +13,7 @@ from flask_session.base import Serializer, ServerSideSession, ServerSideSessionI
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from anomify.db import Database
+from anomify.db import Database, if_undone
 from anomify.edge.contract import Declared
 from anomify.edge.limits import Limit, the_limits
 from anomify.edge.parameters import find_parameter
@@ -76,6 +76,17 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         self.user_id = user_id
         self.key = session_key(session_id) if is_kept else None
         self.is_new = is_new
+
+    def put_back_if_undone(self) -> None:
+        """Be again what it is now, if the open unit of work comes to nothing."""
+        attributes, remembered = self.__dict__.copy(), dict(self)
+
+        def put_back() -> None:
+            self.forget()
+            dict.update(self, remembered)
+            self.__dict__.update(attributes)
+
+        if_undone(put_back)
 
     def forget(self) -> None:
         """Remember nothing; what a stranger's session held is not carried into a user's."""
@@ -231,9 +242,10 @@ def current_session_id() -> str | None:
 def open_session_for(user: User) -> str:
     """Give the user a new session and return its id; the one they came with is dead at once.
 
-    Needs a unit of work that writes.
+    Needs a unit of work that writes; if that fails the session is the one that it was.
     """
     current = web_session()
+    current.put_back_if_undone()
     if current.key is not None:
         end_session(current.key)
     current.forget()
@@ -246,8 +258,10 @@ def renew_stranger() -> bytes:
     """Give a stranger another session in place of the one they came with; return its key.
 
     Needs a unit of work that writes. The key is known again even where the session is not kept.
+    If the unit of work fails the session is the one that it was.
     """
     current = web_session()
+    current.put_back_if_undone()
     if current.key is not None:
         end_session(current.key)
     current.forget()

@@ -9,7 +9,7 @@ from anomify.audit.recording import record_audit
 from anomify.auth.session_id import Source, open_session_for, renew_stranger, web_session
 from anomify.auth.subject import UserSubject, put_subject
 from anomify.clock import now
-from anomify.db import session
+from anomify.db import if_undone, session
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import Unauthenticated
@@ -204,20 +204,22 @@ def remember_client(user: User, way: str, client_id: str | None = None) -> str:
     """
     known_as = know_client(user, client_id or presented_client(), way)
     setattr(g, _KNOWN_AS_KEY, known_as)
+    if_undone(lambda: setattr(g, _KNOWN_AS_KEY, None))
     if web_session().source in {Source.NONE, Source.COOKIE}:
         is_secure = house().settings.has_secure_cookies
 
         @after_this_request
         def give(reply: Response) -> Response:
-            reply.set_cookie(
-                CLIENT_COOKIE,
-                known_as,
-                max_age=KNOWN_FOR[way],
-                path="/",
-                httponly=True,
-                samesite="Lax",
-                secure=is_secure,
-            )
+            if g.get(_KNOWN_AS_KEY) == known_as:
+                reply.set_cookie(
+                    CLIENT_COOKIE,
+                    known_as,
+                    max_age=KNOWN_FOR[way],
+                    path="/",
+                    httponly=True,
+                    samesite="Lax",
+                    secure=is_secure,
+                )
             return reply
 
     return known_as

@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import g
 
+from anomify.db import if_undone, plain
 from anomify.edge.contract import Access
 from anomify.errors import Unauthenticated
 from anomify.org.model import Org, Token
@@ -40,12 +41,19 @@ _FOR_ALL = {Access.PUBLIC, Access.ANYONE}
 
 @dataclass(frozen=True)
 class UserSubject:
-    """A user who signed in; the rows are read already and belong to no unit of work."""
+    """A user who signed in; what it holds of rows are copies that belong to no unit of work.
+
+    So a reply can tell who asked whatever has failed meanwhile, a commit for one.
+    """
 
     user: User
     org: Org
     # The SHA-256 of the session's id, under which its row is kept.
     session_key: bytes
+
+    def __post_init__(self) -> None:
+        """Keep copies of what was given."""
+        _copy(self, "user", "org")
 
     @property
     def label(self) -> str:
@@ -77,6 +85,10 @@ class OrgSubject:
     org: Org
     token: Token
 
+    def __post_init__(self) -> None:
+        """Keep copies of what was given."""
+        _copy(self, "org", "token")
+
     @property
     def label(self) -> str:
         """Return how lists name whoever made something."""
@@ -105,6 +117,10 @@ class LinkSubject:
     """Whoever holds a signed link: they may see what the link says, and nothing else of the org."""
 
     org: Org
+
+    def __post_init__(self) -> None:
+        """Keep a copy of what was given."""
+        _copy(self, "org")
 
     @property
     def label(self) -> str:
@@ -172,5 +188,12 @@ def user_subject() -> UserSubject:
 
 
 def put_subject(found: Subject) -> None:
-    """Say who asks the current request."""
+    """Say who asks the current request, which is undone if the open unit of work fails."""
+    before = subject()
+    if_undone(lambda: setattr(g, SUBJECT_KEY, before))
     setattr(g, SUBJECT_KEY, found)
+
+
+def _copy(asker: UserSubject | OrgSubject | LinkSubject, *names: str) -> None:
+    for name in names:
+        object.__setattr__(asker, name, plain(getattr(asker, name)))
