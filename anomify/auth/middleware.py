@@ -8,8 +8,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.auth.csrf import check_meant
 from anomify.auth.require import check_access, check_may_change, check_no_password_in_address
-from anomify.auth.session_id import PATIENCE_SECONDS, RowSessions, WebSession, web_session
-from anomify.auth.signing_in import CLIENT_COOKIE, GUARD_KEY, presented_client
+from anomify.auth.session_id import (
+    CLIENT_COOKIE,
+    PATIENCE_SECONDS,
+    RowSessions,
+    WebSession,
+    web_session,
+)
+from anomify.auth.signing_in import GUARD_KEY, presented_client
 from anomify.auth.subject import (
     Anonymous,
     LinkSubject,

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 HEADER = "X-Session-Id"
 NAME = "session_id"
+CLIENT_COOKIE = "client_id"
 DEPRECATED = f'299 - "{NAME} as a parameter is deprecated; send it as the header {HEADER}"'
 # Once the rows have run out, strangers do not each count them again.
 FULL_SECONDS = 5.0
@@ -69,6 +70,19 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         # Whether the reply tells an id that the request did not present.
         self.is_new = False
         self.needs_to_be_seen = False
+        # The id by which the client is known since this request, and for how long it will be.
+        self.client_id: str | None = None
+        self.client_known_for: timedelta | None = None
+
+    def know_client(self, client_id: str, lasts: timedelta) -> None:
+        """Have the reply tell a client by which id it is known, unless the unit of work fails."""
+        before = self.client_id, self.client_known_for
+
+        def forget() -> None:
+            self.client_id, self.client_known_for = before
+
+        if_undone(forget)
+        self.client_id, self.client_known_for = client_id, lasts
 
     def take(self, session_id: str, *, user_id: int | None, is_kept: bool, is_new: bool) -> None:
         """Become the session of this id."""
@@ -135,9 +149,22 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         if session.source is Source.PARAMETER:
             response.headers["Warning"] = DEPRECATED
         if session.is_new and session.source in {Source.NONE, Source.COOKIE}:
-            response.set_cookie(
-                NAME, session.sid, path="/", httponly=True, samesite="Lax", secure=self._is_secure
-            )
+            self._give(response, NAME, session.sid)
+        if session.client_id and session.source in {Source.NONE, Source.COOKIE}:
+            self._give(response, CLIENT_COOKIE, session.client_id, session.client_known_for)
+
+    def _give(
+        self, response: Response, name: str, value: str, lasts: timedelta | None = None
+    ) -> None:
+        response.set_cookie(
+            name,
+            value,
+            max_age=lasts,
+            path="/",
+            httponly=True,
+            samesite="Lax",
+            secure=self._is_secure,
+        )
 
     def find(self, session: WebSession, route: Declared | None, *, has_parameter: bool) -> None:
         """Look for the session that the request presents; needs a unit of work that may only read.

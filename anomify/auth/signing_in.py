@@ -1,15 +1,15 @@
 """From an address and a password, and a code where one is needed, to a session, for any door."""
 
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
-from flask import Response, after_this_request, current_app, g, request
+from flask import current_app, request
 
 from anomify.audit.recording import record_audit
-from anomify.auth.session_id import Source, open_session_for, renew_stranger, web_session
+from anomify.auth.session_id import CLIENT_COOKIE, open_session_for, renew_stranger, web_session
 from anomify.auth.subject import UserSubject, put_subject
 from anomify.clock import now
-from anomify.db import if_undone, session
+from anomify.db import session
 from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import Unauthenticated
@@ -31,8 +31,6 @@ from anomify.user.second_factor import (
 from anomify.user.session import session_key
 
 GUARD_KEY = "anomify_login_guard"
-CLIENT_COOKIE: Final = "client_id"
-_KNOWN_AS_KEY = "anomify_known_as"
 
 
 @dataclass(frozen=True)
@@ -202,32 +200,14 @@ def remember_client(user: User, way: str, client_id: str | None = None) -> str:
 
     Needs a unit of work that writes.
     """
-    known_as = know_client(user, client_id or presented_client(), way)
-    setattr(g, _KNOWN_AS_KEY, known_as)
-    if_undone(lambda: setattr(g, _KNOWN_AS_KEY, None))
-    if web_session().source in {Source.NONE, Source.COOKIE}:
-        is_secure = house().settings.has_secure_cookies
-
-        @after_this_request
-        def give(reply: Response) -> Response:
-            if g.get(_KNOWN_AS_KEY) == known_as:
-                reply.set_cookie(
-                    CLIENT_COOKIE,
-                    known_as,
-                    max_age=KNOWN_FOR[way],
-                    path="/",
-                    httponly=True,
-                    samesite="Lax",
-                    secure=is_secure,
-                )
-            return reply
-
-    return known_as
+    known = know_client(user, client_id or presented_client(), way)
+    web_session().know_client(known, KNOWN_FOR[way])
+    return known
 
 
 def known_as() -> str | None:
     """Return the id by which the client is known since the current request; None if it is not."""
-    return cast("str | None", g.get(_KNOWN_AS_KEY))
+    return web_session().client_id
 
 
 def presented_client() -> str | None:
