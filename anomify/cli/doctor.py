@@ -1,12 +1,14 @@
 """`anomify doctor`: looks for what could keep the product from working, and says what to do."""
 
 import os
+import shlex
 import shutil
 import socket
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -14,12 +16,17 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.cli.db import current_revision, head_revision
+from anomify.cli.failures import failure_in_words
 from anomify.cli.settings import data_option, json_option, print_json, read_settings
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
+from anomify.errors import AnomifyError
 from anomify.org.letter import count_waiting_letters, latest_letter_problem
 
+# What group and others may do with a file.
+OTHERS = 0o077
+FILES_LOOKED_AT_MAX = 10_000
 FREE_BYTES_MIN = 1024**3
 FREE_FRACTION_MIN = 0.05
 CLOCK_SKEW_SECONDS_MAX = 2.0
@@ -43,7 +50,7 @@ class Finding:
 def doctor(data_dir: Path | None, *, as_json: bool) -> None:
     """Look for what could keep the product from working; the exit code is 1 when something does."""
     settings = read_settings(data_dir=data_dir)
-    findings = [examine(settings) for examine in EXAMINATIONS]
+    findings = [_finding_of(examine, settings) for examine in EXAMINATIONS]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -67,6 +74,25 @@ def examine_data_directory(settings: Settings) -> Finding:
             sentence=f"{directory} cannot be written ({error.strerror}); "
             "choose another directory with --data, or give it to this user.",
         )
+
+
+def examine_permissions(settings: Settings) -> Finding:
+    """See whether other users of this machine can read what lies in the data directory."""
+    name, directory = "permissions", settings.data_dir
+    if not directory.exists():
+        return Finding(name, is_well=True, sentence=f"{directory} will be for its owner alone.")
+    if not directory.stat().st_mode & OTHERS:
+        return Finding(name, is_well=True, sentence=f"Only its owner can look into {directory}.")
+    entries = islice(directory.rglob("*"), FILES_LOOKED_AT_MAX)
+    open_to_others = [path for path in entries if _is_open_to_others(path)]
+    what = f"{directory} and {open_to_others[0].name} in it" if open_to_others else str(directory)
+    more = f", among {len(open_to_others)} files," if len(open_to_others) > 1 else ""
+    return Finding(
+        name,
+        is_well=False,
+        sentence=f"Other users of this machine can read {what}{more} where keys and the data of "
+        f"all orgs lie; run: chmod -R go= {shlex.quote(str(directory.resolve()))}",
+    )
 
 
 def examine_disk(settings: Settings) -> Finding:
@@ -239,6 +265,7 @@ def examine_address(settings: Settings) -> Finding:
 
 EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_data_directory,
+    examine_permissions,
     examine_disk,
     examine_database,
     examine_revision,
@@ -248,6 +275,25 @@ EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_letters,
     examine_address,
 )
+
+
+def _finding_of(examine: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    """Examine, and make a finding of what cannot be examined."""
+    try:
+        return examine(settings)
+    except Exception as error:
+        sentence = error.message if isinstance(error, AnomifyError) else failure_in_words(error)
+        if sentence is None:
+            raise
+        name = examine.__name__.removeprefix("examine_")
+        return Finding(name, is_well=False, sentence=sentence)
+
+
+def _is_open_to_others(path: Path) -> bool:
+    try:
+        return path.is_file() and bool(path.stat().st_mode & OTHERS)
+    except OSError:
+        return False
 
 
 def _first_line(error: Exception) -> str:

@@ -1,13 +1,19 @@
 """The command `anomify`: finds the subcommand asked for and says failures in one sentence."""
 
+import logging
+import os
 from importlib import import_module
 from typing import Any
 
 import click
 
+from anomify.cli.failures import failure_in_words
 from anomify.config import ConfigError
 from anomify.errors import AnomifyError
 
+log = logging.getLogger(__name__)
+
+OTHERS_NOTHING = 0o077
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 
@@ -56,7 +62,11 @@ class Anomify(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a failure that we foresaw is one sentence and an exit code."""
+        """Run the command; a failure that we foresaw is one sentence and an exit code.
+
+        What a command writes is for the user who runs it alone: databases, keys, files asked for.
+        """
+        os.umask(OTHERS_NOTHING)
         try:
             return super().invoke(ctx)
         except ConfigError as error:
@@ -64,6 +74,15 @@ class Anomify(click.Group):
             ctx.exit(EXIT_MISUSED)
         except AnomifyError as error:
             click.echo(f"anomify: {error.message}", err=True)
+            ctx.exit(EXIT_FAILED)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            sentence = failure_in_words(error)
+            if sentence is None:
+                raise
+            log.debug("where it failed", exc_info=error)
+            click.echo(f"anomify: {sentence}", err=True)
             ctx.exit(EXIT_FAILED)
 
 

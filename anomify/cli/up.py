@@ -22,6 +22,7 @@ from types import FrameType
 import click
 
 from anomify import config
+from anomify.cli.failures import use_data_dir
 from anomify.cli.settings import data_option, read_settings
 from anomify.config import Settings
 from anomify.errors import Conflict, Unavailable
@@ -56,7 +57,7 @@ def run(settings: Settings, companion: str | None = None) -> int:
     Prints one line when everything answers, and a set-up link while nobody can sign in. A
     companion is one more of our commands; it starts when the product answers, and greets by itself.
     """
-    settings.make_data_dir()
+    use_data_dir(settings)
     with _locked(settings.data_dir):
         _check_port(settings)
         tree = Tree(settings)

@@ -11,9 +11,11 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
+from anomify.cli.failures import failure_in_words, use_data_dir
 from anomify.cli.lifeline import die_with
 from anomify.cli.settings import data_option, read_settings
 from anomify.config import Settings
+from anomify.errors import AnomifyError
 
 # Requests that were under way when we were asked to stop may take so long to finish.
 STOP_SECONDS = 25
@@ -31,6 +33,7 @@ def web(host: str | None, port: int | None, data_dir: Path | None, parent: int |
     if parent is not None:
         die_with(parent)
     settings = read_settings(host=host, port=port, data_dir=data_dir)
+    use_data_dir(settings)
     Server(
         target="anomify.factory",
         address=settings.host,
@@ -56,7 +59,15 @@ def load_app(settings: Settings) -> Callable[..., Any]:
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         die_with(parent.pid)
-    from anomify.factory import create_app  # noqa: PLC0415 -- the parent must stay light
+    # The parent must stay light.
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 -- see above
 
-    app: Callable[..., Any] = create_app(settings)
+    from anomify.factory import create_app  # noqa: PLC0415 -- see above
+
+    try:
+        app: Callable[..., Any] = create_app(settings)
+    except (AnomifyError, OSError, SQLAlchemyError) as error:
+        told = error.message if isinstance(error, AnomifyError) else failure_in_words(error)
+        click.echo(f"anomify: {told}", err=True)
+        raise SystemExit(1) from None
     return app

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from anomify.cli.failures import use_data_dir
 from anomify.cli.lifeline import die_with
 from anomify.cli.settings import data_option, read_settings
 
@@ -17,4 +18,6 @@ def worker(data_dir: Path | None, parent: int | None) -> None:
         die_with(parent)
     from anomify.worker.loop import run  # noqa: PLC0415 -- the engine takes a second to load
 
-    run(read_settings(data_dir=data_dir))
+    settings = read_settings(data_dir=data_dir)
+    use_data_dir(settings)
+    run(settings)

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from alembic.script import ScriptDirectory
 from click.testing import CliRunner
 
+from anomify.cli.db import _config, current_revision, head_revision
 from anomify.cli.main import anomify
+from anomify.config import load
 
 
 @pytest.fixture
@@ -14,10 +17,19 @@ def run(engine_url, tmp_path, monkeypatch):
     if not engine_url.startswith("sqlite"):
         monkeypatch.setenv("ANOMIFY_DATABASE_URL", engine_url)
 
-    def invoke(*arguments):
-        return CliRunner().invoke(anomify, ["db", *arguments])
+    def invoke(*arguments, typed=""):
+        return CliRunner().invoke(anomify, ["db", *arguments], input=typed)
 
     return invoke
+
+
+def revision_now() -> str | None:
+    return current_revision(load())
+
+
+def revisions() -> list[str]:
+    """All there are, the newest first."""
+    return [each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 class TestUpgrade:
@@ -30,15 +42,55 @@ class TestUpgrade:
 class TestDowngrade:
     def test_goes_back_and_check_says_so(self, run):
         run("upgrade")
-        told = run("downgrade", "base")
-        assert "base" in told.output
+        for answers in (["--yes"], []):
+            before = revision_now()
+            told = run("downgrade", *answers, typed="yes\n")
+            assert told.exit_code == 0, told.output
+            assert revision_now() != before
         checked = run("check")
         assert checked.exit_code == 1
         assert "run `anomify db upgrade`" in checked.stderr
 
+    def test_asks_and_changes_nothing_without_a_yes(self, run):
+        run("upgrade")
+        before = revision_now()
+        for typed in ("", "\n", "no\n", "y\n", "yes please\n", before):
+            told = run("downgrade", typed=typed)
+            assert told.exit_code == 1
+            assert "--yes" in told.stderr
+        assert revision_now() == before
+
+    def test_drops_everything_only_where_that_is_said(self, run):
+        run("upgrade")
+        everything = len(revisions())
+        for way in ("base", f"-{everything}"):
+            told = run("downgrade", way, "--yes")
+            assert told.exit_code == 1
+            assert "--drop-everything" in told.stderr
+        first = revisions()[-1]
+        assert run("downgrade", first, "--yes").exit_code == 0
+        for way in ([], ["base"], ["-1"]):
+            told = run("downgrade", *way, "--yes")
+            assert (told.exit_code, revision_now()) == (1, first)
+        assert run("downgrade", "--drop-everything", typed="no\n").exit_code == 1
+        assert revision_now() == first
+        told = run("downgrade", "--drop-everything", "--yes")
+        assert (told.exit_code, revision_now()) == (0, None)
+        assert "base" in told.output
+
+    def test_says_so_where_there_is_nothing(self, run):
+        told = run("downgrade", "--yes")
+        assert told.exit_code == 1
+        assert "no database" in told.stderr
+
     def test_refuses_a_revision_that_is_none(self, run):
         run("upgrade")
-        assert run("downgrade", "nonsense").exit_code == 1
+        for nonsense in ("nonsense", "-99", "+1"):
+            told = run("downgrade", nonsense, "--yes")
+            assert told.exit_code in {1, 2}
+            assert "Traceback" not in told.output
+            assert told.exception is None or isinstance(told.exception, SystemExit)
+        assert revision_now() == head_revision()
 
 
 class TestCheck:

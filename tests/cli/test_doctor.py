@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +19,8 @@ def consult(migrated_url, tmp_path, monkeypatch):
     monkeypatch.setenv("ANOMIFY_DATA_DIR", str(tmp_path))
     if not migrated_url.startswith("sqlite"):
         monkeypatch.setenv("ANOMIFY_DATABASE_URL", migrated_url)
+        # The database's clock is the real one, and ours is not.
+        monkeypatch.setattr(doctor_module, "CLOCK_SKEW_SECONDS_MAX", 1e12)
 
     def invoke():
         told = CliRunner().invoke(anomify, ["doctor", "--json"])
@@ -34,10 +37,29 @@ class TestDoctor:
             *("data_directory", "disk", "database", "migrations", "engine", "clock", "egress"),
             "letters",
             "address",
+            "permissions",
         }
 
+    def test_finds_what_others_can_read_and_says_how_to_end_that(self, consult, tmp_path):
+        consult()
+        assert consult()[1]["permissions"]["is_well"]
+        key = tmp_path / "secret_key"
+        key.write_text("k" * 64)
+        for mode in (0o755, 0o750, 0o701):
+            tmp_path.chmod(mode)
+            for of_file in (0o644, 0o600):
+                key.chmod(of_file)
+                code, findings = consult()
+                assert code == 1
+                told = findings["permissions"]["sentence"]
+                assert ("secret_key" in told) == (of_file == 0o644) or "files" in told
+        command = told[told.index("chmod") :]
+        subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
+        assert consult()[1]["permissions"]["is_well"]
+        assert key.stat().st_mode & 0o777 == 0o600
+
     def test_finds_a_database_of_another_version(self, consult):
-        CliRunner().invoke(anomify, ["db", "downgrade", "base"])
+        CliRunner().invoke(anomify, ["db", "downgrade", "base", "--yes", "--drop-everything"])
         code, findings = consult()
         assert code == 1
         assert "anomify db upgrade" in findings["migrations"]["sentence"]

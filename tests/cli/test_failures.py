@@ -1,0 +1,171 @@
+"""A data directory that cannot be used ends in a sentence, whichever command is asked."""
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from anomify.cli.main import COMMANDS, anomify
+
+SECONDS = 120
+PR_CAPBSET_DROP = 24
+# With these root may do with a file what its owner may not.
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+# All that use a data directory, with what they need to come so far.
+ASKED = (
+    "up",
+    "demo",
+    "worker",
+    "web",
+    "prepare",
+    "db upgrade",
+    "db downgrade --yes",
+    "db check",
+    "doctor",
+    "org list",
+    "org create Globex",
+    "org export 1",
+    "org delete 1 --yes",
+    "user list --org 1",
+    "user create --org 1 --email a@a.example --name A --role owner",
+    "user reset-link --email a@a.example",
+    "token list --org 1",
+    "token create --org 1 --name t --scopes read",
+)
+# They do not look at it.
+NOT_ASKED = {"config", "push", "detect"}
+# Each command in one process; how it ended, and what it said.
+PROGRAM = """
+import json, sys
+from click.testing import CliRunner
+from anomify.cli.main import anomify
+told = {}
+for line in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(anomify, line.split())
+    told[line] = [result.exit_code, result.output, repr(result.exception)]
+print(json.dumps(told))
+"""
+
+
+def without_privileges() -> None:
+    """Let permissions hold for root too; the program that is started next has no more."""
+    if os.geteuid() == 0:
+        library = ctypes.CDLL(None, use_errno=True)
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            library.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def without_room() -> None:
+    """Let every write to a file fail as if the disk were full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def ask_all(data_dir: Path, prepare_process, commands=ASKED) -> dict[str, list]:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
+        env={**os.environ, "ANOMIFY_DATA_DIR": str(data_dir)},
+        preexec_fn=prepare_process,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def assert_sentences(told: dict[str, list], *may_succeed: str) -> None:
+    for command, (code, output, exception) in told.items():
+        assert "Traceback" not in output, command
+        assert exception == "None" or exception.startswith("SystemExit("), (command, exception)
+        if command not in may_succeed:
+            assert code in {1, 2}, (command, code, output)
+            last = output.strip().splitlines()[-1]
+            assert command == "doctor" or last.startswith(("anomify: ", "Error: ")), output
+
+
+@pytest.fixture
+def installation(tmp_path, migrated_sqlite_file) -> Path:
+    directory = tmp_path / "installation"
+    directory.mkdir(mode=0o700)
+    shutil.copy(migrated_sqlite_file, directory / "meta.db")
+    (directory / "secret_key").write_text("k" * 64)
+    yield directory
+    directory.chmod(0o700)
+
+
+class TestDataDirectory:
+    def test_that_is_a_file_or_lies_under_one(self, tmp_path):
+        file = tmp_path / "file"
+        file.write_text("no directory")
+        for directory in (file, file / "data", file / "more" / "data"):
+            told = ask_all(directory, without_privileges)
+            assert_sentences(told)
+            assert "file where a directory is needed" in told["up"][1]
+        assert file.read_text() == "no directory"
+
+    def test_that_is_missing_and_cannot_be_made(self, tmp_path):
+        parent = tmp_path / "parent"
+        parent.mkdir(mode=0o500)
+        assert_sentences(ask_all(parent / "data", without_privileges))
+
+    def test_that_cannot_be_written(self, installation):
+        for mode in (0o500, 0o000):
+            installation.chmod(mode)
+            told = ask_all(installation, without_privileges)
+            reading = ("org list", "user list --org 1", "db check") if mode else ()
+            assert_sentences(told, *reading)
+            assert "give it to the user who runs this" in told["worker"][1]
+
+    def test_whose_database_cannot_be_written(self, installation):
+        (installation / "meta.db").chmod(0o400)
+        told = ask_all(installation, without_privileges)
+        assert_sentences(told, "org list", "db check", "doctor", "prepare")
+
+    def test_whose_disk_is_full(self, installation):
+        told = ask_all(installation, without_room)
+        assert_sentences(told, "org list", "db check", "doctor")
+        assert "make room" in told["up"][1]
+
+    def test_whose_database_is_none(self, installation):
+        commands = [line for line in ASKED if line not in {"web", "worker", "up", "demo"}]
+        database = installation / "meta.db"
+        database.write_text("no database, but a long enough text to look like one" * 100)
+        assert_sentences(ask_all(installation, without_privileges, commands))
+        database.unlink()
+        database.mkdir()
+        assert_sentences(ask_all(installation, without_privileges, commands))
+
+    def test_is_looked_at_by_every_other_command(self):
+        assert {line.split()[0] for line in ASKED} >= set(COMMANDS) - NOT_ASKED
+
+
+class TestUmask:
+    def test_keeps_what_commands_write_from_others(self, tmp_path, monkeypatch):
+        data = tmp_path / "data"
+        data.mkdir()
+        data.chmod(0o755)
+        monkeypatch.setenv("ANOMIFY_DATA_DIR", str(data))
+        export = tmp_path / "org.zip"
+        before = os.umask(0o000)
+        try:
+            for line in ("db upgrade", "org create Acme", f"org export Acme --out {export}"):
+                os.umask(0o000)
+                told = CliRunner().invoke(anomify, line.split())
+                assert told.exit_code == 0, told.output
+        finally:
+            os.umask(before)
+        files = [*data.rglob("*"), export]
+        assert len(files) > 3
+        for file in files:
+            assert not stat.S_IMODE(file.stat().st_mode) & 0o077, file
