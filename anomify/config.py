@@ -91,6 +91,31 @@ def _origins(value: object) -> object:
     return found
 
 
+def _public_url(value: object) -> object:
+    """Return an address that links can begin with, and refuse what would make only some work."""
+    if value is None or value == "":
+        return None
+    text = str(value).strip()
+    try:
+        parts = urlsplit(text)
+        # Reading the port finds out whether it is one.
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address or parts.username is not None or not text.isprintable() or " " in text:
+        raise ValueError(
+            f"{text[:80]!r} is no address; write one such as https://anomify.example or "
+            "http://192.0.2.7:8080"
+        )
+    if parts.path.strip("/") or parts.query or parts.fragment or text.endswith(("?", "#")):
+        raise ValueError(
+            f"{text[:80]!r} goes on after the host, and we are served at the root of a host: "
+            "give the product a host name or a port of its own, such as "
+            f"{parts.scheme}://{parts.netloc}"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
 class Settings(BaseModel):
     """Everything that can be set; `anomify config show` prints each with its description."""
 
@@ -102,8 +127,10 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8080, ge=1, le=65535, description="the port to listen on")
-    public_url: str | None = Field(
-        None, description="how people reach the product; links in messages begin with it"
+    public_url: Annotated[str | None, BeforeValidator(_public_url)] = Field(
+        None,
+        description="how people reach the product, such as https://anomify.example with no path "
+        "after it; links in messages begin with it",
     )
     trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
         (), description="networks whose X-Forwarded-For, -Proto and -Host are believed"

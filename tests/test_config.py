@@ -1,7 +1,9 @@
 """Where settings come from, which wins, and what is said when one cannot be."""
 
 import pytest
-from pydantic import SecretStr
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
 
 from anomify import config
 from anomify.config import ConfigError, Settings
@@ -132,6 +134,46 @@ class TestShown:
         shown = str(settings.shown())
         assert not any(secret in shown for secret in ("k3y", "s3cret", "p4ss"))
         assert "postgresql://anomify:**********@db/anomify" in shown
+
+
+SEEN = st.characters(min_codepoint=33, max_codepoint=126)
+
+
+class TestPublicUrl:
+    def test_is_a_host_and_nothing_after_it(self):
+        for written, kept in (
+            ("https://anomify.example", "https://anomify.example"),
+            ("https://anomify.example/", "https://anomify.example"),
+            (" HTTPS://Anomify.Example:8443 ", "https://anomify.example:8443"),
+            ("http://[::1]:8080/", "http://[::1]:8080"),
+            ("", "http://127.0.0.1:8080"),
+        ):
+            assert Settings(public_url=written).base_url == kept
+
+    @given(
+        st.text(
+            st.characters(codec="ascii", min_codepoint=33, max_codepoint=126),
+            min_size=1,
+            max_size=20,
+        )
+    )
+    def test_with_a_path_is_refused_with_what_would_be_right(self, rest):
+        if not rest.strip("/"):
+            return
+        for mark in "/?#":
+            with pytest.raises(ValidationError) as refused:
+                Settings(public_url=f"https://anomify.example/{mark}{rest}")
+            assert "host" in str(refused.value)
+
+    def test_that_is_no_address_is_refused(self):
+        for written in (
+            *("anomify.example", "anomify.example:8080", "ftp://anomify.example", "https://"),
+            *("https:///x", "https://anomify.example:port", "https://anomify.example:0"),
+            *("https://me:pw@anomify.example", "https://ano mify.example", "//anomify.example"),
+            *("https://anomify.example:99999", "https://[::1", "https://anomify.example\x00"),
+        ):
+            with pytest.raises(ValidationError, match="no address"):
+                Settings(public_url=written)
 
 
 class TestCookies:

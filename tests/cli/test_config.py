@@ -31,3 +31,20 @@ class TestCheck:
         told = CliRunner().invoke(anomify, ["config", "check"])
         assert told.exit_code == 2
         assert "port" in told.stderr
+
+    def test_and_every_command_that_starts_refuse_a_public_url_with_a_path(
+        self, monkeypatch, tmp_path
+    ):
+        monkeypatch.setenv("ANOMIFY_PUBLIC_URL", "https://example.com/anomify")
+        data = ["--data", str(tmp_path / "data")]
+        for command in (
+            ["config", "check"],
+            ["config", "show"],
+            *(["up", *data], ["web", *data], ["worker", *data], ["doctor", *data]),
+            *(["demo", *data], ["db", "upgrade", *data], ["org", "list", *data]),
+        ):
+            told = CliRunner().invoke(anomify, command)
+            assert told.exit_code == 2, (command, told.output)
+            assert "https://example.com" in told.stderr, command
+            assert "root of a host" in told.stderr, command
+            assert not (tmp_path / "data").exists(), command
