@@ -119,9 +119,10 @@ class _Guard:
         session = web_session()
         has_parameter = self._settings.legacy_session_param
         asker: Subject | None
-        token = None if route.is_cookie_only else presented_token()
         with self._database.unit_of_work(write=False):
             self._sessions.find(session, route, has_parameter=has_parameter)
+            # After the session: whoever presents a token wrongly is told of theirs all the same.
+            token = None if route.is_cookie_only else presented_token()
             asker = _user_of(session)
             if asker is None and token is not None:
                 asker = _org_of(token)

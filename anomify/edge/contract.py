@@ -12,7 +12,7 @@ from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 from werkzeug.exceptions import MethodNotAllowed
 
-from anomify.edge.list_text import as_list, takes_list
+from anomify.edge.list_text import as_list, lists_of
 from anomify.edge.parameters import has_unstorable, read_inputs
 from anomify.edge.problem import Problem, answer_problems_under
 from anomify.edge.transaction import transaction
@@ -65,8 +65,7 @@ class Inputs(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _listed(cls, value: object, info: ValidationInfo) -> object:
-        field = cls.model_fields.get(info.field_name or "")
-        if field is None or not takes_list(field.annotation):
+        if info.field_name not in lists_of(cls):
             return value
         listed = as_list(value)
         # Written as JSON, such a character was none yet when the parameter was read.

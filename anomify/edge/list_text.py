@@ -1,8 +1,11 @@
 """One rule for every parameter that is a list: JSON, or elements with commas between them."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import get_args, get_origin
+
+from pydantic import BaseModel
 
 from anomify.edge.strict_json import decode
 from anomify.errors import Invalid
@@ -24,6 +27,14 @@ def takes_list(annotation: object) -> bool:
     if annotation in {list, tuple} or origin in {list, tuple}:
         return True
     return origin is not dict and any(takes_list(inner) for inner in get_args(annotation))
+
+
+@lru_cache(maxsize=2_000)
+def lists_of(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of a model's fields that are lists; worked out once for each model."""
+    return frozenset(
+        name for name, field in model.model_fields.items() if takes_list(field.annotation)
+    )
 
 
 def as_list(value: object) -> object:

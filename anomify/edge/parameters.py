@@ -1,15 +1,16 @@
 """The parameters of a request, merged from path, body and query, whichever way they came."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TypeVar
 
 from flask import g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.datastructures import MultiDict
 
-from anomify.edge.list_text import Repeated, as_list, takes_list
+from anomify.edge.list_text import Repeated, as_list, lists_of
 from anomify.edge.strict_json import decode
 from anomify.edge.validation_sentences import spellings, summary, told
 from anomify.errors import Invalid, NotFound, Unsupported
@@ -40,23 +41,20 @@ def read_inputs(
     possible raises `NotFound`.
     """
     places = (path, body_parameters(), _from_multidict(request.args))
-    known: list[str] = []
+    known = _known(model)
     given: dict[str, object] = {}
-    for own_name, field in model.model_fields.items():
-        is_list = takes_list(field.annotation)
-        for name in spellings(own_name, field):
-            known.append(name)
-            found = [place[name] for place in places if name in place]
-            if not found:
-                continue
-            if len(found) > 1 and len({_meaning(value, is_list=is_list) for value in found}) > 1:
-                raise _conflict(name)
-            if has_unstorable(found[0]):
-                raise Invalid(
-                    f"{name} holds a character that cannot be stored.",
-                    fields={name: "Take out NUL characters and broken ones."},
-                )
-            given[name] = found[0]
+    for name, is_list in known.items():
+        found = [place[name] for place in places if name in place]
+        if not found:
+            continue
+        if len(found) > 1 and len({_meaning(value, is_list=is_list) for value in found}) > 1:
+            raise _conflict(name)
+        if has_unstorable(found[0]):
+            raise Invalid(
+                f"{name} holds a character that cannot be stored.",
+                fields={name: "Take out NUL characters and broken ones."},
+            )
+        given[name] = found[0]
     problems = _unknown(places[1:], known) if refuses_unknown else {}
     try:
         wish = model.model_validate(given)
@@ -116,7 +114,18 @@ def _json_object() -> Mapping[str, object]:
     return value
 
 
-def _unknown(places: Iterable[Mapping[str, object]], known: Sequence[str]) -> dict[str, str]:
+@lru_cache(maxsize=2_000)
+def _known(model: type[BaseModel]) -> dict[str, bool]:
+    """Return whether it is a list by every spelling of a parameter; worked out once for a model."""
+    lists = lists_of(model)
+    return {
+        name: own_name in lists
+        for own_name, field in model.model_fields.items()
+        for name in spellings(own_name, field)
+    }
+
+
+def _unknown(places: Iterable[Mapping[str, object]], known: Collection[str]) -> dict[str, str]:
     """Return a sentence for each parameter that nobody asked for and that no credential is."""
     found: dict[str, str] = {}
     for place in places:
@@ -134,7 +143,7 @@ def _unknown(places: Iterable[Mapping[str, object]], known: Sequence[str]) -> di
     return found
 
 
-def _unknown_sentence(name: str, known: Sequence[str]) -> str:
+def _unknown_sentence(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name[:UNKNOWN_CHARACTERS_TOLD], known, n=1, cutoff=0.7)
     return f"This parameter is not known here; did you mean {near[0]}?" if near else NOT_KNOWN
 

@@ -66,6 +66,19 @@ class TestStatus:
             told = [reply.json["status"]["session_id"] for reply in replies]
             assert told == [session_id] * len(replies), path
 
+    def test_echoes_it_in_refusals_too(self, product):
+        headers = product.cast.headers("dave")
+        token = product.tokens["acme reader"]
+        for reply in (
+            product.client.get("/nowhere", headers=headers),
+            product.client.get("/login", headers=headers),
+            product.client.get(f"/metrics?token={token}", headers=headers),
+            product.client.get("/metrics?limit=x", headers=headers),
+            product.client.post("/metrics", data="{", headers=headers),
+        ):
+            assert reply.status_code >= 400
+            assert reply.json["status"]["session_id"] == headers["X-Session-Id"]
+
     def test_tells_none_where_no_session_is_worked_on(self, product):
         reply = product.client.get("/ping", headers=product.cast.headers("dave"))
         assert reply.json["status"]["session_id"] is None
