@@ -240,8 +240,11 @@ class Door:
                 raise Unavailable(f"{why} {self._hint()}".strip())
             if not is_told:
                 is_told = True
+                # On a terminal the bar stands in the line.
                 click.echo(
-                    f"{why} Trying again for {_lasting(patience)}; Ctrl-C ends it, and the same"
+                    "\n"
+                    * sys.stderr.isatty()
+                    + f"{why} Trying again for {_lasting(patience)}; Ctrl-C ends it, and the same"
                     " command goes on from here.",
                     err=True,
                 )
@@ -282,8 +285,8 @@ class Door:
             return f"{said}: it is at {there} now. Say that with --url; nothing was stored."
         if reply.status in {404, 405} or reply.status < 400:  # noqa: PLR2004 -- HTTP's first "no"
             return (
-                f"{said}, so this is not Anomify. Are port and path right? --url names the server"
-                " alone, such as http://127.0.0.1:8080; nothing was stored."
+                f"{said}: nothing there takes points. Are port and path right? --url names the"
+                " server alone, such as http://127.0.0.1:8080; nothing was stored."
             )
         told = f"The server says {reply.status}: {_said(reply)}"
         if reply.status == 400 and self._is_plain() and "HTTPS" in told.upper():  # noqa: PLR2004 -- HTTP refuses

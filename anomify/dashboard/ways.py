@@ -87,8 +87,9 @@ def ways(url: str, key: str) -> tuple[Way, ...]:
             "telegraf",
             "Telegraf",
             "Add this output to telegraf.conf. Each field becomes a metric named after its host,"
-            " its tags and its measurement. Fields that are texts or booleans are refused, and"
-            " counted below.",
+            " its tags and its measurement, such as web_1.cpu0.cpu.usage_idle. Where two series"
+            " come to one name, the second gets its tags as labels. Fields that are texts or"
+            " booleans are refused, and counted below.",
             filled(_TELEGRAF),
         ),
         Way(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from anomify.clock import now, now_ms
 from anomify.edge.house import House
 from anomify.metric.intake import Intake
-from anomify.metric.registry import UNMADE
+from anomify.metric.registry import UNMADE, OverQuota
 from anomify.metric.rehearsal import Dropped, Rehearsed, keep_rehearsal
 from anomify.org.refused_items import Refused
 from anomify.org.verified_token import Holder
@@ -86,7 +86,9 @@ def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]
         registered = house.registry.preview(sender.org_id, intake.names)
         intake.settle(registered.ids, registered.refused, registered.apart)
         new |= {intake.name_of(key) for key, metric in registered.ids.items() if metric == UNMADE}
-        is_over_quota = is_over_quota or bool(registered.refused)
+        is_over_quota = is_over_quota or any(
+            isinstance(reason, OverQuota) for reason in registered.refused.values()
+        )
         intakes.append(intake)
     accepted = _accepted(intakes, sorted(new))
     names = list(dict.fromkeys(name for one in intakes for name in one.accepted_names()))

@@ -130,10 +130,10 @@ class TestAddress:
         assert told.exit_code == 1
         assert f"does not speak https. Is it plain http? Then say --url {door.url}." in told.stderr
 
-    def test_says_that_an_answer_is_not_of_this_product(self, door, tmp_path):
+    def test_says_that_nothing_takes_points_at_an_address(self, door, tmp_path):
         for status, headers, words in (
-            (404, {}, "so this is not Anomify"),
-            (200, {}, "so this is not Anomify"),
+            (404, {}, "nothing there takes points"),
+            (200, {}, "nothing there takes points"),
             (
                 301,
                 {"Location": "https://a.example/flux/metric_data_post"},

@@ -27,6 +27,10 @@ def measurement(tags, name="net", **fields):
     return {"name": name, "tags": tags, "fields": fields or {"bytes": 1}, "timestamp": AT}
 
 
+TELEGRAF_TEXTS = st.text(st.sampled_from('ab._ /{}="\u00e9\u200b'), max_size=3)
+TAGS = st.dictionaries(st.sampled_from(["host", "a", "_field", "_measurement"]), TELEGRAF_TEXTS)
+
+
 class TestTelegraf:
     def test_never_stores_two_series_as_one(self, doors):
         sent = [
@@ -48,6 +52,34 @@ class TestTelegraf:
         assert sorted(found) == [[(AT * 1000, float(value))] for value in range(1, 13)]
         assert "10.net.bytes" in doors.names()
         assert 'web_1.net.bytes{host="web_1"}' in doors.names()
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.lists(st.tuples(TAGS, TELEGRAF_TEXTS.filter(bool), TELEGRAF_TEXTS), max_size=6),
+        st.data(),
+    )
+    def test_keeps_apart_or_refuses_whatever_is_sent_in_any_order(self, doors, drawn, data):
+        series = {
+            (name, field, tuple(sorted((tag, value) for tag, value in tags.items() if value)))
+            for tags, name, field in drawn
+        }
+        sent = [
+            measurement(dict(tags), name=name, **{field: value})
+            for value, (name, field, tags) in enumerate(sorted(series))
+        ]
+        org_id, token = doors.make_org("Drawn")
+        stored = set()
+        for order in (sent, data.draw(st.permutations(sent))):
+            reply = post(doors, {"metrics": order}, telegraf="true", token=token)
+            refused = {entry["index"] for entry in (reply.json or {"rejected": []})["rejected"]}
+            stored |= {
+                float(value)
+                for index, item in enumerate(order)
+                if index not in refused
+                for value in item["fields"].values()
+            }
+        found = [doors.stored(name, org_id) for name in doors.names(org_id)]
+        assert sorted(found) == [[(AT * 1000, value)] for value in sorted(stored)]
 
     def test_says_in_a_dry_run_what_the_series_would_be_called(self, doors):
         sent = [measurement({"src": "10"}), measurement({"dst": "10"})]
