@@ -142,6 +142,10 @@ class UnreadableSnapshotError(ValueError):
     """The bytes are no snapshot of this version of the engine, or they are damaged."""
 
 
+class DamagedSnapshotError(UnreadableSnapshotError):
+    """The bytes are not what was kept: no version of the engine reads them."""
+
+
 class EngineState:
     """What is known of `capacity` metrics, one slot each, numbered from 0.
 
@@ -187,15 +191,17 @@ class EngineState:
         of the engine, of another number of slots, or damaged.
         """
         if len(snapshot) < _HEADER.size or snapshot[:4] != _MAGIC:
-            raise UnreadableSnapshotError("This is not a snapshot of the detection engine.")
+            raise DamagedSnapshotError("This is not a snapshot of the detection engine.")
         _, version, slot_bytes, count, checksum = _HEADER.unpack_from(snapshot)
         if (version, slot_bytes) != (_VERSION, SLOT.itemsize):
-            raise UnreadableSnapshotError(
+            # What an older engine kept is read by none today; a newer one is guesswork.
+            kind = UnreadableSnapshotError if version < _VERSION else DamagedSnapshotError
+            raise kind(
                 f"The snapshot is of version {version} with {slot_bytes} bytes a metric; this "
                 f"engine reads version {_VERSION} with {SLOT.itemsize}."
             )
         if count != len(slots):
-            raise UnreadableSnapshotError(
+            raise DamagedSnapshotError(
                 f"The snapshot holds {count} metrics, but {len(slots)} were asked for."
             )
         try:
@@ -203,9 +209,9 @@ class EngineState:
                 cramjam.zstd.decompress(snapshot[_HEADER.size :], output_len=count * slot_bytes)
             )
         except (cramjam.DecompressionError, ValueError) as error:
-            raise UnreadableSnapshotError("The snapshot is damaged.") from error
+            raise DamagedSnapshotError("The snapshot is damaged.") from error
         if len(rows) != count * slot_bytes or zlib.crc32(rows) != checksum:
-            raise UnreadableSnapshotError("The snapshot is damaged.")
+            raise DamagedSnapshotError("The snapshot is damaged.")
         self.slots[slots] = np.frombuffer(rows, SLOT)
 
 

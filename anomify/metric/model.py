@@ -224,6 +224,25 @@ class DormantState(Base):
     state: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class FailingMetric(Base):
+    """A metric whose judging, sealing or rebuilding failed of late; some failures isolate it.
+
+    The points of an isolated metric are kept, and it is left out until a rebuild succeeds.
+    """
+
+    __tablename__ = "failing_metrics"
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    failures: Mapped[int] = mapped_column(default=0)
+    # What failed last, and how, for the operator.
+    doing: Mapped[str] = mapped_column(String(16))
+    problem: Mapped[str] = mapped_column(Text)
+    failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    isolated_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+
 class Rebuild(Base):
     """A leased slow job: the scores of a metric, made anew from its stored points."""
 

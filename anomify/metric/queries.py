@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from anomify.db import Page, session
 from anomify.errors import NotFound
 from anomify.metric.chip import holding
+from anomify.metric.failing import isolated_among
 from anomify.metric.model import Metric, Progress
 from anomify.metric.name import composed_name, name_hash
-from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, standing_of
+from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, isolated, standing_of
 
 MOST_METRICS = 500
 # Databases have no room for a larger id.
@@ -99,7 +100,8 @@ def metric_of_any_org(metric_id: int) -> Metric:
 def get_standing(org_id: int, name: str, at: datetime) -> Standing:
     """Return the metric and where it stands. Raises NotFound."""
     metric = get_metric(org_id, name)
-    return standing_of(metric, session().get(Progress, metric.id), at)
+    standing = standing_of(metric, session().get(Progress, metric.id), at)
+    return isolated(standing) if isolated_among([metric.id]) else standing
 
 
 def find_progress(org_id: int, metric_ids: Sequence[int]) -> dict[int, Progress]:
@@ -138,7 +140,9 @@ def list_metrics(
     listed = list(metrics)
     progress = find_progress(org_id, [metric.id for metric in listed])
     total = session().scalar(counted.where(*wanted)) or 0
-    return Page([standing_of(one, progress.get(one.id), at) for one in listed], total)
+    left_out = isolated_among([metric.id for metric in listed])
+    standings = [standing_of(one, progress.get(one.id), at) for one in listed]
+    return Page([isolated(one) if one.metric.id in left_out else one for one in standings], total)
 
 
 def count_by_state(org_id: int, at: datetime) -> dict[State, int]:

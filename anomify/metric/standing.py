@@ -1,6 +1,6 @@
 """Where a metric stands: is it judged, and if not, why not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -55,6 +55,15 @@ def standing_of(metric: Metric, progress: Progress | None, at: datetime) -> Stan
     learned = min(progress.points_seen, progress.learning_points)
     state, sentence = _state(progress, learned, int(at.timestamp() * 1000))
     return Standing(metric, progress, state, learned, progress.learning_points, sentence)
+
+
+def isolated(standing: Standing) -> Standing:
+    """Return the standing of a metric that could not be judged and is left out for now."""
+    sentence = (
+        "Not judged: judging it failed several times. Its points are kept, and it is tried again"
+        " every day; whoever runs this service can see why with `anomify doctor`."
+    )
+    return replace(standing, sentence=sentence)
 
 
 def inactive_since_ms(standing: Standing, at: datetime) -> int | None:

@@ -1,6 +1,7 @@
 """Where the engine's memory is kept: checkpoints of partitions, and metrics that sleep."""
 
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -9,8 +10,8 @@ import numpy as np
 from sqlalchemy import delete, select
 
 from anomify.db import session
-from anomify.detection.state import EngineState, UnreadableSnapshotError
-from anomify.metric.model import Checkpoint, DormantState
+from anomify.detection.state import DamagedSnapshotError, EngineState, UnreadableSnapshotError
+from anomify.metric.model import Checkpoint, DormantState, Progress
 from anomify.series import Int64s
 
 # A metric belongs to the partition of its id, and a checkpoint covers one partition. Changing the
@@ -21,17 +22,34 @@ PARTITIONS: Final = 64
 MOST_IDS = 500
 
 _COUNT: Final = struct.Struct("<I")
+# Before a checkpoint that has a checksum; older ones have none and begin with a count, which is
+# never this one.
+_CHECKED: Final = b"\xff\xff\xff\xff"
+_CHECKSUM: Final = struct.Struct("<I")
 
 
 def pack_states(metric_ids: Int64s, snapshot: bytes) -> bytes:
     """Return the states of a partition's metrics as a checkpoint keeps them."""
-    return _COUNT.pack(len(metric_ids)) + metric_ids.astype("<i8").tobytes() + snapshot
+    states = _COUNT.pack(len(metric_ids)) + metric_ids.astype("<i8").tobytes() + snapshot
+    return _CHECKED + _CHECKSUM.pack(zlib.crc32(states)) + states
 
 
-def unpack_states(states: bytes) -> tuple[Int64s, bytes]:
-    """Return whose states a checkpoint keeps, and the snapshot of them in that order."""
-    (count,) = _COUNT.unpack_from(states)
-    metric_ids = np.frombuffer(states, "<i8", count, _COUNT.size).astype(np.int64)
+def unpack_states(kept: bytes) -> tuple[Int64s, bytes]:
+    """Return whose states a checkpoint keeps, and the snapshot of them in that order.
+
+    Raises DamagedSnapshotError for bytes that are not what was kept.
+    """
+    states = kept
+    if kept[: len(_CHECKED)] == _CHECKED:
+        states = kept[len(_CHECKED) + _CHECKSUM.size :]
+        checksum = kept[len(_CHECKED) : len(_CHECKED) + _CHECKSUM.size]
+        if checksum != _CHECKSUM.pack(zlib.crc32(states)):
+            raise DamagedSnapshotError("A checkpoint does not match its checksum.")
+    try:
+        (count,) = _COUNT.unpack_from(states)
+        metric_ids = np.frombuffer(states, "<i8", count, _COUNT.size).astype(np.int64)
+    except (struct.error, ValueError) as problem:
+        raise DamagedSnapshotError("A checkpoint is cut short.") from problem
     return metric_ids, states[_COUNT.size + 8 * count :]
 
 
@@ -47,7 +65,10 @@ def find_state(metric_id: int) -> tuple[EngineState, int] | None:
         checkpoint = session().get(Checkpoint, metric_id % PARTITIONS)
         if checkpoint is None:
             return None
-        metric_ids, kept = unpack_states(checkpoint.state)
+        try:
+            metric_ids, kept = unpack_states(checkpoint.state)
+        except UnreadableSnapshotError:
+            return None
     places = np.flatnonzero(metric_ids == metric_id)
     if not len(places):
         return None
@@ -62,6 +83,18 @@ def find_state(metric_id: int) -> tuple[EngineState, int] | None:
 def list_checkpoints() -> list[Checkpoint]:
     """Return the newest checkpoint of every partition that has one."""
     return list(session().scalars(select(Checkpoint).order_by(Checkpoint.partition)))
+
+
+def metrics_of_partition(partition: int) -> list[int]:
+    """Return the metrics of a partition that have been judged and do not sleep."""
+    return list(
+        session().scalars(
+            select(Progress.metric_id)
+            .outerjoin(DormantState, DormantState.metric_id == Progress.metric_id)
+            .where(Progress.metric_id % PARTITIONS == partition, DormantState.metric_id.is_(None))
+            .order_by(Progress.metric_id)
+        )
+    )
 
 
 def keep_checkpoint(partition: int, log_offset: int, state: bytes, at: datetime) -> None:

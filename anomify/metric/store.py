@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from anomify.errors import AnomifyError, Invalid, Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Series
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
-from anomify.storage.codec import decode_judged
+from anomify.storage.codec import Damaged, Judged, decode_judged
 from anomify.storage.engines import BUCKET_MS, PointDatabase
 from anomify.storage.log import Entry, PointLog
 from anomify.storage.merging import joined, judge, merge
+from anomify.storage.setaside import Kind, KnownAside
 from anomify.storage.tail import ScoreTail, Tail
 
 FOLLOW_SECONDS = 1.0
@@ -55,6 +56,7 @@ class PointStore:
         self.chunks = ChunkStore(database)
         self.tail = Tail()
         self.score_tail = ScoreTail()
+        self.aside = KnownAside(self.chunks.shelf)
         self._database = database
         self._judged_after = judged_after
         self._sealed_through = 0
@@ -113,8 +115,13 @@ class PointStore:
                 fresh = fresh[~np.isin(fresh, chunk.series.times)]
         return count + len(np.unique(fresh))
 
+    def missing(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
+        """Return the spans of this time of which stored points of the metric cannot be read."""
+        return self.aside.of(metric_id, from_ms, until_ms)
+
     def follow(self) -> None:
         """Take in what other processes have appended, judged and sealed since the last time."""
+        self.aside.look()
         sealed = self.log.sealed_through()
         self.tail.follow(self.log)
         self._follow_judged()
@@ -155,9 +162,16 @@ class PointStore:
             return
         while batches := self._judged_after(self.score_tail.last_id):
             for batch in batches:
-                judged = decode_judged(batch.blob)
-                self.score_tail.append(batch.id, batch.through_offset, judged)
+                self.score_tail.append(batch.id, batch.through_offset, self._judged(batch))
         self.score_tail.tidy()
+
+    def _judged(self, batch: JudgedBatch) -> Judged:
+        try:
+            return decode_judged(batch.blob)
+        except Damaged as problem:
+            # The worker has them in memory and seals them; until then charts lack them.
+            self.chunks.shelf.add(Kind.SCORES, batch.id, batch.blob, problem.message)
+            return Judged(np.empty(0, np.int64), np.empty(0, np.int64), Judgements.none(0))
 
     def _keep_following(self) -> None:
         while not self._is_closing.wait(FOLLOW_SECONDS):

@@ -73,6 +73,16 @@ class Fresh:
             self.through_offset,
         )
 
+    def joined(self, more: "Fresh") -> "Fresh":
+        """Return these rows and then those; what has ended stays."""
+        return Fresh(
+            Points.joined([self.points, more.points]),
+            np.append(self.offsets, more.offsets),
+            np.append(self.is_backfill, more.is_backfill),
+            self.ended,
+            self.through_offset,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:

@@ -1,17 +1,22 @@
 """The chunk store: four hours of one metric packed into one blob, sealed from the log."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Select, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from anomify.errors import Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Points, Series
-from anomify.storage.codec import decode_series, encode_series
+from anomify.storage.codec import Damaged, decode_series, encode_entry, encode_series
 from anomify.storage.engines import BUCKET_MS, PointDatabase
 from anomify.storage.merging import joined, judge_anew, merge
+from anomify.storage.setaside import Kind, Shelf
 from anomify.storage.tables import point_chunks
 
 # A key is the metric and, in its low bits, the bucket: one metric's chunks lie side by side, and
@@ -29,6 +34,8 @@ MOST_CHUNKS_WRITTEN = 500
 # Chunks of one question: six weeks of a metric, about 200,000 points where one comes every 15 s.
 MOST_CHUNKS_READ = 512
 MOST_METRICS_SWEPT = 1000
+
+_logger = logging.getLogger(__name__)
 
 _BETWEEN = (
     select(point_chunks)
@@ -49,6 +56,7 @@ _DELETE_BETWEEN = (
     .where(point_chunks.c.chunk_key >= bindparam("first"))
     .where(point_chunks.c.chunk_key <= bindparam("last"))
 )
+_ONE = select(point_chunks).where(point_chunks.c.chunk_key == bindparam("key"))
 _REPLACE = (
     update(point_chunks)
     .where(point_chunks.c.chunk_key == bindparam("key"))
@@ -70,11 +78,16 @@ class Chunk:
 
 
 class ChunkStore:
-    """The chunks of one database. Every write may be repeated: it changes nothing then."""
+    """The chunks of one database. Every write may be repeated: it changes nothing then.
+
+    A chunk that cannot be read is set aside: it is kept elsewhere, and everything goes on as if
+    it had never been. So does everything without a month whose file cannot be read.
+    """
 
     def __init__(self, database: PointDatabase) -> None:
         """Use this database; nothing is opened before the first call."""
         self._database = database
+        self.shelf = Shelf(database)
 
     def read(
         self, metric_id: int, from_ms: int, until_ms: int, *, most_points: int | None = None
@@ -106,13 +119,15 @@ class ChunkStore:
         last = bucket_of(min(until_ms - 1, NEWEST_MS))
         for month in self._database.months(first, last):
             keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
-            rows = None
+            rows: Sequence[Any] | None = None
             while rows is None or len(rows) == MOST_CHUNKS_READ:
-                with self._database.reading_chunks(month) as connection:
-                    rows = [] if connection is None else connection.execute(_BETWEEN, keys).all()
+                rows = []
+                with self._or_without(month), self._database.reading_chunks(month) as connection:
+                    if connection is not None:
+                        rows = connection.execute(_BETWEEN, keys).all()
                 if rows:
                     keys["first"] = rows[-1][0] + 1
-                    yield [_chunk(*row) for row in rows]
+                    yield [chunk for row in rows if (chunk := self._chunk(month, *row))]
 
     def read_parts(self, metric_id: int) -> Iterator[list[Chunk]]:
         """Give all that is sealed of a metric, oldest first, some weeks at a time."""
@@ -122,6 +137,8 @@ class ChunkStore:
         """Give all that is sealed of a metric as some series, one after the other."""
         for chunks in self.read_parts(metric_id):
             parts = [chunk.series for chunk in chunks]
+            if not parts:
+                continue
             yield Series(
                 np.concatenate([part.times for part in parts]),
                 np.concatenate([part.values for part in parts]),
@@ -155,14 +172,17 @@ class ChunkStore:
         unique, starts = np.unique(keys[order], return_index=True)
         ends = np.append(starts[1:], len(keys))
         for month, chunks in self._parts(unique):
-            with self._database.reading_chunks(month) as connection:
-                if connection is None:
+            found: Sequence[Any] = []
+            with self._or_without(month), self._database.reading_chunks(month) as connection:
+                if connection is not None:
+                    found = connection.execute(_of_keys(unique[chunks])).all()
+            for row in found:
+                read = self._chunk(month, *row)
+                if read is None:
                     continue
-                found = connection.execute(_of_keys(unique[chunks])).all()
-            for key, _, blob in found:
-                chunk = int(np.searchsorted(unique, key))
+                chunk = int(np.searchsorted(unique, row[0]))
                 rows = order[starts[chunk] : ends[chunk]]
-                series = decode_series(blob)
+                series = read.series
                 at = np.minimum(np.searchsorted(series.times, points.times[rows]), len(series) - 1)
                 is_known = series.times[at] == points.times[rows]
                 values[rows[is_known]] = series.values[at[is_known]]
@@ -173,13 +193,13 @@ class ChunkStore:
         missing = {int(metric_id) for metric_id in metric_ids}
         found = []
         for month in reversed(self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1)):
-            with self._database.reading_chunks(month) as connection:
+            with self._or_without(month), self._database.reading_chunks(month) as connection:
                 if connection is None:
                     continue
                 for metric_id in sorted(missing):
-                    row = connection.execute(_NEWEST, _keys_of_metric(metric_id)).first()
-                    if row is not None:
-                        found.append(_chunk(*row))
+                    newest = self._newest(month, connection, metric_id)
+                    if newest is not None:
+                        found.append(newest)
                         missing.discard(metric_id)
             if not missing:
                 break
@@ -188,15 +208,12 @@ class ChunkStore:
     def write(self, chunks: Sequence[Chunk]) -> None:
         """Keep these chunks as they are, except where a newer one is stored already."""
         keys = np.array([_key(chunk.metric_id, bucket_of(chunk.bucket_ms)) for chunk in chunks])
-        for month, rows in self._parts(keys):
-            with self._database.writing_chunks(month) as connection:
-                _upsert(
-                    connection,
-                    [
-                        _row(int(keys[row]), chunks[row].through_offset, chunks[row].series)
-                        for row in rows
-                    ],
-                )
+        for month, places in self._parts(keys):
+            rows = [
+                _row(int(keys[place]), chunks[place].through_offset, chunks[place].series)
+                for place in places
+            ]
+            self._write_month(month, partial(_upsert, rows=rows))
 
     def seal(self, points: Points, judgements: Judgements, through_offset: int) -> None:
         """Merge points, and what was said of them row by row, into their chunks.
@@ -210,19 +227,23 @@ class ChunkStore:
         sorted_keys = keys[order]
         unique, starts = np.unique(sorted_keys, return_index=True)
         ends = np.append(starts[1:], len(keys))
+
+        def seal_some(connection: Connection, chunks: Int64s) -> None:
+            stored = _stored(connection, unique[chunks])
+            rows = []
+            for chunk in chunks:
+                key = int(unique[chunk])
+                through, blob = stored.get(key, (-1, None))
+                if through > through_offset:
+                    continue
+                fresh = order[starts[chunk] : ends[chunk]]
+                known = None if blob is None else self._known(key, through, blob)
+                series = _merged(known, points.of(fresh), judgements.of(fresh))
+                rows.append(_row(key, through_offset, series))
+            _upsert(connection, rows)
+
         for month, chunks in self._parts(unique):
-            with self._database.writing_chunks(month) as connection:
-                stored = _stored(connection, unique[chunks])
-                rows = []
-                for chunk in chunks:
-                    key = int(unique[chunk])
-                    through, blob = stored.get(key, (-1, None))
-                    if through > through_offset:
-                        continue
-                    fresh = order[starts[chunk] : ends[chunk]]
-                    series = _merged(blob, points.of(fresh), judgements.of(fresh))
-                    rows.append(_row(key, through_offset, series))
-                _upsert(connection, rows)
+            self._write_month(month, partial(seal_some, chunks=chunks))
 
     def rewrite_scores(self, metric_id: int, times: Int64s, judgements: Judgements) -> None:
         """Replace what is said of a metric's stored points at these times, by silence too.
@@ -236,8 +257,10 @@ class ChunkStore:
         for month in self._database.months(first, last):
             wanted = buckets[self._database.months_of(buckets) == month]
             for some in _pieces(wanted):
-                with self._database.writing_chunks(month) as connection:
-                    _rejudge(connection, _keys(metric_id, some), times, judgements)
+                keys = _keys(metric_id, some)
+                self._write_month(
+                    month, partial(self._rejudge, keys=keys, times=times, judgements=judgements)
+                )
 
     def drop_before(self, ms: int) -> None:
         """Forget what is wholly older than this time: whole months at once, then single chunks."""
@@ -245,16 +268,148 @@ class ChunkStore:
         for month in self._database.months_before(bucket):
             self._database.drop_month(month)
         for month in self._database.months(bucket, bucket):
-            if self._sweep(month, bucket):
-                self._database.give_back(month)
+            with self._or_without(month):
+                if self._sweep(month, bucket):
+                    self._database.give_back(month)
+        self.shelf.drop_before(bucket * BUCKET_MS)
 
     def forget(self, metric_ids: Sequence[int]) -> None:
         """Forget all that is sealed of these metrics."""
         keys = [_keys_of_metric(metric_id) for metric_id in metric_ids]
         for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
             for first in range(0, len(keys), MOST_METRICS_SWEPT):
-                with self._database.writing_chunks(month) as connection:
-                    connection.execute(_DELETE_BETWEEN, keys[first : first + MOST_METRICS_SWEPT])
+                some = keys[first : first + MOST_METRICS_SWEPT]
+                self._write_month(month, partial(_delete_between, keys=some))
+        self.shelf.forget_metrics(metric_ids)
+
+    def check(self) -> Iterator[tuple[int, str | None]]:
+        """Look at every chunk, changing nothing: give how many were looked at and what is wrong.
+
+        A pair is a number of chunks, or a sentence about one that cannot be read.
+        """
+        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+            after = -1
+            try:
+                while True:
+                    with self._database.reading_chunks(month) as connection:
+                        rows = [] if connection is None else _some_after(connection, after)
+                    for key, _, blob in rows:
+                        try:
+                            _series_of(key, blob)
+                        except Damaged as problem:
+                            yield 0, f"{_named(key)}: {problem.message}"
+                    yield len(rows), None
+                    if len(rows) < MOST_CHUNKS_READ:
+                        break
+                    after = rows[-1][0]
+            except Damaged as problem:
+                first_ms, _ = self._database.span_of(month)
+                since = np.datetime64(first_ms, "ms").astype("datetime64[D]")
+                yield 0, f"the chunks of the month from {since}: {problem.message}"
+
+    def set_points_aside(self, points: Points, through_offset: int, reason: str) -> None:
+        """Keep points of one metric that no chunk takes, as bytes that `decode_entry` reads."""
+        self.shelf.add(
+            Kind.POINTS,
+            int(points.metric_ids[0]),
+            encode_entry(points, Points.empty(), is_backfill=False),
+            reason,
+            metric_id=int(points.metric_ids[0]),
+            span_ms=(int(points.times.min()), int(points.times.max()) + 1),
+            through_offset=through_offset,
+        )
+
+    def _newest(self, month: int, connection: Connection, metric_id: int) -> Chunk | None:
+        keys = _keys_of_metric(metric_id)
+        while row := connection.execute(_NEWEST, keys).first():
+            chunk = self._chunk(month, *row)
+            if chunk is not None:
+                return chunk
+            keys["last"] = row[0] - 1
+        return None
+
+    def _chunk(self, month: int, key: int, through_offset: int, blob: bytes) -> Chunk | None:
+        """Return a chunk as it is stored; None of one that is damaged, which is then set aside."""
+        try:
+            series = _series_of(key, blob)
+        except Damaged as problem:
+            try:
+                self._take_out(month, key, problem)
+            except (Unavailable, Damaged) as trouble:
+                # It is left out all the same; whoever meets it next tries again.
+                _logger.warning("%s cannot be set aside now: %s", _named(key), trouble)
+            return None
+        return Chunk(key >> _BUCKET_BITS, _bucket(key) * BUCKET_MS, through_offset, series)
+
+    def _take_out(self, month: int, key: int, problem: Damaged) -> None:
+        with self._database.writing_chunks(month) as connection:
+            # It may have been written anew since it was read.
+            for _, through, blob in connection.execute(_ONE, {"key": key}).all():
+                if self._known(key, through, blob) is None:
+                    connection.execute(delete(point_chunks).where(point_chunks.c.chunk_key == key))
+                else:
+                    _logger.warning("%s can be read after all: %s", _named(key), problem)
+
+    def _known(self, key: int, through_offset: int, blob: bytes) -> Series | None:
+        """Return what a chunk holds; a damaged one is kept elsewhere, and its row may go."""
+        try:
+            return _series_of(key, blob)
+        except Damaged as problem:
+            self.shelf.add(
+                Kind.CHUNK,
+                key,
+                blob,
+                problem.message,
+                metric_id=key >> _BUCKET_BITS,
+                span_ms=(_bucket(key) * BUCKET_MS, (_bucket(key) + 1) * BUCKET_MS),
+                through_offset=through_offset,
+            )
+            return None
+
+    def _rejudge(
+        self, connection: Connection, keys: Int64s, times: Int64s, judgements: Judgements
+    ) -> None:
+        rows = []
+        for key, (through, blob) in _stored(connection, keys).items():
+            series = self._known(key, through, blob)
+            if series is None:
+                connection.execute(delete(point_chunks).where(point_chunks.c.chunk_key == key))
+                continue
+            inside = slice(
+                *np.searchsorted(times, (series.times[0], series.times[-1] + 1)).tolist()
+            )
+            told = Judgements(
+                judgements.scores[inside], judgements.lowers[inside], judgements.uppers[inside]
+            )
+            rejudged = judge_anew(series, times[inside], told)
+            rows.append({"key": key, "new_blob": encode_series(rejudged)})
+        if rows:
+            connection.execute(_REPLACE, rows)
+
+    @contextmanager
+    def _or_without(self, month: int) -> Iterator[None]:
+        """Go on without a month whose stored pages cannot be read; it is noted."""
+        try:
+            yield
+        except Damaged as problem:
+            self._note_month(month, problem.message)
+
+    def _write_month(self, month: int, act: Callable[[Connection], object]) -> None:
+        """Write a month in one transaction; a month that is damaged is begun anew for it."""
+        try:
+            with self._database.writing_chunks(month) as connection:
+                act(connection)
+        except Damaged as problem:
+            kept = self._database.renew_month(month)
+            self._note_month(month, f"{problem.message} {kept}")
+            with self._database.writing_chunks(month) as connection:
+                act(connection)
+
+    def _note_month(self, month: int, reason: str) -> None:
+        try:
+            self.shelf.add(Kind.MONTH, month, b"", reason, span_ms=self._database.span_of(month))
+        except (Unavailable, Damaged) as trouble:
+            _logger.warning("the chunks of month %d cannot be read: %s %s", month, reason, trouble)
 
     def size_bytes(self) -> int:
         """Return how much disk chunks and log take together."""
@@ -276,12 +431,12 @@ class ChunkStore:
         is_swept = False
         for first in range(0, len(metric_ids), MOST_METRICS_SWEPT):
             some = metric_ids[first : first + MOST_METRICS_SWEPT]
+            keys = [
+                {"first": _key(each, -_BUCKET_ZERO), "last": _key(each, bucket) - 1}
+                for each in some
+            ]
             with self._database.writing_chunks(month) as connection:
-                keys = [
-                    {"first": _key(each, -_BUCKET_ZERO), "last": _key(each, bucket) - 1}
-                    for each in some
-                ]
-                is_swept |= connection.execute(_DELETE_BETWEEN, keys).rowcount != 0
+                is_swept |= _delete_between(connection, keys)
         return is_swept
 
 
@@ -316,19 +471,42 @@ def _pieces(rows: Int64s) -> Iterator[Int64s]:
         yield rows[first : first + MOST_CHUNKS_WRITTEN]
 
 
-def _chunk(key: int, through_offset: int, blob: bytes) -> Chunk:
-    bucket = (key & (_BUCKETS - 1)) - _BUCKET_ZERO
-    return Chunk(key >> _BUCKET_BITS, bucket * BUCKET_MS, through_offset, decode_series(blob))
+def _bucket(key: int) -> int:
+    return (key & (_BUCKETS - 1)) - _BUCKET_ZERO
+
+
+def _named(key: int) -> str:
+    since = np.datetime64(_bucket(key) * BUCKET_MS, "ms").astype("datetime64[m]")
+    return f"the chunk of metric {key >> _BUCKET_BITS} from {since}Z"
+
+
+def _series_of(key: int, blob: bytes) -> Series:
+    """Return what the chunk of that key holds. Raises Damaged where it cannot be that chunk."""
+    series = decode_series(blob)
+    if not len(series):
+        raise Damaged("A stored chunk is empty.")
+    bucket = _bucket(key)
+    first, last = int(series.times[0]), int(series.times[-1])
+    if not bucket * BUCKET_MS <= first <= last < (bucket + 1) * BUCKET_MS:
+        raise Damaged("A stored chunk holds points of another time.")
+    return series
+
+
+def _some_after(connection: Connection, key: int) -> Sequence[Any]:
+    return connection.execute(_BETWEEN, {"first": key + 1, "last": (1 << 63) - 1}).all()
+
+
+def _delete_between(connection: Connection, keys: Sequence[dict[str, int]]) -> bool:
+    return connection.execute(_DELETE_BETWEEN, keys).rowcount != 0
 
 
 def _row(key: int, through_offset: int, series: Series) -> dict[str, Any]:
     return {"chunk_key": key, "through_offset": through_offset, "blob": encode_series(series)}
 
 
-def _merged(blob: bytes | None, points: Points, judgements: Judgements) -> Series:
-    if blob is None:
+def _merged(series: Series | None, points: Points, judgements: Judgements) -> Series:
+    if series is None:
         return merge(points.times, points.values, judgements)
-    series = decode_series(blob)
     return merge(
         np.concatenate([series.times, points.times]),
         np.concatenate([series.values, points.values]),
@@ -360,20 +538,6 @@ def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
         ),
         rows,
     )
-
-
-def _rejudge(connection: Connection, keys: Int64s, times: Int64s, judgements: Judgements) -> None:
-    rows = []
-    for key, (_, blob) in _stored(connection, keys).items():
-        series = decode_series(blob)
-        inside = slice(*np.searchsorted(times, (series.times[0], series.times[-1] + 1)).tolist())
-        told = Judgements(
-            judgements.scores[inside], judgements.lowers[inside], judgements.uppers[inside]
-        )
-        rejudged = judge_anew(series, times[inside], told)
-        rows.append({"key": key, "new_blob": encode_series(rejudged)})
-    if rows:
-        connection.execute(_REPLACE, rows)
 
 
 def _metrics(connection: Connection) -> list[int]:

@@ -53,6 +53,9 @@ _IS_LONG = 0x01
 _IS_BACKFILL = 0x02
 _IS_JUDGED = 0x04
 
+# No frame holds more rows: whatever says so is damaged, and must not take all memory.
+_MOST_ROWS = 1 << 26
+
 NOT_JUDGED = 255
 _MOST_SCORE = 254
 # The curve of stored scores: a step is 0.0007 near 0 and 0.012 near 1.
@@ -210,6 +213,8 @@ def _frame(
 def _unframe(
     blob: bytes, form: int, count: int
 ) -> tuple[int, tuple[int, int], list[tuple[int, memoryview]]]:
+    if not isinstance(blob, bytes | memoryview):
+        raise Damaged(f"A stored blob is no bytes but {type(blob).__name__}.")
     if len(blob) < _HEAD.size:
         raise Damaged(f"A stored blob of {len(blob)} bytes is cut short.")
     found, flags, columns, rows, further, crc = _HEAD.unpack_from(blob)
@@ -219,6 +224,8 @@ def _unframe(
     if (found, columns) != (form, count):
         raise Damaged(f"A stored blob has format {found:#x} where {form:#x} was expected.")
     directory = (_LONG if flags & _IS_LONG else _SHORT)[columns]
+    if len(blob) < _HEAD.size + directory.size or max(rows, further) > _MOST_ROWS:
+        raise Damaged(f"A stored blob of {len(blob)} bytes cannot hold {rows} rows.")
     fields = directory.unpack_from(blob, _HEAD.size)
     at = _HEAD.size + directory.size
     parts = []
@@ -291,7 +298,7 @@ def _unpack(part: tuple[int, memoryview], rows: int, dtype: np.dtype[Any]) -> ND
     codec, data = part
     try:
         column = _UNPACK[codec](data, rows, dtype)
-    except (KeyError, RuntimeError, ValueError, struct.error, zlib.error) as problem:
+    except _UNREADABLE as problem:
         raise Damaged(f"A stored column cannot be read: {problem}") from problem
     if len(column) != rows:
         raise Damaged(f"A stored column holds {len(column)} of {rows} rows.")
@@ -332,6 +339,19 @@ def _unpack_narrow(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray
     column: NDArray[Any] = distances.astype(dtype) + base
     return column
 
+
+# What the unpackers raise for bytes that are not theirs.
+_UNREADABLE = (
+    KeyError,
+    IndexError,
+    TypeError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 
 _UNPACK = {
     RAW: _unpack_raw,

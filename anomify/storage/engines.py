@@ -2,10 +2,11 @@
 
 import os
 import re
+import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,15 +23,19 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    insert,
+    inspect,
     select,
     text,
 )
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.errors import AnomifyError, Unavailable
 from anomify.series import Int64s
-from anomify.storage.tables import CHUNK_TABLES, LAYOUT, LOG_TABLES
+from anomify.storage.codec import Damaged
+from anomify.storage.tables import CHUNK_TABLES, LAYOUT, LOG_TABLES, point_chunks
 
 # Four hours to a chunk: a day is read from six blobs, and rewriting one every fifteen minutes while
 # it grows stays cheap (benchmarks/reading.py; two hours read a third slower, six seal slower).
@@ -46,7 +51,18 @@ CACHE_KIB = 4096
 # What is left of a write-ahead log that a burst has made long.
 WAL_KEPT_BYTES = 32 * 1024 * 1024
 
-_MONTH_FILE = re.compile(r"points-(-?\d{4,}-\d\d)\.db")
+# A number says that the month's file was begun anew beside a damaged one.
+_MONTH_FILE = re.compile(r"points-(-?\d{4,}-\d\d)(?:\.(\d+))?\.db")
+
+# What SQLite says, and what PostgreSQL says, when stored pages are not what was written.
+_SQLITE_DAMAGED = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+}
+_POSTGRESQL_DAMAGED = {"XX001", "XX002"}
 
 # The advisory locks of PostgreSQL: one for appending in order, one for making the tables.
 _APPEND_LOCK = 0x616E_6F6D_6C6F_6701
@@ -62,7 +78,8 @@ class NewerLayout(AnomifyError):
 class PointDatabase(Protocol):
     """Where the log and the chunks are kept; each context is one transaction.
 
-    What is wrong with the database itself comes out of every context as `Unavailable`.
+    What is wrong with the database itself comes out of every context as `Unavailable`, and what
+    is wrong with the bytes it stored as `Damaged`.
     """
 
     def reading_log(self) -> AbstractContextManager[Connection]:
@@ -95,6 +112,15 @@ class PointDatabase(Protocol):
     def give_back(self, month: int) -> None:
         """Give the disk of deleted chunks of one part back, where that is cheap."""
 
+    def span_of(self, month: int) -> tuple[int, int]:
+        """Return when one part begins and ends, in unix milliseconds."""
+
+    def renew_month(self, month: int) -> str:
+        """Begin one damaged part anew with what can be read of it; the damaged one is kept.
+
+        Returns what is kept where. Raises Unavailable where that cannot be done.
+        """
+
     def size_bytes(self) -> int:
         """Return how much disk log and chunks take."""
 
@@ -107,12 +133,28 @@ def _reachable() -> Iterator[None]:
     """Turn what is wrong with the database, not with the question, into Unavailable."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as problem:
+    except (DatabaseError, sqlite3.DatabaseError) as problem:
+        if _is_damage(problem):
+            raise Damaged(f"Stored pages cannot be read: {problem.args[0]}") from problem
+        if isinstance(problem, OperationalError | sqlite3.OperationalError):
+            raise Unavailable("The store of points cannot be used now; try again.") from problem
+        if not isinstance(problem, DBAPIError) or not problem.connection_invalidated:
+            raise
+        raise Unavailable("The store of points went away; try again.") from problem
+    except (InterfaceError, PoolTimeout) as problem:
         raise Unavailable("The store of points cannot be used now; try again.") from problem
     except DBAPIError as problem:
         if not problem.connection_invalidated:
             raise
         raise Unavailable("The store of points went away; try again.") from problem
+
+
+def _is_damage(problem: DatabaseError | sqlite3.DatabaseError) -> bool:
+    cause = problem.orig if isinstance(problem, DatabaseError) else problem
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is not None:
+        return code in _SQLITE_DAMAGED or code & 0xFF in _SQLITE_DAMAGED
+    return getattr(cause, "sqlstate", None) in _POSTGRESQL_DAMAGED
 
 
 # --- SQLite ---
@@ -205,12 +247,18 @@ class PointFiles:
         self._retire(month)
         if not path.exists():
             return
+        for older in self._generations(month)[:-1]:
+            _unlink(older)
         engine = _sqlite_engine(path, pool=NullPool)
-        with _reachable(), engine.connect() as connection:
-            if _leave_wal(connection):
-                path.unlink()
-                _sync_folder(self._folder)
-                return
+        try:
+            with _reachable(), engine.connect() as connection:
+                if _leave_wal(connection):
+                    path.unlink()
+                    _sync_folder(self._folder)
+                    return
+        except Damaged:
+            _unlink(path)
+            return
         with self.writing_chunks(month) as connection:
             for table in CHUNK_TABLES.sorted_tables:
                 connection.execute(table.delete())
@@ -226,6 +274,29 @@ class PointFiles:
                 # Of this statement `execute` takes one step, which frees one page only.
                 driver.executescript("PRAGMA incremental_vacuum")
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).all()
+
+    def span_of(self, month: int) -> tuple[int, int]:
+        """Return when the month begins and ends."""
+        first, end = (
+            int(np.datetime64(each, "M").astype("datetime64[ms]").astype(np.int64))
+            for each in (month, month + 1)
+        )
+        return first, end
+
+    def renew_month(self, month: int) -> str:
+        """Begin the month's file anew; the damaged one stays beside it, for the operator.
+
+        It keeps its name and the new one has another: a process that has the damaged one open may,
+        when it closes it, delete the write-ahead log of whatever bears its name.
+        """
+        with self._guard:
+            damaged = self._path(month)
+            fresh = self._folder / _file_name(month, _generation_of(damaged.name) + 1)
+            saved = _make_file(fresh, CHUNK_TABLES, _readable_chunks(damaged))
+            self._paths[month] = fresh
+            if month in self._open:
+                self._forget(month)
+        return f"{damaged.name} is kept as it is; {saved} chunks of it go on in {fresh.name}"
 
     def size_bytes(self) -> int:
         """Return the sizes of the log's and the months' files, write-ahead logs included."""
@@ -248,16 +319,34 @@ class PointFiles:
     def _path(self, month: int) -> Path:
         path = self._paths.get(month)
         if path is None:
-            path = self._paths[month] = self._folder / f"points-{np.datetime64(month, 'M')}.db"
+            generations = self._generations(month)
+            path = generations[-1] if generations else self._folder / _file_name(month, 0)
+            self._paths[month] = path
         return path
+
+    def _generations(self, month: int) -> list[Path]:
+        """Return the month's files, those that are damaged first."""
+        found = self._folder.glob(f"points-{np.datetime64(month, 'M')}*.db")
+        named = [path for path in found if _month_of(path.name) == month]
+        return sorted(named, key=lambda path: _generation_of(path.name))
 
     def _stored_months(self) -> list[int]:
         try:
             names = os.listdir(self._folder)  # noqa: PTH208 - at each read: names, not objects
         except FileNotFoundError:
             return []
-        months = [_month_of(name) for name in names]
-        return sorted(month for month in months if month is not None)
+        months = set()
+        for name in names:
+            month = _month_of(name)
+            if month is None:
+                continue
+            months.add(month)
+            if (generation := _generation_of(name)) and generation > _generation_of(
+                self._path(month).name
+            ):
+                # Another process has begun the month's file anew.
+                self._paths[month] = self._folder / name
+        return sorted(months)
 
     def _log_file(self) -> _OpenFile:
         if self._log is None:
@@ -265,7 +354,9 @@ class PointFiles:
                 if self._log is None:
                     path = self._folder / "log.db"
                     _make_file(path, LOG_TABLES)
-                    self._log = _open_file(path)
+                    opened = _open_file(path)
+                    _add_missing_tables(opened, LOG_TABLES)
+                    self._log = opened
         return self._log
 
     @contextmanager
@@ -322,6 +413,46 @@ def _month_of(name: str) -> int | None:
     return None if named is None else int(np.datetime64(named[1], "M").astype(np.int64))
 
 
+@lru_cache(maxsize=10_000)
+def _generation_of(name: str) -> int:
+    """Return how often the month of this file was begun anew."""
+    named = _MONTH_FILE.fullmatch(name)
+    return int(named[2]) if named and named[2] else 0
+
+
+def _file_name(month: int, generation: int) -> str:
+    suffix = f".{generation}" if generation else ""
+    return f"points-{np.datetime64(month, 'M')}{suffix}.db"
+
+
+def _unlink(path: Path) -> None:
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        each.unlink(missing_ok=True)
+
+
+def _readable_chunks(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Give the rows of a damaged file that can be read, from both of its ends, each once."""
+    seen: set[int] = set()
+    for order in ("ASC", "DESC"):
+        try:
+            connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+            with closing(connection):
+                rows = connection.execute(
+                    f"SELECT chunk_key, through_offset, blob FROM point_chunks"
+                    f" ORDER BY chunk_key {order}"
+                )
+                for key, through, blob in rows:
+                    if type(key) is type(through) is int and isinstance(blob, bytes):
+                        if key in seen:
+                            break
+                        seen.add(key)
+                        yield key, through, blob
+                else:
+                    return
+        except sqlite3.Error:
+            continue
+
+
 def _inode(path: Path) -> int | None:
     try:
         return path.stat().st_ino
@@ -335,7 +466,7 @@ def _sqlite_engine(path: Path, *, pool: Any = None, is_new: bool = False) -> Eng
     query = {"mode": "rwc" if is_new else "rw", "uri": "true"}
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
     engine = create_engine(url, poolclass=pool, connect_args={"timeout": BUSY_SECONDS}, **sizes)
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", _prepare_new if is_new else _prepare)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -345,7 +476,15 @@ def _open_file(path: Path) -> _OpenFile:
     return _OpenFile(engine, engine.execution_options(point_writer=True), path.stat().st_ino)
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(connection: Any, record: object) -> None:
+    _prepare_new(connection, record)
+    (layout,) = connection.execute("PRAGMA user_version").fetchone()
+    if not layout:
+        connection.close()
+        raise Damaged("A file of points is empty.")
+
+
+def _prepare_new(connection: Any, _record: object) -> None:
     # The driver's own implicit BEGIN is switched off: _begin says where one is wanted.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -370,14 +509,30 @@ def _begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
         try:
             driver.execute("BEGIN IMMEDIATE")
-        except connection.dialect.loaded_dbapi.OperationalError as problem:
+        except sqlite3.OperationalError as problem:
+            if _is_damage(problem):
+                raise
             raise Unavailable("The store of points is busy; try again.") from problem
 
 
-def _make_file(path: Path, tables: MetaData) -> None:
-    """Make the file whole and elsewhere, then give it its name: nobody sees it half made."""
+def _add_missing_tables(file: _OpenFile, tables: MetaData) -> None:
+    """Make the tables that a file of an older version has not."""
+    with _reachable():
+        with file.engine.connect() as connection:
+            named = set(inspect(connection).get_table_names())
+        if not {table.name for table in tables.sorted_tables} <= named:
+            with file.writer.begin() as connection:
+                tables.create_all(connection)
+
+
+def _make_file(path: Path, tables: MetaData, chunks: Iterable[tuple[int, int, bytes]] = ()) -> int:
+    """Make the file whole and elsewhere, then give it its name: nobody sees it half made.
+
+    Returns how many chunks it has from the start.
+    """
+    saved = 0
     if path.exists():
-        return
+        return saved
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     draft.unlink(missing_ok=True)
@@ -387,15 +542,24 @@ def _make_file(path: Path, tables: MetaData) -> None:
             connection.execute(text(f"PRAGMA page_size={PAGE_BYTES}"))
             connection.execute(text("PRAGMA auto_vacuum=INCREMENTAL"))
             tables.create_all(connection)
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN IMMEDIATE")
+            for row in chunks:
+                saved += driver.execute(_INSERT_CHUNK, row).rowcount
+            driver.execute("COMMIT")
             connection.execute(text(f"PRAGMA user_version={LAYOUT}"))
             connection.execute(text("PRAGMA journal_mode=WAL"))
         try:
             os.link(draft, path)
         except FileExistsError:
-            return
+            return saved
         _sync_folder(path.parent)
+        return saved
     finally:
         draft.unlink(missing_ok=True)
+
+
+_INSERT_CHUNK = str(insert(point_chunks).compile(dialect=sqlite.dialect()))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -485,6 +649,16 @@ class PointTables:
 
     def give_back(self, month: int) -> None:
         """Leave it to autovacuum."""
+
+    def span_of(self, month: int) -> tuple[int, int]:
+        """Return all times there are."""
+        del month
+        return -(2**62), 2**62
+
+    def renew_month(self, month: int) -> str:
+        """Say that only the server's own tools can."""
+        del month
+        raise Unavailable("PostgreSQL cannot read its own pages; restore them from a backup.")
 
     def size_bytes(self) -> int:
         """Return what the tables take with their indexes and overflow."""

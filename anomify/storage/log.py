@@ -10,8 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.errors import Unavailable
 from anomify.series import Points
-from anomify.storage.codec import decode_entry, encode_entry
+from anomify.storage.codec import Damaged, decode_entry, encode_entry
 from anomify.storage.engines import PointDatabase
+from anomify.storage.setaside import Kind, put_aside
 from anomify.storage.tables import point_log, point_marks
 
 # One group commit: more waits for the next, so that no transaction grows without end.
@@ -120,15 +121,22 @@ class PointLog:
     def read(
         self, after: int, *, most_rows: int = MOST_ROWS_READ, most_bytes: int = MOST_BYTES_READ
     ) -> list[LogRow]:
-        """Return the rows after this offset in order, as many as fit, and at least one if any."""
-        offsets: list[int] = []
-        size = 0
-        for offset, length in self.list_offsets(after, most_rows=most_rows):
-            size += length
-            if offsets and size > most_bytes:
-                break
-            offsets.append(offset)
-        return self.read_rows(offsets)
+        """Return the rows after this offset in order, as many as fit, and at least one if any.
+
+        Rows that cannot be read are set aside and passed over.
+        """
+        while True:
+            offsets: list[int] = []
+            size = 0
+            for offset, length in self.list_offsets(after, most_rows=most_rows):
+                size += length
+                if offsets and size > most_bytes:
+                    break
+                offsets.append(offset)
+            rows = self.read_rows(offsets)
+            if rows or not offsets:
+                return rows
+            after = offsets[-1]
 
     def list_offsets(self, after: int, *, most_rows: int) -> list[tuple[int, int]]:
         """Return offset and size in bytes of the rows after this offset, without reading them."""
@@ -137,7 +145,10 @@ class PointLog:
             return [(offset, length) for offset, length in found]
 
     def read_rows(self, offsets: list[int]) -> list[LogRow]:
-        """Return these rows in order; those that have been pruned meanwhile are left out."""
+        """Return these rows in order, without those that have been pruned meanwhile.
+
+        Those that cannot be read are set aside and left out.
+        """
         if not offsets:
             return []
         wanted = set(offsets)
@@ -151,7 +162,37 @@ class PointLog:
             between = between.where(point_log.c.log_offset.in_(sorted(wanted)))
         with self._database.reading_log() as connection:
             found = connection.execute(between, {"first": offsets[0], "last": offsets[-1]}).all()
-        return [LogRow(offset, _entry(blob)) for offset, blob in found]
+        rows = []
+        for offset, blob in found:
+            try:
+                rows.append(LogRow(offset, _entry(blob)))
+            except Damaged as problem:
+                self._set_aside(offset, blob, problem)
+        return rows
+
+    def check(self) -> list[tuple[int, str]]:
+        """Return the offsets of the entries that cannot be read, and why, changing nothing."""
+        problems = []
+        after = 0
+        while listed := self.list_offsets(after, most_rows=MOST_ROWS_READ):
+            after = listed[-1][0]
+            with self._database.reading_log() as connection:
+                found = connection.execute(
+                    select(point_log).where(
+                        point_log.c.log_offset.between(listed[0][0], listed[-1][0])
+                    )
+                )
+                for offset, blob in found:
+                    try:
+                        _entry(blob)
+                    except Damaged as problem:
+                        problems.append((offset, problem.message))
+        return problems
+
+    def _set_aside(self, offset: int, blob: bytes, problem: Damaged) -> None:
+        with self._database.writing_log() as connection:
+            put_aside(connection, Kind.ENTRY, offset, blob, problem.message)
+            connection.execute(delete(point_log).where(point_log.c.log_offset == offset))
 
     def last_offset(self) -> int:
         """Return the greatest offset there has been, 0 before the first; pruning keeps it."""

@@ -1,6 +1,16 @@
-"""The three tables of points; all begin with `point_`, and no migration of ours knows them."""
+"""The tables of points; all begin with `point_`, and no migration of ours knows them."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 # What this program reads and writes. A newer one on disk is refused, never guessed at.
 LAYOUT = 1
@@ -25,6 +35,27 @@ point_marks = Table(
     LOG_TABLES,
     Column("name", String(40), primary_key=True),
     Column("log_offset", _BIG, nullable=False),
+)
+
+# One row is something stored that could not be read: kept as it was found, and no longer in use.
+# `subject` is what it was found under: the key of a chunk, the offset of a log entry and so on.
+point_set_aside = Table(
+    "point_set_aside",
+    LOG_TABLES,
+    Column("id", _BIG, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("subject", _BIG, nullable=False),
+    Column("metric_id", _BIG, nullable=True),
+    Column("from_ms", _BIG, nullable=True),
+    Column("until_ms", _BIG, nullable=True),
+    Column("reason", String(1000), nullable=False),
+    Column("found_ms", _BIG, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("through_offset", _BIG, nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    UniqueConstraint("kind", "subject", "digest", name="uq_point_set_aside"),
+    Index("ix_point_set_aside_metric_id", "metric_id"),
+    sqlite_autoincrement=True,
 )
 
 # One row is four hours of one metric; see `chunks.chunk_keys` for the key. PostgreSQL keeps room

@@ -11,8 +11,15 @@ from anomify.anomaly.queries import progress_of_running
 from anomify.anomaly.recording import list_peak_times
 from anomify.clock import now, now_ms
 from anomify.db import Database
-from anomify.detection.state import Standing, UnreadableSnapshotError
+from anomify.detection.state import DamagedSnapshotError, Standing, UnreadableSnapshotError
+from anomify.errors import Unavailable
 from anomify.metric.deleting import deleted_ids, list_unsettled, settle_deleted
+from anomify.metric.failing import (
+    NOT_OF_ONE_METRIC,
+    forget_failures,
+    isolated_ids,
+    record_failure,
+)
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
 from anomify.metric.model import Progress
 from anomify.metric.progress import (
@@ -34,6 +41,7 @@ from anomify.metric.state import (
     keep_checkpoint,
     keep_dormant,
     list_checkpoints,
+    metrics_of_partition,
     pack_states,
     unpack_states,
 )
@@ -48,6 +56,7 @@ from anomify.series import Bools, Int64s, Judgements, Points, Series, lengthened
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
 from anomify.storage.log import LogRow, PointLog
+from anomify.storage.setaside import Kind
 from anomify.worker.awaited import Awaited
 from anomify.worker.unsealed import Tick, Unsealed
 
@@ -70,8 +79,16 @@ log = logging.getLogger(__name__)
 class Analyst:
     """Owns the partitions of metrics; one thread calls it. After a crash the log is replayed."""
 
-    def __init__(self, database: Database, log: PointLog, chunks: ChunkStore) -> None:
-        """Know where things are; `recover` does the work."""
+    def __init__(
+        self, database: Database, log: PointLog, chunks: ChunkStore, *, is_careful: bool = False
+    ) -> None:
+        """Know where things are; `recover` does the work.
+
+        A careful one judges metric by metric until the log holds nothing new, and so finds out
+        which of them fails; that is slow, and for after a failure.
+        """
+        self._is_careful = is_careful
+        self._isolated: frozenset[int] = frozenset()
         self._database = database
         self._log = log
         self._chunks = chunks
@@ -108,7 +125,7 @@ class Analyst:
         self._heed_deleted()
         for checkpoint in checkpoints:
             self._kept[checkpoint.partition] = checkpoint.log_offset
-            self._wake_partition(checkpoint.state)
+            self._wake_partition(checkpoint.partition, checkpoint.state)
             if is_stopping():
                 return False
         self.through_offset = int(self._kept.min())
@@ -119,6 +136,8 @@ class Analyst:
             if not rows:
                 break
             fresh, left_out = self._take(rows)
+            if self._is_careful:
+                fresh, left_out = self._without_failing(fresh, left_out, is_recorded=True)
             scored = self._scorer.score(fresh)
             self._keep(fresh, scored, self._find_news(scored), left_out)
         self.through_offset = max(self.through_offset, recorded)
@@ -133,8 +152,11 @@ class Analyst:
         self._heed_deleted()
         rows = self._log.read(self.through_offset)
         if not rows:
+            self._is_careful = False
             return 0
         fresh, left_out = self._take(rows)
+        if self._is_careful:
+            fresh, left_out = self._without_failing(fresh, left_out, is_recorded=False)
         scored = self._scorer.score(fresh)
         is_news = self._find_news(scored)
         herald = Herald(now())
@@ -197,6 +219,7 @@ class Analyst:
     def take_settings(self) -> None:
         """Judge from the next point on as people have set it since the last look."""
         with self._database.unit_of_work(write=False):
+            self._isolated = isolated_ids()
             since = None if self._wanted_at is None else self._wanted_at - SETTINGS_OVERLAP
             changed, self._wanted_at = settings_since(since)
         news = {key: wanted for key, wanted in changed.items() if self._of(key) != wanted}
@@ -284,7 +307,8 @@ class Analyst:
             return
         partition = metric_id % PARTITIONS
         # Now every point is in a chunk, and the partition's state is as of this moment.
-        self._checkpoint_one(partition)
+        if not self._checkpoint_one(partition):
+            raise Unavailable("Points of another metric of its partition cannot be sealed now.")
         self.take_settings()
         wanted = self._of(metric_id)
         was_judged, is_judged = [], []
@@ -309,17 +333,20 @@ class Analyst:
             for times in is_judged:
                 self._tally.count(np.full(len(times), metric_id), times)
             settle_rebuild(metric_id)
+            forget_failures(metric_id, now())
             keep_checkpoint(
                 partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
             )
         self._awaited.note((step.metric_id, step.silent_from_ms) for step in steps)
 
-    def _checkpoint_one(self, partition: int) -> None:
+    def _checkpoint_one(self, partition: int) -> bool:
+        """Seal a partition and keep its state; False where some of its points stay unsealed."""
         self._heed_deleted()
         through = self.through_offset
         tick = self._unsealed.of_partition(partition, PARTITIONS, int(self._kept[partition]))
         # First the chunks, which may be written twice, then the word that they are written.
-        self._chunks.seal(tick.points, tick.judgements, through)
+        if not self._seal(tick, through):
+            return False
         metric_ids = self._awake_in(partition)
         is_silent = now_ms() - self._heard_ms[metric_ids] > DORMANT_AFTER_MS
         awake, asleep = metric_ids[~is_silent], metric_ids[is_silent]
@@ -331,6 +358,85 @@ class Analyst:
         self._scorer.forget(asleep.tolist())
         self._kept[partition] = through
         self._unkept = {one for one in self._unkept if one % PARTITIONS != partition}
+        return True
+
+    def _seal(self, tick: Tick, through: int) -> bool:
+        """Seal a partition's points, metric by metric where they cannot be sealed together."""
+        try:
+            self._chunks.seal(tick.points, tick.judgements, through)
+        except NOT_OF_ONE_METRIC:
+            raise
+        except Exception:
+            log.exception("sealing failed; sealing each metric by itself")
+        else:
+            return True
+        is_sealed = True
+        for metric_id in np.unique(tick.points.metric_ids).tolist():
+            rows = np.flatnonzero(tick.points.metric_ids == metric_id)
+            points = tick.points.of(rows)
+            try:
+                self._chunks.seal(points, tick.judgements.of(rows), through)
+            except NOT_OF_ONE_METRIC:
+                raise
+            except Exception as problem:  # noqa: BLE001 -- whatever it is, it is this metric's
+                if self._fail(metric_id, "sealing", problem):
+                    # Or the log would never be pruned again, and memory would run full.
+                    self._chunks.set_points_aside(points, through, str(problem))
+                else:
+                    is_sealed = False
+        return is_sealed
+
+    def _fail(self, metric_id: int, doing: str, problem: Exception) -> bool:
+        """Count a failure of one metric, and tell whether the metric is isolated for it now."""
+        log.error("%s of metric %d failed", doing, metric_id, exc_info=problem)
+        with self._database.unit_of_work():
+            is_isolated = record_failure(metric_id, doing, problem, now())
+        if is_isolated:
+            log.error("metric %d is isolated: its points are kept and not judged", metric_id)
+            self._isolated |= {metric_id}
+        return is_isolated
+
+    def _without_failing(
+        self, fresh: Fresh, left_out: Fresh, *, is_recorded: bool
+    ) -> tuple[Fresh, Fresh]:
+        """Judge each metric by itself for a try; leave out those of which that fails.
+
+        What the tries do is undone: neither memory nor database is changed by them.
+        """
+        failing = []
+        for metric_id in np.unique(fresh.points.metric_ids).tolist():
+            only = np.array([metric_id], np.int64)
+            is_new = bool(len(self._scorer.asleep(only)))
+            before = b"" if is_new else self._scorer.snapshot_of(only)
+            try:
+                scored = self._scorer.score(fresh.of(fresh.points.metric_ids == metric_id))
+                news = self._find_news(scored)
+                if not is_recorded:
+                    self._try_to_record(scored, news)
+            except NOT_OF_ONE_METRIC:
+                raise
+            except Exception as problem:  # noqa: BLE001 -- whatever it is, it is this metric's
+                failing.append((metric_id, problem))
+            finally:
+                self._scorer.forget([metric_id])
+                if not is_new:
+                    self._scorer.wake(only, before)
+        for metric_id, failure in failing:
+            self._fail(metric_id, "judging", failure)
+            # It is judged from its begin when it is rebuilt.
+            self._scorer.forget([metric_id])
+        is_failing = np.isin(fresh.points.metric_ids, [metric_id for metric_id, _ in failing])
+        return fresh.of(~is_failing), left_out.joined(fresh.of(is_failing))
+
+    def _try_to_record(self, scored: Scored, is_news: Bools) -> None:
+        herald = Herald(now())
+        with self._database.unit_of_work() as session:
+            observe(scored, herald, self._wanted)
+            steps = self._steps_of(scored.metric_ids, scored.standing, scored.patience)
+            record_progress(list(compress(steps, scored.has_moved)))
+            for metric_id, count, is_backfill in _count_late(scored, is_news):
+                count_late(metric_id, count, herald.at, is_backfill=is_backfill)
+            session.rollback()
 
     def _take(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
         """Return what is to be judged of these rows, and what is only kept."""
@@ -349,6 +455,8 @@ class Analyst:
 
     def _divide(self, fresh: Fresh) -> tuple[Fresh, Fresh]:
         is_excluded = self._screen.excludes(fresh.points.metric_ids)
+        if self._isolated:
+            is_excluded |= np.isin(fresh.points.metric_ids, list(self._isolated))
         return fresh.of(~is_excluded), fresh.of(is_excluded)
 
     def _find_news(self, scored: Scored) -> Bools:
@@ -461,8 +569,17 @@ class Analyst:
     def _states_of(self, metric_ids: Int64s) -> bytes:
         return pack_states(metric_ids, self._scorer.snapshot_of(metric_ids))
 
-    def _wake_partition(self, states: bytes) -> None:
-        metric_ids, snapshot = unpack_states(states)
+    def _wake_partition(self, partition: int, states: bytes) -> None:
+        try:
+            metric_ids, snapshot = unpack_states(states)
+        except DamagedSnapshotError as problem:
+            self._set_state_aside(partition, states, problem)
+            with self._database.unit_of_work(write=False):
+                metric_ids = np.array(metrics_of_partition(partition), np.int64)
+            self._learn_anew(metric_ids, problem)
+            # Those of which no point is stored begin with their next one.
+            metric_ids = np.setdiff1d(metric_ids, self._scorer.asleep(metric_ids))
+            snapshot = self._scorer.snapshot_of(metric_ids)
         if len(metric_ids):
             self._wake(metric_ids, snapshot)
             self._hear(metric_ids)
@@ -474,12 +591,22 @@ class Analyst:
             self._scorer.wake(metric_ids, snapshot)
             self._find_taught(metric_ids, self._scorer.standing_of(metric_ids))
         except UnreadableSnapshotError as problem:
-            log.warning("learning %d metrics anew from their points: %s", len(metric_ids), problem)
-            # After an upgrade whose engine reads no older states, so much of the past is learnt.
-            for newest in self._chunks.latest(metric_ids):
-                past = self._chunks.read_since(newest.metric_id, newest.bucket_ms - RELEARN_MS)
-                only = np.array([newest.metric_id], np.int64)
+            if isinstance(problem, DamagedSnapshotError):
+                self._set_state_aside(int(metric_ids[0]), snapshot, problem)
+            self._learn_anew(metric_ids, problem)
+
+    def _learn_anew(self, metric_ids: Int64s, problem: Exception) -> None:
+        log.warning("learning %d metrics anew from their points: %s", len(metric_ids), problem)
+        for newest in self._chunks.latest(metric_ids):
+            past = self._chunks.read_since(newest.metric_id, newest.bucket_ms - RELEARN_MS)
+            only = np.array([newest.metric_id], np.int64)
+            try:
                 self._scorer.wake(only, rejudge([past], self._of(newest.metric_id)).state)
+            except Exception as failure:  # noqa: BLE001 -- whatever it is, it is this metric's
+                self._fail(newest.metric_id, "judging", failure)
+
+    def _set_state_aside(self, subject: int, state: bytes, problem: Exception) -> None:
+        self._chunks.shelf.add(Kind.STATE, subject, state, str(problem))
 
 
 def _count_late(scored: Scored, is_news: Bools) -> Iterator[tuple[int, int, bool]]:

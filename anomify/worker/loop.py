@@ -15,6 +15,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import Unavailable
+from anomify.metric.failing import NOT_OF_ONE_METRIC
 from anomify.metric.opening import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
@@ -110,6 +111,7 @@ def judge_until(
 ) -> None:
     """Judge until told to stop; whatever goes wrong, start over from what is kept."""
     failures = 0
+    is_careful = False
     ownership = Ownership(database, settings.data_dir)
     while not stopping.is_set():
         began = time.monotonic()
@@ -117,12 +119,14 @@ def judge_until(
             with ownership.held(stopping) as is_ours:
                 if not is_ours:
                     return
-                analyst = Analyst(database, points.log, points.chunks)
+                analyst = Analyst(database, points.log, points.chunks, is_careful=is_careful)
                 if not analyst.recover(stopping.is_set):
                     return
                 _judge(stopping, analyst, ownership, database, points, settings, threads)
                 analyst.checkpoint(range(PARTITIONS))
-        except Exception:
+        except Exception as problem:
+            # The next one finds out which metric it is, if it is one.
+            is_careful = not isinstance(problem, NOT_OF_ONE_METRIC)
             # The engine's memory may be ahead of what is recorded now, so it is thrown away.
             log.exception("judging failed; starting over from the last checkpoint")
             if time.monotonic() - began > TROUBLE_FORGOTTEN_SECONDS:

@@ -4,6 +4,7 @@ import logging
 
 from anomify.clock import now
 from anomify.db import Database
+from anomify.metric.failing import NOT_OF_ONE_METRIC, record_failure
 from anomify.metric.progress import fail_rebuild, find_due_rebuild, lease_rebuild
 from anomify.worker.analyse import Analyst
 
@@ -32,4 +33,6 @@ def rebuild_one(database: Database, analyst: Analyst) -> bool:
         log.exception("the rebuild of metric %d failed", claimed.metric_id)
         with database.unit_of_work():
             fail_rebuild(claimed.metric_id, f"{type(problem).__name__}: {problem}")
+            if not isinstance(problem, NOT_OF_ONE_METRIC):
+                record_failure(claimed.metric_id, "rebuilding", problem, now())
     return True

@@ -5,6 +5,7 @@ from anomify.config import Settings
 from anomify.db import Database
 from anomify.delivery.outbox import forget_settled
 from anomify.exclusion.editing import end_expired
+from anomify.metric.failing import try_isolated_again
 from anomify.metric.onboarding import raise_onboarding
 from anomify.metric.rehearsal import forget_rehearsals
 from anomify.metric.retention import retain
@@ -32,4 +33,5 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         forget_invitations(now())
         forget_rehearsals(now())
         forget_refused_items(now_ms())
+        try_isolated_again(now())
     retain(points, settings.retention_days, now_ms())

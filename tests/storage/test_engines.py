@@ -211,7 +211,7 @@ class TestPointTables:
         with database.reading_log() as connection:
             found = set(inspect(connection).get_table_names())
         if isinstance(database, PointTables):
-            assert found == {"point_log", "point_marks", "point_chunks"}
+            assert found == {"point_log", "point_marks", "point_chunks", "point_set_aside"}
         assert all(name.startswith("point_") for name in found)
 
     def test_say_their_size(self, machines: Machines) -> None:

@@ -1,0 +1,96 @@
+"""Metrics that cannot be judged, sealed or rebuilt: counted, then isolated, so others go on."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from anomify.db import session
+from anomify.errors import Unavailable
+from anomify.metric.model import FailingMetric, Metric
+from anomify.metric.progress import request_rebuild
+
+MOST_FAILURES: Final = 3
+# An isolated metric is tried again after so long: a new version may do what this one cannot.
+TRIED_AGAIN_AFTER: Final = timedelta(days=1)
+SOUND_AFTER: Final = timedelta(hours=1)
+MOST_PROBLEM_CHARACTERS: Final = 1000
+# What stops everything for a while, and says nothing of the metric at hand.
+NOT_OF_ONE_METRIC: Final = (Unavailable, SQLAlchemyError)
+
+
+def record_failure(metric_id: int, doing: str, problem: Exception, at: datetime) -> bool:
+    """Count that judging, sealing or rebuilding a metric failed; tell whether it is isolated now.
+
+    A rebuild is asked for, so that it is judged again where that succeeds.
+    """
+    if session().get(Metric, metric_id) is None:
+        # It was deleted meanwhile: nobody's points.
+        return True
+    failing = session().get(FailingMetric, metric_id)
+    if failing is None:
+        failing = FailingMetric(metric_id=metric_id, failures=0)
+        session().add(failing)
+    failing.failures += 1
+    failing.doing = doing
+    failing.problem = f"{type(problem).__name__}: {problem}"[:MOST_PROBLEM_CHARACTERS]
+    failing.failed_at = at
+    is_isolated = failing.failures >= MOST_FAILURES
+    if is_isolated and failing.isolated_at is None:
+        failing.isolated_at = at
+    elif not is_isolated and doing == "judging":
+        request_rebuild(metric_id, "judging failed", at)
+    session().flush()
+    return is_isolated
+
+
+def forget_failures(metric_id: int, at: datetime) -> None:
+    """Take a metric that was judged from its begin as sound, unless new points failed just now."""
+    failing = session().get(FailingMetric, metric_id)
+    if failing is not None and (
+        failing.doing == "rebuilding" or failing.failed_at < at - SOUND_AFTER
+    ):
+        session().delete(failing)
+
+
+def isolated_ids() -> frozenset[int]:
+    """Return the isolated metrics of every org."""
+    return frozenset(
+        session().scalars(
+            select(FailingMetric.metric_id).where(FailingMetric.isolated_at.is_not(None))
+        )
+    )
+
+
+def isolated_among(metric_ids: Sequence[int]) -> set[int]:
+    """Return which of these metrics are isolated."""
+    isolated = isolated_ids()
+    return {metric_id for metric_id in metric_ids if metric_id in isolated}
+
+
+def count_isolated() -> int:
+    """Return how many metrics of any org are isolated."""
+    isolated = FailingMetric.isolated_at.is_not(None)
+    return session().scalar(select(func.count()).select_from(FailingMetric).where(isolated)) or 0
+
+
+def list_failing() -> list[FailingMetric]:
+    """Return every metric that failed of late, for the operator."""
+    return list(session().scalars(select(FailingMetric).order_by(FailingMetric.metric_id)))
+
+
+def try_isolated_again(at: datetime) -> None:
+    """Ask for the rebuild of metrics that have been isolated for a day; forget single failures."""
+    session().execute(
+        delete(FailingMetric).where(
+            FailingMetric.isolated_at.is_(None), FailingMetric.failed_at < at - TRIED_AGAIN_AFTER
+        )
+    )
+    rested = session().scalars(
+        select(FailingMetric).where(FailingMetric.isolated_at < at - TRIED_AGAIN_AFTER)
+    )
+    for failing in rested:
+        failing.isolated_at = at
+        request_rebuild(failing.metric_id, "isolated", at)

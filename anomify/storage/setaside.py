@@ -1,0 +1,219 @@
+"""What is stored and cannot be read: kept for the operator, left out of everything else."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from anomify.clock import now_ms
+from anomify.errors import Unavailable
+from anomify.storage.engines import PointDatabase
+from anomify.storage.tables import point_set_aside
+
+MOST_REASON_CHARACTERS = 1000
+MOST_IDS = 500
+
+_logger = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """What it is that cannot be read."""
+
+    CHUNK = "chunk"  # four hours of a metric
+    MONTH = "month"  # a file with the chunks of a month
+    ENTRY = "entry"  # one accepted request, in the log
+    SCORES = "scores"  # what the engine said of some points, until it is sealed
+    STATE = "state"  # what the engine had learnt of some metrics
+    POINTS = "points"  # points, readable, that could not be sealed
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """One thing that was set aside, without its bytes.
+
+    Where it concerns one metric, or one span of time, they are known.
+    """
+
+    id: int
+    kind: Kind
+    subject: int
+    metric_id: int | None
+    from_ms: int | None
+    until_ms: int | None
+    reason: str
+    found_ms: int
+
+    def concerns(self, metric_id: int, from_ms: int, until_ms: int) -> bool:
+        """Tell whether points of the metric in this window are missing because of it."""
+        if self.kind not in {Kind.CHUNK, Kind.MONTH, Kind.POINTS}:
+            return False
+        if self.from_ms is None or self.until_ms is None:
+            return False
+        is_theirs = self.metric_id in {None, metric_id}
+        return is_theirs and self.from_ms < until_ms and self.until_ms > from_ms
+
+    def in_words(self) -> str:
+        """Say what it is, of which metric and time, and why it was set aside."""
+        what = f"{self.kind.value} {self.subject}" if self.metric_id is None else self.kind.value
+        whose = "" if self.metric_id is None else f" of metric {self.metric_id}"
+        if self.from_ms is None or self.until_ms is None:
+            return f"{what}{whose}: {self.reason}"
+        return f"{what}{whose}, {_said(self.from_ms)} to {_said(self.until_ms)}: {self.reason}"
+
+
+_SHOWN = [column for column in point_set_aside.c if column.name in SetAside.__dataclass_fields__]
+
+
+class Shelf:
+    """What has been set aside of one database, in the order in which it was found."""
+
+    def __init__(self, database: PointDatabase) -> None:
+        """Use this database; nothing is opened before the first call."""
+        self._database = database
+
+    def add(
+        self,
+        kind: Kind,
+        subject: int,
+        blob: bytes,
+        reason: str,
+        *,
+        metric_id: int | None = None,
+        span_ms: tuple[int, int] | None = None,
+        through_offset: int = 0,
+    ) -> None:
+        """Keep it durably; the same once more changes nothing. Raises Unavailable."""
+        with self._database.writing_log() as connection:
+            put_aside(
+                connection,
+                kind,
+                subject,
+                blob,
+                reason,
+                metric_id=metric_id,
+                span_ms=span_ms,
+                through_offset=through_offset,
+            )
+
+    def list(self) -> list[SetAside]:
+        """Return all that is set aside, oldest first."""
+        with self._database.reading_log() as connection:
+            rows = connection.execute(select(*_SHOWN).order_by(point_set_aside.c.id)).all()
+        return [SetAside(**{**row._mapping, "kind": Kind(row.kind)}) for row in rows]  # noqa: SLF001 -- its public name
+
+    def newest(self) -> tuple[int, int]:
+        """Return the greatest id and how many there are: other numbers say that it changed."""
+        with self._database.reading_log() as connection:
+            row = connection.execute(
+                select(func.coalesce(func.max(point_set_aside.c.id), 0), func.count()).select_from(
+                    point_set_aside
+                )
+            ).one()
+        return int(row[0]), int(row[1])
+
+    def blob(self, id_: int) -> bytes:
+        """Return the bytes of one as they were found."""
+        with self._database.reading_log() as connection:
+            blob = select(point_set_aside.c.blob).where(point_set_aside.c.id == id_)
+            return bytes(connection.execute(blob).scalar_one())
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Delete these for good."""
+        with self._database.writing_log() as connection:
+            for first in range(0, len(ids), MOST_IDS):
+                some = list(ids[first : first + MOST_IDS])
+                connection.execute(delete(point_set_aside).where(point_set_aside.c.id.in_(some)))
+
+    def forget_metrics(self, metric_ids: Sequence[int]) -> None:
+        """Delete what is kept of these metrics."""
+        if not self.newest()[1]:
+            return
+        with self._database.writing_log() as connection:
+            for first in range(0, len(metric_ids), MOST_IDS):
+                some = list(metric_ids[first : first + MOST_IDS])
+                connection.execute(
+                    delete(point_set_aside).where(point_set_aside.c.metric_id.in_(some))
+                )
+
+    def drop_before(self, ms: int) -> None:
+        """Delete what is wholly older than this time, where points of that age are deleted."""
+        if not self.newest()[1]:
+            return
+        is_old = and_(point_set_aside.c.until_ms.is_not(None), point_set_aside.c.until_ms <= ms)
+        is_undated = and_(point_set_aside.c.until_ms.is_(None), point_set_aside.c.found_ms <= ms)
+        with self._database.writing_log() as connection:
+            connection.execute(delete(point_set_aside).where(or_(is_old, is_undated)))
+
+
+def put_aside(
+    connection: Connection,
+    kind: Kind,
+    subject: int,
+    blob: object,
+    reason: str,
+    *,
+    metric_id: int | None = None,
+    span_ms: tuple[int, int] | None = None,
+    through_offset: int = 0,
+) -> None:
+    """Keep it in the transaction of whoever takes it out of use, and log it."""
+    kept = bytes(blob) if isinstance(blob, bytes | memoryview) else str(blob).encode()
+    from_ms, until_ms = span_ms or (None, None)
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(
+        make(point_set_aside)
+        .values(
+            kind=kind.value,
+            subject=subject,
+            metric_id=metric_id,
+            from_ms=from_ms,
+            until_ms=until_ms,
+            reason=reason[:MOST_REASON_CHARACTERS],
+            found_ms=now_ms(),
+            digest=hashlib.sha256(kept).hexdigest(),
+            through_offset=through_offset,
+            blob=kept,
+        )
+        .on_conflict_do_nothing()
+    )
+    found = SetAside(0, kind, subject, metric_id, from_ms, until_ms, reason, 0)
+    _logger.error("set aside what cannot be read: %s", found.in_words())
+
+
+class KnownAside:
+    """What is set aside, in memory, for those who read points; one object serves all threads."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        """Know nothing before the first look."""
+        self._shelf = shelf
+        self._seen = (0, 0)
+        self.all: tuple[SetAside, ...] = ()
+
+    def look(self) -> None:
+        """Take in what has changed since the last look; quick where nothing has."""
+        try:
+            seen = self._shelf.newest()
+            if seen != self._seen:
+                self.all, self._seen = tuple(self._shelf.list()), seen
+        except Unavailable as problem:
+            _logger.warning("what is set aside could not be looked up: %s", problem)
+
+    def of(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
+        """Return the spans of the window of which points of the metric are missing."""
+        if not self.all:
+            return []
+        spans = {
+            (max(each.from_ms or 0, from_ms), min(each.until_ms or 0, until_ms))
+            for each in self.all
+            if each.concerns(metric_id, from_ms, until_ms)
+        }
+        return sorted(spans)
+
+
+def _said(ms: int) -> str:
+    return f"{np.datetime64(ms, 'ms').astype('datetime64[m]')}Z"

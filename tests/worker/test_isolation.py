@@ -1,0 +1,248 @@
+"""Damage and failures of one metric stop no other: judging, sealing, rebuilding, replaying."""
+
+import threading
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, update
+
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.db import session
+from anomify.metric.failing import (
+    MOST_FAILURES,
+    TRIED_AGAIN_AFTER,
+    isolated_ids,
+    list_failing,
+    try_isolated_again,
+)
+from anomify.metric.model import Checkpoint, DormantState, FailingMetric, Metric, Rebuild
+from anomify.metric.progress import request_rebuild
+from anomify.metric.queries import get_standing, list_metrics
+from anomify.metric.state import PARTITIONS, pack_states, unpack_states
+from anomify.pipeline.score import Scorer
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.codec import decode_entry
+from anomify.storage.setaside import Kind
+from anomify.storage.tables import point_chunks
+from anomify.worker import loop as loop_module
+from anomify.worker.analyse import Analyst
+from anomify.worker.rebuild import rebuild_one
+from tests.kit.plant import POINTS, Plant, drain, noise, past, with_spike
+from tests.storage.test_setaside import damages
+
+
+def damage_chunks(plant: Plant, metric_id: int, blob: bytes = b"rubbish") -> None:
+    """Overwrite every chunk of a metric."""
+    database = plant.points.chunks._database
+    keys = point_chunks.c.chunk_key.between(metric_id << 21, (metric_id + 1 << 21) - 1)
+    for month in database.months(-(1 << 20), (1 << 20) - 1):
+        with database.writing_chunks(month) as connection:
+            connection.execute(update(point_chunks).where(keys).values(blob=blob))
+
+
+class TestDamagedChunk:
+    def test_and_late_points_stop_nobody(self, plant: Plant) -> None:
+        """The fault that stopped judging for every org: a damaged chunk, then a late point."""
+        broken, sound = plant.metric_ids[:2]
+        times, values = past(), noise()
+        analyst = plant.analyst()
+        for metric_id in (broken, sound):
+            plant.send(metric_id, np.delete(times, [200]), np.delete(values, [200]))
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        damage_chunks(plant, broken)
+        plant.send(broken, times[[200]], values[[200]])
+        plant.send(sound, times[-1:] + 60_000, values[:1] + 60)
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        analyst.rebuild(broken)
+        analyst.rebuild(sound)
+        plant.points.drop_before(int(times[10]))
+        assert len(plant.read(sound)) > POINTS - 250
+        assert plant.read(broken).times.tolist() == times[[200]].tolist()
+        assert plant.points.missing(broken, int(times[0]), int(times[-1]))
+        assert plant.points.missing(sound, int(times[0]), int(times[-1])) == []
+        assert {one.kind for one in plant.points.chunks.shelf.list()} == {Kind.CHUNK}
+
+
+class TestDamagedState:
+    @given(data=st.data())
+    @settings(
+        max_examples=8,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    def test_is_learnt_anew_from_the_points(self, plant: Plant, data: st.DataObject) -> None:
+        metric_id = plant.metric_ids[0]
+        times = past()
+        if len(plant.read(metric_id)) < POINTS:
+            plant.send(metric_id, times, noise())
+        analyst = plant.analyst()
+        drain(analyst)
+        plant.send(metric_id, times[-1:], noise()[-1:])
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        with plant.database.unit_of_work():
+            checkpoint = session().get_one(Checkpoint, metric_id % PARTITIONS)
+            good = checkpoint.state
+            bad = data.draw(damages(good[:200])) + good[200:]
+            checkpoint.state = bad
+        again = plant.analyst()
+        only = np.array([metric_id])
+        assert again._scorer.standing_of(only).seen[0] == POINTS
+        aside = [one for one in plant.points.chunks.shelf.list() if one.kind is Kind.STATE]
+        assert plant.points.chunks.shelf.blob(aside[-1].id) == bad
+
+    def test_of_a_sleeping_metric_is_learnt_anew(self, plant: Plant) -> None:
+        metric_id = plant.metric_ids[0]
+        times, values = past(), noise()
+        plant.send(metric_id, times[:-1], values[:-1])
+        analyst = plant.analyst()
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        with plant.database.unit_of_work():
+            session().execute(delete(Checkpoint))
+            session().add(DormantState(metric_id=metric_id, state=b"ANES rubbish and more of it"))
+        again = Analyst(plant.database, plant.points.log, plant.points.chunks)
+        again.recover()
+        plant.send(metric_id, times[-1:], values[-1:])
+        drain(again)
+        assert plant.progress(metric_id).points_seen == POINTS
+
+    def test_of_an_older_version_has_no_checksum_and_is_read(self) -> None:
+        scorer, only = Scorer(), np.array([5], np.int64)
+        kept = pack_states(np.array([], np.int64), scorer.snapshot_of(np.array([], np.int64)))
+        assert unpack_states(kept[8:])[1] == unpack_states(kept)[1]
+        assert unpack_states(pack_states(only, b"abc")[8:])[0].tolist() == [5]
+
+
+def fail_for(metric_id: int, plain, ids_of):
+    """Return the function with a failure wherever that metric is among its metrics."""
+
+    def failing(self, *arguments, **named):
+        if (ids_of(*arguments) == metric_id).any():
+            raise ArithmeticError("this metric cannot be done")
+        return plain(self, *arguments, **named)
+
+    return failing
+
+
+class TestFailingMetric:
+    def failures(self, plant: Plant) -> list[tuple[int, int, bool]]:
+        with plant.database.unit_of_work(write=False):
+            return [
+                (one.metric_id, one.failures, one.isolated_at is not None) for one in list_failing()
+            ]
+
+    def test_in_judging_is_isolated_and_seen_while_others_go_on(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken, sound = plant.metric_ids[:2]
+        plain = Scorer.score
+        monkeypatch.setattr(
+            Scorer, "score", fail_for(broken, plain, lambda fresh: fresh.points.metric_ids)
+        )
+        stopping = threading.Event()
+        rounds = []
+        times, values = past(), with_spike(noise(), POINTS - 40)
+
+        def judge(stopping, analyst, *_) -> None:
+            """Judge as the worker's loop does, with some points more after each failure."""
+            if not rounds:
+                for metric_id in (broken, sound):
+                    plant.send(metric_id, times[:400], values[:400])
+            rounds.append(analyst)
+            drain(analyst)
+            begin = 400 + 40 * (len(rounds) - 1)
+            for metric_id in (broken, sound):
+                plant.send(metric_id, times[begin : begin + 40], values[begin : begin + 40])
+            if len(rounds) > MOST_FAILURES + 2:
+                stopping.set()
+                return
+            drain(analyst)
+            stopping.set()
+
+        monkeypatch.setattr(loop_module, "_judge", judge)
+        monkeypatch.setattr(loop_module, "TROUBLE_SECONDS", (0,))
+        loop_module.judge_until(stopping, plant.database, plant.points, Settings())
+        assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
+        assert plant.progress(sound).points_seen == len(rounds) * 40 + 400
+        assert plant.progress(sound).judged_until_ms == plant.progress(broken).judged_until_ms
+        assert len(plant.read(broken)) == len(plant.read(sound)), "its points are kept"
+        with plant.database.unit_of_work(write=False):
+            name = session().get_one(Metric, broken).name
+            [standing] = [
+                one for one in list_metrics(plant.org_id, now()).items if one.metric.id == broken
+            ]
+            assert standing.sentence == get_standing(plant.org_id, name, now()).sentence
+            assert standing.sentence.startswith("Not judged: judging it failed several times.")
+
+    def test_in_sealing_keeps_its_points_aside_and_lets_the_log_go(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = plant.metric_ids[0]
+        with plant.database.unit_of_work():
+            neighbours = [
+                Metric(
+                    org_id=plant.org_id,
+                    name="n",
+                    name_hash=b"n",
+                    created_at=now(),
+                    id=broken + PARTITIONS,
+                )
+            ]
+            session().add_all(neighbours)
+        sound = broken + PARTITIONS
+        for metric_id in (broken, sound):
+            plant.send(metric_id, past(), noise())
+        plain = ChunkStore.seal
+        monkeypatch.setattr(
+            ChunkStore, "seal", fail_for(broken, plain, lambda points, *_: points.metric_ids)
+        )
+        analyst = plant.analyst()
+        drain(analyst)
+        for _ in range(MOST_FAILURES - 1):
+            analyst.checkpoint(range(PARTITIONS))
+            assert plant.points.log.sealed_through() == 0, "nothing is let go of"
+            assert len(plant.read(broken)) == POINTS
+        analyst.checkpoint(range(PARTITIONS))
+        assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
+        assert plant.points.log.sealed_through() == analyst.through_offset
+        assert len(plant.read(sound)) == POINTS
+        [aside] = plant.points.chunks.shelf.list()
+        assert (aside.kind, aside.metric_id) == (Kind.POINTS, broken)
+        kept, _, _ = decode_entry(plant.points.chunks.shelf.blob(aside.id))
+        assert len(kept) == POINTS
+
+    def test_in_rebuilding_is_isolated_and_tried_again_next_day(self, plant: Plant) -> None:
+        broken = plant.metric_ids[0]
+        plant.send(broken, past(), noise())
+        analyst = plant.analyst()
+        drain(analyst)
+        rebuild = analyst.rebuild
+        analyst.rebuild = lambda metric_id: metric_id // 0
+        for _ in range(MOST_FAILURES):
+            with plant.database.unit_of_work():
+                session().execute(delete(Rebuild))
+                request_rebuild(broken, "late points", now() - timedelta(minutes=1))
+            assert rebuild_one(plant.database, analyst)
+        assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
+        with plant.database.unit_of_work():
+            failing = session().get_one(FailingMetric, broken)
+            assert failing.problem == "ZeroDivisionError: integer division or modulo by zero"
+            session().execute(delete(Rebuild))
+            try_isolated_again(now())
+            assert session().scalars(select(Rebuild)).all() == []
+            failing.isolated_at -= TRIED_AGAIN_AFTER + timedelta(minutes=1)
+            session().flush()
+            try_isolated_again(now())
+            session().get_one(Rebuild, broken).due_at = now()
+        analyst.rebuild = rebuild
+        assert rebuild_one(plant.database, analyst)
+        with plant.database.unit_of_work(write=False):
+            assert isolated_ids() == frozenset()
+        assert plant.progress(broken).points_seen == POINTS
