@@ -22,7 +22,12 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import AnomifyError
+from anomify.metric.failing import list_failing
+from anomify.metric.opening import open_point_database
+from anomify.metric.state import unreadable_states
 from anomify.org.letter import count_waiting_letters, latest_letter_problem
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.log import PointLog
 
 # What group and others may do with a file.
 OTHERS = 0o077
@@ -31,6 +36,7 @@ FREE_BYTES_MIN = 1024**3
 FREE_FRACTION_MIN = 0.05
 CLOCK_SKEW_SECONDS_MAX = 2.0
 CONNECT_SECONDS = 3.0
+MOST_SHOWN = 50
 # No clock that is right shows a moment before this version was written.
 WRITTEN_AT = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -146,6 +152,52 @@ def examine_revision(settings: Settings) -> Finding:
             f"{head}; run `anomify db upgrade`.",
         )
     return Finding(name, is_well=True, sentence=f"The database is at revision {current}.")
+
+
+def examine_points(settings: Settings) -> Finding:
+    """Read every stored point and state, compare the checksums, and list what was set aside."""
+    name = "points"
+    if settings.database_url is None and not (settings.data_dir / "log.db").exists():
+        return Finding(name, is_well=True, sentence="No points are stored yet.")
+    database = Database(settings.meta_url)
+    opened = open_point_database(database, settings.data_dir)
+    problems: list[str] = []
+    looked_at = 0
+    try:
+        chunks = ChunkStore(opened)
+        for count, problem in chunks.check():
+            looked_at += count
+            problems += [problem] if problem else []
+        problems += [
+            f"the entry {offset} of the log: {said}" for offset, said in PointLog(opened).check()
+        ]
+        problems += [f"set aside, number {one.id}: {one.in_words()}" for one in chunks.shelf.list()]
+        with database.unit_of_work(write=False):
+            problems += list(unreadable_states())
+            problems += [
+                f"metric {one.metric_id} failed {one.failures} times, last in {one.doing}: "
+                f"{one.problem}"
+                for one in list_failing()
+                if one.isolated_at is not None
+            ]
+    except (AnomifyError, SQLAlchemyError) as error:
+        return Finding(name, is_well=False, sentence=f"Points cannot be read: {_first_line(error)}")
+    finally:
+        opened.close()
+        database.dispose()
+    if not problems:
+        return Finding(
+            name, is_well=True, sentence=f"All {looked_at} chunks match their checksums."
+        )
+    shown = "\n     ".join(problems[:MOST_SHOWN])
+    more = f"\n     and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+    return Finding(
+        name,
+        is_well=False,
+        sentence=f"{len(problems)} things of {looked_at} chunks cannot be used; everything else "
+        "goes on without them. Check the disk and restore a backup if they matter; "
+        f"`anomify damaged` saves or forgets what was set aside.\n     {shown}{more}",
+    )
 
 
 def examine_engine(_settings: Settings) -> Finding:
@@ -269,6 +321,7 @@ EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_disk,
     examine_database,
     examine_revision,
+    examine_points,
     examine_engine,
     examine_clock,
     examine_egress,

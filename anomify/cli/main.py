@@ -26,6 +26,7 @@ COMMANDS = {
     "worker": "Judge points and deliver messages only; the web runs elsewhere.",
     "db": "Move the database between versions.",
     "config": "Show and check the settings.",
+    "damaged": "Save or forget stored data that could not be read.",
     "doctor": "Look for what could keep the product from working.",
     "org": "Make, list, export and delete orgs.",
     "user": "Make and list users, and let them in again.",

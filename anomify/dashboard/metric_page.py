@@ -240,10 +240,15 @@ def _parts(
         )
         for anomaly in found.items
     )
+    missing = ""
+    if house().points.missing(standing.metric.id, *window):
+        missing = "; some stored points of it cannot be read, whoever runs this service can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
     return {
         "standing": standing,
-        "events": Events(rows, found.total, f"{thousands(found.total)} in this window{shown}"),
+        "events": Events(
+            rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
+        ),
         "selected": event_of(selected, step) if selected else None,
         "picture": (
             anomaly_image_url(house().settings, subject().org, selected) if selected else None

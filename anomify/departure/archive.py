@@ -133,6 +133,8 @@ def _points(org_id: int, database: Database, points: PointStore) -> Iterator[byt
             metrics = [(int(metric_id), str(name)) for metric_id, name in found]
         for metric_id, name in metrics:
             series = points.read(metric_id, OLDEST_MS, NEWEST_MS)
+            if missing := points.missing(metric_id, OLDEST_MS, NEWEST_MS):
+                yield _line({"metric_id": metric_id, "metric": name, "missing": missing})
             for start in range(0, len(series.times), POINTS_IN_A_LINE):
                 part = slice(start, start + POINTS_IN_A_LINE)
                 pairs = zip(series.times[part].tolist(), series.values[part].tolist(), strict=True)

@@ -8,7 +8,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from anomify.clock import now
 from anomify.delivery.outbox import longest_due
 from anomify.edge.house import House
-from anomify.errors import Unavailable
+from anomify.errors import AnomifyError
+from anomify.metric.failing import count_isolated
 from anomify.org.model import WorkerBeat
 from anomify.org.queries import list_worker_beats
 
@@ -21,6 +22,7 @@ DATABASE = "database"
 LOG = "log"
 WORKER = "worker"
 DELIVERY = "delivery"
+STORAGE = "storage"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Component:
     name: str
     is_ok: bool
     lag_seconds: float | None = None
+    problem: str | None = None
 
 
 def components(the_house: House) -> list[Component]:
@@ -39,10 +42,12 @@ def components(the_house: House) -> list[Component]:
     """
     beats: list[WorkerBeat] = []
     waits_since: datetime | None = None
+    isolated = 0
     try:
         with the_house.database.unit_of_work(write=False):
             beats = list_worker_beats()
             waits_since = longest_due(now())
+            isolated = count_isolated()
         is_database_ok = True
     except SQLAlchemyError:
         is_database_ok = False
@@ -51,13 +56,28 @@ def components(the_house: House) -> list[Component]:
         Component(LOG, is_ok=_log_answers(the_house)),
         _worker(beats),
         _delivery(waits_since, is_known=is_database_ok),
+        _storage(len(the_house.points.aside.all), isolated),
     ]
+
+
+def _storage(set_aside: int, isolated: int) -> Component:
+    """Say whether all that is stored can be read, and every metric judged."""
+    problems = [
+        f"{count} {what}"
+        for count, what in (
+            (set_aside, "stored pieces cannot be read and are set aside"),
+            (isolated, "metrics are isolated after failures"),
+        )
+        if count
+    ]
+    problem = f"{' and '.join(problems)}; `anomify doctor` says which" if problems else None
+    return Component(STORAGE, is_ok=problem is None, problem=problem)
 
 
 def _log_answers(the_house: House) -> bool:
     try:
         the_house.points.log.last_offset()
-    except (SQLAlchemyError, Unavailable):
+    except (SQLAlchemyError, AnomifyError):
         return False
     return the_house.points.is_following
 

@@ -80,6 +80,25 @@ def find_state(metric_id: int) -> tuple[EngineState, int] | None:
     return state, int(places[0])
 
 
+def unreadable_states() -> Iterator[str]:
+    """Say of each kept state that does not match its checksum whose it is."""
+    for checkpoint in session().scalars(select(Checkpoint)):
+        try:
+            unpack_states(checkpoint.state)
+        except UnreadableSnapshotError as problem:
+            yield f"the state of partition {checkpoint.partition}: {problem}"
+        session().expunge(checkpoint)
+    scratch, only = EngineState.new(1), np.array([0])
+    asleep = select(DormantState.metric_id, DormantState.state)
+    for metric_id, state in session().execute(asleep.execution_options(yield_per=MOST_IDS)):
+        try:
+            scratch.insert(only, state)
+        except DamagedSnapshotError as problem:
+            yield f"the state of metric {metric_id}: {problem}"
+        except UnreadableSnapshotError:
+            continue
+
+
 def list_checkpoints() -> list[Checkpoint]:
     """Return the newest checkpoint of every partition that has one."""
     return list(session().scalars(select(Checkpoint).order_by(Checkpoint.partition)))

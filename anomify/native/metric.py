@@ -161,6 +161,13 @@ class MetricsOut(Outputs):
     )
 
 
+class SpanOut(Outputs):
+    """A span of time."""
+
+    begin: int | float = Field(description="Its begin, unix seconds.")
+    end: int | float = Field(description="Its end, unix seconds; not part of it.")
+
+
 class TimeseriesOut(Outputs):
     """Datapoints, oldest first."""
 
@@ -171,6 +178,9 @@ class TimeseriesOut(Outputs):
         " stretch."
     )
     downsampled: bool = Field(description="Only the least and greatest of each stretch are here.")
+    missing: list[SpanOut] = Field(
+        [], description="Where stored points cannot be read: the operator can see why."
+    )
 
 
 def _number(description: str, kind: str = "number") -> dict[str, JsonValue]:
@@ -251,6 +261,9 @@ class BundleOut(Outputs):
     )
     downsampled: bool | None = Field(
         None, description="Only the least and greatest of each stretch are in timeseries."
+    )
+    missing: list[SpanOut] | None = Field(
+        None, description="Where stored points cannot be read; with timeseries."
     )
     yhat: Expectations | None = Field(None, description="Expected ranges, by unix seconds as text.")
     anomalies: list[AnomalyOut] | None = Field(None, description="The anomalies of the window.")
@@ -411,10 +424,11 @@ def timeseries(wish: TimeseriesIn) -> TimeseriesOut:
     standing = standing_named(wish.metric)
     if wish.resolution == "raw":
         series = _read(standing, wish)
-        return _timeseries(standing, Reading(series, _rate(series, wish), step_seconds=None))
+        raw = Reading(series, _rate(series, wish), step_seconds=None)
+        return _timeseries(standing, raw, wish)
     series = _read_to_thin(standing, wish)
     reading = as_read(series, step_seconds=wish.resolution, has_rates=wish.derivative)
-    return _timeseries(standing, reading)
+    return _timeseries(standing, reading, wish)
 
 
 @door.route(
@@ -652,7 +666,7 @@ def _points_of_bundle(standing: Standing, wish: BundleIn, parts: set[Part]) -> d
     reading = as_read(_read_to_thin(standing, wish), has_rates=_is_counter(standing))
     found: dict[str, Any] = {}
     if Part.TIMESERIES in parts:
-        told = _timeseries(standing, reading)
+        told = _timeseries(standing, reading, wish)
         found |= {name: getattr(told, name) for name in TimeseriesOut.model_fields}
     if Part.YHAT in parts:
         judged = reading.values if reading.rates is None else reading.rates
@@ -716,14 +730,19 @@ def _read_to_thin(standing: Standing, wish: WindowIn) -> Series:
     return read_to_thin(house().points, standing.metric.id, *wish.window_ms(DAY))
 
 
-def _timeseries(standing: Standing, reading: Reading) -> TimeseriesOut:
+def _timeseries(standing: Standing, reading: Reading, wish: WindowIn) -> TimeseriesOut:
     progress = standing.progress
     own_step = progress.resolution_ms / 1000 if progress and progress.resolution_ms else None
+    missing = house().points.missing(standing.metric.id, *wish.window_ms(DAY))
     return TimeseriesOut.model_construct(
         timeseries=_pairs(reading.values),
         derivative=None if reading.rates is None else _pairs(reading.rates),
         resolution=reading.step_seconds or own_step,
         downsampled=reading.is_downsampled,
+        missing=[
+            SpanOut(begin=timestamp_of(from_ms), end=timestamp_of(until_ms))
+            for from_ms, until_ms in missing
+        ],
     )
 
 

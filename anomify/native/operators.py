@@ -1,6 +1,7 @@
 """/-: for load balancers and whoever is on call; no session, and nothing of any org."""
 
 import ipaddress
+from collections import Counter
 
 from flask import Response, request
 from prometheus_client import (
@@ -60,13 +61,15 @@ def healthy() -> Response:
 def ready() -> Response:
     """Say whether requests can be answered: the database and the log of points do what they must.
 
-    A worker that is behind is no reason to turn senders away, so it is not asked for.
+    A worker that is behind is no reason to turn senders away, so it is not asked for. Stored data
+    that cannot be read is none either: it is said in a line of its own.
     """
-    needed = [part for part in components(house()) if part.name in NEEDED]
-    missing = [part.name for part in needed if not part.is_ok]
+    parts = components(house())
+    missing = [part.name for part in parts if part.name in NEEDED and not part.is_ok]
+    problems = "".join(f"{part.name}: {part.problem}\n" for part in parts if part.problem)
     if missing:
-        return Response(f"not ready: {', '.join(missing)}\n", 503, mimetype="text/plain")
-    return Response("ready\n", mimetype="text/plain")
+        return Response(f"not ready: {', '.join(missing)}\n{problems}", 503, mimetype="text/plain")
+    return Response(f"ready\n{problems}", mimetype="text/plain")
 
 
 @door.route(
@@ -89,6 +92,14 @@ def _gauges(parts: list[Component]) -> CollectorRegistry:
     registry = CollectorRegistry()
     is_ok = Gauge("anomify_component_ok", "1 while it works.", ("component",), registry=registry)
     lag = Gauge("anomify_lag_seconds", "How far behind.", ("component",), registry=registry)
+    aside = Gauge(
+        "anomify_set_aside",
+        "Stored pieces that cannot be read, by kind.",
+        ("kind",),
+        registry=registry,
+    )
+    for kind, count in Counter(each.kind for each in house().points.aside.all).items():
+        aside.labels(kind.value).set(count)
     for part in parts:
         is_ok.labels(part.name).set(part.is_ok)
         if part.lag_seconds is not None:

@@ -13,9 +13,12 @@ door = NativeDoor("status", __name__)
 class ComponentOut(Outputs):
     """A part of the product."""
 
-    name: str = Field(description="database, log, worker or delivery.", examples=["worker"])
+    name: str = Field(
+        description="database, log, worker, delivery or storage.", examples=["worker"]
+    )
     ok: bool = Field(description="Whether it does what it is there for.")
     lag_seconds: float | None = Field(description="How far behind the newest points it is.")
+    problem: str | None = Field(None, description="What is wrong with it, where that is known.")
 
 
 class StatusOut(Outputs):
@@ -38,7 +41,9 @@ def status(wish: Inputs) -> StatusOut:
     found = components(house())
     return StatusOut(
         components=[
-            ComponentOut(name=part.name, ok=part.is_ok, lag_seconds=part.lag_seconds)
+            ComponentOut(
+                name=part.name, ok=part.is_ok, lag_seconds=part.lag_seconds, problem=part.problem
+            )
             for part in found
         ]
     )

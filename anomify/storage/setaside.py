@@ -75,6 +75,8 @@ class Shelf:
     def __init__(self, database: PointDatabase) -> None:
         """Use this database; nothing is opened before the first call."""
         self._database = database
+        # How often something was added through this object.
+        self.additions = 0
 
     def add(
         self,
@@ -99,6 +101,7 @@ class Shelf:
                 span_ms=span_ms,
                 through_offset=through_offset,
             )
+        self.additions += 1
 
     def list(self) -> list[SetAside]:
         """Return all that is set aside, oldest first."""
@@ -192,10 +195,12 @@ class KnownAside:
         """Know nothing before the first look."""
         self._shelf = shelf
         self._seen = (0, 0)
+        self._additions = 0
         self.all: tuple[SetAside, ...] = ()
 
     def look(self) -> None:
         """Take in what has changed since the last look; quick where nothing has."""
+        self._additions = self._shelf.additions
         try:
             seen = self._shelf.newest()
             if seen != self._seen:
@@ -205,6 +210,9 @@ class KnownAside:
 
     def of(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
         """Return the spans of the window of which points of the metric are missing."""
+        if self._additions != self._shelf.additions:
+            # What reading has just met is said in the same reply.
+            self.look()
         if not self.all:
             return []
         spans = {

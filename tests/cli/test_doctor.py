@@ -10,8 +10,12 @@ from click.testing import CliRunner
 from anomify.cli import doctor as doctor_module
 from anomify.cli.main import anomify
 from anomify.clock import now
+from anomify.metric.opening import open_points
+from anomify.metric.state import keep_checkpoint
 from anomify.org.letter import claim_letters, post_letter, settle_letter
+from tests.kit.points import START
 from tests.kit.smtpsink import smtp_sink
+from tests.storage.test_setaside import fill, put_blob, stored_blob
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ class TestDoctor:
             *("data_directory", "disk", "database", "migrations", "engine", "clock", "egress"),
             "letters",
             "address",
+            "points",
             "permissions",
         }
 
@@ -57,6 +62,41 @@ class TestDoctor:
         subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
         assert consult()[1]["permissions"]["is_well"]
         assert key.stat().st_mode & 0o777 == 0o600
+
+    def test_finds_what_cannot_be_read_and_what_was_set_aside(self, consult, database, tmp_path):
+        points = open_points(database, tmp_path)
+        fill(points.chunks, 1, 2)
+        points.log.last_offset()
+        assert consult()[1]["points"]["sentence"] == "All 4 chunks match their checksums."
+        opened = points.chunks._database
+        put_blob(opened, 1, stored_blob(opened, 1)[:-1])
+        with database.unit_of_work():
+            keep_checkpoint(3, 1, b"rubbish", now())
+        code, findings = consult()
+        assert code == 1
+        sentence = findings["points"]["sentence"]
+        assert "the chunk of metric 1 from 2026-10-01T00:00Z: A stored" in sentence
+        assert "the state of partition 3: A checkpoint is cut short." in sentence
+        assert len(points.chunks.read_all(1)), "reading sets it aside"
+        points.close()
+        assert "set aside, number 1: chunk of metric 1, " in consult()[1]["points"]["sentence"]
+        file = tmp_path / "saved"
+        told = CliRunner().invoke(anomify, ["damaged", "save", "1", str(file)])
+        assert (told.exit_code, file.stat().st_mode & 0o777) == (0, 0o600), told.output
+        assert file.stat().st_size > 100
+        listed = json.loads(CliRunner().invoke(anomify, ["damaged", "list", "--json"]).stdout)
+        assert [(one["id"], one["metric_id"], one["from_ms"]) for one in listed] == [(1, 1, START)]
+        for words, code, said in (
+            (["list"], 0, "chunk of metric 1"),
+            (["save", "9", str(file)], 1, "Nothing is set aside as 9"),
+            (["forget"], 2, "--all"),
+            (["forget", "9"], 1, "Nothing is set aside as 9"),
+            (["forget", "--all"], 0, "1 forgotten."),
+            (["list"], 0, "Nothing is set aside."),
+        ):
+            told = CliRunner().invoke(anomify, ["damaged", *words])
+            assert told.exit_code == code, told.output
+            assert said in told.output
 
     def test_finds_a_database_of_another_version(self, consult):
         CliRunner().invoke(anomify, ["db", "downgrade", "base", "--yes", "--drop-everything"])

@@ -21,7 +21,9 @@ from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyst
 from tests.factories import Cast, make_cast, make_metric, make_token
+from tests.kit.points import START
 from tests.kit.web import error, make_app, strict
+from tests.storage.test_setaside import ROWS, fill, put_blob
 
 MINUTE = 60_000
 COUNT = 400
@@ -236,6 +238,23 @@ class TestTimeseries:
         assert told == [
             [time / 1000, value] for time, value in zip(times, values.tolist(), strict=True)
         ]
+
+    def test_says_where_stored_points_cannot_be_read(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        points = shop.house.points
+        chunks = points.chunks
+        fill(chunks, metric_id)
+        window = {"from": START // 1000, "until": START // 1000 + 86_400}
+        assert shop.data("/metric/cpu.load/timeseries", **window)["missing"] == []
+        put_blob(chunks._database, metric_id, b"rubbish")
+        for resolution in ("raw", 60):
+            found = shop.data("/metric/cpu.load/timeseries", resolution=resolution, **window)
+            begin = START // 1000
+            assert found["missing"] == [{"begin": begin, "end": begin + 4 * 3600}]
+            assert len(found["timeseries"]) == ROWS
+        assert shop.data("/metric/cpu.load/bundle", **window)["missing"] == found["missing"]
+        window = {"from": START // 1000 - 86_400, "until": START // 1000}
+        assert shop.data("/metric/cpu.load/timeseries", **window)["missing"] == []
 
     def test_thins_a_long_window_and_keeps_the_spike(self, shop: Shop) -> None:
         metric_id = shop.make_metric()

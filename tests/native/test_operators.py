@@ -5,6 +5,7 @@ from sqlalchemy import event
 
 from anomify.errors import Unavailable
 from anomify.native import operators
+from anomify.storage.setaside import Kind
 from tests.factories import make_cast, make_token
 from tests.kit.web import make_app
 
@@ -53,6 +54,17 @@ class TestReady:
         monkeypatch.setattr(app.extensions["anomify"].points.log, "last_offset", fail)
         reply = client.get("/-/ready")
         assert (reply.status_code, reply.text) == (503, "not ready: log\n")
+
+    def test_and_the_counts_say_that_stored_data_is_damaged(self, app, client):
+        points = app.extensions["anomify"].points
+        points.chunks.shelf.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
+        points.follow()
+        reply = client.get("/-/ready")
+        assert reply.status_code == 200
+        assert reply.text.startswith("ready\nstorage: 1 stored pieces cannot be read and are")
+        text = client.get("/-/metrics").text
+        assert 'anomify_component_ok{component="storage"} 0.0' in text
+        assert 'anomify_set_aside{kind="chunk"} 1.0' in text
 
 
 class TestMetrics:

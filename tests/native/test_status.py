@@ -6,9 +6,11 @@ import pytest
 
 from anomify.clock import now
 from anomify.errors import Unavailable
+from anomify.metric.failing import MOST_FAILURES, record_failure
 from anomify.native import status
 from anomify.org.beat import record_beat
 from anomify.org.muting import mute_org
+from anomify.storage.setaside import Kind
 from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
 from tests.kit.web import make_app, strict
 
@@ -34,13 +36,28 @@ def beat(database, ago=0.0, lag=0.0, worker="host:1"):
 class TestStatus:
     def test_says_that_nobody_works_yet(self, app):
         found = parts(app)
-        assert found["database"] == {"name": "database", "ok": True, "lag_seconds": None}
+        assert found["database"] == {
+            "name": "database",
+            "ok": True,
+            "lag_seconds": None,
+            "problem": None,
+        }
         assert found["log"]["ok"] is True
-        assert found["worker"] == {"name": "worker", "ok": False, "lag_seconds": None}
+        assert found["worker"] == {
+            "name": "worker",
+            "ok": False,
+            "lag_seconds": None,
+            "problem": None,
+        }
 
     def test_says_how_far_behind_the_worker_is(self, app, database):
         beat(database, lag=3.5)
-        assert parts(app)["worker"] == {"name": "worker", "ok": True, "lag_seconds": 3.5}
+        assert parts(app)["worker"] == {
+            "name": "worker",
+            "ok": True,
+            "lag_seconds": 3.5,
+            "problem": None,
+        }
         beat(database, lag=3600)
         assert parts(app)["worker"]["ok"] is False
 
@@ -49,7 +66,12 @@ class TestStatus:
         assert parts(app)["worker"]["ok"] is False
 
     def test_says_how_long_messages_have_waited_that_should_be_gone(self, app, database):
-        assert parts(app)["delivery"] == {"name": "delivery", "ok": True, "lag_seconds": 0.0}
+        assert parts(app)["delivery"] == {
+            "name": "delivery",
+            "ok": True,
+            "lag_seconds": 0.0,
+            "problem": None,
+        }
         with database.unit_of_work():
             org = make_org()
             anomaly = make_anomaly(make_metric(org))
@@ -70,3 +92,21 @@ class TestStatus:
         found = parts(app)
         assert found["log"]["ok"] is False
         assert found["database"]["ok"] is True
+
+    def test_says_that_stored_data_cannot_be_read(self, app):
+        assert parts(app)["storage"]["ok"] is True
+        points = app.extensions["anomify"].points
+        points.chunks.shelf.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
+        points.follow()
+        found = parts(app)["storage"]
+        assert found["ok"] is False
+        assert found["problem"] == (
+            "1 stored pieces cannot be read and are set aside; `anomify doctor` says which"
+        )
+
+    def test_says_that_a_metric_is_isolated(self, app, database):
+        with database.unit_of_work():
+            metric_id = make_metric(make_org()).id
+            for _ in range(MOST_FAILURES):
+                record_failure(metric_id, "judging", ArithmeticError("no"), now())
+        assert parts(app)["storage"]["problem"].startswith("1 metrics are isolated after failures;")

@@ -1,0 +1,94 @@
+"""`anomify damaged`: what was set aside because it could not be read; to save or to forget."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from anomify.cli.rooms import opened_database
+from anomify.cli.settings import data_option, json_option, print_json
+from anomify.errors import NotFound
+from anomify.metric.opening import open_point_database
+from anomify.storage.setaside import SetAside, Shelf
+
+
+@click.group()
+def damaged() -> None:
+    """Save or forget stored data that could not be read."""
+
+
+@damaged.command("list")
+@data_option
+@json_option
+def list_all(data_dir: Path | None, *, as_json: bool) -> None:
+    """List what was set aside; everything else goes on without it."""
+    with _shelf(data_dir) as shelf:
+        found = shelf.list()
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": one.id,
+                    "kind": one.kind.value,
+                    "subject": one.subject,
+                    "metric_id": one.metric_id,
+                    "from_ms": one.from_ms,
+                    "until_ms": one.until_ms,
+                    "reason": one.reason,
+                }
+                for one in found
+            ]
+        )
+        return
+    for one in found:
+        click.echo(f"{one.id:>6}  {one.in_words()}")
+    if not found:
+        click.echo("Nothing is set aside.")
+
+
+@damaged.command()
+@click.argument("number", type=int)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@data_option
+def save(number: int, file: Path, data_dir: Path | None) -> None:
+    """Write the bytes of NUMBER, as they were found, to FILE."""
+    with _shelf(data_dir) as shelf:
+        _one(shelf, number)
+        file.touch(mode=0o600)
+        file.write_bytes(shelf.blob(number))
+    click.echo(f"{number} is in {file}.")
+
+
+@damaged.command()
+@click.argument("numbers", type=int, nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="Forget everything that is set aside.")
+@data_option
+def forget(numbers: tuple[int, ...], data_dir: Path | None, *, is_all: bool) -> None:
+    """Delete what was set aside for good; nothing reports it any longer."""
+    if not numbers and not is_all:
+        raise click.UsageError("Name the numbers that `anomify damaged list` shows, or say --all.")
+    with _shelf(data_dir) as shelf:
+        ids = [one.id for one in shelf.list()] if is_all else list(numbers)
+        known = {one.id for one in shelf.list()}
+        for number in set(ids) - known:
+            _one(shelf, number)
+        shelf.forget(ids)
+    click.echo(f"{len(ids)} forgotten.")
+
+
+def _one(shelf: Shelf, number: int) -> SetAside:
+    found = next((one for one in shelf.list() if one.id == number), None)
+    if found is None:
+        raise NotFound(f"Nothing is set aside as {number}; `anomify damaged list` shows what is.")
+    return found
+
+
+@contextmanager
+def _shelf(data_dir: Path | None) -> Iterator[Shelf]:
+    with opened_database(data_dir) as (settings, database):
+        opened = open_point_database(database, settings.data_dir)
+        try:
+            yield Shelf(opened)
+        finally:
+            opened.close()
