@@ -27,6 +27,7 @@ from anomify.metric.opening import open_point_database
 from anomify.metric.state import unreadable_states
 from anomify.org.letter import count_waiting_letters, latest_letter_problem
 from anomify.storage.chunks import ChunkStore
+from anomify.storage.engines import PointDatabase
 from anomify.storage.log import PointLog
 
 # What group and others may do with a file.
@@ -160,10 +161,11 @@ def examine_points(settings: Settings) -> Finding:
     if settings.database_url is None and not (settings.data_dir / "log.db").exists():
         return Finding(name, is_well=True, sentence="No points are stored yet.")
     database = Database(settings.meta_url)
-    opened = open_point_database(database, settings.data_dir)
+    opened: PointDatabase | None = None
     problems: list[str] = []
     looked_at = 0
     try:
+        opened = open_point_database(database, settings.data_dir)
         chunks = ChunkStore(opened)
         for count, problem in chunks.check():
             looked_at += count
@@ -183,7 +185,8 @@ def examine_points(settings: Settings) -> Finding:
     except (AnomifyError, SQLAlchemyError) as error:
         return Finding(name, is_well=False, sentence=f"Points cannot be read: {_first_line(error)}")
     finally:
-        opened.close()
+        if opened is not None:
+            opened.close()
         database.dispose()
     if not problems:
         return Finding(
