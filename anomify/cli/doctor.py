@@ -27,7 +27,6 @@ from anomify.metric.opening import open_point_database
 from anomify.metric.state import unreadable_states
 from anomify.org.letter import count_waiting_letters, latest_letter_problem
 from anomify.storage.chunks import ChunkStore
-from anomify.storage.engines import PointDatabase
 from anomify.storage.log import PointLog
 
 # What group and others may do with a file.
@@ -161,7 +160,7 @@ def examine_points(settings: Settings) -> Finding:
     if settings.database_url is None and not (settings.data_dir / "log.db").exists():
         return Finding(name, is_well=True, sentence="No points are stored yet.")
     database = Database(settings.meta_url)
-    opened: PointDatabase | None = None
+    opened = None
     problems: list[str] = []
     looked_at = 0
     try:
