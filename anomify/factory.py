@@ -30,6 +30,7 @@ from anomify.edge.house import House
 from anomify.edge.problem import answer_problems_under
 from anomify.exclusion.assigning import excluder_of
 from anomify.ingest import flux, page_events, prometheus
+from anomify.metric.mixed import refuse_mixed
 from anomify.metric.opening import open_points
 from anomify.metric.registry import Registry
 from anomify.native import (
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     database = Database(settings.meta_url)
     points = open_points(database, settings.data_dir)
+    refuse_mixed(database, points)
     registry = Registry(database, excluder_of)
     house = House(settings, database, points, registry)
 

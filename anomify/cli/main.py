@@ -26,6 +26,8 @@ COMMANDS = {
     "worker": "Judge points and deliver messages only; the web runs elsewhere.",
     "db": "Move the database between versions.",
     "config": "Show and check the settings.",
+    "backup": "Write everything to one file, while the product runs.",
+    "restore": "Put a backup back, where nothing is yet.",
     "damaged": "Save or forget stored data that could not be read.",
     "doctor": "Look for what could keep the product from working.",
     "org": "Make, list, export and delete orgs.",

@@ -7,6 +7,8 @@ import click
 from anomify.cli.db import bring_to_head
 from anomify.cli.settings import data_option, print_json, read_settings
 from anomify.db import Database
+from anomify.metric.mixed import refuse_mixed
+from anomify.metric.opening import open_points
 from anomify.org.onboarding import create_setup_link
 from anomify.user.queries import needs_setup
 
@@ -20,6 +22,9 @@ def prepare(data_dir: Path | None) -> None:
     bring_to_head(settings)
     database = Database(settings.meta_url)
     try:
+        points = open_points(database, settings.data_dir)
+        refuse_mixed(database, points)
+        points.close()
         with database.unit_of_work():
             secret = create_setup_link() if needs_setup() else None
     finally:

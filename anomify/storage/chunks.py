@@ -307,6 +307,16 @@ class ChunkStore:
                 since = np.datetime64(first_ms, "ms").astype("datetime64[D]")
                 yield 0, f"the chunks of the month from {since}: {problem.message}"
 
+    def greatest_metric(self) -> int:
+        """Return the greatest id of a metric that has chunks, 0 without any."""
+        greatest = 0
+        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+            with self._or_without(month), self._database.reading_chunks(month) as connection:
+                if connection is not None:
+                    key = connection.execute(select(func.max(point_chunks.c.chunk_key))).scalar()
+                    greatest = max(greatest, (key or 0) >> _BUCKET_BITS)
+        return greatest
+
     def set_points_aside(self, points: Points, through_offset: int, reason: str) -> None:
         """Keep points of one metric that no chunk takes, as bytes that `decode_entry` reads."""
         self.shelf.add(

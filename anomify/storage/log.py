@@ -170,6 +170,26 @@ class PointLog:
                 self._set_aside(offset, blob, problem)
         return rows
 
+    def greatest_metric(self) -> int:
+        """Return the greatest id of a metric of which points wait in the log, 0 without any."""
+        greatest = after = 0
+        while rows := self.read(after):
+            after = rows[-1].offset
+            for row in rows:
+                greatest = max(greatest, int(row.entry.points.metric_ids.max(initial=0)))
+        return greatest
+
+    def greatest_offset(self) -> int:
+        """Return the greatest offset that was ever given, also to entries that are gone."""
+        with self._database.reading_log() as connection:
+            last = _last_offset(connection)
+            if connection.dialect.name != "sqlite":
+                return last
+            given = connection.exec_driver_sql(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'point_log'"
+            ).scalar()
+            return max(last, int(given or 0))
+
     def check(self) -> list[tuple[int, str]]:
         """Return the offsets of the entries that cannot be read, and why, changing nothing."""
         problems = []

@@ -16,6 +16,7 @@ from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import Unavailable
 from anomify.metric.failing import NOT_OF_ONE_METRIC
+from anomify.metric.mixed import refuse_mixed
 from anomify.metric.opening import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
@@ -83,6 +84,7 @@ def run(settings: Settings) -> None:
     database = Database(settings.meta_url)
     database.sealing_key = settings.key_for(ROWS_PURPOSE)
     points = open_points(database, settings.data_dir)
+    refuse_mixed(database, points)
     deliverer = Deliverer(database, settings, picture_with(database, points))
     duties: list[tuple[str, Callable[[threading.Event], None]]] = [
         ("deliver", deliverer.run_until),

@@ -405,7 +405,7 @@ class TestBundle:
         shop.judge()
         fields = {
             "metric": {"metric"},
-            "timeseries": {"timeseries", "derivative", "resolution", "downsampled"},
+            "timeseries": {"timeseries", "derivative", "resolution", "downsampled", "missing"},
             "yhat": {"yhat"},
             "anomalies": {"anomalies", "total"},
             "events": {"events"},

@@ -1,0 +1,250 @@
+"""`anomify backup` and `anomify restore`: one moment, whole, private, and nothing mixed."""
+
+import gzip
+import io
+import json
+import shutil
+import sqlite3
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from anomify.cli.backup import MANIFEST
+from anomify.cli.main import anomify
+from anomify.clock import now, now_ms
+from anomify.db import Database, session
+from anomify.errors import Conflict
+from anomify.metric.mixed import refuse_mixed
+from anomify.metric.model import Metric
+from anomify.metric.opening import open_points
+from anomify.metric.state import PARTITIONS
+from anomify.series import Points
+from anomify.storage.log import Entry
+from anomify.worker.analyse import Analyst
+from tests.factories import make_metric, make_org
+from tests.kit.plant import MINUTE, drain
+
+ROWS = 20
+
+
+def run(*words: str, code: int = 0) -> str:
+    told = CliRunner().invoke(anomify, list(words))
+    assert told.exit_code == code, told.output
+    return told.output
+
+
+class Place:
+    """A data directory with two orgs, and what they have sent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        run("db", "upgrade", "--data", str(folder))
+        (folder / "secret.key").write_text("k" * 64)
+        self.database = Database(f"sqlite:///{folder / 'meta.db'}")
+        self.points = open_points(self.database, folder)
+        with self.database.unit_of_work():
+            self.metric_ids = [make_metric(make_org(name), "m").id for name in ("Acme", "Rival")]
+        self.start = now_ms() // MINUTE * MINUTE - 40 * 24 * 60 * MINUTE
+        self.sent = 0
+
+    def send(self) -> None:
+        """Append some points of both orgs; each value says whose it is and which."""
+        for metric_id in self.metric_ids:
+            numbers = np.arange(self.sent, self.sent + ROWS, dtype=np.int64)
+            times = self.start + numbers * 10 * MINUTE
+            values = metric_id * 1e6 + numbers
+            ids = np.full(ROWS, metric_id, np.int64)
+            self.points.append(Entry(Points(ids, times, values), Points.empty()))
+        self.sent += ROWS
+
+    def close(self) -> None:
+        self.points.close()
+        self.database.dispose()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path / "data")
+    yield place
+    place.close()
+
+
+def values_in(folder: Path, metric_ids: list[int]) -> list[list[float]]:
+    """Return what a worker and a reader find in a data directory after all is judged."""
+    database = Database(f"sqlite:///{folder / 'meta.db'}")
+    points = open_points(database, folder)
+    try:
+        refuse_mixed(database, points)
+        analyst = Analyst(database, points.log, points.chunks)
+        analyst.recover()
+        drain(analyst)
+        analyst.checkpoint(range(PARTITIONS))
+        points.follow()
+        found = [points.read(each, 0, now_ms()).values.tolist() for each in metric_ids]
+        offset = points.append(
+            Entry(
+                Points(np.array(metric_ids[:1]), np.array([now_ms() - 1]), np.array([5.0])),
+                Points.empty(),
+            )
+        )
+        assert offset > analyst.through_offset, "what comes next is judged and kept"
+        return found
+    finally:
+        points.close()
+        database.dispose()
+
+
+class TestBackup:
+    def test_while_points_come_holds_all_that_was_acknowledged_before(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        stopping = threading.Event()
+
+        def ingest() -> None:
+            while not stopping.is_set():
+                place.send()
+
+        def judge() -> None:
+            analyst = Analyst(place.database, place.points.log, place.points.chunks)
+            analyst.recover()
+            partition = 0
+            while not stopping.is_set():
+                drain(analyst)
+                partition += 1
+                if not partition % 7:
+                    analyst.checkpoint([each % PARTITIONS for each in place.metric_ids])
+                stopping.wait(0.05)
+
+        place.send()
+        threads = [threading.Thread(target=each) for each in (ingest, judge)]
+        for thread in threads:
+            thread.start()
+        try:
+            backups = []
+            for number in range(4):
+                acknowledged = place.sent
+                file = tmp_path / f"{number}.backup"
+                run("backup", str(file), "--data", str(place.folder))
+                backups.append((file, acknowledged))
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join()
+        for file, acknowledged in backups:
+            assert file.stat().st_mode & 0o777 == 0o600
+            target = tmp_path / f"restored-{file.stem}"
+            run("restore", str(file), "--data", str(target))
+            assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o600}
+            assert (target / "secret.key").read_text() == "k" * 64
+            for metric_id, values in zip(
+                place.metric_ids, values_in(target, place.metric_ids), strict=True
+            ):
+                assert len(values) >= acknowledged
+                assert values == [metric_id * 1e6 + number for number in range(len(values))]
+        left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+        assert left == [], "nothing half made stays behind"
+
+    def test_refuses_a_file_that_exists_and_a_directory_without_data(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        (tmp_path / "there").touch()
+        said = run("backup", str(tmp_path / "there"), "--data", str(place.folder), code=1)
+        assert "exists already" in said
+        said = run("backup", str(tmp_path / "new"), "--data", str(tmp_path / "none"), code=1)
+        assert "nothing to back up" in said
+
+
+class TestRestore:
+    def test_refuses_what_is_not_empty_or_not_whole(self, place: Place, tmp_path: Path) -> None:
+        place.send()
+        file = tmp_path / "whole"
+        run("backup", str(file), "--data", str(place.folder))
+        target = tmp_path / "target"
+        assert "is not empty" in run("restore", str(file), "--data", str(place.folder), code=1)
+        whole = file.read_bytes()
+        with gzip.open(file) as packed, tarfile.open(fileobj=packed) as archive:
+            members = {each.name: archive.extractfile(each).read() for each in archive}
+        listed = json.loads(members[MANIFEST])
+        assert {each["name"] for each in listed["files"]} == set(members) - {MANIFEST}
+        assert listed["revision"] > "0001"
+        changed = [
+            ({**members, "log.db": members["log.db"][:-1] + b"x"}, "log.db in the backup"),
+            ({name: members[name] for name in members if name != MANIFEST}, "no whole backup"),
+            ({**members, "../evil": b""}, "no backup of this product"),
+            ({**members, "points-1.db": b""}, "manifest does not"),
+            (
+                {**members, MANIFEST: json.dumps({**listed, "revision": "9999"}).encode()},
+                "newer than this one",
+            ),
+        ]
+        bad = tmp_path / "bad"
+        for parts, said in changed:
+            with gzip.open(bad, "wb") as packed, tarfile.open(fileobj=packed, mode="w|") as archive:
+                for name, content in parts.items():
+                    about = tarfile.TarInfo(name)
+                    about.size = len(content)
+                    archive.addfile(about, io.BytesIO(content))
+            assert said in run("restore", str(bad), "--data", str(target), code=1)
+            assert not target.exists()
+        for content in (whole[: len(whole) // 2], b"rubbish", b"", whole[:-4]):
+            bad.write_bytes(content)
+            assert "no whole backup" in run("restore", str(bad), "--data", str(target), code=1)
+            assert not target.exists()
+        assert "is restored in" in run("restore", str(file), "--data", str(target))
+
+
+class TestRefuseMixed:
+    def test_files_of_different_moments(self, place: Place, tmp_path: Path) -> None:
+        def refusal(folder: Path) -> str:
+            database = Database(f"sqlite:///{folder / 'meta.db'}")
+            points = open_points(database, folder)
+            try:
+                with pytest.raises(Conflict) as refused:
+                    refuse_mixed(database, points)
+                return refused.value.message
+            finally:
+                points.close()
+                database.dispose()
+
+        def copy(name: str) -> Path:
+            folder = tmp_path / name
+            run("backup", str(tmp_path / f"{name}.backup"), "--data", str(place.folder))
+            run("restore", str(tmp_path / f"{name}.backup"), "--data", str(folder))
+            return folder
+
+        place.send()
+        early = copy("early")
+        place.send()
+        analyst = Analyst(place.database, place.points.log, place.points.chunks)
+        analyst.recover()
+        drain(analyst)
+        with place.database.unit_of_work():
+            org_id = session().get_one(Metric, place.metric_ids[0]).org_id
+            late = Metric(org_id=org_id, name="late", name_hash=b"late", created_at=now())
+            session().add(late)
+            session().flush()
+            place.metric_ids.append(late.id)
+        place.send()
+        drain(analyst)
+        in_log = copy("in_log")
+        analyst.checkpoint(range(PARTITIONS))
+        in_chunks = copy("in_chunks")
+        for folder in (in_log, in_chunks):
+            mixed = tmp_path / f"old_meta_{folder.name}"
+            shutil.copytree(folder, mixed)
+            shutil.copy(early / "meta.db", mixed / "meta.db")
+            said = refusal(mixed)
+            assert f"The stored points know metric {place.metric_ids[-1]}, " in said
+            assert "anomify restore FILE" in said
+            told = CliRunner().invoke(anomify, ["prepare", "--data", str(mixed)])
+            assert told.exit_code == 1
+            assert said in told.output
+        mixed = tmp_path / "old_log"
+        shutil.copytree(in_chunks, mixed)
+        shutil.copy(early / "log.db", mixed / "log.db")
+        assert "entries of the log" in refusal(mixed)
+        assert sqlite3.connect(mixed / "log.db").execute("SELECT 1").fetchone() == (1,)
