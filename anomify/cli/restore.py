@@ -89,6 +89,9 @@ def _unpacked(file: Path, folder: Path) -> dict[str, Any]:
                 with _private(folder / member.name) as target:
                     while piece := found.read(PIECE_BYTES):
                         target.write(piece)
+            while packed.read(PIECE_BYTES):
+                # To the end, where the compression has its own checksum.
+                pass
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except (OSError, EOFError, tarfile.TarError, ValueError) as problem:
         raise Invalid(f"{file} is no whole backup: {problem}. Nothing was restored.") from problem
