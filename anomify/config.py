@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -209,6 +210,12 @@ class Settings(BaseModel):
         1000, ge=0, description="metrics an org may have without a paid plan, where Stripe bills"
     )
 
+    @field_validator("host")
+    @classmethod
+    def _takes_brackets(cls, host: str) -> str:
+        """Take an IPv6 address as it stands in a URL, too."""
+        return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
     @model_validator(mode="after")
     def _knows_who_vouches(self) -> Self:
         if self.oidc_issuer is None:
@@ -259,9 +266,19 @@ class Settings(BaseModel):
         return self.free_metrics if self.stripe_secret_key else None
 
     @property
+    def listen_address(self) -> str:
+        """Return the address and port to listen on, as people write them."""
+        return f"{_in_url(self.host)}:{self.port}"
+
+    @property
+    def local_url(self) -> str:
+        """Return how our own processes reach the web on this machine."""
+        return f"http://{_in_url(self.local_host)}:{self.port}"
+
+    @property
     def base_url(self) -> str:
         """Return how people reach us, without a slash at the end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or f"http://{self.listen_address}").rstrip("/")
 
     @property
     def local_host(self) -> str:
@@ -410,6 +427,11 @@ def _in_words(error: ValidationError) -> str:
         else:
             sentences.append(f"{key}: {problem['msg']}.")
     return " ".join(sentences)
+
+
+def _in_url(host: str) -> str:
+    """Return a host as addresses have it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_loopback(host: str) -> bool:

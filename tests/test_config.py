@@ -1,5 +1,7 @@
 """Where settings come from, which wins, and what is said when one cannot be."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,6 +176,25 @@ class TestPublicUrl:
         ):
             with pytest.raises(ValidationError, match="no address"):
                 Settings(public_url=written)
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("host", "base", "local"),
+        [
+            ("::1", "http://[::1]:8080", "http://[::1]:8080"),
+            ("[::1]", "http://[::1]:8080", "http://[::1]:8080"),
+            ("::", "http://[::]:8080", "http://[::1]:8080"),
+            ("fd00::7", "http://[fd00::7]:8080", "http://[fd00::7]:8080"),
+            ("0.0.0.0", "http://0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("localhost", "http://localhost:8080", "http://localhost:8080"),
+        ],
+    )
+    def test_are_addresses_that_can_be_opened(self, host, base, local):
+        settings = Settings(host=host)
+        assert (settings.base_url, settings.local_url) == (base, local)
+        assert urlsplit(settings.base_url).port == 8080
+        assert Settings(host=host, public_url="https://a.example/").base_url == "https://a.example"
 
 
 class TestCookies:

@@ -33,9 +33,7 @@ def feed(data_dir: Path | None, parent: int | None) -> None:
     else:
         click.echo(f"Sign in with {EMAIL} and the password you were shown at the first start.")
     world = World.founded_at(founded.founded_ms)
-    host = f"[{settings.local_host}]" if ":" in settings.local_host else settings.local_host
-    url = f"http://{host}:{settings.port}"
-    Feed(url, founded.token, world, settings.data_dir, stopping).run()
+    Feed(settings.local_url, founded.token, world, settings.data_dir, stopping).run()
 
 
 def told_incidents(data_dir: Path, until_ms: int) -> list[ToldIncident]:

@@ -260,7 +260,7 @@ def _check_port(settings: Settings) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise Conflict(
-                    f"Nobody can listen on {settings.host}:{settings.port} ({error.strerror}); "
+                    f"Nobody can listen on {settings.listen_address} ({error.strerror}); "
                     "choose another port with --port."
                 ) from None
             time.sleep(POLL_SECONDS)
@@ -288,9 +288,11 @@ def _is_ready(settings: Settings) -> bool:
 
 
 def _greet(settings: Settings, setup_secret: str | None) -> None:
-    click.echo(f"Anomify is ready: {settings.base_url}")
+    # Where it listens on all addresses there is one that whoever started it can open.
+    url = settings.base_url if settings.public_url else settings.local_url
+    click.echo(f"Anomify is ready: {url}")
     if setup_secret:
-        link = f"{settings.base_url}{SETUP_PATH}?link={setup_secret}"
+        link = f"{url}{SETUP_PATH}?link={setup_secret}"
         click.echo(f"Nobody can sign in yet. Set it up, once: {link}")
     sys.stdout.flush()
 

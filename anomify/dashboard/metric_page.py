@@ -23,6 +23,7 @@ from anomify.errors import NotFound
 from anomify.exclusion.saying import explained, rules_behind
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.queries import get_standing
+from anomify.metric.reading import end_with_newest
 from anomify.metric.standing import Standing
 
 door = PageDoor("metric_page", __name__)
@@ -125,7 +126,7 @@ def page(wish: MetricPageIn) -> str | Response:
     default = default_range(standing)
     if elsewhere := _better_window(wish, standing, selected, default):
         return make_response(redirect(elsewhere))
-    from_ms, until_ms = wish.window_ms(default)
+    from_ms, until_ms = _window_ms(wish, standing)
     window = {"from": from_ms // 1000, "until": -(-until_ms // 1000)}
     name = standing.metric.name
     progress = standing.progress
@@ -158,11 +159,19 @@ def page(wish: MetricPageIn) -> str | Response:
 def events(wish: MetricPageIn) -> str:
     """Show the parts of the page that change with its window and its selection."""
     standing = _standing(wish)
-    window = wish.window_ms(default_range(standing))
+    window = _window_ms(wish, standing)
     return framed(
         "dashboard/metric_events.html",
         **_parts(wish, standing, _selected(wish, standing), window),
     )
+
+
+def _window_ms(wish: MetricPageIn, standing: Standing) -> tuple[int, int]:
+    """Return the window in unix milliseconds; one that ends now ends with the newest point."""
+    from_ms, until_ms = wish.window_ms(default_range(standing))
+    if not wish.has_window:
+        until_ms = end_with_newest(house().points, standing.metric.id, until_ms)
+    return from_ms, until_ms
 
 
 def default_range(standing: Standing) -> str:

@@ -91,7 +91,11 @@ def body_parameters() -> Mapping[str, object]:
     if request.method in BODILESS:
         return {}
     if request.mimetype in FORM_TYPES:
-        return _from_multidict(request.form)
+        form = _from_multidict(request.form)
+        if any(name.lstrip().startswith(("{", "[")) for name in form):
+            # What curl says of a body of which nothing else was said.
+            raise Unsupported("The body is JSON: send it with Content-Type: application/json.")
+        return form
     if JSON_KEY not in g:
         setattr(g, JSON_KEY, _json_object())
     found: Mapping[str, object] = getattr(g, JSON_KEY)

@@ -7,6 +7,7 @@ import numpy as np
 from anomify.detection.counter import rates
 from anomify.errors import Invalid
 from anomify.metric.downsample import downsample, downsample_by_step, stretches_of
+from anomify.metric.intake import FUTURE_MS
 from anomify.metric.store import PointStore
 from anomify.series import Float64s, Series
 
@@ -34,6 +35,15 @@ class Reading:
     def is_downsampled(self) -> bool:
         """Tell whether points are left out."""
         return self.step_seconds is not None
+
+
+def end_with_newest(points: PointStore, metric_id: int, end_ms: int) -> int:
+    """Return the end of a window that ends now: later where newest points lie ahead of our clock.
+
+    Senders' clocks may be that much ahead, and what was taken is shown at once.
+    """
+    ahead = points.read(metric_id, end_ms, end_ms + FUTURE_MS)
+    return int(ahead.times[-1]) + 1 if len(ahead) else end_ms
 
 
 def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:

@@ -14,10 +14,10 @@ from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
 from anomify.native.envelope import NativeDoor
-from anomify.native.metric import standing_named
+from anomify.native.metric import points_window_ms, standing_named
 from anomify.native.params import Name, RowId
 from anomify.native.picture import LookIn, png_reply
-from anomify.native.window import DAY, Timestamp, WindowIn
+from anomify.native.window import Timestamp, WindowIn
 
 door = NativeDoor("image", __name__, url_prefix="/image")
 
@@ -58,10 +58,10 @@ class AnomalyImageIn(LookIn):
 def metric(wish: MetricImageIn) -> Response:
     """Draw a window of a metric, the last 24 hours by default, as a PNG."""
     _check_link_only()
-    from_ms, until_ms = wish.window_ms(DAY)
     org, look = subject().org, wish.look()
     with transaction(write=False):
         standing = standing_named(wish.metric)
+        from_ms, until_ms = points_window_ms(standing, wish)
         chart = chart_of_metric(
             org, standing, house().points, from_ms=from_ms, until_ms=until_ms, look=look
         )

@@ -34,6 +34,7 @@ from anomify.metric.queries import Broad, Order, find_metric, get_standing, list
 from anomify.metric.reading import (
     Reading,
     as_read,
+    end_with_newest,
     rate_in,
     rate_of,
     read_raw,
@@ -479,10 +480,10 @@ def metric_anomalies(wish: MetricAnomaliesIn) -> AnomaliesOut:
 )
 def graph(wish: GraphIn) -> Response:
     """Draw a window of the metric with its expected range and anomalies, as a PNG."""
-    from_ms, until_ms = wish.window_ms(DAY)
     org, look = subject().org, wish.look()
     with transaction(write=False):
         standing = standing_named(wish.metric)
+        from_ms, until_ms = points_window_ms(standing, wish)
         chart = chart_of_metric(
             org, standing, house().points, from_ms=from_ms, until_ms=until_ms, look=look
         )
@@ -688,6 +689,14 @@ def _three_sigma_said(
     )
 
 
+def points_window_ms(standing: Standing, wish: WindowIn) -> tuple[int, int]:
+    """Return the window whose points are shown; one that ends now ends with the newest point."""
+    from_ms, until_ms = wish.window_ms(DAY)
+    if wish.until_timestamp is None:
+        until_ms = end_with_newest(house().points, standing.metric.id, until_ms)
+    return from_ms, until_ms
+
+
 def standing_named(name: str) -> Standing:
     """Return the org's metric of that name, however its labels are sorted. Raises `NotFound`."""
     return get_standing(subject().org.id, canonical(name), now())
@@ -715,19 +724,19 @@ def _anomalous_periods(
 
 
 def _read(standing: Standing, wish: WindowIn) -> Series:
-    return read_raw(house().points, standing.metric.id, *wish.window_ms(DAY))
+    return read_raw(house().points, standing.metric.id, *points_window_ms(standing, wish))
 
 
 def _read_with_margin(standing: Standing, wish: WindowIn) -> Series:
     """Read a few steps more before the window: a rate takes two points."""
-    from_ms, until_ms = wish.window_ms(DAY)
+    from_ms, until_ms = points_window_ms(standing, wish)
     step_ms = standing.progress.resolution_ms if standing.progress else 0
     margin_ms = MARGIN_STEPS * step_ms
     return read_raw(house().points, standing.metric.id, max(from_ms - margin_ms, 0), until_ms)
 
 
 def _read_to_thin(standing: Standing, wish: WindowIn) -> Series:
-    return read_to_thin(house().points, standing.metric.id, *wish.window_ms(DAY))
+    return read_to_thin(house().points, standing.metric.id, *points_window_ms(standing, wish))
 
 
 def _timeseries(standing: Standing, reading: Reading, wish: WindowIn) -> TimeseriesOut:

@@ -12,6 +12,8 @@ const MOST_TABLE_ROWS = 300;
 // A window that ends now is shown with so much of the time to come, but never more than a day.
 const AHEAD_SHARE = 0.1;
 const AHEAD_MOST_SECONDS = 86400;
+// Points may be so far ahead of the server's clock; they can be zoomed to.
+const CLOCKS_DIFFER_SECONDS = 300;
 
 const box = document.getElementById("chart");
 const facts = box.dataset;
@@ -84,7 +86,7 @@ function zoom(from, until) {
   const middle = (from + until) / 2;
   const half = Math.max(until - from, NARROWEST_SECONDS) / 2;
   const now = Math.ceil(Date.now() / 1000);
-  const latest = Math.min(Math.round(middle + half), now);
+  const latest = Math.min(Math.round(middle + half), now + CLOCKS_DIFFER_SECONDS);
   page.before.push(page.wish);
   go({ from: Math.max(1, Math.round(latest - 2 * half)), until: latest, event: page.wish.event });
 }

@@ -256,6 +256,19 @@ class TestTimeseries:
         window = {"from": START // 1000 - 86_400, "until": START // 1000}
         assert shop.data("/metric/cpu.load/timeseries", **window)["missing"] == []
 
+    def test_shows_a_point_of_a_clock_that_is_ahead(self, shop: Shop) -> None:
+        metric_id = shop.make_metric()
+        ahead_ms = now_ms() // 1000 * 1000 + np.array([60_000, 290_000], np.int64)
+        shop.send(metric_id, ahead_ms, np.array([1.0, 2.0]))
+        pairs = [[ahead_ms[0] // 1000, 1.0], [ahead_ms[1] // 1000, 2.0]]
+        shop.judge()
+        assert shop.data("/metric/cpu.load/timeseries")["timeseries"] == pairs
+        assert shop.data("/metric/cpu.load/timeseries", resolution="raw")["timeseries"] == pairs
+        assert shop.data("/metric/cpu.load/bundle")["timeseries"] == pairs
+        until = int(ahead_ms[0]) // 1000 + 1
+        told = shop.data("/metric/cpu.load/timeseries", until=until)
+        assert told["timeseries"] == pairs[:1]
+
     def test_thins_a_long_window_and_keeps_the_spike(self, shop: Shop) -> None:
         metric_id = shop.make_metric()
         count = 10_000
