@@ -187,3 +187,13 @@ class TestFindParameter:
         ):
             assert find_parameter("name") == "a"
             assert find_parameter("other") is None
+
+
+class TestJsonAsForm:
+    def test_is_told_what_to_say(self):
+        """`curl -d` says that everything is a form."""
+        form = {"content_type": "application/x-www-form-urlencoded"}
+        for body in ('{"name": "a"}', ' {"name":"a=b&c"}', "[1, 2]", '{\n"words":["a","b"]}'):
+            with pytest.raises(Unsupported, match="Content-Type: application/json"):
+                read(data=body, **form)
+        assert read(data="name=%7Ba%7D", **form).name == "{a}"
