@@ -79,11 +79,20 @@ class TestPage:
         assert 'aria-current="true"' not in text
         assert "Reset" in text
 
+    def test_one_end_of_a_window_is_enough(self, site):
+        site.make_metric()
+        for wish, shown in (
+            ({"until": 1_790_003_600}, "from=1790000000&amp;until=1790003600"),
+            ({"from": 1_790_000_000}, "from=1790000000&amp;until="),
+        ):
+            assert shown in site.text("/ui/metric", name="cpu.load", range="1h", **wish)
+
     @pytest.mark.parametrize(
         "wish",
         [
             {"range": "3y"},
             {"from": 20, "until": 10},
+            {"from": 9_999_999_999},
             {"from": "x", "until": 10},
             {"event": "x"},
             {"event": 10**30},

@@ -129,6 +129,24 @@ class TestMetric:
         assert reply.status_code == 400
         assert field in reply.json["status"]["error"]["fields"]
 
+    def test_takes_the_side_of_an_axis_for_showing_it(self, world):
+        def etag(**more):
+            reply = world.get("/image/metric", world.acme_key, **window(**more))
+            assert reply.status_code == 200, more
+            return reply.headers["ETag"]
+
+        shown = etag()
+        for axis, side in (("display_x_axis", "below"), ("display_y_axis", "right")):
+            assert etag(**{axis: side}) == etag(**{axis: "true"}) == shown
+            assert etag(**{axis: "false"}) != shown
+            reply = world.get("/image/metric", world.acme_key, **window(**{axis: "above"}))
+            fields = reply.json["status"]["error"]["fields"]
+            wanted = f"One of these is needed: '{side}'."
+            assert (reply.status_code, fields) in [
+                (400, {axis: f"Say true or false. Or: {wanted}"}),
+                (400, {axis: f"{wanted} Or: Say true or false."}),
+            ]
+
     def test_shows_a_stranger_and_other_orgs_nothing(self, world):
         assert world.get("/image/metric", **window()).status_code == 401
         assert world.get("/image/metric", world.globex_key, **window()).status_code == 404
