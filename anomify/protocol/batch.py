@@ -91,6 +91,11 @@ class Batch:
         return len(self.times)
 
 
+def plain_key(name: str) -> bytes:
+    """Return the key of a metric that was named by one string."""
+    return PLAIN_KEY + name.encode("utf-8", "surrogatepass")
+
+
 class BatchBuilder:
     """Collects rows one by one, for the protocols that are not read by the column."""
 
@@ -105,36 +110,23 @@ class BatchBuilder:
         self._strangers: dict[bytes, Stranger] = {}
         self.refusals: list[Refusal] = []
 
-    def add_plain(self, item: int, name: str, time_ms: int, value: float) -> None:
-        """Add a datapoint of a metric that was named by one string."""
-        key = PLAIN_KEY + name.encode("utf-8", "surrogatepass")
-        self._add(item, key, lambda _key: name, time_ms, value)
-
-    def add_derived(
+    def add(
         self,
         item: int,
         key: bytes,
-        series_of: Callable[[bytes], DerivedSeries],
+        identity: str | Callable[[bytes], DerivedSeries],
         time_ms: int,
         value: float,
     ) -> None:
-        """Add a datapoint of a series that `series_of` makes a name for, from its key."""
-        self._add(item, key, series_of, time_ms, value)
-
-    def _add(
-        self,
-        item: int,
-        key: bytes,
-        identity_of: Callable[[bytes], str | DerivedSeries],
-        time_ms: int,
-        value: float,
-    ) -> None:
+        """Add a datapoint of the series with this key: what it is called, or how to tell that."""
         row = len(self._ids)
         metric_id = self._known(key, UNKNOWN)
         if metric_id == UNKNOWN:
-            if key not in self._strangers:
-                self._strangers[key] = Stranger(key, identity_of(key), [])
-            self._strangers[key].rows.append(row)
+            stranger = self._strangers.get(key)
+            if stranger is None:
+                named = identity if isinstance(identity, str) else identity(key)
+                stranger = self._strangers[key] = Stranger(key, named, [])
+            stranger.rows.append(row)
         self._ids.append(metric_id)
         self._items.append(item)
         self._times.append(time_ms)

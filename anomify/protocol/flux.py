@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from anomify.errors import Invalid, TooLarge
-from anomify.protocol.batch import UNFORESEEN, Batch, BatchBuilder, Known, Refusal
+from anomify.protocol.batch import UNFORESEEN, Batch, BatchBuilder, Known, Refusal, plain_key
 from anomify.protocol.json_body import decode_body
 from anomify.protocol.telegraf import list_fields, series_of_key
 
@@ -27,8 +27,7 @@ _NO_MOMENT = (
 _SMALLER_UNITS = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "milliseconds"))
 
 
-@dataclass(frozen=True, slots=True)
-class FluxDatapoint:
+class FluxDatapoint(NamedTuple):
     """One item that could be read: where it stood, and what it says."""
 
     item: int
@@ -64,12 +63,11 @@ class FluxPost:
 def _batch(datapoints: list[FluxDatapoint], refusals: list[Refusal], known: Known) -> Batch:
     builder = BatchBuilder(known)
     builder.refusals.extend(refusals)
-    for datapoint in datapoints:
-        item, at, value = datapoint.item, datapoint.time_ms, datapoint.value
-        if datapoint.telegraf_key is None:
-            builder.add_plain(item, datapoint.metric, at, value)
+    for item, metric, time_ms, value, telegraf_key in datapoints:
+        if telegraf_key is None:
+            builder.add(item, plain_key(metric), metric, time_ms, value)
         else:
-            builder.add_derived(item, datapoint.telegraf_key, series_of_key, at, value)
+            builder.add(item, telegraf_key, series_of_key, time_ms, value)
     return builder.batch()
 
 

@@ -47,7 +47,11 @@ def list_fields(item: object, prefix: str = "") -> list[tuple[str, bytes, Any]] 
     stem = ".".join(_stem(prefix, name, texts))
     begun = _key(prefix, name, texts)
     return [
-        (f"{stem}.{_element(field)}", begun + _encoded(field), value)
+        (
+            f"{stem}.{field.translate(_ELEMENT)}",
+            begun + field.encode("utf-8", "surrogatepass"),
+            value,
+        )
         for field, value in fields.items()
     ]
 

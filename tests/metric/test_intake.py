@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from anomify.metric.intake import FUTURE_MS, OLDEST_MS, Intake
 from anomify.metric.registry import OverQuota
 from anomify.org.refused_items import Refused
-from anomify.protocol.batch import BatchBuilder
+from anomify.protocol.batch import BatchBuilder, plain_key
 from anomify.protocol.prometheus import parse_write_1
 from tests.kit.remote_write import STALE, body_1, series
 
@@ -20,7 +20,8 @@ def plain(*datapoints, known=None):
     ids = {f"={name}".encode(): metric for name, metric in (known or {}).items()}
     builder = BatchBuilder(ids.get)
     for item, datapoint in enumerate(datapoints):
-        builder.add_plain(item, *datapoint)
+        name, *point = datapoint
+        builder.add(item, plain_key(name), name, *point)
     return builder.batch()
 
 
