@@ -8,20 +8,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, bindparam, delete, func, literal, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.errors import Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Points, Series
 from anomify.storage.codec import Damaged, decode_series, encode_entry, encode_series
-from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.engines import BUCKET_MS, KEY_BUCKET_BITS, PointDatabase, list_metrics
 from anomify.storage.merging import joined, judge_anew, merge
 from anomify.storage.setaside import Kind, Shelf
 from anomify.storage.tables import point_chunks
 
 # A key is the metric and, in its low bits, the bucket: one metric's chunks lie side by side, and
 # the times of 240 years around 1970 fit.
-_BUCKET_BITS = 21
+_BUCKET_BITS = KEY_BUCKET_BITS
 _BUCKETS = 1 << _BUCKET_BITS
 _BUCKET_ZERO = _BUCKETS // 2
 OLDEST_MS = -_BUCKET_ZERO * BUCKET_MS
@@ -117,7 +117,7 @@ class ChunkStore:
             return
         first = bucket_of(max(from_ms, OLDEST_MS))
         last = bucket_of(min(until_ms - 1, NEWEST_MS))
-        for month in self._database.months(first, last):
+        for month in self._database.months_with(metric_id, first, last):
             keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
             rows: Sequence[Any] | None = None
             while rows is None or len(rows) == MOST_CHUNKS_READ:
@@ -437,7 +437,7 @@ class ChunkStore:
     def _sweep(self, month: int, bucket: int) -> bool:
         """Delete each metric's chunks before the bucket: a few seeks instead of one long scan."""
         with self._database.reading_chunks(month) as connection:
-            metric_ids = [] if connection is None else _metrics(connection)
+            metric_ids = [] if connection is None else list_metrics(connection)
         is_swept = False
         for first in range(0, len(metric_ids), MOST_METRICS_SWEPT):
             some = metric_ids[first : first + MOST_METRICS_SWEPT]
@@ -548,15 +548,3 @@ def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
         ),
         rows,
     )
-
-
-def _metrics(connection: Connection) -> list[int]:
-    """Return the metrics of one part, jumping from each to the next over all its chunks."""
-    key = point_chunks.c.chunk_key
-    least = select(func.min(key).op(">>")(literal(_BUCKET_BITS)).label("metric_id"))
-    found = least.cte("found", recursive=True)
-    beyond = (found.c.metric_id + 1).op("<<")(literal(_BUCKET_BITS))
-    following = least.where(key >= beyond).scalar_subquery()
-    found = found.union_all(select(following).where(found.c.metric_id.is_not(None)))
-    wanted = select(found.c.metric_id).where(found.c.metric_id.is_not(None))
-    return [int(metric_id) for metric_id in connection.execute(wanted).scalars()]

@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -25,6 +26,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal,
     select,
     text,
 )
@@ -40,9 +42,17 @@ from anomify.storage.tables import CHUNK_TABLES, LAYOUT, LOG_TABLES, point_chunk
 # Four hours to a chunk: a day is read from six blobs, and rewriting one every fifteen minutes while
 # it grows stays cheap (benchmarks/reading.py; two hours read a third slower, six seal slower).
 BUCKET_MS = 4 * 3600 * 1000
+# A key of a chunk is the metric and, in its low bits, the bucket; see `chunks`.
+KEY_BUCKET_BITS = 21
 
 # How long a writer waits for another one before the caller is told to come again.
 BUSY_SECONDS = 5
+# Of so many months or fewer nobody asks first whether they hold the metric.
+MOST_MONTHS_TRIED = 3
+# What a month holds is remembered of a file that has not changed for so long, and only where few
+# metrics are in it: a month of more is opened.
+UNCHANGED_SECONDS = 2.0
+MOST_METRICS_KNOWN = 4096
 MOST_OPEN_FILES = 24
 MOST_CONNECTIONS = 64
 # Larger pages hold several chunks each; smaller ones would spill every judged chunk.
@@ -93,6 +103,9 @@ class PointDatabase(Protocol):
 
     def months(self, first_bucket: int, last_bucket: int) -> list[int]:
         """Return the parts that may hold chunks of these buckets, oldest first."""
+
+    def months_with(self, metric_id: int, first_bucket: int, last_bucket: int) -> list[int]:
+        """Return the parts that may hold chunks of this metric and these buckets, oldest first."""
 
     def months_of(self, buckets: Int64s) -> Int64s:
         """Return the part that each bucket belongs to."""
@@ -169,6 +182,17 @@ class _OpenFile:
     is_retired: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _KnownMetrics:
+    """Which metrics a month's file holds, as long as the file has this signature."""
+
+    signature: tuple[int, ...]
+    seen_at: float
+    # None where they are not listed, or too many.
+    metric_ids: frozenset[int] | None = None
+    is_large: bool = False
+
+
 class PointFiles:
     """The points of one folder: `log.db`, and one `points-YYYY-MM.db` for each month.
 
@@ -184,6 +208,7 @@ class PointFiles:
         self._log: _OpenFile | None = None
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
         self._paths: dict[int, Path] = {}
+        self._known_metrics: dict[int, _KnownMetrics] = {}
 
     @contextmanager
     def reading_log(self) -> Iterator[Connection]:
@@ -207,6 +232,46 @@ class PointFiles:
             int(month) for month in self.months_of(np.array([first_bucket, last_bucket]))
         )
         return [month for month in self._stored_months() if first <= month <= last]
+
+    def months_with(self, metric_id: int, first_bucket: int, last_bucket: int) -> list[int]:
+        """Return the months between these buckets that may hold chunks of the metric.
+
+        A month of which few metrics have chunks is opened for those only: who sends one point a
+        month for decades slows nobody else down.
+        """
+        months = self.months(first_bucket, last_bucket)
+        if len(months) <= MOST_MONTHS_TRIED:
+            return months
+        return [month for month in months if self._may_hold(month, metric_id)]
+
+    def _may_hold(self, month: int, metric_id: int) -> bool:
+        signature = _signature(self._path(month))
+        known = self._known_metrics.get(month)
+        if known is None or known.signature != signature:
+            # Times of files are coarse: only what has not changed for a while is looked into.
+            self._known_metrics[month] = _KnownMetrics(signature, time.monotonic())
+            return True
+        if known.metric_ids is None:
+            if known.is_large or time.monotonic() - known.seen_at < UNCHANGED_SECONDS:
+                return True
+            # Whatever is written after this signature was taken gives the file another one.
+            known = self._list_metrics(month, known)
+            if known.metric_ids is None:
+                return True
+        return metric_id in known.metric_ids
+
+    def _list_metrics(self, month: int, known: "_KnownMetrics") -> "_KnownMetrics":
+        try:
+            with self.reading_chunks(month) as connection:
+                found = [] if connection is None else list_metrics(connection, MOST_METRICS_KNOWN)
+        except (Damaged, Unavailable):
+            return known
+        is_large = len(found) >= MOST_METRICS_KNOWN
+        listed = _KnownMetrics(
+            known.signature, known.seen_at, None if is_large else frozenset(found), is_large
+        )
+        self._known_metrics[month] = listed
+        return listed
 
     def months_of(self, buckets: Int64s) -> Int64s:
         """Return the month of each bucket, counted from January 1970."""
@@ -420,6 +485,33 @@ def _generation_of(name: str) -> int:
     return int(named[2]) if named and named[2] else 0
 
 
+def _signature(path: Path) -> tuple[int, ...]:
+    """Return what changes whenever something is written to a file or its write-ahead log."""
+    name = str(path)
+    signature: tuple[int, ...] = ()
+    for each in (name, f"{name}-wal"):
+        try:
+            status = os.stat(each)  # noqa: PTH116 - hundreds of times in one reading
+        except FileNotFoundError:
+            continue
+        # Readers make an empty log and remove it again.
+        if status.st_size:
+            signature += (status.st_ino, status.st_size, status.st_mtime_ns)
+    return signature
+
+
+def list_metrics(connection: Connection, most: int | None = None) -> list[int]:
+    """Return the metrics of one part, jumping from each to the next over all its chunks."""
+    key = point_chunks.c.chunk_key
+    least = select(func.min(key).op(">>")(literal(KEY_BUCKET_BITS)).label("metric_id"))
+    found = least.cte("found", recursive=True)
+    beyond = (found.c.metric_id + 1).op("<<")(literal(KEY_BUCKET_BITS))
+    following = least.where(key >= beyond).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.metric_id.is_not(None)))
+    wanted = select(found.c.metric_id).where(found.c.metric_id.is_not(None)).limit(most)
+    return [int(metric_id) for metric_id in connection.execute(wanted).scalars()]
+
+
 def _file_name(month: int, generation: int) -> str:
     suffix = f".{generation}" if generation else ""
     return f"points-{np.datetime64(month, 'M')}{suffix}.db"
@@ -620,6 +712,11 @@ class PointTables:
     def months(self, first_bucket: int, last_bucket: int) -> list[int]:
         """Return the one part there is."""
         del first_bucket, last_bucket
+        return [0]
+
+    def months_with(self, metric_id: int, first_bucket: int, last_bucket: int) -> list[int]:
+        """Return the one part there is."""
+        del metric_id, first_bucket, last_bucket
         return [0]
 
     def months_of(self, buckets: Int64s) -> Int64s:
