@@ -14,6 +14,8 @@ PADDING: Final = 2.0
 # A hole in time wider than so many columns is not bridged.
 GAP_COLUMNS: Final = 4.0
 SPAN_LEAST_WIDTH: Final = 3.0
+# Values that differ by less are drawn as one.
+SMALLEST_SPAN: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Sparkline:
 
 def sparkline(spots: Sequence[Spot], window: tuple[int, int], span: tuple[int, int]) -> Sparkline:
     """Draw points over a window; the span is the time the anomaly lasted. All are unix ms."""
-    spots = [spot for spot in spots if math.isfinite(spot.value)]
+    spots = [_drawable(spot) for spot in spots if math.isfinite(spot.value)]
     frame = _Frame.around(spots, window)
     runs = list(_runs(_thinned(spots, window), window))
     left, right = frame.x(span[0]), frame.x(span[1])
@@ -88,10 +90,11 @@ class _Frame:
         return min(max(share, 0.0), 1.0) * WIDTH
 
     def y(self, value: float) -> float:
-        if self.high <= self.low:
-            return HEIGHT / 2
         # Halves first: the distance of two finite numbers need not be finite.
-        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+        span = self.high / 2 - self.low / 2
+        if span <= SMALLEST_SPAN:
+            return HEIGHT / 2
+        share = (value / 2 - self.low / 2) / span
         return PADDING + (1 - share) * (HEIGHT - 2 * PADDING)
 
     def line(self, run: Sequence[Spot]) -> str:
@@ -106,6 +109,13 @@ class _Frame:
         there = [f"{_written(self.x(time))} {_written(self.y(upper))}" for time, _, upper in run]
         back = [f"{_written(self.x(time))} {_written(self.y(lower))}" for time, lower, _ in run]
         return "M" + "L".join(there + back[::-1]) + "Z"
+
+
+def _drawable(spot: Spot) -> Spot:
+    ends = (spot.lower, spot.upper)
+    if all(end is not None and math.isfinite(end) for end in ends):
+        return spot
+    return Spot(spot.time, spot.value, None, None)
 
 
 def _thinned(spots: Sequence[Spot], window: tuple[int, int]) -> list[Spot]:

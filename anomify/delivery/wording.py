@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -43,6 +43,12 @@ class _Wording:
     link: str | None
 
 
+PICTURE_PROBLEM: Final = (
+    "The picture that belongs here could not be drawn. Nothing else of this message is missing,"
+    " and the metric's page shows its chart."
+)
+
+
 def message_of(
     facts: Facts,
     base_url: str,
@@ -50,14 +56,19 @@ def message_of(
     message_id: str,
     answers_id: str | None = None,
     picture: bytes | None = None,
+    lacks_picture: bool = False,
 ) -> Message:
-    """Put the facts into words. Links begin with `base_url`; times are in the org's zone."""
+    """Put the facts into words. Links begin with `base_url`; times are in the org's zone.
+
+    With `lacks_picture` it says that there should be a picture and is none.
+    """
     wording = _wording(facts, base_url)
     shown = {
         "wording": wording,
         "facts": facts,
         "tone": facts.anomaly.severity if facts.transition == OPENED and facts.anomaly else "calm",
         "picture_cid": PICTURE_CID if picture is not None else None,
+        "picture_problem": PICTURE_PROBLEM if lacks_picture and picture is None else None,
     }
     return Message(
         id=message_id,

@@ -20,7 +20,8 @@ def downsample(series: Series, most_points: int) -> Series:
     if len(series) <= most_points:
         return series
     if most_points == 1:
-        return series.of(np.array([int(np.nanargmax(series.values))]))
+        greatest = int(np.argmax(np.nan_to_num(series.values, nan=-np.inf)))
+        return series.of(np.array([greatest]))
     ends = np.array([0, len(series) - 1]) if most_points >= WITH_ENDS else np.empty(0, np.int64)
     extremes = _extremes(series, stretches_of(most_points))
     return series.of(np.union1d(extremes, ends))
@@ -45,7 +46,9 @@ def _first_at(series: Series, starts: Int64s, extreme: np.ufunc) -> Int64s:
     reached = extreme.reduceat(series.values, starts)
     rows = np.flatnonzero(series.values == np.repeat(reached, counts))
     stretch_of_row = np.searchsorted(starts, rows, side="right")
-    firsts: Int64s = rows[np.append(True, stretch_of_row[1:] != stretch_of_row[:-1])]
+    # A stretch without any number has no extreme.
+    is_first = np.append(True, stretch_of_row[1:] != stretch_of_row[:-1])[: len(rows)]
+    firsts: Int64s = rows[is_first]
     return firsts
 
 

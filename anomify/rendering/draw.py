@@ -57,6 +57,8 @@ EVENT_LABEL_LEAST: Final = 28.0
 EVENT_LABEL_ALPHA: Final = 0.8
 # Beyond it a difference of two values is no longer a number.
 LARGEST_VALUE: Final = 1e300
+# Below it a share of a span is no longer a number that can be divided by: such values are all one.
+SMALLEST_SPAN: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Frame:
 
     def y(self, values: Float64s) -> Float64s:
         """Return where values lie, never further away than one height."""
-        above = np.clip(values, -LARGEST_VALUE, LARGEST_VALUE) - self.low
+        above = _drawable(values) - self.low
         # Of a height near nothing a value may be infinitely many away; that is clipped too.
         with np.errstate(over="ignore"):
             share = above / (self.high - self.low)
@@ -203,17 +205,22 @@ def _limits(curve: Curve, ahead: Curve) -> tuple[float, float]:
     ranged = np.isfinite(lowers) & np.isfinite(uppers)
     if ranged.any():
         # A few absurd bounds, as at the end of learning, must not flatten the curve.
-        low = min(low, float(np.percentile(lowers[ranged], 2)))
-        high = max(high, float(np.percentile(uppers[ranged], 98)))
+        low = min(low, float(np.percentile(_drawable(lowers[ranged]), 2)))
+        high = max(high, float(np.percentile(_drawable(uppers[ranged]), 98)))
     low, high = (min(max(end, -LARGEST_VALUE), LARGEST_VALUE) for end in (low, high))
     largest = max(abs(low), abs(high))
-    if high - low <= 1e-9 * largest or largest == 0.0:
-        half = largest * 0.1 or 1.0
+    if high - low <= max(1e-9 * largest, SMALLEST_SPAN):
+        half = largest * 0.1 if largest > SMALLEST_SPAN else 1.0
         return low - half, high + half
     margin = (high - low) * 0.06
     # Where zero is near, the curve stands on it.
     low = 0.0 if 0 <= low < margin * 2 else low
     return low - margin / 2, high + margin
+
+
+def _drawable(values: Float64s) -> Float64s:
+    """Return the values without those parts that are too large to subtract one from another."""
+    return np.clip(values, -LARGEST_VALUE, LARGEST_VALUE)
 
 
 # --- around the curves ---

@@ -127,12 +127,15 @@ class Deliverer:
     def _send(self, claimed: Claim) -> Receipt:
         """Word the message and hand it to its channel, outside any transaction."""
         try:
+            wants_picture = claimed.channel == EMAIL and claimed.facts.anomaly is not None
+            picture = self._picture(claimed) if wants_picture else None
             message = message_of(
                 claimed.facts,
                 self._settings.base_url,
                 message_id=claimed.id,
                 answers_id=claimed.answers_id,
-                picture=self._picture(claimed),
+                picture=picture,
+                lacks_picture=wants_picture and picture is None,
             )
             return self._channels[claimed.channel].send(message, claimed.target)
         except Exception:
@@ -141,14 +144,15 @@ class Deliverer:
             return Receipt(is_delivered=False, problem="The message could not be made or sent.")
 
     def _picture(self, claimed: Claim) -> bytes | None:
-        if claimed.channel != EMAIL or claimed.facts.anomaly is None:
-            return None
         try:
-            return self._picture_of(claimed.facts)
+            picture = self._picture_of(claimed.facts)
         except Exception:
-            # A mail without its picture still tells what happened.
+            # A mail without its picture still tells what happened, and says that it has none.
             log.exception("delivery %s has no picture", claimed.id)
             return None
+        if picture is None:
+            log.warning("delivery %s has no picture: its anomaly is not there", claimed.id)
+        return picture
 
 
 def _report(attempt: Future[None]) -> None:

@@ -446,6 +446,12 @@ function triangle(ctx, x, y, size) {
   ctx.closePath();
 }
 
+// Beyond the one a difference is no longer a number; below the other it cannot be divided by.
+const LARGEST_VALUE = 1e300;
+const SMALLEST_SPAN = 1e-300;
+
+const drawable = (value) => Math.min(Math.max(value, -LARGEST_VALUE), LARGEST_VALUE);
+
 // All values, and nearly all of the range: a few absurd bounds must not flatten the curve.
 function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   const known = (column) => column.filter((value) => value !== null);
@@ -455,12 +461,13 @@ function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   if (!all.length) {
     return [0, 1];
   }
-  const least = Math.min(leastOf(all), percentile(bottoms, 2) ?? Infinity);
-  const most = Math.max(mostOf(all), percentile(tops, 98) ?? -Infinity);
+  const least = drawable(Math.min(leastOf(all), percentile(bottoms, 2) ?? Infinity));
+  const most = drawable(Math.max(mostOf(all), percentile(tops, 98) ?? -Infinity));
   const largest = Math.max(Math.abs(least), Math.abs(most));
-  if (most - least <= 1e-9 * largest || largest === 0) {
-    const half = largest * 0.1 || 1;
-    return [largest === 0 ? 0 : least - half, most + half];
+  if (most - least <= Math.max(1e-9 * largest, SMALLEST_SPAN)) {
+    const isNothing = largest <= SMALLEST_SPAN;
+    const half = isNothing ? 1 : largest * 0.1;
+    return [isNothing ? 0 : least - half, most + half];
   }
   const margin = (most - least) * 0.06;
   return [least >= 0 && least < margin * 2 ? 0 : least - margin, most + margin];

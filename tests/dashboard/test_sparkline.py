@@ -2,9 +2,18 @@
 
 import re
 
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from anomify.dashboard.sparkline import COLUMNS, HEIGHT, WIDTH, Spot, sparkline
 
 MINUTE = 60_000
+MOST = 1.7976931348623157e308
+# Where arithmetic of floats has its ends, and numbers between them.
+EXTREMES = st.floats() | st.sampled_from(
+    [0.0, 5e-324, -5e-324, 2.3e-308, 1e-300, 1.0, MOST, -MOST, np.inf, -np.inf, np.nan]
+)
 
 
 def spots(*values: float, ranged: bool = True) -> list[Spot]:
@@ -67,3 +76,14 @@ class TestSparkline:
         most = 1.7976931348623157e308
         found = drawn([Spot(0, -most, -most, most), Spot(MINUTE, most, -most, most)])
         assert [y for _, y in places(found.lines[0])] == [HEIGHT - 2, 2]
+
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(EXTREMES, EXTREMES | st.none(), EXTREMES | st.none()), max_size=6))
+    @example([(0.0, None, None), (5e-324, None, None)])
+    @example([(1.0, float("-inf"), float("inf")), (2.0, 1.0, 3.0)])
+    def test_draws_numbers_of_any_size_inside_the_box(self, rows):
+        found = drawn([Spot(at * MINUTE, *row) for at, row in enumerate(rows)])
+        for path in (*found.lines, *found.bands, *found.found):
+            for x, y in places(path.rstrip("Z")):
+                assert -1 <= x <= WIDTH + 1
+                assert 0 <= y <= HEIGHT

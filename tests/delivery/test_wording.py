@@ -167,6 +167,11 @@ class TestOpened:
     def test_shows_the_picture_only_when_there_is_one(self) -> None:
         assert f"cid:{PICTURE_CID}" in Page(told(facts(), picture=b"png").html).addresses
         assert "img" not in Page(told(facts()).html).tags
+        for plain in (told(facts()), told(facts(), picture=b"png", lacks_picture=True)):
+            assert "could not be drawn" not in plain.text + plain.html
+        lacking = told(facts(), lacks_picture=True)
+        assert "could not be drawn" in lacking.text
+        assert "could not be drawn" in lacking.html
 
 
 class TestRecovered:

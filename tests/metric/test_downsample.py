@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomify.metric.downsample import downsample, downsample_by_step
-from anomify.series import Series
+from anomify.series import Judgements, Series
 from tests.kit.points import MINUTE, START, pairs, said, series
 
 VALUES = st.lists(
@@ -81,3 +81,19 @@ class TestDownsampleByStep:
 
     def test_of_nothing_is_nothing(self) -> None:
         assert len(downsample_by_step(series(), MINUTE)) == 0
+
+
+class TestNoNumbers:
+    def test_are_left_out_and_stop_nothing(self) -> None:
+        nothing = np.full(50, np.nan)
+        some = nothing.copy()
+        some[7], some[30] = 3.0, -2.0
+        for values, kept in ((nothing, set()), (some, {3.0, -2.0})):
+            series = Series(np.arange(50), values, Judgements.none(50))
+            for most_points in (1, 2, 5, 20):
+                found = downsample(series, most_points).values
+                assert len(found) <= most_points
+                if most_points > 4:
+                    assert set(found[np.isfinite(found)]) == kept
+            by_step = downsample_by_step(series, 10).values
+            assert set(by_step[np.isfinite(by_step)]) == kept

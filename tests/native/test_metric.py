@@ -471,6 +471,18 @@ class TestGraph:
         again = shop.client.get("/metric/cpu.load/graph", headers=headers, query_string=window)
         assert again.status_code == 304
 
+    def test_draws_values_of_any_size(self, shop: Shop) -> None:
+        most = 1.7976931348623157e308
+        pairs = [(0, 5e-324), (5e-324, -5e-324), (most, -most), (1e308, 1e308), (1, 1 + 2**-52)]
+        for number, values in enumerate([*pairs, (2.3e-308, 0), (0, -0.0), (most,), (5e-324,)]):
+            times = minutes(len(values))
+            name = f"extreme.{number}"
+            shop.send(shop.make_metric(name), times, np.array(values, float))
+            reply = shop.get(f"/metric/{name}/graph")
+            assert (reply.status_code, reply.mimetype) == (200, "image/png"), values
+            for route in ("timeseries", "yhat", "bundle"):
+                assert shop.get(f"/metric/{name}/{route}", include_value="true").status_code == 200
+
 
 class TestForecast:
     def judged_shop(self, shop: Shop) -> np.ndarray:

@@ -3,7 +3,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anomify.errors import Invalid
@@ -16,6 +16,21 @@ from tests.rendering.charts import MINUTE, START, chart, no_range
 
 # The curves begin below the words of the heading and end above those of the axis.
 CURVES = slice(36, 255)
+# Where arithmetic of floats has its ends, and numbers between them.
+EXTREMES = st.floats() | st.sampled_from(
+    [
+        *(0.0, -0.0, 5e-324, -5e-324, 2.3e-308, 1e-300, 1e-290, 1e300, 1e308, -1e308),
+        *(
+            1.7976931348623157e308,
+            -1.7976931348623157e308,
+            np.inf,
+            -np.inf,
+            np.nan,
+            1.0,
+            1 + 2**-52,
+        ),
+    ]
+)
 
 
 def near(drawing, colour, tolerance=40):
@@ -183,6 +198,30 @@ class TestDrawChart:
     def test_draws_the_dark_theme_dark(self):
         drawing = draw_chart(chart(theme="dark"))
         assert np.median(drawing.pixels[..., :3]) < 40
+
+    @settings(deadline=None, max_examples=150)
+    @given(
+        st.lists(st.tuples(EXTREMES, EXTREMES, EXTREMES), max_size=8),
+        st.lists(st.tuples(EXTREMES, EXTREMES), max_size=3),
+    )
+    @example([(0.0, 0.0, 0.0), (5e-324, 0.0, 0.0)], [])
+    @example([(1e308, -1e308, 1e308), (-1e308, -1e308, 1e308)], [(-1.7e308, 1.7e308)])
+    def test_draws_values_of_any_size(self, points, ahead):
+        values, lowers, uppers = np.array(points, float).reshape(len(points), 3).T
+        low_ahead, high_ahead = np.array(ahead, float).reshape(len(ahead), 2).T
+        times = START + MINUTE * (len(points) + np.arange(len(ahead)))
+        drawing = draw_chart(
+            chart(
+                values,
+                lowers=lowers,
+                uppers=uppers,
+                ahead=Ahead(times, low_ahead, high_ahead),
+                width=200,
+                height=100,
+                anomalies=(Mark(START, None),),
+            )
+        )
+        assert encode_png(drawing).startswith(b"\x89PNG")
 
     @settings(deadline=None, max_examples=60)
     @given(

@@ -277,13 +277,19 @@ class TestMail:
         ]
         assert pictures == [PNG + b"opened", PNG + b"recovered"]
 
-    def test_arrives_without_a_picture_that_cannot_be_drawn(self, post: Post) -> None:
+    def test_says_that_its_picture_could_not_be_drawn(
+        self, post: Post, caplog: pytest.LogCaptureFixture
+    ) -> None:
         def fail(_: Facts) -> bytes:
             raise RuntimeError("out of ink")
 
         for mail in self.mailed(post, fail):
             assert "cpu" in mail.get_body(("plain",)).get_content()
+            for kind in ("plain", "html"):
+                said = " ".join(mail.get_body((kind,)).get_content().split())
+                assert "The picture that belongs here could not be drawn." in said
             assert [part for part in mail.walk() if part.get_content_maintype() == "image"] == []
+        assert len([one for one in caplog.records if "has no picture" in one.message]) == 2
 
     def test_waits_for_a_mail_server_to_be_set(self, post: Post) -> None:
         with post.database.unit_of_work():
