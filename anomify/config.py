@@ -19,9 +19,12 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
+
+from anomify.mail_address import address_problem
 
 CONFIG_FILE = "anomify.toml"
 PREFIX = "ANOMIFY_"
@@ -31,6 +34,7 @@ SECRET_KEY_FILE = "secret.key"  # noqa: S105 -- the name of a file
 SECRET_KEY_BYTES = 32
 # The domain of an address, and the id of an org.
 _DOMAIN = re.compile(r"[a-z0-9.-]+\.[a-z0-9-]+=[1-9][0-9]{0,8}\Z")
+_NAMED_ADDRESS = re.compile(r"[^<>@,\r\n]*<(?P<address>[^<>]*)>")
 # A class of requests, how many, and in how many seconds.
 _LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
 
@@ -238,6 +242,17 @@ class Settings(BaseModel):
                 "webhooks nobody would get the plan they pay for"
             )
         return self
+
+    @field_validator("mail_from", "operator_email")
+    @classmethod
+    def _can_be_written_to(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        # Before the address of the sender a name may stand.
+        named = _NAMED_ADDRESS.fullmatch(value) if info.field_name == "mail_from" else None
+        if problem := address_problem(named["address"] if named else value):
+            raise ValueError(f"no mail can be sent to this address: {problem}")
+        return value
 
     @model_validator(mode="after")
     def _can_verify_addresses(self) -> Self:

@@ -11,6 +11,7 @@ from anomify.channel.message import DELIVERED, PICTURE_CID, Message, Receipt, Ta
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
+from anomify.mail_address import domain_on_the_wire
 from anomify.outbound import MailServer
 
 SENDER_NAME = "Anomify"
@@ -79,8 +80,13 @@ class EmailChannel:
 
 
 def _address(name: str, address: str) -> Address | None:
+    local, at, domain = address.rpartition("@")
     try:
-        return Address(one_line(name), addr_spec=address)
+        if not domain.isascii():
+            # Few mail servers take other letters than these.
+            address = f"{local}{at}{domain_on_the_wire(domain)}"
+        found = Address(one_line(name), addr_spec=address)
+        return found if found.addr_spec.isascii() else None
     except (ValueError, IndexError, MessageError):
         # The library fails in each of these ways over what is no address.
         return None

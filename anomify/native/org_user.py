@@ -149,7 +149,12 @@ def users(wish: Inputs) -> UsersOut:
     errors=(409,),
 )
 def ask_in(wish: InviteIn) -> SentOut:
-    """Invite somebody into the org: a link is mailed to them that works once, for 72 hours."""
+    """Invite somebody into the org: a link is mailed to them that works once, for 72 hours.
+
+    An address belongs to one org only. Whether this one has an account in another org is told to
+    nobody but the invited: their letter says so, and that they can have another address invited or
+    delete that account first.
+    """
     role = "admin" if wish.admin and wish.role == LEAST_ROLE else wish.role
     return _sent(*invite(subject().org, wish.email, wish.name, role, _inviter()))
 

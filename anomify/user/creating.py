@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Conflict, Invalid
+from anomify.mail_address import address_problem
 from anomify.org.model import Org
 from anomify.user.model import User
 from anomify.user.password import check_password_rule, hash_password
@@ -18,9 +19,6 @@ NAME_CHARACTERS_MAX = 200
 EMAIL_CHARACTERS_MAX = 320
 # Of a name that somebody typed and a stranger reads in a mail of ours.
 SHOWN_CHARACTERS_MAX = 60
-# Whether an address exists only a mail can tell; this keeps out what cannot be one, and anything
-# that would be more than an address in the header of a mail.
-_EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+\Z")
 
 
 def create_user(org: Org, email: str, name: str, role: str, password: str) -> User:
@@ -97,22 +95,20 @@ def shown_name(typed: str) -> str:
 
 
 def fold_email(email: str) -> str:
-    """Return an address as it is kept. Raises `Invalid` for what is no address."""
+    """Return an address as it is kept. Raises `Invalid` for one that cannot be written to."""
     address = email.strip().lower()
-    if (
-        len(address) > EMAIL_CHARACTERS_MAX
-        or not _EMAIL.match(address)
-        or not address.isprintable()
-    ):
+    if problem := address_problem(address):
         raise Invalid(
-            "This is not an e-mail address.", fields={"email": "An address like ann@example.com."}
+            f"No mail can be sent to this e-mail address: {problem}.",
+            fields={"email": f"An address like ann@example.com is needed: {problem}."},
         )
     return address
 
 
 def _taken() -> Conflict:
     return Conflict(
-        "This e-mail address is in use already. An address belongs to one org only; use another.",
+        "This e-mail address has an account already, and an address belongs to one org only. Use"
+        " another address, or delete that account first.",
         code="email_taken",
-        fields={"email": "Use another address."},
+        fields={"email": "Use another address, or delete its account first."},
     )

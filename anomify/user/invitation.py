@@ -18,7 +18,7 @@ from anomify.org.queries import get_org
 from anomify.user.creating import add_user, check_role, checked_name, fold_email, shown_name
 from anomify.user.model import Invitation, User
 from anomify.user.queries import find_user_by_email
-from anomify.user.role import check_may_give
+from anomify.user.role import OWNER, check_may_give
 
 LIFETIME = timedelta(hours=72)
 SECRET_BYTES = 32
@@ -226,13 +226,36 @@ def _send(org: Org, invitation: Invitation, by: Inviter) -> str:
 def _letter(org: Org, invitation: Invitation, by: Inviter, link: str) -> tuple[str, str]:
     org_name, inviter = shown_name(org.name), shown_name(by.label)
     greeting = f"Hello {shown_name(invitation.name)},\n\n" if invitation.name else "Hello,\n\n"
+    hours = int(LIFETIME.total_seconds()) // 3600
+    known = find_user_by_email(invitation.email)
+    if known is None:
+        what_to_do = (
+            "Open this to choose a password and sign in. It works once, within "
+            f"{hours} hours:\n{link}\n\n"
+        )
+    else:
+        # Only whoever reads this mailbox learns of the account; who invites does not.
+        what_to_do = (
+            f"Your address {invitation.email} has an account in another org here,"
+            f" {shown_name(get_org(known.org_id).name)}, and an address belongs to one org only."
+            " So you cannot join with it now. You can do one of these:\n\n"
+            f"- Ask {inviter} to invite another address of yours, and keep both accounts.\n"
+            "- Have the account that you have deleted: an admin of that org can remove you, or you"
+            f" yourself, signed in, with POST {by.base_url}/user/delete.{_if_owner(known)} Then"
+            f" open this to choose a password and join. It works once, within {hours} hours:\n"
+            f"{link}\n\n"
+        )
     text = (
-        f"{greeting}{inviter} invites you into {org_name} on Anomify, as {invitation.role}. Open "
-        "this to choose a password and sign in. It works once, within "
-        f"{int(LIFETIME.total_seconds()) // 3600} hours:\n{link}\n\n"
-        "If you do not know what this is about, do nothing.\n"
+        f"{greeting}{inviter} invites you into {org_name} on Anomify, as {invitation.role}. "
+        f"{what_to_do}If you do not know what this is about, do nothing.\n"
     )
     return f"You are invited into {org_name} on Anomify", text
+
+
+def _if_owner(user: User) -> str:
+    if user.role != OWNER:
+        return ""
+    return " You are an owner there: if you are the last one, hand the org over or delete it first."
 
 
 def _open(org: Org) -> list[ColumnElement[bool]]:

@@ -117,7 +117,25 @@ class TestSend:
         assert str(mail["From"]) == "Acme Alerts <alerts@mail.acme.example>"
         assert mail["Message-ID"].endswith("@mail.acme.example>")
 
-    @pytest.mark.parametrize("address", ["nobody", "a b@c", "x@y>, <z@w", "x\r\n@y", "@", ""])
+    def test_writes_a_domain_of_other_letters_as_servers_know_it(self) -> None:
+        mail = arrived(
+            message(), Target("ann@b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example")
+        )
+
+        assert str(mail["To"]) == "ann@xn--bcher-kva.example"
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "\N{LATIN SMALL LETTER U WITH DIAERESIS}@x.example",
+            "nobody",
+            "a b@c",
+            "x@y>, <z@w",
+            "x\r\n@y",
+            "@",
+            "",
+        ],
+    )
     def test_an_address_that_is_none_is_refused_for_good(self, address: str) -> None:
         with smtp_sink() as sink:
             receipt = sent(sink, message(), Target(address))
@@ -134,8 +152,9 @@ class TestSend:
         assert "550" in receipt.problem
 
     def test_a_sender_that_is_no_address_is_for_the_operator_to_mend(self) -> None:
-        with smtp_sink() as sink:
-            receipt = sent(sink, message(), BOB, mail_from="alerts")
+        # Settings refuse it; what was made around them is not sent either.
+        made = Settings(smtp_host="127.0.0.1").model_copy(update={"mail_from": "alerts"})
+        receipt = EmailChannel(made, MailServer(made)).send(message(), BOB)
 
         assert (receipt.is_delivered, receipt.is_permanent) == (False, False)
         assert "mail_from" in receipt.problem

@@ -144,6 +144,50 @@ class TestInvite:
         )
         assert (joined.status_code, error(joined)["code"]) == (409, "email_taken")
 
+    def test_tells_the_admin_the_same_and_the_invited_what_they_can_do(
+        self, cast, post, mailed, database
+    ):
+        with database.unit_of_work():
+            erin = make_user(cast.globex, "Erin", "editor", email="erin@globex.example")
+            key = make_session(erin)
+        told = {}
+        for email in ("nobody@x.example", erin.email, cast.charlie.email):
+            reply = post("/org/users", "alice", email=email)
+            assert reply.status_code == 200
+            told[email] = reply.json["data"]
+        # Nothing but what was typed, ids and moments differs for whoever invites.
+        plain = [{**one["invitation"], "email": "", "id": 0} for one in told.values()]
+        assert plain[0] == plain[1] == plain[2]
+        assert {one["link"] for one in told.values()} == {None}
+        letters = dict(mailed())
+        assert "account in another org" not in letters["nobody@x.example"]
+        assert "last one" in letters[cast.charlie.email]
+        said = letters[erin.email]
+        for part in (
+            f"Your address {erin.email} has an account in another org here, Globex",
+            "/user/delete",
+        ):
+            assert part in said
+        assert "last one" not in said
+        joining = {"token": link_in(said), "password": NEW_PASSWORD, "name": "Erin"}
+        joined = post("/signup/invitation", {}, **joining)
+        assert (joined.status_code, error(joined)["code"]) == (409, "email_taken")
+        # It is true: once the account is gone the same link works.
+        assert post("/user/delete", {"X-Session-Id": key}).status_code == 200
+        assert post("/signup/invitation", {}, **joining).status_code == 200
+
+    def test_refuses_an_address_that_cannot_be_written_to(self, post, mailed):
+        for email in (
+            "ann@acme",
+            "a..b@x.example",
+            "ann@x.example\nBcc: b@x.example",
+            "a" * 65 + "@x.example",
+        ):
+            reply = post("/org/users", "alice", email=email)
+            assert reply.status_code == 400
+            assert "ann@example.com" in error(reply)["fields"]["email"]
+        assert mailed() == []
+
     def test_its_mail_leads_nowhere_but_to_us(self, post, mailed):
         post("/org/users", "alice", email="a@x.example", name="Win at http://evil.example now")
         ((_, text),) = mailed()
