@@ -12,7 +12,7 @@ from sqlalchemy import DateTime, MetaData, create_engine, event, inspect
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_dict
 from sqlalchemy.types import TypeDecorator
 
 # How long a writer waits for another one before it gives up and the caller answers 503.
@@ -158,8 +158,10 @@ def plain(row: Row) -> Row:
     refers to is not copied.
     """
     copied = type(row)()
+    # As loading does it: past what notes each value as a change. It is done for every request.
+    values = instance_dict(copied)
     for attribute in inspect(type(row)).column_attrs:
-        set_committed_value(copied, attribute.key, getattr(row, attribute.key))
+        values[attribute.key] = getattr(row, attribute.key)
     return copied
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify import db
-from anomify.db import SQLITE_BUSY_SECONDS, Database, session
+from anomify.db import SQLITE_BUSY_SECONDS, Database, if_undone, plain, publish, session
 from anomify.org.model import Org
 
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -161,3 +161,46 @@ class TestUtcDateTime:
         with pytest.raises(StatementError, match="time zone"), database.unit_of_work():
             make_org("Acme", created_at=MOMENT.replace(tzinfo=None))
             session().flush()
+
+
+class TestPlain:
+    def test_copies_outlive_the_unit_of_work_that_failed(self, database):
+        with database.unit_of_work() as session:
+            org = Org(name="Acme", created_at=MOMENT)
+            session.add(org)
+        with pytest.raises(ZeroDivisionError), database.unit_of_work() as session:
+            row = session.get_one(Org, org.id)
+            copy = plain(row)
+            row.name = "Changed"
+            session.flush()
+            raise ZeroDivisionError
+        assert (copy.id, copy.name, copy.uuid) == (org.id, "Acme", org.uuid)
+        with database.unit_of_work() as session:
+            # It is nobody's: nothing that is done to it reaches the database.
+            copy.name = "Changed"
+            assert copy not in session
+        with database.unit_of_work(write=False) as session:
+            assert session.get_one(Org, org.id).name == "Acme"
+
+
+class TestWhatGoesWithAUnitOfWork:
+    def test_notices_are_handed_out_after_the_commit_and_undoing_is_done_after_a_failure(
+        self, database
+    ):
+        told = []
+        database.subscribe(told.append)
+        with database.unit_of_work():
+            publish("one")
+            if_undone(lambda: told.append("undone"))
+            with database.unit_of_work():
+                publish("two")
+            assert told == []
+        assert told == ["one", "two"]
+        with pytest.raises(ZeroDivisionError), database.unit_of_work():
+            publish("three")
+            if_undone(lambda: told.append("second"))
+            if_undone(lambda: told.append("first"))
+            raise ZeroDivisionError
+        assert told == ["one", "two", "first", "second"]
+        if_undone(lambda: told.append("never"))
+        assert told[-1] == "second"
