@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test test-all check format lock bench packages prometheus-demo clean
+.PHONY: help install run demo test test-all test-clock check format lock bench packages prometheus-demo clean
 
 BIN := .venv/bin
 # The first interpreter that is new enough; PYTHON=... names another one.
@@ -33,6 +33,26 @@ test: check ## Set everything up, pass the gate and every test that Python alone
 
 test-all: $(if $(TESTED),install,check) packages ## Install what may be installed and run every test there is
 	$(PYTEST) $(if $(TESTED),-m "$(MARKED)")
+	$(MAKE) test-clock
+
+# Eight hours of a day, 29 February, the last day of a month, and the days when clocks change.
+CLOCK_MOMENTS := 2026-12-02T00:00:05 2026-12-02T03:59:50 2026-12-02T07:30:00 2026-12-02T11:59:55 \
+	2026-12-02T15:15:15 2026-12-02T19:37:00 2026-12-02T20:00:01 2026-12-02T23:58:30 \
+	2028-02-29T12:10:00 2026-11-30T23:59:20 \
+	2027-03-28T01:59:30@Europe/Berlin 2027-10-31T02:30:00@Europe/Berlin \
+	2027-03-14T01:59:30@America/New_York 2027-11-07T01:30:00@America/New_York
+# What goes by the time of the day or by the calendar: judging and rebuilding (chunks end at fixed
+# hours), retention, windows of questions, rankings and counts by day, ticks of charts, silences,
+# letters, sessions and the audit trail. The other tests work on values or set the clock themselves.
+# One kind of database is enough: moments are made and compared by the same code for both.
+CLOCK_TESTS := tests/house/test_clock.py tests/worker/test_rebuild.py tests/worker/test_analyse.py \
+	tests/worker/test_exclusions.py tests/anomaly tests/audit tests/org tests/silence \
+	tests/metric/test_counting.py tests/metric/test_retention.py tests/metric/test_standing.py \
+	tests/native/test_window.py tests/native/test_misc.py tests/native/test_metric_ranking.py \
+	tests/rendering/test_ticks.py tests/user/test_session.py
+
+test-clock: install ## The tests that depend on time, with the clock at moments that are special
+	TEST_CLOCK="$(CLOCK_MOMENTS)" $(PYTEST) -m "not ($(MARKED))" -k "not postgresql" $(CLOCK_TESTS)
 
 check: install ## The gate: format, lint, types, the order of the house, dependencies
 	$(BIN)/ruff format --check .

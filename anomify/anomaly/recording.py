@@ -130,10 +130,13 @@ def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> l
 
 
 def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[RecordedSpan]:
-    """Return what is recorded of the cases of a metric that began in this time, no silences."""
+    """Return what is recorded of the cases of a metric that ran from one time to before another.
+
+    One that had begun before is among them, silences are not.
+    """
     wanted = select(Span).where(
         Span.metric_id == metric_id,
-        Span.started_ms >= from_ms,
+        Span.last_over_ms >= from_ms,
         Span.started_ms < until_ms,
         Span.is_silence.is_(False),
     )

@@ -167,8 +167,8 @@ def record_again(metric_id: int, rebuilt: Rebuilt, herald: Herald) -> None:
 def _found_by_deleted_past(metric_id: int, rebuilt: Rebuilt) -> dict[int, RecordedSpan]:
     """Return what is recorded of the cases that were found by points deleted since, by id.
 
-    Those are not among them whose own point has another value now, or is judged as of another
-    kind: for these the new verdict is the better one.
+    Those are not among them whose own point has been judged again by another value, or as of
+    another kind: for these the new verdict is the better one.
     """
     if rebuilt.judged_from_ms is None or rebuilt.short_past_until_ms is None:
         return {}
@@ -176,7 +176,8 @@ def _found_by_deleted_past(metric_id: int, rebuilt: Rebuilt) -> dict[int, Record
     return {
         each.anomaly_id: each
         for each in recorded
-        if np.isclose(rebuilt.values_at.get(each.peak.time_ms, np.nan), each.peak.value, rtol=1e-6)
+        if each.peak.time_ms < rebuilt.judged_from_ms
+        or np.isclose(rebuilt.values_at.get(each.peak.time_ms, np.nan), each.peak.value, rtol=1e-6)
     }
 
 

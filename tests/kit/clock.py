@@ -16,23 +16,23 @@ from hypothesis import HealthCheck, settings
 # Points of this time lie in the past of every test.
 LONG_AGO_SECONDS = 1_795_000_000
 # A moment that is round in nothing: no minute, hour, chunk, week or month begins near it.
-USUAL = "2026-11-25T10:17:23 UTC"
-# Other moments, one or several with commas between; then each test runs once at each of them.
+USUAL = "2026-11-25T10:17:23@UTC"
+# Other moments, one or several with blanks between; then each test runs once at each of them.
 VARIABLE = "TEST_CLOCK"
 PARAMETER = "clock_begins"
 
 
 def read_moment(text: str) -> datetime:
-    """Read `2027-03-28T02:59:30 Europe/Berlin`: a local time, a blank and its zone.
+    """Read `2027-03-28T02:59:30@Europe/Berlin`: a local time and its zone, UTC where none is said.
 
     An hour that a change of summer time repeats is its first pass, one that it leaves out is what
     a clock shows that was not changed.
     """
-    local, _, zone = text.strip().partition(" ")
+    local, _, zone = text.partition("@")
     return datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone or "UTC"))
 
 
-MOMENTS = os.environ.get(VARIABLE, USUAL).split(",")
+MOMENTS = os.environ.get(VARIABLE, USUAL).split()
 
 
 def prepare_hypothesis() -> None:
@@ -55,7 +55,17 @@ def run_at_each_moment(metafunc: pytest.Metafunc) -> None:
     """Make a test run once at each moment, where there are several."""
     if len(MOMENTS) > 1 and "journey" not in metafunc.definition.path.parts:
         metafunc.fixturenames.append(PARAMETER)
-        metafunc.parametrize(PARAMETER, [text.strip() for text in MOMENTS], scope="session")
+        metafunc.parametrize(PARAMETER, MOMENTS, scope="session")
+
+
+@contextmanager
+def standing_still() -> Iterator[None]:
+    """Let modules be imported at one moment, so that what they make is the same in every worker.
+
+    A body packed with gzip, for one, holds the time.
+    """
+    with time_machine.travel(read_moment(MOMENTS[0]), tick=False):
+        yield
 
 
 @contextmanager

@@ -187,7 +187,7 @@ class TestWhatStays:
         """Wherever the chunks begin, so however few points before the second one are left."""
         analyst = plant.analyst()
         times, values = past(), with_spike(with_spike(noise(), 150), 500)
-        shifts = range(0, BUCKET_MS, 17 * MINUTE)
+        shifts = range(0, BUCKET_MS, 7 * MINUTE)
         with plant.database.unit_of_work():
             org = session().get_one(Org, plant.org_id)
             metrics = {make_metric(org, f"shifted{shift}").id: shift for shift in shifts}
@@ -213,9 +213,9 @@ class TestWhatStays:
         metric_id = plant.metric_ids[0]
         end_ms = now_ms() // BUCKET_MS * BUCKET_MS
         # At night it is quiet, and what is usual by day is most unusual then.
-        times = past(5 * 1440, end_ms=end_ms)
+        times = past(6 * 1440, end_ms=end_ms)
         values = noise(len(times)) + 50 * (times % DAY >= DAY // 2)
-        at = len(times) - 1440 + int(np.argmin(times[-1440:] % DAY)) + 300
+        at = len(times) - 2 * 1440 + int(np.argmin(times[-1440:] % DAY)) + 300
         values[at : at + 5] = 150
         analyst = plant.analyst()
         plant.send(metric_id, times, values)
