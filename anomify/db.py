@@ -1,17 +1,32 @@
 """The engine, Base and unit_of_work(), which is the only caller of commit."""
 
+import copy
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import DateTime, MetaData, create_engine, event, inspect
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    MetaData,
+    any_,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal,
+    select,
+)
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.orm.attributes import instance_dict
 from sqlalchemy.types import TypeDecorator
 
@@ -89,6 +104,18 @@ def session() -> Session:
     if current is None:
         raise RuntimeError("no unit of work is open here")
     return current
+
+
+def among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+    """Return the condition that an id is one of these, in one parameter however many they are.
+
+    Needs an open unit of work: each database takes a list in its own way.
+    """
+    listed = list(ids)
+    if session().get_bind().dialect.name == "sqlite":
+        each = func.json_each(json.dumps(listed)).table_valued("value")
+        return column.in_(select(each.c.value))
+    return column == any_(literal(listed, ARRAY(BigInteger)))
 
 
 def sealing_key() -> bytes:
@@ -175,6 +202,7 @@ class Database:
         self.sealing_key: bytes | None = None
         self.engine: Engine = _make_engine(self.url)
         self._writers = _Writers() if self.is_sqlite else None
+        self._fence: Callable[[Session], None] | None = None
         self._subscribers: list[Callable[[object], None]] = []
 
     def subscribe(self, subscriber: Callable[[object], None]) -> None:
@@ -206,6 +234,7 @@ class Database:
         engine = self.engine.execution_options(
             anomify_write=write, anomify_patience_seconds=patience_seconds
         )
+        fence = self._fence if write else None
         with (
             self._turn_to(write=write, patience_seconds=patience_seconds),
             Session(
@@ -216,6 +245,8 @@ class Database:
         ):
             token = _session.set(opened)
             try:
+                if fence is not None:
+                    fence(opened)
                 yield opened
                 if write:
                     opened.commit()
@@ -233,6 +264,16 @@ class Database:
         for notice in notices:
             for subscriber in self._subscribers:
                 subscriber(notice)
+
+    def fenced(self, fence: Callable[[Session], None]) -> Self:
+        """Return the same database for a caller who may lose the right to write.
+
+        Every unit of work that it opens to write begins with `fence`, which raises, and so keeps
+        everything as it is, once that right is somebody else's.
+        """
+        fenced = copy.copy(self)
+        fenced._fence = fence  # noqa: SLF001 -- a copy of ourselves
+        return fenced
 
     def _turn_to(
         self, *, write: bool, patience_seconds: float | None

@@ -47,7 +47,7 @@ class Span(Base):
         # One anomaly for one start of a metric: a replay finds it instead of doubling it. That no
         # point came is another thing than what a point said.
         UniqueConstraint("metric_id", "started_ms", "is_silence"),
-        Index("ix_spans_is_open", "is_open"),
+        Index("ix_spans_is_open_metric_id", "is_open", "metric_id"),
     )
 
     anomaly_id: Mapped[int] = mapped_column(

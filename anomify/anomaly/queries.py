@@ -1,6 +1,6 @@
 """Every question asked of the anomalies' rows; the org comes first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
 from anomify.clock import now_ms
-from anomify.db import Page, session
+from anomify.db import Page, among, session
 from anomify.errors import NotFound
 from anomify.metric.chip import holding
 from anomify.metric.model import Metric, Progress
@@ -128,14 +128,16 @@ def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
     )
 
 
-def open_spans() -> list[Span]:
-    """Return every open span of every org with its case and metric: the worker's view."""
-    spans = []
-    for anomaly in session().scalars(_with_evidence().where(Span.is_open.is_(True))):
-        # Each holds the other, so that neither is let go of while the span is used.
-        set_committed_value(anomaly.span, "anomaly", anomaly)
-        spans.append(anomaly.span)
-    return spans
+def open_spans(metric_ids: Iterable[int]) -> list[Span]:
+    """Return the open spans of these metrics of any org with case and metric: the worker's view."""
+    return _loaded(
+        _with_evidence().where(Span.is_open.is_(True), among(Span.metric_id, metric_ids))
+    )
+
+
+def open_spans_of_excluded() -> list[Span]:
+    """Return the open spans of metrics of any org that a rule excludes, with case and metric."""
+    return _loaded(_with_evidence().where(Span.is_open.is_(True), Metric.excluded_by.is_not(None)))
 
 
 def count_silences(org_id: int) -> int:
@@ -151,15 +153,31 @@ def count_silences(org_id: int) -> int:
     )
 
 
-def progress_of_running() -> list[Progress]:
-    """Return how far each metric of any org is whose anomaly is open: the worker's view."""
-    return list(
-        session().scalars(
-            select(Progress)
-            .join(Span, Span.metric_id == Progress.metric_id)
-            .where(Span.is_open.is_(True), Span.is_silence.is_(False))
+def long_unheard(at_ms: int) -> list[tuple[int, int, int]]:
+    """Return the metrics of any org with an open anomaly whose newest point is stale at that time.
+
+    A row is a metric, when its newest point was, and after how long it is stale. Silences are left
+    out: they wait for a point.
+    """
+    rows = session().execute(
+        select(Progress.metric_id, Progress.judged_until_ms, Progress.stale_after_ms)
+        .join(Span, Span.metric_id == Progress.metric_id)
+        .where(
+            Span.is_open.is_(True),
+            Span.is_silence.is_(False),
+            Progress.judged_until_ms + Progress.stale_after_ms < at_ms,
         )
     )
+    return [(metric_id, last_ms, stale_after_ms) for metric_id, last_ms, stale_after_ms in rows]
+
+
+def _loaded(wanted: Select[Anomaly]) -> list[Span]:
+    spans = []
+    for anomaly in session().scalars(wanted):
+        # Each holds the other, so that neither is let go of while the span is used.
+        set_committed_value(anomaly.span, "anomaly", anomaly)
+        spans.append(anomaly.span)
+    return spans
 
 
 def _with_evidence() -> Select[Anomaly]:

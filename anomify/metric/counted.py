@@ -87,9 +87,16 @@ def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> 
 
 
 def metrics_of(org_id: int, metric_ids: Collection[int]) -> list[Metric]:
-    """Return those of the metrics that are still there; no more than 500 may be asked for."""
+    """Return those of the metrics that are still there, for the caller to delete.
+
+    No more than 500 may be asked for. Where the unit of work writes, nobody else changes or deletes
+    them before it ends; they are locked in order of id, like everywhere.
+    """
     rows = session().scalars(
-        select(Metric).where(Metric.org_id == org_id, Metric.id.in_(metric_ids))
+        select(Metric)
+        .where(Metric.org_id == org_id, Metric.id.in_(metric_ids))
+        .order_by(Metric.id)
+        .with_for_update()
     )
     return list(rows)
 

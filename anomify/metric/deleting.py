@@ -1,30 +1,36 @@
 """Deleting metrics: the row goes at once, what it had follows, and its id never comes back."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, literal, select, update
+from sqlalchemy import delete, insert, literal, or_, select, update
 
 from anomify.audit.recording import record_audit
 from anomify.clock import now
-from anomify.db import session
+from anomify.db import among, session
+from anomify.errors import NotFound
 from anomify.metric.model import DeletedMetric, Metric
 
 # By then nothing of a metric waits in the log any more, whoever had not heard that it is gone.
 SETTLED_AFTER: Final = timedelta(hours=1)
 # No process sleeps for longer and wakes with an old id.
 REMEMBERED_FOR: Final = timedelta(days=30)
-# Databases bound the number of values in one statement.
-MOST_IDS: Final = 500
+# Whoever deletes metrics commits within this time.
+COMMITTED_WITHIN: Final = timedelta(minutes=10)
 
 
 def delete_metric(metric: Metric, actor: str) -> None:
     """Delete a metric and all rows that are only about it; its place in the quota is free.
 
     Its points follow within the hour. The next point of its name makes a new metric, which knows
-    nothing of this one.
+    nothing of this one. Raises NotFound for a metric that was deleted a moment ago.
     """
+    # The metric before what hangs from it, like everybody who locks both.
+    locked = select(Metric.id).where(Metric.id == metric.id).with_for_update()
+    if session().scalar(locked) is None:
+        raise NotFound("The metric has been deleted already.")
     record_audit(metric.org_id, actor=actor, action="metric.delete", target=metric.name)
     session().add(DeletedMetric(metric_id=metric.id, deleted_at=now()))
     # The database takes along what belongs to it.
@@ -43,28 +49,95 @@ def bury_metrics_of(org_id: int) -> None:
     )
 
 
+def hold_metrics(metric_ids: Iterable[int]) -> None:
+    """Let nobody delete these metrics before the open unit of work ends; some may be gone already.
+
+    In order of id, like whoever deletes several. On SQLite whoever writes is alone anyway.
+    """
+    if session().get_bind().dialect.name != "sqlite":
+        held = select(Metric.id).where(among(Metric.id, metric_ids)).order_by(Metric.id)
+        session().execute(held.with_for_update(read=True, key_share=True))
+
+
 def deleted_ids() -> frozenset[int]:
     """Return the ids of metrics that were deleted of late; points for them are nobody's."""
     return frozenset(session().scalars(select(DeletedMetric.metric_id)))
 
 
-def list_unsettled(at: datetime) -> list[tuple[int, bool]]:
-    """Return metrics whose points are still to be deleted, and whether that is then for good."""
+class DeletedMetrics:
+    """Follows which metrics are deleted: each look reads only what came since the last one."""
+
+    def __init__(self) -> None:
+        """Know of none yet."""
+        self._known: set[int] = set()
+        self._last_at: datetime | None = None
+
+    def look(self) -> list[int]:
+        """Return the ids of metrics that no earlier look has returned."""
+        rows = select(DeletedMetric.metric_id, DeletedMetric.deleted_at)
+        if self._last_at is not None:
+            # One that was deleted before it may be committed after it.
+            rows = rows.where(DeletedMetric.deleted_at >= self._last_at - COMMITTED_WITHIN)
+        news = []
+        for metric_id, deleted_at in session().execute(rows):
+            self._last_at = max(self._last_at or deleted_at, deleted_at)
+            if metric_id not in self._known:
+                self._known.add(metric_id)
+                news.append(metric_id)
+        return news
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Metrics whose points are to be deleted now: for good, or as far as they are stored."""
+
+    for_good: list[int]
+    first: list[int]
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.for_good or self.first)
+
+    @property
+    def metric_ids(self) -> list[int]:
+        """All of them."""
+        return self.for_good + self.first
+
+
+def list_unsettled(at: datetime, most: int) -> Unsettled:
+    """Return metrics whose points are to be deleted at that time, those that went first first.
+
+    What is stored is deleted soon, and an hour later what came out of the log after it.
+    """
+    is_over = DeletedMetric.deleted_at <= at - SETTLED_AFTER
     rows = session().execute(
-        select(DeletedMetric.metric_id, DeletedMetric.deleted_at)
-        .where(DeletedMetric.points_gone_at.is_(None))
-        .limit(MOST_IDS)
+        select(DeletedMetric.metric_id, is_over)
+        .where(
+            DeletedMetric.points_gone_at.is_(None),
+            or_(DeletedMetric.first_swept_at.is_(None), is_over),
+        )
+        .order_by(DeletedMetric.deleted_at, DeletedMetric.metric_id)
+        .limit(most)
     )
-    return [(metric_id, deleted_at <= at - SETTLED_AFTER) for metric_id, deleted_at in rows]
+    unsettled = Unsettled([], [])
+    for metric_id, for_good in rows:
+        (unsettled.for_good if for_good else unsettled.first).append(metric_id)
+    return unsettled
 
 
-def settle_deleted(metric_ids: Iterable[int], at: datetime) -> None:
-    """Note that the points of these metrics are gone for good, and forget the oldest ids."""
-    session().execute(
-        update(DeletedMetric)
-        .where(DeletedMetric.metric_id.in_(list(metric_ids)))
-        .values(points_gone_at=at)
-    )
+def settle_deleted(unsettled: Unsettled, at: datetime) -> None:
+    """Note that the points of these metrics were deleted, and forget the oldest ids."""
+    for metric_ids, noted in (
+        (unsettled.first, {"first_swept_at": at}),
+        (unsettled.for_good, {"first_swept_at": at, "points_gone_at": at}),
+    ):
+        if metric_ids:
+            session().execute(
+                update(DeletedMetric)
+                .where(among(DeletedMetric.metric_id, metric_ids))
+                .values(**noted)
+                .execution_options(synchronize_session=False)
+            )
     session().execute(
         delete(DeletedMetric).where(
             DeletedMetric.points_gone_at.is_not(None),

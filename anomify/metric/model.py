@@ -121,9 +121,15 @@ class DeletedMetric(Base):
     """The id of a metric that was deleted: what still comes for it is nobody's."""
 
     __tablename__ = "deleted_metrics"
+    __table_args__ = (
+        Index("ix_deleted_metrics_deleted_at", "deleted_at"),
+        Index("ix_deleted_metrics_points_gone_at", "points_gone_at", "deleted_at"),
+    )
 
     metric_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    # When what was stored of it was deleted; points that waited in the log may have come after.
+    first_swept_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # When its points were deleted for good: once none can wait in the log any more.
     points_gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
@@ -211,6 +217,36 @@ class Checkpoint(Base):
     log_offset: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[bytes] = mapped_column(LargeBinary)
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JudgingEpoch(Base):
+    """How often a worker has taken the right to judge; only the last one to take it may write."""
+
+    __tablename__ = "judging_epochs"
+
+    # What the right is for: `judging`, of all metrics.
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    taken_by: Mapped[str] = mapped_column(String(200))
+    taken_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class JudgedBeforeRebuild(Base):
+    """What the count of judged points holds of a metric whose scores are being rewritten.
+
+    It is written before the first score is, and goes with the commit that counts them anew: until
+    then the stored scores no longer say what was counted.
+    """
+
+    __tablename__ = "judged_before_rebuilds"
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # Of points up to this time; later ones are counted by their stored scores.
+    through_ms: Mapped[int] = mapped_column(BigInteger)
+    # Pairs of an hour in unix ms and how many of its points were judged, as 64-bit integers.
+    hours: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class DormantState(Base):

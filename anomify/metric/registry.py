@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from anomify.clock import now
 from anomify.db import Database, session
 from anomify.errors import Unavailable
-from anomify.metric.deleting import deleted_ids
+from anomify.metric.deleting import DeletedMetrics
 from anomify.metric.folding import fold
 from anomify.metric.model import Metric
 from anomify.metric.name import (
@@ -162,7 +162,8 @@ class Registry:
         self._count = 0
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(WAITING_MAX)
-        self._gone: frozenset[int] = frozenset()
+        self._gone: set[int] = set()
+        self._deleted = DeletedMetrics()
 
     def known(self, org_id: int, server_id: str | None = None) -> Known:
         """Return the look-up of keys that are known already, without touching the database."""
@@ -288,9 +289,9 @@ class Registry:
         To be called every second or so, for any process may delete.
         """
         with self._database.unit_of_work(write=False):
-            deleted = deleted_ids() - self._gone
+            deleted = self._deleted.look()
         if deleted:
-            self.forget(deleted)
+            self.forget(set(deleted))
 
     def forget(self, metric_ids: AbstractSet[int]) -> None:
         """Forget the ids of these metrics for good, whatever they were called."""

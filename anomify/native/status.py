@@ -17,7 +17,9 @@ class ComponentOut(Outputs):
         description="database, log, worker, delivery or storage.", examples=["worker"]
     )
     ok: bool = Field(description="Whether it does what it is there for.")
-    lag_seconds: float | None = Field(description="How far behind the newest points it is.")
+    lag_seconds: float | None = Field(
+        description="How long the oldest point has waited to be judged, or message to be sent."
+    )
     problem: str | None = Field(None, description="What is wrong with it, where that is known.")
 
 

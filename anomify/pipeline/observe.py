@@ -100,7 +100,8 @@ def observe(scored: Scored, herald: Herald, wanted: Mapping[int, Wanted] = NOTHI
 
     `wanted` is what people have set for those metrics for which they have set something.
     """
-    spans = {span.metric_id: span for span in _without_silence(open_spans(), scored, herald)}
+    running = open_spans(scored.metric_ids.tolist())
+    spans = {span.metric_id: span for span in _without_silence(running, scored, herald)}
     for place in _noteworthy(scored, spans.keys()):
         metric_id = int(scored.metric_ids[place])
         first, last = scored.starts[place], scored.starts[place + 1]
@@ -148,11 +149,9 @@ def follow(
 
 def close_silent(silent: Iterable[int], herald: Herald) -> None:
     """Close the open anomalies of metrics that have stopped reporting."""
-    gone = set(silent)
-    for span in open_spans():
-        if span.metric_id in gone:
-            close_anomaly(span, by_silence=not span.is_silence)
-            herald.recovered(span)
+    for span in open_spans(silent):
+        close_anomaly(span, by_silence=not span.is_silence)
+        herald.recovered(span)
 
 
 def rulings_of(
@@ -182,8 +181,6 @@ def _without_silence(spans: list[Span], scored: Scored, herald: Herald) -> Itera
             yield span
             continue
         place = int(np.searchsorted(scored.metric_ids, span.metric_id))
-        if place == len(scored.metric_ids) or scored.metric_ids[place] != span.metric_id:
-            continue
         rows = np.arange(scored.starts[place], scored.starts[place + 1])
         in_turn = scored.points.times[rows[~scored.is_late[rows]]]
         if len(in_turn):

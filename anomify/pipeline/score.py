@@ -1,7 +1,8 @@
 """Engine state in, verdicts out: every fresh point of every metric, in one call of the engine."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -35,6 +36,9 @@ class Patience:
 
     stale_after_ms: Int64s
     lag_ms: Int64s
+
+
+Columns = TypeVar("Columns", Verdicts, Standing, Patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,27 @@ class Scored:
         in_turn = np.add.accumulate(np.append(0, ~self.is_late))
         moved: Bools = in_turn[self.starts[1:]] > in_turn[self.starts[:-1]]
         return moved
+
+    def rows_of(self, metrics: Bools) -> Bools:
+        """Return which rows are of the metrics that are marked."""
+        rows: Bools = np.repeat(metrics, np.diff(self.starts))
+        return rows
+
+    def of_metrics(self, metrics: Bools) -> "Scored":
+        """Return only what concerns the metrics that are marked."""
+        rows = self.rows_of(metrics)
+        return Scored(
+            self.points.of(rows),
+            self.offsets[rows],
+            self.is_backfill[rows],
+            self.is_late[rows],
+            _columns_of(self.verdicts, rows),
+            self.metric_ids[metrics],
+            np.append(0, np.cumsum(np.diff(self.starts)[metrics])),
+            _columns_of(self.standing, metrics),
+            _columns_of(self.patience, metrics),
+            self.least_alerts[metrics],
+        )
 
 
 class Scorer:
@@ -256,6 +281,11 @@ class Scorer:
         self.state.grow(new)
         self._metrics = lengthened(self._metrics, new, NO_SLOT)
         self._free.extend(range(new - 1, old - 1, -1))
+
+
+def _columns_of(table: Columns, rows: Bools) -> Columns:
+    """Return the marked rows of a value whose fields are arrays of one length."""
+    return replace(table, **{each.name: getattr(table, each.name)[rows] for each in fields(table)})
 
 
 def _where_changes(*columns: Int64s) -> Int64s:

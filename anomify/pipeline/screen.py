@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anomify.anomaly.queries import open_spans
+from anomify.anomaly.queries import open_spans_of_excluded
 from anomify.anomaly.recording import close_anomaly
 from anomify.delivery.outbox import withdraw
 from anomify.exclusion.queries import changes_so_far, excluded_among
@@ -48,14 +48,12 @@ class Screen:
         return excluded
 
 
-def end_excluded(screen: Screen) -> None:
+def end_excluded() -> None:
     """Close the open anomalies of metrics that are excluded now, and tell nobody.
 
     Nothing came back to normal, so nobody hears so; and whoever has not been told of one yet will
     not be.
     """
-    spans = open_spans()
-    is_excluded = screen.excludes(np.array([span.metric_id for span in spans], np.int64))
-    for place in np.flatnonzero(is_excluded).tolist():
-        close_anomaly(spans[place])
-        withdraw(spans[place].anomaly_id)
+    for span in open_spans_of_excluded():
+        close_anomaly(span)
+        withdraw(span.anomaly_id)

@@ -66,9 +66,14 @@ class Silence:
 def open_silences(overdue: Iterable[Progress], herald: Herald) -> None:
     """Open an anomaly for each metric that should have reported, and tell of the first ones."""
     at_ms = int(herald.at.timestamp() * 1000)
+    # How many each org has is counted once, however many there are.
+    silences: dict[int, int] = {}
     for progress in overdue:
         metric = metric_of_any_org(progress.metric_id)
-        is_told = count_silences(metric.org_id) < MOST_TOLD_AT_ONCE
+        if metric.org_id not in silences:
+            silences[metric.org_id] = count_silences(metric.org_id)
+        is_told = silences[metric.org_id] < MOST_TOLD_AT_ONCE
+        silences[metric.org_id] += 1
         span = open_anomaly(metric, Silence.of(progress).sighting(at_ms))
         span.last_over_ms = max(at_ms, span.started_ms)
         if is_told:
@@ -77,9 +82,8 @@ def open_silences(overdue: Iterable[Progress], herald: Herald) -> None:
 
 def forgive_silence(metric_ids: Iterable[int], herald: Herald) -> None:
     """Close the silences of metrics that may be silent from now on."""
-    allowed = set(metric_ids)
-    for span in open_spans():
-        if span.is_silence and span.metric_id in allowed:
+    for span in open_spans(metric_ids):
+        if span.is_silence:
             break_silence(span, int(herald.at.timestamp() * 1000), herald)
 
 

@@ -1,11 +1,12 @@
 """The chunk store: four hours of one metric packed into one blob, sealed from the log."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
@@ -34,6 +35,8 @@ MOST_CHUNKS_WRITTEN = 500
 # Chunks of one question: six weeks of a metric, about 200,000 points where one comes every 15 s.
 MOST_CHUNKS_READ = 512
 MOST_METRICS_SWEPT = 1000
+# Each may have two thousand chunks a year.
+MOST_METRICS_FORGOTTEN = 20
 
 _logger = logging.getLogger(__name__)
 
@@ -84,10 +87,23 @@ class ChunkStore:
     it had never been. So does everything without a month whose file cannot be read.
     """
 
-    def __init__(self, database: PointDatabase) -> None:
-        """Use this database; nothing is opened before the first call."""
+    def __init__(
+        self, database: PointDatabase, fence: Callable[[Connection], None] = lambda _: None
+    ) -> None:
+        """Use this database; nothing is opened before the first call.
+
+        Each transaction that changes stored series begins with `fence`, which raises where the
+        caller may not write any more.
+        """
         self._database = database
         self.shelf = Shelf(database)
+        self._fence = fence
+
+    def fenced(self, fence: Callable[[Connection], None]) -> Self:
+        """Return the same chunks for a caller who may lose the right to write."""
+        fenced = copy.copy(self)
+        fenced._fence = fence  # noqa: SLF001 -- a copy of ourselves
+        return fenced
 
     def read(
         self, metric_id: int, from_ms: int, until_ms: int, *, most_points: int | None = None
@@ -277,8 +293,8 @@ class ChunkStore:
         """Forget all that is sealed of these metrics."""
         keys = [_keys_of_metric(metric_id) for metric_id in metric_ids]
         for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
-            for first in range(0, len(keys), MOST_METRICS_SWEPT):
-                some = keys[first : first + MOST_METRICS_SWEPT]
+            for first in range(0, len(keys), MOST_METRICS_FORGOTTEN):
+                some = keys[first : first + MOST_METRICS_FORGOTTEN]
                 self._write_month(month, partial(_delete_between, keys=some))
         self.shelf.forget_metrics(metric_ids)
 
@@ -407,12 +423,12 @@ class ChunkStore:
     def _write_month(self, month: int, act: Callable[[Connection], object]) -> None:
         """Write a month in one transaction; a month that is damaged is begun anew for it."""
         try:
-            with self._database.writing_chunks(month) as connection:
+            with self._writing(month) as connection:
                 act(connection)
         except Damaged as problem:
             kept = self._database.renew_month(month)
             self._note_month(month, f"{problem.message} {kept}")
-            with self._database.writing_chunks(month) as connection:
+            with self._writing(month) as connection:
                 act(connection)
 
     def _note_month(self, month: int, reason: str) -> None:
@@ -424,6 +440,12 @@ class ChunkStore:
     def size_bytes(self) -> int:
         """Return how much disk chunks and log take together."""
         return self._database.size_bytes()
+
+    @contextmanager
+    def _writing(self, month: int) -> Iterator[Connection]:
+        with self._database.writing_chunks(month) as connection:
+            self._fence(connection)
+            yield connection
 
     def _parts(self, keys: Int64s) -> Iterator[tuple[int, Int64s]]:
         """Give the positions of these keys month by month, as many as one transaction takes."""

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import numpy as np
 from sqlalchemy import (
     URL,
+    Column,
     Connection,
     Engine,
     MetaData,
@@ -421,6 +422,8 @@ class PointFiles:
                     _make_file(path, LOG_TABLES)
                     opened = _open_file(path)
                     _add_missing_tables(opened, LOG_TABLES)
+                    with _reachable():
+                        _add_missing_columns(opened.engine, opened.writer)
                     self._log = opened
         return self._log
 
@@ -654,6 +657,31 @@ def _make_file(path: Path, tables: MetaData, chunks: Iterable[tuple[int, int, by
 _INSERT_CHUNK = str(insert(point_chunks).compile(dialect=sqlite.dialect()))
 
 
+def _add_missing_columns(reader: Engine, writer: Engine) -> None:
+    """Give tables of the log that an older version made the columns that came later.
+
+    All of them may be empty, so that the older version goes on working with the same tables.
+    """
+    with reader.connect() as connection:
+        if not list(_missing_columns(connection)):
+            return
+    with writer.begin() as connection:
+        if connection.dialect.name != "sqlite":
+            # On SQLite a writer is alone already.
+            connection.execute(select(func.pg_advisory_xact_lock(_TABLES_LOCK)))
+        for column in list(_missing_columns(connection)):
+            kind = column.type.compile(connection.dialect)
+            connection.execute(
+                text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}")
+            )
+
+
+def _missing_columns(connection: Connection) -> Iterator[Column[Any]]:
+    for table in LOG_TABLES.sorted_tables:
+        present = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        yield from (column for column in table.columns if column.name not in present)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -689,6 +717,8 @@ class PointTables:
             connection.execute(select(func.pg_advisory_xact_lock(_TABLES_LOCK)))
             LOG_TABLES.create_all(connection)
             CHUNK_TABLES.create_all(connection)
+        with _reachable():
+            _add_missing_columns(engine, engine)
 
     @contextmanager
     def reading_log(self) -> Iterator[Connection]:

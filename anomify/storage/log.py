@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from anomify.clock import now_ms
 from anomify.errors import Unavailable
 from anomify.series import Points
 from anomify.storage.codec import Damaged, decode_entry, encode_entry
@@ -35,6 +36,12 @@ _LIST = (
     .where(point_log.c.log_offset > bindparam("after"))
     .order_by(point_log.c.log_offset)
     .limit(bindparam("most"))
+)
+_FIRST_AFTER = (
+    select(point_log.c.log_offset, point_log.c.accepted_ms)
+    .where(point_log.c.log_offset > bindparam("after"))
+    .order_by(point_log.c.log_offset)
+    .limit(1)
 )
 _LAST = select(func.max(point_log.c.log_offset))
 _SEALED_THROUGH = select(point_marks.c.log_offset).where(point_marks.c.name == _SEALED)
@@ -153,7 +160,7 @@ class PointLog:
             return []
         wanted = set(offsets)
         between = (
-            select(point_log)
+            select(point_log.c.log_offset, point_log.c.entry)
             .where(point_log.c.log_offset >= bindparam("first"))
             .where(point_log.c.log_offset <= bindparam("last"))
             .order_by(point_log.c.log_offset)
@@ -214,6 +221,15 @@ class PointLog:
             put_aside(connection, Kind.ENTRY, offset, blob, problem.message)
             connection.execute(delete(point_log).where(point_log.c.log_offset == offset))
 
+    def first_after(self, offset: int) -> tuple[int, int | None] | None:
+        """Return the next row after this offset and when it was accepted, in unix milliseconds.
+
+        None where there is none. The moment is None in a row that an older version appended.
+        """
+        with self._database.reading_log() as connection:
+            found = connection.execute(_FIRST_AFTER, {"after": offset}).first()
+        return None if found is None else (int(found[0]), found[1])
+
     def last_offset(self) -> int:
         """Return the greatest offset there has been, 0 before the first; pruning keeps it."""
         with self._database.reading_log() as connection:
@@ -273,16 +289,19 @@ def _entry(blob: bytes) -> Entry:
 
 
 def _insert(connection: Connection, blobs: list[bytes]) -> list[int]:
+    at_ms = now_ms()
     if connection.dialect.name == "sqlite":
         # The driver's own cursor: this is the hottest statement there is.
         cursor: Any = connection.connection.cursor()
-        return [cursor.execute(_SQLITE_INSERT, (blob,)).lastrowid for blob in blobs]
-    rows = [{"entry": blob} for blob in blobs]
+        return [cursor.execute(_SQLITE_INSERT, (blob, at_ms)).lastrowid for blob in blobs]
+    rows = [{"entry": blob, "accepted_ms": at_ms} for blob in blobs]
     statement = insert(point_log).returning(point_log.c.log_offset, sort_by_parameter_order=True)
     return list(connection.execute(statement, rows).scalars())
 
 
-_SQLITE_INSERT = str(insert(point_log).compile(dialect=sqlite.dialect(), column_keys=["entry"]))
+_SQLITE_INSERT = str(
+    insert(point_log).compile(dialect=sqlite.dialect(), column_keys=["entry", "accepted_ms"])
+)
 
 
 def _last_offset(connection: Connection) -> int:

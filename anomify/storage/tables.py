@@ -26,6 +26,8 @@ point_log = Table(
     LOG_TABLES,
     Column("log_offset", _BIG, primary_key=True, autoincrement=True),
     Column("entry", LargeBinary, nullable=False),
+    # When it was accepted, in unix ms; empty in rows of versions that did not write it down.
+    Column("accepted_ms", _BIG),
     sqlite_autoincrement=True,
 )
 

@@ -1,27 +1,29 @@
 """The duty of judging: follow the log, judge what is new, record it, and seal what is judged."""
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import compress
 
 import numpy as np
 
-from anomify.anomaly.queries import progress_of_running
+from anomify.anomaly.queries import long_unheard
 from anomify.anomaly.recording import list_peak_times
 from anomify.clock import now, now_ms
 from anomify.db import Database
 from anomify.detection.state import DamagedSnapshotError, Standing, UnreadableSnapshotError
 from anomify.errors import Unavailable
-from anomify.metric.deleting import deleted_ids, list_unsettled, settle_deleted
+from anomify.metric.deleting import DeletedMetrics, list_unsettled, settle_deleted
 from anomify.metric.failing import (
     NOT_OF_ONE_METRIC,
-    forget_failures,
     isolated_ids,
     record_failure,
 )
 from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
-from anomify.metric.model import Progress
 from anomify.metric.progress import (
     Latest,
     Step,
@@ -45,10 +47,18 @@ from anomify.metric.state import (
     pack_states,
     unpack_states,
 )
-from anomify.metric.tally import Tally
+from anomify.metric.tally import (
+    HourCounts,
+    Tally,
+    counted_before_rebuild,
+    find_before_rebuild,
+    forget_before_rebuild,
+    hours_of,
+    keep_before_rebuild,
+)
 from anomify.pipeline.announce import Herald
 from anomify.pipeline.observe import close_silent, observe
-from anomify.pipeline.rebuild import RELEARN_MS, record_again, rejudge
+from anomify.pipeline.rebuild import RELEARN_MS, Rebuilt, record_again, rejudge
 from anomify.pipeline.score import Fresh, Patience, Scored, Scorer
 from anomify.pipeline.screen import Screen, end_excluded
 from anomify.pipeline.silence import forgive_silence, open_silences
@@ -59,6 +69,7 @@ from anomify.storage.log import LogRow, PointLog
 from anomify.storage.setaside import Kind
 from anomify.worker.awaited import Awaited
 from anomify.worker.unsealed import Tick, Unsealed
+from anomify.worker.writing import write
 
 # So many unsealed points are sealed at once, whatever the clock says: memory is bounded.
 MOST_UNSEALED = 2_000_000
@@ -68,12 +79,48 @@ DORMANT_AFTER_MS = 86_400_000
 LIVE_MS = 3_600_000
 # With more rows of the log to judge than this, silence says nothing yet.
 MOST_ROWS_BEFORE_SILENCE = 1024
+# Unless they have waited for so short a time: then they are judged soon.
+SILENCE_LAG_SECONDS = 15.0
+# Deleted metrics whose points one transaction settles, and how long judging waits for some.
+MOST_DROPPED = 100
+DROPPING_SECONDS = 0.5
 # Silences that one look records; the next look is seconds away.
 MOST_SILENCES = 500
 # What one unit of work set may be seen after what another one set later.
 SETTINGS_OVERLAP = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """What one tick has judged, and what of it is only kept, before any of it is written down."""
+
+    fresh: Fresh
+    scored: Scored
+    # Of each row that was judged, whether it says something that is not stored already.
+    is_news: Bools
+    left_out: Fresh
+
+    @property
+    def metric_ids(self) -> Int64s:
+        """All metrics that it is about, ascending."""
+        return np.unique(
+            np.concatenate([self.scored.metric_ids, np.unique(self.left_out.points.metric_ids)])
+        )
+
+    def of_metrics(self, exist: Callable[[Int64s], Bools]) -> "_Judging":
+        """Return only what is about metrics that exist, as `exist` says."""
+        left_out = self.left_out.of(exist(self.left_out.points.metric_ids))
+        here = exist(self.scored.metric_ids)
+        if here.all():
+            return replace(self, left_out=left_out)
+        return _Judging(
+            self.fresh,
+            self.scored.of_metrics(here),
+            self.is_news[self.scored.rows_of(here)],
+            left_out,
+        )
 
 
 class Analyst:
@@ -97,11 +144,14 @@ class Analyst:
         self._unsealed = Unsealed()
         # When each metric was last heard of by our clock: history has old times but is not silent.
         self._heard_ms = np.zeros(0, np.int64)
+        self._began_ms = now_ms()
         self._awaited = Awaited()
         self._tally = Tally()
         self._wanted: dict[int, Wanted] = {}
         self._wanted_at: datetime | None = None
-        self._deleted: frozenset[int] = frozenset()
+        self._deleted = DeletedMetrics()
+        # By metric id: 1 where it was deleted.
+        self._is_deleted = np.zeros(0, np.int64)
         # Through which offset each partition is sealed and its state kept.
         self._kept = np.zeros(PARTITIONS, np.int64)
         # By metric id, 1 once it is judged; and those of them of which nothing is kept since then
@@ -158,63 +208,95 @@ class Analyst:
         if self._is_careful:
             fresh, left_out = self._without_failing(fresh, left_out, is_recorded=False)
         scored = self._scorer.score(fresh)
-        is_news = self._find_news(scored)
-        herald = Herald(now())
-        with self._database.unit_of_work():
-            observe(scored, herald, self._wanted)
-            # Old points that come again bring no series back that has ended.
-            steps = self._steps_of(scored.metric_ids, scored.standing, scored.patience)
-            moved = list(compress(steps, scored.has_moved))
-            record_progress(moved)
-            for metric_id, count, is_backfill in _count_late(scored, is_news):
-                count_late(metric_id, count, herald.at, is_backfill=is_backfill)
-            record_left_out(list(_latest(left_out)))
-            self._end(fresh.ended, herald)
-            judged = _judged(scored)
-            self._tally.count(judged.metric_ids, judged.times)
-            add_judged_batch(fresh.through_offset, encode_judged(judged))
-        self._keep(fresh, scored, is_news, left_out)
+        judged = _Judging(fresh, scored, self._find_news(scored), left_out)
+        recorded, moved = write(
+            self._database, lambda: self._record(judged), judged.metric_ids.tolist()
+        )
+        self._keep(recorded.fresh, recorded.scored, recorded.is_news, recorded.left_out)
         self._awaited.note((step.metric_id, step.silent_from_ms) for step in moved)
-        self._unkept.update(self._find_taught(scored.metric_ids, scored.standing).tolist())
+        self._unkept.update(
+            self._find_taught(recorded.scored.metric_ids, recorded.scored.standing).tolist()
+        )
         if len(self._unsealed) > MOST_UNSEALED:
             self.checkpoint(range(PARTITIONS))
         return len(rows)
 
+    def _record(self, judging: "_Judging") -> tuple["_Judging", list[Step]]:
+        """Write down what was found in a tick, and return what of it is about metrics that exist.
+
+        With it comes where each metric stands that has moved.
+        """
+        self._heed_deleted()
+        judging = judging.of_metrics(lambda metric_ids: ~self._were_deleted(metric_ids))
+        fresh, scored = judging.fresh, judging.scored
+        herald = Herald(now())
+        observe(scored, herald, self._wanted)
+        # Old points that come again bring no series back that has ended.
+        steps = self._steps_of(scored.metric_ids, scored.standing, scored.patience)
+        moved = list(compress(steps, scored.has_moved))
+        record_progress(moved)
+        for metric_id, count, is_backfill in _count_late(scored, judging.is_news):
+            count_late(metric_id, count, herald.at, is_backfill=is_backfill)
+        record_left_out(list(_latest(judging.left_out)))
+        self._end(fresh.ended, herald)
+        judged = _judged(scored)
+        self._tally.count(judged.metric_ids, judged.times)
+        add_judged_batch(fresh.through_offset, encode_judged(judged))
+        return judging, moved
+
     def behind(self) -> int:
         """Return how many log rows are not judged yet."""
         return max(self._log.last_offset() - self.through_offset, 0)
+
+    def lag_seconds(self) -> float:
+        """Return how long ago the oldest point that is not judged yet was accepted, 0 for none."""
+        found = self._log.first_after(self.through_offset)
+        if found is None:
+            return 0.0
+        _, accepted_ms = found
+        if accepted_ms is None:
+            # Of a version that did not write it down: as old as we know it to be.
+            accepted_ms = self._began_ms
+        return max(now_ms() - accepted_ms, 0) / 1000
 
     def heed_exclusions(self) -> None:
         """Judge from the next point on only what no rule excludes, and end what the others had."""
         with self._database.unit_of_work(write=False):
             has_changed = self._screen.look()
         if has_changed:
-            with self._database.unit_of_work():
-                end_excluded(self._screen)
+            write(self._database, end_excluded)
 
     def _heed_deleted(self) -> None:
         """Let go of metrics that were deleted since the last look."""
         with self._database.unit_of_work(write=False):
-            deleted = deleted_ids()
-        gone = deleted - self._deleted
-        self._deleted = deleted
+            gone = self._deleted.look()
         if gone:
-            ids = np.fromiter(gone, np.int64)
+            ids = np.array(gone, np.int64)
+            self._is_deleted = lengthened(self._is_deleted, int(ids.max()) + 1, 0)
+            self._is_deleted[ids] = 1
             self._scorer.forget(np.setdiff1d(ids, self._scorer.asleep(ids)).tolist())
             self._awaited.note((metric_id, None) for metric_id in gone)
 
+    def _were_deleted(self, metric_ids: Int64s) -> Bools:
+        self._is_deleted = lengthened(self._is_deleted, int(metric_ids.max(initial=0)) + 1, 0)
+        deleted: Bools = self._is_deleted[metric_ids] == 1
+        return deleted
+
     def drop_deleted(self) -> None:
-        """Delete the points of metrics that were deleted, also those that came in late."""
-        self._heed_deleted()
-        with self._database.unit_of_work(write=False):
-            unsettled = list_unsettled(now())
-        if not unsettled:
-            return
-        self._chunks.forget([metric_id for metric_id, _ in unsettled])
-        settled = [metric_id for metric_id, is_for_good in unsettled if is_for_good]
-        if settled:
+        """Delete the points of metrics that were deleted, also those that came in late.
+
+        When it has taken a moment it leaves the others to the next time, which is soon.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began < DROPPING_SECONDS:
+            with self._database.unit_of_work(write=False):
+                unsettled = list_unsettled(now(), MOST_DROPPED)
+            if not unsettled:
+                return
+            self._heed_deleted()
+            self._chunks.forget(unsettled.metric_ids)
             with self._database.unit_of_work():
-                settle_deleted(settled, now())
+                settle_deleted(unsettled, now())
 
     def take_settings(self) -> None:
         """Judge from the next point on as people have set it since the last look."""
@@ -228,15 +310,15 @@ class Analyst:
             self._scorer.tune(metric_id, wanted.tuning)
         allowed = [metric_id for metric_id, wanted in news.items() if wanted.may_be_silent]
         if allowed:
-            with self._database.unit_of_work():
-                forgive_silence(allowed, Herald(now()))
+            write(self._database, lambda: forgive_silence(allowed, Herald(now())), allowed)
 
     def look_for_silence(self) -> None:
         """Open anomalies for metrics that should have reported, and close those they had.
 
         What waits in the log is judged first: whoever is in there has reported.
         """
-        if self.behind() > MOST_ROWS_BEFORE_SILENCE:
+        is_much = self.behind() > MOST_ROWS_BEFORE_SILENCE
+        if is_much and self.lag_seconds() > SILENCE_LAG_SECONDS:
             return
         head = self._log.last_offset()
         while self.through_offset < head and self.run_once():
@@ -245,32 +327,33 @@ class Analyst:
         overdue = self._awaited.overdue(now_ms(), MOST_SILENCES)
         if not len(overdue):
             return
-        herald = Herald(now())
-        with self._database.unit_of_work():
+
+        def record() -> None:
+            herald = Herald(now())
             # Nobody misses what is excluded.
             overdue_here = overdue[~self._screen.excludes(overdue)]
             found = take_overdue(overdue_here.tolist())
-            silent = [
-                each.metric_id for each in found if not self._of(each.metric_id).may_be_silent
-            ]
-            close_silent(silent, herald)
-            open_silences((each for each in found if each.metric_id in set(silent)), herald)
+            silent = [each for each in found if not self._of(each.metric_id).may_be_silent]
+            close_silent([each.metric_id for each in silent], herald)
+            open_silences(silent, herald)
+
+        write(self._database, record, overdue.tolist())
         self._awaited.note((metric_id, None) for metric_id in overdue.tolist())
 
     def _close_silent(self) -> None:
         """Close the anomalies of metrics that have been silent for several of their steps."""
         with self._database.unit_of_work(write=False):
             # Looking must not get in the way of those who write; there is seldom one to close.
-            running = progress_of_running()
+            unheard = long_unheard(now_ms())
         at_ms = now_ms()
         silent = [
-            progress.metric_id
-            for progress in running
-            if at_ms - self._last_heard_ms(progress) > progress.stale_after_ms
+            metric_id
+            for metric_id, last_ms, stale_after_ms in unheard
+            if at_ms - self._last_heard_ms(metric_id, last_ms) > stale_after_ms
         ]
-        if silent:
-            with self._database.unit_of_work():
-                close_silent(silent, Herald(now()))
+        for first in range(0, len(silent), MOST_SILENCES):
+            some = silent[first : first + MOST_SILENCES]
+            write(self._database, partial(close_silent, some, Herald(now())), some)
 
     def checkpoint(self, partitions: Iterable[int]) -> None:
         """Seal these partitions' points and keep their states; then let go of what all have."""
@@ -298,63 +381,102 @@ class Analyst:
     def rebuild(self, metric_id: int) -> None:
         """Judge a metric's whole past again, in order of time; running it twice is harmless."""
         self.heed_exclusions()
-        with self._database.unit_of_work():
-            if self._screen.excludes(np.array([metric_id], np.int64)).any():
-                settle_rebuild(metric_id)
-                return
         self._heed_deleted()
-        if metric_id in self._deleted:
+        only = np.array([metric_id], np.int64)
+
+        def settle_excluded() -> bool:
+            is_excluded = bool(self._screen.excludes(only).any())
+            if is_excluded:
+                settle_rebuild(metric_id)
+            return is_excluded
+
+        if self._were_deleted(only).any():
             return
-        partition = metric_id % PARTITIONS
+        if write(self._database, settle_excluded, [metric_id]):
+            return
         # Now every point is in a chunk, and the partition's state is as of this moment.
-        if not self._checkpoint_one(partition):
+        if not self._checkpoint_one(metric_id % PARTITIONS):
             raise Unavailable("Points of another metric of its partition cannot be sealed now.")
         self.take_settings()
-        wanted = self._of(metric_id)
-        was_judged, is_judged = [], []
+        before = self._write_down_counted(metric_id)
+        if before is None:
+            return
+        after: HourCounts = Counter()
 
         def rewrite(part: Series, judgements: Judgements) -> None:
-            was_judged.append(part.times[~np.isnan(part.judgements.scores)])
-            is_judged.append(part.times[~np.isnan(judgements.scores)])
+            after.update(hours_of(part.times[~np.isnan(judgements.scores)]))
             self._chunks.rewrite_scores(metric_id, part.times, judgements)
 
         with self._database.unit_of_work(write=False):
             peaks = list_peak_times(metric_id)
-        rebuilt = rejudge(self._chunks.read_series(metric_id), wanted, rewrite, peaks)
+        rebuilt = rejudge(self._chunks.read_series(metric_id), self._of(metric_id), rewrite, peaks)
+        steps = write(
+            self._database,
+            lambda: self._record_rebuilt(metric_id, rebuilt, before, after),
+            [metric_id],
+        )
+        self._awaited.note((step.metric_id, step.silent_from_ms) for step in steps)
+
+    def _write_down_counted(self, metric_id: int) -> HourCounts | None:
+        """Write down and return how a metric is counted; None where it was deleted meanwhile."""
+        with self._database.unit_of_work(write=False):
+            kept = find_before_rebuild(metric_id)
+        counted = counted_before_rebuild(self._chunks.read_series(metric_id), kept)
+
+        def keep() -> bool:
+            self._heed_deleted()
+            is_here = not self._were_deleted(np.array([metric_id], np.int64)).any()
+            if is_here and counted is not None:
+                keep_before_rebuild(metric_id, counted)
+            return is_here
+
+        if not write(self._database, keep, [metric_id]):
+            return None
+        return Counter() if counted is None else counted.hours
+
+    def _record_rebuilt(
+        self, metric_id: int, rebuilt: Rebuilt, before: HourCounts, after: HourCounts
+    ) -> list[Step]:
+        """Write down what came of a rebuild; nothing of a metric that was deleted meanwhile."""
+        self._heed_deleted()
         only = np.array([metric_id], np.int64)
+        if self._were_deleted(only).any():
+            return []
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)
-        with self._database.unit_of_work():
-            record_again(metric_id, rebuilt, Herald(now()))
-            steps = list(self._steps_of(only, rebuilt.standing, rebuilt.patience))
-            record_progress(steps)
-            for times in was_judged:
-                self._tally.count(np.full(len(times), metric_id), times, step=-1)
-            for times in is_judged:
-                self._tally.count(np.full(len(times), metric_id), times)
-            settle_rebuild(metric_id)
-            forget_failures(metric_id, now())
-            keep_checkpoint(
-                partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
-            )
-        self._awaited.note((step.metric_id, step.silent_from_ms) for step in steps)
+        record_again(metric_id, rebuilt, Herald(now()))
+        steps = list(self._steps_of(only, rebuilt.standing, rebuilt.patience))
+        record_progress(steps)
+        self._tally.correct(metric_id, before, after)
+        forget_before_rebuild(metric_id)
+        settle_rebuild(metric_id)
+        forget_failures(metric_id, now())
+        partition = metric_id % PARTITIONS
+        keep_checkpoint(
+            partition, self.through_offset, self._states_of(self._awake_in(partition)), now()
+        )
+        return steps
 
     def _checkpoint_one(self, partition: int) -> bool:
         """Seal a partition and keep its state; False where some of its points stay unsealed."""
-        self._heed_deleted()
         through = self.through_offset
         tick = self._unsealed.of_partition(partition, PARTITIONS, int(self._kept[partition]))
         # First the chunks, which may be written twice, then the word that they are written.
         if not self._seal(tick, through):
             return False
-        metric_ids = self._awake_in(partition)
-        is_silent = now_ms() - self._heard_ms[metric_ids] > DORMANT_AFTER_MS
-        awake, asleep = metric_ids[~is_silent], metric_ids[is_silent]
-        with self._database.unit_of_work():
+
+        def keep() -> Int64s:
+            self._heed_deleted()
+            metric_ids = self._awake_in(partition)
+            is_silent = now_ms() - self._heard_ms[metric_ids] > DORMANT_AFTER_MS
+            awake, asleep = metric_ids[~is_silent], metric_ids[is_silent]
             drop_dormant(awake.tolist())
             for metric_id in asleep:
                 keep_dormant(int(metric_id), self._scorer.snapshot_of(np.array([metric_id])))
             keep_checkpoint(partition, through, self._states_of(awake), now())
+            return asleep
+
+        asleep = write(self._database, keep, self._awake_in(partition).tolist())
         self._scorer.forget(asleep.tolist())
         self._kept[partition] = through
         self._unkept = {one for one in self._unkept if one % PARTITIONS != partition}
@@ -442,8 +564,7 @@ class Analyst:
         """Return what is to be judged of these rows, and what is only kept."""
         with self._database.unit_of_work(write=False):
             came = Fresh.of_rows(rows).after(self._kept, PARTITIONS)
-            if self._deleted:
-                came = came.of(~np.isin(came.points.metric_ids, list(self._deleted)))
+            came = came.of(~self._were_deleted(came.points.metric_ids))
             fresh, left_out = self._divide(came)
             metric_ids = np.unique(fresh.points.metric_ids)
             asleep = self._scorer.asleep(metric_ids)
@@ -513,12 +634,11 @@ class Analyst:
         self._heard_ms = lengthened(self._heard_ms, int(metric_ids.max(initial=0)) + 1, 0)
         self._heard_ms[metric_ids] = now_ms()
 
-    def _last_heard_ms(self, progress: Progress) -> int:
-        """Return when a metric was last heard of, by our clock or by its own."""
-        metric_id = progress.metric_id
+    def _last_heard_ms(self, metric_id: int, last_ms: int) -> int:
+        """Return when a metric was last heard of, by our clock or by its newest point."""
         is_known = metric_id < len(self._heard_ms)
         heard_ms = int(self._heard_ms[metric_id]) if is_known else 0
-        return max(heard_ms, progress.judged_until_ms)
+        return max(heard_ms, last_ms)
 
     def _of(self, metric_id: int) -> Wanted:
         return self._wanted.get(metric_id, AS_SHIPPED)
@@ -567,11 +687,11 @@ class Analyst:
         return awake
 
     def _states_of(self, metric_ids: Int64s) -> bytes:
-        return pack_states(metric_ids, self._scorer.snapshot_of(metric_ids))
+        return pack_states(metric_ids, self._scorer.snapshot_of)
 
     def _wake_partition(self, partition: int, states: bytes) -> None:
         try:
-            metric_ids, snapshot = unpack_states(states)
+            groups = unpack_states(states)
         except DamagedSnapshotError as problem:
             self._set_state_aside(partition, states, problem)
             with self._database.unit_of_work(write=False):
@@ -579,11 +699,12 @@ class Analyst:
             self._learn_anew(metric_ids, problem)
             # Those of which no point is stored begin with their next one.
             metric_ids = np.setdiff1d(metric_ids, self._scorer.asleep(metric_ids))
-            snapshot = self._scorer.snapshot_of(metric_ids)
-        if len(metric_ids):
-            self._wake(metric_ids, snapshot)
-            self._hear(metric_ids)
-            self._scorer.forget(self._deleted & set(metric_ids.tolist()))
+            groups = [(metric_ids, self._scorer.snapshot_of(metric_ids))]
+        for metric_ids, snapshot in groups:
+            if len(metric_ids):
+                self._wake(metric_ids, snapshot)
+                self._hear(metric_ids)
+                self._scorer.forget(metric_ids[self._were_deleted(metric_ids)].tolist())
 
     def _wake(self, metric_ids: Int64s, snapshot: bytes) -> None:
         """Take states back in; those that another version of the engine kept are learnt anew."""

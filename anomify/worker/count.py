@@ -39,8 +39,9 @@ class Teller:
             counted = list_unstored(at_ms)
         if not len(counted):
             return 0
-        self._points.append(Entry(counted, Points.empty()))
         with self._database.unit_of_work():
+            # Inside, so that no other worker stores a later count before this one.
+            self._points.append(Entry(counted, Points.empty()))
             mark_stored(counted)
             forget_counted(at_ms)
         return len(counted)

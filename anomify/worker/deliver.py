@@ -102,6 +102,10 @@ class Deliverer:
 
     def _deliver(self, claimed: Claim) -> None:
         try:
+            if self._clock() >= claimed.leased_until:
+                # This process was paused, and another one may have sent it by now.
+                log.warning("delivery %s is left to whoever claims it next", claimed.id)
+                return
             receipt = self._send(claimed)
             with self._database.unit_of_work():
                 settle(

@@ -2,9 +2,7 @@
 
 import itertools
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from anomify.worker.analyse import Analyst
 from anomify.worker.bill import Bookkeeper
 from anomify.worker.count import Teller
 from anomify.worker.deliver import Deliverer
-from anomify.worker.ownership import Ownership
+from anomify.worker.ownership import STANDBY_SECONDS, Ownership, OwnershipLost, worker_name
 from anomify.worker.picture import picture_with
 from anomify.worker.post import Postman
 from anomify.worker.rebuild import rebuild_one
@@ -51,6 +49,10 @@ SETTINGS_EVERY_SECONDS = 1
 OWNERSHIP_EVERY_SECONDS = 1
 BEAT_EVERY_SECONDS = 5
 SWEEP_EVERY_SECONDS = 60
+DROP_EVERY_SECONDS = 5
+# A rebuild is done at once where nothing waits, and else so often, if nothing waits for long.
+REBUILD_EVERY_SECONDS = 1
+REBUILD_LAG_SECONDS = 5.0
 # A message on its way when we are asked to stop has its own deadline, shorter than this.
 STOP_SECONDS = 20
 # After trouble the worker starts over from what is kept, soon at first and then less often.
@@ -111,21 +113,30 @@ def judge_until(
     settings: Settings,
     threads: DutyThreads | None = None,
 ) -> None:
-    """Judge until told to stop; whatever goes wrong, start over from what is kept."""
+    """Judge until told to stop; whatever goes wrong, start over from what is kept.
+
+    Every transaction that writes on this thread is fenced: none of them changes anything once
+    another worker has taken over.
+    """
     failures = 0
     is_careful = False
     ownership = Ownership(database, settings.data_dir)
+    fenced = database.fenced(ownership.fence)
+    chunks = points.chunks.fenced(ownership.fence_points)
     while not stopping.is_set():
         began = time.monotonic()
         try:
             with ownership.held(stopping) as is_ours:
                 if not is_ours:
                     return
-                analyst = Analyst(database, points.log, points.chunks, is_careful=is_careful)
+                analyst = Analyst(fenced, points.log, chunks, is_careful=is_careful)
                 if not analyst.recover(stopping.is_set):
                     return
-                _judge(stopping, analyst, ownership, database, points, settings, threads)
+                _judge(stopping, analyst, ownership, fenced, points, settings, threads)
                 analyst.checkpoint(range(PARTITIONS))
+        except OwnershipLost as lost:
+            log.warning("%s; standing by", lost)
+            stopping.wait(STANDBY_SECONDS)
         except Exception as problem:
             # The next one finds out which metric it is, if it is one.
             is_careful = not isinstance(problem, NOT_OF_ONE_METRIC)
@@ -140,12 +151,15 @@ def judge_until(
 def beside(what: str, act: Callable[[], object]) -> Callable[[], None]:
     """Return the duty with its failures logged only: nothing is lost by doing it later.
 
-    Were they raised, all that judging remembers would be thrown away.
+    Were they raised, all that judging remembers would be thrown away. That another worker has
+    taken over is no failure of theirs, and is raised.
     """
 
     def act_beside() -> None:
         try:
             act()
+        except OwnershipLost:
+            raise
         except Exception:
             log.exception("%s failed; trying again in a while", what)
 
@@ -162,23 +176,28 @@ def _judge(
     threads: DutyThreads | None,
 ) -> None:
     partitions = itertools.cycle(range(PARTITIONS))
-    lag = _Lag(analyst)
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    name = worker_name()
 
     def beat() -> None:
         if threads is not None and not threads.are_well:
             # Without a beat the health of the worker turns red.
             return
+        lag_seconds = analyst.lag_seconds()
         with database.unit_of_work():
-            record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag.seconds())
+            record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag_seconds)
 
     teller = Teller(database, points)
     watchman = Watchman(database, settings.base_url)
 
     def look_at_supply() -> None:
         # What waits in the log has been reported, so whoever sent it is not silent.
-        if lag.seconds() <= SUPPLY_LAG_SECONDS:
+        if analyst.lag_seconds() <= SUPPLY_LAG_SECONDS:
             watchman.look()
+
+    def rebuild_between_ticks() -> None:
+        # Points come without a pause, and yet judging keeps up: what is late is judged as well.
+        if analyst.lag_seconds() <= REBUILD_LAG_SECONDS:
+            rebuild_one(database, analyst)
 
     duties = (
         Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
@@ -189,7 +208,8 @@ def _judge(
         Duty(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),
         Duty(COUNT_EVERY_SECONDS, beside("storing counts of pages", teller.run_once)),
         Duty(SWEEP_EVERY_SECONDS, beside("tidying", lambda: sweep(database, points, settings))),
-        Duty(SWEEP_EVERY_SECONDS, analyst.drop_deleted),
+        Duty(DROP_EVERY_SECONDS, analyst.drop_deleted),
+        Duty(REBUILD_EVERY_SECONDS, rebuild_between_ticks),
         Duty(NEW_STATES_EVERY_SECONDS, _NewStates(analyst).keep),
         Duty(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,
@@ -198,7 +218,6 @@ def _judge(
     )
     while not stopping.is_set():
         judged = analyst.run_once()
-        lag.note(is_idle=not judged)
         for duty in duties:
             duty.act_if_due()
         if not judged and not rebuild_one(database, analyst):
@@ -218,20 +237,3 @@ class _NewStates:
             return
         ended = time.monotonic()
         self._rest_until = ended + (ended - began) / NEW_STATES_SHARE
-
-
-class _Lag:
-    """How long the oldest unjudged row of the log has waited, at the most."""
-
-    def __init__(self, analyst: Analyst) -> None:
-        self._analyst = analyst
-        self._caught_up = time.monotonic()
-
-    def note(self, *, is_idle: bool) -> None:
-        if is_idle:
-            self._caught_up = time.monotonic()
-
-    def seconds(self) -> float:
-        if not self._analyst.behind():
-            return 0.0
-        return time.monotonic() - self._caught_up

@@ -1,7 +1,13 @@
-"""Who judges: one worker at a time owns the partitions; another one stands by and takes over."""
+"""Who judges: one worker at a time owns the partitions; another one stands by and takes over.
+
+A lock says who may begin. Whoever takes it also begins a new epoch, and every transaction that
+judges compares it: an owner that was paused, and whose lock another one has by now, writes nothing.
+"""
 
 import fcntl
 import logging
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +16,12 @@ from typing import IO
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from anomify.clock import now
 from anomify.db import Database
+from anomify.errors import Unavailable
+from anomify.metric.epoch import current_epoch, lock_epoch, take_epoch
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +31,12 @@ LOCK_FILE = "worker.lock"
 STANDBY_SECONDS = 0.5
 
 
-class OwnershipLost(Exception):
-    """The database has let go of our lock: another worker may be judging already."""
+class OwnershipLost(Unavailable):
+    """Another worker judges, or may do so: the database has let go of our lock."""
 
 
 class Ownership:
-    """A lock that ends with the process, or with its connection to the database."""
+    """A lock that ends with the process, or with its connection to the database, and its epoch."""
 
     def __init__(self, database: Database, data_dir: Path) -> None:
         """Hold nothing yet."""
@@ -34,6 +44,8 @@ class Ownership:
         self._path = data_dir / LOCK_FILE
         self._connection: Connection | None = None
         self._file: IO[str] | None = None
+        # 0 while nothing is held.
+        self.epoch = 0
 
     @contextmanager
     def held(self, stopping: threading.Event) -> Iterator[bool]:
@@ -42,6 +54,8 @@ class Ownership:
         while not stopping.is_set():
             if self._take():
                 try:
+                    with self._database.unit_of_work():
+                        self.epoch = take_epoch(worker_name(), now())
                     yield True
                 finally:
                     self._let_go()
@@ -54,13 +68,36 @@ class Ownership:
 
     def check(self) -> None:
         """Raise OwnershipLost if the lock is not ours any more."""
-        if self._connection is None:
+        if self._connection is not None:
+            try:
+                self._connection.execute(text("SELECT 1"))
+                self._connection.rollback()
+            except SQLAlchemyError as problem:
+                raise OwnershipLost("the connection that held the lock is gone") from problem
+        with self._database.unit_of_work(write=False):
+            self._compare(current_epoch())
+
+    def fence(self, opened: Session) -> None:
+        """Raise OwnershipLost unless we are the owner until this transaction ends."""
+        self._compare(lock_epoch(opened.connection()))
+
+    def fence_points(self, connection: Connection) -> None:
+        """Raise OwnershipLost unless we are the owner; for a transaction of the chunk store.
+
+        On PostgreSQL that is so until it ends. SQLite keeps chunks in files of their own, so there
+        it is so at this moment; but there the lock ends with the process only, paused or not.
+        """
+        if connection.dialect.name != "sqlite":
+            self._compare(lock_epoch(connection))
             return
-        try:
-            self._connection.execute(text("SELECT 1"))
-            self._connection.rollback()
-        except SQLAlchemyError as problem:
-            raise OwnershipLost("the connection that held the lock is gone") from problem
+        with self._database.unit_of_work(write=False):
+            self._compare(current_epoch())
+
+    def _compare(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            raise OwnershipLost(
+                f"another worker has taken over: it is epoch {epoch}, and ours was {self.epoch}"
+            )
 
     def _take(self) -> bool:
         if self._database.is_sqlite:
@@ -85,6 +122,7 @@ class Ownership:
         return True
 
     def _let_go(self) -> None:
+        self.epoch = 0
         if self._connection is not None:
             # Closed for good, not handed back to the pool: the lock lives in the connection.
             self._connection.invalidate()
@@ -93,3 +131,8 @@ class Ownership:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def worker_name() -> str:
+    """Return what this process is called among the workers."""
+    return f"{socket.gethostname()}:{os.getpid()}"

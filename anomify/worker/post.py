@@ -70,6 +70,10 @@ class Postman:
             self._send(letter)
 
     def _send(self, letter: ClaimedLetter) -> None:
+        if now() >= letter.leased_until:
+            # This process was paused, and another one may have sent it by now.
+            log.warning("letter %s is left to whoever claims it next", letter.id)
+            return
         receipt = self._attempt(letter)
         with self._database.unit_of_work():
             settle_letter(

@@ -7,6 +7,7 @@ from anomify.db import Database
 from anomify.metric.failing import NOT_OF_ONE_METRIC, record_failure
 from anomify.metric.progress import fail_rebuild, find_due_rebuild, lease_rebuild
 from anomify.worker.analyse import Analyst
+from anomify.worker.ownership import OwnershipLost
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ def rebuild_one(database: Database, analyst: Analyst) -> bool:
         lease_rebuild(claimed, now())
     try:
         analyst.rebuild(claimed.metric_id)
+    except OwnershipLost:
+        raise
     except Exception as problem:
         # One metric that cannot be rebuilt must not stop the others; it is tried again, and the
         # reason stays where people can see it.

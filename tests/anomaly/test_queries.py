@@ -12,8 +12,8 @@ from anomify.anomaly.queries import (
     get_anomaly,
     get_anomaly_at,
     list_anomalies,
+    long_unheard,
     open_spans,
-    progress_of_running,
 )
 from anomify.db import session
 from anomify.errors import NotFound
@@ -135,19 +135,24 @@ class TestCountAnomalies:
 
 
 class TestOpenSpans:
-    def test_are_those_of_every_org_that_still_run(self, unit, metric, foreign):
+    def test_are_those_of_the_metrics_asked_for_that_still_run(self, unit, metric, foreign):
         make_anomaly(metric, NOON)
         running = [make_anomaly(one, NOON + HOUR, minutes=None).id for one in (metric, foreign)]
         unit.expunge_all()
-        spans = open_spans()
+        # More than one list of values in a statement may have.
+        spans = open_spans([*range(10**6, 10**6 + 40_000), metric.id, foreign.id])
         assert sorted(span.anomaly.id for span in spans) == running
         assert {span.metric.name for span in spans} == {"cpu.load"}
+        assert [span.metric_id for span in open_spans([foreign.id])] == [foreign.id]
+        assert open_spans([]) == []
 
 
-class TestProgressOfRunning:
-    def test_tells_how_far_their_metrics_are(self, unit, metric, foreign):
-        for one, minutes in ((metric, None), (foreign, 5)):
-            make_anomaly(one, NOON, minutes=minutes)
+class TestLongUnheard:
+    def test_tells_whose_anomaly_runs_and_whose_points_are_stale(self, unit, metric, foreign):
+        silent = make_metric(unit.get_one(Org, metric.org_id), "silent")
+        for one, minutes in ((metric, None), (foreign, 5), (silent, None)):
+            made = make_anomaly(one, NOON, minutes=minutes)
+            made.span.is_silence = one is silent
             unit.add(
                 Progress(
                     metric_id=one.id,
@@ -155,7 +160,9 @@ class TestProgressOfRunning:
                     points_seen=500,
                     last_value=1.0,
                     resolution_ms=MINUTE,
+                    stale_after_ms=5 * MINUTE,
                 )
             )
         unit.flush()
-        assert [progress.metric_id for progress in progress_of_running()] == [metric.id]
+        assert long_unheard(NOON_MS + 5 * MINUTE) == []
+        assert long_unheard(NOON_MS + 5 * MINUTE + 1) == [(metric.id, NOON_MS, 5 * MINUTE)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anomify.metric.tally import HOUR_MS, Tally, judged_points
+from anomify.metric.tally import HOUR_MS, Tally, hours_of, judged_points
 from tests.factories import make_metric, make_org
 
 NOON = 1_763_640_000_000 // HOUR_MS * HOUR_MS
@@ -27,13 +27,16 @@ class TestCount:
         assert judged_points(acme.id, NOON + 1, NOON + 2 * HOUR_MS) == 1
         assert judged_points(globex.id, 0, NOON + 2 * HOUR_MS) == 1
 
-    def test_takes_back_what_is_judged_no_more(self):
+    def test_counts_an_hour_anew(self):
         org = make_org()
-        ids = np.full(3, make_metric(org).id)
+        metric_id = make_metric(org).id
         tally = Tally()
-        tally.count(ids, at(0, 1, 2))
-        tally.count(ids[:2], at(0, 1), step=-1)
-        assert judged_points(org.id, 0, NOON + HOUR_MS) == 1
+        tally.count(np.full(3, metric_id), at(0, 1, 60))
+        tally.correct(metric_id, hours_of(at(0, 1, 60)), hours_of(at(0, 61, 62)))
+        assert judged_points(org.id, NOON, NOON + HOUR_MS) == 1
+        assert judged_points(org.id, NOON + HOUR_MS, NOON + 2 * HOUR_MS) == 2
+        tally.correct(10**6, hours_of(at(0)), hours_of(at()))
+        assert judged_points(org.id, 0, NOON + 2 * HOUR_MS) == 3
 
     def test_passes_over_metrics_that_are_no_more(self):
         org = make_org()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, insert, text
 
+from anomify.clock import now_ms
 from anomify.errors import Unavailable
 from anomify.series import Points
 from anomify.storage import log as log_module
@@ -304,3 +305,29 @@ class TestLastOffset:
     def test_is_nought_before_the_first(self, point_database: PointDatabase) -> None:
         assert PointLog(point_database).last_offset() == 0
         assert PointLog(point_database).sealed_through() == 0
+
+
+class TestFirstAfter:
+    def test_says_when_the_next_row_was_accepted(self, point_database: PointDatabase) -> None:
+        log = PointLog(point_database)
+        assert log.first_after(0) is None
+        before = now_ms()
+        first = log.append(entry((1, START, 1.0)))
+        second = log.append(entry((1, START, 2.0)))
+        offset, accepted_ms = log.first_after(0)
+        assert (offset, before <= accepted_ms <= now_ms()) == (first, True)
+        assert log.first_after(first)[0] == second
+        assert log.first_after(second) is None
+
+    def test_does_so_too_in_a_log_that_an_older_version_made(self, machines: Machines) -> None:
+        database = machines.open()
+        first = PointLog(database).append(entry((1, START, 1.0)))
+        with database.writing_log() as connection:
+            connection.execute(text("ALTER TABLE point_log DROP COLUMN accepted_ms"))
+        database.close()
+        log = PointLog(machines.open())
+        assert log.first_after(0) == (first, None)
+        assert [row.offset for row in log.read(0)] == [first]
+        second = log.append(entry((1, START, 2.0)))
+        assert log.first_after(first)[1] is not None
+        assert [row.offset for row in log.read(0)] == [first, second]

@@ -1,25 +1,34 @@
 """The worker's judging on real databases: nothing twice, nothing lost, whatever dies when."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
 import pytest
+import time_machine
+from sqlalchemy import event
 
+from anomify.anomaly.model import Span
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import session
 from anomify.metric.ahead import expected_ahead
+from anomify.metric.deleting import delete_metric, list_unsettled
 from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
 from anomify.metric.queries import get_standing
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
 from anomify.metric.tally import HOUR_MS, judged_points
+from anomify.org.model import Org
 from anomify.pipeline import silence
-from anomify.series import Points
+from anomify.series import Judgements, Points, Series
+from anomify.storage.chunks import BUCKET_MS, ChunkStore
 from anomify.storage.log import Entry
 from anomify.worker import analyse
 from anomify.worker.analyse import Analyst
+from anomify.worker.loop import DROP_EVERY_SECONDS
 from anomify.worker.rebuild import rebuild_one
+from tests.factories import make_anomaly, make_metric, make_org
 from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
 
@@ -614,3 +623,126 @@ class TestTally:
 
         drain(plant.analyst())
         assert self.counted(plant) == self.judged_on_charts(plant)
+
+    def test_does_not_drift_when_a_rebuild_breaks_off_however_often(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It dies before, between and after the parts that it rewrites; points come meanwhile."""
+        metric_id = plant.metric_ids[0]
+        times, values = past(), noise()
+        analyst = plant.analyst()
+        # At first it is judged from its middle on; with its history it is from the beginning.
+        plant.send(metric_id, times[300:-60], values[300:-60])
+        drain(analyst)
+        plant.send(metric_id, times[:300], values[:300], is_backfill=True)
+        drain(analyst)
+        read_series = ChunkStore.read_series
+
+        def read_by_chunk(store: ChunkStore, metric_id: int) -> Iterator[Series]:
+            for part in read_series(store, metric_id):
+                starts = np.flatnonzero(np.diff(part.times // BUCKET_MS)) + 1
+                yield from map(part.of, np.split(np.arange(len(part)), starts))
+
+        monkeypatch.setattr(ChunkStore, "read_series", read_by_chunk)
+        for attempt in range(6):
+            fresh = slice(-60 + 10 * attempt, -50 + 10 * attempt or None)
+            analyst = plant.analyst()
+            left = iter(range(attempt))
+            rewrite_scores = analyst._chunks.rewrite_scores
+
+            def rewrite_some(*part: object, left=left, rewrite=rewrite_scores) -> None:
+                if next(left, None) is None:
+                    raise Killed
+                rewrite(*part)
+
+            analyst._chunks.rewrite_scores = rewrite_some
+            # At last all are rewritten, but that is not written down.
+            analyst._record_rebuilt = die
+            with pytest.raises(Killed):
+                analyst.rebuild(metric_id)
+            analyst._chunks.rewrite_scores = rewrite_scores
+            analyst = plant.analyst()
+            plant.send(metric_id, times[fresh], values[fresh])
+            drain(analyst)
+            if attempt == 2:
+                analyst.checkpoint(range(PARTITIONS))
+        assert self.counted(plant) == POINTS - 400, "what was counted when points came"
+        plant.analyst().rebuild(metric_id)
+        assert self.counted(plant) == self.judged_on_charts(plant) == POINTS - 100
+        plant.analyst().rebuild(metric_id)
+        assert self.counted(plant) == self.judged_on_charts(plant)
+
+
+def die(*_: object) -> None:
+    raise Killed
+
+
+class TestOpenAnomalies:
+    def test_of_others_are_not_loaded_however_many_there_are(self, plant: Plant) -> None:
+        analyst = plant.analyst()
+        one, _, quiet = plant.metric_ids
+        with plant.database.unit_of_work():
+            globex = make_org("Globex")
+            for number in range(50):
+                found = make_anomaly(make_metric(globex, f"g{number}"), now(), minutes=None)
+                found.span.is_silence = bool(number % 2)
+        plant.send(quiet, past(), noise())
+        drain(analyst)
+        loaded: list[int] = []
+
+        def note(span: Span, _: object) -> None:
+            loaded.append(span.metric_id)
+
+        event.listen(Span, "load", note)
+        times, values = past(), noise()
+        values[-15:] += 60
+        plant.send(one, times[:-10], values[:-10])
+        drain(analyst)
+        plant.send(one, times[-10:], values[-10:])
+        drain(analyst)
+        analyst.look_for_silence()
+        with plant.database.unit_of_work():
+            change_settings(session().get_one(Metric, quiet), Wanted(may_be_silent=True), "Alice")
+        analyst.take_settings()
+        analyst.checkpoint(range(PARTITIONS))
+        event.remove(Span, "load", note)
+        assert set(loaded) == {one}
+        assert plant.anomalies()[0][2] is None
+
+
+class TestDropDeleted:
+    def test_takes_the_points_of_all_within_the_hour_and_late_ones_after_it(
+        self, plant: Plant
+    ) -> None:
+        analyst = plant.analyst()
+        start = now()
+        with plant.database.unit_of_work():
+            org = session().get_one(Org, plant.org_id)
+            metrics = [make_metric(org, f"gone{number}") for number in range(1_250)]
+            session().flush()
+            ids = [metric.id for metric in metrics]
+        times = np.full(len(ids), past()[-1])
+        points = Points(np.array(ids), times, np.ones(len(ids)))
+        analyst._chunks.seal(points, Judgements.none(len(ids)), 0)
+        with plant.database.unit_of_work():
+            for metric in metrics:
+                delete_metric(metric, "Alice")
+        for second in range(0, 3_600, DROP_EVERY_SECONDS):
+            with time_machine.travel(start + timedelta(seconds=second), tick=False):
+                analyst.drop_deleted()
+                with plant.database.unit_of_work(write=False):
+                    if not list_unsettled(now(), 1):
+                        break
+        assert second < 1_800
+        assert not analyst._chunks.latest(np.array(ids))
+        # What waited in the log was sealed afterwards.
+        analyst._chunks.seal(points.of(np.arange(7)), Judgements.none(7), 1)
+        with time_machine.travel(start + timedelta(minutes=61)):
+            for _ in range(20):
+                analyst.drop_deleted()
+        assert not analyst._chunks.latest(np.array(ids))
+        with (
+            time_machine.travel(start + timedelta(days=3)),
+            plant.database.unit_of_work(write=False),
+        ):
+            assert not list_unsettled(now(), 1)

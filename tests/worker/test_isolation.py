@@ -115,9 +115,10 @@ class TestDamagedState:
 
     def test_of_an_older_version_has_no_checksum_and_is_read(self) -> None:
         scorer, only = Scorer(), np.array([5], np.int64)
-        kept = pack_states(np.array([], np.int64), scorer.snapshot_of(np.array([], np.int64)))
-        assert unpack_states(kept[8:])[1] == unpack_states(kept)[1]
-        assert unpack_states(pack_states(only, b"abc")[8:])[0].tolist() == [5]
+        kept = pack_states(np.array([], np.int64), scorer.snapshot_of)
+        assert unpack_states(kept[8:]) == unpack_states(kept)
+        [(metric_ids, snapshot)] = unpack_states(pack_states(only, lambda _: b"abc")[8:])
+        assert (metric_ids.tolist(), snapshot) == ([5], b"abc")
 
 
 def fail_for(metric_id: int, plain, ids_of):

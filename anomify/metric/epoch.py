@@ -1,0 +1,65 @@
+"""The epoch of judging: it grows with each worker that takes over, and fences off the ones before.
+
+A lock alone does not: a process that was paused does not know that it has lost it (Kleppmann, "How
+to do distributed locking", 2016). So each of its writes compares the epoch that it took with the
+one that holds now, in the same transaction.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from anomify.db import session
+from anomify.metric.model import JudgingEpoch
+
+JUDGING: Final = "judging"
+TAKEN_BY_CHARACTERS_MAX: Final = 200
+# A process that is paused in the midst of a transaction keeps its successor waiting for so long.
+IDLE_TRANSACTION_TIMEOUT: Final = "20s"
+
+_CURRENT = select(JudgingEpoch.epoch).where(JudgingEpoch.name == JUDGING)
+# Read with a lock: whoever takes over waits until this transaction has ended.
+_CURRENT_LOCKED = _CURRENT.add_columns(
+    func.set_config(
+        "idle_in_transaction_session_timeout",
+        IDLE_TRANSACTION_TIMEOUT,
+        # For this transaction only.
+        True,
+    )
+).with_for_update(read=True)
+
+
+def take_epoch(taken_by: str, at: datetime) -> int:
+    """Begin a new epoch, in which only the caller may write, and return its number."""
+    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(JudgingEpoch).values(
+        name=JUDGING, epoch=1, taken_by=taken_by[:TAKEN_BY_CHARACTERS_MAX], taken_at=at
+    )
+    taken = session().scalar(
+        statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={
+                "epoch": JudgingEpoch.epoch + 1,
+                "taken_by": statement.excluded.taken_by,
+                "taken_at": statement.excluded.taken_at,
+            },
+        ).returning(JudgingEpoch.epoch)
+    )
+    return int(taken or 0)
+
+
+def current_epoch() -> int:
+    """Return the epoch that holds now, 0 before the first."""
+    return session().scalar(_CURRENT) or 0
+
+
+def lock_epoch(connection: Connection) -> int:
+    """Return the epoch that holds until this connection's transaction ends, 0 before the first.
+
+    On SQLite whoever writes is alone anyway.
+    """
+    if connection.dialect.name == "sqlite":
+        return connection.scalar(_CURRENT) or 0
+    return connection.scalar(_CURRENT_LOCKED) or 0
