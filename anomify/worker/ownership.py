@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -124,6 +124,9 @@ class Ownership:
     def _let_go(self) -> None:
         self.epoch = 0
         if self._connection is not None:
+            # At once where it still answers: the server notices a little later that it is closed.
+            with suppress(SQLAlchemyError):
+                self._connection.execute(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
             # Closed for good, not handed back to the pool: the lock lives in the connection.
             self._connection.invalidate()
             self._connection.close()
