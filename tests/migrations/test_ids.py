@@ -111,7 +111,8 @@ class TestRevision:
             if table == "alembic_version":
                 continue
             assert after[table][0] == rows, table
-            assert set(indexes) <= set(after[table][1]), table
+            # A later revision put one with one more column in its place.
+            assert set(indexes) - {"ix_spans_is_open"} <= set(after[table][1]), table
             assert references == after[table][2], table
         database = Database(url)
         with pytest.raises(Exception, match="only grows"), database.unit_of_work() as session:
