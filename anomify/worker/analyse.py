@@ -20,6 +20,7 @@ from anomify.errors import Unavailable
 from anomify.metric.deleting import DeletedMetrics, list_unsettled, settle_deleted
 from anomify.metric.failing import (
     NOT_OF_ONE_METRIC,
+    forget_failures,
     isolated_ids,
     record_failure,
 )
