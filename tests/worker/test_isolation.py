@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,7 +141,7 @@ class TestFailingMetric:
             ]
 
     def test_in_judging_is_isolated_and_seen_while_others_go_on(
-        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         broken, sound = plant.metric_ids[:2]
         plain = Scorer.score
@@ -148,17 +149,22 @@ class TestFailingMetric:
             Scorer, "score", fail_for(broken, plain, lambda fresh: fresh.points.metric_ids)
         )
         stopping = threading.Event()
-        rounds = []
+        rounds, sent = [], []
         times, values = past(), with_spike(noise(), POINTS - 40)
 
         def judge(stopping, analyst, *_) -> None:
             """Judge as the worker's loop does, with some points more after each failure."""
             if not rounds:
+                sent.append(400)
                 for metric_id in (broken, sound):
                     plant.send(metric_id, times[:400], values[:400])
             rounds.append(analyst)
+            if len(rounds) > 2 * MOST_FAILURES + 2:
+                # Whatever goes wrong, this comes to an end.
+                stopping.set()
             drain(analyst)
-            begin = 400 + 40 * (len(rounds) - 1)
+            begin = sum(sent)
+            sent.append(40)
             for metric_id in (broken, sound):
                 plant.send(metric_id, times[begin : begin + 40], values[begin : begin + 40])
             if len(rounds) > MOST_FAILURES + 2:
@@ -169,9 +175,9 @@ class TestFailingMetric:
 
         monkeypatch.setattr(loop_module, "_judge", judge)
         monkeypatch.setattr(loop_module, "TROUBLE_SECONDS", (0,))
-        loop_module.judge_until(stopping, plant.database, plant.points, Settings())
+        loop_module.judge_until(stopping, plant.database, plant.points, Settings(data_dir=tmp_path))
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
-        assert plant.progress(sound).points_seen == len(rounds) * 40 + 400
+        assert plant.progress(sound).points_seen == sum(sent)
         assert plant.progress(sound).judged_until_ms == plant.progress(broken).judged_until_ms
         assert len(plant.read(broken)) == len(plant.read(sound)), "its points are kept"
         with plant.database.unit_of_work(write=False):
