@@ -1,4 +1,4 @@
-"""The only place that asks what time it is."""
+"""The current time; no other module reads the clock."""
 
 from datetime import UTC, datetime
 

@@ -262,12 +262,12 @@ class Settings(BaseModel):
 
     @property
     def mails_login_codes(self) -> bool:
-        """Tell whether who signs in from a client that is new is mailed a code."""
+        """Return whether who signs in from a client that is new is mailed a code."""
         return self.login_codes and self.smtp_host is not None
 
     @property
     def can_mail(self) -> bool:
-        """Tell whether there is a mail server."""
+        """Return whether there is a mail server."""
         return self.smtp_host is not None
 
     @property
@@ -302,7 +302,7 @@ class Settings(BaseModel):
 
     @property
     def has_secure_cookies(self) -> bool:
-        """Tell whether cookies may travel over https only."""
+        """Return whether cookies may travel over https only."""
         if self.insecure_http:
             return False
         parts = urlsplit(self.base_url)
@@ -315,7 +315,7 @@ class Settings(BaseModel):
 
     @property
     def needs_https(self) -> bool:
-        """Tell whether what comes unencrypted from other machines is refused."""
+        """Return whether what comes unencrypted from other machines is refused."""
         if self.require_https is not None:
             return self.require_https
         return self.base_url.startswith("https://") and not self.insecure_http

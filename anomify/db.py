@@ -1,4 +1,4 @@
-"""The engine, Base and unit_of_work(), which is the only caller of commit."""
+"""The database engine, the declarative Base and unit_of_work(), the only caller of commit."""
 
 import copy
 import json
@@ -211,7 +211,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Tell whether this is the embedded database."""
+        """Return whether this is the embedded database."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
@@ -315,11 +315,11 @@ class _Writers:
 
     @contextmanager
     def turn(self, patience_seconds: float | None) -> Iterator[None]:
-        patience = SQLITE_BUSY_SECONDS if patience_seconds is None else patience_seconds
-        if not self._room.acquire(timeout=min(ROOM_SECONDS, patience)):
+        wait_times = SQLITE_BUSY_SECONDS if patience_seconds is None else patience_seconds
+        if not self._room.acquire(timeout=min(ROOM_SECONDS, wait_times)):
             raise PoolTimeout("too many wait to write")
         try:
-            if not self._turn.acquire(timeout=patience):
+            if not self._turn.acquire(timeout=wait_times):
                 raise PoolTimeout("others write for too long")
             try:
                 yield
@@ -371,11 +371,11 @@ def _begin_sqlite(connection: Connection) -> None:
     if not options.get("anomify_write", True):
         connection.exec_driver_sql("BEGIN")
         return
-    patience = options.get("anomify_patience_seconds")
-    if patience is None:
+    wait_times = options.get("anomify_patience_seconds")
+    if wait_times is None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_times * 1000)}")
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:

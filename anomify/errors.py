@@ -1,4 +1,4 @@
-"""What can go wrong because of a caller or of the world outside, each with its HTTP status."""
+"""Errors caused by a caller or by the outside world, each with its HTTP status."""
 
 from collections.abc import Mapping
 

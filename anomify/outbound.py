@@ -1,4 +1,4 @@
-"""The one way out over HTTP and SMTP: deadlines, size caps, no private addresses."""
+"""Outgoing HTTP and SMTP: deadlines, size limits, no private addresses."""
 
 import http.client
 import ipaddress
@@ -91,7 +91,7 @@ _LOOPBACK = ipaddress.ip_address("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallLimits:
     """How long a call may take, and how much of the answer is read."""
 
     connect_seconds: float = 3
@@ -103,7 +103,7 @@ class Limits:
 # All there is: for addresses that the operator has set, which may lie inside.
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 # A mail with a picture goes through several turns of talk, but has to end before its lease does.
-MAIL_LIMITS = Limits(connect_seconds=5, read_seconds=10, total_seconds=30)
+MAIL_LIMITS = CallLimits(connect_seconds=5, read_seconds=10, total_seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class HttpReply:
     """What the other side answered; the body is cut at the limit and never decompressed."""
 
     status: int
@@ -141,14 +141,14 @@ class Outbound:
         *,
         resolver: Resolver = system_resolver,
         connector: Connector = socket.create_connection,
-        limits: Limits | None = None,
+        limits: CallLimits | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """Take the networks that are allowed although they are private."""
         self._allowed: tuple[Network, ...] = tuple(map(ipaddress.ip_network, egress_allow))
         self._resolver = resolver
         self._connector = connector
-        self._limits = limits or Limits()
+        self._limits = limits or CallLimits()
         self._given_trust = trust
         self._lookups = threading.BoundedSemaphore(LOOKUPS_AT_ONCE_MAX)
 
@@ -190,11 +190,13 @@ class Outbound:
             f"{parts.scheme}://{shown}:{port}{target}", parts.scheme, host, port, target
         )
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
         """Send a body and return the answer, as `call` does."""
         return self.call("POST", url, body, headers)
 
-    def call(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+    def call(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> HttpReply:
         """Ask for something and return the answer, whatever its status; redirects are not followed.
 
         Raises UpstreamFailed when there is no answer. Once the status is known the call has
@@ -217,7 +219,7 @@ class Outbound:
                     if deadline.is_over:
                         # Headers that the deadline cut short look complete to the library.
                         raise TimeoutError
-                    return Reply(
+                    return HttpReply(
                         reply.status,
                         {name.lower(): value for name, value in reply.headers.items()},
                         _read_capped(reply, self._limits.body_bytes),
@@ -332,7 +334,7 @@ class MailServer:
         self,
         settings: Settings,
         *,
-        limits: Limits = MAIL_LIMITS,
+        limits: CallLimits = MAIL_LIMITS,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """Take the server, the account and whether to encrypt from the settings."""
@@ -582,7 +584,7 @@ def _literal(text: str) -> Address | None:
 
 
 def _is_inside(address: Address) -> bool:
-    """Tell whether an address, or the IPv4 address that it leads to, is private or reserved."""
+    """Return whether an address, or the IPv4 address that it leads to, is private or reserved."""
     if isinstance(address, ipaddress.IPv6Address):
         embedded = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if address in NAT64:

@@ -1,4 +1,4 @@
-"""The arrays that store, engine and renderer pass to each other."""
+"""The arrays of points that the store, the engine and the renderer exchange."""
 
 from dataclasses import dataclass
 from typing import Self

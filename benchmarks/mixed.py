@@ -202,8 +202,8 @@ def expect(wanted, status, body=b""):
 def sign_in(port, name):
     """Sign in and return the id of the new session."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    wish = {"email": f"{name}@example.com", "password": PASSWORD}
-    status, body = ask(connection, "/login", body=wish)
+    requested = {"email": f"{name}@example.com", "password": PASSWORD}
+    status, body = ask(connection, "/login", body=requested)
     expect(200, status, body)
     return json.loads(body)["status"]["session_id"]
 

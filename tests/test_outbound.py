@@ -16,7 +16,7 @@ from anomify.errors import UpstreamFailed
 from anomify.outbound import (
     LOOKUPS_AT_ONCE_MAX,
     NETWORKS_BLOCKED,
-    Limits,
+    CallLimits,
     MailServer,
     Outbound,
     host_of,
@@ -28,7 +28,7 @@ from tests.kit.smtpsink import smtp_sink
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 # The total is what ends a call here; nothing waits for it but the tarpits.
-SHORT = Limits(connect_seconds=1, read_seconds=2, total_seconds=0.3)
+SHORT = CallLimits(connect_seconds=1, read_seconds=2, total_seconds=0.3)
 METADATA = "http://169.254.169.254/latest/meta-data/"
 
 
@@ -369,7 +369,7 @@ class TestPost:
             wire.closing.wait()
 
         with receiving(Answer(instead=keep_still)) as receiver:
-            outbound = Outbound(LOOPBACK, limits=Limits(1, 0.1, 5))
+            outbound = Outbound(LOOPBACK, limits=CallLimits(1, 0.1, 5))
             assert refused_kind(outbound, receiver.url) == "timeout"
 
     def test_gives_up_on_a_receiver_that_drips_headers(self) -> None:
@@ -408,7 +408,7 @@ class TestPost:
             over.wait()
             return []
 
-        outbound = Outbound(resolver=look_up, limits=Limits(0.05, 1, 1))
+        outbound = Outbound(resolver=look_up, limits=CallLimits(0.05, 1, 1))
         assert refused_kind(outbound, "http://slow.example/") == "dns"
         over.set()
 
@@ -420,7 +420,7 @@ class TestPost:
             over.wait()
             return []
 
-        outbound = Outbound(resolver=look_up, limits=Limits(0.001, 1, 1))
+        outbound = Outbound(resolver=look_up, limits=CallLimits(0.001, 1, 1))
         for _ in range(LOOKUPS_AT_ONCE_MAX + 5):
             assert refused_kind(outbound, "http://slow.example/") == "dns"
         for _ in range(LOOKUPS_AT_ONCE_MAX):
@@ -588,7 +588,7 @@ class TestMailServer:
     def test_gives_up_on_a_server_that_says_nothing(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             settings = Settings(smtp_host="127.0.0.1", smtp_port=silent.getsockname()[1])
-            for limits in (Limits(1, 0.1, 5), SHORT):
+            for limits in (CallLimits(1, 0.1, 5), SHORT):
                 with pytest.raises(UpstreamFailed) as failure:
                     MailServer(settings, limits=limits).send(mail())
                 assert failure.value.kind == "timeout"

@@ -1,1 +1,1 @@
-"""Anomalies: a case with a life of its own, and the evidence it rests on."""
+"""Anomalies: the case with its history, and the span of a metric that is its evidence."""

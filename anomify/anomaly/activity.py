@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from anomify.admin_alert.settings import KINDS, list_raised
 from anomify.anomaly.model import Anomaly, Span
 from anomify.audit.model import AuditEntry
 from anomify.audit.queries import list_changes
 from anomify.db import Page, session
 from anomify.metric.model import Metric
-from anomify.metric.standing import in_words
-from anomify.org.admin_alert import KINDS, list_raised
+from anomify.metric.status import in_words
 from anomify.org.event import TYPES as EVENT_TYPES
 from anomify.org.event import list_events
 from anomify.org.model import RaisedAlert
@@ -88,8 +88,8 @@ def list_activity(
     `types` are whole types or their first words, such as `anomaly.opened` or `watcher`; without
     any everything is listed.
     """
-    wish = _Wish(org_id, from_at, until_at, types, limit + offset)
-    pages = [source(wish) for source in _SOURCES]
+    requested = _Wish(org_id, from_at, until_at, types, limit + offset)
+    pages = [source(requested) for source in _SOURCES]
     found = sorted(
         (one for page in pages for one in page.items),
         key=lambda one: (one.at, one.id),
@@ -98,10 +98,10 @@ def list_activity(
     return Page(found[offset : offset + limit], sum(page.total for page in pages))
 
 
-def _opened(wish: _Wish) -> Page[Activity]:
-    if not wish.wants(OPENED):
+def _opened(requested: _Wish) -> Page[Activity]:
+    if not requested.wants(OPENED):
         return Page([], 0)
-    rows, total = _spans(wish, Span.started_ms)
+    rows, total = _spans(requested, Span.started_ms)
     return Page(
         [
             Activity(
@@ -118,10 +118,10 @@ def _opened(wish: _Wish) -> Page[Activity]:
     )
 
 
-def _ended(wish: _Wish) -> Page[Activity]:
-    if not wish.wants(ENDED):
+def _ended(requested: _Wish) -> Page[Activity]:
+    if not requested.wants(ENDED):
         return Page([], 0)
-    rows, total = _spans(wish, Span.ended_ms)
+    rows, total = _spans(requested, Span.ended_ms)
     return Page(list(_endings(rows)), total)
 
 
@@ -139,11 +139,13 @@ def _endings(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
         )
 
 
-def _spans(wish: _Wish, time: InstrumentedAttribute[Any]) -> tuple[list[tuple[Span, str]], int]:
+def _spans(
+    requested: _Wish, time: InstrumentedAttribute[Any]
+) -> tuple[list[tuple[Span, str]], int]:
     wanted = (
-        Anomaly.org_id == wish.org_id,
-        time >= int(wish.from_at.timestamp() * 1000),
-        time < int(wish.until_at.timestamp() * 1000),
+        Anomaly.org_id == requested.org_id,
+        time >= int(requested.from_at.timestamp() * 1000),
+        time < int(requested.until_at.timestamp() * 1000),
     )
     asked = (
         select(Span, Metric.name)
@@ -151,17 +153,21 @@ def _spans(wish: _Wish, time: InstrumentedAttribute[Any]) -> tuple[list[tuple[Sp
         .join(Metric, Metric.id == Span.metric_id)
         .where(*wanted)
         .order_by(time.desc(), Span.anomaly_id.desc())
-        .limit(wish.most)
+        .limit(requested.most)
     )
     counted = select(func.count()).select_from(Span).join(Anomaly, Anomaly.id == Span.anomaly_id)
     rows = [(span, name) for span, name in session().execute(asked)]
     return rows, session().scalar(counted.where(*wanted)) or 0
 
 
-def _told(wish: _Wish) -> Page[Activity]:
-    kinds = [kind for kind in EVENT_TYPES if wish.wants(kind)]
+def _told(requested: _Wish) -> Page[Activity]:
+    kinds = [kind for kind in EVENT_TYPES if requested.wants(kind)]
     page = list_events(
-        wish.org_id, from_at=wish.from_at, until_at=wish.until_at, types=kinds, limit=wish.most
+        requested.org_id,
+        from_at=requested.from_at,
+        until_at=requested.until_at,
+        types=kinds,
+        limit=requested.most,
     )
     return Page(
         [
@@ -172,14 +178,14 @@ def _told(wish: _Wish) -> Page[Activity]:
     )
 
 
-def _changed(wish: _Wish) -> Page[Activity]:
+def _changed(requested: _Wish) -> Page[Activity]:
     page = list_changes(
-        wish.org_id,
+        requested.org_id,
         actions=CHANGES,
-        types=wish.types,
-        from_at=wish.from_at,
-        until_at=wish.until_at,
-        limit=wish.most,
+        types=requested.types,
+        from_at=requested.from_at,
+        until_at=requested.until_at,
+        limit=requested.most,
     )
     return Page(
         [
@@ -192,17 +198,17 @@ def _changed(wish: _Wish) -> Page[Activity]:
     )
 
 
-def _warned(wish: _Wish) -> Page[Activity]:
+def _warned(requested: _Wish) -> Page[Activity]:
     found: list[Activity] = []
     total = 0
     for kind, is_over in ((RAISED, False), (RECOVERED, True)):
-        if wish.wants(kind):
+        if requested.wants(kind):
             page = list_raised(
-                wish.org_id,
-                from_at=wish.from_at,
-                until_at=wish.until_at,
+                requested.org_id,
+                from_at=requested.from_at,
+                until_at=requested.until_at,
                 is_over=is_over,
-                limit=wish.most,
+                limit=requested.most,
             )
             found += [_warning(raised, kind) for raised in page.items]
             total += page.total

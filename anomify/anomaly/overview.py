@@ -12,9 +12,9 @@ from anomify.anomaly.queries import count_anomalies, moment
 from anomify.anomaly.ranking import Stretch
 from anomify.db import session
 from anomify.errors import Invalid
+from anomify.metric.judged_counts import HOUR_MS, judged_by_hour, judged_points
 from anomify.metric.queries import count_by_state
-from anomify.metric.standing import State
-from anomify.metric.tally import HOUR_MS, judged_by_hour, judged_points
+from anomify.metric.status import State
 
 # Fourteen years of days; no chart has room for more.
 MOST_STRETCHES: Final = 5_000

@@ -39,7 +39,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class MetricSummary:
     """What one metric had in a window: the anomalies that began in it."""
 
     total: int
@@ -55,7 +55,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class AnomalyCounts:
     """How many anomalies a metric has had."""
 
     total: int
@@ -65,7 +65,7 @@ class Tally:
     running: int
 
 
-def tally(org_id: int, metric_id: int, *, since_ms: int) -> Tally:
+def tally(org_id: int, metric_id: int, *, since_ms: int) -> AnomalyCounts:
     """Count a metric's anomalies: all, those since a moment, and those that run."""
     row = session().execute(
         select(
@@ -77,7 +77,7 @@ def tally(org_id: int, metric_id: int, *, since_ms: int) -> Tally:
         .join(Anomaly, Anomaly.id == Span.anomaly_id)
         .where(Anomaly.org_id == org_id, Span.metric_id == metric_id)
     )
-    return Tally(*row.one())
+    return AnomalyCounts(*row.one())
 
 
 def most_anomalous(
@@ -99,7 +99,7 @@ def most_recently_anomalous(org_id: int, *, limit: int = 10, offset: int = 0) ->
 
 def summarise(
     org_id: int, metric_id: int, *, from_ms: int, until_ms: int, stretch_ms: int
-) -> Summary:
+) -> MetricSummary:
     """Sum up what a metric had. Stretches begin at whole multiples of their length since 1970.
 
     Raises Invalid where the window has more than 1,000 of them.
@@ -116,7 +116,7 @@ def summarise(
     for group in groups:
         counts[group.stretch_ms] += group.count
         severities[group.severity] += group.count
-    return Summary(
+    return MetricSummary(
         total=total,
         running=sum(group.count for group in groups if group.is_open),
         by_severity={severity: severities[severity] for severity in SEVERITIES},

@@ -26,7 +26,7 @@ SEVERITIES = ("low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """One point over the threshold, with all that is worth keeping of it."""
 
     time_ms: int
@@ -51,7 +51,7 @@ class RecordedSpan:
     anomaly_id: int
     started_ms: int
     last_over_ms: int
-    peak: Sighting
+    peak: Observation
 
 
 def closing_after_ms(resolution_ms: int) -> int:
@@ -60,11 +60,11 @@ def closing_after_ms(resolution_ms: int) -> int:
 
 
 def is_more_severe(severity: str, than: str) -> bool:
-    """Tell whether the first severity is above the second."""
+    """Return whether the first severity is above the second."""
     return SEVERITIES.index(severity) > SEVERITIES.index(than)
 
 
-def open_anomaly(metric: Metric, sighting: Sighting, near_ms: int = 0) -> Span:
+def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> Span:
     """Begin a case at this point; one that covers it, or begins so soon after it, begins anew.
 
     A replay and a rebuild so find the case that people may know by its id.
@@ -73,39 +73,39 @@ def open_anomaly(metric: Metric, sighting: Sighting, near_ms: int = 0) -> Span:
         select(Span)
         .where(
             Span.metric_id == metric.id,
-            Span.is_silence.is_(sighting.is_silence),
-            Span.started_ms <= sighting.time_ms + near_ms,
-            Span.last_over_ms >= sighting.time_ms,
+            Span.is_silence.is_(observation.is_silence),
+            Span.started_ms <= observation.time_ms + near_ms,
+            Span.last_over_ms >= observation.time_ms,
         )
         .order_by(Span.started_ms)
         .limit(1)
         .options(joinedload(Span.anomaly), joinedload(Span.metric))
     )
-    opened_at = datetime.fromtimestamp(sighting.time_ms / 1000, UTC)
+    opened_at = datetime.fromtimestamp(observation.time_ms / 1000, UTC)
     if span is None:
         anomaly = Anomaly(
             uuid=str(uuid4()), org_id=metric.org_id, opened_at=opened_at, recorded_at=now()
         )
-        span = Span(anomaly=anomaly, metric=metric, is_silence=sighting.is_silence)
-        span.similar_before, span.similar_ms = _similar_before(metric.id, sighting)
+        span = Span(anomaly=anomaly, metric=metric, is_silence=observation.is_silence)
+        span.similar_before, span.similar_ms = _similar_before(metric.id, observation)
         session().add(span)
     span.anomaly.opened_at = opened_at
-    span.started_ms = sighting.time_ms
-    span.last_over_ms = sighting.time_ms
+    span.started_ms = observation.time_ms
+    span.last_over_ms = observation.time_ms
     span.ended_ms = None
     span.is_open = True
     span.ended_by_silence = False
-    _take_as_peak(span, sighting)
+    _take_as_peak(span, observation)
     session().flush()
     return span
 
 
-def extend_anomaly(span: Span, sighting: Sighting) -> bool:
+def extend_anomaly(span: Span, observation: Observation) -> bool:
     """Let the evidence run on to this point; tell whether the severity has risen."""
-    span.last_over_ms = max(span.last_over_ms, sighting.time_ms)
-    has_risen = is_more_severe(sighting.severity, span.severity)
-    if sighting.alert > span.alert:
-        _take_as_peak(span, sighting)
+    span.last_over_ms = max(span.last_over_ms, observation.time_ms)
+    has_risen = is_more_severe(observation.severity, span.severity)
+    if observation.alert > span.alert:
+        _take_as_peak(span, observation)
     return has_risen
 
 
@@ -175,15 +175,15 @@ def delete_untouched(anomaly_ids: Iterable[int]) -> None:
         )
 
 
-def _similar_before(metric_id: int, sighting: Sighting) -> tuple[int, int | None]:
+def _similar_before(metric_id: int, observation: Observation) -> tuple[int, int | None]:
     """Return how many anomalies with this evidence began before, and when the last of them did."""
     count, last_ms = (
         session()
         .execute(
             select(func.count(), func.max(Span.started_ms)).where(
                 Span.metric_id == metric_id,
-                Span.evidence == sighting.evidence,
-                Span.started_ms < sighting.time_ms,
+                Span.evidence == observation.evidence,
+                Span.started_ms < observation.time_ms,
             )
         )
         .one()
@@ -191,22 +191,22 @@ def _similar_before(metric_id: int, sighting: Sighting) -> tuple[int, int | None
     return int(count), last_ms
 
 
-def _take_as_peak(span: Span, sighting: Sighting) -> None:
-    span.peak_ms = sighting.time_ms
-    span.value = sighting.value
-    span.expected_lower = sighting.expected_lower
-    span.expected_upper = sighting.expected_upper
-    span.score = sighting.score
-    span.alert = sighting.alert
-    span.severity = sighting.severity
-    span.evidence = sighting.evidence
-    span.explanation = sighting.explanation
-    span.amount = sighting.amount
-    span.since_ms = sighting.since_ms
+def _take_as_peak(span: Span, observation: Observation) -> None:
+    span.peak_ms = observation.time_ms
+    span.value = observation.value
+    span.expected_lower = observation.expected_lower
+    span.expected_upper = observation.expected_upper
+    span.score = observation.score
+    span.alert = observation.alert
+    span.severity = observation.severity
+    span.evidence = observation.evidence
+    span.explanation = observation.explanation
+    span.amount = observation.amount
+    span.since_ms = observation.since_ms
 
 
-def _peak_of(span: Span) -> Sighting:
-    return Sighting(
+def _peak_of(span: Span) -> Observation:
+    return Observation(
         time_ms=span.peak_ms,
         value=span.value,
         expected_lower=span.expected_lower,

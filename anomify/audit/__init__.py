@@ -1,1 +1,1 @@
-"""The audit trail: who changed what in an org, from where; it only ever grows."""
+"""The audit trail of an org: who changed what, when and from which address; append-only."""

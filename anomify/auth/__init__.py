@@ -1,1 +1,1 @@
-"""Who is asking, by what right, and whether they mean it."""
+"""Authentication and authorisation of requests: sessions, tokens, sign-in, CSRF."""

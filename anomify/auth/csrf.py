@@ -9,8 +9,8 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from anomify.auth.session_id import Source, current_session_id, web_session
 from anomify.auth.subject import OrgSubject, Subject, UserSubject
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Declared
-from anomify.edge.house import house
 from anomify.edge.parameters import find_parameter
 from anomify.errors import Denied
 
@@ -24,24 +24,24 @@ OWN_SITES = {"same-origin", "none"}
 
 def csrf_token() -> str:
     """Return the token that forms of the current session carry as `csrf_token`."""
-    key = house().settings.key_for(KEY_PURPOSE)
+    key = app_state().settings.key_for(KEY_PURPOSE)
     return hmac.new(key, (current_session_id() or "").encode(), hashlib.sha256).hexdigest()
 
 
-def check_meant(route: Declared, asker: Subject) -> None:
+def check_csrf(route: Declared, caller: Subject) -> None:
     """Raise `Denied` or `MethodNotAllowed` for a change that another site may have forged.
 
     What carries a header of ours, or a token, cannot be: no foreign page may send those. Reading
     is free, by POST too.
     """
     source = web_session().source
-    if not route.changes or isinstance(asker, OrgSubject) or source is Source.HEADER:
+    if not route.changes or isinstance(caller, OrgSubject) or source is Source.HEADER:
         return
     if request.method in READING_METHODS:
         raise MethodNotAllowed(valid_methods=["POST"])
     if source is Source.PARAMETER:
         return
-    if not is_from_here():
+    if not is_same_origin():
         raise _forged()
     # A page that sends no referrer posts its forms with the origin "null".
     origin = request.headers.get("Origin")
@@ -49,15 +49,15 @@ def check_meant(route: Declared, asker: Subject) -> None:
         if not _is_ours(str(origin)):
             raise _forged()
         return
-    if origin is None and not isinstance(asker, UserSubject):
+    if origin is None and not isinstance(caller, UserSubject):
         # No browser, which would have named an origin, and nobody's rights to misuse.
         return
     if not _has_right_token():
         raise _forged()
 
 
-def is_from_here() -> bool:
-    """Tell whether a page of ours or the person at the keyboard asks; what does not say, does."""
+def is_same_origin() -> bool:
+    """Return whether a page of ours or the person at the keyboard asks; what does not say, does."""
     return request.headers.get("Sec-Fetch-Site", "none") in OWN_SITES
 
 
@@ -68,7 +68,7 @@ def _has_right_token() -> bool:
 
 def _is_ours(origin: str) -> bool:
     """Compare with what the operator set, or with the name by which the browser reached us."""
-    if origin == _origin(house().settings.base_url):
+    if origin == _origin(app_state().settings.base_url):
         return True
     # A page elsewhere cannot choose the Host that its visitor's browser sends us.
     return urlsplit(origin).netloc == request.host

@@ -6,7 +6,7 @@ from flask import Flask, request
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from anomify.auth.csrf import check_meant
+from anomify.auth.csrf import check_csrf
 from anomify.auth.require import check_access, check_may_change, check_no_password_in_address
 from anomify.auth.session_id import (
     CLIENT_COOKIE,
@@ -15,7 +15,7 @@ from anomify.auth.session_id import (
     WebSession,
     web_session,
 )
-from anomify.auth.signing_in import GUARD_KEY, presented_client
+from anomify.auth.sign_in import GUARD_KEY, presented_client
 from anomify.auth.subject import (
     Anonymous,
     LinkSubject,
@@ -25,8 +25,8 @@ from anomify.auth.subject import (
     put_subject,
 )
 from anomify.auth.token import presented_token
+from anomify.edge.app_state import AppState
 from anomify.edge.contract import Access, Declared, current_route
-from anomify.edge.house import House
 from anomify.edge.limits import Limit, limits_of, spend
 from anomify.edge.parameters import find_parameter
 from anomify.edge.problem import cause_of
@@ -45,26 +45,26 @@ SESSIONS_PURPOSE = "stateless-sessions"
 _WITHOUT_SESSION = {Access.PUBLIC, Access.INGEST}
 
 
-def install(app: Flask, house: House) -> None:
+def install(app: Flask, app_state: AppState) -> None:
     """Let every request of the app be asked by somebody. Call it after the porch is up."""
-    settings = house.settings
-    house.database.sealing_key = settings.key_for(ROWS_PURPOSE)
+    settings = app_state.settings
+    app_state.database.sealing_key = settings.key_for(ROWS_PURPOSE)
     sessions = RowSessions(
         app,
-        house.database,
+        app_state.database,
         settings.key_for(SESSIONS_PURPOSE),
         is_secure=settings.has_secure_cookies,
     )
     app.session_interface = sessions
     app.extensions[GUARD_KEY] = LoginGuard()
-    guard = _Guard(house, sessions)
+    guard = _Guard(app_state, sessions)
     app.before_request(guard.admit)
 
 
 class _Guard:
-    def __init__(self, house: House, sessions: RowSessions) -> None:
-        self._database = house.database
-        self._settings = house.settings
+    def __init__(self, app_state: AppState, sessions: RowSessions) -> None:
+        self._database = app_state.database
+        self._settings = app_state.settings
         self._sessions = sessions
 
     def admit(self) -> None:
@@ -83,12 +83,12 @@ class _Guard:
             put_subject(holder)
             _count(route, holder, _network())
             return
-        asker = self._asker(route)
-        put_subject(asker)
-        _count(route, asker, self._signing_in_by(route))
-        check_meant(route, asker)
-        check_access(route.access, asker)
-        check_may_change(route, asker)
+        caller = self._asker(route)
+        put_subject(caller)
+        _count(route, caller, self._signing_in_by(route))
+        check_csrf(route, caller)
+        check_access(route.access, caller)
+        check_may_change(route, caller)
         if route.changes:
             check_no_password_in_address()
 
@@ -118,26 +118,26 @@ class _Guard:
     def _asker(self, route: Declared) -> Subject:
         session = web_session()
         has_parameter = self._settings.legacy_session_param
-        asker: Subject | None
+        caller: Subject | None
         with self._database.unit_of_work(write=False):
             self._sessions.find(session, route, has_parameter=has_parameter)
             # After the session: whoever presents a token wrongly is told of theirs all the same.
             token = None if route.is_cookie_only else presented_token()
-            asker = _user_of(session)
-            if asker is None and token is not None:
-                asker = _org_of(token)
-        if isinstance(asker, OrgSubject):
-            check_address(asker.token.networks, request.remote_addr or "")
-            self._note_use(asker)
-            return asker
-        if asker is None and token is not None:
+            caller = _user_of(session)
+            if caller is None and token is not None:
+                caller = _org_of(token)
+        if isinstance(caller, OrgSubject):
+            check_address(caller.token.networks, request.remote_addr or "")
+            self._note_use(caller)
+            return caller
+        if caller is None and token is not None:
             # Before a stranger's session: whoever sends a token has no use for one.
             raise Unauthenticated("This token is not valid, has expired or was revoked.")
         if session.sid is None:
             self._sessions.open_stranger(session)
         else:
             self._sessions.see(session)
-        return asker or Anonymous()
+        return caller or Anonymous()
 
     def _signing_in_by(self, route: Declared) -> object:
         """Return what signing in is counted by: a client that somebody is known by, or a network.
@@ -153,27 +153,27 @@ class _Guard:
                     return ("client", client_id)
         return _network()
 
-    def _note_use(self, asker: OrgSubject) -> None:
-        if is_use_noted(asker.token):
+    def _note_use(self, caller: OrgSubject) -> None:
+        if is_use_noted(caller.token):
             return
         try:
             with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
-                note_use(asker.token.id, request.remote_addr or "")
+                note_use(caller.token.id, request.remote_addr or "")
         except (OperationalError, PoolTimeout) as error:
             # A full disk must not take reading away too.
             log.warning("the last use of a token could not be written: %s", cause_of(error))
 
 
-def _count(route: Declared, asker: Subject, signing_in_by: object) -> None:
+def _count(route: Declared, caller: Subject, signing_in_by: object) -> None:
     network = _network()
-    match asker:
+    match caller:
         case UserSubject():
-            spend(route, ("user", asker.user.id), asker.org.id, signing_in_by)
+            spend(route, ("user", caller.user.id), caller.org.id, signing_in_by)
         case OrgSubject():
-            spend(route, ("token", asker.token.id), asker.org.id, signing_in_by)
+            spend(route, ("token", caller.token.id), caller.org.id, signing_in_by)
         case LinkSubject():
             # Links are passed on; their holders take nothing from the people of the org.
-            spend(route, network, ("links", asker.org.id), signing_in_by)
+            spend(route, network, ("links", caller.org.id), signing_in_by)
         case Anonymous():
             spend(route, network, None, signing_in_by)
 

@@ -17,13 +17,13 @@ from anomify.auth.id_token import KeyUnknown, verified_claims
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import Denied, UpstreamFailed
-from anomify.outbound import EVERYWHERE, Limits, Outbound, Reply
+from anomify.outbound import EVERYWHERE, CallLimits, HttpReply, Outbound
 
 log = logging.getLogger(__name__)
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 # The operator has set the address, so it may lie inside; deadlines and caps are for every call.
-LIMITS = Limits(connect_seconds=3, read_seconds=5, total_seconds=10, body_bytes=256 * 1024)
+LIMITS = CallLimits(connect_seconds=3, read_seconds=5, total_seconds=10, body_bytes=256 * 1024)
 TRUST_SECONDS = 3_600.0
 # A token with a key that is not known makes us look again, but not more often than this.
 LOOK_AGAIN_SECONDS = 30.0
@@ -185,7 +185,7 @@ class _Transport:
 
 
 class _Answer:
-    def __init__(self, reply: Reply, url: str) -> None:
+    def __init__(self, reply: HttpReply, url: str) -> None:
         self._reply = reply
         self._url = url
         self.status_code = reply.status
@@ -197,7 +197,7 @@ class _Answer:
         raise _misled(f"{self._url} answered with the status {self.status_code}")
 
 
-def _object(reply: Reply, url: str) -> dict[str, Any]:
+def _object(reply: HttpReply, url: str) -> dict[str, Any]:
     if reply.status != OK:
         raise _misled(f"{url} answered with the status {reply.status}")
     try:

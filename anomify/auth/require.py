@@ -14,30 +14,30 @@ PASSWORDS = {"password", "password_1", "password_2", "current"}
 _CHANGES_NO_ORG = {Access.PUBLIC, Access.ANYONE}
 
 
-def check_access(access: Access, asker: Subject) -> None:
+def check_access(access: Access, caller: Subject) -> None:
     """Raise `Unauthenticated` for strangers and `Denied` for others who may not ask this."""
-    if access is Access.INGEST or asker.can(access):
+    if access is Access.INGEST or caller.can(access):
         return
-    match asker:
+    match caller:
         case Anonymous():
             raise Unauthenticated("Sign in, or send a token of your org as X-Auth-Token.")
         case OrgSubject():
             raise Denied(_token_sentence(access))
         case UserSubject():
-            raise Denied(f"Your role is {asker.user.role}; this needs the role {access.value}.")
+            raise Denied(f"Your role is {caller.user.role}; this needs the role {access.value}.")
         case _:
             raise Denied("This link shows one thing only.")
 
 
-def check_may_change(route: Declared, asker: Subject) -> None:
+def check_may_change(route: Declared, caller: Subject) -> None:
     """Raise `Denied` for a change of a demo org, at which everybody looks, or of one that owes."""
-    if not route.changes or route.access in _CHANGES_NO_ORG or isinstance(asker, Anonymous):
+    if not route.changes or route.access in _CHANGES_NO_ORG or isinstance(caller, Anonymous):
         return
-    if asker.org.is_demo:
+    if caller.org.is_demo:
         raise read_only()
     if route.access is Access.EDITOR:
         # Paying, people and leaving are for admins, and go on.
-        check_may_write(asker.org.overdue_since, now())
+        check_may_write(caller.org.overdue_since, now())
 
 
 def read_only() -> Denied:

@@ -10,7 +10,7 @@ from anomify.anomaly.model import Anomaly
 from anomify.anomaly.unread import mark_seen
 from anomify.auth.session_id import PATIENCE_SECONDS
 from anomify.auth.subject import UserSubject, subject
-from anomify.edge.house import house
+from anomify.edge.app_state import app_state
 from anomify.edge.problem import cause_of
 
 log = logging.getLogger(__name__)
@@ -21,12 +21,12 @@ def note_seen(listed: Iterable[Anomaly]) -> None:
 
     To be called outside a unit of work. It writes only where one of them is new to the user.
     """
-    asker = subject()
+    caller = subject()
     newest = max((anomaly.id for anomaly in listed), default=0)
-    if not isinstance(asker, UserSubject) or newest <= (asker.user.seen_anomaly_id or 0):
+    if not isinstance(caller, UserSubject) or newest <= (caller.user.seen_anomaly_id or 0):
         return
     try:
-        with house().database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
-            mark_seen(asker.user.id, newest)
+        with app_state().database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+            mark_seen(caller.user.id, newest)
     except (OperationalError, PoolTimeout) as error:
         log.warning("which anomalies a user has seen could not be written: %s", cause_of(error))

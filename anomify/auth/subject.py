@@ -71,7 +71,7 @@ class UserSubject:
         return self.user.role
 
     def can(self, access: Access) -> bool:
-        """Tell whether a route with this access may be asked."""
+        """Return whether a route with this access may be asked."""
         if access in _FOR_ALL:
             return True
         needed = _ROLE_FOR.get(access)
@@ -105,7 +105,7 @@ class OrgSubject:
         return "admin" if has_scope(self.token, "admin") else "viewer"
 
     def can(self, access: Access) -> bool:
-        """Tell whether a route with this access may be asked."""
+        """Return whether a route with this access may be asked."""
         if access in _FOR_ALL:
             return True
         needed = _SCOPE_FOR.get(access)
@@ -138,7 +138,7 @@ class LinkSubject:
         return ROLES[0]
 
     def can(self, access: Access) -> bool:
-        """Tell whether a route with this access may be asked."""
+        """Return whether a route with this access may be asked."""
         return access in _FOR_ALL or access is Access.SIGNED
 
 
@@ -167,7 +167,7 @@ class Anonymous:
         return ROLES[0]
 
     def can(self, access: Access) -> bool:
-        """Tell whether a route with this access may be asked."""
+        """Return whether a route with this access may be asked."""
         return access in _FOR_ALL
 
 
@@ -194,6 +194,6 @@ def put_subject(found: Subject) -> None:
     setattr(g, SUBJECT_KEY, found)
 
 
-def _copy(asker: UserSubject | OrgSubject | LinkSubject, *names: str) -> None:
+def _copy(caller: UserSubject | OrgSubject | LinkSubject, *names: str) -> None:
     for name in names:
-        object.__setattr__(asker, name, plain(getattr(asker, name)))
+        object.__setattr__(caller, name, plain(getattr(caller, name)))

@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import current_app, request
 
-from anomify.edge.house import house
+from anomify.edge.app_state import app_state
 from anomify.edge.parameters import body_parameters
 from anomify.errors import Invalid, Unsupported
 from anomify.org.token import is_unmistakable
@@ -36,7 +36,7 @@ def verified_tokens() -> VerifiedTokens:
     with _making:
         kept = current_app.extensions.get(VERIFIED_KEY)
         if kept is None:
-            database = house().database
+            database = app_state().database
             kept = current_app.extensions[VERIFIED_KEY] = VerifiedTokens(database)
             database.subscribe(kept.take_notice)
     return cast("VerifiedTokens", kept)

@@ -1,1 +1,1 @@
-"""Billing: what an org's plan allows, kept true by what the payment provider says."""
+"""Billing: an org's plan and quota, kept in step with Stripe."""

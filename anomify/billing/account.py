@@ -29,7 +29,7 @@ CHANGE = "change"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CustomerRead:
     """A look at a customer, numbered when it began."""
 
     org_id: int
@@ -41,12 +41,12 @@ class Reading:
 class Read:
     """What a look at a customer showed."""
 
-    reading: Reading
+    reading: CustomerRead
     state: CustomerState
     next_bill: Bill | None
 
 
-def begin_reading(account: BillingAccount) -> Reading:
+def begin_reading(account: BillingAccount) -> CustomerRead:
     """Give a look at a customer its number. That has to be committed before Stripe is asked.
 
     What happened before a reading began is in what it finds; so of two readings the one that
@@ -58,10 +58,10 @@ def begin_reading(account: BillingAccount) -> Reading:
         .values(reading_begun=BillingAccount.reading_begun + 1)
         .returning(BillingAccount.reading_begun)
     )
-    return Reading(account.org_id, account.customer_id or "", number or 0)
+    return CustomerRead(account.org_id, account.customer_id or "", number or 0)
 
 
-def read(gateway: StripeGateway, reading: Reading) -> Read:
+def read(gateway: StripeGateway, reading: CustomerRead) -> Read:
     """Ask Stripe, outside of any unit of work. Raises `UpstreamFailed`."""
     state = gateway.customer_state(reading.customer_id)
     current = current_subscription(state)

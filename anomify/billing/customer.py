@@ -88,7 +88,7 @@ class Hosted:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PaymentEvent:
     """A piece of news, its signature verified; what it says is looked up, not believed."""
 
     id: str

@@ -36,7 +36,7 @@ def debt_of(overdue_since: datetime | None, at: datetime) -> Debt:
 
 
 def takes_new_metrics(overdue_since: datetime | None, at: datetime) -> bool:
-    """Tell whether an org may have metrics that it has not had before."""
+    """Return whether an org may have metrics that it has not had before."""
     return debt_of(overdue_since, at) in {Debt.NONE, Debt.OVERDUE}
 
 

@@ -48,7 +48,7 @@ def free_plan(free_metrics: int) -> Plan:
 
 
 def allows_more(one: Plan, other: Plan) -> bool:
-    """Tell whether the first plan has room for more metrics, or costs more where that is equal."""
+    """Return whether the first plan has room for more metrics, or as many and costs more."""
     return _worth(one) > _worth(other)
 
 

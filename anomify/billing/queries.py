@@ -43,7 +43,7 @@ def find_intent(org_id: int, action: str) -> BillingIntent | None:
 
 
 def is_event_taken(event_id: str) -> bool:
-    """Tell whether a piece of news has been taken already."""
+    """Return whether a piece of news has been taken already."""
     return session().get(BillingEvent, event_id) is not None
 
 

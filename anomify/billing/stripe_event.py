@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import delete
 
 from anomify.billing.account import begin_reading, follow, read
-from anomify.billing.customer import Event
+from anomify.billing.customer import PaymentEvent
 from anomify.billing.dunning import tell_of_debt
 from anomify.billing.model import BillingEvent
 from anomify.billing.once import make_once
@@ -33,7 +33,7 @@ class Taken(StrEnum):
 
 
 def take_event(
-    database: Database, gateway: StripeGateway, event: Event, free: Plan, base_url: str
+    database: Database, gateway: StripeGateway, event: PaymentEvent, free: Plan, base_url: str
 ) -> Taken:
     """Do what a piece of news asks for, once, in units of work of its own.
 
@@ -66,7 +66,7 @@ def forget_events(at: datetime) -> None:
     session().execute(delete(BillingEvent).where(BillingEvent.taken_at < at - REMEMBERED))
 
 
-def _note(event: Event, org_id: int) -> bool:
+def _note(event: PaymentEvent, org_id: int) -> bool:
     """Write that the news is taken; False where somebody else has just done so."""
     return make_once(
         BillingEvent,

@@ -13,9 +13,9 @@ from anomify.billing.customer import (
     BadSignature,
     Bill,
     CustomerState,
-    Event,
     GoneAtStripe,
     Hosted,
+    PaymentEvent,
     PaymentRefused,
     Subscription,
 )
@@ -40,7 +40,7 @@ from anomify.billing.stripe_shape import (
 from anomify.clock import now_timestamp
 from anomify.config import Settings
 from anomify.errors import Conflict, Invalid, UpstreamFailed
-from anomify.outbound import EVERYWHERE, Limits, Outbound
+from anomify.outbound import EVERYWHERE, CallLimits, Outbound
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -50,7 +50,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # A list of a hundred invoices, everything expanded, is about 600 kB.
-LIMITS = Limits(connect_seconds=5, read_seconds=10, total_seconds=10, body_bytes=4 * 1024 * 1024)
+LIMITS = CallLimits(
+    connect_seconds=5, read_seconds=10, total_seconds=10, body_bytes=4 * 1024 * 1024
+)
 RETRIES_MAX = 2
 # More prices, subscriptions of a customer or invoices than these are not looked at.
 PRICES_MAX = 100
@@ -170,11 +172,11 @@ class StripeGateway:
 
     def create_customer(self, key: str, org_id: int, name: str, email: str | None) -> str:
         """Make an org a customer and return its id there."""
-        wish: CustomerCreateParams = {"name": name, "metadata": {"org_id": str(org_id)}}
+        requested: CustomerCreateParams = {"name": name, "metadata": {"org_id": str(org_id)}}
         if email:
-            wish["email"] = email
+            requested["email"] = email
         with _told():
-            made = self._client.v1.customers.create(wish, {"idempotency_key": key})
+            made = self._client.v1.customers.create(requested, {"idempotency_key": key})
             return shaped(NamedShape, made).id
 
     def create_checkout(
@@ -187,7 +189,7 @@ class StripeGateway:
         cancel_url: str,
     ) -> Hosted:
         """Open a page where a person pays for a subscription."""
-        wish: SessionCreateParams = {
+        requested: SessionCreateParams = {
             "mode": "subscription",
             "customer": customer_id,
             "client_reference_id": str(org_id),
@@ -196,10 +198,10 @@ class StripeGateway:
             "cancel_url": cancel_url,
         }
         if self._has_tax:
-            wish["automatic_tax"] = {"enabled": True}
-            wish["customer_update"] = {"address": "auto"}
+            requested["automatic_tax"] = {"enabled": True}
+            requested["customer_update"] = {"address": "auto"}
         with _told():
-            made = self._client.v1.checkout.sessions.create(wish, {"idempotency_key": key})
+            made = self._client.v1.checkout.sessions.create(requested, {"idempotency_key": key})
             page = shaped(PageShape, made)
             return Hosted(page.id, page.url)
 
@@ -307,7 +309,7 @@ class StripeGateway:
 
     # Listening.
 
-    def read_event(self, body: bytes, signature: str | None) -> Event:
+    def read_event(self, body: bytes, signature: str | None) -> PaymentEvent:
         """Return the news of a webhook.
 
         Raises `BadSignature` unless Stripe signed exactly these bytes within five minutes of now,
@@ -334,7 +336,9 @@ class StripeGateway:
                 "This event is of the other mode, test or live, than the key that is set here.",
                 code="wrong_mode",
             )
-        return Event(event.id, event.type, moment_of(event.created), customer_of(event.data.object))
+        return PaymentEvent(
+            event.id, event.type, moment_of(event.created), customer_of(event.data.object)
+        )
 
     def _subscription_of(self, found: SubscriptionShape) -> Subscription:
         item = found.items.data[0]

@@ -1,1 +1,1 @@
-"""Ways out to people and their machines; one file per kind, each knowing nothing of our nouns."""
+"""Notification channels, one file per kind: e-mail and webhook."""

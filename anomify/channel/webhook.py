@@ -9,7 +9,7 @@ from anomify.channel.message import DELIVERED, Message, Receipt, Target
 from anomify.channel.signature import key_of, signature
 from anomify.clock import now, now_timestamp
 from anomify.errors import UpstreamFailed
-from anomify.outbound import Outbound, Reply
+from anomify.outbound import HttpReply, Outbound
 
 GONE = 410
 # A request time-out, too early, too many requests: the same request may do later.
@@ -49,7 +49,7 @@ class WebhookChannel:
         return _receipt(reply)
 
 
-def _receipt(reply: Reply) -> Receipt:
+def _receipt(reply: HttpReply) -> Receipt:
     status = reply.status
     if 200 <= status < 300:  # noqa: PLR2004 -- what HTTP calls success
         return DELIVERED

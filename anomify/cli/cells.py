@@ -95,12 +95,12 @@ MONTH_FIRST: Final = "month/day/year taken as UTC"
 
 
 def is_missing(text: str) -> bool:
-    """Tell whether a cell says that there is no value."""
+    """Return whether a cell says that there is no value."""
     return text.lower() in _MISSING
 
 
 def is_usual(text: str) -> bool:
-    """Tell whether a cell is a number that Python reads as it was meant, whatever the others are.
+    """Return whether a cell is a number that Python reads as it was meant, whatever the others are.
 
     >>> is_usual("21.5"), is_usual("1.234"), is_usual("1_000")
     (True, False, False)
@@ -166,7 +166,7 @@ def finite(text: str, written: str) -> float:
 
 
 def is_moment(text: str) -> bool:
-    """Tell whether a cell looks like a moment by itself: a date, or as many seconds since 1970."""
+    """Return whether a cell alone looks like a time: a date, or that many seconds since 1970."""
     found = _NUMERIC_TIME.match(text)
     if found is not None and len(found[2].lstrip("0")) < _MOMENT_DIGITS:
         return _compact(found) is not None
@@ -213,12 +213,12 @@ def moment_with_clock(date: str, clock: str, *, day_first: bool | None = None) -
 
 
 def is_clock(text: str) -> bool:
-    """Tell whether a cell says the time of a day and nothing else."""
+    """Return whether a cell says the time of a day and nothing else."""
     return _CLOCK.match(text) is not None
 
 
 def is_date(text: str) -> bool:
-    """Tell whether a cell says a day and not the time of it."""
+    """Return whether a cell says a day and not the time of it."""
     found = _NUMERIC_TIME.match(text)
     if found is not None:
         return len(found[2]) == 8 and _compact(found) is not None  # noqa: PLR2004 -- the digits of 20261128

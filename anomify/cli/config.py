@@ -30,7 +30,7 @@ def show(data_dir: str | None, *, as_json: bool) -> None:
 @data_option
 @json_option
 def check(data_dir: str | None, *, as_json: bool) -> None:
-    """Say whether the settings can be used; the exit code is 2 when they cannot."""
+    """Return whether the settings can be used; the exit code is 2 when they cannot."""
     read_settings(data_dir=data_dir)
     if as_json:
         print_json({"ok": True})

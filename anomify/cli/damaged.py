@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from anomify.cli.rooms import opened_database
+from anomify.cli.database import opened_database
 from anomify.cli.settings import data_option, json_option, print_json
 from anomify.errors import NotFound
-from anomify.metric.opening import open_point_database
+from anomify.metric.open_store import open_point_database
 from anomify.storage.setaside import SetAside, Shelf
 
 

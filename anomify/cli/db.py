@@ -81,7 +81,7 @@ def downgrade(
 @data_option
 @json_option
 def check(data_dir: Path | None, *, as_json: bool) -> None:
-    """Say whether the database is what this version needs; the exit code is 1 when it is not."""
+    """Return whether the database is what this version needs; the exit code is 1 when it is not."""
     settings = read_settings(data_dir=data_dir)
     current, head = current_revision(settings), head_revision()
     if current != head:

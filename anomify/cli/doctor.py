@@ -23,7 +23,7 @@ from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import AnomifyError
 from anomify.metric.failing import list_failing
-from anomify.metric.opening import open_point_database
+from anomify.metric.open_store import open_point_database
 from anomify.metric.state import unreadable_states
 from anomify.org.letter import count_waiting_letters, latest_letter_problem
 from anomify.storage.chunks import ChunkStore

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from anomify.cli.lifeline import die_with
-from anomify.cli.rooms import unit_of_work
+from anomify.cli.database import unit_of_work
+from anomify.cli.parent_process import exit_with_parent
 from anomify.cli.settings import data_option, read_settings
+from anomify.demo.create_demo import EMAIL, create_demo
 from anomify.demo.feed import STATE_FILE, Feed
-from anomify.demo.founding import EMAIL, found_demo
-from anomify.demo.world import ToldIncident, World
+from anomify.demo.scenario import Scenario, ScenarioIncident
 
 
 @click.command(hidden=True)
@@ -21,25 +21,25 @@ from anomify.demo.world import ToldIncident, World
 def feed(data_dir: Path | None, parent: int | None) -> None:
     """Found the demo's org and send its points until told to stop."""
     if parent is not None:
-        die_with(parent)
+        exit_with_parent(parent)
     settings = read_settings(data_dir=data_dir)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with unit_of_work(data_dir, write=True):
-        founded = found_demo()
+        founded = create_demo()
     if founded.password is not None:
         click.echo(f"Sign in with {EMAIL} and the password {founded.password}")
     else:
         click.echo(f"Sign in with {EMAIL} and the password you were shown at the first start.")
-    world = World.founded_at(founded.founded_ms)
+    world = Scenario.founded_at(founded.founded_ms)
     Feed(settings.local_url, founded.token, world, settings.data_dir, stopping).run()
 
 
-def told_incidents(data_dir: Path, until_ms: int) -> list[ToldIncident]:
+def told_incidents(data_dir: Path, until_ms: int) -> list[ScenarioIncident]:
     """Return the incidents of the demo that was started in this directory; none without one."""
     try:
         kept = json.loads((data_dir / STATE_FILE).read_text())
     except FileNotFoundError:
         return []
-    return World(int(kept["start_ms"])).incidents(until_ms)
+    return Scenario(int(kept["start_ms"])).incidents(until_ms)

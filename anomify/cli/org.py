@@ -6,16 +6,16 @@ from pathlib import Path
 import click
 
 from anomify.audit.recording import record_audit
-from anomify.billing.leaving import stop_paying
+from anomify.billing.cancel_subscription import stop_paying
 from anomify.billing.stripe_gateway import gateway_of
-from anomify.cli.rooms import opened_database, the_org, unit_of_work
+from anomify.cli.database import opened_database, the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json
-from anomify.departure.archive import archive_of, file_name
-from anomify.departure.deletion import check_named, delete_org
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.org.creating import create_org
 from anomify.org.model import Org
 from anomify.org.queries import list_orgs
+from anomify.org_deletion.delete_org import check_named, delete_org
+from anomify.org_deletion.export import export_of, file_name
 
 ACTOR = "command line"
 WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -76,7 +76,7 @@ def export(name: str, out: Path | None, data_dir: Path | None, *, as_json: bool)
             path = out or Path(file_name(found.id))
             # It holds what is nobody else's business.
             with os.fdopen(os.open(path, WRITE_NEW, OWNER_ONLY), "wb") as file:
-                for piece in archive_of(found.id, database, points):
+                for piece in export_of(found.id, database, points):
                     file.write(piece)
         finally:
             points.close()

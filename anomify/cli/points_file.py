@@ -163,8 +163,8 @@ class _Reader:
             sample = [line for line in islice(told, SAMPLE_LINES) if _is_told(line)]
         if not sample:
             return None
-        wish = self._choices
-        layout = find_layout(sample, separator, wish.time_column, wish.value_column)
+        requested = self._choices
+        layout = find_layout(sample, separator, requested.time_column, requested.value_column)
         if isinstance(layout, NoLayout):
             # Headers alone are an empty table, not a wrong one.
             if len(sample) == 1 and layout.rank < 1:

@@ -8,7 +8,7 @@ from anomify.cli.db import bring_to_head
 from anomify.cli.settings import data_option, print_json, read_settings
 from anomify.db import Database
 from anomify.metric.mixed import refuse_mixed
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.org.onboarding import create_setup_link
 from anomify.user.queries import needs_setup
 

@@ -41,7 +41,7 @@ _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", 
 
 
 @dataclass
-class Summary:
+class PushResult:
     """What became of the rows."""
 
     metric: str
@@ -117,15 +117,15 @@ def push(
     bookmark = Bookmark(state_path or default_state_path(file, url, metric), file, repr(choices))
     if restart:
         bookmark.forget()
-    summary = Summary(
+    summary = PushResult(
         metric, unreadable=points.unreadable_total, resumed_after_rows=bookmark.rows()
     )
-    door = Door(address, key, is_backfill=backfill)
+    blueprint = IngestClient(address, key, is_backfill=backfill)
     with click.progressbar(
         length=len(points.times), label=metric, file=sys.stderr, hidden=as_json
     ) as bar:
         for batch in batches(points, metric, summary):
-            door.send(batch, summary)
+            blueprint.send(batch, summary)
             bookmark.keep(summary.rows)
             bar.update(summary.rows - bar.pos)
     bookmark.forget()
@@ -151,14 +151,14 @@ def server_address(url: str) -> str:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PushBatch:
     """Rows for one request, each with its line in the file."""
 
     items: list[dict[str, Any]]
     lines: list[int]
 
 
-def batches(points: "FilePoints", metric: str, summary: Summary) -> Iterator[Batch]:
+def batches(points: "FilePoints", metric: str, summary: PushResult) -> Iterator[PushBatch]:
     """Cut the rows that were not sent yet into requests, and count them on the way."""
     item_bytes = len(json.dumps(metric)) + 80
     at_most = max(1, min(BATCH_POINTS, BATCH_BYTES // item_bytes))
@@ -180,12 +180,12 @@ def batches(points: "FilePoints", metric: str, summary: Summary) -> Iterator[Bat
         end = int(ends[first + len(rows) - 1])
         summary.missing += end - summary.rows - len(rows)
         summary.rows = end
-        yield Batch(items, points.lines[rows].tolist())
+        yield PushBatch(items, points.lines[rows].tolist())
     summary.missing += len(points.times) - summary.rows
     summary.rows = len(points.times)
 
 
-class Door:
+class IngestClient:
     """The way in: sends until it is stored, refused, or patience ends."""
 
     def __init__(self, address: str, key: str, *, is_backfill: bool) -> None:
@@ -197,7 +197,7 @@ class Door:
         self._pool = operator_pool()
         self._has_answered = False
 
-    def send(self, batch: Batch, summary: Summary) -> None:
+    def send(self, batch: PushBatch, summary: PushResult) -> None:
         """Send one batch and count what became of it.
 
         Sending a batch twice changes nothing, so whatever may have been lost is sent again.
@@ -233,10 +233,10 @@ class Door:
                 self._has_answered = True
                 wait = max(pause, _retry_after_seconds(reply))
                 why = f"The server says {reply.status}: {_said(reply)}"
-            patience = PATIENCE_SECONDS
+            wait_times = PATIENCE_SECONDS
             if not self._has_answered:
-                patience = min(patience, FIRST_PATIENCE_SECONDS)
-            if time.monotonic() + wait > begun + patience:
+                wait_times = min(wait_times, FIRST_PATIENCE_SECONDS)
+            if time.monotonic() + wait > begun + wait_times:
                 raise Unavailable(f"{why} {self._hint()}".strip())
             if not is_told:
                 is_told = True
@@ -244,7 +244,7 @@ class Door:
                 click.echo(
                     "\n"
                     * sys.stderr.isatty()
-                    + f"{why} Trying again for {_lasting(patience)}; Ctrl-C ends it, and the same"
+                    + f"{why} Trying again for {_lasting(wait_times)}; Ctrl-C ends it, and the same"
                     " command goes on from here.",
                     err=True,
                 )
@@ -349,7 +349,7 @@ def default_state_path(file: Path, url: str, metric: str) -> Path:
     return Path.home() / ".cache" / "anomify" / "push" / f"{name}.json"
 
 
-def _count_refusals(report: dict[str, Any], batch: Batch, summary: Summary) -> None:
+def _count_refusals(report: dict[str, Any], batch: PushBatch, summary: PushResult) -> None:
     refused = int(report["rejected_total"])
     summary.refused += refused
     summary.stored += len(batch.items) - refused
@@ -397,7 +397,7 @@ def _retry_after_seconds(reply: urllib3.BaseHTTPResponse) -> float:
         return 0.0
 
 
-def _report(summary: Summary, unreadable: list[str], *, as_json: bool) -> None:
+def _report(summary: PushResult, unreadable: list[str], *, as_json: bool) -> None:
     if as_json:
         print_json(asdict(summary))
     else:

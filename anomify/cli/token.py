@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from anomify.cli.rooms import the_org, unit_of_work
+from anomify.cli.database import the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json
 from anomify.clock import now
 from anomify.org.model import Token

@@ -100,7 +100,7 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether it was started and runs no more."""
+        """Return whether it was started and runs no more."""
         return self.process is not None and self.process.poll() is not None
 
     def plan_restart(self) -> None:

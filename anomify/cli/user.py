@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from anomify.audit.recording import record_audit
-from anomify.cli.rooms import the_org, unit_of_work
+from anomify.cli.database import the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json, read_settings
 from anomify.errors import Invalid, NotFound
 from anomify.user.authenticator import turn_off

@@ -12,7 +12,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from anomify.cli.failures import failure_in_words, use_data_dir
-from anomify.cli.lifeline import die_with
+from anomify.cli.parent_process import exit_with_parent
 from anomify.cli.settings import data_option, read_settings
 from anomify.config import Settings
 from anomify.errors import AnomifyError
@@ -31,7 +31,7 @@ WAITING_PER_THREAD = 4
 def web(host: str | None, port: int | None, data_dir: Path | None, parent: int | None) -> None:
     """Answer requests only; a worker runs elsewhere."""
     if parent is not None:
-        die_with(parent)
+        exit_with_parent(parent)
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     use_data_dir(settings)
     Server(
@@ -58,7 +58,7 @@ def load_app(settings: Settings) -> Callable[..., Any]:
     """Make the application, in the process that will run it: a child of the one above."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
-        die_with(parent.pid)
+        exit_with_parent(parent.pid)
     # The parent must stay light.
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 -- see above
 

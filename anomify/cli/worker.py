@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from anomify.cli.failures import use_data_dir
-from anomify.cli.lifeline import die_with
+from anomify.cli.parent_process import exit_with_parent
 from anomify.cli.settings import data_option, read_settings
 
 
@@ -15,7 +15,7 @@ from anomify.cli.settings import data_option, read_settings
 def worker(data_dir: Path | None, parent: int | None) -> None:
     """Judge points and deliver messages only; the web runs elsewhere."""
     if parent is not None:
-        die_with(parent)
+        exit_with_parent(parent)
     from anomify.worker.loop import run  # noqa: PLC0415 -- the engine takes a second to load
 
     settings = read_settings(data_dir=data_dir)

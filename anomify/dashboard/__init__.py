@@ -1,1 +1,1 @@
-"""The pages people use in a browser, and the fragments that keep them fresh."""
+"""The pages of the browser dashboard, and the HTML fragments that refresh them."""

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Final
 from flask import Response, make_response, redirect
 from pydantic import Field, StringConstraints
 
-from anomify.auth.signing_in import prove_code, prove_password, renew_session
+from anomify.auth.sign_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import UserSubject, put_subject, user_subject
-from anomify.dashboard.device import device_of
-from anomify.dashboard.door import PageDoor
-from anomify.dashboard.frame import framed, said
+from anomify.dashboard.device_name import device_of
+from anomify.dashboard.layout import framed, said
+from anomify.dashboard.page_blueprint import PageBlueprint
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, names
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.authenticator import (
@@ -25,7 +25,7 @@ from anomify.user.creating import hash_new_password
 from anomify.user.identity import is_connected
 from anomify.user.model import User
 from anomify.user.password import same_password
-from anomify.user.profile import ProfileWish, update_profile
+from anomify.user.profile import ProfileFields, update_profile
 from anomify.user.queries import get_user, list_sessions
 from anomify.user.recovery import change_password
 from anomify.user.session import (
@@ -35,7 +35,7 @@ from anomify.user.session import (
     session_name,
 )
 
-door = PageDoor("account", __name__)
+blueprint = PageBlueprint("account", __name__)
 
 PATH: Final = "/ui/account"
 Text = Annotated[str, StringConstraints(max_length=1_024)]
@@ -49,7 +49,7 @@ class ProfileIn(Inputs):
     email_alerts: bool = False
 
 
-class PasswordIn(Inputs):
+class PasswordForm(Inputs):
     """The password there is, and the new one twice."""
 
     current: Text = Field("", repr=False)
@@ -70,14 +70,14 @@ class EndIn(Inputs):
     session: Text = ""
 
 
-@door.route(PATH, inputs=Inputs, access=Access.USER, methods=["GET"])
-def page(wish: Inputs) -> Response:
+@blueprint.route(PATH, inputs=Inputs, access=Access.USER, methods=["GET"])
+def page(inputs: Inputs) -> Response:
     """Show the account."""
-    del wish
+    del inputs
     return _page()
 
 
-@door.route(
+@blueprint.route(
     f"{PATH}/profile",
     inputs=ProfileIn,
     access=Access.USER,
@@ -85,29 +85,29 @@ def page(wish: Inputs) -> Response:
     methods=["POST"],
     has_own_transactions=True,
 )
-def profile(wish: ProfileIn) -> Response:
+def profile(inputs: ProfileIn) -> Response:
     """Change what the user says of themselves."""
-    asker = user_subject()
+    caller = user_subject()
     try:
         with transaction(write=True):
-            user = get_user(asker.org, asker.user.id)
+            user = get_user(caller.org, caller.user.id)
             update_profile(
                 user,
-                ProfileWish(
-                    name=wish.name,
-                    phone_number=wish.phone_number,
-                    wants_email_alerts=wish.email_alerts,
+                ProfileFields(
+                    name=inputs.name,
+                    phone_number=inputs.phone_number,
+                    wants_email_alerts=inputs.email_alerts,
                 ),
             )
     except AnomifyError as error:
-        return _again("profile", error, given=wish)
-    put_subject(UserSubject(user, asker.org, asker.session_key))
+        return _again("profile", error, given=inputs)
+    put_subject(UserSubject(user, caller.org, caller.session_key))
     return _done("profile")
 
 
-@door.route(
+@blueprint.route(
     f"{PATH}/password",
-    inputs=PasswordIn,
+    inputs=PasswordForm,
     access=Access.USER,
     changes=True,
     methods=["POST"],
@@ -115,28 +115,28 @@ def profile(wish: ProfileIn) -> Response:
     # Hashing is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
-def password(wish: PasswordIn) -> Response:
+def password(inputs: PasswordForm) -> Response:
     """Set a new password; every other session ends."""
-    asker = user_subject()
+    caller = user_subject()
     try:
-        prove_password(asker, wish.current)
-        chosen = same_password(wish.password_1, wish.password_2)
+        prove_password(caller, inputs.current)
+        chosen = same_password(inputs.password_1, inputs.password_2)
         hashed = hash_new_password(
             chosen,
-            email=asker.user.email,
-            name=asker.user.name,
-            org_name=asker.org.name,
+            email=caller.user.email,
+            name=caller.user.name,
+            org_name=caller.org.name,
             field="password_1",
         )
         with transaction(write=True):
-            change_password(get_user(asker.org, asker.user.id), hashed)
-            renew_session(asker.user)
+            change_password(get_user(caller.org, caller.user.id), hashed)
+            renew_session(caller.user)
     except AnomifyError as error:
         return _again("password", error, is_current_wrong=error.code == "wrong_password")
     return _done("password")
 
 
-@door.route(
+@blueprint.route(
     f"{PATH}/totp/begin",
     inputs=TotpIn,
     access=Access.USER,
@@ -145,19 +145,19 @@ def password(wish: PasswordIn) -> Response:
     limits=("login",),
     has_own_transactions=True,
 )
-def begin_totp(wish: TotpIn) -> Response:
+def begin_totp(inputs: TotpIn) -> Response:
     """Show the key of a new authenticator app, which is asked for only once it is confirmed."""
-    asker = user_subject()
+    caller = user_subject()
     try:
-        prove_password(asker, wish.password)
+        prove_password(caller, inputs.password)
         with transaction(write=True):
-            enrolment = begin_enrolment(get_user(asker.org, asker.user.id))
+            enrolment = begin_enrolment(get_user(caller.org, caller.user.id))
     except AnomifyError as error:
         return _again("totp", error)
     return _reply(enrolment=enrolment, qr=qr_picture(enrolment.uri))
 
 
-@door.route(
+@blueprint.route(
     f"{PATH}/totp/confirm",
     inputs=TotpIn,
     access=Access.USER,
@@ -166,20 +166,20 @@ def begin_totp(wish: TotpIn) -> Response:
     limits=("login",),
     has_own_transactions=True,
 )
-def confirm_totp(wish: TotpIn) -> Response:
+def confirm_totp(inputs: TotpIn) -> Response:
     """Ask for the app's codes from now on, and show the recovery codes this once."""
-    asker = user_subject()
+    caller = user_subject()
     try:
         with transaction(write=True):
-            user = get_user(asker.org, asker.user.id)
-            codes = finish_enrolment(user, wish.code)
+            user = get_user(caller.org, caller.user.id)
+            codes = finish_enrolment(user, inputs.code)
             renew_session(user)
     except AnomifyError as error:
         return _again("totp", error)
     return _reply(recovery_codes=codes)
 
 
-@door.route(
+@blueprint.route(
     f"{PATH}/totp/disable",
     inputs=TotpIn,
     access=Access.USER,
@@ -188,14 +188,14 @@ def confirm_totp(wish: TotpIn) -> Response:
     limits=("login",),
     has_own_transactions=True,
 )
-def disable_totp(wish: TotpIn) -> Response:
+def disable_totp(inputs: TotpIn) -> Response:
     """Ask for no codes of the app any more."""
-    asker = user_subject()
+    caller = user_subject()
     try:
-        prove_password(asker, wish.password)
+        prove_password(caller, inputs.password)
         with transaction(write=True):
-            user = get_user(asker.org, asker.user.id)
-            prove_code(user, wish.code)
+            user = get_user(caller.org, caller.user.id)
+            prove_code(user, inputs.code)
             turn_off(user)
             renew_session(user)
     except AnomifyError as error:
@@ -203,14 +203,16 @@ def disable_totp(wish: TotpIn) -> Response:
     return _done("totp")
 
 
-@door.route(f"{PATH}/sessions", inputs=EndIn, access=Access.USER, changes=True, methods=["POST"])
-def end(wish: EndIn) -> Response:
+@blueprint.route(
+    f"{PATH}/sessions", inputs=EndIn, access=Access.USER, changes=True, methods=["POST"]
+)
+def end(inputs: EndIn) -> Response:
     """End a session, or all but this one."""
-    asker = user_subject()
-    if wish.session:
-        end_session(get_user_session(asker.user, wish.session).id_hash)
+    caller = user_subject()
+    if inputs.session:
+        end_session(get_user_session(caller.user, inputs.session).id_hash)
     else:
-        end_user_sessions(asker.user, but=asker.session_key)
+        end_user_sessions(caller.user, but=caller.session_key)
     return _done("sessions")
 
 
@@ -238,15 +240,15 @@ def _page(
     error: AnomifyError | None = None,
     **facts: Any,
 ) -> Response:
-    asker = user_subject()
-    user = get_user(asker.org, asker.user.id)
-    settings = house().settings
+    caller = user_subject()
+    user = get_user(caller.org, caller.user.id)
+    settings = app_state().settings
     text = framed(
         "dashboard/account.html",
         user=user,
-        sessions=_sessions(user, asker),
+        sessions=_sessions(user, caller),
         codes_left=count_recovery_codes(user),
-        is_demo=asker.org.is_demo,
+        is_demo=caller.org.is_demo,
         elsewhere=settings.oidc_name if settings.oidc_issuer else None,
         is_connected=is_connected(user, settings.oidc_issuer or ""),
         section=section,
@@ -257,11 +259,11 @@ def _page(
     return make_response(text)
 
 
-def _sessions(user: User, asker: UserSubject) -> list[dict[str, object]]:
+def _sessions(user: User, caller: UserSubject) -> list[dict[str, object]]:
     return [
         {
             "name": session_name(row.id_hash),
-            "is_current": row.id_hash == asker.session_key,
+            "is_current": row.id_hash == caller.session_key,
             "device": device_of(row.client),
             "address": row.address,
             "seen": said(int(row.last_seen_at.timestamp() * 1000)),

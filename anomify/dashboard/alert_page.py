@@ -5,16 +5,16 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
+from anomify.admin_alert.alerts import refused_names, silent_metrics
+from anomify.admin_alert.settings import ALL_STOPPED, KINDS, QUOTA_EXCEEDED, get_raised
 from anomify.auth.subject import subject
-from anomify.dashboard.door import PageDoor, address
-from anomify.dashboard.frame import framed, said
+from anomify.dashboard.layout import framed, said
 from anomify.dashboard.metric_page import PATH as METRIC_PATH
+from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import Moment
 from anomify.edge.contract import Access, Inputs, names
-from anomify.metric.outage import refused_names, silent_metrics
-from anomify.org.admin_alert import ALL_STOPPED, KINDS, QUOTA_EXCEEDED, get_raised
 
-door = PageDoor("alert_page", __name__)
+blueprint = PageBlueprint("alert_page", __name__)
 
 ROWS: Final = 500
 
@@ -38,10 +38,10 @@ class Row:
     has_left: bool
 
 
-@door.route("/ui/adminalert", inputs=AlertPageIn, access=Access.USER, methods=["GET"])
-def page(wish: AlertPageIn) -> str:
+@blueprint.route("/ui/adminalert", inputs=AlertPageIn, access=Access.USER, methods=["GET"])
+def page(inputs: AlertPageIn) -> str:
     """Show one warning that was raised."""
-    raised = get_raised(subject().org.id, wish.code)
+    raised = get_raised(subject().org.id, inputs.code)
     rows = [
         Row(
             name,

@@ -11,22 +11,22 @@ from anomify.anomaly.queries import Running, count_anomalies, list_anomalies
 from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
-from anomify.dashboard.door import HOME, PageDoor, address
-from anomify.dashboard.event import Event, event_of, small_picture
-from anomify.dashboard.frame import framed
+from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, small_picture
+from anomify.dashboard.layout import framed
+from anomify.dashboard.metrics_status import metrics_status
+from anomify.dashboard.page_blueprint import HOME, PageBlueprint, address
 from anomify.dashboard.paging import Choice, page_links
-from anomify.dashboard.pulse import take_pulse
 from anomify.dashboard.sparkline import Sparkline
 from anomify.dashboard.wording import thousands
 from anomify.db import Page
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, names
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.metric.model import Progress
 from anomify.metric.queries import count_by_state, find_progress
-from anomify.metric.standing import State
+from anomify.metric.status import State
 
-door = PageDoor("inbox", __name__)
+blueprint = PageBlueprint("inbox", __name__)
 
 ROWS: Final = 25
 DAY_MS: Final = 86_400_000
@@ -56,7 +56,7 @@ class InboxIn(Inputs):
 
     @property
     def is_narrowed(self) -> bool:
-        """Tell whether more than the window was asked for."""
+        """Return whether more than the window was asked for."""
         return bool(self.metric.strip()) or self.severity != "low" or self.state is not Running.ALL
 
     def url(self, **changes: object) -> str:
@@ -76,70 +76,74 @@ class NewerIn(Inputs):
 class Row:
     """A line of the inbox."""
 
-    event: Event
+    event: AnomalyRow
     spark: Sparkline
 
 
-@door.route("/", access=Access.PUBLIC, methods=["GET"], has_own_transactions=True)
+@blueprint.route("/", access=Access.PUBLIC, methods=["GET"], has_own_transactions=True)
 def start() -> Response:
     """Lead whoever types the bare address to the pages."""
     return make_response(redirect(HOME))
 
 
-@door.route(HOME, inputs=InboxIn, access=Access.USER, methods=["GET"], has_own_transactions=True)
-def page(wish: InboxIn) -> str:
+@blueprint.route(
+    HOME, inputs=InboxIn, access=Access.USER, methods=["GET"], has_own_transactions=True
+)
+def page(inputs: InboxIn) -> str:
     """Show the anomalies of the org."""
     with transaction(write=False):
-        found = _find(wish, wish.state, ROWS)
-        shown = _shown(wish, found)
-    if not wish.is_narrowed and not wish.offset:
+        found = _find(inputs, inputs.state, ROWS)
+        shown = _shown(inputs, found)
+    if not inputs.is_narrowed and not inputs.offset:
         note_seen(found.items)
     return shown
 
 
-def _shown(wish: InboxIn, found: Page[Anomaly]) -> str:
+def _shown(inputs: InboxIn, found: Page[Anomaly]) -> str:
     counts = count_by_state(subject().org.id, now())
     newest = list_anomalies(subject().org.id, limit=1).items
-    window_words = WINDOWS[wish.window][2]
+    window_words = WINDOWS[inputs.window][2]
     return framed(
         "dashboard/inbox.html",
-        wish=wish,
+        inputs=inputs,
         rows=_rows(found.items),
         page=page_links(
-            wish.offset, len(found.items), found.total, ROWS, lambda at: wish.url(offset=at)
+            inputs.offset, len(found.items), found.total, ROWS, lambda at: inputs.url(offset=at)
         ),
-        states=_states(wish, found),
+        states=_states(inputs, found),
         severities=SEVERITIES,
         windows=[(value, words) for value, (_, words, _) in WINDOWS.items()],
-        pulse=take_pulse(counts, now()),
+        pulse=metrics_status(counts, now()),
         has_metrics=any(counts.values()),
         window_words=window_words,
         quiet_sentence=_quiet_sentence(counts),
         narrowed_sentence=f"There may be others {window_words}.",
-        newest_url=wish.url(),
+        newest_url=inputs.url(),
         newer_url=address(
             "/ui/newer", since_ms=newest[0].span.started_ms if newest else now_ms() - DAY_MS
         ),
     )
 
 
-@door.route("/ui/newer", inputs=NewerIn, access=Access.USER, methods=["GET"])
-def newer(wish: NewerIn) -> Response:
+@blueprint.route("/ui/newer", inputs=NewerIn, access=Access.USER, methods=["GET"])
+def newer(inputs: NewerIn) -> Response:
     """Say how many anomalies have begun since the newest one that the inbox shows."""
-    found = count_anomalies(subject().org.id, from_ms=wish.since_ms + 1, until_ms=now_ms() + DAY_MS)
+    found = count_anomalies(
+        subject().org.id, from_ms=inputs.since_ms + 1, until_ms=now_ms() + DAY_MS
+    )
     return jsonify(count=found)
 
 
-def _find(wish: InboxIn, running: Running, limit: int) -> Page[Anomaly]:
-    length = WINDOWS[wish.window][0]
+def _find(inputs: InboxIn, running: Running, limit: int) -> Page[Anomaly]:
+    length = WINDOWS[inputs.window][0]
     return list_anomalies(
         subject().org.id,
         from_ms=None if length is None else now_ms() - length,
         running=running,
-        least_severity=wish.severity,
-        words=wish.metric.split(),
+        least_severity=inputs.severity,
+        words=inputs.metric.split(),
         limit=limit,
-        offset=wish.offset if limit else 0,
+        offset=inputs.offset if limit else 0,
     )
 
 
@@ -151,19 +155,19 @@ def _rows(anomalies: list[Anomaly]) -> list[Row]:
 
 def _row(anomaly: Anomaly, progress: Progress | None) -> Row:
     return Row(
-        event_of(anomaly, progress.resolution_ms if progress else None),
-        small_picture(anomaly.span, progress, house().points),
+        anomaly_row_of(anomaly, progress.resolution_ms if progress else None),
+        small_picture(anomaly.span, progress, app_state().points),
     )
 
 
-def _states(wish: InboxIn, found: Page[Anomaly]) -> list[Choice]:
-    totals = {wish.state: found.total}
+def _states(inputs: InboxIn, found: Page[Anomaly]) -> list[Choice]:
+    totals = {inputs.state: found.total}
     for state in (Running.OPEN, Running.ALL):
         if state not in totals:
-            totals[state] = _find(wish, state, 0).total
+            totals[state] = _find(inputs, state, 0).total
     totals.setdefault(Running.ENDED, totals[Running.ALL] - totals[Running.OPEN])
     return [
-        Choice(words, wish.url(state=state.value), totals[state], state is wish.state)
+        Choice(words, inputs.url(state=state.value), totals[state], state is inputs.state)
         for state, words in STATES
     ]
 

@@ -3,15 +3,15 @@
 from flask import Response, make_response, redirect, render_template
 from pydantic import Field
 
-from anomify.auth.joining import join_with_password
-from anomify.dashboard.door import HOME, PageDoor
+from anomify.auth.accept_invitation import join_with_password
+from anomify.dashboard.page_blueprint import HOME, PageBlueprint
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, names
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.invitation import PATH, bad_link, find_invitation
 
-door = PageDoor("invitation", __name__)
+blueprint = PageBlueprint("invitation", __name__)
 
 
 class LinkIn(Inputs):
@@ -20,22 +20,22 @@ class LinkIn(Inputs):
     token: str = Field("", max_length=200, description="The token in the link.", repr=False)
 
 
-class AcceptIn(LinkIn):
+class AcceptForm(LinkIn):
     """Who opens it."""
 
     name: str = Field("", max_length=1_024, description="A name.", json_schema_extra=names(None))
     password: str = Field("", max_length=1_024, description="A password.", repr=False)
 
 
-@door.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"])
-def page(wish: LinkIn) -> Response:
+@blueprint.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"])
+def page(inputs: LinkIn) -> Response:
     """Ask the invited for a password; opening the link uses nothing up."""
-    return _form(AcceptIn(token=wish.token))
+    return _form(AcceptForm(token=inputs.token))
 
 
-@door.route(
+@blueprint.route(
     PATH,
-    inputs=AcceptIn,
+    inputs=AcceptForm,
     access=Access.ANYONE,
     changes=True,
     methods=["POST"],
@@ -44,27 +44,27 @@ def page(wish: LinkIn) -> Response:
     # Hashing is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
-def accept(wish: AcceptIn) -> Response:
+def accept(inputs: AcceptForm) -> Response:
     """Make the account, sign in, and go to the first page."""
     try:
-        join_with_password(wish.token, wish.name, wish.password)
+        join_with_password(inputs.token, inputs.name, inputs.password)
     except AnomifyError as error:
         with transaction(write=False):
-            return _form(wish, error)
+            return _form(inputs, error)
     return make_response(redirect(HOME, 303))
 
 
-def _form(wish: AcceptIn, error: AnomifyError | None = None) -> Response:
-    found = find_invitation(wish.token)
+def _form(inputs: AcceptForm, error: AnomifyError | None = None) -> Response:
+    found = find_invitation(inputs.token)
     if found is None:
         error = bad_link()
-    settings = house().settings
+    settings = app_state().settings
     page = render_template(
         "dashboard/invitation.html",
-        token=wish.token,
+        token=inputs.token,
         invitation=found[0] if found else None,
         org=found[1] if found else None,
-        name=wish.name or (found[0].name if found else ""),
+        name=inputs.name or (found[0].name if found else ""),
         elsewhere=settings.oidc_name if settings.oidc_issuer else None,
         faults=dict(error.fields) if error else {},
         fault_sentence=error.message if error else "",

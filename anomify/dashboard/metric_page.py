@@ -7,26 +7,26 @@ from typing import Any, Final, Self
 from flask import Response, make_response, redirect
 from pydantic import AliasChoices, Field, model_validator
 
+from anomify.anomaly.charts import anomaly_image_url
 from anomify.anomaly.model import Anomaly
-from anomify.anomaly.picture import anomaly_image_url
 from anomify.anomaly.queries import get_anomaly, list_anomalies
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
-from anomify.dashboard.door import PageDoor, address
-from anomify.dashboard.event import Event, event_of, window_around
-from anomify.dashboard.frame import framed, said
+from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_around
+from anomify.dashboard.layout import framed, said
+from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import thousands
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, names
-from anomify.edge.house import house
 from anomify.edge.validation_sentences import WrongParameter
 from anomify.errors import NotFound
-from anomify.exclusion.saying import explained, rules_behind
+from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.queries import get_standing
 from anomify.metric.reading import end_with_newest
-from anomify.metric.standing import Standing
+from anomify.metric.status import MetricStatus
 
-door = PageDoor("metric_page", __name__)
+blueprint = PageBlueprint("metric_page", __name__)
 
 PATH: Final = "/ui/metric"
 EVENTS_PATH: Final = "/ui/metric-events"
@@ -67,7 +67,7 @@ class MetricPageIn(Inputs):
 
     @property
     def has_window(self) -> bool:
-        """Tell whether an end of the window is given; the other one follows from the range."""
+        """Return whether an end of the window is given; the other one follows from the range."""
         return self.from_timestamp is not None or self.until_timestamp is not None
 
     def window_ms(self, default_range: str) -> tuple[int, int]:
@@ -93,7 +93,7 @@ class MetricPageIn(Inputs):
 class EventRow:
     """An anomaly in the list below the chart."""
 
-    event: Event
+    event: AnomalyRow
     is_selected: bool
     url: str
 
@@ -117,34 +117,34 @@ class RangeLink:
     is_chosen: bool
 
 
-@door.route(PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
-def page(wish: MetricPageIn) -> str | Response:
+@blueprint.route(PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+def page(inputs: MetricPageIn) -> str | Response:
     """Show one metric."""
-    standing = _standing(wish)
-    wish = wish.model_copy(update={"name": standing.metric.name})
-    selected = _selected(wish, standing)
+    standing = _standing(inputs)
+    inputs = inputs.model_copy(update={"name": standing.metric.name})
+    selected = _selected(inputs, standing)
     default = default_range(standing)
-    if elsewhere := _better_window(wish, standing, selected, default):
+    if elsewhere := _better_window(inputs, standing, selected, default):
         return make_response(redirect(elsewhere))
-    from_ms, until_ms = _window_ms(wish, standing)
+    from_ms, until_ms = _window_ms(inputs, standing)
     window = {"from": from_ms // 1000, "until": -(-until_ms // 1000)}
     name = standing.metric.name
     progress = standing.progress
     return framed(
         "dashboard/metric.html",
         name=name,
-        **_parts(wish, standing, selected, (from_ms, until_ms)),
+        **_parts(inputs, standing, selected, (from_ms, until_ms)),
         ranges=[
             RangeLink(
                 key,
                 words,
-                wish.url(**{"range": key, "from": None, "until": None}),
-                key == (None if wish.has_window else wish.range or default),
+                inputs.url(**{"range": key, "from": None, "until": None}),
+                key == (None if inputs.has_window else inputs.range or default),
             )
             for key, (_, words) in RANGES.items()
         ],
         reset_url=address(PATH, name=name),
-        is_custom=wish.has_window,
+        is_custom=inputs.has_window,
         is_counter=bool(progress and progress.is_counter),
         window_words=f"{said(from_ms).words} \N{EN DASH} {said(until_ms).words}",
         default_range=default,
@@ -155,26 +155,26 @@ def page(wish: MetricPageIn) -> str | Response:
     )
 
 
-@door.route(EVENTS_PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
-def events(wish: MetricPageIn) -> str:
+@blueprint.route(EVENTS_PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+def events(inputs: MetricPageIn) -> str:
     """Show the parts of the page that change with its window and its selection."""
-    standing = _standing(wish)
-    window = _window_ms(wish, standing)
+    standing = _standing(inputs)
+    window = _window_ms(inputs, standing)
     return framed(
         "dashboard/metric_events.html",
-        **_parts(wish, standing, _selected(wish, standing), window),
+        **_parts(inputs, standing, _selected(inputs, standing), window),
     )
 
 
-def _window_ms(wish: MetricPageIn, standing: Standing) -> tuple[int, int]:
+def _window_ms(inputs: MetricPageIn, standing: MetricStatus) -> tuple[int, int]:
     """Return the window in unix milliseconds; one that ends now ends with the newest point."""
-    from_ms, until_ms = wish.window_ms(default_range(standing))
-    if not wish.has_window:
-        until_ms = end_with_newest(house().points, standing.metric.id, until_ms)
+    from_ms, until_ms = inputs.window_ms(default_range(standing))
+    if not inputs.has_window:
+        until_ms = end_with_newest(app_state().points, standing.metric.id, until_ms)
     return from_ms, until_ms
 
 
-def default_range(standing: Standing) -> str:
+def default_range(standing: MetricStatus) -> str:
     """Return the range in which a metric is first shown: one that holds a good part of it."""
     progress = standing.progress
     if progress is None or progress.resolution_ms <= 0:
@@ -187,8 +187,8 @@ def default_range(standing: Standing) -> str:
     return next((key for key in ("24h", "7d") if step * FEWEST_POINTS <= RANGES[key][0]), "30d")
 
 
-def _standing(wish: MetricPageIn) -> Standing:
-    name = plain_or_labelled_name(wish.name)
+def _standing(inputs: MetricPageIn) -> MetricStatus:
+    name = plain_or_labelled_name(inputs.name)
     if isinstance(name, NameRefused):
         raise NotFound(f"No metric can have this name: {name.reason}.")
     org_id = subject().org.id
@@ -202,20 +202,20 @@ def _standing(wish: MetricPageIn) -> Standing:
     return explained([standing], rules_behind(org_id, [standing]))[0]
 
 
-def _selected(wish: MetricPageIn, standing: Standing) -> Anomaly | None:
-    if wish.event is None:
+def _selected(inputs: MetricPageIn, standing: MetricStatus) -> Anomaly | None:
+    if inputs.event is None:
         return None
     with suppress(NotFound):
-        found = get_anomaly(subject().org.id, wish.event)
+        found = get_anomaly(subject().org.id, inputs.event)
         return found if found.span.metric_id == standing.metric.id else None
     return None
 
 
 def _better_window(
-    wish: MetricPageIn, standing: Standing, selected: Anomaly | None, default: str
+    inputs: MetricPageIn, standing: MetricStatus, selected: Anomaly | None, default: str
 ) -> str | None:
     """Return where to look instead, if the address names no window and now shows nothing."""
-    if wish.has_window or wish.range:
+    if inputs.has_window or inputs.range:
         return None
     progress = standing.progress
     if selected is not None:
@@ -227,11 +227,11 @@ def _better_window(
         from_ms = until_ms - RANGES[default][0] * 1000
     else:
         return None
-    return wish.url(**{"from": max(from_ms, 0) // 1000, "until": -(-until_ms // 1000)})
+    return inputs.url(**{"from": max(from_ms, 0) // 1000, "until": -(-until_ms // 1000)})
 
 
 def _parts(
-    wish: MetricPageIn, standing: Standing, selected: Anomaly | None, window: tuple[int, int]
+    inputs: MetricPageIn, standing: MetricStatus, selected: Anomaly | None, window: tuple[int, int]
 ) -> dict[str, object]:
     step = standing.progress.resolution_ms if standing.progress else None
     found = list_anomalies(
@@ -243,14 +243,14 @@ def _parts(
     )
     rows = tuple(
         EventRow(
-            event_of(anomaly, step),
+            anomaly_row_of(anomaly, step),
             selected is not None and anomaly.id == selected.id,
-            wish.url(event=anomaly.id),
+            inputs.url(event=anomaly.id),
         )
         for anomaly in found.items
     )
     missing = ""
-    if house().points.missing(standing.metric.id, *window):
+    if app_state().points.missing(standing.metric.id, *window):
         missing = "; some stored points of it cannot be read, whoever runs this service can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
     return {
@@ -258,8 +258,8 @@ def _parts(
         "events": Events(
             rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
         ),
-        "selected": event_of(selected, step) if selected else None,
+        "selected": anomaly_row_of(selected, step) if selected else None,
         "picture": (
-            anomaly_image_url(house().settings, subject().org, selected) if selected else None
+            anomaly_image_url(app_state().settings, subject().org, selected) if selected else None
         ),
     }

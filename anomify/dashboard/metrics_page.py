@@ -7,17 +7,17 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.clock import now
-from anomify.dashboard.door import PageDoor, address
-from anomify.dashboard.frame import framed, said
+from anomify.dashboard.layout import framed, said
+from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.paging import Choice, page_links
-from anomify.dashboard.set_up import refused_lately
+from anomify.dashboard.setup import refused_lately
 from anomify.dashboard.wording import NO_VALUE, Moment, number
 from anomify.edge.contract import Access, Inputs
-from anomify.exclusion.saying import explained, rules_behind
+from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.queries import count_by_state, list_metrics
-from anomify.metric.standing import Standing, State
+from anomify.metric.status import MetricStatus, State
 
-door = PageDoor("metrics_page", __name__)
+blueprint = PageBlueprint("metrics_page", __name__)
 
 PATH: Final = "/ui/metrics"
 ROWS: Final = 50
@@ -44,39 +44,43 @@ class Row:
 
     name: str
     url: str
-    standing: Standing
+    standing: MetricStatus
     last_value: str
     last_seen: Moment | None
 
 
-@door.route(PATH, inputs=MetricsPageIn, access=Access.USER, methods=["GET"])
-def page(wish: MetricsPageIn) -> str:
+@blueprint.route(PATH, inputs=MetricsPageIn, access=Access.USER, methods=["GET"])
+def page(inputs: MetricsPageIn) -> str:
     """Show the metrics of the org, by name."""
     org_id, at = subject().org.id, now()
     counts = count_by_state(org_id, at)
     found = list_metrics(
         org_id,
         at,
-        words=wish.search.split(),
-        state=wish.state,
+        words=inputs.search.split(),
+        state=inputs.state,
         limit=ROWS,
-        offset=wish.offset,
+        offset=inputs.offset,
     )
     rules = rules_behind(org_id, found.items)
     return framed(
         "dashboard/metrics.html",
-        wish=wish,
+        inputs=inputs,
         rows=[_row(standing) for standing in explained(found.items, rules)],
         page=page_links(
-            wish.offset, len(found.items), found.total, ROWS, lambda at: wish.url(offset=at or "")
+            inputs.offset,
+            len(found.items),
+            found.total,
+            ROWS,
+            lambda at: inputs.url(offset=at or ""),
         ),
-        states=_states(wish, counts),
+        states=_states(inputs, counts),
         has_metrics=any(counts.values()),
         refused=sum(line.items for line in refused_lately(org_id)),
     )
 
 
-def _row(standing: Standing) -> Row:
+def _row(standing: MetricStatus) -> Row:
     name, progress = standing.metric.name, standing.progress
     return Row(
         name=name,
@@ -87,15 +91,15 @@ def _row(standing: Standing) -> Row:
     )
 
 
-def _states(wish: MetricsPageIn, counts: dict[State, int]) -> list[Choice]:
+def _states(inputs: MetricsPageIn, counts: dict[State, int]) -> list[Choice]:
     others = [state for state in State if counts[state] and state not in OFFERED]
-    every = Choice("All", wish.url(state=None), sum(counts.values()), wish.state is None)
+    every = Choice("All", inputs.url(state=None), sum(counts.values()), inputs.state is None)
     return [every] + [
         Choice(
             state.value.capitalize(),
-            wish.url(state=state.value),
+            inputs.url(state=state.value),
             counts[state],
-            state is wish.state,
+            state is inputs.state,
         )
         for state in (*OFFERED, *others)
     ]

@@ -6,11 +6,11 @@ from flask import Response, make_response, redirect, render_template
 from pydantic import Field
 
 from anomify.auth.session_id import sign_out, web_session
-from anomify.auth.signing_in import AwaitsCode, confirm_sign_in, sign_in
+from anomify.auth.sign_in import AwaitsCode, confirm_sign_in, sign_in
 from anomify.auth.subject import UserSubject, subject
-from anomify.dashboard.door import HOME, SIGN_IN, PageDoor, address, local_path
+from anomify.dashboard.page_blueprint import HOME, SIGN_IN, PageBlueprint, address, local_path
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, QuotaExceeded, Unauthenticated
 from anomify.org.queries import list_demo_orgs
@@ -18,7 +18,7 @@ from anomify.user.queries import needs_setup
 from anomify.user.second_factor import find_attempt
 from anomify.user.session import session_key
 
-door = PageDoor("sign_in", __name__)
+blueprint = PageBlueprint("sign_in", __name__)
 
 SET_UP: Final = "/ui/setup"
 CODE: Final = "/ui/login/code"
@@ -50,17 +50,17 @@ class CodeIn(CodePageIn):
     remember: bool = False
 
 
-@door.route(SIGN_IN, inputs=SignInPageIn, access=Access.ANYONE, methods=["GET"])
-def page(wish: SignInPageIn) -> Response:
+@blueprint.route(SIGN_IN, inputs=SignInPageIn, access=Access.ANYONE, methods=["GET"])
+def page(inputs: SignInPageIn) -> Response:
     """Ask who is there; whoever is signed in already is led on."""
     if isinstance(subject(), UserSubject):
-        return make_response(redirect(local_path(wish.next)))
+        return make_response(redirect(local_path(inputs.next)))
     if needs_setup():
         return make_response(redirect(SET_UP))
-    return _form(wish.next)
+    return _form(inputs.next)
 
 
-@door.route(
+@blueprint.route(
     SIGN_IN,
     inputs=SignInIn,
     access=Access.ANYONE,
@@ -71,25 +71,27 @@ def page(wish: SignInPageIn) -> Response:
     # Comparing passwords is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
-def enter(wish: SignInIn) -> Response:
+def enter(inputs: SignInIn) -> Response:
     """Sign in and go on to where the reader wanted to be, or to where the code is asked for."""
     try:
-        found = sign_in(wish.email, wish.password)
+        found = sign_in(inputs.email, inputs.password)
     except (Unauthenticated, QuotaExceeded) as error:
         with transaction(write=False):
-            return _form(wish.next, wish.email, error)
-    return after_sign_in(found, wish.next)
+            return _form(inputs.next, inputs.email, error)
+    return after_sign_in(found, inputs.next)
 
 
-@door.route(CODE, inputs=CodePageIn, access=Access.ANYONE, methods=["GET"], endpoint="code_page")
-def code_page(wish: CodePageIn) -> Response:
+@blueprint.route(
+    CODE, inputs=CodePageIn, access=Access.ANYONE, methods=["GET"], endpoint="code_page"
+)
+def code_page(inputs: CodePageIn) -> Response:
     """Ask for the code; whoever is signed in already is led on."""
-    if isinstance(subject(), UserSubject) and not wish.token:
-        return make_response(redirect(local_path(wish.next)))
-    return _code_form(wish)
+    if isinstance(subject(), UserSubject) and not inputs.token:
+        return make_response(redirect(local_path(inputs.next)))
+    return _code_form(inputs)
 
 
-@door.route(
+@blueprint.route(
     CODE,
     inputs=CodeIn,
     access=Access.ANYONE,
@@ -99,17 +101,17 @@ def code_page(wish: CodePageIn) -> Response:
     limits=("login",),
     has_own_transactions=True,
 )
-def confirm(wish: CodeIn) -> Response:
+def confirm(inputs: CodeIn) -> Response:
     """Finish signing in with the code, and go on."""
     try:
-        found, _ = confirm_sign_in(wish.code, wish.token or None, remembers=wish.remember)
+        found, _ = confirm_sign_in(inputs.code, inputs.token or None, remembers=inputs.remember)
     except (Unauthenticated, QuotaExceeded) as error:
         with transaction(write=False):
-            return _code_form(wish, error)
-    return after_sign_in(found, wish.next)
+            return _code_form(inputs, error)
+    return after_sign_in(found, inputs.next)
 
 
-@door.route(
+@blueprint.route(
     "/ui/logout",
     inputs=Inputs,
     access=Access.ANYONE,
@@ -117,9 +119,9 @@ def confirm(wish: CodeIn) -> Response:
     methods=["POST"],
     limits=("write",),
 )
-def leave(wish: Inputs) -> Response:
+def leave(inputs: Inputs) -> Response:
     """Sign out."""
-    del wish
+    del inputs
     sign_out()
     return make_response(redirect(SIGN_IN, 303))
 
@@ -133,7 +135,7 @@ def after_sign_in(found: UserSubject | AwaitsCode, next_path: str = HOME) -> Res
 
 
 def _form(next_path: str, email: str = "", error: AnomifyError | None = None) -> Response:
-    settings = house().settings
+    settings = app_state().settings
     page = render_template(
         "dashboard/login.html",
         next=local_path(next_path),
@@ -146,12 +148,12 @@ def _form(next_path: str, email: str = "", error: AnomifyError | None = None) ->
     return _told(page, error)
 
 
-def _code_form(wish: CodePageIn, error: AnomifyError | None = None) -> Response:
-    attempt = find_attempt(session_key(web_session().sid or ""), wish.token or None)
+def _code_form(inputs: CodePageIn, error: AnomifyError | None = None) -> Response:
+    attempt = find_attempt(session_key(web_session().sid or ""), inputs.token or None)
     page = render_template(
         "dashboard/code.html",
-        next=local_path(wish.next),
-        token=wish.token,
+        next=local_path(inputs.next),
+        token=inputs.token,
         way=attempt.way if attempt else None,
         fault=error.message if error else "",
     )

@@ -5,19 +5,19 @@ from typing import Annotated, Final
 from flask import Response, make_response, redirect, render_template
 from pydantic import Field, StringConstraints
 
-from anomify.auth.resetting import finish_signup
-from anomify.auth.signing_in import start_session
-from anomify.dashboard.door import HOME, PageDoor
-from anomify.dashboard.set_up import CONNECT_PATH, zones
+from anomify.auth.password_reset import finish_signup
+from anomify.auth.sign_in import start_session
+from anomify.dashboard.page_blueprint import HOME, PageBlueprint
+from anomify.dashboard.setup import CONNECT_PATH, zones
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, names
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, NotFound
 from anomify.org.queries import list_demo_orgs
+from anomify.user.demo_visitor import create_demo_visitor
 from anomify.user.signup import PATH, find_signup, request_signup
-from anomify.user.visiting import make_visitor
 
-door = PageDoor("sign_up", __name__)
+blueprint = PageBlueprint("sign_up", __name__)
 
 SIGN_UP: Final = "/ui/signup"
 Text = Annotated[str, StringConstraints(max_length=1_024)]
@@ -40,21 +40,21 @@ class LinkIn(Inputs):
     verification_token: Text = Field("", repr=False)
 
 
-class VerifyIn(LinkIn):
+class VerifyForm(LinkIn):
     """The password, twice."""
 
     password_1: Text = Field("", repr=False)
     password_2: Text = Field("", repr=False)
 
 
-@door.route(SIGN_UP, inputs=Inputs, access=Access.ANYONE, methods=["GET"])
-def page(wish: Inputs) -> Response:
+@blueprint.route(SIGN_UP, inputs=Inputs, access=Access.ANYONE, methods=["GET"])
+def page(inputs: Inputs) -> Response:
     """Ask for an org and an address, where anybody may sign up."""
-    del wish
+    del inputs
     return _form(SignUpIn())
 
 
-@door.route(
+@blueprint.route(
     SIGN_UP,
     inputs=SignUpIn,
     access=Access.ANYONE,
@@ -64,34 +64,34 @@ def page(wish: Inputs) -> Response:
     limits=("login", "mail"),
     has_own_transactions=True,
 )
-def ask(wish: SignUpIn) -> Response:
+def ask(inputs: SignUpIn) -> Response:
     """Mail the link, and say the same whether or not there is an account already."""
-    if not house().settings.signup:
-        return _form(wish)
+    if not app_state().settings.signup:
+        return _form(inputs)
     try:
         with transaction(write=True):
             asked = request_signup(
-                wish.email,
-                wish.user_name,
-                wish.org_name,
-                wish.timezone,
-                house().settings.base_url,
-                wants_test_data=wish.test_data,
+                inputs.email,
+                inputs.user_name,
+                inputs.org_name,
+                inputs.timezone,
+                app_state().settings.base_url,
+                wants_test_data=inputs.test_data,
             )
     except AnomifyError as error:
-        return _form(wish, error)
-    return _form(wish, sent_to=asked.email)
+        return _form(inputs, error)
+    return _form(inputs, sent_to=asked.email)
 
 
-@door.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"], endpoint="verify_page")
-def verify_page(wish: LinkIn) -> Response:
+@blueprint.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"], endpoint="verify_page")
+def verify_page(inputs: LinkIn) -> Response:
     """Ask for a password, of whoever has the link."""
-    return _choosing(wish)
+    return _choosing(inputs)
 
 
-@door.route(
+@blueprint.route(
     PATH,
-    inputs=VerifyIn,
+    inputs=VerifyForm,
     access=Access.ANYONE,
     changes=True,
     methods=["POST"],
@@ -100,17 +100,17 @@ def verify_page(wish: LinkIn) -> Response:
     # Hashing is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
-def verify(wish: VerifyIn) -> Response:
+def verify(inputs: VerifyForm) -> Response:
     """Make the org and its owner, sign them in, and go on to connecting a source."""
     try:
-        finish_signup(wish.email, wish.verification_token, wish.password_1, wish.password_2)
+        finish_signup(inputs.email, inputs.verification_token, inputs.password_1, inputs.password_2)
     except AnomifyError as error:
         with transaction(write=False):
-            return _choosing(wish, error)
+            return _choosing(inputs, error)
     return make_response(redirect(CONNECT_PATH, 303))
 
 
-@door.route(
+@blueprint.route(
     "/ui/demo",
     inputs=Inputs,
     access=Access.ANYONE,
@@ -118,23 +118,23 @@ def verify(wish: VerifyIn) -> Response:
     methods=["POST"],
     limits=("login",),
 )
-def demo(wish: Inputs) -> Response:
+def demo(inputs: Inputs) -> Response:
     """Look around in the demo org, as somebody who may change nothing."""
-    del wish
+    del inputs
     found = next(iter(list_demo_orgs()), None)
     if found is None:
         raise NotFound("There is no demo on this server.")
-    start_session(make_visitor(found))
+    start_session(create_demo_visitor(found))
     return make_response(redirect(HOME, 303))
 
 
-def _form(wish: SignUpIn, error: AnomifyError | None = None, *, sent_to: str = "") -> Response:
-    is_on = house().settings.signup
+def _form(inputs: SignUpIn, error: AnomifyError | None = None, *, sent_to: str = "") -> Response:
+    is_on = app_state().settings.signup
     page = render_template(
         "dashboard/signup.html",
         is_on=is_on,
         sent_to=sent_to,
-        given=wish,
+        given=inputs,
         zones=zones(),
         faults=dict(error.fields) if error else {},
         fault_sentence=error.message if error else "",
@@ -142,8 +142,8 @@ def _form(wish: SignUpIn, error: AnomifyError | None = None, *, sent_to: str = "
     return make_response(page, error.status if error else 200 if is_on else 403)
 
 
-def _choosing(wish: LinkIn, error: AnomifyError | None = None) -> Response:
-    asked = find_signup(wish.email, wish.verification_token)
+def _choosing(inputs: LinkIn, error: AnomifyError | None = None) -> Response:
+    asked = find_signup(inputs.email, inputs.verification_token)
     page = render_template(
         "dashboard/choose_password.html",
         action="sign_up.verify",
@@ -153,8 +153,8 @@ def _choosing(wish: LinkIn, error: AnomifyError | None = None) -> Response:
         excuse="It was used already, has expired or was not copied in full.",
         again="sign_up.page",
         again_words="Sign up again",
-        hidden={"email": wish.email, "verification_token": wish.verification_token},
-        email=wish.email,
+        hidden={"email": inputs.email, "verification_token": inputs.verification_token},
+        email=inputs.email,
         button="Continue",
         faults=dict(error.fields) if error else {},
         fault_sentence=error.message if error else "",

@@ -1,1 +1,1 @@
-"""Deliveries: messages on their way out, each at least once."""
+"""Deliveries: the outbox of messages, each sent at least once."""

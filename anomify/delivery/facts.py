@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.saying import amount_in_words, seen_before_in_words
+from anomify.anomaly.wording import amount_in_words, seen_before_in_words
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
 from anomify.org.model import Org

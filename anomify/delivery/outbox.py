@@ -27,7 +27,7 @@ from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.outbound import host_of
-from anomify.silence.window import orgs_keeping_still, stillness_of
+from anomify.silence.window import silence_decision, silenced_orgs
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
 
@@ -75,7 +75,7 @@ def enqueue_opened(anomaly: Anomaly) -> int:
     """
     org, span, metric = _evidence(anomaly)
     at = now()
-    if stillness_of(org, at) is not None:
+    if silence_decision(org, at) is not None:
         anomaly.muted_at, anomaly.muted_severity = at, span.severity
         return 0
     held_back = anomaly.muted_severity
@@ -101,7 +101,7 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
     """
     org, span, metric = _evidence(anomaly)
     at = now()
-    stillness = stillness_of(org, at)
+    decision = silence_decision(org, at)
     told = session().execute(
         select(Delivery, Watcher)
         .join(Watcher, Watcher.id == Delivery.watcher_id)
@@ -113,9 +113,9 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
     )
     rows = []
     for opened, watcher in told:
-        if stillness is not None and opened.state == STATE_PENDING and not opened.attempts:
+        if decision is not None and opened.state == STATE_PENDING and not opened.attempts:
             _close(opened, STATE_DEAD, at)
-            opened.last_error = f"It was over before it could be told: {stillness.why}."
+            opened.last_error = f"It was over before it could be told: {decision.why}."
             anomaly.muted_at, anomaly.muted_severity = at, span.severity
             continue
         facts = facts_of_anomaly(RECOVERED, org, watcher, anomaly, span, metric)
@@ -154,7 +154,7 @@ def enqueue_test(org: Org, watcher: Watcher) -> int:
 
 
 def is_anything_due(at: datetime) -> bool:
-    """Tell whether a claim might find something; asking changes and locks nothing."""
+    """Return whether a claim might find something; asking changes and locks nothing."""
     return session().scalar(select(Delivery.id).where(*_is_free(at)).limit(1)) is not None
 
 
@@ -329,7 +329,7 @@ def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
         Delivery.due_at <= at,
         or_(Delivery.leased_until.is_(None), Delivery.leased_until <= at),
         # A test is a person's wish of this moment.
-        or_(Delivery.transition == TEST, Delivery.org_id.not_in(orgs_keeping_still(at))),
+        or_(Delivery.transition == TEST, Delivery.org_id.not_in(silenced_orgs(at))),
     )
 
 

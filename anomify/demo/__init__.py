@@ -1,1 +1,1 @@
-"""The demo: an org with a past, full of incidents, and this machine's own metrics."""
+"""The demo org: generated metrics with incidents, and this machine's own metrics."""

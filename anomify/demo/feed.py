@@ -11,7 +11,7 @@ import urllib3
 
 from anomify.clock import now_ms
 from anomify.demo.machine import read_machine
-from anomify.demo.world import World
+from anomify.demo.scenario import Scenario
 from anomify.outbound import operator_pool
 
 DOOR = "/flux/metric_data_post"
@@ -27,7 +27,7 @@ class Feed:
     """One thread's work: it ends when `stopping` is set, and may be ended at any moment."""
 
     def __init__(
-        self, base_url: str, token: str, world: World, data_dir: Path, stopping: threading.Event
+        self, base_url: str, token: str, world: Scenario, data_dir: Path, stopping: threading.Event
     ) -> None:
         """Know where to send what; nothing is sent yet."""
         self._url = base_url + DOOR

@@ -1,1 +1,1 @@
-"""The engine that says how unusual a datapoint is; pure, incremental and without a look ahead."""
+"""The detection engine: scores datapoints incrementally, each against its own past."""

@@ -116,7 +116,7 @@ def least_surprise(
 
 @compiled
 def is_trusted(slot: Slot, expert: int, prediction: float) -> bool:
-    """Say whether an expert speaks now and has been tried out."""
+    """Return whether an expert speaks now and has been tried out."""
     return bool(slot.error_points[expert] > TRIAL_POINTS and not math.isnan(prediction))
 
 

@@ -47,7 +47,7 @@ def _learn_power(power: float, size: float, memory: float) -> float:
 
 @compiled
 def is_settling(slot: Slot) -> bool:
-    """Say whether the metric is settling at a new normal, which the baseline should adopt quickly.
+    """Return whether the metric settles at a new level, which the baseline should adopt quickly.
 
     A level that has been left to one side for more than about a hundred points is not coming back;
     an incident rarely lasts so long, and clipped learning alone would never arrive.
@@ -78,7 +78,7 @@ def learn_range(slot: Slot, value: float, points_a_day: float) -> None:
 def learn_flat(slot: Slot, value: float) -> None:
     """Count how long the value has stood still, and the longest time it did so before."""
     still = 1.0 if value == slot.previous else 0.0
-    slot.stillness += (still - slot.stillness) / min(slot.learned, _STILLNESS_MEMORY)
+    slot.decision += (still - slot.decision) / min(slot.learned, _STILLNESS_MEMORY)
     if value == slot.previous:
         slot.flat_run += 1.0
         if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 2.0):

@@ -106,7 +106,7 @@ def news(features: Float64s) -> float:
 
 @compiled
 def is_sparse(features: Float64s) -> bool:
-    """Say whether most points repeat the one before."""
+    """Return whether most points repeat the one before."""
     return bool(features[STILLNESS] > SPARSE)
 
 

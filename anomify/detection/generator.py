@@ -17,7 +17,7 @@ _BLIP_LENGTHS: Final = (0.0, 0.75, 0.15, 0.1)  # of 0, 1, 2 and 3 points
 _QUIET_DAYS: Final = 2.0  # no incident before: there is nothing yet that it could differ from
 
 
-class Kind(StrEnum):
+class GeneratedKind(StrEnum):
     """What a metric counts or measures."""
 
     REQUESTS = "requests"
@@ -57,7 +57,7 @@ class GeneratedMetric:
     """One metric: times in unix ms, strictly ascending, its values, and its incidents in order."""
 
     name: str
-    kind: Kind
+    kind: GeneratedKind
     unit: str
     times: Int64s
     values: Float64s
@@ -69,7 +69,7 @@ def generate(
     start_ms: int,
     step_seconds: int,
     days: float,
-    kinds: Sequence[Kind] = tuple(Kind),
+    kinds: Sequence[GeneratedKind] = tuple(GeneratedKind),
     *,
     count: int | None = None,
     incidents_a_week: float = 0.5,
@@ -89,14 +89,14 @@ def generate(
     metrics: list[GeneratedMetric] = []
     for place in range(wanted):
         kind = kinds[place % len(kinds)]
-        rng = np.random.default_rng([seed, place, list(Kind).index(kind)])
+        rng = np.random.default_rng([seed, place, list(GeneratedKind).index(kind)])
         metrics.append(_make(rng, kind, place // len(kinds), times, step_seconds, incidents_a_week))
     return metrics
 
 
 def _make(
     rng: np.random.Generator,
-    kind: Kind,
+    kind: GeneratedKind,
     number: int,
     times: Int64s,
     step_seconds: int,
@@ -123,18 +123,18 @@ _SERVICES: Final = (
     "api.public", "api.partner", "warehouse.stock", "warehouse.shipping", "ads.bidding",
 )  # fmt: skip
 _NOUNS: Final = {
-    Kind.REQUESTS: ("requests", "requests/min"),
-    Kind.LATENCY: ("latency_p95", "ms"),
-    Kind.ERRORS: ("errors", "errors/min"),
-    Kind.QUEUE: ("queue_depth", "jobs"),
-    Kind.CPU: ("cpu_busy", "%"),
-    Kind.DISK: ("disk_used", "GB"),
-    Kind.BUSINESS: ("orders", "orders/min"),
-    Kind.COUNTER: ("requests_total", "requests"),
+    GeneratedKind.REQUESTS: ("requests", "requests/min"),
+    GeneratedKind.LATENCY: ("latency_p95", "ms"),
+    GeneratedKind.ERRORS: ("errors", "errors/min"),
+    GeneratedKind.QUEUE: ("queue_depth", "jobs"),
+    GeneratedKind.CPU: ("cpu_busy", "%"),
+    GeneratedKind.DISK: ("disk_used", "GB"),
+    GeneratedKind.BUSINESS: ("orders", "orders/min"),
+    GeneratedKind.COUNTER: ("requests_total", "requests"),
 }
 
 
-def _name(kind: Kind, number: int) -> tuple[str, str]:
+def _name(kind: GeneratedKind, number: int) -> tuple[str, str]:
     noun, unit = _NOUNS[kind]
     service = _SERVICES[number % len(_SERVICES)]
     again = number // len(_SERVICES)
@@ -191,12 +191,12 @@ def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
     return result
 
 
-def _noise_scale(kind: Kind, values: Float64s) -> float:
+def _noise_scale(kind: GeneratedKind, values: Float64s) -> float:
     """Return by how much neighbouring points differ when all is well, counting noise included."""
     if len(values) < 2:  # noqa: PLR2004  (a difference takes two)
         return 0.0
     level = float(np.median(values))
-    counting = math.sqrt(level) if kind in (Kind.ERRORS, Kind.BUSINESS) else 0.0
+    counting = math.sqrt(level) if kind in (GeneratedKind.ERRORS, GeneratedKind.BUSINESS) else 0.0
     return math.hypot(float(np.median(np.abs(np.diff(values)))), counting) + 1e-3 * level
 
 
@@ -285,32 +285,34 @@ def _business(rng: np.random.Generator, times: Int64s) -> Float64s:
     return made
 
 
-_MAKERS: Final[dict[Kind, Callable[[np.random.Generator, Int64s], Float64s]]] = {
-    Kind.REQUESTS: _requests,
-    Kind.LATENCY: _latency,
-    Kind.ERRORS: _errors,
-    Kind.QUEUE: _queue,
-    Kind.CPU: _cpu,
-    Kind.DISK: _disk,
-    Kind.BUSINESS: _business,
-    Kind.COUNTER: _requests,
+_MAKERS: Final[dict[GeneratedKind, Callable[[np.random.Generator, Int64s], Float64s]]] = {
+    GeneratedKind.REQUESTS: _requests,
+    GeneratedKind.LATENCY: _latency,
+    GeneratedKind.ERRORS: _errors,
+    GeneratedKind.QUEUE: _queue,
+    GeneratedKind.CPU: _cpu,
+    GeneratedKind.DISK: _disk,
+    GeneratedKind.BUSINESS: _business,
+    GeneratedKind.COUNTER: _requests,
 }
 
 
 # --- how it is reported ---
 
 
-def _report(rng: np.random.Generator, kind: Kind, values: Float64s, step_seconds: int) -> Float64s:
+def _report(
+    rng: np.random.Generator, kind: GeneratedKind, values: Float64s, step_seconds: int
+) -> Float64s:
     """Turn what is so into what a monitoring agent writes down."""
     reported: Float64s
     match kind:
-        case Kind.REQUESTS | Kind.QUEUE:
+        case GeneratedKind.REQUESTS | GeneratedKind.QUEUE:
             reported = np.round(values)
-        case Kind.ERRORS | Kind.BUSINESS:
+        case GeneratedKind.ERRORS | GeneratedKind.BUSINESS:
             reported = rng.poisson(np.clip(values, 0.0, 1e12)).astype(np.float64)
-        case Kind.CPU:
+        case GeneratedKind.CPU:
             reported = np.clip(values, 0.0, 100.0).round(2)
-        case Kind.COUNTER:
+        case GeneratedKind.COUNTER:
             reported = _totalled(rng, np.round(values * step_seconds / 60.0))
         case _:
             reported = values.round(2)
@@ -339,18 +341,20 @@ def _present(rng: np.random.Generator, times: Int64s, step_seconds: int) -> Bool
 # --- incidents ---
 
 _FITTING: Final = {
-    Kind.REQUESTS: (
+    GeneratedKind.REQUESTS: (
         IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE, IncidentKind.FLATLINE,
     ),
-    Kind.LATENCY: (IncidentKind.SPIKE, IncidentKind.SHIFT, IncidentKind.NOISE, IncidentKind.RAMP),
-    Kind.ERRORS: (IncidentKind.SPIKE, IncidentKind.SHIFT),
-    Kind.QUEUE: (IncidentKind.RAMP, IncidentKind.SPIKE),
-    Kind.CPU: (
+    GeneratedKind.LATENCY: (
+        IncidentKind.SPIKE, IncidentKind.SHIFT, IncidentKind.NOISE, IncidentKind.RAMP,
+    ),
+    GeneratedKind.ERRORS: (IncidentKind.SPIKE, IncidentKind.SHIFT),
+    GeneratedKind.QUEUE: (IncidentKind.RAMP, IncidentKind.SPIKE),
+    GeneratedKind.CPU: (
         IncidentKind.SPIKE, IncidentKind.SHIFT, IncidentKind.FLATLINE, IncidentKind.NOISE,
     ),
-    Kind.DISK: (IncidentKind.RAMP, IncidentKind.DROP),
-    Kind.BUSINESS: (IncidentKind.DROP, IncidentKind.OUTAGE),
-    Kind.COUNTER: (IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE),
+    GeneratedKind.DISK: (IncidentKind.RAMP, IncidentKind.DROP),
+    GeneratedKind.BUSINESS: (IncidentKind.DROP, IncidentKind.OUTAGE),
+    GeneratedKind.COUNTER: (IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE),
 }  # fmt: skip
 _STORIES: Final = {
     IncidentKind.SPIKE: "A sudden rush: more than at this hour of other days.",
@@ -374,7 +378,7 @@ _MINUTES: Final = {
 
 def _plan_incidents(
     rng: np.random.Generator,
-    kind: Kind,
+    kind: GeneratedKind,
     times: Int64s,
     step_seconds: int,
     incidents_a_week: float,
@@ -405,7 +409,7 @@ def _strike(
     values: Float64s,
     times: Int64s,
     incident: Incident,
-    kind: Kind,
+    kind: GeneratedKind,
     noise: float,
 ) -> None:
     """Change the values of one incident's span, in place, by more than its noise could."""
@@ -415,9 +419,9 @@ def _strike(
     usual = values[span].copy()
     # Half of them are great beside the usual value, half only beside the usual noise.
     size = usual * _log_uniform(rng, 0.5, 5.0)
-    if rng.random() < 0.5 or kind is Kind.DISK:  # noqa: PLR2004  (half)
+    if rng.random() < 0.5 or kind is GeneratedKind.DISK:  # noqa: PLR2004  (half)
         size = np.full(count, noise * _log_uniform(rng, 8.0, 60.0))
-    size = np.maximum(size, 6.0 * noise + (3.0 if kind is Kind.ERRORS else 0.0))
+    size = np.maximum(size, 6.0 * noise + (3.0 if kind is GeneratedKind.ERRORS else 0.0))
     ragged = rng.uniform(0.6, 1.1, count)
     match incident.kind:
         case IncidentKind.SPIKE:

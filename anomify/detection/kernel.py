@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from anomify.detection.alert_direction import is_wanted
 from anomify.detection.band import BAND_SCALES, LEVEL, WEEK_SLOW
 from anomify.detection.baseline import (
     FIRST_SLOW,
@@ -57,8 +58,6 @@ from anomify.detection.evidence import (
     VALUE_SIZE,
     Evidence,
 )
-from anomify.detection.feed import accept, has_learnt, learn_kind, rate
-from anomify.detection.heed import is_heeded
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
 from anomify.detection.magnitude import (
     LARGEST,
@@ -71,6 +70,7 @@ from anomify.detection.magnitude import (
     ratio,
     small,
 )
+from anomify.detection.metric_kind import accept, has_learnt, learn_kind, rate
 from anomify.detection.rarity import (
     age_tails,
     learn_tail,
@@ -185,7 +185,7 @@ def _observe(
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
         features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), LARGEST))
         features[FLATNESS] = flatness(slot)
-        features[STILLNESS] = slot.stillness
+        features[STILLNESS] = slot.decision
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )
@@ -341,7 +341,7 @@ def _entry(digest: int) -> Callable[..., int]:
             uppers[row] = band[1]
             evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
             felt = news(features) if head == NOVELTY_HEAD else alarm(slot, features, gap, step)
-            if not is_heeded(slot, evidence[row], band[2], band[3]):
+            if not is_wanted(slot, evidence[row], band[2], band[3]):
                 felt = 0.0
             judged[row] = True
             judged_values[row] = judged_value

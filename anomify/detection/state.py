@@ -216,7 +216,7 @@ class EngineState:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EngineSummary:
     """How far the engine is with some slots, a row each.
 
     `seen` counts the points accepted, and learning is over when it reaches `needed`;
@@ -234,14 +234,14 @@ class Standing:
     last_values: Float64s
 
 
-def describe(state: EngineState, slots: Int64s) -> Standing:
+def describe(state: EngineState, slots: Int64s) -> EngineSummary:
     """Say how far learning is with these slots and what kind of metrics they turned out to be."""
     everything = state.slots
     resolution_ms, taught = everything["resolution"][slots], everything["taught"][slots]
     in_four_weeks = LEARNING_MS // np.maximum(resolution_ms, 1)
     expected = np.clip(in_four_weeks, LEAST_LEARNING_POINTS, LEARNING_POINTS)
     needed = np.where(taught > 0, taught, expected)
-    return Standing(
+    return EngineSummary(
         seen=everything["points"][slots],
         needed=needed,
         resolution_ms=resolution_ms,

@@ -1,1 +1,1 @@
-"""The porch: what every request passes before a door, whoever asks."""
+"""Request handling for every route: declarations, limits, headers, errors, transactions."""

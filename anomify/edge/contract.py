@@ -107,7 +107,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Reply:
+class DeclaredReply:
     """One good or special answer, for the documentation; without a media type it has no body."""
 
     status: int
@@ -123,7 +123,7 @@ class Wire:
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
     bodies: tuple[Body, ...] = ()
-    replies: tuple[Reply, ...] = ()
+    replies: tuple[DeclaredReply, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ class Declared:
 
     @property
     def is_page(self) -> bool:
-        """Tell whether it is for people's eyes, and thus no part of the API."""
+        """Return whether it is for people's eyes, and thus no part of the API."""
         return self.is_cookie_only or self.media == PAGE_MEDIA
 
 
-class Door(Blueprint):
+class DeclaredBlueprint(Blueprint):
     """A blueprint whose routes are declared, and which answers failures in its own dialect."""
 
     is_cookie_only: ClassVar[bool] = False

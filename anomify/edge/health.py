@@ -7,11 +7,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.clock import now
 from anomify.delivery.outbox import longest_due
-from anomify.edge.house import House
+from anomify.edge.app_state import AppState
 from anomify.errors import AnomifyError
 from anomify.metric.failing import count_isolated
-from anomify.org.model import WorkerBeat
-from anomify.org.queries import list_worker_beats
+from anomify.org.model import WorkerHeartbeat
+from anomify.org.queries import list_worker_heartbeats
 
 # A worker beats every few seconds; one that has missed so many is not working.
 BEAT_MISSING = timedelta(seconds=60)
@@ -35,17 +35,17 @@ class Component:
     problem: str | None = None
 
 
-def components(the_house: House) -> list[Component]:
+def components(state: AppState) -> list[Component]:
     """Look at each part now. Does not raise: what cannot answer is not well.
 
     Opens a unit of work of its own.
     """
-    beats: list[WorkerBeat] = []
+    heartbeats: list[WorkerHeartbeat] = []
     waits_since: datetime | None = None
     isolated = 0
     try:
-        with the_house.database.unit_of_work(write=False):
-            beats = list_worker_beats()
+        with state.database.unit_of_work(write=False):
+            heartbeats = list_worker_heartbeats()
             waits_since = longest_due(now())
             isolated = count_isolated()
         is_database_ok = True
@@ -53,15 +53,15 @@ def components(the_house: House) -> list[Component]:
         is_database_ok = False
     return [
         Component(DATABASE, is_ok=is_database_ok),
-        Component(LOG, is_ok=_log_answers(the_house)),
-        _worker(beats),
+        Component(LOG, is_ok=_log_answers(state)),
+        _worker(heartbeats),
         _delivery(waits_since, is_known=is_database_ok),
-        _storage(len(the_house.points.aside.all), isolated),
+        _storage(len(state.points.aside.all), isolated),
     ]
 
 
 def _storage(set_aside: int, isolated: int) -> Component:
-    """Say whether all that is stored can be read, and every metric judged."""
+    """Return whether all that is stored can be read, and every metric judged."""
     problems = [
         f"{count} {what}"
         for count, what in (
@@ -74,12 +74,12 @@ def _storage(set_aside: int, isolated: int) -> Component:
     return Component(STORAGE, is_ok=problem is None, problem=problem)
 
 
-def _log_answers(the_house: House) -> bool:
+def _log_answers(state: AppState) -> bool:
     try:
-        the_house.points.log.last_offset()
+        state.points.log.last_offset()
     except (SQLAlchemyError, AnomifyError):
         return False
-    return the_house.points.is_following
+    return state.points.is_following
 
 
 def _delivery(waits_since: datetime | None, *, is_known: bool) -> Component:
@@ -89,9 +89,9 @@ def _delivery(waits_since: datetime | None, *, is_known: bool) -> Component:
     return Component(DELIVERY, is_ok=lag <= LAG_SECONDS_MAX, lag_seconds=round(lag, 1))
 
 
-def _worker(beats: list[WorkerBeat]) -> Component:
-    living = [beat for beat in beats if now() - beat.beaten_at < BEAT_MISSING]
+def _worker(heartbeats: list[WorkerHeartbeat]) -> Component:
+    living = [heartbeat for heartbeat in heartbeats if now() - heartbeat.beaten_at < BEAT_MISSING]
     if not living:
         return Component(WORKER, is_ok=False)
-    lag = max(beat.lag_seconds for beat in living)
+    lag = max(heartbeat.lag_seconds for heartbeat in living)
     return Component(WORKER, is_ok=lag <= LAG_SECONDS_MAX, lag_seconds=lag)

@@ -70,7 +70,7 @@ _FREE = {Access.PUBLIC, Access.INGEST}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitStatus:
     """Where an asker stands after a request; `wait_seconds` is 0 where it may be answered."""
 
     rate: Rate
@@ -93,7 +93,7 @@ class Bucket:
         self._full_at: dict[object, float] = {}
         self._lock = threading.Lock()
 
-    def take(self, key: object) -> Standing:
+    def take(self, key: object) -> LimitStatus:
         """Take one from the bucket of this key, unless it is empty."""
         rate, moment = self._rate, self._monotonic()
         with self._lock:
@@ -103,11 +103,11 @@ class Bucket:
             # A hair's breadth of binary fractions is no reason to wait.
             if wait > self._interval / 1000:
                 self._full_at[key] = full_at
-                return Standing(rate, 0, full_at - moment, wait)
+                return LimitStatus(rate, 0, full_at - moment, wait)
             self._full_at[key] = full_at + self._interval
             if len(self._full_at) > REMEMBERED_MAX:
                 self._forget(moment)
-        return Standing(rate, max(0, int(-wait / self._interval + 0.001)), filled_in, 0.0)
+        return LimitStatus(rate, max(0, int(-wait / self._interval + 0.001)), filled_in, 0.0)
 
     def _forget(self, moment: float) -> None:
         """Forget the full ones, and where that is not enough, those asked for longest ago."""
@@ -115,7 +115,7 @@ class Bucket:
         self._full_at = dict(kept[-(REMEMBERED_MAX * 9 // 10) :])
 
 
-class Limits:
+class RateLimits:
     """The limits of one app. May be shared by threads."""
 
     def __init__(
@@ -132,7 +132,7 @@ class Limits:
             for limit, rate in rates.items()
         }
 
-    def take(self, limit: Limit, asker: object, org: object = None) -> Standing | None:
+    def take(self, limit: Limit, caller: object, org: object = None) -> LimitStatus | None:
         """Count a request of an asker, and of their org if they have one.
 
         Returns the standing that is nearer to its end, or None for a class without a limit.
@@ -140,7 +140,7 @@ class Limits:
         own = self._own.get(limit)
         if own is None:
             return None
-        standing = own.take(asker)
+        standing = own.take(caller)
         if standing.wait_seconds or org is None:
             return standing
         together = self._orgs[limit].take(org)
@@ -160,14 +160,14 @@ def limits_of(route: Declared) -> tuple[Limit, ...]:
     return (Limit.LOGIN,) if route.access is Access.ANYONE else (Limit.WRITE,)
 
 
-def spend(route: Declared, asker: object, org: object, signing_in_by: object) -> None:
+def spend(route: Declared, caller: object, org: object, signing_in_by: object) -> None:
     """Count the current request. Raises `QuotaExceeded` with the seconds to wait.
 
     `asker` is whatever tells this one from others: a user, a token or a network. `signing_in_by` is
     what signing in is counted by whoever asks: a network, or a client that is known. `org` is
     whatever tells those apart who share a larger bucket, or None.
     """
-    setattr(g, _ASKER_KEY, (asker, org, signing_in_by))
+    setattr(g, _ASKER_KEY, (caller, org, signing_in_by))
     for limit in limits_of(route):
         spend_also(limit)
 
@@ -177,15 +177,15 @@ def spend_also(limit: Limit) -> None:
 
     Raises `QuotaExceeded` as `spend` does, which has to have been called.
     """
-    asker, org, signing_in_by = getattr(g, _ASKER_KEY)
+    caller, org, signing_in_by = getattr(g, _ASKER_KEY)
     standing = (
         the_limits().take(limit, signing_in_by)
         if limit is Limit.LOGIN
-        else the_limits().take(limit, asker, org)
+        else the_limits().take(limit, caller, org)
     )
     if standing is None:
         return
-    before: Standing | None = g.get(_STANDING_KEY)
+    before: LimitStatus | None = g.get(_STANDING_KEY)
     if before is None or standing.remaining < before.remaining:
         setattr(g, _STANDING_KEY, standing)
     if standing.wait_seconds:
@@ -198,18 +198,18 @@ def spend_also(limit: Limit) -> None:
         )
 
 
-def the_limits() -> Limits:
+def the_limits() -> RateLimits:
     """Return the limits of the app that is answering."""
-    return cast("Limits", current_app.extensions[LIMITS_KEY])
+    return cast("RateLimits", current_app.extensions[LIMITS_KEY])
 
 
-def install(app: Flask, limits: Limits) -> None:
+def install(app: Flask, limits: RateLimits) -> None:
     """Say in each reply that was counted where the asker stands."""
     app.extensions[LIMITS_KEY] = limits
 
     @app.after_request
     def tell_standing(reply: Response) -> Response:
-        standing: Standing | None = g.get(_STANDING_KEY)
+        standing: LimitStatus | None = g.get(_STANDING_KEY)
         if standing is not None:
             reply.headers["RateLimit-Limit"] = str(standing.rate.count)
             reply.headers["RateLimit-Remaining"] = str(standing.remaining)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from anomify.edge.contract import JSON_MEDIA, NAMES_KEY, Access, Body, Declared, Reply, Wire
+from anomify.edge.contract import JSON_MEDIA, NAMES_KEY, Access, Body, Declared, DeclaredReply, Wire
 
 VERSION: Final = "3.1.0"
 REFERENCE: Final = "#/components/schemas/{model}"
@@ -253,14 +253,16 @@ def _responses(
     return found
 
 
-def _good_replies(route: Declared) -> Iterator[Reply]:
+def _good_replies(route: Declared) -> Iterator[DeclaredReply]:
     if route.wire is not None and route.wire.replies:
         yield from route.wire.replies
         return
-    yield Reply(200, "It worked.", route.media)
+    yield DeclaredReply(200, "It worked.", route.media)
     if route.media.startswith("image/"):
-        yield Reply(304, "It is still the picture whose ETag was sent.")
-        yield Reply(503, "Too many pictures are being drawn; a small notice instead.", route.media)
+        yield DeclaredReply(304, "It is still the picture whose ETag was sent.")
+        yield DeclaredReply(
+            503, "Too many pictures are being drawn; a small notice instead.", route.media
+        )
 
 
 def _failures(

@@ -57,7 +57,7 @@ def read_inputs(
         given[name] = found[0]
     problems = _unknown(places[1:], known) if refuses_unknown else {}
     try:
-        wish = model.model_validate(given)
+        requested = model.model_validate(given)
     except ValidationError as error:
         wrong = told(model, error.errors())
         if any(name.split(".")[0] in path for name in wrong):
@@ -66,7 +66,7 @@ def read_inputs(
         raise Invalid(summary(problems), fields=problems) from None
     if problems:
         raise Invalid(summary(problems), code="unknown_parameter", fields=problems)
-    return wish
+    return requested
 
 
 def find_parameter(name: str) -> str | None:
@@ -179,7 +179,7 @@ def _meaning(value: object, *, is_list: bool) -> str:
 
 
 def has_unstorable(value: object) -> bool:
-    """Tell whether a value holds a text that no database takes, at whatever depth."""
+    """Return whether a value holds a text that no database takes, at whatever depth."""
     if isinstance(value, str):
         return "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, dict):

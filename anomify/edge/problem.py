@@ -50,16 +50,16 @@ class Problem:
     allow: str | None = None
 
 
-class TellsProblems(Protocol):
+class RendersProblems(Protocol):
     """Whoever can put a problem into a dialect."""
 
     def respond_problem(self, problem: Problem) -> Response:
         """Make the reply of a failure."""
 
 
-def answer_problems_under(app: Flask, prefix: str, door: TellsProblems) -> None:
+def answer_problems_under(app: Flask, prefix: str, blueprint: RendersProblems) -> None:
     """Let a door answer for addresses under a prefix that no route knows; the longest one wins."""
-    app.extensions.setdefault(DOORS_KEY, {})[prefix] = door
+    app.extensions.setdefault(DOORS_KEY, {})[prefix] = blueprint
 
 
 def problem_of(error: Exception) -> Problem:
@@ -113,11 +113,11 @@ def respond_problem(problem: Problem, app: Flask) -> Response:
     return reply
 
 
-def _door(app: Flask) -> TellsProblems:
+def _door(app: Flask) -> RendersProblems:
     asked = app.blueprints.get(request.blueprint or "")
     if asked is not None and hasattr(asked, "respond_problem"):
-        return cast("TellsProblems", asked)
-    doors: dict[str, TellsProblems] = app.extensions.get(DOORS_KEY, {})
+        return cast("RendersProblems", asked)
+    doors: dict[str, RendersProblems] = app.extensions.get(DOORS_KEY, {})
     for prefix in sorted(doors, key=len, reverse=True):
         if f"{request.path}/".startswith(f"{prefix.rstrip('/')}/"):
             return doors[prefix]

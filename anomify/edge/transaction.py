@@ -4,9 +4,9 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy.orm import Session
 
-from anomify.edge.house import house
+from anomify.edge.app_state import app_state
 
 
 def transaction(*, write: bool) -> AbstractContextManager[Session]:
     """Open the unit of work of the current request on the house's database."""
-    return house().database.unit_of_work(write=write)
+    return app_state().database.unit_of_work(write=write)

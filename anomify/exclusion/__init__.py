@@ -1,1 +1,1 @@
-"""Exclusions: rules that keep metrics out of judging, and out of the quota."""
+"""Exclusions: rules that keep metrics from being judged and from counting against the quota."""

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.db import session
 from anomify.exclusion.model import Exclusion, ExclusionChange
-from anomify.exclusion.predicate import Kind, predicate_of
+from anomify.exclusion.predicate import ExclusionKind, predicate_of
 from anomify.exclusion.queries import MOST_IDS, Named, names_of, rules_in_force
 from anomify.metric.model import Metric
 
@@ -42,7 +42,7 @@ def assign(org_id: int, names: Iterable[Named]) -> dict[int, int | None]:
 
 def hit_by(exclusion: Exclusion, names: Iterable[Named]) -> list[Named]:
     """Return those of the metrics that the rule alone hits."""
-    predicate = predicate_of(Kind(exclusion.kind), exclusion.pattern)
+    predicate = predicate_of(ExclusionKind(exclusion.kind), exclusion.pattern)
     return [named for named in names if predicate(named.name)]
 
 
@@ -60,7 +60,7 @@ def assign_to(exclusion: Exclusion) -> int:
 
 
 def _first_of(rules: Sequence[Exclusion]) -> Excluder:
-    predicates = [(rule.id, predicate_of(Kind(rule.kind), rule.pattern)) for rule in rules]
+    predicates = [(rule.id, predicate_of(ExclusionKind(rule.kind), rule.pattern)) for rule in rules]
 
     def excluded_by(name: str) -> int | None:
         return next((rule_id for rule_id, hits in predicates if hits(name)), None)

@@ -11,7 +11,7 @@ from anomify.errors import Conflict, Invalid, QuotaExceeded
 from anomify.exclusion.assigning import assign, assign_to, excluder_of
 from anomify.exclusion.model import REASON_CHARACTERS_MAX, Exclusion
 from anomify.exclusion.predicate import (
-    Kind,
+    ExclusionKind,
     canonical_pattern,
     compared_pattern,
     predicate_of,
@@ -38,10 +38,10 @@ PUT_OFF: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class ExclusionWish:
+class ExclusionFields:
     """A rule as somebody wants it; without `expires_at` it stays until it is deleted."""
 
-    kind: Kind
+    kind: ExclusionKind
     pattern: str
     reason: str = ""
     expires_at: datetime | None = None
@@ -62,7 +62,9 @@ class Preview:
     total: int
 
 
-def preview_exclusion(org_id: int, kind: Kind, pattern: str, *, sample: int = 50) -> Preview:
+def preview_exclusion(
+    org_id: int, kind: ExclusionKind, pattern: str, *, sample: int = 50
+) -> Preview:
     """Say what a rule would hit if it were added now; nothing is kept. Raises Invalid."""
     canonical = canonical_pattern(kind, pattern)
     predicate = predicate_of(kind, canonical)
@@ -76,31 +78,34 @@ def preview_exclusion(org_id: int, kind: Kind, pattern: str, *, sample: int = 50
     return Preview(canonical, sorted(hit)[:sample], len(hit), freed, total)
 
 
-def add_exclusion(org_id: int, wish: ExclusionWish, maker: str) -> tuple[Exclusion, int]:
+def add_exclusion(org_id: int, requested: ExclusionFields, maker: str) -> tuple[Exclusion, int]:
     """Add a rule; return it and how many metrics it keeps out from now on.
 
     Raises Invalid naming what cannot be, Conflict for a rule that is there already, and
     QuotaExceeded where there are too many.
     """
-    pattern = canonical_pattern(wish.kind, wish.pattern)
-    compared = compared_pattern(wish.kind, pattern)
-    problems = _problems(wish)
+    pattern = canonical_pattern(requested.kind, requested.pattern)
+    compared = compared_pattern(requested.kind, pattern)
+    problems = _problems(requested)
     if problems:
         raise Invalid("The exclusion cannot be saved like this.", fields=problems)
     lock_org(org_id)
     for rule in rules_in_force(org_id):
-        if rule.kind == wish.kind and compared_pattern(wish.kind, rule.pattern) == compared:
+        if (
+            rule.kind == requested.kind
+            and compared_pattern(requested.kind, rule.pattern) == compared
+        ):
             raise Conflict(f"There is an exclusion {rule.name} already.")
     if count_exclusions(org_id) >= EXCLUSIONS_MAX:
         raise QuotaExceeded(f"An org may have {EXCLUSIONS_MAX} exclusions; delete some first.")
     exclusion = Exclusion(
         org_id=org_id,
-        kind=wish.kind.value,
+        kind=requested.kind.value,
         pattern=pattern,
-        reason=" ".join(wish.reason.split()),
+        reason=" ".join(requested.reason.split()),
         created_by=maker,
         created_at=now(),
-        expires_at=wish.expires_at,
+        expires_at=requested.expires_at,
     )
     session().add(exclusion)
     session().flush()
@@ -174,13 +179,16 @@ def _returning(exclusion: Exclusion) -> tuple[int, int]:
     return returning, max(returning - quota.room, 0) if quota.room is not None else 0
 
 
-def _problems(wish: ExclusionWish) -> dict[str, str]:
+def _problems(requested: ExclusionFields) -> dict[str, str]:
     problems = {}
-    if len(wish.reason) > REASON_CHARACTERS_MAX:
+    if len(requested.reason) > REASON_CHARACTERS_MAX:
         problems["reason"] = f"A reason has at most {REASON_CHARACTERS_MAX} characters."
-    elif has_unseen(" ".join(wish.reason.split())):
+    elif has_unseen(" ".join(requested.reason.split())):
         problems["reason"] = "A reason holds no control or direction characters."
-    if wish.expires_at is not None and not now() < wish.expires_at < now() + EXPIRES_WITHIN:
+    if (
+        requested.expires_at is not None
+        and not now() < requested.expires_at < now() + EXPIRES_WITHIN
+    ):
         problems["expires"] = "A moment within the next ten years is needed."
     return problems
 

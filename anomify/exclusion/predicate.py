@@ -31,7 +31,7 @@ COMPILED_MAX: Final = 2048
 Predicate = Callable[[str], bool]
 
 
-class Kind(StrEnum):
+class ExclusionKind(StrEnum):
     """The kinds of rules."""
 
     EXACT = "exact"
@@ -45,7 +45,7 @@ class Kind(StrEnum):
 class Described:
     """A kind as people are told of it."""
 
-    kind: Kind
+    kind: ExclusionKind
     name: str
     description: str
     example: str
@@ -53,32 +53,32 @@ class Described:
 
 KINDS: Final = (
     Described(
-        Kind.EXACT,
+        ExclusionKind.EXACT,
         "Exact name",
         "Hits the one metric of this name, its labels in whatever order.",
         "staging.web.requests",
     ),
     Described(
-        Kind.PREFIX,
+        ExclusionKind.PREFIX,
         "Beginning",
         "Hits every metric whose name begins like this, whatever the case.",
         "staging.",
     ),
     Described(
-        Kind.CONTAINS,
+        ExclusionKind.CONTAINS,
         "Part of the name",
         "Hits every metric whose name, labels and all, holds this text, whatever the case.",
         "_bucket",
     ),
     Described(
-        Kind.REGEX,
+        ExclusionKind.REGEX,
         "Regular expression",
         "Hits every metric in whose name this RE2 expression is found; anchor it with ^ and $,"
         " and begin with (?i) where capitals do not count.",
         r"^ci\.job-\d+\.",
     ),
     Described(
-        Kind.LABEL,
+        ExclusionKind.LABEL,
         "Label",
         "Hits every metric with this label of exactly this value, written label=value.",
         "env=staging",
@@ -86,7 +86,7 @@ KINDS: Final = (
 )
 
 
-def canonical_pattern(kind: Kind, pattern: str) -> str:
+def canonical_pattern(kind: ExclusionKind, pattern: str) -> str:
     """Return the one spelling of a pattern, that two alike be the same. Raises Invalid."""
     if not pattern:
         raise _invalid("Say which names the rule is to hit.")
@@ -94,18 +94,18 @@ def canonical_pattern(kind: Kind, pattern: str) -> str:
         raise _invalid(f"A pattern has at most {PATTERN_CHARACTERS_MAX} characters.")
     if has_unseen(pattern):
         raise _invalid("No metric's name holds control or direction characters.")
-    if kind is Kind.REGEX:
+    if kind is ExclusionKind.REGEX:
         predicate_of(kind, pattern)
         return pattern
     composed = unicodedata.normalize("NFC", pattern)
-    if kind is Kind.EXACT:
+    if kind is ExclusionKind.EXACT:
         name = plain_or_labelled_name(composed)
         if isinstance(name, NameRefused):
             raise _invalid(f"No metric can have this name: {name.reason}.")
         if len(name) > PATTERN_CHARACTERS_MAX:
             raise _invalid(f"A pattern has at most {PATTERN_CHARACTERS_MAX} characters.")
         return name
-    if kind is Kind.LABEL:
+    if kind is ExclusionKind.LABEL:
         label, _, value = (part.strip() for part in composed.partition("="))
         if not label or not value:
             raise _invalid("Write a label and its value, such as env=staging.")
@@ -113,23 +113,23 @@ def canonical_pattern(kind: Kind, pattern: str) -> str:
     return composed
 
 
-def compared_pattern(kind: Kind, pattern: str) -> str:
+def compared_pattern(kind: ExclusionKind, pattern: str) -> str:
     """Return what two canonical patterns of a kind have in common when they hit the same names."""
-    return fold(pattern) if kind in {Kind.PREFIX, Kind.CONTAINS} else pattern
+    return fold(pattern) if kind in {ExclusionKind.PREFIX, ExclusionKind.CONTAINS} else pattern
 
 
 @lru_cache(maxsize=COMPILED_MAX)
-def predicate_of(kind: Kind, pattern: str) -> Predicate:
+def predicate_of(kind: ExclusionKind, pattern: str) -> Predicate:
     """Return the predicate of a rule in its canonical spelling. Raises Invalid for a bad regex."""
-    if kind is Kind.EXACT:
+    if kind is ExclusionKind.EXACT:
         return lambda name: composed_name(name) == pattern
-    if kind is Kind.PREFIX:
+    if kind is ExclusionKind.PREFIX:
         beginning = compared_pattern(kind, pattern)
         return lambda name: fold(name).startswith(beginning)
-    if kind is Kind.CONTAINS:
+    if kind is ExclusionKind.CONTAINS:
         part = compared_pattern(kind, pattern)
         return lambda name: part in fold(name)
-    if kind is Kind.REGEX:
+    if kind is ExclusionKind.REGEX:
         return _found_by(pattern)
     label, _, value = pattern.partition("=")
     hits = _named(value) if label == NAME_LABEL else _labelled(label, value)

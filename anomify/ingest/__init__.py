@@ -1,1 +1,1 @@
-"""The doors that datapoints come in by: each speaks one protocol and hands on to `accept`."""
+"""Ingestion routes: each decodes one protocol and passes the points on to `accept`."""

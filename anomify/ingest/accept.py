@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anomify.clock import now, now_ms
-from anomify.edge.house import House
+from anomify.edge.app_state import AppState
+from anomify.metric.dry_run import Dropped, DryRunReport, save_dry_run
 from anomify.metric.intake import Intake
 from anomify.metric.registry import UNMADE, OverQuota
-from anomify.metric.rehearsal import Dropped, Rehearsed, keep_rehearsal
 from anomify.org.refused_items import Refused
 from anomify.org.verified_token import Holder
 from anomify.protocol.batch import Batch, Known, Refusal
@@ -48,12 +48,12 @@ class Accepted:
         return sorted(found, key=lambda refusal: refusal.index)
 
 
-def known_to(house: House, sender: Sender) -> Known:
+def known_to(app_state: AppState, sender: Sender) -> Known:
     """Return the look-up with which a decoder finds the sender's metrics."""
-    return house.registry.known(sender.org_id, sender.server_id)
+    return app_state.registry.known(sender.org_id, sender.server_id)
 
 
-def accept(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
+def accept(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
     """Store what may be stored of some batches, each with whether it is history.
 
     When this returns, everything that counts as stored is durable. Raises `Unavailable` where
@@ -64,15 +64,15 @@ def accept(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) 
     for batch, is_backfill in batches:
         intake = Intake(batch, at, sender.server_id)
         if intake.names or intake.ended_names:
-            _register(house, sender, intake)
+            _register(app_state, sender, intake)
         entry = Entry(intake.points, intake.ended, is_backfill=is_backfill)
         if len(entry.points) or len(entry.ended):
-            house.points.append(entry)
+            app_state.points.append(entry)
         intakes.append(intake)
     return _accepted(intakes)
 
 
-def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
+def dry_run(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
     """Say what `accept` would do, and keep nothing but this answer, for an hour.
 
     Raises `Unavailable` where that cannot be found out now.
@@ -83,7 +83,7 @@ def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]
     is_over_quota = False
     for batch, _ in batches:
         intake = Intake(batch, at, sender.server_id)
-        registered = house.registry.preview(sender.org_id, intake.names)
+        registered = app_state.registry.preview(sender.org_id, intake.names)
         intake.settle(registered.ids, registered.refused, registered.apart)
         new |= {intake.name_of(key) for key, metric in registered.ids.items() if metric == UNMADE}
         is_over_quota = is_over_quota or any(
@@ -92,7 +92,7 @@ def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]
         intakes.append(intake)
     accepted = _accepted(intakes, sorted(new))
     names = list(dict.fromkeys(name for one in intakes for name in one.accepted_names()))
-    rehearsed = Rehearsed(
+    rehearsed = DryRunReport(
         accepted=names,
         accepted_total=accepted.stored,
         new=accepted.new_metrics,
@@ -100,14 +100,14 @@ def rehearse(house: House, sender: Sender, batches: Sequence[tuple[Batch, bool]]
         dropped_total=accepted.refused_total,
         would_exceed_quota=is_over_quota,
     )
-    with house.database.unit_of_work():
-        keep_rehearsal(sender.org_id, sender.server_id, rehearsed, now())
+    with app_state.database.unit_of_work():
+        save_dry_run(sender.org_id, sender.server_id, rehearsed, now())
     return accepted
 
 
-def _register(house: House, sender: Sender, intake: Intake) -> None:
-    registered = house.registry.register(sender.org_id, intake.names, sender.server_id)
-    ended = house.registry.find(sender.org_id, intake.ended_names, sender.server_id)
+def _register(app_state: AppState, sender: Sender, intake: Intake) -> None:
+    registered = app_state.registry.register(sender.org_id, intake.names, sender.server_id)
+    ended = app_state.registry.find(sender.org_id, intake.ended_names, sender.server_id)
     intake.settle(registered.ids | ended, registered.refused, registered.apart)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import Counter
 
 from anomify.clock import now_ms
-from anomify.edge.house import house
+from anomify.edge.app_state import app_state
 from anomify.org.refused_items import Refused
 
 ACCEPTED = Counter(
@@ -20,12 +20,12 @@ REFUSED = Counter(
 )
 
 
-def count(door: str, org_id: int, accepted: int, refused: Mapping[str, Refused]) -> None:
+def count(blueprint: str, org_id: int, accepted: int, refused: Mapping[str, Refused]) -> None:
     """Count what became of one request of an org."""
     if accepted:
-        ACCEPTED.labels(door).inc(accepted)
+        ACCEPTED.labels(blueprint).inc(accepted)
     if not refused:
         return
     for kind, one in refused.items():
-        REFUSED.labels(door, kind).inc(one.items)
-    house().refused.add(org_id, door, refused, now_ms())
+        REFUSED.labels(blueprint, kind).inc(one.items)
+    app_state().refused.add(org_id, blueprint, refused, now_ms())

@@ -9,14 +9,15 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Response, jsonify, make_response, request
 
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access
-from anomify.edge.house import house
 from anomify.errors import Invalid
-from anomify.ingest import counters, described
-from anomify.ingest.accept import Sender, accept, known_to, rehearse
+from anomify.ingest import counters
+from anomify.ingest import shapes as described
+from anomify.ingest.accept import Sender, accept, dry_run, known_to
 from anomify.ingest.wire import (
-    IngestDoor,
-    is_rehearsal,
+    IngestBlueprint,
+    is_dry_run,
     read_body,
     report,
     sender_of,
@@ -25,7 +26,7 @@ from anomify.ingest.wire import (
 )
 from anomify.protocol.flux import FluxPost, is_true, parse_post, parse_query
 
-flux = IngestDoor("flux", __name__, url_prefix="/flux")
+flux = IngestBlueprint("flux", __name__, url_prefix="/flux")
 
 
 @flux.route(
@@ -39,10 +40,10 @@ def metric_data() -> Response:
     """Take one datapoint as a query, or say with `status=true` whether datapoints are taken."""
     _check_query()
     if is_true(request.args.get("status")):
-        house().registry.check()
+        app_state().registry.check()
         return make_response(jsonify(status="ok"), 200)
     post = parse_query(request.args)
-    return answer_post(post, sender_of(sent_token() or post.key, "flux"), door="flux")
+    return answer_post(post, sender_of(sent_token() or post.key, "flux"), blueprint="flux")
 
 
 @flux.route(
@@ -57,14 +58,14 @@ def metric_data_post() -> Response:
 
     The body is JSON whatever its type says. Where nothing at all was stored the answer is 400.
     """
-    door = "telegraf" if is_true(request.headers.get("telegraf")) else "flux"
-    return receive_json(door, is_telegraf=door == "telegraf")
+    blueprint = "telegraf" if is_true(request.headers.get("telegraf")) else "flux"
+    return receive_json(blueprint, is_telegraf=blueprint == "telegraf")
 
 
-def receive_json(door: str, *, is_telegraf: bool = False) -> Response:
+def receive_json(blueprint: str, *, is_telegraf: bool = False) -> Response:
     """Store a JSON body; who sends is found out before it is read, where a header says that."""
     token = sent_token()
-    sender = sender_of(token, door) if token else None
+    sender = sender_of(token, blueprint) if token else None
     with unpacked(read_body()) as text:
         post = parse_post(
             text,
@@ -72,7 +73,7 @@ def receive_json(door: str, *, is_telegraf: bool = False) -> Response:
             prefix=request.headers.get("prefix", ""),
             is_fill=is_true(request.headers.get("fill")),
         )
-    return answer_post(post, sender or sender_of(post.key, door), door=door)
+    return answer_post(post, sender or sender_of(post.key, blueprint), blueprint=blueprint)
 
 
 def _check_query() -> None:
@@ -92,7 +93,7 @@ def _check_query() -> None:
             )
 
 
-def answer_post(post: FluxPost, sender: Sender, *, door: str) -> Response:
+def answer_post(post: FluxPost, sender: Sender, *, blueprint: str) -> Response:
     """Store what was read and say what became of it.
 
     204 where all is stored, 207 with a report where some is not, 400 with the same report where
@@ -100,13 +101,13 @@ def answer_post(post: FluxPost, sender: Sender, *, door: str) -> Response:
     """
     if post.is_key_check:
         return make_response(jsonify(status="key valid"), 200)
-    live, history = post.batches(known_to(house(), sender))
+    live, history = post.batches(known_to(app_state(), sender))
     batches = [(live, False), (history, True)]
-    if post.is_test or is_rehearsal():
-        rehearsed = rehearse(house(), sender, batches)
-        return make_response(jsonify(report(rehearsed, is_rehearsal=True)), 200)
-    accepted = accept(house(), sender, batches)
-    counters.count(door, sender.org_id, accepted.stored, accepted.refused)
+    if post.is_test or is_dry_run():
+        rehearsed = dry_run(app_state(), sender, batches)
+        return make_response(jsonify(report(rehearsed, is_dry_run=True)), 200)
+    accepted = accept(app_state(), sender, batches)
+    counters.count(blueprint, sender.org_id, accepted.stored, accepted.refused)
     if not accepted.refused_total:
         return make_response("", 204)
     return make_response(jsonify(report(accepted)), 207 if accepted.stored else 400)

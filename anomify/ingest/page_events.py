@@ -12,15 +12,16 @@ from flask import Response, jsonify, make_response, request
 from anomify.auth.token import verified_tokens
 from anomify.billing.debt import check_may_write
 from anomify.clock import now, now_ms
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, current_route
-from anomify.edge.house import house
 from anomify.edge.limits import spend
 from anomify.edge.problem import Problem
-from anomify.ingest import counters, described
-from anomify.ingest.wire import IngestDoor, read_body
-from anomify.metric.counting import NAMES_MAX, NAMESPACE, add_counts, names_with_room
+from anomify.ingest import counters
+from anomify.ingest import shapes as described
+from anomify.ingest.wire import IngestBlueprint, read_body
 from anomify.metric.name import QUOTA
 from anomify.org.refused_items import Refused
+from anomify.page_event.counts import NAMES_MAX, NAMESPACE, add_counts, names_with_room
 from anomify.protocol.batch import Refusal
 from anomify.protocol.page_events import PageEvents, parse_page_events
 from anomify.user.login import network_of
@@ -35,7 +36,7 @@ _OPEN: Final = {
 }
 
 
-class PageEventsDoor(IngestDoor):
+class PageEventsBlueprint(IngestBlueprint):
     """An ingestion door whose every answer, a refusal too, may be read by the page that asked."""
 
     def respond(self, found: Response) -> Response:
@@ -48,10 +49,10 @@ class PageEventsDoor(IngestDoor):
         return self.respond(super().respond_problem(problem))
 
 
-door = PageEventsDoor(DOOR, __name__, url_prefix="/flux")
+blueprint = PageEventsBlueprint(DOOR, __name__, url_prefix="/flux")
 
 
-@door.route(
+@blueprint.route(
     "/events",
     access=Access.INGEST,
     methods=["POST"],
@@ -95,13 +96,13 @@ def _count(org_id: int, told: PageEvents) -> tuple[int, list[Refusal]]:
     """Count what can be counted; return how many names that were, and why the rest is not."""
     over: dict[str, str] = {}
     wanted = {name: f"{NAMESPACE}.{told.site}.{name}" for name in told.counts}
-    with house().database.unit_of_work(write=False):
+    with app_state().database.unit_of_work(write=False):
         fitting = names_with_room(org_id, wanted.values())
     for name, metric in wanted.items():
         if metric not in fitting:
             over[name] = f"an org has at most {NAMES_MAX} metrics of events"
     keys = {metric.encode(): metric for name, metric in wanted.items() if name not in over}
-    registered = house().registry.register(org_id, keys)
+    registered = app_state().registry.register(org_id, keys)
     counts = {}
     for name, metric in wanted.items():
         key = metric.encode()
@@ -110,7 +111,7 @@ def _count(org_id: int, told: PageEvents) -> tuple[int, list[Refusal]]:
         elif key in registered.refused:
             over[name] = str(registered.refused[key])
     if counts:
-        with house().database.unit_of_work():
+        with app_state().database.unit_of_work():
             add_counts(counts, now_ms())
     full = [Refusal(0, name, reason, QUOTA) for name, reason in over.items()]
     return len(counts), [*told.refused, *full]

@@ -10,17 +10,18 @@ refused, to a sender of 1.0 with 207.
 
 from flask import Response, jsonify, make_response, request
 
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access
-from anomify.edge.house import house
 from anomify.edge.request_id import request_id
 from anomify.errors import Invalid, Unsupported
-from anomify.ingest import counters, described
-from anomify.ingest.accept import Accepted, accept, known_to, rehearse
+from anomify.ingest import counters
+from anomify.ingest import shapes as described
+from anomify.ingest.accept import Accepted, accept, dry_run, known_to
 from anomify.ingest.flux import receive_json
 from anomify.ingest.wire import (
     BODY_BYTES_MAX,
-    IngestDoor,
-    is_rehearsal,
+    IngestBlueprint,
+    is_dry_run,
     read_body,
     report,
     sender_of,
@@ -40,7 +41,7 @@ _JSON_TYPES = {"application/json", "text/json"}
 _TYPES_OF_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain"}
 _JSON_HINT = "Send JSON to /flux/metric_data_post, with Content-Type: application/json."
 
-prometheus = IngestDoor("prometheus", __name__)
+prometheus = IngestBlueprint("prometheus", __name__)
 
 
 @prometheus.route(
@@ -86,9 +87,9 @@ def write_reported() -> Response:
     if _is_json():
         return receive_json("flux_prometheus")
     proto = _proto()
-    accepted = _receive("flux_prometheus", proto, is_rehearsal=is_rehearsal())
-    if is_rehearsal():
-        return make_response(jsonify(report(accepted, is_rehearsal=True)), 200)
+    accepted = _receive("flux_prometheus", proto, is_dry_run=is_dry_run())
+    if is_dry_run():
+        return make_response(jsonify(report(accepted, is_dry_run=True)), 200)
     if not accepted.refused_total:
         return _with_counts(make_response("", 204), proto, accepted)
     is_success = proto == PROTO_1 and accepted.stored > 0
@@ -97,7 +98,7 @@ def write_reported() -> Response:
 
 
 def _is_json() -> bool:
-    """Tell whether the body is JSON: it is said so, or nothing is said and it looks like it."""
+    """Return whether the body is JSON: it is said so, or nothing is said and it looks like it."""
     if request.mimetype in _JSON_TYPES:
         return True
     if request.mimetype not in _TYPES_OF_NOTHING or "Content-Encoding" in request.headers:
@@ -108,14 +109,14 @@ def _is_json() -> bool:
     return body[:1] + body[-1:] in {b"{}", b"[]"}
 
 
-def _receive(door: str, proto: str, *, is_rehearsal: bool = False) -> Accepted:
+def _receive(blueprint: str, proto: str, *, is_dry_run: bool = False) -> Accepted:
     """Store a remote write body; what is refused of it is counted."""
-    sender = sender_of(sent_token(), door)
+    sender = sender_of(sent_token(), blueprint)
     body = read_body()
     try:
         with turn_for(unsnappied_length(body)):
             written: RemoteWrite = _PARSERS[proto](
-                unsnappy(body, BODY_BYTES_MAX), known_to(house(), sender)
+                unsnappy(body, BODY_BYTES_MAX), known_to(app_state(), sender)
             )
     except Invalid as damage:
         if damage.code == "bad_snappy" and body.lstrip()[:1] in {b"{", b"["}:
@@ -124,10 +125,10 @@ def _receive(door: str, proto: str, *, is_rehearsal: bool = False) -> Accepted:
             ) from damage
         raise
     batches = [(written.batch, False)]
-    if is_rehearsal:
-        return rehearse(house(), sender, batches)
-    accepted = accept(house(), sender, batches)
-    counters.count(door, sender.org_id, accepted.stored, accepted.refused)
+    if is_dry_run:
+        return dry_run(app_state(), sender, batches)
+    accepted = accept(app_state(), sender, batches)
+    counters.count(blueprint, sender.org_id, accepted.stored, accepted.refused)
     return accepted
 
 

@@ -11,13 +11,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from anomify.auth.token import verified_tokens
 from anomify.billing.debt import check_may_write
 from anomify.clock import now
-from anomify.edge.contract import Door, Outputs
+from anomify.edge.contract import DeclaredBlueprint, Outputs
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import request_id
 from anomify.errors import Invalid, TooLarge, Unsupported
 from anomify.ingest import counters
 from anomify.ingest.accept import Accepted, Sender
-from anomify.ingest.described import IngestProblemOut
+from anomify.ingest.shapes import IngestProblemOut
 from anomify.org.refused_items import Refused
 from anomify.org.token import is_token_shaped
 from anomify.protocol.compression import gunzip
@@ -51,7 +51,7 @@ _REFUSED_FOR_GOOD = {400, 413, 415}
 _turnstile = threading.Lock()
 
 
-class IngestDoor(Door):
+class IngestBlueprint(DeclaredBlueprint):
     """An ingestion door: plain JSON when something is wrong, no body when everything is right."""
 
     problem_shape: ClassVar[type[Outputs] | None] = IngestProblemOut
@@ -114,7 +114,7 @@ def check_headers() -> None:
             )
 
 
-def sender_of(token: str | None, door: str) -> Sender:
+def sender_of(token: str | None, blueprint: str) -> Sender:
     """Return who sends by this door. Raises `Unauthenticated`, `Denied` or `Unavailable`.
 
     An org that has not paid for so long that it may only read is denied.
@@ -122,7 +122,7 @@ def sender_of(token: str | None, door: str) -> Sender:
     """
     holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
     check_may_write(holder.overdue_since, now())
-    setattr(g, _SENDER_KEY, (holder.org_id, door))
+    setattr(g, _SENDER_KEY, (holder.org_id, blueprint))
     return Sender(holder, request.headers.get(SERVER_HEADER))
 
 
@@ -130,12 +130,12 @@ def _count_refused_request(problem: Problem) -> None:
     """Count a request of a known sender that is refused as a whole, as one item."""
     found: tuple[int, str] | None = g.get(_SENDER_KEY)
     if found is not None and problem.status in _REFUSED_FOR_GOOD:
-        org_id, door = found
-        counters.count(door, org_id, 0, {problem.code: Refused(1, "", problem.message)})
+        org_id, blueprint = found
+        counters.count(blueprint, org_id, 0, {problem.code: Refused(1, "", problem.message)})
 
 
-def is_rehearsal() -> bool:
-    """Tell whether the sender only wants to know what would be stored."""
+def is_dry_run() -> bool:
+    """Return whether the sender only wants to know what would be stored."""
     return is_true(request.headers.get("x-test-only"))
 
 
@@ -181,7 +181,7 @@ def turn_for(size_bytes: int) -> Iterator[None]:
         yield
 
 
-def report(accepted: Accepted, *, is_rehearsal: bool = False) -> dict[str, Any]:
+def report(accepted: Accepted, *, is_dry_run: bool = False) -> dict[str, Any]:
     """Return what became of each item, for 207 and for dry runs."""
     refusals = accepted.refusals()
     told: dict[str, Any] = {
@@ -192,9 +192,9 @@ def report(accepted: Accepted, *, is_rehearsal: bool = False) -> dict[str, Any]:
         ],
         "rejected_total": len(refusals),
     }
-    if not accepted.stored and not is_rehearsal:
+    if not accepted.stored and not is_dry_run:
         told["message"] = summed_up(accepted)
-    if is_rehearsal:
+    if is_dry_run:
         return {"status": "test, nothing was stored", **told, "new": list(accepted.new_metrics)}
     return {"status": "partly stored" if accepted.stored else "nothing was stored", **told}
 

@@ -1,1 +1,1 @@
-"""Metrics: their names, their datapoints, and how far they have been judged."""
+"""Metrics: names, datapoints, status and settings."""

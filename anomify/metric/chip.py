@@ -23,7 +23,7 @@ def folded(chips: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
-    """Tell whether a name holds every chip; both must have been folded.
+    """Return whether a name holds every chip; both must have been folded.
 
     >>> is_matched(folded(["CPU", "node"]), "node_cpu_seconds_total")
     True

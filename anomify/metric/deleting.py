@@ -95,7 +95,7 @@ class Unsettled:
     first: list[int]
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
+        """Return whether there are any."""
         return bool(self.for_good or self.first)
 
     @property

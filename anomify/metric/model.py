@@ -161,7 +161,7 @@ class CountedMinute(Base):
     stored_count: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
-class Rehearsal(Base):
+class DryRun(Base):
     """What the last test submission of a server of an org would have done."""
 
     __tablename__ = "rehearsals"

@@ -228,7 +228,7 @@ def invisible_character(name: str) -> str | None:
 
 
 def has_unseen(text: str) -> bool:
-    """Tell whether a text holds what no name may: control and direction characters."""
+    """Return whether a text holds what no name may: control and direction characters."""
     return _UNSEEN.search(text) is not None
 
 

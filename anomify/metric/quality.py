@@ -3,13 +3,13 @@
 from typing import Final
 
 from anomify.metric.reading import MOST_RAW
-from anomify.metric.standing import Standing
+from anomify.metric.status import MetricStatus
 from anomify.metric.store import PointStore
 
 DAY_MS: Final = 86_400_000
 
 
-def sparsity(points: PointStore, standing: Standing, at_ms: int) -> float | None:
+def sparsity(points: PointStore, standing: MetricStatus, at_ms: int) -> float | None:
     """Return how many of the points that its last day should have had came, in percent.
 
     Of a metric younger than a day, since it came. None until its resolution is known.

@@ -14,7 +14,7 @@ from anomify.metric.chip import holding
 from anomify.metric.failing import isolated_among
 from anomify.metric.model import Metric, Progress
 from anomify.metric.name import composed_name, name_hash
-from anomify.metric.standing import INACTIVE_AFTER_MS, Standing, State, isolated, standing_of
+from anomify.metric.status import INACTIVE_AFTER_MS, MetricStatus, State, isolated, status_of
 
 MOST_METRICS = 500
 # Databases have no room for a larger id.
@@ -22,7 +22,7 @@ ID_MAX = 2**31 - 1
 _ID = re.compile(r"[1-9][0-9]{0,9}")
 
 
-class Order(StrEnum):
+class MetricOrder(StrEnum):
     """What comes first in a list of metrics."""
 
     NAME = "name"
@@ -97,10 +97,10 @@ def metric_of_any_org(metric_id: int) -> Metric:
     return session().get_one(Metric, metric_id)
 
 
-def get_standing(org_id: int, name: str, at: datetime) -> Standing:
+def get_standing(org_id: int, name: str, at: datetime) -> MetricStatus:
     """Return the metric and where it stands. Raises NotFound."""
     metric = get_metric(org_id, name)
-    standing = standing_of(metric, session().get(Progress, metric.id), at)
+    standing = status_of(metric, session().get(Progress, metric.id), at)
     return isolated(standing) if isolated_among([metric.id]) else standing
 
 
@@ -120,17 +120,17 @@ def list_metrics(
     *,
     words: Sequence[str] = (),
     state: State | Broad | None = None,
-    order: Order = Order.NAME,
+    order: MetricOrder = MetricOrder.NAME,
     limit: int = 50,
     offset: int = 0,
-) -> Page[Standing]:
+) -> Page[MetricStatus]:
     """List the metrics whose names hold every word, with where each stands."""
     wanted = [Metric.org_id == org_id, *holding(words)]
     if state is not None:
         wanted.append(in_state(state, int(at.timestamp() * 1000)))
     found, counted = select(Metric), select(func.count()).select_from(Metric)
     # How far each is judged is joined only where it is asked for: it is most of the work.
-    if state is not None or order is Order.RECENT:
+    if state is not None or order is MetricOrder.RECENT:
         found = found.outerjoin(Progress, Progress.metric_id == Metric.id)
     if state is not None:
         counted = counted.outerjoin(Progress, Progress.metric_id == Metric.id)
@@ -141,7 +141,7 @@ def list_metrics(
     progress = find_progress(org_id, [metric.id for metric in listed])
     total = session().scalar(counted.where(*wanted)) or 0
     left_out = isolated_among([metric.id for metric in listed])
-    standings = [standing_of(one, progress.get(one.id), at) for one in listed]
+    standings = [status_of(one, progress.get(one.id), at) for one in listed]
     return Page([isolated(one) if one.metric.id in left_out else one for one in standings], total)
 
 
@@ -162,13 +162,13 @@ def count_by_state(org_id: int, at: datetime) -> dict[State, int]:
     return {state: int(count) for state, count in zip(State, row, strict=True)}
 
 
-def _order(order: Order) -> tuple[ColumnElement[Any], ...]:
+def _order(order: MetricOrder) -> tuple[ColumnElement[Any], ...]:
     match order:
-        case Order.NAME:
+        case MetricOrder.NAME:
             return Metric.name.asc(), Metric.id.asc()
-        case Order.NEWEST:
+        case MetricOrder.NEWEST:
             return (Metric.id.desc(),)
-        case Order.RECENT:
+        case MetricOrder.RECENT:
             return func.coalesce(Progress.judged_until_ms, 0).desc(), Metric.id.desc()
 
 

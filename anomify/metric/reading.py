@@ -20,7 +20,7 @@ MOST_READ = 3_200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SeriesWindow:
     """What a window holds: values as they came and, where asked for, their rate a second.
 
     `step_seconds` is the length of the stretches of which only the least and greatest values are
@@ -33,7 +33,7 @@ class Reading:
 
     @property
     def is_downsampled(self) -> bool:
-        """Tell whether points are left out."""
+        """Return whether points are left out."""
         return self.step_seconds is not None
 
 
@@ -72,7 +72,7 @@ def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int
 
 def as_read(
     series: Series, *, step_seconds: float | None = None, has_rates: bool = False
-) -> Reading:
+) -> SeriesWindow:
     """Thin a window for a chart: by that step, or to 2,000 points, by least and greatest.
 
     Raises Invalid where a step is so fine that more than 200,000 points are left.
@@ -89,7 +89,7 @@ def as_read(
             f"A reply has at most {MOST_RAW:,} points: ask for a coarser resolution.",
             fields={"resolution": "too fine for this window"},
         )
-    return Reading(
+    return SeriesWindow(
         values=values,
         rates=thinned(rate_of(series)) if has_rates else None,
         step_seconds=(step_seconds or _stretch_seconds(series))

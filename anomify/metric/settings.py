@@ -25,7 +25,7 @@ class Direction(StrEnum):
     DOWN = "down"
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """Whether the values are judged, or how fast they grow."""
 
     AUTO = "auto"
@@ -38,10 +38,10 @@ _DIRECTIONS: Final[Mapping[Direction, int]] = {
     Direction.UP: UPWARDS,
     Direction.DOWN: DOWNWARDS,
 }
-_KINDS: Final[Mapping[Kind, int]] = {
-    Kind.AUTO: 0,
-    Kind.GAUGE: AS_GAUGE,
-    Kind.COUNTER: AS_COUNTER,
+_KINDS: Final[Mapping[MetricKind, int]] = {
+    MetricKind.AUTO: 0,
+    MetricKind.GAUGE: AS_GAUGE,
+    MetricKind.COUNTER: AS_COUNTER,
 }
 
 
@@ -55,7 +55,7 @@ class Wanted:
 
     direction: Direction = Direction.BOTH
     smallest_change: float = 0.0
-    kind: Kind = Kind.AUTO
+    kind: MetricKind = MetricKind.AUTO
     step_ms: int | None = None
     unit: str = ""
     may_be_silent: bool = False
@@ -135,7 +135,7 @@ def _wanted(row: MetricSettings) -> Wanted:
     return Wanted(
         direction=Direction(row.direction),
         smallest_change=row.smallest_change,
-        kind=Kind(row.kind),
+        kind=MetricKind(row.kind),
         step_ms=row.step_ms,
         unit=row.unit,
         may_be_silent=row.may_be_silent,

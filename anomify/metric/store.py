@@ -143,7 +143,7 @@ class PointStore:
 
     @property
     def is_following(self) -> bool:
-        """Tell whether the thread that was started to follow is there, or none was started."""
+        """Return whether the thread that was started to follow is there, or none was started."""
         return self._follower is None or self._follower.is_alive()
 
     def drop_before(self, ms: int) -> None:

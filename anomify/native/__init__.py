@@ -1,1 +1,1 @@
-"""The native door: one file per first word of a URL."""
+"""The native API: the first word of a URL names its file or folder here."""

@@ -6,20 +6,20 @@ from typing import Literal
 
 from pydantic import Field
 
+from anomify.anomaly.charts import anomaly_image_url
 from anomify.anomaly.model import Anomaly
-from anomify.anomaly.picture import anomaly_image_url
 from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
-from anomify.anomaly.saying import amount_in_words, seen_before_in_words
+from anomify.anomaly.wording import amount_in_words, seen_before_in_words
 from anomify.auth.require import read_only
 from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
 from anomify.db import Page
 from anomify.detection.explanation import human_number
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, Outputs, names
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.metric.queries import get_metric
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, Name, RowId, canonical
 from anomify.native.window import (
     DAY,
@@ -31,7 +31,7 @@ from anomify.native.window import (
 )
 from anomify.watcher.queries import get_watcher
 
-door = NativeDoor("anomaly", __name__)
+blueprint = NativeBlueprint("anomaly", __name__)
 
 
 class AnomalyOut(Outputs):
@@ -127,7 +127,7 @@ class SoughtIn(AnomaliesIn):
 
     @property
     def shows_newest(self) -> bool:
-        """Tell whether the list begins with the newest anomalies of all."""
+        """Return whether the list begins with the newest anomalies of all."""
         narrowing = self.model_fields_set - {"from_timestamp", "limit"}
         plain = type(self).model_construct()
         return all(getattr(self, name) == getattr(plain, name) for name in narrowing)
@@ -146,14 +146,14 @@ class LookupIn(Inputs):
     timestamp: Timestamp = Field(description="A moment at which it was running, unix seconds.")
 
 
-@door.route(
+@blueprint.route(
     "/anomalies",
     inputs=SoughtIn,
     outputs=AnomaliesOut,
     access=Access.VIEWER,
     has_own_transactions=True,
 )
-def anomalies(wish: SoughtIn) -> AnomaliesOut:
+def anomalies(inputs: SoughtIn) -> AnomaliesOut:
     """List the anomalies of a window, of the last seven days by default.
 
     An anomaly is of the window if it ran in it at any time. Whoever is signed in and asks for the
@@ -161,17 +161,17 @@ def anomalies(wish: SoughtIn) -> AnomaliesOut:
     """
     org = subject().org
     with transaction(write=False):
-        metric = get_metric(org.id, canonical(wish.metric)) if wish.metric is not None else None
-        chips = [] if wish.watcher_id is None else get_watcher(org.id, wish.watcher_id).chips
-        page = _page(wish, metric.id if metric else None, 7 * DAY, chips)
+        metric = get_metric(org.id, canonical(inputs.metric)) if inputs.metric is not None else None
+        chips = [] if inputs.watcher_id is None else get_watcher(org.id, inputs.watcher_id).chips
+        page = _page(inputs, metric.id if metric else None, 7 * DAY, chips)
         listed = _listed(page)
-    if wish.shows_newest:
+    if inputs.shows_newest:
         note_seen(page.items)
     return listed
 
 
-@door.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=Access.VIEWER)
-def lookup(wish: LookupIn) -> OneAnomalyOut:
+@blueprint.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=Access.VIEWER)
+def lookup(inputs: LookupIn) -> OneAnomalyOut:
     """Find the anomaly of a metric that was running at a moment, or within a minute of it.
 
     People of a demo org find anomalies by their ids.
@@ -179,40 +179,40 @@ def lookup(wish: LookupIn) -> OneAnomalyOut:
     org = subject().org
     if org.is_demo:
         raise read_only()
-    metric = get_metric(org.id, canonical(wish.metric))
-    return _one(get_anomaly_at(org.id, metric.id, round(wish.timestamp * 1000)))
+    metric = get_metric(org.id, canonical(inputs.metric))
+    return _one(get_anomaly_at(org.id, metric.id, round(inputs.timestamp * 1000)))
 
 
-@door.route(
+@blueprint.route(
     "/anomaly/<int:anomaly_id>", inputs=AnomalyIn, outputs=OneAnomalyOut, access=Access.VIEWER
 )
-def anomaly(wish: AnomalyIn) -> OneAnomalyOut:
+def anomaly(inputs: AnomalyIn) -> OneAnomalyOut:
     """Show one anomaly."""
-    return _one(get_anomaly(subject().org.id, wish.anomaly_id))
+    return _one(get_anomaly(subject().org.id, inputs.anomaly_id))
 
 
-def anomalies_out(wish: AnomaliesIn, metric_id: int, default_seconds: int) -> AnomaliesOut:
+def anomalies_out(inputs: AnomaliesIn, metric_id: int, default_seconds: int) -> AnomaliesOut:
     """Return the page of a metric's anomalies that a request asks for."""
-    return _listed(_page(wish, metric_id, default_seconds))
+    return _listed(_page(inputs, metric_id, default_seconds))
 
 
 def _page(
-    wish: AnomaliesIn, metric_id: int | None, default_seconds: int, chips: Sequence[str] = ()
+    inputs: AnomaliesIn, metric_id: int | None, default_seconds: int, chips: Sequence[str] = ()
 ) -> Page[Anomaly]:
     org = subject().org
-    from_ms, until_ms = wish.window_ms(default_seconds)
+    from_ms, until_ms = inputs.window_ms(default_seconds)
     return list_anomalies(
         org.id,
         metric_id=metric_id,
         from_ms=from_ms,
         until_ms=until_ms,
-        running=wish.status,
-        least_severity=wish.severity,
-        words=[*wish.chips, *chips],
-        least_score=wish.min_score,
-        oldest_first=wish.order == "oldest",
-        limit=wish.limit,
-        offset=wish.offset,
+        running=inputs.status,
+        least_severity=inputs.severity,
+        words=[*inputs.chips, *chips],
+        least_score=inputs.min_score,
+        oldest_first=inputs.order == "oldest",
+        limit=inputs.limit,
+        offset=inputs.offset,
     )
 
 
@@ -255,7 +255,7 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
 
 
 def _one(found: Anomaly) -> OneAnomalyOut:
-    graph_url = anomaly_image_url(house().settings, subject().org, found)
+    graph_url = anomaly_image_url(app_state().settings, subject().org, found)
     return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=graph_url)
 
 

@@ -16,14 +16,14 @@ from anomify.billing.model import BillingAccount
 from anomify.billing.plans import SELF_HOSTED, Plan, free_plan, metrics_over
 from anomify.billing.queries import find_account, list_invoices
 from anomify.billing.stripe_gateway import StripeGateway, gateway_of
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, Outputs, names
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.metric.quota import quota_of
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 from anomify.org.model import Org
 
-door = NativeDoor("billing", __name__)
+blueprint = NativeBlueprint("billing", __name__)
 
 PATH_CHARACTERS_MAX = 500
 PLAN_CHARACTERS_MAX = 255
@@ -192,7 +192,7 @@ class ChangeOut(Outputs):
     )
 
 
-@door.route(
+@blueprint.route(
     "/billing/plans",
     inputs=Inputs,
     outputs=PlansOut,
@@ -200,9 +200,9 @@ class ChangeOut(Outputs):
     has_own_transactions=True,
     errors=(502,),
 )
-def plans(wish: Inputs) -> PlansOut:
+def plans(inputs: Inputs) -> PlansOut:
     """List the plans that the org can choose from."""
-    del wish
+    del inputs
     org = subject().org
     gateway = _gateway()
     # Asked before the database is: nothing waits for Stripe with a transaction open.
@@ -216,15 +216,15 @@ def plans(wish: Inputs) -> PlansOut:
     )
 
 
-@door.route("/billing/history", inputs=HistoryIn, outputs=HistoryOut, access=Access.ADMIN)
-def history(wish: HistoryIn) -> HistoryOut:
+@blueprint.route("/billing/history", inputs=HistoryIn, outputs=HistoryOut, access=Access.ADMIN)
+def history(inputs: HistoryIn) -> HistoryOut:
     """List the org's invoices, its plan and its next bill.
 
     Without billing the list is empty, and the plan is self-hosted and has no limit.
     """
     org = subject().org
     account = find_account(org)
-    page = list_invoices(org, limit=wish.limit, offset=wish.offset)
+    page = list_invoices(org, limit=inputs.limit, offset=inputs.offset)
     return HistoryOut(
         invoices=[
             InvoiceOut(
@@ -244,7 +244,7 @@ def history(wish: HistoryIn) -> HistoryOut:
     )
 
 
-@door.route(
+@blueprint.route(
     "/billing/getcheckoutsession",
     inputs=CheckoutIn,
     outputs=CheckoutOut,
@@ -253,29 +253,29 @@ def history(wish: HistoryIn) -> HistoryOut:
     has_own_transactions=True,
     errors=(402, 409, 502),
 )
-def getcheckoutsession(wish: CheckoutIn) -> CheckoutOut:
+def getcheckoutsession(inputs: CheckoutIn) -> CheckoutOut:
     """Open a page where the org can begin to pay for a plan.
 
     The plan is the org's once the payment provider says that it is paid, moments after. An org
     that pays already changes its plan with /billing/change.
     """
-    asker = subject()
-    base = house().settings.base_url
+    caller = subject()
+    base = app_state().settings.base_url
     page = open_checkout(
-        house().database,
+        app_state().database,
         need_gateway(_gateway()),
-        asker.org,
-        wish.plan_id,
-        success_url=base + wish.success_url,
-        cancel_url=base + wish.cancel_url,
+        caller.org,
+        inputs.plan_id,
+        success_url=base + inputs.success_url,
+        cancel_url=base + inputs.cancel_url,
         free=_free(),
-        actor=asker.label,
-        email=asker.user.email if isinstance(asker, UserSubject) else None,
+        actor=caller.label,
+        email=caller.user.email if isinstance(caller, UserSubject) else None,
     )
     return CheckoutOut(session_id=page.id, url=page.url)
 
 
-@door.route(
+@blueprint.route(
     "/billing/getportalsession",
     inputs=PortalIn,
     outputs=PortalOut,
@@ -284,20 +284,20 @@ def getcheckoutsession(wish: CheckoutIn) -> CheckoutOut:
     has_own_transactions=True,
     errors=(404, 409, 502),
 )
-def getportalsession(wish: PortalIn) -> PortalOut:
+def getportalsession(inputs: PortalIn) -> PortalOut:
     """Open the page where the org changes its card, pays what is open and finds its invoices."""
-    asker = subject()
+    caller = subject()
     page = open_portal(
-        house().database,
+        app_state().database,
         need_gateway(_gateway()),
-        asker.org,
-        return_url=house().settings.base_url + wish.return_url,
-        actor=asker.label,
+        caller.org,
+        return_url=app_state().settings.base_url + inputs.return_url,
+        actor=caller.label,
     )
     return PortalOut(url=page.url)
 
 
-@door.route(
+@blueprint.route(
     "/billing/change",
     inputs=ChangeIn,
     outputs=ChangeOut,
@@ -306,28 +306,28 @@ def getportalsession(wish: PortalIn) -> PortalOut:
     has_own_transactions=True,
     errors=(402, 409, 502),
 )
-def change(wish: ChangeIn) -> ChangeOut:
+def change(inputs: ChangeIn) -> ChangeOut:
     """Take another plan, or say what that would mean and cost.
 
     A plan for more metrics begins at once, and the rest of the period is paid in proportion. A
     smaller one, and the free one, begin when what is paid for is over. No metric is deleted.
     """
-    asker = subject()
+    caller = subject()
     found = change_plan(
-        house().database,
+        app_state().database,
         need_gateway(_gateway()),
-        asker.org,
-        wish.plan_id,
+        caller.org,
+        inputs.plan_id,
         free=_free(),
-        actor=asker.label,
-        priced_timestamp=wish.priced_timestamp,
-        dry_run=wish.dry_run,
+        actor=caller.label,
+        priced_timestamp=inputs.priced_timestamp,
+        dry_run=inputs.dry_run,
     )
     with transaction(write=False):
-        used = quota_of(asker.org.id).used
+        used = quota_of(caller.org.id).used
     return ChangeOut(
         plan=PlanOut(**found.plan.as_fields()),
-        dry_run=wish.dry_run,
+        dry_run=inputs.dry_run,
         effective=found.effect,
         effective_timestamp=int(found.effective_at.timestamp()),
         amount_due_now=found.due_now.amount,
@@ -338,18 +338,18 @@ def change(wish: ChangeIn) -> ChangeOut:
 
 
 def _gateway() -> StripeGateway | None:
-    return gateway_of(house().settings)
+    return gateway_of(app_state().settings)
 
 
 def _free() -> Plan:
-    return free_plan(house().settings.free_metrics)
+    return free_plan(app_state().settings.free_metrics)
 
 
 def _own_plan(account: BillingAccount | None) -> Plan:
     return plan_in_force(
         account,
         is_billed=_gateway() is not None,
-        free_metrics=house().settings.free_metrics,
+        free_metrics=app_state().settings.free_metrics,
     )
 
 

@@ -10,15 +10,15 @@ from typing import Final, Literal, cast
 from flask import Response, current_app, make_response, render_template, request
 from pydantic import BaseModel, Field
 
-from anomify.edge.contract import PAGE_MEDIA, Access, Inputs, Reply, Wire, declared_routes
-from anomify.edge.house import house
+from anomify.edge.app_state import app_state
+from anomify.edge.contract import PAGE_MEDIA, Access, DeclaredReply, Inputs, Wire, declared_routes
 from anomify.edge.limits import RATES
 from anomify.edge.openapi import FAILURES, Title, describe
 from anomify.edge.strict_json import encode
 from anomify.errors import NotFound
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 
-door = NativeDoor("doc", __name__)
+blueprint = NativeBlueprint("doc", __name__)
 
 DESCRIPTION_KEY: Final = "anomify_openapi"
 # The groups of addresses by their first word, in the order of a reader's first day.
@@ -98,21 +98,21 @@ class GuideIn(Inputs):
     page: str = Field(max_length=40, description="The page: a group's first word, or a chapter.")
 
 
-@door.route(
+@blueprint.route(
     "/doc/openapi",
     inputs=Inputs,
     access=Access.PUBLIC,
     has_own_transactions=True,
     wire=Wire(
         replies=(
-            Reply(200, "The document.", "application/json", (OpenApiOut,)),
-            Reply(304, "It is still the document whose ETag was sent."),
+            DeclaredReply(200, "The document.", "application/json", (OpenApiOut,)),
+            DeclaredReply(304, "It is still the document whose ETag was sent."),
         )
     ),
 )
-def openapi(wish: Inputs) -> Response:
+def openapi(inputs: Inputs) -> Response:
     """Describe the whole API as OpenAPI 3.1, as it is: raw JSON, no envelope."""
-    del wish
+    del inputs
     body, etag = _description()
     reply = Response(body, mimetype="application/json")
     if request.if_none_match.contains(etag):
@@ -122,7 +122,7 @@ def openapi(wish: Inputs) -> Response:
     return reply
 
 
-@door.route(
+@blueprint.route(
     "/doc",
     "/doc/",
     inputs=Inputs,
@@ -131,13 +131,13 @@ def openapi(wish: Inputs) -> Response:
     methods=["GET"],
     has_own_transactions=True,
 )
-def reference(wish: Inputs) -> Response:
+def reference(inputs: Inputs) -> Response:
     """Show every address, with forms to try them from."""
-    del wish
+    del inputs
     return _page("doc/reference.html")
 
 
-@door.route(
+@blueprint.route(
     "/doc/guide",
     inputs=Inputs,
     access=Access.PUBLIC,
@@ -145,13 +145,13 @@ def reference(wish: Inputs) -> Response:
     methods=["GET"],
     has_own_transactions=True,
 )
-def guide(wish: Inputs) -> Response:
+def guide(inputs: Inputs) -> Response:
     """Show the first page of the guide."""
-    del wish
+    del inputs
     return _page("doc/guide/start.html")
 
 
-@door.route(
+@blueprint.route(
     "/doc/guide/<page>",
     inputs=GuideIn,
     access=Access.PUBLIC,
@@ -159,14 +159,14 @@ def guide(wish: Inputs) -> Response:
     methods=["GET"],
     has_own_transactions=True,
 )
-def guide_page(wish: GuideIn) -> Response:
+def guide_page(inputs: GuideIn) -> Response:
     """Show a page of the guide, with examples that run as they stand."""
-    if wish.page not in guide_pages():
+    if inputs.page not in guide_pages():
         raise NotFound("The guide has no such page; /doc/guide lists them.")
-    return _page(f"doc/guide/{wish.page}.html", page=wish.page)
+    return _page(f"doc/guide/{inputs.page}.html", page=inputs.page)
 
 
-@door.route(
+@blueprint.route(
     "/doc/detection",
     inputs=Inputs,
     access=Access.PUBLIC,
@@ -174,9 +174,9 @@ def guide_page(wish: GuideIn) -> Response:
     methods=["GET"],
     has_own_transactions=True,
 )
-def detection(wish: Inputs) -> Response:
+def detection(inputs: Inputs) -> Response:
     """Show how detection works, and how well."""
-    del wish
+    del inputs
     return _page("doc/detection.html", page="detection")
 
 
@@ -229,7 +229,7 @@ def _description() -> tuple[bytes, str]:
                     version=version("anomify"),
                     description=render_template("doc/description.md"),
                     groups=GROUPS,
-                    has_session_parameter=house().settings.legacy_session_param,
+                    has_session_parameter=app_state().settings.legacy_session_param,
                 ),
             )
         )

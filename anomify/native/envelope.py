@@ -11,8 +11,8 @@ from pydantic import Field
 from anomify.auth.session_id import current_session_id
 from anomify.auth.subject import Anonymous, UserSubject, subject
 from anomify.clock import now
-from anomify.edge.contract import Door, Outputs
-from anomify.edge.house import house
+from anomify.edge.app_state import app_state
+from anomify.edge.contract import DeclaredBlueprint, Outputs
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import elapsed_seconds
 from anomify.edge.strict_json import encode
@@ -79,7 +79,7 @@ class ProblemOut(Outputs):
     data: NothingOut = Field(description="Always empty.")
 
 
-class NativeDoor(Door):
+class NativeBlueprint(DeclaredBlueprint):
     """A door that speaks the envelope: a view returns its `Outputs`, or a response as it is."""
 
     answers_under = ("/",)
@@ -104,8 +104,8 @@ def _reply(code: int, data: object, **more_status: object) -> Response:
 
 
 def _status(code: int) -> dict[str, Any]:
-    asker = subject()
-    org = None if isinstance(asker, Anonymous) else asker.org
+    caller = subject()
+    org = None if isinstance(caller, Anonymous) else caller.org
     moment = now()
     zone_name = org.timezone if org else "UTC"
     return {
@@ -119,9 +119,9 @@ def _status(code: int) -> dict[str, Any]:
         "oldest_cached_component_age": 0,
         "session_id": current_session_id(),
         "org_onboarding_status_id": org.onboarding_status_id if org else None,
-        "api_host": urlsplit(house().settings.base_url).netloc,
+        "api_host": urlsplit(app_state().settings.base_url).netloc,
         "user_onboarding_flags": (
-            onboarding_flags(asker.user) if isinstance(asker, UserSubject) else {}
+            onboarding_flags(caller.user) if isinstance(caller, UserSubject) else {}
         ),
     }
 

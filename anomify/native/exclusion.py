@@ -8,26 +8,28 @@ from pydantic import Field
 from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.exclusion.editing import (
-    ExclusionWish,
+    ExclusionFields,
     add_exclusion,
     delete_exclusion,
     preview_exclusion,
 )
 from anomify.exclusion.model import PATTERN_CHARACTERS_MAX, REASON_CHARACTERS_MAX, Exclusion
-from anomify.exclusion.predicate import KINDS, Kind
+from anomify.exclusion.predicate import KINDS, ExclusionKind
 from anomify.exclusion.queries import count_kept_out, list_exclusions
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import RowId
 from anomify.native.window import MOST_TIMESTAMP, PageIn
 
-door = NativeDoor("exclusion", __name__)
+blueprint = NativeBlueprint("exclusion", __name__)
 
 
 class ExclusionOut(Outputs):
     """A rule, and what it does."""
 
     id: int = Field(description="Its id.")
-    type: Kind = Field(description="What kind of rule it is; /exclusion/types explains them.")
+    type: ExclusionKind = Field(
+        description="What kind of rule it is; /exclusion/types explains them."
+    )
     pattern: str = Field(description="What it looks for in the names of metrics.")
     reason: str = Field(description="Why it was made; may be empty.")
     created_by: str = Field(description="Who made it.")
@@ -63,7 +65,7 @@ class DeletedOut(Outputs):
 class TypeOut(Outputs):
     """A kind of rule."""
 
-    id: Kind = Field(description="What to send as type.")
+    id: ExclusionKind = Field(description="What to send as type.")
     name: str = Field(description="What to call it on a page.")
     description: str = Field(description="What it hits.")
     example: str = Field(description="A pattern of this kind.")
@@ -78,7 +80,7 @@ class TypesOut(Outputs):
 class TrialOut(Outputs):
     """What a rule would do."""
 
-    type: Kind = Field(description="The kind that was tested.")
+    type: ExclusionKind = Field(description="The kind that was tested.")
     pattern: str = Field(description="The pattern, spelled as it would be saved.")
     matched: list[str] = Field(description="Names that it hits, by name; at most `sample`.")
     matched_count: int = Field(description="How many it hits in all.")
@@ -91,7 +93,7 @@ class TrialOut(Outputs):
 class RuleIn(Inputs):
     """A rule."""
 
-    type: Kind = Field(description="exact, prefix, contains, regex (RE2) or label.")
+    type: ExclusionKind = Field(description="exact, prefix, contains, regex (RE2) or label.")
     pattern: str = Field(
         max_length=PATTERN_CHARACTERS_MAX,
         description="What to look for in the names of metrics; see /exclusion/types.",
@@ -125,7 +127,7 @@ class ExclusionIn(Inputs):
     exclusion_id: RowId = Field(description="The rule's id.", json_schema_extra=names("exclusion"))
 
 
-@door.route("/exclusion/types", outputs=TypesOut, access=Access.VIEWER)
+@blueprint.route("/exclusion/types", outputs=TypesOut, access=Access.VIEWER)
 def types() -> TypesOut:
     """List the kinds of rules, each with an example."""
     return TypesOut(
@@ -136,25 +138,25 @@ def types() -> TypesOut:
     )
 
 
-@door.route("/exclusion/list", inputs=PageIn, outputs=ExclusionsOut, access=Access.VIEWER)
-def exclusions(wish: PageIn) -> ExclusionsOut:
+@blueprint.route("/exclusion/list", inputs=PageIn, outputs=ExclusionsOut, access=Access.VIEWER)
+def exclusions(inputs: PageIn) -> ExclusionsOut:
     """List the org's rules, newest first."""
-    page = list_exclusions(subject().org.id, limit=wish.limit, offset=wish.offset)
+    page = list_exclusions(subject().org.id, limit=inputs.limit, offset=inputs.offset)
     return ExclusionsOut(exclusions=_all_json(page.items), total=page.total)
 
 
-@door.route(
+@blueprint.route(
     "/exclusion/test",
     inputs=TrialIn,
     outputs=TrialOut,
     access=Access.VIEWER,
     limits=("heavy",),
 )
-def test(wish: TrialIn) -> TrialOut:
+def test(inputs: TrialIn) -> TrialOut:
     """Say which metrics a rule would hit, and how much quota it would free; nothing is saved."""
-    found = preview_exclusion(subject().org.id, wish.type, wish.pattern, sample=wish.sample)
+    found = preview_exclusion(subject().org.id, inputs.type, inputs.pattern, sample=inputs.sample)
     return TrialOut(
-        type=wish.type,
+        type=inputs.type,
         pattern=found.pattern,
         matched=found.sample,
         matched_count=found.hit,
@@ -163,7 +165,7 @@ def test(wish: TrialIn) -> TrialOut:
     )
 
 
-@door.route(
+@blueprint.route(
     "/exclusion/add",
     inputs=AddIn,
     outputs=AddedOut,
@@ -171,19 +173,19 @@ def test(wish: TrialIn) -> TrialOut:
     changes=True,
     errors=(409, 429),
 )
-def add(wish: AddIn) -> AddedOut:
+def add(inputs: AddIn) -> AddedOut:
     """Add a rule: metrics that it hits are kept, but neither judged nor counted.
 
     It holds from the next points on, for metrics that are there and for those that come. An
     anomaly that one of them has open ends, and nobody is told so.
     """
-    expires = wish.expires
+    expires = inputs.expires
     made, kept_out = add_exclusion(
         subject().org.id,
-        ExclusionWish(
-            kind=wish.type,
-            pattern=wish.pattern,
-            reason=wish.reason,
+        ExclusionFields(
+            kind=inputs.type,
+            pattern=inputs.pattern,
+            reason=inputs.reason,
             expires_at=None if expires is None else datetime.fromtimestamp(expires, UTC),
         ),
         subject().label,
@@ -191,7 +193,7 @@ def add(wish: AddIn) -> AddedOut:
     return AddedOut(exclusion=exclusion_json(made, kept_out))
 
 
-@door.route(
+@blueprint.route(
     "/exclusion/delete",
     inputs=ExclusionIn,
     outputs=DeletedOut,
@@ -199,13 +201,13 @@ def add(wish: AddIn) -> AddedOut:
     changes=True,
     errors=(409,),
 )
-def delete(wish: ExclusionIn) -> DeletedOut:
+def delete(inputs: ExclusionIn) -> DeletedOut:
     """Delete a rule: from the next points on its metrics count and are judged again.
 
     They go on from what had been learnt of them before; what came meanwhile was not learnt.
     Where the quota has no room for them, the answer is 409 and the rule stays.
     """
-    delete_exclusion(subject().org.id, wish.exclusion_id, subject().label)
+    delete_exclusion(subject().org.id, inputs.exclusion_id, subject().label)
     return DeletedOut(deleted=True)
 
 
@@ -213,7 +215,7 @@ def exclusion_json(rule: Exclusion, kept_out: int) -> ExclusionOut:
     """Return a rule as the wire has it."""
     return ExclusionOut(
         id=rule.id,
-        type=Kind(rule.kind),
+        type=ExclusionKind(rule.kind),
         pattern=rule.pattern,
         reason=rule.reason,
         created_by=rule.created_by,

@@ -5,21 +5,21 @@ from typing import Self
 from flask import Response
 from pydantic import Field, model_validator
 
-from anomify.anomaly.picture import chart_of_anomaly, chart_of_metric
+from anomify.anomaly.charts import chart_of_anomaly, chart_of_metric
 from anomify.anomaly.queries import get_anomaly, get_anomaly_at
 from anomify.auth.subject import LinkSubject, subject
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, names
-from anomify.edge.house import house
 from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
-from anomify.native.envelope import NativeDoor
-from anomify.native.metric import points_window_ms, standing_named
+from anomify.native.envelope import NativeBlueprint
+from anomify.native.metric.metrics import points_window_ms, standing_named
 from anomify.native.params import Name, RowId
 from anomify.native.picture import LookIn, png_reply
 from anomify.native.window import Timestamp, WindowIn
 
-door = NativeDoor("image", __name__, url_prefix="/image")
+blueprint = NativeBlueprint("image", __name__, url_prefix="/image")
 
 
 class MetricImageIn(LookIn, WindowIn):
@@ -48,44 +48,44 @@ class AnomalyImageIn(LookIn):
         return self
 
 
-@door.route(
+@blueprint.route(
     "/metric",
     inputs=MetricImageIn,
     access=Access.SIGNED,
     media="image/png",
     has_own_transactions=True,
 )
-def metric(wish: MetricImageIn) -> Response:
+def metric(inputs: MetricImageIn) -> Response:
     """Draw a window of a metric, the last 24 hours by default, as a PNG."""
     _check_link_only()
-    org, look = subject().org, wish.look()
+    org, look = subject().org, inputs.look()
     with transaction(write=False):
-        standing = standing_named(wish.metric)
-        from_ms, until_ms = points_window_ms(standing, wish)
+        standing = standing_named(inputs.metric)
+        from_ms, until_ms = points_window_ms(standing, inputs)
         chart = chart_of_metric(
-            org, standing, house().points, from_ms=from_ms, until_ms=until_ms, look=look
+            org, standing, app_state().points, from_ms=from_ms, until_ms=until_ms, look=look
         )
     return png_reply(chart)
 
 
-@door.route(
+@blueprint.route(
     "/anomaly",
     inputs=AnomalyImageIn,
     access=Access.SIGNED,
     media="image/png",
     has_own_transactions=True,
 )
-def anomaly(wish: AnomalyImageIn) -> Response:
+def anomaly(inputs: AnomalyImageIn) -> Response:
     """Draw an anomaly with what lay around it, as a PNG."""
     _check_link_only()
-    org, look = subject().org, wish.look()
+    org, look = subject().org, inputs.look()
     with transaction(write=False):
-        if wish.anomaly_id is not None:
-            found = get_anomaly(org.id, wish.anomaly_id)
+        if inputs.anomaly_id is not None:
+            found = get_anomaly(org.id, inputs.anomaly_id)
         else:
-            metric_id = standing_named(wish.metric or "").metric.id
-            found = get_anomaly_at(org.id, metric_id, round((wish.timestamp or 0) * 1000))
-        chart = chart_of_anomaly(org, found, house().points, look=look)
+            metric_id = standing_named(inputs.metric or "").metric.id
+            found = get_anomaly_at(org.id, metric_id, round((inputs.timestamp or 0) * 1000))
+        chart = chart_of_anomaly(org, found, app_state().points, look=look)
     return png_reply(chart)
 
 

@@ -7,15 +7,15 @@ from typing import Final
 from flask import Response, current_app, request
 
 from anomify.edge.contract import Access
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 
-door = NativeDoor("js", __name__)
+blueprint = NativeBlueprint("js", __name__)
 
 SCRIPT: Final = "js/eventsender.js"
 CACHED_SECONDS: Final = 3600
 
 
-@door.route(
+@blueprint.route(
     "/js/eventsender",
     access=Access.PUBLIC,
     methods=["GET"],

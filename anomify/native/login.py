@@ -4,20 +4,19 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from anomify.auth.resetting import finish_reset
+from anomify.auth.password_reset import finish_reset
 from anomify.auth.session_id import current_session_id
-from anomify.auth.signing_in import AwaitsCode, confirm_sign_in, known_as, sign_in
+from anomify.auth.sign_in import AwaitsCode, confirm_sign_in, known_as, sign_in
 from anomify.auth.subject import UserSubject
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, Outputs, names
-from anomify.edge.house import house
-from anomify.native.envelope import NativeDoor
-from anomify.native.params import Address, Password
-from anomify.native.user import MessageOut, UserOut, user_out
+from anomify.native.envelope import NativeBlueprint
+from anomify.native.params import Address, Code, Password
+from anomify.native.user.account import MessageOut, UserOut, user_out
 from anomify.user.recovery import request_reset
 
-door = NativeDoor("login", __name__)
+blueprint = NativeBlueprint("login", __name__)
 
-Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 Secret = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64)]
 CLIENT_ID = Field(
     None,
@@ -105,7 +104,7 @@ class ResetIn(Inputs):
     password_2: Password = Field(description="The new password again.", repr=False)
 
 
-@door.route(
+@blueprint.route(
     "/login",
     inputs=LoginIn,
     outputs=LoginOut,
@@ -117,18 +116,20 @@ class ResetIn(Inputs):
     # Comparing passwords is slow on purpose and must not hold a lock.
     has_own_transactions=True,
 )
-def login(wish: LoginIn) -> LoginOut:
+def login(inputs: LoginIn) -> LoginOut:
     """Sign in; the session the request came with is over, and the one in the reply is new.
 
     A client that is new to the user is asked for a code: one that was mailed, or one of the user's
     authenticator app. Give it to /login/validateclient in the session of the reply's status.
     """
     return login_out(
-        sign_in(wish.email, wish.password, client_id=wish.client_id, remembers=wish.remember)
+        sign_in(
+            inputs.email, inputs.password, client_id=inputs.client_id, remembers=inputs.remember
+        )
     )
 
 
-@door.route(
+@blueprint.route(
     "/login/validateclient",
     inputs=ValidateIn,
     outputs=ValidatedOut,
@@ -138,18 +139,18 @@ def login(wish: LoginIn) -> LoginOut:
     errors=(401,),
     has_own_transactions=True,
 )
-def validateclient(wish: ValidateIn) -> ValidatedOut:
+def validateclient(inputs: ValidateIn) -> ValidatedOut:
     """Finish signing in with a code; it is good for ten minutes, five tries and one use.
 
     The client that gives the code is the one that is signed in.
     """
-    signed_in, client = confirm_sign_in(wish.code, wish.token, client_id=wish.client_id)
+    signed_in, client = confirm_sign_in(inputs.code, inputs.token, client_id=inputs.client_id)
     return ValidatedOut(
         message="You are signed in.", session=session_out(signed_in), client_id=client
     )
 
 
-@door.route(
+@blueprint.route(
     "/login/forgotpassword",
     inputs=ForgotIn,
     outputs=MessageOut,
@@ -158,14 +159,14 @@ def validateclient(wish: ValidateIn) -> ValidatedOut:
     methods=["POST"],
     limits=("login",),
 )
-def forgotpassword(wish: ForgotIn) -> MessageOut:
+def forgotpassword(inputs: ForgotIn) -> MessageOut:
     """Mail a link that sets a new password; the reply is the same for addresses nobody has."""
-    settings = house().settings
-    request_reset(wish.email, settings.base_url)
+    settings = app_state().settings
+    request_reset(inputs.email, settings.base_url)
     return MessageOut(message=forgotten_sentence(has_mail=settings.smtp_host is not None))
 
 
-@door.route(
+@blueprint.route(
     "/login/resetpassword",
     inputs=ResetIn,
     outputs=LoginOut,
@@ -175,12 +176,14 @@ def forgotpassword(wish: ForgotIn) -> MessageOut:
     limits=("login",),
     has_own_transactions=True,
 )
-def resetpassword(wish: ResetIn) -> LoginOut:
+def resetpassword(inputs: ResetIn) -> LoginOut:
     """Set a new password with the link that was mailed; every session there was ends.
 
     Who has an authenticator app is asked for its code before they are signed in.
     """
-    return login_out(finish_reset(wish.email, wish.reset_token, wish.password_1, wish.password_2))
+    return login_out(
+        finish_reset(inputs.email, inputs.reset_token, inputs.password_1, inputs.password_2)
+    )
 
 
 def forgotten_sentence(*, has_mail: bool) -> str:

@@ -6,12 +6,12 @@ from pydantic import Field
 
 from anomify.clock import now
 from anomify.edge.contract import Access, Inputs, Outputs
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 from anomify.native.window import Timestamp
-from anomify.org.zone import ago, zones
-from anomify.user.dialling import dialling_codes
+from anomify.org.time_zone import ago, zones
+from anomify.user.dialling_codes import dialling_codes
 
-door = NativeDoor("misc", __name__)
+blueprint = NativeBlueprint("misc", __name__)
 
 
 class PhoneCodeOut(Outputs):
@@ -55,16 +55,16 @@ class TimeSinceIn(Inputs):
     timestamp: Timestamp = Field(description="A moment, unix seconds.", examples=[1795190400])
 
 
-@door.route(
+@blueprint.route(
     "/misc/phonecodes",
     inputs=Inputs,
     outputs=PhoneCodesOut,
     access=Access.ANYONE,
     has_own_transactions=True,
 )
-def phonecodes(wish: Inputs) -> PhoneCodesOut:
+def phonecodes(inputs: Inputs) -> PhoneCodesOut:
     """List the dialling codes of all countries."""
-    del wish
+    del inputs
     return PhoneCodesOut(
         phonecodes=[
             PhoneCodeOut(country=one.country, iso=one.iso, code=one.code)
@@ -73,16 +73,16 @@ def phonecodes(wish: Inputs) -> PhoneCodesOut:
     )
 
 
-@door.route(
+@blueprint.route(
     "/misc/timezones",
     inputs=Inputs,
     outputs=TimezonesOut,
     access=Access.ANYONE,
     has_own_transactions=True,
 )
-def timezones(wish: Inputs) -> TimezonesOut:
+def timezones(inputs: Inputs) -> TimezonesOut:
     """List the time zones that people live in."""
-    del wish
+    del inputs
     return TimezonesOut(
         timezones=[
             TimezoneOut(
@@ -96,14 +96,14 @@ def timezones(wish: Inputs) -> TimezonesOut:
     )
 
 
-@door.route(
+@blueprint.route(
     "/misc/timesince",
     inputs=TimeSinceIn,
     outputs=TimeSinceOut,
     access=Access.ANYONE,
     has_own_transactions=True,
 )
-def timesince(wish: TimeSinceIn) -> TimeSinceOut:
+def timesince(inputs: TimeSinceIn) -> TimeSinceOut:
     """Say in words how long ago a moment was, or in what time it will be."""
-    then = datetime.fromtimestamp(wish.timestamp, UTC)
+    then = datetime.fromtimestamp(inputs.timestamp, UTC)
     return TimeSinceOut(timesince=ago(then, now()))

@@ -13,15 +13,15 @@ from prometheus_client import (
 )
 
 from anomify.auth.token import presented_token
-from anomify.edge.contract import Access, Reply, Wire
+from anomify.edge.app_state import app_state
+from anomify.edge.contract import Access, DeclaredReply, Wire
 from anomify.edge.health import DATABASE, LOG, Component, components
-from anomify.edge.house import house
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 from anomify.org.token import check_address, find_token, has_scope
 
-door = NativeDoor("operators", __name__)
+blueprint = NativeBlueprint("operators", __name__)
 
 # Without these nothing can be answered; what the worker does not do others cannot do either.
 NEEDED = {DATABASE, LOG}
@@ -32,39 +32,41 @@ TAG = "operators"
 TEXT = "text/plain"
 HEALTHY = Wire(
     replies=(
-        Reply(200, "The process answers.", TEXT),
-        Reply(503, "A thread of the process is gone; it has to be started again.", TEXT),
+        DeclaredReply(200, "The process answers.", TEXT),
+        DeclaredReply(503, "A thread of the process is gone; it has to be started again.", TEXT),
     )
 )
 READY = Wire(
     replies=(
-        Reply(200, "Requests can be answered.", TEXT),
-        Reply(503, "They cannot; the text says what is missing.", TEXT),
+        DeclaredReply(200, "Requests can be answered.", TEXT),
+        DeclaredReply(503, "They cannot; the text says what is missing.", TEXT),
     )
 )
-COUNTED = Wire(replies=(Reply(200, "The counts, in Prometheus' text format.", TEXT),))
+COUNTED = Wire(replies=(DeclaredReply(200, "The counts, in Prometheus' text format.", TEXT),))
 
 
-@door.route("/-/healthy", tag=TAG, wire=HEALTHY, access=Access.PUBLIC, has_own_transactions=True)
+@blueprint.route(
+    "/-/healthy", tag=TAG, wire=HEALTHY, access=Access.PUBLIC, has_own_transactions=True
+)
 def healthy() -> Response:
     """Say that the process answers and its threads are there: then it needs no new start.
 
     This is no reason to send it work; /-/ready says whether requests can be answered.
     """
-    if not house().points.is_following:
+    if not app_state().points.is_following:
         sentence = "unhealthy: the thread that follows the log of points is gone\n"
         return Response(sentence, 503, mimetype="text/plain")
     return Response("healthy\n", mimetype="text/plain")
 
 
-@door.route("/-/ready", tag=TAG, wire=READY, access=Access.PUBLIC, has_own_transactions=True)
+@blueprint.route("/-/ready", tag=TAG, wire=READY, access=Access.PUBLIC, has_own_transactions=True)
 def ready() -> Response:
-    """Say whether requests can be answered: the database and the log of points do what they must.
+    """Return whether requests can be answered: the database and the point log work.
 
     A worker that is behind is no reason to turn senders away, so it is not asked for. Stored data
     that cannot be read is none either: it is said in a line of its own.
     """
-    parts = components(house())
+    parts = components(app_state())
     missing = [part.name for part in parts if part.name in NEEDED and not part.is_ok]
     problems = "".join(f"{part.name}: {part.problem}\n" for part in parts if part.problem)
     if missing:
@@ -72,7 +74,7 @@ def ready() -> Response:
     return Response(f"ready\n{problems}", mimetype="text/plain")
 
 
-@door.route(
+@blueprint.route(
     "/-/metrics",
     tag=TAG,
     wire=COUNTED,
@@ -84,7 +86,7 @@ def metrics() -> Response:
     """Give what this process counts, for Prometheus, to this machine or an admin's token."""
     if not _is_from_here() and not _has_admin_token():
         raise Denied("Ask from this machine, or send a token with the scope admin.")
-    counted = generate_latest(REGISTRY) + generate_latest(_gauges(components(house())))
+    counted = generate_latest(REGISTRY) + generate_latest(_gauges(components(app_state())))
     return Response(counted, content_type=CONTENT_TYPE_LATEST)
 
 
@@ -98,7 +100,7 @@ def _gauges(parts: list[Component]) -> CollectorRegistry:
         ("kind",),
         registry=registry,
     )
-    for kind, count in Counter(each.kind for each in house().points.aside.all).items():
+    for kind, count in Counter(each.kind for each in app_state().points.aside.all).items():
         aside.labels(kind.value).set(count)
     for part in parts:
         is_ok.labels(part.name).set(part.is_ok)

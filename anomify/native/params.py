@@ -14,6 +14,8 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)]
 # Passwords are never trimmed; whether one is good enough is for the user room to say.
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+# A code of a mail or an app, or a recovery code.
+Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 Words = list[str]
 # Words that names are searched for; each one is work for the database.
 SOUGHT_MAX = 20

@@ -5,8 +5,8 @@ from typing import Final, Literal
 from flask import Response, request
 from pydantic import Field
 
-from anomify.anomaly.painting import busy_picture, studio
-from anomify.anomaly.picture import is_settled
+from anomify.anomaly.charts import is_settled
+from anomify.anomaly.render_pool import busy_image, render_pool
 from anomify.auth.subject import LinkSubject, subject
 from anomify.edge.contract import Inputs
 from anomify.errors import Unavailable
@@ -18,7 +18,7 @@ from anomify.rendering.chart import (
     MIN_HEIGHT,
     MIN_WIDTH,
     Chart,
-    Look,
+    ChartLook,
 )
 from anomify.rendering.encode import etag_of
 from anomify.rendering.theme import ThemeName
@@ -46,11 +46,11 @@ class LookIn(Inputs):
     display_matches: bool = Field(default=True, description="What a trained pattern explained.")
     display_events: bool = Field(default=True, description="Deploys and other events.")
 
-    def look(self) -> Look:
+    def look(self) -> ChartLook:
         """Return the look. Raises `Invalid` where size and scale together are too much."""
         asked = {name: getattr(self, name) for name in LookIn.model_fields}
         axes = {name: bool(asked[name]) for name in ("display_x_axis", "display_y_axis")}
-        return Look(**{**asked, **axes})
+        return ChartLook(**{**asked, **axes})
 
 
 def png_reply(chart: Chart) -> Response:
@@ -64,9 +64,9 @@ def png_reply(chart: Chart) -> Response:
         reply.status_code = 304
     else:
         try:
-            reply.set_data(studio.paint(chart))
+            reply.set_data(render_pool.render(chart))
         except Unavailable as busy:
-            reply.set_data(busy_picture(chart.look.theme))
+            reply.set_data(busy_image(chart.look.theme))
             reply.status_code = busy.status
             reply.headers["Retry-After"] = str(busy.retry_after_seconds)
             reply.cache_control.no_store = True

@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from anomify.edge.contract import Access, Inputs, Outputs
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 
-door = NativeDoor("ping", __name__)
+blueprint = NativeBlueprint("ping", __name__)
 
 
 class PongOut(Outputs):
@@ -14,10 +14,10 @@ class PongOut(Outputs):
     pong: str = Field(description="Always `pong`.", examples=["pong"])
 
 
-@door.route(
+@blueprint.route(
     "/ping", inputs=Inputs, outputs=PongOut, access=Access.PUBLIC, has_own_transactions=True
 )
-def ping(wish: Inputs) -> PongOut:
+def ping(inputs: Inputs) -> PongOut:
     """Answer, so that the caller knows the API is up."""
-    del wish
+    del inputs
     return PongOut(pong="pong")

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, Outputs
 from anomify.edge.health import components
-from anomify.edge.house import house
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 
-door = NativeDoor("status", __name__)
+blueprint = NativeBlueprint("status", __name__)
 
 
 class ComponentOut(Outputs):
@@ -29,7 +29,7 @@ class StatusOut(Outputs):
     components: list[ComponentOut] = Field(description="The parts, one by one.")
 
 
-@door.route(
+@blueprint.route(
     "/status",
     inputs=Inputs,
     outputs=StatusOut,
@@ -37,10 +37,10 @@ class StatusOut(Outputs):
     # A part that cannot answer is news, not a failure of this route.
     has_own_transactions=True,
 )
-def status(wish: Inputs) -> StatusOut:
+def status(inputs: Inputs) -> StatusOut:
     """Say how the database, the log of points and the worker are."""
-    del wish
-    found = components(house())
+    del inputs
+    found = components(app_state())
     return StatusOut(
         components=[
             ComponentOut(

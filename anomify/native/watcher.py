@@ -11,10 +11,10 @@ from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now
 from anomify.delivery.outbox import enqueue_test
 from anomify.delivery.queries import latest_problems
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Access, Inputs, Outputs, names
-from anomify.edge.house import house
 from anomify.edge.limits import Limit, spend_also
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
 from anomify.org.sealing import PURPOSE
@@ -25,14 +25,14 @@ from anomify.watcher.editing import (
     UNIT_SECONDS,
     Saved,
     WatcherEditor,
-    WatcherWish,
+    WatcherFields,
     delete_watcher,
     undelete_watcher,
 )
 from anomify.watcher.model import Watcher
-from anomify.watcher.queries import Heard, Order, heard_by, list_watchers, names_holding
+from anomify.watcher.queries import Heard, WatcherOrder, heard_by, list_watchers, names_holding
 
-door = NativeDoor("watcher", __name__)
+blueprint = NativeBlueprint("watcher", __name__)
 
 RECENT = timedelta(days=7)
 NOTHING_MATCHED = "No metric holds every chip now; metrics that come later are watched."
@@ -158,7 +158,9 @@ class ListIn(PageIn):
     """Which watchers a list is to hold."""
 
     include_deleted: bool = Field(default=False, description="Deleted ones too.")
-    order: Order = Field(Order.NEWEST, description="Which come first: newest, oldest or by name.")
+    order: WatcherOrder = Field(
+        WatcherOrder.NEWEST, description="Which come first: newest, oldest or by name."
+    )
 
 
 class ChipsIn(Inputs):
@@ -168,44 +170,46 @@ class ChipsIn(Inputs):
     q: str = Field("", max_length=200, description="What has been typed of the next one.")
 
 
-@door.route(
+@blueprint.route(
     "/watcher/create", inputs=CreateIn, outputs=SavedOut, access=Access.EDITOR, changes=True
 )
-def create(wish: CreateIn) -> SavedOut:
+def create(inputs: CreateIn) -> SavedOut:
     """Make a watcher for the metrics that hold every chip."""
-    asker = subject()
-    saved = _saved(_editor().create(asker.org.id, _wish(wish), asker.label), wish)
-    if isinstance(asker, UserSubject):
-        take_step(asker.user.id, "alert_created")
+    caller = subject()
+    saved = _saved(_editor().create(caller.org.id, _wish(inputs), caller.label), inputs)
+    if isinstance(caller, UserSubject):
+        take_step(caller.user.id, "alert_created")
     return saved
 
 
-@door.route(
+@blueprint.route(
     "/watcher/<int:watcher_id>/update",
     inputs=UpdateIn,
     outputs=SavedOut,
     access=Access.EDITOR,
     changes=True,
 )
-def update(wish: UpdateIn) -> SavedOut:
+def update(inputs: UpdateIn) -> SavedOut:
     """Change a watcher; what is left out stays as it is."""
-    asker = subject()
-    return _saved(_editor().update(asker.org.id, wish.watcher_id, _wish(wish), asker.label), wish)
+    caller = subject()
+    return _saved(
+        _editor().update(caller.org.id, inputs.watcher_id, _wish(inputs), caller.label), inputs
+    )
 
 
-@door.route(
+@blueprint.route(
     "/watcher/<int:watcher_id>/delete",
     inputs=WatcherIn,
     outputs=OneWatcherOut,
     access=Access.EDITOR,
     changes=True,
 )
-def delete(wish: WatcherIn) -> OneWatcherOut:
+def delete(inputs: WatcherIn) -> OneWatcherOut:
     """Delete a watcher; it can be brought back for thirty days."""
-    return _one(delete_watcher(subject().org.id, wish.watcher_id, subject().label))
+    return _one(delete_watcher(subject().org.id, inputs.watcher_id, subject().label))
 
 
-@door.route(
+@blueprint.route(
     "/watcher/<int:watcher_id>/undelete",
     inputs=DeletedIn,
     outputs=OneWatcherOut,
@@ -213,30 +217,30 @@ def delete(wish: WatcherIn) -> OneWatcherOut:
     changes=True,
     errors=(410, 429),
 )
-def undelete(wish: DeletedIn) -> OneWatcherOut:
+def undelete(inputs: DeletedIn) -> OneWatcherOut:
     """Bring a deleted watcher back, as it was; after thirty days it is gone for good."""
-    return _one(undelete_watcher(subject().org.id, wish.watcher_id, subject().label))
+    return _one(undelete_watcher(subject().org.id, inputs.watcher_id, subject().label))
 
 
-@door.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=Access.VIEWER)
-def watchers(wish: ListIn) -> WatchersOut:
+@blueprint.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=Access.VIEWER)
+def watchers(inputs: ListIn) -> WatchersOut:
     """List the org's watchers with what each hears of."""
     org = subject().org
     page = list_watchers(
         org.id,
-        with_deleted=wish.include_deleted,
-        order=wish.order,
-        limit=wish.limit,
-        offset=wish.offset,
+        with_deleted=inputs.include_deleted,
+        order=inputs.order,
+        limit=inputs.limit,
+        offset=inputs.offset,
     )
     return WatchersOut(watchers=_all_json(page.items), total=page.total)
 
 
-@door.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=Access.VIEWER)
-def chips(wish: ChipsIn) -> ChipsOut:
+@blueprint.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=Access.VIEWER)
+def chips(inputs: ChipsIn) -> ChipsOut:
     """Suggest words of metric names to add to the chosen chips."""
-    found = names_holding(subject().org.id, wish.chips)
-    return ChipsOut(chips=chips_json(found, wish.chips, wish.q), metrics_matched=len(found))
+    found = names_holding(subject().org.id, inputs.chips)
+    return ChipsOut(chips=chips_json(found, inputs.chips, inputs.q), metrics_matched=len(found))
 
 
 def chips_json(found: Sequence[str], chosen: Sequence[str], begun: str = "") -> list[ChipOut]:
@@ -267,8 +271,8 @@ def watcher_json(watcher: Watcher, heard: Heard, problem: str | None) -> Watcher
     )
 
 
-def _saved(saved: Saved, wish: WatcherFieldsIn) -> SavedOut:
-    if wish.send_test_alert:
+def _saved(saved: Saved, inputs: WatcherFieldsIn) -> SavedOut:
+    if inputs.send_test_alert:
         spend_also(Limit.TEST)
     org, watcher = subject().org, saved.watcher
     (shown,) = _all_json([watcher])
@@ -277,7 +281,7 @@ def _saved(saved: Saved, wish: WatcherFieldsIn) -> SavedOut:
         metrics_matched=shown.metrics,
         warning=None if shown.metrics else NOTHING_MATCHED,
         webhook_secret=saved.fresh_secret,
-        test_alert=enqueue_test(org, watcher) if wish.send_test_alert else None,
+        test_alert=enqueue_test(org, watcher) if inputs.send_test_alert else None,
     )
 
 
@@ -294,21 +298,21 @@ def _all_json(found: Sequence[Watcher]) -> list[WatcherOut]:
 
 
 def _editor() -> WatcherEditor:
-    settings = house().settings
+    settings = app_state().settings
     return WatcherEditor(Outbound(settings.egress_allow), settings.key_for(PURPOSE))
 
 
-def _wish(wish: CreateIn | UpdateIn) -> WatcherWish:
-    return WatcherWish(
-        chips=wish.chips,
-        name=wish.name,
-        is_alerting=wish.alert,
-        severity=wish.severity,
-        expiration_time=wish.expiration_time,
-        expiration_time_unit=wish.expiration_time_unit,
-        email_user_ids=wish.email_user_ids,
-        webhook_url=wish.webhook_url,
-        webhook_secret=wish.webhook_secret,
+def _wish(inputs: CreateIn | UpdateIn) -> WatcherFields:
+    return WatcherFields(
+        chips=inputs.chips,
+        name=inputs.name,
+        is_alerting=inputs.alert,
+        severity=inputs.severity,
+        expiration_time=inputs.expiration_time,
+        expiration_time_unit=inputs.expiration_time_unit,
+        email_user_ids=inputs.email_user_ids,
+        webhook_url=inputs.webhook_url,
+        webhook_secret=inputs.webhook_secret,
     )
 
 

@@ -1,1 +1,1 @@
-"""An org is a tenant: its own metrics, people and tokens, invisible to every other org."""
+"""Orgs: tenants with their own metrics, users and tokens, isolated from each other."""

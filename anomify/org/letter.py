@@ -115,7 +115,7 @@ def latest_letter_problem() -> str | None:
 
 
 def is_letter_due(at: datetime) -> bool:
-    """Tell whether a claim might find something; asking changes and locks nothing."""
+    """Return whether a claim might find something; asking changes and locks nothing."""
     return session().scalar(select(Letter.id).where(*_is_free(at)).limit(1)) is not None
 
 

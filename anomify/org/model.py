@@ -89,7 +89,7 @@ class SetupLink(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
-class WorkerBeat(Base):
+class WorkerHeartbeat(Base):
     """A sign of life of a worker, and how far behind the log it is."""
 
     __tablename__ = "worker_beats"

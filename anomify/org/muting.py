@@ -40,7 +40,7 @@ def mute_org(org_id: int, minutes: int, *, actor: str) -> Org:
 
 
 def is_muted(org: Org, at: datetime) -> bool:
-    """Tell whether nobody of the org is told of anything at that moment."""
+    """Return whether nobody of the org is told of anything at that moment."""
     return org.muted_until is not None and org.muted_until > at
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from anomify.db import session
 from anomify.errors import NotFound
-from anomify.org.model import Org, WorkerBeat
+from anomify.org.model import Org, WorkerHeartbeat
 
 # More workers than this are not shown; one is the rule.
 BEATS_MAX = 100
@@ -45,7 +45,7 @@ def list_demo_orgs() -> list[Org]:
     return list(session().scalars(demos))
 
 
-def list_worker_beats() -> list[WorkerBeat]:
+def list_worker_heartbeats() -> list[WorkerHeartbeat]:
     """Return the last sign of life of each worker, the freshest first."""
-    rows = select(WorkerBeat).order_by(WorkerBeat.beaten_at.desc()).limit(BEATS_MAX)
+    rows = select(WorkerHeartbeat).order_by(WorkerHeartbeat.beaten_at.desc()).limit(BEATS_MAX)
     return list(session().scalars(rows))

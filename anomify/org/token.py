@@ -143,12 +143,12 @@ def revoke_token(org: Org, token_id: int, actor: str) -> Token:
 
 
 def is_token_shaped(text: str) -> bool:
-    """Tell whether a text could be a token; needs no database, and says nothing of its worth."""
+    """Return whether a text could be a token; needs no database, and says nothing of its worth."""
     return is_unmistakable(text) or _LEGACY_SHAPE.match(text) is not None
 
 
 def is_unmistakable(text: str) -> bool:
-    """Tell whether a text is shaped as our own tokens and nothing else is."""
+    """Return whether a text is shaped as our own tokens and nothing else is."""
     found = _SHAPE.match(text)
     return found is not None and f"{zlib.crc32(text[:-9].encode()):08x}" == found["check"]
 
@@ -166,13 +166,13 @@ def find_token(text: str) -> Token | None:
 
 
 def is_valid(token: Token) -> bool:
-    """Tell whether a token may still be used."""
+    """Return whether a token may still be used."""
     has_expired = token.expires_at is not None and token.expires_at <= now()
     return token.revoked_at is None and not has_expired
 
 
 def is_legacy(token: Token) -> bool:
-    """Tell whether the token's text is 32 hexadecimal digits."""
+    """Return whether the token's text is 32 hexadecimal digits."""
     return len(token.public_id) == LEGACY_PUBLIC_ID_LENGTH
 
 
@@ -182,7 +182,7 @@ def beginning_of(token: Token) -> str:
 
 
 def has_scope(token: Token, scope: str) -> bool:
-    """Tell whether a token was made for this."""
+    """Return whether a token was made for this."""
     return scope in token.scopes.split(",")
 
 
@@ -195,7 +195,7 @@ def check_address(networks: str, address: str) -> None:
 
 
 def is_use_noted(token: Token) -> bool:
-    """Tell whether the last use was written so lately that it need not be written again."""
+    """Return whether the last use was written so lately that it need not be written again."""
     return token.last_used_at is not None and now() - token.last_used_at < LAST_USED_EVERY
 
 

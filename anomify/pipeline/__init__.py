@@ -1,1 +1,1 @@
-"""The story of a datapoint: scored, recorded, told, in this order."""
+"""What happens to new datapoints, in order: scored, screened, recorded, announced."""

@@ -12,7 +12,7 @@ TOLD_FOR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Herald:
+class Notifier:
     """Tells of anomalies as of a moment."""
 
     at: datetime
@@ -27,5 +27,5 @@ class Herald:
         enqueue_recovered(span.anomaly)
 
     def finds_fresh(self, span: Span) -> bool:
-        """Tell whether the evidence still ran within the last hour."""
+        """Return whether the evidence still ran within the last hour."""
         return span.last_over_ms >= int((self.at - TOLD_FOR).timestamp() * 1000)

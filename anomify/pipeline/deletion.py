@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from anomify.anomaly.deleting import count_anomalies_of, delete_anomalies_of
+from anomify.anomaly.deletion import count_anomalies_of, delete_anomalies_of
 from anomify.delivery.queries import count_messages_about
 from anomify.metric.deleting import delete_metric
 from anomify.metric.model import Metric
@@ -10,7 +10,7 @@ from anomify.metric.store import PointStore
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
+class DeletionCounts:
     """What goes with a metric."""
 
     points: int
@@ -18,9 +18,9 @@ class Losses:
     messages: int
 
 
-def losses_of(metric: Metric, points: PointStore) -> Losses:
+def count_deletions(metric: Metric, points: PointStore) -> DeletionCounts:
     """Count what would go with a metric; all its points are looked at."""
-    return Losses(
+    return DeletionCounts(
         points=points.count(metric.id),
         anomalies=count_anomalies_of(metric.id),
         messages=count_messages_about(metric.id),

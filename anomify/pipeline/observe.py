@@ -9,7 +9,7 @@ import numpy as np
 from anomify.anomaly.model import Span
 from anomify.anomaly.queries import open_spans
 from anomify.anomaly.recording import (
-    Sighting,
+    Observation,
     close_anomaly,
     closing_after_ms,
     extend_anomaly,
@@ -21,7 +21,7 @@ from anomify.detection.explanation import explain
 from anomify.detection.threshold import Severity, severity_of
 from anomify.metric.queries import metric_of_any_org
 from anomify.metric.settings import AS_SHIPPED, Wanted
-from anomify.pipeline.announce import Herald
+from anomify.pipeline.announce import Notifier
 from anomify.pipeline.score import Scored
 from anomify.pipeline.silence import break_silence
 from anomify.series import Int64s
@@ -30,7 +30,7 @@ NOTHING_WANTED: Mapping[int, Wanted] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class PointVerdict:
     """One judged point of one metric, as the story needs it."""
 
     time_ms: int
@@ -49,19 +49,19 @@ class Ruling:
 
     @property
     def opens(self) -> bool:
-        """Tell whether an anomaly begins here when none is open."""
+        """Return whether an anomaly begins here when none is open."""
         return self.alert >= self.least_alert
 
     @property
     def holds(self) -> bool:
-        """Tell whether an open anomaly goes on here."""
+        """Return whether an open anomaly goes on here."""
         return self.strength >= self.least_alert
 
-    def sighting(self) -> Sighting:
+    def observation(self) -> Observation:
         """Return what is recorded of it."""
         severity = severity_of(self.alert) or Severity.LOW
         is_still = self.evidence is Evidence.FLAT and math.isfinite(self.amount)
-        return Sighting(
+        return Observation(
             time_ms=self.time_ms,
             value=self.value,
             expected_lower=self.lower,
@@ -95,19 +95,21 @@ class Ruling:
                 return self.amount if math.isfinite(self.amount) else None
 
 
-def observe(scored: Scored, herald: Herald, wanted: Mapping[int, Wanted] = NOTHING_WANTED) -> None:
+def observe(
+    scored: Scored, notifier: Notifier, wanted: Mapping[int, Wanted] = NOTHING_WANTED
+) -> None:
     """Open, extend and close what the tick's verdicts speak for, and announce it.
 
     `wanted` is what people have set for those metrics for which they have set something.
     """
     running = open_spans(scored.metric_ids.tolist())
-    spans = {span.metric_id: span for span in _without_silence(running, scored, herald)}
+    spans = {span.metric_id: span for span in _without_silence(running, scored, notifier)}
     for place in _noteworthy(scored, spans.keys()):
         metric_id = int(scored.metric_ids[place])
         first, last = scored.starts[place], scored.starts[place + 1]
         rows = first + np.flatnonzero(scored.verdicts.judged[first:last])
         follow(
-            rulings_of(
+            point_verdicts_of(
                 scored.points.times,
                 scored.verdicts,
                 rows,
@@ -117,49 +119,51 @@ def observe(scored: Scored, herald: Herald, wanted: Mapping[int, Wanted] = NOTHI
             metric_id,
             spans.get(metric_id),
             closing_after_ms(int(scored.standing.resolution_ms[place])),
-            herald,
+            notifier,
         )
 
 
 def follow(
-    rulings: Iterable[Ruling],
+    point_verdicts: Iterable[PointVerdict],
     metric_id: int,
     span: Span | None,
     closing_ms: int,
-    herald: Herald,
+    notifier: Notifier,
 ) -> list[Span]:
     """Walk along one metric's rulings; return the spans that opened or went on, in order."""
     met = [span] if span is not None else []
-    for ruling in rulings:
-        if span is not None and ruling.time_ms - span.last_over_ms > closing_ms:
+    for point_verdict in point_verdicts:
+        if span is not None and point_verdict.time_ms - span.last_over_ms > closing_ms:
             close_anomaly(span)
-            herald.recovered(span)
+            notifier.recovered(span)
             span = None
-        if span is not None and ruling.holds:
-            was_fresh = herald.finds_fresh(span)
-            has_risen = extend_anomaly(span, ruling.sighting())
+        if span is not None and point_verdict.holds:
+            was_fresh = notifier.finds_fresh(span)
+            has_risen = extend_anomaly(span, point_verdict.observation())
             if has_risen or not was_fresh:
-                herald.opened(span)
-        elif span is None and ruling.opens:
-            span = open_anomaly(metric_of_any_org(metric_id), ruling.sighting(), closing_ms)
+                notifier.opened(span)
+        elif span is None and point_verdict.opens:
+            span = open_anomaly(
+                metric_of_any_org(metric_id), point_verdict.observation(), closing_ms
+            )
             met.append(span)
-            herald.opened(span)
+            notifier.opened(span)
     return met
 
 
-def close_silent(silent: Iterable[int], herald: Herald) -> None:
+def close_silent(silent: Iterable[int], notifier: Notifier) -> None:
     """Close the open anomalies of metrics that have stopped reporting."""
     for span in open_spans(silent):
         close_anomaly(span, by_silence=not span.is_silence)
-        herald.recovered(span)
+        notifier.recovered(span)
 
 
-def rulings_of(
+def point_verdicts_of(
     times: Int64s, verdicts: Verdicts, rows: Int64s, *, least_alert: float, unit: str
-) -> Iterator[Ruling]:
+) -> Iterator[PointVerdict]:
     """Return what was ruled of those rows of one metric, one by one."""
     for row in rows:
-        yield Ruling(
+        yield PointVerdict(
             time_ms=int(times[row]),
             alert=float(verdicts.alerts[row]),
             strength=float(verdicts.strengths[row]),
@@ -174,7 +178,7 @@ def rulings_of(
         )
 
 
-def _without_silence(spans: list[Span], scored: Scored, herald: Herald) -> Iterator[Span]:
+def _without_silence(spans: list[Span], scored: Scored, notifier: Notifier) -> Iterator[Span]:
     """Close the silences of metrics that report again, and give the spans of the other kind."""
     for span in spans:
         if not span.is_silence:
@@ -184,7 +188,7 @@ def _without_silence(spans: list[Span], scored: Scored, herald: Herald) -> Itera
         rows = np.arange(scored.starts[place], scored.starts[place + 1])
         in_turn = scored.points.times[rows[~scored.is_late[rows]]]
         if len(in_turn):
-            break_silence(span, int(in_turn[0]), herald)
+            break_silence(span, int(in_turn[0]), notifier)
 
 
 def _noteworthy(scored: Scored, is_open: Iterable[int]) -> Int64s:

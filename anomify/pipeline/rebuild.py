@@ -18,12 +18,12 @@ from anomify.anomaly.recording import (
 from anomify.delivery.queries import told_among
 from anomify.detection.detector import Verdicts, judge
 from anomify.detection.staleness import stale_after_ms
-from anomify.detection.state import EngineState, Standing, describe
+from anomify.detection.state import EngineState, EngineSummary, describe
 from anomify.detection.tuning import tune
 from anomify.metric.settings import AS_SHIPPED, Wanted
-from anomify.pipeline.announce import Herald
-from anomify.pipeline.observe import Ruling, follow, rulings_of
-from anomify.pipeline.score import LEAST_ALERT, Patience
+from anomify.pipeline.announce import Notifier
+from anomify.pipeline.observe import PointVerdict, follow, point_verdicts_of
+from anomify.pipeline.score import LEAST_ALERT, WaitTimes
 from anomify.series import Int64s, Judgements, Series
 
 ONLY_SLOT = np.zeros(1, np.int64)
@@ -44,9 +44,9 @@ class Rebuilt:
     judged_from_ms: int | None
     short_past_until_ms: int | None
     values_at: dict[int, float]
-    rulings: list[Ruling]
-    standing: Standing
-    patience: Patience
+    point_verdicts: list[PointVerdict]
+    standing: EngineSummary
+    wait_times: WaitTimes
     state: bytes
 
 
@@ -67,8 +67,8 @@ def rejudge(
     least_alert = wanted.tuning.threshold or LEAST_ALERT
     asked = np.array(sorted(values_at), np.int64)
     values: dict[int, float] = {}
-    loud: list[Ruling] = []
-    last: list[Ruling] = []
+    loud: list[PointVerdict] = []
+    last: list[PointVerdict] = []
     first_ms = judged_from_ms = None
     was_judged_before = False
     for part in parts:
@@ -89,11 +89,11 @@ def rejudge(
         values.update(_values_at(asked, part.times, verdicts))
         is_loud = np.maximum(verdicts.alerts, verdicts.strengths)[judged] >= least_alert
         rows = np.append(judged[is_loud], judged[-1])
-        rulings = list(
-            rulings_of(part.times, verdicts, rows, least_alert=least_alert, unit=wanted.unit)
+        point_verdicts = list(
+            point_verdicts_of(part.times, verdicts, rows, least_alert=least_alert, unit=wanted.unit)
         )
-        loud += rulings[:-1]
-        last = rulings[-1:]
+        loud += point_verdicts[:-1]
+        last = point_verdicts[-1:]
     is_short = was_judged_before and first_ms is not None
     return Rebuilt(
         judged_from_ms,
@@ -101,7 +101,7 @@ def rejudge(
         values,
         loud + last,
         describe(state, ONLY_SLOT),
-        Patience(stale_after_ms(state, ONLY_SLOT), np.zeros(1, np.int64)),
+        WaitTimes(stale_after_ms(state, ONLY_SLOT), np.zeros(1, np.int64)),
         state.extract(ONLY_SLOT),
     )
 
@@ -125,7 +125,7 @@ def _values_at(asked: Int64s, times: Int64s, verdicts: Verdicts) -> dict[int, fl
     return dict(zip(times[rows].tolist(), verdicts.values[rows].tolist(), strict=True))
 
 
-def record_again(metric_id: int, rebuilt: Rebuilt, herald: Herald) -> None:
+def record_again(metric_id: int, rebuilt: Rebuilt, notifier: Notifier) -> None:
     """Let the metric's anomalies be those of the rebuilt verdicts, and tell what is news.
 
     A case found again keeps its id and what people made of it. One that is not found again goes,
@@ -139,11 +139,11 @@ def record_again(metric_id: int, rebuilt: Rebuilt, herald: Herald) -> None:
         return
     protected = _found_by_deleted_past(metric_id, rebuilt)
     spans = follow(
-        rebuilt.rulings,
+        rebuilt.point_verdicts,
         metric_id,
         None,
         closing_after_ms(int(rebuilt.standing.resolution_ms[0])),
-        herald,
+        notifier,
     )
     for span in spans:
         if span.anomaly_id in protected:
@@ -155,7 +155,7 @@ def record_again(metric_id: int, rebuilt: Rebuilt, herald: Herald) -> None:
     for span in lost:
         if span.is_open:
             close_anomaly(span)
-            herald.recovered(span)
+            notifier.recovered(span)
     delete_untouched(
         span.anomaly_id
         for span in lost

@@ -8,7 +8,7 @@ import numpy as np
 
 from anomify.detection.detector import Verdicts, judge
 from anomify.detection.staleness import stale_after_ms
-from anomify.detection.state import EngineState, Standing, describe
+from anomify.detection.state import EngineState, EngineSummary, describe
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.detection.tuning import Tuning, tune
 from anomify.series import Bools, Float64s, Int64s, Points, lengthened
@@ -27,7 +27,7 @@ TIME_BITS = 43
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WaitTimes:
     """How long one waits for the next points of some metrics, a row each.
 
     `stale_after_ms` is how long they are silent at the most, `lag_ms` how long their points wait
@@ -38,7 +38,7 @@ class Patience:
     lag_ms: Int64s
 
 
-Columns = TypeVar("Columns", Verdicts, Standing, Patience)
+Columns = TypeVar("Columns", Verdicts, EngineSummary, WaitTimes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ class Scored:
     metric_ids: Int64s
     starts: Int64s
     # What the engine knows of each of the metrics now.
-    standing: Standing
-    patience: Patience
+    standing: EngineSummary
+    wait_times: WaitTimes
     # The alert from which an anomaly of each of the metrics opens.
     least_alerts: Float64s
 
@@ -131,7 +131,7 @@ class Scored:
             self.metric_ids[metrics],
             np.append(0, np.cumsum(np.diff(self.starts)[metrics])),
             _columns_of(self.standing, metrics),
-            _columns_of(self.patience, metrics),
+            _columns_of(self.wait_times, metrics),
             self.least_alerts[metrics],
         )
 
@@ -187,7 +187,7 @@ class Scorer:
             metric_ids,
             np.append(starts, len(points)),
             describe(self.state, slots),
-            self.patience_of(metric_ids),
+            self.wait_times_of(metric_ids),
             self._least_alerts(slots),
         )
 
@@ -222,14 +222,14 @@ class Scorer:
             self._metrics[slot] = NO_SLOT
             self._free.append(slot)
 
-    def standing_of(self, metric_ids: Int64s) -> Standing:
+    def standing_of(self, metric_ids: Int64s) -> EngineSummary:
         """Return what the engine knows of these metrics, all of them awake."""
         return describe(self.state, self._slots_of(metric_ids))
 
-    def patience_of(self, metric_ids: Int64s) -> Patience:
+    def wait_times_of(self, metric_ids: Int64s) -> WaitTimes:
         """Return how long one waits for these metrics, all of them awake."""
         self._lags_ms = lengthened(self._lags_ms, int(metric_ids.max(initial=0)) + 1, 0)
-        return Patience(
+        return WaitTimes(
             stale_after_ms(self.state, self._slots_of(metric_ids)), self._lags_ms[metric_ids]
         )
 

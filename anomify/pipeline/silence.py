@@ -8,13 +8,13 @@ import numpy as np
 
 from anomify.anomaly.model import Span
 from anomify.anomaly.queries import count_silences, open_spans
-from anomify.anomaly.recording import Sighting, close_anomaly, open_anomaly
+from anomify.anomaly.recording import Observation, close_anomaly, open_anomaly
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import explain_silence
 from anomify.detection.threshold import THRESHOLDS, Severity, display_score
 from anomify.metric.model import Progress
 from anomify.metric.queries import metric_of_any_org
-from anomify.pipeline.announce import Herald
+from anomify.pipeline.announce import Notifier
 
 # Whoever has so many silent metrics at once has lost a sender or a network, which an admin alert
 # says once; a message for each would only bury it.
@@ -42,11 +42,11 @@ class Silence:
             progress.resolution_ms,
         )
 
-    def sighting(self, at_ms: int) -> Sighting:
+    def observation(self, at_ms: int) -> Observation:
         """Return what is recorded of it at that moment; it expects nothing of any value."""
         silent_seconds = (at_ms - self.last_ms) / 1000
         alert = THRESHOLDS[SEVERITY]
-        return Sighting(
+        return Observation(
             # When the first point failed to come.
             time_ms=self.last_ms + max(self.step_ms, 1),
             value=self.last_value,
@@ -63,9 +63,9 @@ class Silence:
         )
 
 
-def open_silences(overdue: Iterable[Progress], herald: Herald) -> None:
+def open_silences(overdue: Iterable[Progress], notifier: Notifier) -> None:
     """Open an anomaly for each metric that should have reported, and tell of the first ones."""
-    at_ms = int(herald.at.timestamp() * 1000)
+    at_ms = int(notifier.at.timestamp() * 1000)
     # How many each org has is counted once, however many there are.
     silences: dict[int, int] = {}
     for progress in overdue:
@@ -74,21 +74,21 @@ def open_silences(overdue: Iterable[Progress], herald: Herald) -> None:
             silences[metric.org_id] = count_silences(metric.org_id)
         is_told = silences[metric.org_id] < MOST_TOLD_AT_ONCE
         silences[metric.org_id] += 1
-        span = open_anomaly(metric, Silence.of(progress).sighting(at_ms))
+        span = open_anomaly(metric, Silence.of(progress).observation(at_ms))
         span.last_over_ms = max(at_ms, span.started_ms)
         if is_told:
-            herald.opened(span)
+            notifier.opened(span)
 
 
-def forgive_silence(metric_ids: Iterable[int], herald: Herald) -> None:
+def forgive_silence(metric_ids: Iterable[int], notifier: Notifier) -> None:
     """Close the silences of metrics that may be silent from now on."""
     for span in open_spans(metric_ids):
         if span.is_silence:
-            break_silence(span, int(herald.at.timestamp() * 1000), herald)
+            break_silence(span, int(notifier.at.timestamp() * 1000), notifier)
 
 
-def break_silence(span: Span, first_ms: int, herald: Herald) -> None:
+def break_silence(span: Span, first_ms: int, notifier: Notifier) -> None:
     """Close the anomaly of a metric that reports again, with points from that moment on."""
     span.last_over_ms = max(span.started_ms, first_ms)
     close_anomaly(span)
-    herald.recovered(span)
+    notifier.recovered(span)

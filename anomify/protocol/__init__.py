@@ -1,1 +1,1 @@
-"""Pure decoders of what senders put on the wire, one file per protocol; values in, values out."""
+"""Pure decoders of ingestion protocols, one file each: bytes in, batches out."""

@@ -129,7 +129,7 @@ def parse_query(query: Mapping[str, str]) -> FluxPost:
 
 
 def is_true(value: object) -> bool:
-    """Tell whether a flag is set, in any of the ways that senders write it."""
+    """Return whether a flag is set, in any of the ways that senders write it."""
     return value is True or (isinstance(value, str) and value.lower() in {"true", "1", "yes"})
 
 

@@ -1,1 +1,1 @@
-"""Turns a chart described as data into a picture; the only place that draws."""
+"""Draws charts, described as data, as PNG pictures."""

@@ -9,7 +9,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 
-from anomify.rendering.lettering import letters
+from anomify.rendering.text import text_bitmap
 from anomify.rendering.theme import Rgb
 from anomify.series import Bools, Float64s
 
@@ -109,7 +109,7 @@ class Canvas:
         self, x: float, baseline: float, text: str, *, size: float, colour: Rgb, bold: bool = False
     ) -> None:
         """Write the text from `x` to the right; what leaves the sheet is cut off."""
-        word = letters(text, size * self.scale, bold=bold)
+        word = text_bitmap(text, size * self.scale, bold=bold)
         left = round(x * self.scale) + word.left
         top = round(baseline * self.scale) - word.above
         clip_left, clip_top = max(-left, 0), max(-top, 0)
@@ -121,7 +121,7 @@ class Canvas:
 
     def text_width(self, text: str, *, size: float, bold: bool = False) -> float:
         """Return how wide the text will be."""
-        return letters(text, size * self.scale, bold=bold).width / self.scale
+        return text_bitmap(text, size * self.scale, bold=bold).width / self.scale
 
     def _turned(self, xs: Float64s, ys: Float64s) -> Float64s:
         """Return the points in physical pixels; Agg's y is upwards."""

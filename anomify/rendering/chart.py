@@ -36,7 +36,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ChartEvent:
     """Something that happened around the metric, such as a deploy; time in unix milliseconds."""
 
     time: int
@@ -44,7 +44,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ChartLook:
     """How a chart is to look: a size that is checked, a theme, and what of it is shown.
 
     `width` and `height` are CSS pixels, of which a picture has `scale` squared each.
@@ -99,11 +99,11 @@ class Chart:
     until_time: int
     anomalies: tuple[Mark, ...] = ()
     matches: tuple[Mark, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ChartEvent, ...] = ()
     step: int | None = None
     timezone: str = "UTC"
     unit: str = ""
-    look: Look = field(default_factory=Look)
+    look: ChartLook = field(default_factory=ChartLook)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn, naming the field and its bounds."""
@@ -153,7 +153,7 @@ def visible(chart: Chart, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
     )
 
 
-def visible_events(chart: Chart) -> tuple[Event, ...]:
+def visible_events(chart: Chart) -> tuple[ChartEvent, ...]:
     """Return the events that are to be shown, oldest first; none where the look has none."""
     if not chart.look.display_events:
         return ()
@@ -162,7 +162,7 @@ def visible_events(chart: Chart) -> tuple[Event, ...]:
 
 
 def has_expected_range(chart: Chart) -> bool:
-    """Say whether any point in the window has an expected range."""
+    """Return whether any point in the window has an expected range."""
     inside = (chart.times >= chart.from_time) & (chart.times <= chart.until_time)
     return bool(np.any(inside & np.isfinite(chart.lowers) & np.isfinite(chart.uppers)))
 

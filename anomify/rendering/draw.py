@@ -14,7 +14,7 @@ import numpy as np
 from anomify.rendering.canvas import DIAMOND, DOT, TRIANGLE, Canvas
 from anomify.rendering.chart import (
     Chart,
-    Event,
+    ChartEvent,
     Mark,
     check_size,
     legend,
@@ -22,8 +22,9 @@ from anomify.rendering.chart import (
     visible_events,
     zone,
 )
+from anomify.rendering.downsample import extremes_by_column, group_starts, run_numbers
 from anomify.rendering.encode import Drawing
-from anomify.rendering.lettering import fitted
+from anomify.rendering.text import fitted
 from anomify.rendering.theme import (
     DASH,
     DASH_GAP,
@@ -38,7 +39,6 @@ from anomify.rendering.theme import (
     Theme,
     ThemeName,
 )
-from anomify.rendering.thin import extremes_by_column, group_starts, run_numbers
 from anomify.rendering.ticks import TimeTick, time_ticks, value_labels, value_ticks, zone_label
 from anomify.series import Bools, Float64s, Int64s
 
@@ -471,7 +471,7 @@ def _heads(frame: Frame, marks: tuple[Mark, ...]) -> tuple[Float64s, Float64s]:
 
 
 def _draw_event_lines(
-    canvas: Canvas, theme: Theme, frame: Frame, events: tuple[Event, ...]
+    canvas: Canvas, theme: Theme, frame: Frame, events: tuple[ChartEvent, ...]
 ) -> None:
     """Draw a dashed line over the whole height at the time of each event."""
     for x in _event_places(frame, events):
@@ -486,7 +486,7 @@ def _draw_event_lines(
 
 
 def _draw_event_labels(
-    canvas: Canvas, theme: Theme, frame: Frame, events: tuple[Event, ...]
+    canvas: Canvas, theme: Theme, frame: Frame, events: tuple[ChartEvent, ...]
 ) -> None:
     """Write beside the head of each line what it stands for, as far as the next one leaves room."""
     places = _event_places(frame, events)
@@ -509,6 +509,6 @@ def _draw_event_labels(
         canvas.text(x + EVENT_LABEL_GAP, baseline, label, size=LABEL_SIZE, colour=theme.event)
 
 
-def _event_places(frame: Frame, events: tuple[Event, ...]) -> list[float]:
+def _event_places(frame: Frame, events: tuple[ChartEvent, ...]) -> list[float]:
     places: list[float] = frame.x(np.array([event.time for event in events], np.int64)).tolist()
     return places

@@ -1,1 +1,1 @@
-"""Silences: what is found then is recorded and drawn, and not told."""
+"""Silences: times in which anomalies are recorded and nobody is notified."""

@@ -10,7 +10,7 @@ from anomify.org.muting import is_muted
 
 
 @dataclass(frozen=True, slots=True)
-class Stillness:
+class SilenceDecision:
     """A time to keep still."""
 
     # In words that end a sentence: not told, because ...
@@ -18,13 +18,13 @@ class Stillness:
     until: datetime
 
 
-def stillness_of(org: Org, at: datetime) -> Stillness | None:
+def silence_decision(org: Org, at: datetime) -> SilenceDecision | None:
     """Return why watchers of the org are to keep still at that moment; None when they may speak."""
     if org.muted_until is not None and is_muted(org, at):
-        return Stillness("the whole org is muted", org.muted_until)
+        return SilenceDecision("the whole org is muted", org.muted_until)
     return None
 
 
-def orgs_keeping_still(at: datetime) -> Select[int]:
+def silenced_orgs(at: datetime) -> Select[int]:
     """Return the question which orgs are to keep still at that moment, for queries to embed."""
     return select(Org.id).where(Org.muted_until > at)

@@ -1,1 +1,1 @@
-"""The point log and the chunk store, and the tail that joins them."""
+"""The point log, the chunk store, and the in-memory tail of points not yet in chunks."""

@@ -691,7 +691,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _leave_wal(connection: Connection) -> bool:
-    """Tell whether nobody else has the file open: only then may it leave its write-ahead log."""
+    """Return whether nobody else has the file open: only then may it leave its write-ahead log."""
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA busy_timeout=0")
     # Once it has the file, this connection keeps it until it closes.

@@ -49,7 +49,7 @@ class SetAside:
     found_ms: int
 
     def concerns(self, metric_id: int, from_ms: int, until_ms: int) -> bool:
-        """Tell whether points of the metric in this window are missing because of it."""
+        """Return whether points of the metric in this window are missing because of it."""
         if self.kind not in {Kind.CHUNK, Kind.MONTH, Kind.POINTS}:
             return False
         if self.from_ms is None or self.until_ms is None:

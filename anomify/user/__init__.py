@@ -1,1 +1,1 @@
-"""People, how they sign in, and their sessions."""
+"""Users: accounts, passwords, second factors, sessions, invitations."""

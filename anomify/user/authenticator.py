@@ -122,7 +122,7 @@ def turn_off(user: User, *, by: str | None = None) -> None:
 
 
 def use_code(user: User, code: str) -> bool:
-    """Tell whether this is a code of the user's app or on their paper, and use it up."""
+    """Return whether this is a code of the user's app or on their paper, and use it up."""
     plain = code.replace(" ", "").replace("-", "").lower()
     if plain.isdecimal() and plain.isascii():
         return use_totp(user, plain)
@@ -137,7 +137,7 @@ def use_code(user: User, code: str) -> bool:
 
 
 def use_totp(user: User, code: str) -> bool:
-    """Tell whether the user's app shows this code about now, and use it up.
+    """Return whether the user's app shows this code about now, and use it up.
 
     Of several that try the same code at once, one succeeds.
     """

@@ -24,7 +24,7 @@ CLIENTS_PER_USER_MAX = 50
 
 
 def is_known_client(user: User, client_id: str | None, way: str) -> bool:
-    """Tell whether the user has given a code of this kind from this client lately."""
+    """Return whether the user has given a code of this kind from this client lately."""
     if not client_id:
         return False
     row = session().get(KnownClient, (_hash(client_id), user.id))
@@ -32,7 +32,7 @@ def is_known_client(user: User, client_id: str | None, way: str) -> bool:
 
 
 def is_client_of(user_id: int | None, client_id: str | None) -> bool:
-    """Tell whether a user has signed in well from this client lately, by whatever way.
+    """Return whether a user has signed in well from this client lately, by whatever way.
 
     Without a user: whether anybody has.
     """

@@ -21,7 +21,7 @@ ROLE_BY_DOMAIN = "viewer"
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
+class ExternalIdentity:
     """What another server says of somebody who signed in there."""
 
     issuer: str
@@ -31,7 +31,7 @@ class Vouched:
     name: str
 
 
-def find_user_vouched(vouched: Vouched) -> User | None:
+def find_user_by_identity(vouched: ExternalIdentity) -> User | None:
     """Return the user that this identity belongs to, and note that it was used; or None."""
     identity = session().get(Identity, (vouched.issuer, vouched.subject))
     if identity is None:
@@ -41,12 +41,12 @@ def find_user_vouched(vouched: Vouched) -> User | None:
 
 
 def is_connected(user: User, issuer: str) -> bool:
-    """Tell whether a user has connected an account at this issuer."""
+    """Return whether a user has connected an account at this issuer."""
     found = select(Identity.subject).where(Identity.user_id == user.id, Identity.issuer == issuer)
     return session().scalar(found.limit(1)) is not None
 
 
-def link_identity(user: User, vouched: Vouched) -> None:
+def link_identity(user: User, vouched: ExternalIdentity) -> None:
     """Let whoever is this there be this user here; the user has to be signed in, or new.
 
     Raises `Conflict` for an identity that belongs to another user.
@@ -76,7 +76,9 @@ def link_identity(user: User, vouched: Vouched) -> None:
     )
 
 
-def join_by_domain(vouched: Vouched, domains: Mapping[str, int], password_hash: str) -> User:
+def join_by_domain(
+    vouched: ExternalIdentity, domains: Mapping[str, int], password_hash: str
+) -> User:
     """Make a viewer of somebody whose verified address is of a domain that has an org here.
 
     Raises `Denied` for everybody else, and for who has an account here already: an address is no
@@ -107,6 +109,6 @@ def join_by_domain(vouched: Vouched, domains: Mapping[str, int], password_hash: 
     return user
 
 
-def nobodys_password_hash() -> str:
+def unusable_password_hash() -> str:
     """Return the hash of a password that nobody knows: work as slow as for any other."""
     return hash_password(secrets.token_urlsafe(32))

@@ -130,7 +130,7 @@ def find_invitation(secret: str) -> tuple[Invitation, Org] | None:
 
 
 def is_waiting(invitation: Invitation) -> bool:
-    """Tell whether an invitation may still be accepted."""
+    """Return whether an invitation may still be accepted."""
     is_open = invitation.accepted_at is None and invitation.revoked_at is None
     return is_open and invitation.expires_at > now()
 

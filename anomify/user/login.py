@@ -61,7 +61,7 @@ class Origin:
 
     @property
     def is_stranger(self) -> bool:
-        """Tell whether nothing is known of where this comes from."""
+        """Return whether nothing is known of where this comes from."""
         return not (self.is_usual or self.is_shared or self.known_client)
 
 
@@ -144,7 +144,7 @@ class LoginGuard:
             self._tries.pop(_key(account, origin.key), None)
 
     def is_besieged(self, account: str) -> bool:
-        """Tell whether the account was failed for from many networks lately."""
+        """Return whether the account was failed for from many networks lately."""
         with self._lock:
             return self._is_besieged(account, now())
 

@@ -47,7 +47,7 @@ class User(Base):
 
     @property
     def has_totp(self) -> bool:
-        """Tell whether signing in takes a code of the user's authenticator app."""
+        """Return whether signing in takes a code of the user's authenticator app."""
         return self.totp_confirmed_at is not None
 
 

@@ -78,7 +78,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Tell whether the password is the one that was hashed.
+    """Return whether the password is the one that was hashed.
 
     For somebody who does not exist, pass None: for them, and for whoever has no password, the same
     work is done, and the answer is no. Raises `Unavailable` where too many are being hashed
@@ -97,7 +97,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Tell whether a password was hashed with less effort than is usual now."""
+    """Return whether a password was hashed with less effort than is usual now."""
     return _hasher.check_needs_rehash(password_hash)
 
 

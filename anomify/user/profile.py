@@ -18,7 +18,7 @@ SLACK_ID_CHARACTERS_MAX = 32
 
 
 @dataclass(frozen=True)
-class ProfileWish:
+class ProfileFields:
     """What a user wants changed; None leaves it as it is, and an empty text takes it away."""
 
     name: str | None = None
@@ -28,21 +28,23 @@ class ProfileWish:
     steps: dict[str, bool] = field(default_factory=dict)
 
 
-def update_profile(user: User, wish: ProfileWish) -> None:
+def update_profile(user: User, requested: ProfileFields) -> None:
     """Change what the user says of themselves.
 
     Raises `Invalid`, naming the field, for what cannot be; then nothing is changed.
     """
     before = _told(user)
-    if wish.name is not None:
-        user.name = checked_name(wish.name)
-    if wish.phone_number is not None:
-        user.phone_number = checked_phone_number(wish.phone_number) if wish.phone_number else None
-    if wish.slack_member_id is not None:
-        user.slack_member_id = _checked_slack_id(wish.slack_member_id) or None
-    if wish.wants_email_alerts is not None:
-        user.wants_email_alerts = wish.wants_email_alerts
-    _say_steps(user, wish.steps)
+    if requested.name is not None:
+        user.name = checked_name(requested.name)
+    if requested.phone_number is not None:
+        user.phone_number = (
+            checked_phone_number(requested.phone_number) if requested.phone_number else None
+        )
+    if requested.slack_member_id is not None:
+        user.slack_member_id = _checked_slack_id(requested.slack_member_id) or None
+    if requested.wants_email_alerts is not None:
+        user.wants_email_alerts = requested.wants_email_alerts
+    _say_steps(user, requested.steps)
     session().flush()
     after = _told(user)
     changed = [name for name, value in after.items() if before[name] != value]
@@ -86,7 +88,7 @@ def take_step_together(org_id: int, step: str) -> None:
 
 
 def is_step_missing(org_id: int, step: str) -> bool:
-    """Tell whether somebody of the org has not taken a step yet."""
+    """Return whether somebody of the org has not taken a step yet."""
     missing = select(User.id).where(User.org_id == org_id, User.steps.not_like(f"%{step}%"))
     return session().scalar(missing.limit(1)) is not None
 

@@ -52,7 +52,7 @@ def count_users(org: Org) -> int:
 
 
 def needs_setup() -> bool:
-    """Tell whether nobody can sign in yet, because there is no user at all."""
+    """Return whether nobody can sign in yet, because there is no user at all."""
     return session().scalar(select(User.id).limit(1)) is None
 
 

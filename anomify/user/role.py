@@ -56,7 +56,7 @@ def check_may_give(role: str, actor_role: str) -> None:
 
 
 def is_above(role: str, other: str) -> bool:
-    """Tell whether a role may more than another one."""
+    """Return whether a role may more than another one."""
     return LADDER.index(role) > LADDER.index(other)
 
 

@@ -108,7 +108,7 @@ def see_session(key: bytes) -> None:
 
 
 def needs_to_be_seen(row: SessionRow) -> bool:
-    """Tell whether the last use was written so long ago that it is to be written again."""
+    """Return whether the last use was written so long ago that it is to be written again."""
     return now() - row.last_seen_at >= LAST_SEEN_EVERY
 
 
@@ -140,7 +140,7 @@ def new_stateless_id(key: bytes) -> str:
 
 
 def is_stateless_id(key: bytes, session_id: str) -> bool:
-    """Tell whether an id is one that `new_stateless_id` made lately."""
+    """Return whether an id is one that `new_stateless_id` made lately."""
     try:
         raw = bytes.fromhex(session_id)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Watchers: who wants to hear about which metrics, and how."""
+"""Watchers: which users and webhooks are notified about which metrics."""

@@ -44,7 +44,7 @@ FORMER_SECRET_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class WatcherWish:
+class WatcherFields:
     """What somebody wants a watcher to be; None leaves a field as it is, or at its default."""
 
     chips: Sequence[str] | None = None
@@ -75,9 +75,9 @@ class WatcherEditor:
         self._outbound = outbound
         self._key = sealing_key
 
-    def create(self, org_id: int, wish: WatcherWish, maker: str) -> Saved:
+    def create(self, org_id: int, requested: WatcherFields, maker: str) -> Saved:
         """Make a watcher. Raises Invalid naming each field that cannot be, or QuotaExceeded."""
-        if wish.chips is None:
+        if requested.chips is None:
             raise Invalid(
                 "A watcher needs at least one chip.", fields={"chips": "Say which words to watch."}
             )
@@ -94,18 +94,18 @@ class WatcherEditor:
             created_by=maker,
             created_at=now(),
         )
-        fresh = self._apply(watcher, wish)
+        fresh = self._apply(watcher, requested)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().add(watcher)
         session().flush()
         _record(watcher, maker, "watcher.create", after=_told(watcher))
         return Saved(watcher, fresh)
 
-    def update(self, org_id: int, watcher_id: int, wish: WatcherWish, actor: str) -> Saved:
+    def update(self, org_id: int, watcher_id: int, requested: WatcherFields, actor: str) -> Saved:
         """Change what the wish names. Raises NotFound, or Invalid naming each wrong field."""
         watcher = get_watcher(org_id, watcher_id)
         before = _told(watcher)
-        fresh = self._apply(watcher, wish)
+        fresh = self._apply(watcher, requested)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().flush()
         changed = {name for name, value in _told(watcher).items() if value != before[name]}
@@ -118,41 +118,44 @@ class WatcherEditor:
         )
         return Saved(watcher, fresh)
 
-    def _apply(self, watcher: Watcher, wish: WatcherWish) -> str | None:
-        if wish.email_user_ids is not None:
+    def _apply(self, watcher: Watcher, requested: WatcherFields) -> str | None:
+        if requested.email_user_ids is not None:
             # Nobody is removed between being found here and being kept on the list.
             lock_org(watcher.org_id)
-        problems = {**_problems(watcher.org_id, wish), **self._webhook_problems(watcher, wish)}
+        problems = {
+            **_problems(watcher.org_id, requested),
+            **self._webhook_problems(watcher, requested),
+        }
         if problems:
             raise Invalid("The watcher cannot be saved like this.", fields=problems)
-        if wish.chips is not None:
-            watcher.chips = _chips(wish.chips)
-        if wish.name is not None:
-            watcher.name = " ".join(wish.name.split())
-        if wish.is_alerting is not None:
-            watcher.is_alerting = wish.is_alerting
-        if wish.severity is not None:
-            watcher.severity = wish.severity
-        if wish.expiration_time is not None:
-            watcher.expiration_unit = wish.expiration_time_unit or "second"
+        if requested.chips is not None:
+            watcher.chips = _chips(requested.chips)
+        if requested.name is not None:
+            watcher.name = " ".join(requested.name.split())
+        if requested.is_alerting is not None:
+            watcher.is_alerting = requested.is_alerting
+        if requested.severity is not None:
+            watcher.severity = requested.severity
+        if requested.expiration_time is not None:
+            watcher.expiration_unit = requested.expiration_time_unit or "second"
             watcher.expiration_seconds = (
-                wish.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
+                requested.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
             )
-        if wish.email_user_ids is not None:
-            watcher.email_user_ids = list(dict.fromkeys(wish.email_user_ids))
-        return self._apply_webhook(watcher, wish)
+        if requested.email_user_ids is not None:
+            watcher.email_user_ids = list(dict.fromkeys(requested.email_user_ids))
+        return self._apply_webhook(watcher, requested)
 
-    def _apply_webhook(self, watcher: Watcher, wish: WatcherWish) -> str | None:
-        if wish.webhook_url is not None:
-            watcher.webhook_url = wish.webhook_url or None
+    def _apply_webhook(self, watcher: Watcher, requested: WatcherFields) -> str | None:
+        if requested.webhook_url is not None:
+            watcher.webhook_url = requested.webhook_url or None
             # Whoever sets it anew has heard that the receiver was gone.
             watcher.webhook_stopped_at = None
         if watcher.webhook_url is None:
             watcher.webhook_secret_sealed = None
             watcher.former_secret_sealed = None
             return None
-        if wish.webhook_secret:
-            secret = wish.webhook_secret
+        if requested.webhook_secret:
+            secret = requested.webhook_secret
         elif watcher.webhook_secret_sealed is None:
             secret = new_secret()
         else:
@@ -163,18 +166,18 @@ class WatcherEditor:
         watcher.webhook_secret_sealed = seal(self._key, watcher.org_id, secret)
         return secret
 
-    def _webhook_problems(self, watcher: Watcher, wish: WatcherWish) -> dict[str, str]:
+    def _webhook_problems(self, watcher: Watcher, requested: WatcherFields) -> dict[str, str]:
         problems = {}
-        if wish.webhook_url:
+        if requested.webhook_url:
             try:
-                self._outbound.check_url(wish.webhook_url)
+                self._outbound.check_url(requested.webhook_url)
             except UpstreamFailed as refusal:
                 problems["webhook_url"] = refusal.message
-        if wish.webhook_secret:
-            url = watcher.webhook_url if wish.webhook_url is None else wish.webhook_url
+        if requested.webhook_secret:
+            url = watcher.webhook_url if requested.webhook_url is None else requested.webhook_url
             if not url:
                 problems["webhook_secret"] = "A secret needs a webhook_url beside it."  # noqa: S105 -- a sentence
-            elif key_of(wish.webhook_secret) is None:
+            elif key_of(requested.webhook_secret) is None:
                 problems["webhook_secret"] = (
                     f"Write it as {PREFIX} and base64 of {KEY_LEAST_BYTES} to {KEY_MOST_BYTES} "
                     "bytes, or leave it out to have one made."
@@ -229,29 +232,31 @@ def _told(watcher: Watcher) -> dict[str, object]:
     }
 
 
-def _problems(org_id: int, wish: WatcherWish) -> dict[str, str]:
+def _problems(org_id: int, requested: WatcherFields) -> dict[str, str]:
     problems = {}
-    if wish.chips is not None and (problem := _chips_problem(_chips(wish.chips))):
+    if requested.chips is not None and (problem := _chips_problem(_chips(requested.chips))):
         problems["chips"] = problem
-    if wish.name is not None and (problem := _name_problem(wish.name)):
+    if requested.name is not None and (problem := _name_problem(requested.name)):
         problems["name"] = problem
-    if wish.severity is not None and wish.severity not in SEVERITIES:
+    if requested.severity is not None and requested.severity not in SEVERITIES:
         problems["severity"] = f"One of {', '.join(SEVERITIES)} is needed."
-    problems.update(_expiration_problems(wish))
-    if wish.email_user_ids is not None and (problem := _users_problem(org_id, wish.email_user_ids)):
+    problems.update(_expiration_problems(requested))
+    if requested.email_user_ids is not None and (
+        problem := _users_problem(org_id, requested.email_user_ids)
+    ):
         problems["email_user_ids"] = problem
     return problems
 
 
-def _expiration_problems(wish: WatcherWish) -> dict[str, str]:
-    unit = wish.expiration_time_unit or "second"
+def _expiration_problems(requested: WatcherFields) -> dict[str, str]:
+    unit = requested.expiration_time_unit or "second"
     if unit not in UNIT_SECONDS:
         return {"expiration_time_unit": f"One of {', '.join(UNIT_SECONDS)} is needed."}
-    if wish.expiration_time is None:
-        if wish.expiration_time_unit is not None:
+    if requested.expiration_time is None:
+        if requested.expiration_time_unit is not None:
             return {"expiration_time": "The unit needs a number beside it."}
         return {}
-    seconds = wish.expiration_time * UNIT_SECONDS[unit]
+    seconds = requested.expiration_time * UNIT_SECONDS[unit]
     if not EXPIRATION_LEAST_SECONDS <= seconds <= EXPIRATION_MOST_SECONDS:
         return {"expiration_time": "At least one minute and at most one year is needed."}
     return {}

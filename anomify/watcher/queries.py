@@ -24,7 +24,7 @@ NAMES_SCANNED_MAX = 200_000
 ID_MAX = 2**31 - 1
 
 
-class Order(StrEnum):
+class WatcherOrder(StrEnum):
     """What comes first in a list of watchers."""
 
     NEWEST = "newest"
@@ -32,10 +32,10 @@ class Order(StrEnum):
     NAME = "name"
 
 
-ORDERS: Final[dict[Order, tuple[UnaryExpression[Any], ...]]] = {
-    Order.NEWEST: (Watcher.id.desc(),),
-    Order.OLDEST: (Watcher.id.asc(),),
-    Order.NAME: (func.lower(Watcher.name).asc(), Watcher.id.asc()),
+ORDERS: Final[dict[WatcherOrder, tuple[UnaryExpression[Any], ...]]] = {
+    WatcherOrder.NEWEST: (Watcher.id.desc(),),
+    WatcherOrder.OLDEST: (Watcher.id.asc(),),
+    WatcherOrder.NAME: (func.lower(Watcher.name).asc(), Watcher.id.asc()),
 }
 
 
@@ -64,7 +64,7 @@ def list_watchers(
     org_id: int,
     *,
     with_deleted: bool = False,
-    order: Order = Order.NEWEST,
+    order: WatcherOrder = WatcherOrder.NEWEST,
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Watcher]:

@@ -1,1 +1,1 @@
-"""The worker process: judging, rebuilding, delivering and sweeping, one duty a file."""
+"""The worker process: judging, rebuilding, delivering and clean-up, one task per file."""

@@ -15,7 +15,7 @@ from anomify.anomaly.queries import long_unheard
 from anomify.anomaly.recording import list_peak_times
 from anomify.clock import now, now_ms
 from anomify.db import Database
-from anomify.detection.state import DamagedSnapshotError, Standing, UnreadableSnapshotError
+from anomify.detection.state import DamagedSnapshotError, EngineSummary, UnreadableSnapshotError
 from anomify.errors import Unavailable
 from anomify.metric.deleting import DeletedMetrics, list_unsettled, settle_deleted
 from anomify.metric.failing import (
@@ -24,7 +24,16 @@ from anomify.metric.failing import (
     isolated_ids,
     record_failure,
 )
-from anomify.metric.judged import add_judged_batch, judged_through, prune_judged
+from anomify.metric.judged_batches import add_judged_batch, judged_through, prune_judged
+from anomify.metric.judged_counts import (
+    HourCounts,
+    JudgedCounter,
+    counted_before_rebuild,
+    find_before_rebuild,
+    forget_before_rebuild,
+    hours_of,
+    keep_before_rebuild,
+)
 from anomify.metric.progress import (
     Latest,
     Step,
@@ -48,19 +57,10 @@ from anomify.metric.state import (
     pack_states,
     unpack_states,
 )
-from anomify.metric.tally import (
-    HourCounts,
-    Tally,
-    counted_before_rebuild,
-    find_before_rebuild,
-    forget_before_rebuild,
-    hours_of,
-    keep_before_rebuild,
-)
-from anomify.pipeline.announce import Herald
+from anomify.pipeline.announce import Notifier
 from anomify.pipeline.observe import close_silent, observe
 from anomify.pipeline.rebuild import RELEARN_MS, Rebuilt, record_again, rejudge
-from anomify.pipeline.score import Fresh, Patience, Scored, Scorer
+from anomify.pipeline.score import Fresh, Scored, Scorer, WaitTimes
 from anomify.pipeline.screen import Screen, end_excluded
 from anomify.pipeline.silence import forgive_silence, open_silences
 from anomify.series import Bools, Int64s, Judgements, Points, Series, lengthened
@@ -68,7 +68,7 @@ from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
 from anomify.storage.log import LogRow, PointLog
 from anomify.storage.setaside import Kind
-from anomify.worker.awaited import Awaited
+from anomify.worker.overdue import OverdueTracker
 from anomify.worker.unsealed import Tick, Unsealed
 from anomify.worker.writing import write
 
@@ -124,7 +124,7 @@ class _Judging:
         )
 
 
-class Analyst:
+class Analyser:
     """Owns the partitions of metrics; one thread calls it. After a crash the log is replayed."""
 
     def __init__(
@@ -146,8 +146,8 @@ class Analyst:
         # When each metric was last heard of by our clock: history has old times but is not silent.
         self._heard_ms = np.zeros(0, np.int64)
         self._began_ms = now_ms()
-        self._awaited = Awaited()
-        self._tally = Tally()
+        self._awaited = OverdueTracker()
+        self._tally = JudgedCounter()
         self._wanted: dict[int, Wanted] = {}
         self._wanted_at: datetime | None = None
         self._deleted = DeletedMetrics()
@@ -170,10 +170,10 @@ class Analyst:
             checkpoints = list_checkpoints()
             recorded = judged_through()
             # Nobody could report while nobody was there.
-            self._awaited.await_all(list_awaited(), now_ms())
+            self._awaited.track_all(list_awaited(), now_ms())
         self.take_settings()
-        self.heed_exclusions()
-        self._heed_deleted()
+        self.apply_exclusions()
+        self._apply_deletions()
         for checkpoint in checkpoints:
             self._kept[checkpoint.partition] = checkpoint.log_offset
             self._wake_partition(checkpoint.partition, checkpoint.state)
@@ -199,8 +199,8 @@ class Analyst:
 
         What was found, how far each metric has come, and the judgements are one transaction.
         """
-        self.heed_exclusions()
-        self._heed_deleted()
+        self.apply_exclusions()
+        self._apply_deletions()
         rows = self._log.read(self.through_offset)
         if not rows:
             self._is_careful = False
@@ -227,19 +227,19 @@ class Analyst:
 
         With it comes where each metric stands that has moved.
         """
-        self._heed_deleted()
+        self._apply_deletions()
         judging = judging.of_metrics(lambda metric_ids: ~self._were_deleted(metric_ids))
         fresh, scored = judging.fresh, judging.scored
-        herald = Herald(now())
-        observe(scored, herald, self._wanted)
+        notifier = Notifier(now())
+        observe(scored, notifier, self._wanted)
         # Old points that come again bring no series back that has ended.
-        steps = self._steps_of(scored.metric_ids, scored.standing, scored.patience)
+        steps = self._steps_of(scored.metric_ids, scored.standing, scored.wait_times)
         moved = list(compress(steps, scored.has_moved))
         record_progress(moved)
         for metric_id, count, is_backfill in _count_late(scored, judging.is_news):
-            count_late(metric_id, count, herald.at, is_backfill=is_backfill)
+            count_late(metric_id, count, notifier.at, is_backfill=is_backfill)
         record_left_out(list(_latest(judging.left_out)))
-        self._end(fresh.ended, herald)
+        self._end(fresh.ended, notifier)
         judged = _judged(scored)
         self._tally.count(judged.metric_ids, judged.times)
         add_judged_batch(fresh.through_offset, encode_judged(judged))
@@ -260,14 +260,14 @@ class Analyst:
             accepted_ms = self._began_ms
         return max(now_ms() - accepted_ms, 0) / 1000
 
-    def heed_exclusions(self) -> None:
+    def apply_exclusions(self) -> None:
         """Judge from the next point on only what no rule excludes, and end what the others had."""
         with self._database.unit_of_work(write=False):
             has_changed = self._screen.look()
         if has_changed:
             write(self._database, end_excluded)
 
-    def _heed_deleted(self) -> None:
+    def _apply_deletions(self) -> None:
         """Let go of metrics that were deleted since the last look."""
         with self._database.unit_of_work(write=False):
             gone = self._deleted.look()
@@ -294,7 +294,7 @@ class Analyst:
                 unsettled = list_unsettled(now(), MOST_DROPPED)
             if not unsettled:
                 return
-            self._heed_deleted()
+            self._apply_deletions()
             self._chunks.forget(unsettled.metric_ids)
             with self._database.unit_of_work():
                 settle_deleted(unsettled, now())
@@ -311,7 +311,7 @@ class Analyst:
             self._scorer.tune(metric_id, wanted.tuning)
         allowed = [metric_id for metric_id, wanted in news.items() if wanted.may_be_silent]
         if allowed:
-            write(self._database, lambda: forgive_silence(allowed, Herald(now())), allowed)
+            write(self._database, lambda: forgive_silence(allowed, Notifier(now())), allowed)
 
     def look_for_silence(self) -> None:
         """Open anomalies for metrics that should have reported, and close those they had.
@@ -330,13 +330,13 @@ class Analyst:
             return
 
         def record() -> None:
-            herald = Herald(now())
+            notifier = Notifier(now())
             # Nobody misses what is excluded.
             overdue_here = overdue[~self._screen.excludes(overdue)]
             found = take_overdue(overdue_here.tolist())
             silent = [each for each in found if not self._of(each.metric_id).may_be_silent]
-            close_silent([each.metric_id for each in silent], herald)
-            open_silences(silent, herald)
+            close_silent([each.metric_id for each in silent], notifier)
+            open_silences(silent, notifier)
 
         write(self._database, record, overdue.tolist())
         self._awaited.note((metric_id, None) for metric_id in overdue.tolist())
@@ -354,7 +354,7 @@ class Analyst:
         ]
         for first in range(0, len(silent), MOST_SILENCES):
             some = silent[first : first + MOST_SILENCES]
-            write(self._database, partial(close_silent, some, Herald(now())), some)
+            write(self._database, partial(close_silent, some, Notifier(now())), some)
 
     def checkpoint(self, partitions: Iterable[int]) -> None:
         """Seal these partitions' points and keep their states; then let go of what all have."""
@@ -381,8 +381,8 @@ class Analyst:
 
     def rebuild(self, metric_id: int) -> None:
         """Judge a metric's whole past again, in order of time; running it twice is harmless."""
-        self.heed_exclusions()
-        self._heed_deleted()
+        self.apply_exclusions()
+        self._apply_deletions()
         only = np.array([metric_id], np.int64)
 
         def settle_excluded() -> bool:
@@ -425,7 +425,7 @@ class Analyst:
         counted = counted_before_rebuild(self._chunks.read_series(metric_id), kept)
 
         def keep() -> bool:
-            self._heed_deleted()
+            self._apply_deletions()
             is_here = not self._were_deleted(np.array([metric_id], np.int64)).any()
             if is_here and counted is not None:
                 keep_before_rebuild(metric_id, counted)
@@ -439,14 +439,14 @@ class Analyst:
         self, metric_id: int, rebuilt: Rebuilt, before: HourCounts, after: HourCounts
     ) -> list[Step]:
         """Write down what came of a rebuild; nothing of a metric that was deleted meanwhile."""
-        self._heed_deleted()
+        self._apply_deletions()
         only = np.array([metric_id], np.int64)
         if self._were_deleted(only).any():
             return []
         self._scorer.wake(only, rebuilt.state)
         self._hear(only)
-        record_again(metric_id, rebuilt, Herald(now()))
-        steps = list(self._steps_of(only, rebuilt.standing, rebuilt.patience))
+        record_again(metric_id, rebuilt, Notifier(now()))
+        steps = list(self._steps_of(only, rebuilt.standing, rebuilt.wait_times))
         record_progress(steps)
         self._tally.correct(metric_id, before, after)
         forget_before_rebuild(metric_id)
@@ -467,7 +467,7 @@ class Analyst:
             return False
 
         def keep() -> Int64s:
-            self._heed_deleted()
+            self._apply_deletions()
             metric_ids = self._awake_in(partition)
             is_silent = now_ms() - self._heard_ms[metric_ids] > DORMANT_AFTER_MS
             awake, asleep = metric_ids[~is_silent], metric_ids[is_silent]
@@ -552,13 +552,13 @@ class Analyst:
         return fresh.of(~is_failing), left_out.joined(fresh.of(is_failing))
 
     def _try_to_record(self, scored: Scored, is_news: Bools) -> None:
-        herald = Herald(now())
+        notifier = Notifier(now())
         with self._database.unit_of_work() as session:
-            observe(scored, herald, self._wanted)
-            steps = self._steps_of(scored.metric_ids, scored.standing, scored.patience)
+            observe(scored, notifier, self._wanted)
+            steps = self._steps_of(scored.metric_ids, scored.standing, scored.wait_times)
             record_progress(list(compress(steps, scored.has_moved)))
             for metric_id, count, is_backfill in _count_late(scored, is_news):
-                count_late(metric_id, count, herald.at, is_backfill=is_backfill)
+                count_late(metric_id, count, notifier.at, is_backfill=is_backfill)
             session.rollback()
 
     def _take(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
@@ -614,7 +614,7 @@ class Analyst:
         self._unsealed.add(Tick(left_out.offsets, left_out.points, unjudged))
         self.through_offset = fresh.through_offset
 
-    def _end(self, ended: Points, herald: Herald) -> None:
+    def _end(self, ended: Points, notifier: Notifier) -> None:
         """Take the word of senders that a series has ended, unless a newer point contradicts."""
         if not len(ended):
             return
@@ -628,7 +628,7 @@ class Analyst:
             if time >= last_times.get(metric_id, time + 1)
         }
         mark_ended(gone)
-        close_silent(gone, herald)
+        close_silent(gone, notifier)
         self._awaited.note((metric_id, None) for metric_id in gone)
 
     def _hear(self, metric_ids: Int64s) -> None:
@@ -645,19 +645,19 @@ class Analyst:
         return self._wanted.get(metric_id, AS_SHIPPED)
 
     def _steps_of(
-        self, metric_ids: Int64s, standing: Standing, patience: Patience
+        self, metric_ids: Int64s, standing: EngineSummary, wait_times: WaitTimes
     ) -> Iterator[Step]:
         at_ms = now_ms()
         for place, metric_id in enumerate(metric_ids.tolist()):
             last_ms, stale_after_ms = (
                 int(standing.last_times[place]),
-                int(patience.stale_after_ms[place]),
+                int(wait_times.stale_after_ms[place]),
             )
             may_be_silent = self._of(metric_id).may_be_silent
             is_taught = standing.seen[place] >= standing.needed[place]
             # Of history that somebody sends once, nobody awaits more.
             is_live = at_ms - last_ms <= max(stale_after_ms, LIVE_MS)
-            patience_ms = stale_after_ms + int(patience.lag_ms[place])
+            patience_ms = stale_after_ms + int(wait_times.lag_ms[place])
             is_awaited = is_taught and is_live and not may_be_silent
             yield Step(
                 metric_id=metric_id,
@@ -674,7 +674,7 @@ class Analyst:
                 silent_from_ms=max(at_ms, last_ms) + patience_ms if is_awaited else None,
             )
 
-    def _find_taught(self, metric_ids: Int64s, standing: Standing) -> Int64s:
+    def _find_taught(self, metric_ids: Int64s, standing: EngineSummary) -> Int64s:
         """Return those of the metrics that are judged now and were not at the last look."""
         self._is_taught = lengthened(self._is_taught, int(metric_ids.max(initial=0)) + 1, 0)
         is_new = (standing.seen >= standing.needed) & (self._is_taught[metric_ids] == 0)

@@ -15,22 +15,22 @@ from anomify.db import Database
 from anomify.errors import Unavailable
 from anomify.metric.failing import NOT_OF_ONE_METRIC
 from anomify.metric.mixed import refuse_mixed
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.metric.store import PointStore
-from anomify.org.beat import record_beat
+from anomify.org.heartbeat import record_heartbeat
 from anomify.org.sealing import ROWS_PURPOSE
-from anomify.worker.analyse import Analyst
-from anomify.worker.bill import Bookkeeper
-from anomify.worker.count import Teller
+from anomify.worker.admin_alerts import AdminAlertMonitor
+from anomify.worker.analyse import Analyser
+from anomify.worker.billing_sync import BillingSync
 from anomify.worker.deliver import Deliverer
+from anomify.worker.letters import LetterSender
 from anomify.worker.ownership import STANDBY_SECONDS, Ownership, OwnershipLost, worker_name
+from anomify.worker.page_event_counts import PageEventWriter
 from anomify.worker.picture import picture_with
-from anomify.worker.post import Postman
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
 from anomify.worker.threads import DutyThread, DutyThreads
-from anomify.worker.watchman import Watchman
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ COUNT_EVERY_SECONDS = 5
 SUPPLY_LAG_SECONDS = 15.0
 SETTINGS_EVERY_SECONDS = 1
 OWNERSHIP_EVERY_SECONDS = 1
-BEAT_EVERY_SECONDS = 5
+HEARTBEAT_EVERY_SECONDS = 5
 SWEEP_EVERY_SECONDS = 60
 DROP_EVERY_SECONDS = 5
 # A rebuild is done at once where nothing waits, and else so often, if nothing waits for long.
@@ -61,7 +61,7 @@ TROUBLE_FORGOTTEN_SECONDS = 300
 
 
 @dataclass(slots=True)
-class Duty:
+class PeriodicTask:
     """Something to do again and again, so often."""
 
     every_seconds: float
@@ -88,14 +88,14 @@ def run(settings: Settings) -> None:
     points = open_points(database, settings.data_dir)
     refuse_mixed(database, points)
     deliverer = Deliverer(database, settings, picture_with(database, points))
-    duties: list[tuple[str, Callable[[threading.Event], None]]] = [
+    tasks: list[tuple[str, Callable[[threading.Event], None]]] = [
         ("deliver", deliverer.run_until),
-        ("post", Postman(database, settings).run_until),
+        ("post", LetterSender(database, settings).run_until),
     ]
     if gateway := gateway_of(settings):
-        duties.append(("bill", Bookkeeper(database, settings, gateway).run_until))
+        tasks.append(("bill", BillingSync(database, settings, gateway).run_until))
     threads = DutyThreads(
-        [DutyThread(name, duty, stopping) for name, duty in duties], points, stopping
+        [DutyThread(name, task, stopping) for name, task in tasks], points, stopping
     )
     threads.start()
     judge_until(stopping, database, points, settings, threads)
@@ -129,11 +129,11 @@ def judge_until(
             with ownership.held(stopping) as is_ours:
                 if not is_ours:
                     return
-                analyst = Analyst(fenced, points.log, chunks, is_careful=is_careful)
-                if not analyst.recover(stopping.is_set):
+                analyser = Analyser(fenced, points.log, chunks, is_careful=is_careful)
+                if not analyser.recover(stopping.is_set):
                     return
-                _judge(stopping, analyst, ownership, fenced, points, settings, threads)
-                analyst.checkpoint(range(PARTITIONS))
+                _judge(stopping, analyser, ownership, fenced, points, settings, threads)
+                analyser.checkpoint(range(PARTITIONS))
         except OwnershipLost as lost:
             log.warning("%s; standing by", lost)
             stopping.wait(STANDBY_SECONDS)
@@ -168,7 +168,7 @@ def beside(what: str, act: Callable[[], object]) -> Callable[[], None]:
 
 def _judge(
     stopping: threading.Event,
-    analyst: Analyst,
+    analyser: Analyser,
     ownership: Ownership,
     database: Database,
     points: PointStore,
@@ -178,57 +178,63 @@ def _judge(
     partitions = itertools.cycle(range(PARTITIONS))
     name = worker_name()
 
-    def beat() -> None:
+    def heartbeat() -> None:
         if threads is not None and not threads.are_well:
             # Without a beat the health of the worker turns red.
             return
-        lag_seconds = analyst.lag_seconds()
+        lag_seconds = analyser.lag_seconds()
         with database.unit_of_work():
-            record_beat(name, now(), log_offset=analyst.through_offset, lag_seconds=lag_seconds)
+            record_heartbeat(
+                name, now(), log_offset=analyser.through_offset, lag_seconds=lag_seconds
+            )
 
-    teller = Teller(database, points)
-    watchman = Watchman(database, settings.base_url)
+    page_event_writer = PageEventWriter(database, points)
+    admin_alert_monitor = AdminAlertMonitor(database, settings.base_url)
 
     def look_at_supply() -> None:
         # What waits in the log has been reported, so whoever sent it is not silent.
-        if analyst.lag_seconds() <= SUPPLY_LAG_SECONDS:
-            watchman.look()
+        if analyser.lag_seconds() <= SUPPLY_LAG_SECONDS:
+            admin_alert_monitor.look()
 
     def rebuild_between_ticks() -> None:
         # Points come without a pause, and yet judging keeps up: what is late is judged as well.
-        if analyst.lag_seconds() <= REBUILD_LAG_SECONDS:
-            rebuild_one(database, analyst)
+        if analyser.lag_seconds() <= REBUILD_LAG_SECONDS:
+            rebuild_one(database, analyser)
 
-    duties = (
-        Duty(OWNERSHIP_EVERY_SECONDS, ownership.check),
-        Duty(BEAT_EVERY_SECONDS, beat),
-        *([Duty(BEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
-        Duty(SETTINGS_EVERY_SECONDS, analyst.take_settings),
-        Duty(SILENCE_EVERY_SECONDS, analyst.look_for_silence),
-        Duty(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),
-        Duty(COUNT_EVERY_SECONDS, beside("storing counts of pages", teller.run_once)),
-        Duty(SWEEP_EVERY_SECONDS, beside("tidying", lambda: sweep(database, points, settings))),
-        Duty(DROP_EVERY_SECONDS, analyst.drop_deleted),
-        Duty(REBUILD_EVERY_SECONDS, rebuild_between_ticks),
-        Duty(NEW_STATES_EVERY_SECONDS, _NewStates(analyst).keep),
-        Duty(
+    tasks = (
+        PeriodicTask(OWNERSHIP_EVERY_SECONDS, ownership.check),
+        PeriodicTask(HEARTBEAT_EVERY_SECONDS, heartbeat),
+        *([PeriodicTask(HEARTBEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
+        PeriodicTask(SETTINGS_EVERY_SECONDS, analyser.take_settings),
+        PeriodicTask(SILENCE_EVERY_SECONDS, analyser.look_for_silence),
+        PeriodicTask(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),
+        PeriodicTask(
+            COUNT_EVERY_SECONDS, beside("storing counts of pages", page_event_writer.run_once)
+        ),
+        PeriodicTask(
+            SWEEP_EVERY_SECONDS, beside("tidying", lambda: sweep(database, points, settings))
+        ),
+        PeriodicTask(DROP_EVERY_SECONDS, analyser.drop_deleted),
+        PeriodicTask(REBUILD_EVERY_SECONDS, rebuild_between_ticks),
+        PeriodicTask(NEW_STATES_EVERY_SECONDS, _NewStates(analyser).keep),
+        PeriodicTask(
             CHECKPOINT_ROUND_SECONDS / PARTITIONS,
-            lambda: analyst.checkpoint([next(partitions)]),
+            lambda: analyser.checkpoint([next(partitions)]),
         ),
     )
     while not stopping.is_set():
-        judged = analyst.run_once()
-        for duty in duties:
-            duty.act_if_due()
-        if not judged and not rebuild_one(database, analyst):
+        judged = analyser.run_once()
+        for task in tasks:
+            task.act_if_due()
+        if not judged and not rebuild_one(database, analyser):
             stopping.wait(IDLE_SECONDS)
 
 
 class _NewStates:
     """Keeps what was learnt of new metrics soon, so that their forecasts need not wait."""
 
-    def __init__(self, analyst: Analyst) -> None:
-        self._analyst = analyst
+    def __init__(self, analyser: Analyser) -> None:
+        self._analyst = analyser
         self._rest_until = time.monotonic()
 
     def keep(self) -> None:

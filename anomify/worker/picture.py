@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from anomify.anomaly.painting import studio
-from anomify.anomaly.picture import chart_of_anomaly
+from anomify.anomaly.charts import chart_of_anomaly
 from anomify.anomaly.queries import get_anomaly
+from anomify.anomaly.render_pool import render_pool
 from anomify.db import Database
 from anomify.delivery.facts import Facts
 from anomify.metric.store import PointStore
 from anomify.org.queries import find_org
-from anomify.rendering.chart import Look
+from anomify.rendering.chart import ChartLook
 
 
 def picture_with(database: Database, points: PointStore) -> Callable[[Facts], bytes | None]:
@@ -25,7 +25,7 @@ def picture_with(database: Database, points: PointStore) -> Callable[[Facts], by
             if org is None:
                 return None
             anomaly = get_anomaly(org.id, facts.anomaly.id)
-            chart = chart_of_anomaly(org, anomaly, points, look=Look())
-        return studio.paint(chart)
+            chart = chart_of_anomaly(org, anomaly, points, look=ChartLook())
+        return render_pool.render(chart)
 
     return picture_of

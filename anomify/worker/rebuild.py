@@ -6,13 +6,13 @@ from anomify.clock import now
 from anomify.db import Database
 from anomify.metric.failing import NOT_OF_ONE_METRIC, record_failure
 from anomify.metric.progress import fail_rebuild, find_due_rebuild, lease_rebuild
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from anomify.worker.ownership import OwnershipLost
 
 log = logging.getLogger(__name__)
 
 
-def rebuild_one(database: Database, analyst: Analyst) -> bool:
+def rebuild_one(database: Database, analyser: Analyser) -> bool:
     """Do the rebuild that has waited longest, if one is due; tell whether there was one.
 
     The thread that judges calls this, so that nothing else moves the metric meanwhile.
@@ -27,7 +27,7 @@ def rebuild_one(database: Database, analyst: Analyst) -> bool:
             return False
         lease_rebuild(claimed, now())
     try:
-        analyst.rebuild(claimed.metric_id)
+        analyser.rebuild(claimed.metric_id)
     except OwnershipLost:
         raise
     except Exception as problem:

@@ -5,9 +5,9 @@ from anomify.config import Settings
 from anomify.db import Database
 from anomify.delivery.outbox import forget_settled
 from anomify.exclusion.editing import end_expired
+from anomify.metric.dry_run import delete_old_dry_runs
 from anomify.metric.failing import try_isolated_again
 from anomify.metric.onboarding import raise_onboarding
-from anomify.metric.rehearsal import forget_rehearsals
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
@@ -31,7 +31,7 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         end_expired(now())
         forget_letters(now())
         forget_invitations(now())
-        forget_rehearsals(now())
+        delete_old_dry_runs(now())
         forget_refused_items(now_ms())
         try_isolated_again(now())
     retain(points, settings.retention_days, now_ms())

@@ -23,13 +23,13 @@ class DutyThread:
     def __init__(
         self,
         name: str,
-        duty: Callable[[threading.Event], None],
+        task: Callable[[threading.Event], None],
         stopping: threading.Event,
         pause_seconds: Sequence[float] = PAUSE_SECONDS,
     ) -> None:
         """Take what to do: it returns when it is told to stop, and not before."""
         self.name = name
-        self._duty = duty
+        self._duty = task
         self._stopping = stopping
         self._pause_seconds = pause_seconds
         self._failed_at: float | None = None
@@ -45,12 +45,12 @@ class DutyThread:
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether the thread is there at all."""
+        """Return whether the thread is there at all."""
         return self._thread.is_alive()
 
     @property
     def is_well(self) -> bool:
-        """Tell whether it is there and has not failed of late."""
+        """Return whether it is there and has not failed of late."""
         failed_at = self._failed_at
         is_over = failed_at is None or time.monotonic() - failed_at > WELL_AFTER_SECONDS
         return self.is_alive and is_over
@@ -99,7 +99,7 @@ class DutyThreads:
 
     @property
     def are_well(self) -> bool:
-        """Tell whether every thread does its duty; the worker shows no sign of life otherwise."""
+        """Return whether every thread does its duty; the worker shows no sign of life otherwise."""
         return self._points.is_following and all(thread.is_well for thread in self._threads)
 
     def check(self) -> None:

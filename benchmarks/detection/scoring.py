@@ -123,7 +123,7 @@ def skyline_votes(times: np.ndarray, values: np.ndarray) -> int:
 
 
 def histogram_bins(values: np.ndarray, tail: float) -> bool:
-    """Say whether the tail lies in a bin of at most 20 points."""
+    """Return whether the tail lies in a bin of at most 20 points."""
     counts, edges = np.histogram(values, bins=15)
     for place, held in enumerate(counts):
         if held <= 20:

@@ -112,8 +112,8 @@ class TestListAnomalies:
         medium = make_anomaly(metric, NOON + HOUR, severity="medium", score=0.7).id
         high = make_anomaly(metric, NOON + 2 * HOUR, minutes=None).id
 
-        def found(**wish: object) -> list[int]:
-            return ids(list_anomalies(metric.org_id, oldest_first=True, **wish))
+        def found(**requested: object) -> list[int]:
+            return ids(list_anomalies(metric.org_id, oldest_first=True, **requested))
 
         assert found(least_severity="medium") == [medium, high]
         assert found(least_score=0.7) == [medium, high]

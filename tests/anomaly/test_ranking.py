@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from anomify.anomaly.ranking import (
-    Tally,
+    AnomalyCounts,
     most_anomalous,
     most_recently_anomalous,
     summarise,
@@ -71,8 +71,8 @@ class TestTally:
         metric = make_metric(acme, "m")
         make_anomaly(metric, START)
         make_anomaly(metric, START + DAY, minutes=None)
-        assert tally(acme.id, metric.id, since_ms=ms(START + DAY)) == Tally(2, 1, 1)
-        assert tally(make_org("Else").id, metric.id, since_ms=0) == Tally(0, 0, 0)
+        assert tally(acme.id, metric.id, since_ms=ms(START + DAY)) == AnomalyCounts(2, 1, 1)
+        assert tally(make_org("Else").id, metric.id, since_ms=0) == AnomalyCounts(0, 0, 0)
 
 
 class TestSummarise:

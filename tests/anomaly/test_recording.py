@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import (
-    Sighting,
+    Observation,
     close_anomaly,
     closing_after_ms,
     delete_untouched,
@@ -25,7 +25,7 @@ from tests.factories import make_anomaly, make_metric, make_org
 MINUTE = 60_000
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
-SIGHTING = Sighting(
+SIGHTING = Observation(
     time_ms=START_MS,
     value=97.5,
     expected_lower=10.0,
@@ -44,7 +44,7 @@ def metric(unit: Session) -> Metric:
     return make_metric(make_org())
 
 
-def sighting(minutes: int, **more: object) -> Sighting:
+def observation(minutes: int, **more: object) -> Observation:
     return replace(SIGHTING, time_ms=START_MS + minutes * MINUTE, **more)
 
 
@@ -64,25 +64,25 @@ class TestOpenAnomaly:
     def test_finds_the_case_again_that_covers_the_point(self, unit, metric):
         known = make_anomaly(metric, START, minutes=10)
         known.span.ended_by_silence = True
-        span = open_anomaly(metric, sighting(4))
+        span = open_anomaly(metric, observation(4))
         assert (span.anomaly_id, cases(unit)) == (known.id, [known.id])
         assert (span.started_ms, span.last_over_ms) == (START_MS + 4 * MINUTE,) * 2
         assert (span.is_open, span.ended_ms, span.ended_by_silence) == (True, None, False)
 
     def test_finds_the_case_again_that_begins_soon_after(self, unit, metric):
         known = make_anomaly(metric, START)
-        assert open_anomaly(metric, sighting(-5), 5 * MINUTE).anomaly_id == known.id
+        assert open_anomaly(metric, observation(-5), 5 * MINUTE).anomaly_id == known.id
         assert known.opened_at == datetime(2026, 11, 20, 11, 55, tzinfo=UTC)
         assert cases(unit) == [known.id]
 
     def test_begins_another_where_the_next_begins_later_than_that(self, unit, metric):
         known = make_anomaly(metric, START)
-        assert open_anomaly(metric, sighting(-6), 5 * MINUTE).anomaly_id != known.id
+        assert open_anomaly(metric, observation(-6), 5 * MINUTE).anomaly_id != known.id
         assert len(cases(unit)) == 2
 
     def test_begins_another_after_one_that_is_over(self, unit, metric):
         known = make_anomaly(metric, START, minutes=5)
-        assert open_anomaly(metric, sighting(6), 5 * MINUTE).anomaly_id != known.id
+        assert open_anomaly(metric, observation(6), 5 * MINUTE).anomaly_id != known.id
         assert len(cases(unit)) == 2
 
     def test_leaves_other_metrics_alone(self, unit, metric):
@@ -94,20 +94,20 @@ class TestOpenAnomaly:
 class TestExtendAnomaly:
     def test_keeps_what_speaks_loudest(self, metric):
         span = open_anomaly(metric, SIGHTING)
-        assert not extend_anomaly(span, sighting(1, alert=1.0, value=50.0))
+        assert not extend_anomaly(span, observation(1, alert=1.0, value=50.0))
         assert (span.value, span.peak_ms) == (97.5, START_MS)
-        assert extend_anomaly(span, sighting(2, alert=9.0, value=200.0, severity="high"))
+        assert extend_anomaly(span, observation(2, alert=9.0, value=200.0, severity="high"))
         assert (span.value, span.peak_ms, span.severity) == (200.0, START_MS + 2 * MINUTE, "high")
         assert span.last_over_ms == START_MS + 2 * MINUTE
 
     def test_says_once_that_the_severity_has_risen(self, metric):
         span = open_anomaly(metric, SIGHTING)
-        risen = [extend_anomaly(span, sighting(n, alert=8.0, severity="high")) for n in (1, 2)]
+        risen = [extend_anomaly(span, observation(n, alert=8.0, severity="high")) for n in (1, 2)]
         assert risen == [True, False]
 
     def test_never_goes_back(self, metric):
-        span = open_anomaly(metric, sighting(3))
-        extend_anomaly(span, sighting(1))
+        span = open_anomaly(metric, observation(3))
+        extend_anomaly(span, observation(1))
         assert span.last_over_ms == START_MS + 3 * MINUTE
 
 
@@ -115,7 +115,7 @@ class TestCloseAnomaly:
     @pytest.mark.parametrize("by_silence", [False, True])
     def test_ends_it_at_its_last_point_over_the_threshold(self, metric, by_silence):
         span = open_anomaly(metric, SIGHTING)
-        extend_anomaly(span, sighting(7))
+        extend_anomaly(span, observation(7))
         close_anomaly(span, by_silence=by_silence)
         assert (span.is_open, span.ended_ms) == (False, START_MS + 7 * MINUTE)
         assert span.ended_by_silence is by_silence

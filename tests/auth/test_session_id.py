@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from anomify.clock import now
-from anomify.edge.contract import Access, Door
+from anomify.edge.contract import Access, DeclaredBlueprint
 from anomify.user.model import SessionRow
 from anomify.user.session import session_key
 from tests.factories import PASSWORD, make_session, make_token
@@ -88,17 +88,17 @@ class TestOrder:
 
     def test_pages_listen_to_the_cookie_alone(self, database, tmp_path, cast):
 
-        class Pages(Door):
+        class Pages(DeclaredBlueprint):
             is_cookie_only = True
 
-        door = Pages("pages", __name__)
+        blueprint = Pages("pages", __name__)
 
-        @door.route("/ui/me", access=Access.USER)
+        @blueprint.route("/ui/me", access=Access.USER)
         def me():
             """Say that somebody is signed in."""
             return "you"
 
-        app = make_app(database, tmp_path, [door])
+        app = make_app(database, tmp_path, [blueprint])
         pages = app.test_client(use_cookies=False)
         assert ask(pages, header=cast.sessions["bob"], path="/ui/me").status_code == 401
         assert ask(pages, parameter=cast.sessions["bob"], path="/ui/me").status_code == 401

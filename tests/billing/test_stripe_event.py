@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from anomify.audit.model import AuditEntry
 from anomify.billing.account import begin_reading, follow, read, refresh
-from anomify.billing.customer import Bill, CustomerState, Event, Subscription
+from anomify.billing.customer import Bill, CustomerState, PaymentEvent, Subscription
 from anomify.billing.model import BillingAccount, BillingEvent, BillingInvoice
 from anomify.billing.plans import Plan, free_plan
 from anomify.billing.stripe_event import REMEMBERED, Taken, forget_events, take_event
@@ -70,7 +70,7 @@ class Remembered:
 
 
 def event(number=1, kind="customer.subscription.updated", customer_id="cus_acme"):
-    return Event(f"evt_{number}", kind, BEGAN + timedelta(seconds=number), customer_id)
+    return PaymentEvent(f"evt_{number}", kind, BEGAN + timedelta(seconds=number), customer_id)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ class TestOrder:
         for index, which in enumerate(order):
             # Stripe knows what it has told of, and whatever came before that.
             gateway = Remembered(self.HISTORY[max(order[: index + 1])])
-            news = Event(f"evt_{number}_{which}", "invoice.paid", BEGAN, f"cus_{number}")
+            news = PaymentEvent(f"evt_{number}_{which}", "invoice.paid", BEGAN, f"cus_{number}")
             for _ in range(2):
                 take_event(database, gateway, news, FREE, BASE)
         account = session.get(BillingAccount, org.id)
@@ -274,7 +274,7 @@ class TestOverTheWire:
         wire.declined.add(customer_id)
         wire.end_period(bought["id"])
         for told in wire.take_events()[::-1] * 2:
-            news = Event(told["id"], told["type"], BEGAN, customer_id)
+            news = PaymentEvent(told["id"], told["type"], BEGAN, customer_id)
             take_event(database, gateway, news, FREE, BASE)
         with database.unit_of_work(write=False) as session:
             letters = session.scalars(select(Letter)).all()

@@ -7,7 +7,7 @@ import time_machine
 from anomify.channel.message import DELIVERED, Message, Target
 from anomify.channel.signature import new_secret
 from anomify.channel.webhook import WebhookChannel
-from anomify.outbound import Limits, Outbound
+from anomify.outbound import CallLimits, Outbound
 from tests.kit.receiver import Answer, Wire, receiving
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -24,7 +24,7 @@ MESSAGE = Message(
 
 
 def channel(**limits: float) -> WebhookChannel:
-    return WebhookChannel(Outbound(["127.0.0.0/8"], limits=Limits(**limits)))
+    return WebhookChannel(Outbound(["127.0.0.0/8"], limits=CallLimits(**limits)))
 
 
 class TestSend:

@@ -22,11 +22,11 @@ from anomify.db import Database, session
 from anomify.errors import Conflict
 from anomify.metric.mixed import refuse_mixed
 from anomify.metric.model import Metric
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.state import PARTITIONS
 from anomify.series import Points
 from anomify.storage.log import Entry
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from tests.factories import make_metric, make_org
 from tests.kit.plant import MINUTE, drain
 
@@ -81,10 +81,10 @@ def values_in(folder: Path, metric_ids: list[int]) -> list[list[float]]:
     points = open_points(database, folder)
     try:
         refuse_mixed(database, points)
-        analyst = Analyst(database, points.log, points.chunks)
-        analyst.recover()
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        analyser = Analyser(database, points.log, points.chunks)
+        analyser.recover()
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         points.follow()
         found = [points.read(each, 0, now_ms()).values.tolist() for each in metric_ids]
         offset = points.append(
@@ -93,7 +93,7 @@ def values_in(folder: Path, metric_ids: list[int]) -> list[list[float]]:
                 Points.empty(),
             )
         )
-        assert offset > analyst.through_offset, "what comes next is judged and kept"
+        assert offset > analyser.through_offset, "what comes next is judged and kept"
         return found
     finally:
         points.close()
@@ -111,14 +111,14 @@ class TestBackup:
                 place.send()
 
         def judge() -> None:
-            analyst = Analyst(place.database, place.points.log, place.points.chunks)
-            analyst.recover()
+            analyser = Analyser(place.database, place.points.log, place.points.chunks)
+            analyser.recover()
             partition = 0
             while not stopping.is_set():
-                drain(analyst)
+                drain(analyser)
                 partition += 1
                 if not partition % 7:
-                    analyst.checkpoint([each % PARTITIONS for each in place.metric_ids])
+                    analyser.checkpoint([each % PARTITIONS for each in place.metric_ids])
                 stopping.wait(0.05)
 
         place.send()
@@ -221,9 +221,9 @@ class TestRefuseMixed:
         place.send()
         early = copy("early")
         place.send()
-        analyst = Analyst(place.database, place.points.log, place.points.chunks)
-        analyst.recover()
-        drain(analyst)
+        analyser = Analyser(place.database, place.points.log, place.points.chunks)
+        analyser.recover()
+        drain(analyser)
         with place.database.unit_of_work():
             org_id = session().get_one(Metric, place.metric_ids[0]).org_id
             late = Metric(org_id=org_id, name="late", name_hash=b"late", created_at=now())
@@ -231,9 +231,9 @@ class TestRefuseMixed:
             session().flush()
             place.metric_ids.append(late.id)
         place.send()
-        drain(analyst)
+        drain(analyser)
         in_log = copy("in_log")
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.checkpoint(range(PARTITIONS))
         in_chunks = copy("in_chunks")
         for folder in (in_log, in_chunks):
             mixed = tmp_path / f"old_meta_{folder.name}"

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from anomify.cli import doctor as doctor_module
 from anomify.cli.main import anomify
 from anomify.clock import now
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.state import keep_checkpoint
 from anomify.org.letter import claim_letters, post_letter, settle_letter
 from tests.kit.points import START

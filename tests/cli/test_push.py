@@ -13,20 +13,20 @@ from tests.kit.door import open_door
 
 
 @pytest.fixture
-def door():
+def blueprint():
     with open_door() as opened:
         yield opened
 
 
 @pytest.fixture
-def push(door, tmp_path, monkeypatch):
+def push(blueprint, tmp_path, monkeypatch):
     monkeypatch.setattr(push_module, "FIRST_PAUSE_SECONDS", 0.001)
 
     def run(file, *flags):
         return CliRunner().invoke(
             anomify,
             [
-                *("push", str(file), "--metric", "cpu", "--url", door.url, "--key", "anf_1"),
+                *("push", str(file), "--metric", "cpu", "--url", blueprint.url, "--key", "anf_1"),
                 *("--state", str(tmp_path / "state.json"), *flags),
             ],
         )
@@ -49,34 +49,34 @@ def push_to(tmp_path, url):
 
 
 class TestPush:
-    def test_sends_every_row_once_and_in_order(self, door, push, tmp_path, monkeypatch):
+    def test_sends_every_row_once_and_in_order(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 100)
         rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(250)]
         told = push(write(tmp_path / "a.csv", rows), "--json")
         assert told.exit_code == 0, told.output
-        assert door.points() == rows
-        assert [len(body["metrics"]) for body in door.received] == [100, 100, 50]
+        assert blueprint.points() == rows
+        assert [len(body["metrics"]) for body in blueprint.received] == [100, 100, 50]
         assert json.loads(told.stdout)["stored"] == 250
-        assert set(door.keys) == {"Bearer anf_1"}
+        assert set(blueprint.keys) == {"Bearer anf_1"}
 
-    def test_reads_gzip_fractions_milliseconds_and_iso_times(self, door, push, tmp_path):
+    def test_reads_gzip_fractions_milliseconds_and_iso_times(self, blueprint, push, tmp_path):
         path = tmp_path / "a.csv.gz"
         path.write_bytes(
             gzip.compress(b"1700000000.5,1\n1700000001500,2\n2023-11-14T22:13:22Z,3\n")
         )
         assert push(path).exit_code == 0
-        assert door.points() == [(1700000000.5, 1), (1700000001.5, 2), (1700000002, 3)]
+        assert blueprint.points() == [(1700000000.5, 1), (1700000001.5, 2), (1700000002, 3)]
 
-    def test_leaves_out_rows_without_a_value(self, door, push, tmp_path):
+    def test_leaves_out_rows_without_a_value(self, blueprint, push, tmp_path):
         told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, "nan")]), "--json")
-        assert door.points() == [(1, 1.0)]
+        assert blueprint.points() == [(1, 1.0)]
         assert json.loads(told.stdout)["missing"] == 2
 
-    def test_says_that_rows_are_history_only_when_told(self, door, push, tmp_path):
+    def test_says_that_rows_are_history_only_when_told(self, blueprint, push, tmp_path):
         path = write(tmp_path / "a.csv", [(1, 1.0)])
         push(path)
         push(path, "--backfill")
-        assert [body.get("fill") for body in door.received] == [None, "true"]
+        assert [body.get("fill") for body in blueprint.received] == [None, "true"]
 
     def test_a_row_that_is_none_names_its_line(self, push, tmp_path):
         told = push(write(tmp_path / "a.csv", [(1, 1.0), ("yesterday", 2.0)]))
@@ -85,29 +85,29 @@ class TestPush:
 
 
 class TestRetry:
-    def test_sends_again_when_the_server_is_busy(self, door, push, tmp_path):
-        door.answers = [(503, {"Retry-After": "0"}, {"message": "wait"}), (429, {}, {})]
+    def test_sends_again_when_the_server_is_busy(self, blueprint, push, tmp_path):
+        blueprint.answers = [(503, {"Retry-After": "0"}, {"message": "wait"}), (429, {}, {})]
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 0
-        assert door.points() == [(1, 1.0)]
+        assert blueprint.points() == [(1, 1.0)]
 
-    def test_waits_as_long_as_the_server_asks(self, door, push, tmp_path, monkeypatch):
+    def test_waits_as_long_as_the_server_asks(self, blueprint, push, tmp_path, monkeypatch):
         waits = []
         monkeypatch.setattr(push_module.time, "sleep", waits.append)
-        door.answers = [(503, {"Retry-After": "7"}, {})]
+        blueprint.answers = [(503, {"Retry-After": "7"}, {})]
         push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert waits == [7.0]
 
-    def test_does_not_ask_again_when_the_key_is_wrong(self, door, push, tmp_path):
-        door.answers = [(401, {}, {"message": "nobody has this key"})]
+    def test_does_not_ask_again_when_the_key_is_wrong(self, blueprint, push, tmp_path):
+        blueprint.answers = [(401, {}, {"message": "nobody has this key"})]
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 1
         assert "nobody has this key" in told.output
-        assert door.received == []
+        assert blueprint.received == []
 
-    def test_gives_up_when_nobody_answers_for_long(self, door, push, tmp_path, monkeypatch):
+    def test_gives_up_when_nobody_answers_for_long(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "PATIENCE_SECONDS", 0.05)
-        door.answers = [(503, {}, {"message": "wait"})] * 100
+        blueprint.answers = [(503, {}, {"message": "wait"})] * 100
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 1
         assert "goes on from here" in told.output
@@ -125,12 +125,15 @@ class TestAddress:
         assert f"Nothing answers at http://127.0.0.1:{port}: connection refused. Trying" in first
         assert "the port right? --url names another address" in last
 
-    def test_says_what_is_wrong_with_the_scheme(self, door, tmp_path):
-        told = push_to(tmp_path, door.url.replace("http", "https"))
+    def test_says_what_is_wrong_with_the_scheme(self, blueprint, tmp_path):
+        told = push_to(tmp_path, blueprint.url.replace("http", "https"))
         assert told.exit_code == 1
-        assert f"does not speak https. Is it plain http? Then say --url {door.url}." in told.stderr
+        assert (
+            f"does not speak https. Is it plain http? Then say --url {blueprint.url}."
+            in told.stderr
+        )
 
-    def test_says_that_nothing_takes_points_at_an_address(self, door, tmp_path):
+    def test_says_that_nothing_takes_points_at_an_address(self, blueprint, tmp_path):
         for status, headers, words in (
             (404, {}, "nothing there takes points"),
             (200, {}, "nothing there takes points"),
@@ -140,15 +143,15 @@ class TestAddress:
                 "at https://a.example now",
             ),
         ):
-            door.answers = [(status, headers, {})]
-            told = push_to(tmp_path, door.url)
+            blueprint.answers = [(status, headers, {})]
+            told = push_to(tmp_path, blueprint.url)
             assert told.exit_code == 1
             assert words in told.stderr
             assert "nothing was stored" in told.stderr
 
-    def test_takes_the_whole_path_for_the_address(self, door, tmp_path):
-        assert push_to(tmp_path, door.url + "/flux/metric_data_post").exit_code == 0
-        assert len(door.points()) == 1
+    def test_takes_the_whole_path_for_the_address(self, blueprint, tmp_path):
+        assert push_to(tmp_path, blueprint.url + "/flux/metric_data_post").exit_code == 0
+        assert len(blueprint.points()) == 1
 
     def test_refuses_what_is_no_address(self, tmp_path):
         for url in ("127.0.0.1:8080", "localhost:8080", "ftp://a.example", "http://", ""):
@@ -156,57 +159,61 @@ class TestAddress:
             assert told.exit_code == 1, url
             assert "is no address of a server: write it with --url" in told.stderr
 
-    def test_says_at_once_that_the_server_is_busy(self, door, push, tmp_path):
-        door.answers = [(503, {}, {"message": "wait"})] * 3
+    def test_says_at_once_that_the_server_is_busy(self, blueprint, push, tmp_path):
+        blueprint.answers = [(503, {}, {"message": "wait"})] * 3
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 0
         assert told.stderr.count("The server says 503: wait Trying again for 10 minutes") == 1
 
 
 class TestFiles:
-    def test_sends_the_oldest_row_first_whatever_the_order_of_the_file(self, door, push, tmp_path):
+    def test_sends_the_oldest_row_first_whatever_the_order_of_the_file(
+        self, blueprint, push, tmp_path
+    ):
         rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(10)]
         told = push(write(tmp_path / "a.csv", rows[::-1]))
-        assert door.points() == rows
+        assert blueprint.points() == rows
         assert "newest row first" in told.stderr
 
-    def test_sends_nothing_of_a_file_with_a_row_that_cannot_be_read(self, door, push, tmp_path):
+    def test_sends_nothing_of_a_file_with_a_row_that_cannot_be_read(
+        self, blueprint, push, tmp_path
+    ):
         rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(10)]
         path = write(tmp_path / "a.csv", [*rows, (1_700_000_600, "21,75")])
         told = push(path)
         assert told.exit_code == 2
         assert "line 12" in told.stderr
-        assert door.received == []
+        assert blueprint.received == []
         told = push(path, "--skip-unreadable", "--json")
         assert told.exit_code == 1
         summary = json.loads(told.stdout)
         assert (summary["stored"], summary["unreadable"]) == (10, 1)
-        assert door.points() == rows
+        assert blueprint.points() == rows
 
 
 class TestResume:
-    def test_goes_on_after_what_was_stored(self, door, push, tmp_path, monkeypatch):
+    def test_goes_on_after_what_was_stored(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
         rows = [(i, float(i)) for i in range(1, 31)]
         path = write(tmp_path / "a.csv", rows)
-        door.answers = [(204, {}, {}), (403, {}, {"message": "stop"})]
+        blueprint.answers = [(204, {}, {}), (403, {}, {"message": "stop"})]
         assert push(path).exit_code == 1
         told = push(path, "--json")
         assert json.loads(told.stdout)["resumed_after_rows"] == 10
-        assert door.points() == rows
+        assert blueprint.points() == rows
 
-    def test_restart_begins_with_the_first_row(self, door, push, tmp_path, monkeypatch):
+    def test_restart_begins_with_the_first_row(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
         path = write(tmp_path / "a.csv", [(i, float(i)) for i in range(1, 21)])
-        door.answers = [(204, {}, {}), (403, {}, {})]
+        blueprint.answers = [(204, {}, {}), (403, {}, {})]
         push(path)
         told = push(path, "--json", "--restart")
         assert json.loads(told.stdout)["stored"] == 20
 
-    def test_a_changed_file_is_another_file(self, door, push, tmp_path, monkeypatch):
+    def test_a_changed_file_is_another_file(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
         path = write(tmp_path / "a.csv", [(i, float(i)) for i in range(1, 21)])
-        door.answers = [(204, {}, {}), (403, {}, {})]
+        blueprint.answers = [(204, {}, {}), (403, {}, {})]
         push(path)
         write(path, [(i, 2.0) for i in range(1, 31)])
         assert json.loads(push(path, "--json").stdout)["stored"] == 30
@@ -217,21 +224,23 @@ class TestResume:
 
 
 class TestRefusals:
-    def test_counts_the_rows_of_a_batch_of_which_nothing_was_stored(self, door, push, tmp_path):
+    def test_counts_the_rows_of_a_batch_of_which_nothing_was_stored(
+        self, blueprint, push, tmp_path
+    ):
         report = {
             "status": "nothing was stored",
             "rejected_total": 2,
             "rejected": [{"index": i, "reason": "too far ahead"} for i in (0, 1)],
         }
-        door.answers = [(400, {}, report)]
+        blueprint.answers = [(400, {}, report)]
         told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, 2.0)]), "--json")
         assert told.exit_code == 1
         summary = json.loads(told.stdout)
         assert (summary["stored"], summary["refused"]) == (0, 2)
         assert [refusal["line"] for refusal in summary["refusals"]] == [2, 3]
 
-    def test_names_the_line_of_a_refused_row(self, door, push, tmp_path):
-        door.answers = [
+    def test_names_the_line_of_a_refused_row(self, blueprint, push, tmp_path):
+        blueprint.answers = [
             (207, {}, {"rejected_total": 1, "rejected": [{"index": 1, "reason": "too far ahead"}]})
         ]
         told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, 3.0)]), "--json")

@@ -247,17 +247,17 @@ class TestEveryChange:
         for route in routes:
             if route.rule == SET_UP:
                 continue
-            wish = given.get(route.rule)
-            who, wish = wish if isinstance(wish, tuple) else (None, wish)
+            requested = given.get(route.rule)
+            who, requested = requested if isinstance(requested, tuple) else (None, requested)
             is_for_all = route.access in {Access.ANYONE, Access.PUBLIC}
             who = who or ("stranger" if is_for_all else "plain")
-            wish = filled(product, route) if wish is None else wish
+            requested = filled(product, route) if requested is None else requested
             with refusing_to_commit(product) as failed:
                 if route.rule == "/org/stripecallback":
                     sent = {"Stripe-Signature": signature_of(news[-1])}
                     reply = product.client.post(route.rule, data=news[-1], headers=sent)
                 else:
-                    reply = ask(product, people, route, who, wish)
+                    reply = ask(product, people, route, who, requested)
             answered[route.rule] = (reply.status_code, len(failed), reply.get_data()[:300])
             if reply.status_code != 503:
                 continue

@@ -127,14 +127,14 @@ class TestOperations:
     @pytest.mark.parametrize("by", ["session", "token"])
     def test_answer_as_described_whatever_is_sent(self, product, by, method):
         schema = schemathesis.openapi.from_wsgi("/doc/openapi", product.app)
-        asker = Asker(product, by)
+        caller = Asker(product, by)
         wanted = [
             found.ok() for found in schema.get_all_operations() if found.ok().method == method
         ]
         for operation in wanted:
-            asker.ask(operation)
-        assert set(asker.asked) == {operation.label for operation in wanted}
-        assert asker.asked.total() >= EXAMPLES_MIN / 4
-        answered = [label for label, times in asker.answered.items() if times]
+            caller.ask(operation)
+        assert set(caller.asked) == {operation.label for operation in wanted}
+        assert caller.asked.total() >= EXAMPLES_MIN / 4
+        answered = [label for label, times in caller.answered.items() if times]
         if by == "session":
             assert len(answered) >= ANSWERED_SHARE_MIN * len(wanted), sorted(answered)

@@ -29,10 +29,10 @@ TOKENS = {"ingest": "ingest", "read": "read", "write": "write", "admin token": "
 _PLACEHOLDER = re.compile(r"<[^>]+>")
 
 
-def subject_of(asker):
-    if asker in ROLES:
-        return UserSubject(User(role=asker, name=asker), Org(name="Acme"), b"")
-    return OrgSubject(Org(name="Acme"), Token(name=asker, scopes=TOKENS[asker]))
+def subject_of(caller):
+    if caller in ROLES:
+        return UserSubject(User(role=caller, name=caller), Org(name="Acme"), b"")
+    return OrgSubject(Org(name="Acme"), Token(name=caller, scopes=TOKENS[caller]))
 
 
 class TestRights:
@@ -40,9 +40,9 @@ class TestRights:
         assert set(MAY) == set(Access)
 
     @pytest.mark.parametrize("asker", [*ROLES, *TOKENS])
-    def test_are_what_the_table_says(self, asker):
-        may = {str(access) for access in Access if subject_of(asker).can(access)}
-        assert may == {access for access, askers in MAY.items() if asker in askers}
+    def test_are_what_the_table_says(self, caller):
+        may = {str(access) for access in Access if subject_of(caller).can(access)}
+        assert may == {access for access, askers in MAY.items() if caller in askers}
 
 
 class TestRoutes:
@@ -66,12 +66,12 @@ class TestRoutes:
             if route.access is Access.INGEST:
                 continue
             path = _PLACEHOLDER.sub("1", route.rule)
-            for asker in {*ROLES, *TOKENS} - MAY[route.access]:
+            for caller in {*ROLES, *TOKENS} - MAY[route.access]:
                 # Pages look at cookies alone, so a machine is a stranger to them.
-                sent = cookies.get(asker, {}) if route.is_cookie_only else headers[asker]
+                sent = cookies.get(caller, {}) if route.is_cookie_only else headers[caller]
                 for method in route.methods:
                     reply = product.client.open(path, method=method, headers=sent)
                     asked += 1
                     expected = {302, 403, 405} if route.is_cookie_only else {403}
-                    assert reply.status_code in expected, (asker, method, route.endpoint)
+                    assert reply.status_code in expected, (caller, method, route.endpoint)
         assert asked > 200

@@ -15,28 +15,34 @@ from anomify.clock import now_ms
 from anomify.dashboard import (
     account,
     alert_page,
-    forgotten,
     inbox,
     metric_page,
     metrics_page,
-    muting,
-    set_up,
+    password_reset,
+    setup,
     sign_in,
     sign_up,
+    unmute,
 )
 from anomify.db import Database
-from anomify.edge.house import House
+from anomify.edge.app_state import AppState
 from anomify.metric.model import Metric, Progress
-from anomify.native import metric
+from anomify.native.metric import metrics
 from anomify.series import Points
 from anomify.storage.log import Entry
 from tests.factories import Cast, make_cast, make_metric
 from tests.kit.web import make_app
 
 DOORS = [
-    *(account.door, forgotten.door, inbox.door, metric_page.door, metrics_page.door),
-    *(alert_page.door, muting.door),
-    *(set_up.door, sign_in.door, sign_up.door, metric.door),
+    *(
+        account.blueprint,
+        password_reset.blueprint,
+        inbox.blueprint,
+        metric_page.blueprint,
+        metrics_page.blueprint,
+    ),
+    *(alert_page.blueprint, unmute.blueprint),
+    *(setup.blueprint, sign_in.blueprint, sign_up.blueprint, metrics.blueprint),
 ]
 MINUTE = 60_000
 
@@ -50,7 +56,7 @@ class Site:
     cast: Cast | None = None
 
     @property
-    def house(self) -> House:
+    def app_state(self) -> AppState:
         return self.app.extensions["anomify"]
 
     def browser(self, who: str | None = "alice") -> FlaskClient:
@@ -92,7 +98,7 @@ class Site:
         times = np.array([row[0] for row in rows], np.int64)
         values = np.array([row[1] for row in rows], np.float64)
         ids = np.full(len(rows), metric_id, np.int64)
-        self.house.points.append(Entry(Points(ids, times, values), Points.empty()))
+        self.app_state.points.append(Entry(Points(ids, times, values), Points.empty()))
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def empty_site(database: Database, tmp_path: Path) -> Iterator[Site]:
     """Nobody is there yet."""
     site = Site(make_app(database, tmp_path, DOORS), database)
     yield site
-    site.house.points.close()
+    site.app_state.points.close()
 
 
 @pytest.fixture

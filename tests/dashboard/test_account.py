@@ -6,7 +6,7 @@ from html import unescape
 import pyotp
 
 from anomify.clock import now_timestamp
-from anomify.dashboard.device import UNKNOWN, device_of
+from anomify.dashboard.device_name import UNKNOWN, device_of
 from anomify.user.queries import find_user
 from tests.dashboard.test_sign_in import hidden
 from tests.factories import PASSWORD, make_session
@@ -16,10 +16,10 @@ ORIGIN = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
 NEW = "another quite long phrase"
 
 
-def send(browser, part, **wish):
+def send(browser, part, **requested):
     """Fill in one of the page's forms."""
     token = hidden(browser.get(PATH).get_data(as_text=True))["csrf_token"]
-    return browser.post(f"{PATH}/{part}", data={"csrf_token": token, **wish}, headers=ORIGIN)
+    return browser.post(f"{PATH}/{part}", data={"csrf_token": token, **requested}, headers=ORIGIN)
 
 
 def shown(reply, what) -> str:
@@ -46,21 +46,21 @@ class TestProfile:
 class TestPassword:
     def test_is_changed_and_ends_the_other_sessions(self, site):
         browser, other = site.browser(), site.browser()
-        wish = {"current": PASSWORD, "password_1": NEW, "password_2": NEW}
-        assert send(browser, "password", **wish).location == f"{PATH}#password"
+        requested = {"current": PASSWORD, "password_1": NEW, "password_2": NEW}
+        assert send(browser, "password", **requested).location == f"{PATH}#password"
         assert browser.get(PATH).status_code == 200
         assert other.get(PATH).status_code == 302
 
     def test_needs_the_present_one(self, site):
-        wish = {"current": "not this one", "password_1": NEW, "password_2": NEW}
-        reply = send(site.browser(), "password", **wish)
+        requested = {"current": "not this one", "password_1": NEW, "password_2": NEW}
+        reply = send(site.browser(), "password", **requested)
         assert reply.status_code == 401
         assert "present password is not right" in reply.text
         assert NEW not in reply.text
 
     def test_says_what_is_wrong_with_the_new_one(self, site):
-        wish = {"current": PASSWORD, "password_1": "short", "password_2": "short"}
-        assert "password_1-fault" in send(site.browser(), "password", **wish).text
+        requested = {"current": PASSWORD, "password_1": "short", "password_2": "short"}
+        assert "password_1-fault" in send(site.browser(), "password", **requested).text
 
 
 class TestTwoFactor:

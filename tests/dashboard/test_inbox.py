@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 
 from anomify.clock import now, now_ms
 from anomify.db import session
-from anomify.org.beat import record_beat
+from anomify.org.heartbeat import record_heartbeat
 from anomify.user.model import User
 from tests.factories import make_anomaly, make_metric
 
@@ -81,8 +81,8 @@ class TestPage:
             ({"window": "24h"}, ["api.errors", "cpu.load"]),
         ],
     )
-    def test_is_narrowed_as_asked(self, busy, wish, found):
-        assert names(busy.text("/ui/", **wish)) == found
+    def test_is_narrowed_as_asked(self, busy, requested, found):
+        assert names(busy.text("/ui/", **requested)) == found
 
     def test_counts_each_state(self, busy):
         choices = re.findall(r'(All|Running|Ended) <span class="count">(\d+)', busy.text("/ui/"))
@@ -202,7 +202,7 @@ class TestPulse:
     def test_says_whether_judging_keeps_up(self, site, age_seconds, lag_seconds, words):
         with site.database.unit_of_work():
             beaten_at = now() - timedelta(seconds=age_seconds)
-            record_beat("one", beaten_at, log_offset=1, lag_seconds=lag_seconds)
+            record_heartbeat("one", beaten_at, log_offset=1, lag_seconds=lag_seconds)
         assert words in site.text("/ui/")
 
     def test_says_when_nobody_judges(self, site):

@@ -13,7 +13,7 @@ from anomify.dashboard.metric_page import default_range
 from anomify.delivery.facts import OPENED, facts_of_anomaly
 from anomify.delivery.wording import message_of
 from anomify.metric.model import Metric, Progress
-from anomify.metric.standing import standing_of
+from anomify.metric.status import status_of
 from tests.factories import make_anomaly, make_metric, make_watcher
 
 ODD_NAMES = [
@@ -81,11 +81,11 @@ class TestPage:
 
     def test_one_end_of_a_window_is_enough(self, site):
         site.make_metric()
-        for wish, shown in (
+        for requested, shown in (
             ({"until": 1_790_003_600}, "from=1790000000&amp;until=1790003600"),
             ({"from": 1_790_000_000}, "from=1790000000&amp;until="),
         ):
-            assert shown in site.text("/ui/metric", name="cpu.load", range="1h", **wish)
+            assert shown in site.text("/ui/metric", name="cpu.load", range="1h", **requested)
 
     @pytest.mark.parametrize(
         "wish",
@@ -98,9 +98,9 @@ class TestPage:
             {"event": 10**30},
         ],
     )
-    def test_what_cannot_be_is_refused_in_words(self, site, wish):
+    def test_what_cannot_be_is_refused_in_words(self, site, requested):
         site.make_metric()
-        reply = site.get("/ui/metric", name="cpu.load", **wish)
+        reply = site.get("/ui/metric", name="cpu.load", **requested)
         assert reply.status_code == 400
         assert "This address does not work" in reply.get_data(as_text=True)
 
@@ -168,9 +168,9 @@ class TestEvents:
         assert "Nothing unusual in this window." in text
 
     def test_shows_the_selected_one(self, struck):
-        wish = {"name": "cpu.load", "range": "7d", "event": struck.older.id}
+        requested = {"name": "cpu.load", "range": "7d", "event": struck.older.id}
         for path in ("/ui/metric", "/ui/metric-events"):
-            text = struck.text(path, **wish)
+            text = struck.text(path, **requested)
             assert '<p class="explanation" dir="auto">The older one.</p>' in text
             assert "10 to 40" in text
             assert text.count('class="is-selected"') == 1
@@ -251,11 +251,11 @@ class TestDefaultRange:
             stale_after_ms=900_000,
             may_be_silent=False,
         )
-        assert default_range(standing_of(Metric(name="a"), progress, at)) == key
+        assert default_range(status_of(Metric(name="a"), progress, at)) == key
 
     def test_a_metric_that_waits_is_shown_for_an_hour(self):
         at = datetime(2026, 11, 20, tzinfo=UTC)
-        assert default_range(standing_of(Metric(name="a"), None, at)) == "1h"
+        assert default_range(status_of(Metric(name="a"), None, at)) == "1h"
 
 
 def _without_request(text: str) -> str:

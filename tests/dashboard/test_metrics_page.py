@@ -6,8 +6,8 @@ from html import unescape
 import pytest
 
 from anomify.clock import now_ms
-from anomify.exclusion.editing import ExclusionWish, add_exclusion
-from anomify.exclusion.predicate import Kind
+from anomify.exclusion.editing import ExclusionFields, add_exclusion
+from anomify.exclusion.predicate import ExclusionKind
 
 HOSTILE = '"><svg onload=alert(1)>'
 
@@ -49,8 +49,8 @@ class TestPage:
 
     def test_says_which_rule_excludes_a_metric(self, stocked):
         with stocked.database.unit_of_work():
-            wish = ExclusionWish(Kind.PREFIX, "disk.", reason="old <disks>")
-            add_exclusion(stocked.cast.acme.id, wish, "Alice")
+            requested = ExclusionFields(ExclusionKind.PREFIX, "disk.", reason="old <disks>")
+            add_exclusion(stocked.cast.acme.id, requested, "Alice")
         sentence = "Excluded by the rule prefix disk. (old &lt;disks&gt;): its points are kept"
         text = stocked.text("/ui/metrics", state="excluded")
         assert names(text) == ["disk.old"]
@@ -73,8 +73,8 @@ class TestPage:
             ({"state": "judged", "search": "disk"}, []),
         ],
     )
-    def test_is_narrowed_as_asked(self, stocked, wish, found):
-        assert names(stocked.text("/ui/metrics", **wish)) == found
+    def test_is_narrowed_as_asked(self, stocked, requested, found):
+        assert names(stocked.text("/ui/metrics", **requested)) == found
 
     def test_counts_each_state(self, stocked):
         found = re.findall(r'>(\w+) <span class="count">(\d+)', stocked.text("/ui/metrics"))

@@ -26,15 +26,15 @@ def site(database, tmp_path):
         cast = make_cast()
     made = Site(app, database, cast)
     yield made
-    made.house.points.close()
+    made.app_state.points.close()
 
 
-def submit(browser, path, **wish):
+def submit(browser, path, **requested):
     """Open a page, fill in its form and send it to the form's own address."""
     page = browser.get(path)
     text = page.get_data(as_text=True)
     action = re.search(r'<main.*?<form method="post" action="([^"]+)"', text, re.DOTALL)[1]
-    return browser.post(action, data={**hidden(text), **wish}, headers=ORIGIN)
+    return browser.post(action, data={**hidden(text), **requested}, headers=ORIGIN)
 
 
 def signed_in(browser, **more):
@@ -126,8 +126,8 @@ class TestForgotten:
 class TestSignUp:
     def test_leads_by_mail_to_an_org_of_ones_own(self, site):
         browser = site.browser(None)
-        wish = {"org_name": "Initech", "user_name": "Erin", "timezone": "Europe/Berlin"}
-        sent = submit(browser, "/ui/signup", email="erin@initech.example", **wish)
+        requested = {"org_name": "Initech", "user_name": "Erin", "timezone": "Europe/Berlin"}
+        sent = submit(browser, "/ui/signup", email="erin@initech.example", **requested)
         assert "erin@initech.example" in sent.text
         (letter,) = read_letters(site.database)
         path, carried = link_in(letter)

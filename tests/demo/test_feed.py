@@ -6,7 +6,7 @@ import pytest
 
 from anomify.demo import feed as feed_module
 from anomify.demo.feed import Feed
-from anomify.demo.world import World
+from anomify.demo.scenario import Scenario
 from tests.kit.door import open_door
 
 STEP_MS = 300_000
@@ -14,13 +14,13 @@ START_MS = 1_800_000_000_000
 
 
 @pytest.fixture
-def door():
+def blueprint():
     with open_door() as opened:
         yield opened
 
 
 @pytest.fixture
-def feed(door, tmp_path, monkeypatch):
+def feed(blueprint, tmp_path, monkeypatch):
     """Let a feed run at a moment until it has sent something of the machine's."""
     monkeypatch.setattr(feed_module, "MACHINE_EVERY_SECONDS", 0)
     monkeypatch.setattr(feed_module, "PAUSE_SECONDS", 0.001)
@@ -34,9 +34,9 @@ def feed(door, tmp_path, monkeypatch):
             return {"host.cpu": 1.0}
 
         monkeypatch.setattr(feed_module, "read_machine", read_once)
-        door.received.clear()
-        Feed(door.url, "anm_1", World(START_MS), tmp_path, stopping).run()
-        return door.received
+        blueprint.received.clear()
+        Feed(blueprint.url, "anm_1", Scenario(START_MS), tmp_path, stopping).run()
+        return blueprint.received
 
     return run
 
@@ -63,6 +63,6 @@ class TestFeed:
         bodies = feed(START_MS + 11 * STEP_MS)
         assert {body.get("fill") for body in bodies} == {None}
 
-    def test_sends_again_what_did_not_get_through(self, door, feed):
-        door.answers = [(503, {}, {})]
+    def test_sends_again_what_did_not_get_through(self, blueprint, feed):
+        blueprint.answers = [(503, {}, {})]
         assert min(times_of(feed(START_MS + STEP_MS))) == START_MS

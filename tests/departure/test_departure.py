@@ -15,7 +15,6 @@ from anomify.audit.model import AuditEntry
 from anomify.clock import now, now_ms
 from anomify.config import Settings
 from anomify.db import Base, session
-from anomify.departure.archive import ARCHIVES_AT_ONCE, Turn
 from anomify.errors import QuotaExceeded
 from anomify.factory import create_app
 from anomify.metric.deleting import deleted_ids
@@ -23,11 +22,12 @@ from anomify.metric.model import Metric
 from anomify.metric.state import PARTITIONS
 from anomify.org.letter import post_letter
 from anomify.org.model import Org
+from anomify.org_deletion.export import ARCHIVES_AT_ONCE, Turn
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.user.invitation import Inviter, invite
 from anomify.user.signup import request_signup
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from tests.factories import (
     PASSWORD,
     make_anomaly,
@@ -60,7 +60,7 @@ def app(migrated_url, tmp_path):
 
 
 @pytest.fixture
-def house(app):
+def app_state(app):
     return app.extensions["anomify"]
 
 
@@ -70,8 +70,8 @@ def client(app):
 
 
 @pytest.fixture
-def cast(house):
-    with house.database.unit_of_work():
+def cast(app_state):
+    with app_state.database.unit_of_work():
         cast = make_cast()
         for org, word in ((cast.acme, MARK), (cast.globex, "gnu")):
             session().get_one(Org, org.id).name = word
@@ -84,7 +84,7 @@ def cast(house):
             invite(org, f"new@{word}.example", word, "viewer", Inviter(word, "owner", "http://x"))
             post_letter(f"x@{word}.example", word, word, org_id=org.id, purpose="test")
             moment = 1_700_000_000_000
-            house.points.append(
+            app_state.points.append(
                 Entry(
                     Points(
                         np.full(3, metric.id),
@@ -127,10 +127,10 @@ def exported(reply):
         }
 
 
-def delete(client, cast, who="alice", **wish):
-    wish = {"name": MARK, "password": PASSWORD, **wish}
-    wish = {name: value for name, value in wish.items() if value is not None}
-    return client.post("/org/delete", data=wish, headers=cast.headers(who))
+def delete(client, cast, who="alice", **requested):
+    requested = {"name": MARK, "password": PASSWORD, **requested}
+    requested = {name: value for name, value in requested.items() if value is not None}
+    return client.post("/org/delete", data=requested, headers=cast.headers(who))
 
 
 class TestExport:
@@ -168,8 +168,8 @@ class TestExport:
         }
         assert set(tables) == set(Base.metadata.tables) - of_nobody | {"points"}
 
-    def test_is_the_owners_to_have(self, client, cast, house):
-        with house.database.unit_of_work():
+    def test_is_the_owners_to_have(self, client, cast, app_state):
+        with app_state.database.unit_of_work():
             _, token = make_token(cast.acme, "read", "write", "admin", "ingest")
         assert client.post("/org/export", headers=cast.headers("bob")).status_code == 403
         assert client.post("/org/export", headers={"X-Auth-Token": token}).status_code == 403
@@ -186,8 +186,8 @@ class TestExport:
 
 
 class TestDelete:
-    def test_leaves_nothing_of_the_org_and_all_of_the_others(self, client, cast, house):
-        with house.database.unit_of_work(write=False):
+    def test_leaves_nothing_of_the_org_and_all_of_the_others(self, client, cast, app_state):
+        with app_state.database.unit_of_work(write=False):
             metric_ids = set(
                 session().scalars(
                     select(Base.metadata.tables["metrics"].c.id).where(
@@ -195,10 +195,10 @@ class TestDelete:
                     )
                 )
             )
-        before = everything_kept(house.database)
+        before = everything_kept(app_state.database)
         reply = delete(client, cast)
         assert strict(reply)["data"]["deleted"] == cast.acme.id
-        after = everything_kept(house.database)
+        after = everything_kept(app_state.database)
         for table, rows in after.items():
             told = "\n".join(rows)
             for word in (MARK, "alice@", "bob@", "dave@"):
@@ -209,53 +209,53 @@ class TestDelete:
         for table in Base.metadata.tables.values():
             if "org_id" not in table.columns:
                 continue
-            with house.database.unit_of_work(write=False):
+            with app_state.database.unit_of_work(write=False):
                 of_acme = select(table.c.org_id).where(table.c.org_id == cast.acme.id)
                 assert session().execute(of_acme).first() is None, table.name
-        with house.database.unit_of_work(write=False):
+        with app_state.database.unit_of_work(write=False):
             assert metric_ids <= deleted_ids()
             entry = session().scalars(select(AuditEntry).where(AuditEntry.org_id.is_(None))).one()
         assert (entry.action, entry.target) == ("org.delete", f"org {cast.acme.id}")
 
-    def test_takes_the_points_along_wherever_they_lie(self, client, cast, house):
-        analyst = Analyst(house.database, house.points.log, house.points.chunks)
-        analyst.recover()
-        with house.database.unit_of_work(write=False):
+    def test_takes_the_points_along_wherever_they_lie(self, client, cast, app_state):
+        analyser = Analyser(app_state.database, app_state.points.log, app_state.points.chunks)
+        analyser.recover()
+        with app_state.database.unit_of_work(write=False):
             metrics = {metric.org_id: metric.id for metric in session().scalars(select(Metric))}
         moment = now_ms() // 60_000 * 60_000
         times = moment - 60_000 * np.arange(200)[::-1]
         for metric_id in metrics.values():
             ids = np.full(200, metric_id)
             sent = Points(ids, times, np.sin(times / 1e6))
-            house.points.append(Entry(sent, Points.empty()))
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+            app_state.points.append(Entry(sent, Points.empty()))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         assert delete(client, cast).status_code == 200
         # Somebody had not heard of it, and sends on.
         gone, kept = metrics[cast.acme.id], metrics[cast.globex.id]
         late = Points(np.full(1, gone), np.array([moment + 60_000]), np.ones(1))
-        house.points.append(Entry(late, Points.empty()))
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        app_state.points.append(Entry(late, Points.empty()))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         with time_machine.travel(now() + timedelta(hours=2)):
-            analyst.drop_deleted()
-        house.points.follow()
-        assert house.points.count(gone) == 0
-        assert house.points.count(kept) == 203
+            analyser.drop_deleted()
+        app_state.points.follow()
+        assert app_state.points.count(gone) == 0
+        assert app_state.points.count(kept) == 203
 
-    def test_leaves_no_trace_in_the_file_either(self, client, cast, house, backend, tmp_path):
+    def test_leaves_no_trace_in_the_file_either(self, client, cast, app_state, backend, tmp_path):
         assert delete(client, cast).status_code == 200
         if backend == "sqlite":
-            house.database.empty_log()
+            app_state.database.empty_log()
             kept = (tmp_path / "meta.db").read_bytes() + (tmp_path / "meta.db-wal").read_bytes()
             assert b"gnu" in kept
             assert MARK.encode() not in kept
             sqlite3.connect(tmp_path / "meta.db").execute("PRAGMA integrity_check").close()
         else:
-            assert MARK not in str(everything_kept(house.database))
+            assert MARK not in str(everything_kept(app_state.database))
 
-    def test_signs_everybody_out_and_takes_their_keys(self, client, cast, house):
-        with house.database.unit_of_work():
+    def test_signs_everybody_out_and_takes_their_keys(self, client, cast, app_state):
+        with app_state.database.unit_of_work():
             _, token = make_token(cast.acme, "read")
         reply = delete(client, cast)
         assert strict(reply)["status"]["session_id"] != cast.sessions["alice"]
@@ -263,8 +263,8 @@ class TestDelete:
             assert client.get("/user/info", headers=cast.headers(name)).status_code == 401
         assert client.get("/metrics", headers={"X-Auth-Token": token}).status_code == 401
         assert client.get("/metrics", headers=cast.headers("charlie")).json["data"]["total"] == 1
-        wish = {"email": cast.bob.email, "password": PASSWORD}
-        assert client.post("/login", data=wish).status_code == 401
+        requested = {"email": cast.bob.email, "password": PASSWORD}
+        assert client.post("/login", data=requested).status_code == 401
 
     def test_has_to_be_meant(self, client, cast):
         assert "name" in error(delete(client, cast, name="acme"))["fields"]

@@ -5,15 +5,15 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from anomify.anomaly.picture import anomaly_image_url, metric_image_url
+from anomify.anomaly.charts import anomaly_image_url, metric_image_url
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import session
-from anomify.departure.deletion import delete_org
 from anomify.factory import create_app
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.org.token import create_token, revoke_token, rotate_token
+from anomify.org_deletion.delete_org import delete_org
 from tests.factories import make_anomaly, make_cast, make_metric, make_org, make_user
 
 INGEST = ("/flux/metric_data_post", "/api/v1/write")
@@ -37,7 +37,7 @@ def app(migrated_url, tmp_path):
 
 
 @pytest.fixture
-def house(app):
+def app_state(app):
     return app.extensions["anomify"]
 
 
@@ -47,8 +47,8 @@ def client(app):
 
 
 @pytest.fixture
-def cast(house):
-    with house.database.unit_of_work():
+def cast(app_state):
+    with app_state.database.unit_of_work():
         return make_cast()
 
 
@@ -61,30 +61,30 @@ def send(client, token, name="cpu.load"):
     return sent.status_code
 
 
-def new_token(house, org, *scopes):
-    with house.database.unit_of_work():
+def new_token(app_state, org, *scopes):
+    with app_state.database.unit_of_work():
         return create_token(session().get_one(Org, org.id), "agent", scopes or ["ingest"], "Al")
 
 
 class TestTokens:
-    def test_of_a_deleted_org_are_refused_at_once_and_post_into_no_other(self, house, client):
-        with house.database.unit_of_work():
+    def test_of_a_deleted_org_are_refused_at_once_and_post_into_no_other(self, app_state, client):
+        with app_state.database.unit_of_work():
             last = make_org("Initech")
             token = create_token(last, "agent", ["ingest"], "Al")[1]
         assert send(client, token) == 204
-        with house.database.unit_of_work():
+        with app_state.database.unit_of_work():
             delete_org(session().get_one(Org, last.id))
-        with house.database.unit_of_work():
+        with app_state.database.unit_of_work():
             following = make_org("Umbrella")
         assert (following.id > last.id, following.uuid != last.uuid) == (True, True)
         assert send(client, token) == 401
         assert send(client, token, "new.name") == 401
-        with house.database.unit_of_work(write=False):
+        with app_state.database.unit_of_work(write=False):
             assert session().query(Metric).filter_by(org_id=following.id).all() == []
 
-    def test_revoked_here_are_refused_by_ingestion_at_once(self, house, client, cast):
-        row, token = new_token(house, cast.acme)
-        _, other = new_token(house, cast.acme)
+    def test_revoked_here_are_refused_by_ingestion_at_once(self, app_state, client, cast):
+        row, token = new_token(app_state, cast.acme)
+        _, other = new_token(app_state, cast.acme)
         assert (send(client, token), send(client, other)) == (204, 204)
         reply = client.post(
             "/org/tokens/revoke", data={"token_id": row.id}, headers=cast.headers("alice")
@@ -92,25 +92,25 @@ class TestTokens:
         assert reply.status_code == 200
         assert (send(client, token), send(client, other)) == (401, 204)
 
-    def test_of_web_pages_too(self, house, client, cast):
-        row, key = new_token(house, cast.acme, "events")
+    def test_of_web_pages_too(self, app_state, client, cast):
+        row, key = new_token(app_state, cast.acme, "events")
         event = {"key": key, "site": "shop", "events": [{"name": "click"}]}
         assert client.post("/flux/events", json=event).status_code < 300
-        with house.database.unit_of_work():
+        with app_state.database.unit_of_work():
             revoke_token(session().get_one(Org, cast.acme.id), row.id, "Al")
         assert client.post("/flux/events", json=event).status_code == 401
 
-    def test_revoked_in_vain_go_on(self, house, client, cast):
-        row, token = new_token(house, cast.acme)
+    def test_revoked_in_vain_go_on(self, app_state, client, cast):
+        row, token = new_token(app_state, cast.acme)
         assert send(client, token) == 204
-        with pytest.raises(ZeroDivisionError), house.database.unit_of_work():
+        with pytest.raises(ZeroDivisionError), app_state.database.unit_of_work():
             revoke_token(session().get_one(Org, cast.acme.id), row.id, "Al")
             raise ZeroDivisionError
         assert send(client, token) == 204
 
-    def test_end_to_the_second_however_lately_they_were_verified(self, house, client, cast):
-        row, token = new_token(house, cast.acme)
-        with house.database.unit_of_work():
+    def test_end_to_the_second_however_lately_they_were_verified(self, app_state, client, cast):
+        row, token = new_token(app_state, cast.acme)
+        with app_state.database.unit_of_work():
             rotate_token(session().get_one(Org, cast.acme.id), row.id, "Al")
         assert send(client, token) == 204
         with time_machine.travel(now() + timedelta(hours=24), tick=False):
@@ -118,17 +118,17 @@ class TestTokens:
 
 
 class TestPictures:
-    def test_of_a_deleted_org_show_nothing_of_the_next(self, house, client):
-        with house.database.unit_of_work():
+    def test_of_a_deleted_org_show_nothing_of_the_next(self, app_state, client):
+        with app_state.database.unit_of_work():
             last = make_org("Initech")
             metric = make_metric(last, "load")
             anomaly = make_anomaly(metric)
             urls = [
-                anomaly_image_url(house.settings, last, anomaly),
-                metric_image_url(house.settings, last, metric, 0, 3_600_000),
+                anomaly_image_url(app_state.settings, last, anomaly),
+                metric_image_url(app_state.settings, last, metric, 0, 3_600_000),
             ]
         assert [client.get(url).status_code for url in urls] == [200, 200]
-        with house.database.unit_of_work():
+        with app_state.database.unit_of_work():
             delete_org(session().get_one(Org, last.id))
             # Even if the number came back, as it does when a copy of the database is put back.
             following = make_org("Umbrella", id=last.id)

@@ -56,7 +56,7 @@ class NaiveGauge:
         self.short = self.long = self.noise = self.pressure = 0.0
         self.short_power = self.long_power = self.noise_power = 1e-3
         self.high = self.low = 0.0
-        self.run = self.longest_run = self.moves = self.stillness = 0.0
+        self.run = self.longest_run = self.moves = self.decision = 0.0
         self.tails = [[[0.0] * 64, [0.0] * 64] for _ in range(5)]
         self.tail_totals = [0.0] * 5
         self.increment = 1.0
@@ -162,7 +162,7 @@ class NaiveGauge:
             )
             moving = max(moving, 1.4 * from_all + 1.5 * new + 1.2 * jump)
             shifted = weights.SHIFT_ALONE * short
-            if self.stillness > 0.5:
+            if self.decision > 0.5:
                 moving = min(moving, 1.4 * rare[1])
                 shifted = min(shifted, 1.4 * rare[2])
             is_fresh = seconds - self.last_seconds <= 10 * self.step
@@ -233,7 +233,7 @@ class NaiveGauge:
 
     def see_standing(self, y):
         is_still = y == self.previous
-        self.stillness += (is_still - self.stillness) / min(self.seen, 1000)
+        self.decision += (is_still - self.decision) / min(self.seen, 1000)
         if is_still:
             self.run += 1
             if self.run > 24 * (self.longest_run + 2):

@@ -4,7 +4,7 @@ import pytest
 from anomify.detection.counter import rates
 from anomify.detection.detector import Head, judge
 from anomify.detection.evidence import Evidence
-from anomify.detection.generator import Kind, generate
+from anomify.detection.generator import GeneratedKind, generate
 from anomify.detection.state import LEARNING_POINTS, EngineState, describe
 from anomify.detection.threshold import THRESHOLDS, Severity
 
@@ -65,7 +65,7 @@ class TestJudge:
         np.testing.assert_array_equal(verdicts.alerts[kept], expected.alerts)
         assert dirty.extract(np.array([0])) == clean.extract(np.array([0]))
 
-    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("kind", list(GeneratedKind))
     def test_never_changes_its_mind_when_more_follows(self, kind):
         [metric] = generate(5, MONDAY_MS, 300, 10, [kind], incidents_a_week=2.0)
         whole = judge_one(metric.times, metric.values)
@@ -75,7 +75,7 @@ class TestJudge:
                 np.testing.assert_array_equal(left, right[:cut])
 
     def test_says_the_same_point_by_point_as_at_once(self):
-        [metric] = generate(5, MONDAY_MS, 3600, 30, [Kind.COUNTER])
+        [metric] = generate(5, MONDAY_MS, 3600, 30, [GeneratedKind.COUNTER])
         at_once = judge_one(metric.times, metric.values)
         state = EngineState.new(1)
         for row, (time, value) in enumerate(zip(metric.times, metric.values, strict=True)):
@@ -234,7 +234,7 @@ class TestJudge:
 
 class TestCounters:
     def test_are_recognised_and_judged_on_their_rate(self):
-        [metric] = generate(9, MONDAY_MS, 60, 2, [Kind.COUNTER])
+        [metric] = generate(9, MONDAY_MS, 60, 2, [GeneratedKind.COUNTER])
         state = EngineState.new(1)
         verdicts = judge_one(metric.times, metric.values, state)
         assert describe(state, np.array([0])).is_counter[0]

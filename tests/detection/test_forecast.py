@@ -5,7 +5,7 @@ import pytest
 
 from anomify.detection.detector import judge
 from anomify.detection.forecast import MOST_POINTS, REACH_MS, forecast
-from anomify.detection.generator import Kind, generate
+from anomify.detection.generator import GeneratedKind, generate
 from anomify.detection.state import EngineState
 
 MONDAY_MS = 1_790_553_600_000
@@ -26,7 +26,7 @@ def daily_wave(days, step_ms, std=2.0, seed=1):
 
 
 class TestForecast:
-    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("kind", list(GeneratedKind))
     @pytest.mark.parametrize("step", [60, 3600])
     def test_begins_with_the_range_that_the_next_point_will_have(self, kind, step):
         [metric] = generate(5, MONDAY_MS, step, 9 if step == 60 else 60, [kind])

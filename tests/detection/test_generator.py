@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from anomify.detection.generator import IncidentKind, Kind, generate
+from anomify.detection.generator import GeneratedKind, IncidentKind, generate
 
 MONDAY_MS = 1_790_553_600_000
 
@@ -16,15 +16,15 @@ class TestGenerate:
             assert one.incidents == other.incidents
 
     def test_gives_others_for_another_seed(self):
-        [one] = generate(1, MONDAY_MS, 300, 7, [Kind.CPU])
-        [other] = generate(2, MONDAY_MS, 300, 7, [Kind.CPU])
+        [one] = generate(1, MONDAY_MS, 300, 7, [GeneratedKind.CPU])
+        [other] = generate(2, MONDAY_MS, 300, 7, [GeneratedKind.CPU])
         assert one.values[:100].tolist() != other.values[:100].tolist()
 
     def test_names_each_metric_once(self):
         names = [metric.name for metric in generate(1, MONDAY_MS, 3600, 2, count=200)]
         assert len(set(names)) == 200
 
-    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("kind", list(GeneratedKind))
     def test_makes_plausible_values_in_order(self, kind):
         [metric] = generate(3, MONDAY_MS, 60, 8, [kind], incidents_a_week=3.0)
         assert metric.kind == kind
@@ -33,7 +33,7 @@ class TestGenerate:
         assert metric.times[0] >= MONDAY_MS
         assert np.isfinite(metric.values).all()
         assert (metric.values >= 0.0).all()
-        if kind == Kind.CPU:
+        if kind == GeneratedKind.CPU:
             assert metric.values.max() <= 100.0
 
     def test_labels_incidents_apart_from_each_other_and_from_the_first_days(self):
@@ -48,9 +48,11 @@ class TestGenerate:
             assert all(end < start for end, start in zip(ends, starts[1:], strict=False))
 
     def test_counts_up_and_restarts(self):
-        [metric] = generate(5, MONDAY_MS, 60, 30, [Kind.COUNTER])
+        [metric] = generate(5, MONDAY_MS, 60, 30, [GeneratedKind.COUNTER])
         falls = np.diff(metric.values) < 0
         assert 0 < falls.sum() < 20
 
     def test_makes_nothing_of_no_time(self):
-        assert [len(metric.times) for metric in generate(1, MONDAY_MS, 60, 0)] == [0] * len(Kind)
+        assert [len(metric.times) for metric in generate(1, MONDAY_MS, 60, 0)] == [0] * len(
+            GeneratedKind
+        )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from anomify.detection.detector import Head, judge
-from anomify.detection.generator import Kind, generate
+from anomify.detection.generator import GeneratedKind, generate
 from anomify.detection.state import LEARNING_POINTS, EngineState
 from anomify.detection.threshold import display_score
 from tests.detection.naive import NaiveGauge
@@ -17,7 +17,9 @@ def naive_rows(step, times, values):
 
 class TestTheFastPath:
     @pytest.mark.parametrize("step", [60, 300, 3600, 86400])
-    @pytest.mark.parametrize("kind", [Kind.REQUESTS, Kind.ERRORS, Kind.DISK])
+    @pytest.mark.parametrize(
+        "kind", [GeneratedKind.REQUESTS, GeneratedKind.ERRORS, GeneratedKind.DISK]
+    )
     def test_agrees_with_the_obvious_twin(self, step, kind):
         days = {60: 7, 300: 16, 3600: 60, 86400: 400}[step]
         [metric] = generate(3, MONDAY_MS, step, days, [kind], incidents_a_week=1.0)

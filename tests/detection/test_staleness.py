@@ -14,7 +14,7 @@ DAY = 24 * HOUR
 ONLY = np.zeros(1, np.int64)
 
 
-def patience(gaps_ms):
+def wait_times(gaps_ms):
     """Return after how long a metric is stale whose points came with these gaps."""
     times = START_MS + np.concatenate([[0], np.cumsum(gaps_ms)]).astype(np.int64)
     state = EngineState.new(1)
@@ -31,34 +31,34 @@ class TestStaleAfterMs:
     def test_is_five_steps_of_what_reports_regularly_and_never_under_five_minutes(
         self, step, expected
     ):
-        assert patience(np.full(3000, step)) == expected
+        assert wait_times(np.full(3000, step)) == expected
 
     def test_is_a_quarter_of_an_hour_while_the_step_is_unknown(self):
-        assert patience([]) == UNKNOWN_MS
+        assert wait_times([]) == UNKNOWN_MS
 
     def test_covers_the_nights_of_what_reports_by_day(self):
         day = np.append(np.full(599, MINUTE), DAY - 599 * MINUTE)
-        assert DAY - 600 * MINUTE < patience(np.tile(day, 20)) < 2 * DAY
+        assert DAY - 600 * MINUTE < wait_times(np.tile(day, 20)) < 2 * DAY
 
     def test_takes_one_outage_in_thousands_of_points_for_no_habit(self):
         gaps = np.full(5000, MINUTE)
         gaps[2500] = 3 * HOUR
-        assert patience(gaps) == LEAST_MS
+        assert wait_times(gaps) == LEAST_MS
 
     def test_covers_the_longest_gap_while_few_are_known(self):
         gaps = np.full(300, MINUTE)
         gaps[100] = 2 * HOUR
-        assert 2 * HOUR <= patience(gaps) <= 3 * HOUR
+        assert 2 * HOUR <= wait_times(gaps) <= 3 * HOUR
 
     def test_learns_what_comes_at_random(self):
         gaps = np.random.default_rng(3).exponential(10 * MINUTE, 5000) + 1000
         rare = np.quantile(gaps, 0.999)
-        assert rare * 0.7 <= patience(gaps) <= rare * 1.5
+        assert rare * 0.7 <= wait_times(gaps) <= rare * 1.5
 
     def test_forgets_an_old_habit(self):
         slow, quick = np.full(2000, 2 * HOUR), np.full(200_000, MINUTE)
-        assert patience(slow) == 10 * HOUR
-        assert patience(np.concatenate([slow, quick])) == LEAST_MS
+        assert wait_times(slow) == 10 * HOUR
+        assert wait_times(np.concatenate([slow, quick])) == LEAST_MS
 
     def test_says_of_each_slot_what_it_says_of_it_alone(self):
         state = EngineState.new(3)

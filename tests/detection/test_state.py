@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from anomify.detection.detector import judge
-from anomify.detection.generator import Kind, generate
+from anomify.detection.generator import GeneratedKind, generate
 from anomify.detection.state import (
     LEARNING_POINTS,
     SLOT,
@@ -54,7 +54,7 @@ class TestEngineState:
         np.testing.assert_array_equal(go_on(restored, 1), go_on(fed, 0))
         assert restored.extract(np.array([0, 1])) == fed.extract(np.array([2, 0]))
 
-    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("kind", list(GeneratedKind))
     @pytest.mark.parametrize("cut", [50, 101, 1500])
     def test_may_be_kept_and_restored_in_the_middle_of_any_series(self, kind, cut):
         [metric] = generate(6, MONDAY_MS, 300, 9, [kind], incidents_a_week=2.0)

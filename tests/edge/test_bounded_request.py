@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 
 from anomify.edge import bounded_request
-from anomify.edge.porch import BODY_BYTES_MAX
+from anomify.edge.install import BODY_BYTES_MAX
 from tests.kit.web import error, strict
 
 FORM = "application/x-www-form-urlencoded"

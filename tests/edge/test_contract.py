@@ -3,7 +3,7 @@
 import pytest
 from flask import Blueprint
 
-from anomify.edge.contract import Access, Door, check_declared, declared_routes
+from anomify.edge.contract import Access, DeclaredBlueprint, check_declared, declared_routes
 from tests.kit.web import strict
 
 
@@ -17,9 +17,9 @@ class TestCheckDeclared:
 
     def test_a_declared_route_cannot_leave_its_access_out(self):
         with pytest.raises(TypeError, match="access"):
-            Door("door", __name__).route("/open")
+            DeclaredBlueprint("door", __name__).route("/open")
         with pytest.raises(TypeError, match="access"):
-            Door("door", __name__).get("/open")
+            DeclaredBlueprint("door", __name__).get("/open")
 
 
 class TestDeclared:
@@ -36,27 +36,27 @@ class TestDeclared:
         assert set(routes["probe.viewer"].methods) == {"GET", "POST"}
 
     def test_a_prefix_of_the_door_is_part_of_the_rule(self, app):
-        door = Door("prefixed", __name__, url_prefix="/under")
+        blueprint = DeclaredBlueprint("prefixed", __name__, url_prefix="/under")
 
-        @door.route("/here", access=Access.PUBLIC)
+        @blueprint.route("/here", access=Access.PUBLIC)
         def here():
             """Be here."""
             return "here"
 
-        app.register_blueprint(door)
+        app.register_blueprint(blueprint)
         assert declared_routes(app)["prefixed.here"].rule == "/under/here"
         assert app.test_client().get("/under/here").text == "here"
 
 
 class TestAnswering:
     def test_get_and_post_say_the_same(self, client, cast):
-        wish = {"count": "3", "is_fast": "true", "words": "a,b", "note": "x", "ratio": "0.5"}
+        requested = {"count": "3", "is_fast": "true", "words": "a,b", "note": "x", "ratio": "0.5"}
         headers = cast.headers("bob")
         replies = [
-            client.get("/probe/viewer", query_string=wish, headers=headers),
-            client.post("/probe/viewer", data=wish, headers=headers),
-            client.post("/probe/viewer", json=wish, headers=headers),
-            client.post("/probe/viewer/3", query_string=wish, headers=headers),
+            client.get("/probe/viewer", query_string=requested, headers=headers),
+            client.post("/probe/viewer", data=requested, headers=headers),
+            client.post("/probe/viewer", json=requested, headers=headers),
+            client.post("/probe/viewer/3", query_string=requested, headers=headers),
         ]
         answers = [strict(reply)["data"] for reply in replies]
         assert answers == [

@@ -4,7 +4,7 @@ import pytest
 
 from anomify.config import ConfigError, Settings
 from anomify.edge.contract import Access
-from anomify.edge.limits import ORG_FACTOR, RATES, REMEMBERED_MAX, Bucket, Limit, Limits, Rate
+from anomify.edge.limits import ORG_FACTOR, RATES, REMEMBERED_MAX, Bucket, Limit, Rate, RateLimits
 from anomify.native import login, watcher
 from tests.kit.web import error, make_app, probe_door
 
@@ -80,21 +80,21 @@ class TestTake:
 
 class TestLimits:
     def test_an_org_has_a_larger_bucket_that_all_of_it_share(self, clock):
-        limits = Limits(["read=2/60"], clock)
+        limits = RateLimits(["read=2/60"], clock)
         taken = [limits.take(Limit.READ, user, 1).wait_seconds for user in range(2 * ORG_FACTOR)]
         assert taken == [0] * (2 * ORG_FACTOR)
         assert limits.take(Limit.READ, "another", 1).wait_seconds > 0
         assert limits.take(Limit.READ, "stranger", 2).wait_seconds == 0
 
     def test_may_be_changed_or_switched_off_by_class_or_altogether(self, clock):
-        assert Limits(["login=off"], clock).take(Limit.LOGIN, "a") is None
-        assert Limits(["login=off"], clock).take(Limit.READ, "a").rate == RATES[Limit.READ]
-        assert Limits(["read=7/30"], clock).take(Limit.READ, "a").rate == Rate(7, 30)
-        assert all(Limits(["off"], clock).take(limit, "a") is None for limit in Limit)
+        assert RateLimits(["login=off"], clock).take(Limit.LOGIN, "a") is None
+        assert RateLimits(["login=off"], clock).take(Limit.READ, "a").rate == RATES[Limit.READ]
+        assert RateLimits(["read=7/30"], clock).take(Limit.READ, "a").rate == Rate(7, 30)
+        assert all(RateLimits(["off"], clock).take(limit, "a") is None for limit in Limit)
 
     def test_an_unknown_class_stops_the_start_with_a_sentence(self):
         with pytest.raises(ConfigError, match="no class reading"):
-            Limits(["reading=1/1"])
+            RateLimits(["reading=1/1"])
 
     @pytest.mark.parametrize("wrong", ["read", "read=1", "read=0/60", "read=1/60s", "on"])
     def test_what_is_no_rate_is_no_setting(self, wrong):
@@ -104,7 +104,7 @@ class TestLimits:
 
 class TestReplies:
     def app(self, database, tmp_path, limits):
-        return make_app(database, tmp_path, [probe_door(), login.door], rate_limits=limits)
+        return make_app(database, tmp_path, [probe_door(), login.blueprint], rate_limits=limits)
 
     def test_say_where_the_asker_stands_and_when_to_come_again(self, database, cast, tmp_path):
         client = self.app(database, tmp_path, "read=2/60").test_client(use_cookies=False)
@@ -148,12 +148,12 @@ class TestReplies:
     def test_count_test_messages_apart_from_what_else_the_route_does(
         self, database, cast, tmp_path
     ):
-        app = make_app(database, tmp_path, [watcher.door], rate_limits="test=1/60")
+        app = make_app(database, tmp_path, [watcher.blueprint], rate_limits="test=1/60")
         client = app.test_client(use_cookies=False)
 
         def made(name, *, is_tested):
-            wish = {"name": name, "chips": "cpu", "send_test_alert": is_tested}
-            return client.post("/watcher/create", data=wish, headers=cast.headers("bob"))
+            requested = {"name": name, "chips": "cpu", "send_test_alert": is_tested}
+            return client.post("/watcher/create", data=requested, headers=cast.headers("bob"))
 
         assert made("first", is_tested=True).status_code == 200
         assert made("second", is_tested=False).status_code == 200

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from anomify.edge.contract import Access, Inputs, Outputs, declared_routes, names
 from anomify.edge.openapi import Title, describe
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 
 
 class CatIn(Inputs):
@@ -23,9 +23,9 @@ class CatOut(Outputs):
 
 @pytest.fixture
 def document(app):
-    door = NativeDoor("cat", __name__)
+    blueprint = NativeBlueprint("cat", __name__)
 
-    @door.route(
+    @blueprint.route(
         "/cat/<int:cat_id>",
         inputs=CatIn,
         outputs=CatOut,
@@ -33,21 +33,21 @@ def document(app):
         changes=True,
         errors=(409,),
     )
-    def rename(wish):
+    def rename(requested):
         """Name a cat.
 
         It will not listen.
         """
 
-    @door.route("/cat/picture", access=Access.PUBLIC, media="image/png")
+    @blueprint.route("/cat/picture", access=Access.PUBLIC, media="image/png")
     def picture():
         """Draw a cat."""
 
-    @door.route("/cats", access=Access.PUBLIC, media="text/html")
+    @blueprint.route("/cats", access=Access.PUBLIC, media="text/html")
     def page():
         """Show all cats."""
 
-    app.register_blueprint(door)
+    app.register_blueprint(blueprint)
     routes = [route for route in declared_routes(app).values() if route.endpoint.startswith("cat")]
     return describe(
         routes, Title("Cats", "1", "About cats.", {"cat": "Cats."}, has_session_parameter=False)

@@ -16,8 +16,8 @@ def ask(database, tmp_path):
     apps = []
 
     def ask(path="/probe/anyone", address=ELSEWHERE, method="GET", headers=None, **settings):
-        pages = [sign_in.door, inbox.door, metrics_page.door]
-        doors = [probe_door(), operators.door, *pages]
+        pages = [sign_in.blueprint, inbox.blueprint, metrics_page.blueprint]
+        doors = [probe_door(), operators.blueprint, *pages]
         apps.append(make_app(database, tmp_path, doors, **settings))
         client = apps[-1].test_client(use_cookies=False)
         base = {"REMOTE_ADDR": address}

@@ -44,19 +44,19 @@ class Wish(Inputs):
         return self
 
 
-def fields_of(wish):
+def fields_of(requested):
     """What is wrong with which parameter; nothing where nothing is."""
     try:
-        with app.test_request_context("/", method="POST", json=wish):
+        with app.test_request_context("/", method="POST", json=requested):
             read_inputs(Wish, {})
     except Invalid as error:
         return error.fields
     return {}
 
 
-def refused(**wish):
+def refused(**requested):
     with (
-        app.test_request_context("/", method="POST", json=wish),
+        app.test_request_context("/", method="POST", json=requested),
         pytest.raises(Invalid) as found,
     ):
         read_inputs(Wish, {})
@@ -79,8 +79,8 @@ VALUES = st.recursive(
 
 class TestSentences:
     @given(st.dictionaries(st.sampled_from([*Wish.model_fields, "from"]), VALUES))
-    def test_are_plain_whatever_is_sent(self, wish):
-        for name, sentence in fields_of(wish).items():
+    def test_are_plain_whatever_is_sent(self, requested):
+        for name, sentence in fields_of(requested).items():
             assert name.split(".")[0] in {*Wish.model_fields, "from"}, name
             assert not RAW.search(name), name
             assert not RAW.search(sentence), (name, sentence)

@@ -11,13 +11,13 @@ from anomify.exclusion import editing
 from anomify.exclusion.assigning import excluder_of
 from anomify.exclusion.editing import (
     PUT_OFF,
-    ExclusionWish,
+    ExclusionFields,
     add_exclusion,
     delete_exclusion,
     end_expired,
     preview_exclusion,
 )
-from anomify.exclusion.predicate import Kind
+from anomify.exclusion.predicate import ExclusionKind
 from anomify.exclusion.queries import (
     changes_so_far,
     count_kept_out,
@@ -39,7 +39,7 @@ def acme(unit):
 
 
 def add(org, kind, pattern, **more):
-    return add_exclusion(org.id, ExclusionWish(kind, pattern, **more), "Alice")
+    return add_exclusion(org.id, ExclusionFields(kind, pattern, **more), "Alice")
 
 
 def kept_out(org):
@@ -56,12 +56,12 @@ class TestPreview:
     @pytest.mark.parametrize(
         ("kind", "pattern", "hit"),
         [
-            (Kind.EXACT, "prod.a", ["prod.a"]),
-            (Kind.PREFIX, "staging.", ["staging.a", "staging.b"]),
-            (Kind.CONTAINS, "staging", ["staging.a", "staging.b", 'web{env="staging"}']),
-            (Kind.REGEX, r"\.a$", ["prod.a", "staging.a"]),
-            (Kind.LABEL, "env=staging", ['web{env="staging"}']),
-            (Kind.PREFIX, "nothing", []),
+            (ExclusionKind.EXACT, "prod.a", ["prod.a"]),
+            (ExclusionKind.PREFIX, "staging.", ["staging.a", "staging.b"]),
+            (ExclusionKind.CONTAINS, "staging", ["staging.a", "staging.b", 'web{env="staging"}']),
+            (ExclusionKind.REGEX, r"\.a$", ["prod.a", "staging.a"]),
+            (ExclusionKind.LABEL, "env=staging", ['web{env="staging"}']),
+            (ExclusionKind.PREFIX, "nothing", []),
         ],
     )
     def test_hits_just_what_is_kept_out_once_it_is_saved(self, acme, kind, pattern, hit):
@@ -77,20 +77,22 @@ class TestPreview:
         assert (kept_out(acme), count) == (hit, len(hit))
 
     def test_frees_nothing_that_does_not_count_already(self, acme):
-        add(acme, Kind.PREFIX, "staging.")
-        found = preview_exclusion(acme.id, Kind.CONTAINS, "staging", sample=1)
+        add(acme, ExclusionKind.PREFIX, "staging.")
+        found = preview_exclusion(acme.id, ExclusionKind.CONTAINS, "staging", sample=1)
         assert (found.sample, found.hit, found.freed) == (["staging.a"], 3, 1)
 
     def test_sees_nothing_of_another_org(self, acme):
-        found = preview_exclusion(make_org("Globex").id, Kind.REGEX, ".")
+        found = preview_exclusion(make_org("Globex").id, ExclusionKind.REGEX, ".")
         assert (found.hit, found.total) == (0, 0)
-        assert preview_exclusion(acme.id, Kind.REGEX, ".").hit == 4
+        assert preview_exclusion(acme.id, ExclusionKind.REGEX, ".").hit == 4
 
 
 class TestAdd:
     def test_keeps_what_was_asked_for(self, acme):
         ends = now() + timedelta(days=1)
-        rule, _ = add(acme, Kind.PREFIX, "staging.", reason=" load \n test ", expires_at=ends)
+        rule, _ = add(
+            acme, ExclusionKind.PREFIX, "staging.", reason=" load \n test ", expires_at=ends
+        )
         session().expire_all()
         assert list_exclusions(acme.id).items == [rule]
         assert (rule.name, rule.reason, rule.created_by) == (
@@ -102,41 +104,47 @@ class TestAdd:
         assert actions(acme) == [("exclusion.add", "prefix staging.")]
 
     def test_refuses_the_same_rule_twice_however_it_is_spelled(self, acme):
-        add(acme, Kind.EXACT, 'web{b="1",a="2"}')
+        add(acme, ExclusionKind.EXACT, 'web{b="1",a="2"}')
         with pytest.raises(Conflict, match="already"):
-            add(acme, Kind.EXACT, 'web{a="2", b="1"}')
-        add(make_org("Globex"), Kind.EXACT, 'web{a="2", b="1"}')
+            add(acme, ExclusionKind.EXACT, 'web{a="2", b="1"}')
+        add(make_org("Globex"), ExclusionKind.EXACT, 'web{a="2", b="1"}')
 
     def test_refuses_what_cannot_be(self, acme):
         with pytest.raises(Invalid) as refusal:
-            add(acme, Kind.PREFIX, "a", reason="x" * 501, expires_at=now() - timedelta(seconds=1))
+            add(
+                acme,
+                ExclusionKind.PREFIX,
+                "a",
+                reason="x" * 501,
+                expires_at=now() - timedelta(seconds=1),
+            )
         assert set(refusal.value.fields) == {"reason", "expires"}
         with pytest.raises(Invalid) as refusal:
-            add(acme, Kind.PREFIX, "a", expires_at=datetime(2286, 1, 1, tzinfo=UTC))
+            add(acme, ExclusionKind.PREFIX, "a", expires_at=datetime(2286, 1, 1, tzinfo=UTC))
         assert set(refusal.value.fields) == {"expires"}
 
     def test_refuses_more_rules_than_every_new_name_is_held_to(self, acme, monkeypatch):
         monkeypatch.setattr(editing, "EXCLUSIONS_MAX", 1)
-        add(acme, Kind.PREFIX, "a")
+        add(acme, ExclusionKind.PREFIX, "a")
         with pytest.raises(QuotaExceeded):
-            add(acme, Kind.PREFIX, "b")
+            add(acme, ExclusionKind.PREFIX, "b")
 
     def test_counts_a_metric_with_the_oldest_rule_that_hits_it(self, acme):
-        first, _ = add(acme, Kind.PREFIX, "staging.")
-        second, count = add(acme, Kind.CONTAINS, "staging")
+        first, _ = add(acme, ExclusionKind.PREFIX, "staging.")
+        second, count = add(acme, ExclusionKind.CONTAINS, "staging")
         assert count == 1
         assert count_kept_out(acme.id, [first.id, second.id]) == {first.id: 2, second.id: 1}
 
     def test_is_noticed_even_if_it_hits_nothing(self, acme):
         before = changes_so_far()
-        add(acme, Kind.PREFIX, "nothing")
+        add(acme, ExclusionKind.PREFIX, "nothing")
         assert changes_so_far() != before
 
 
 class TestDelete:
     def test_lets_the_metrics_back_unless_another_rule_hits_them(self, acme):
-        wide, _ = add(acme, Kind.CONTAINS, "staging")
-        narrow, _ = add(acme, Kind.EXACT, "staging.a")
+        wide, _ = add(acme, ExclusionKind.CONTAINS, "staging")
+        narrow, _ = add(acme, ExclusionKind.EXACT, "staging.a")
         before = changes_so_far()
         delete_exclusion(acme.id, wide.id, "Bob")
         assert kept_out(acme) == ["staging.a"]
@@ -145,12 +153,12 @@ class TestDelete:
         assert actions(acme)[-1] == ("exclusion.delete", "contains staging")
 
     def test_knows_no_rule_of_another_org(self, acme):
-        rule, _ = add(acme, Kind.CONTAINS, "staging")
+        rule, _ = add(acme, ExclusionKind.CONTAINS, "staging")
         with pytest.raises(NotFound):
             delete_exclusion(make_org("Globex").id, rule.id, "Charlie")
 
     def test_stays_where_the_quota_has_no_room(self, acme):
-        rule, _ = add(acme, Kind.PREFIX, "staging.")
+        rule, _ = add(acme, ExclusionKind.PREFIX, "staging.")
         acme.metric_quota = 3
         session().flush()
         with pytest.raises(Conflict, match="2 metrics would count again, 1 more"):
@@ -161,7 +169,7 @@ class TestDelete:
         assert kept_out(acme) == []
 
     def test_of_a_rule_that_keeps_nothing_out_needs_no_room(self, acme):
-        rule, _ = add(acme, Kind.PREFIX, "nothing")
+        rule, _ = add(acme, ExclusionKind.PREFIX, "nothing")
         acme.metric_quota = 1
         session().flush()
         delete_exclusion(acme.id, rule.id, "Alice")
@@ -171,7 +179,7 @@ class TestDelete:
 class TestEndExpired:
     def test_ends_a_rule_once_its_time_is_over(self, acme):
         ends = now() + timedelta(hours=1)
-        add(acme, Kind.PREFIX, "staging.", expires_at=ends)
+        add(acme, ExclusionKind.PREFIX, "staging.", expires_at=ends)
         assert end_expired(ends - timedelta(seconds=1)) == 0
         assert end_expired(ends) == 1
         assert (kept_out(acme), list_exclusions(acme.id).total) == ([], 0)
@@ -179,7 +187,7 @@ class TestEndExpired:
 
     def test_puts_off_what_the_quota_has_no_room_for(self, acme):
         ends = now() + timedelta(hours=1)
-        rule, _ = add(acme, Kind.PREFIX, "staging.", expires_at=ends)
+        rule, _ = add(acme, ExclusionKind.PREFIX, "staging.", expires_at=ends)
         acme.metric_quota = 2
         session().flush()
         assert end_expired(ends) == 0
@@ -191,7 +199,7 @@ class TestNewNames:
     def test_are_kept_out_from_the_start_and_do_not_count(self, database):
         with database.unit_of_work():
             org = make_org(metric_quota=2)
-            add(org, Kind.PREFIX, "staging.")
+            add(org, ExclusionKind.PREFIX, "staging.")
             org_id = org.id
         registry = Registry(database, excluder_of)
         wanted = ("staging.a", "a", "staging.b", "b", "c", "staging.c")
@@ -208,7 +216,7 @@ class TestNewNames:
     def test_have_an_end_even_so(self, database):
         with database.unit_of_work():
             org = make_org(metric_quota=1)
-            add(org, Kind.PREFIX, "staging.")
+            add(org, ExclusionKind.PREFIX, "staging.")
             org_id = org.id
         keys = {f"{number}".encode(): f"staging.{number}" for number in range(11)}
         found = Registry(database, excluder_of).register(org_id, keys)

@@ -4,7 +4,7 @@ from unicodedata import normalize
 import pytest
 
 from anomify.errors import Invalid
-from anomify.exclusion.predicate import KINDS, Kind, canonical_pattern, predicate_of
+from anomify.exclusion.predicate import KINDS, ExclusionKind, canonical_pattern, predicate_of
 from anomify.metric.name import canonical_name, parse_name
 
 NAMES = [
@@ -17,35 +17,35 @@ NAMES = [
 ]
 
 
-def hit(kind: Kind, pattern: str, names: list[str] = NAMES) -> list[str]:
+def hit(kind: ExclusionKind, pattern: str, names: list[str] = NAMES) -> list[str]:
     hits = predicate_of(kind, canonical_pattern(kind, pattern))
     return [name for name in names if hits(name)]
 
 
 class TestPredicateOf:
     def test_exact_hits_one_name_however_its_labels_are_sorted(self):
-        assert hit(Kind.EXACT, "staging.web.requests") == [NAMES[0]]
-        assert hit(Kind.EXACT, "staging.web") == []
-        assert hit(Kind.EXACT, 'http_requests_total{env="prod", code="500"}') == [NAMES[3]]
+        assert hit(ExclusionKind.EXACT, "staging.web.requests") == [NAMES[0]]
+        assert hit(ExclusionKind.EXACT, "staging.web") == []
+        assert hit(ExclusionKind.EXACT, 'http_requests_total{env="prod", code="500"}') == [NAMES[3]]
 
     def test_prefix_hits_beginnings_whatever_the_case(self):
-        assert hit(Kind.PREFIX, "STAGING.") == [NAMES[0], NAMES[5]]
-        assert hit(Kind.PREFIX, "http_requests_total{") == NAMES[2:4]
+        assert hit(ExclusionKind.PREFIX, "STAGING.") == [NAMES[0], NAMES[5]]
+        assert hit(ExclusionKind.PREFIX, "http_requests_total{") == NAMES[2:4]
 
     def test_contains_hits_any_part(self):
-        assert hit(Kind.CONTAINS, "Staging") == [NAMES[n] for n in (0, 1, 2, 4, 5)]
-        assert hit(Kind.CONTAINS, ".*") == []
+        assert hit(ExclusionKind.CONTAINS, "Staging") == [NAMES[n] for n in (0, 1, 2, 4, 5)]
+        assert hit(ExclusionKind.CONTAINS, ".*") == []
 
     def test_regex_is_looked_for_anywhere(self):
-        assert hit(Kind.REGEX, r"requests_(total|bucket)") == NAMES[2:5]
-        assert hit(Kind.REGEX, r"(?i)^staging\.") == [NAMES[0], NAMES[5]]
+        assert hit(ExclusionKind.REGEX, r"requests_(total|bucket)") == NAMES[2:5]
+        assert hit(ExclusionKind.REGEX, r"(?i)^staging\.") == [NAMES[0], NAMES[5]]
 
     def test_label_hits_this_value_only(self):
-        assert hit(Kind.LABEL, "env=staging") == [NAMES[2], NAMES[4]]
-        assert hit(Kind.LABEL, " env = staging ") == [NAMES[2], NAMES[4]]
-        assert hit(Kind.LABEL, "env=stag") == hit(Kind.LABEL, "v=staging") == []
-        assert hit(Kind.LABEL, "__name__=http_requests_total") == NAMES[2:4]
-        assert hit(Kind.LABEL, "__name__=staging.web.requests") == [NAMES[0]]
+        assert hit(ExclusionKind.LABEL, "env=staging") == [NAMES[2], NAMES[4]]
+        assert hit(ExclusionKind.LABEL, " env = staging ") == [NAMES[2], NAMES[4]]
+        assert hit(ExclusionKind.LABEL, "env=stag") == hit(ExclusionKind.LABEL, "v=staging") == []
+        assert hit(ExclusionKind.LABEL, "__name__=http_requests_total") == NAMES[2:4]
+        assert hit(ExclusionKind.LABEL, "__name__=staging.web.requests") == [NAMES[0]]
 
     @pytest.mark.parametrize(
         ("label", "value"),
@@ -76,12 +76,12 @@ class TestPredicateOf:
         names = [canonical_name(labels.items()) for labels in sets]
         expected = [name for name in names if (label, value) in parse_name(name)]
         assert expected
-        assert hit(Kind.LABEL, f"{label}={value}", names) == expected
+        assert hit(ExclusionKind.LABEL, f"{label}={value}", names) == expected
 
     def test_evil_expressions_are_quick(self):
         names = [f"{'a' * 60}.{number}" for number in range(1_000)]
         began = time.process_time()
-        assert hit(Kind.REGEX, "^(a+)+$", names) == []
+        assert hit(ExclusionKind.REGEX, "^(a+)+$", names) == []
         # A backtracking engine would not be done before the sun is cold.
         assert time.process_time() - began < 5
 
@@ -89,19 +89,19 @@ class TestPredicateOf:
 class TestSpelling:
     def test_a_rule_hits_a_name_however_its_characters_are_written(self):
         patterns = [
-            (Kind.EXACT, 'caf\u00e9{ort="\u00e9"}'),
-            (Kind.PREFIX, "caf\u00e9"),
-            (Kind.CONTAINS, "\u00e9"),
-            (Kind.REGEX, "^caf\u00e9"),
-            (Kind.LABEL, "ort=\u00e9"),
-            (Kind.LABEL, "__name__=caf\u00e9"),
+            (ExclusionKind.EXACT, 'caf\u00e9{ort="\u00e9"}'),
+            (ExclusionKind.PREFIX, "caf\u00e9"),
+            (ExclusionKind.CONTAINS, "\u00e9"),
+            (ExclusionKind.REGEX, "^caf\u00e9"),
+            (ExclusionKind.LABEL, "ort=\u00e9"),
+            (ExclusionKind.LABEL, "__name__=caf\u00e9"),
         ]
         for form in ("NFC", "NFD"):
             name = normalize(form, 'caf\u00e9{ort="\u00e9"}')
             for kind, pattern in patterns:
                 assert predicate_of(kind, canonical_pattern(kind, pattern))(name), (form, kind)
         for kind, pattern in patterns:
-            if kind is not Kind.REGEX:
+            if kind is not ExclusionKind.REGEX:
                 canonical = canonical_pattern(kind, normalize("NFD", pattern))
                 assert canonical == canonical_pattern(kind, pattern)
 
@@ -110,15 +110,15 @@ class TestCanonicalPattern:
     @pytest.mark.parametrize(
         ("kind", "pattern", "why"),
         [
-            (Kind.CONTAINS, "", "which names"),
-            (Kind.CONTAINS, "a" * 513, "at most 512"),
-            (Kind.PREFIX, "a\nb", "control"),
-            (Kind.REGEX, "(", r"no RE2 expression: missing \)"),
-            (Kind.REGEX, r"(a)\1", "no RE2 expression"),
-            (Kind.REGEX, "((a{100}){100}){100}", "no RE2 expression"),
-            (Kind.LABEL, "staging", "env=staging"),
-            (Kind.LABEL, "env=", "env=staging"),
-            (Kind.EXACT, "a}", "closing brace"),
+            (ExclusionKind.CONTAINS, "", "which names"),
+            (ExclusionKind.CONTAINS, "a" * 513, "at most 512"),
+            (ExclusionKind.PREFIX, "a\nb", "control"),
+            (ExclusionKind.REGEX, "(", r"no RE2 expression: missing \)"),
+            (ExclusionKind.REGEX, r"(a)\1", "no RE2 expression"),
+            (ExclusionKind.REGEX, "((a{100}){100}){100}", "no RE2 expression"),
+            (ExclusionKind.LABEL, "staging", "env=staging"),
+            (ExclusionKind.LABEL, "env=", "env=staging"),
+            (ExclusionKind.EXACT, "a}", "closing brace"),
         ],
     )
     def test_refuses_what_cannot_be_a_rule(self, kind, pattern, why, capfd):
@@ -129,12 +129,12 @@ class TestCanonicalPattern:
         assert capfd.readouterr() == ("", "")
 
     def test_spells_what_is_alike_alike(self):
-        assert canonical_pattern(Kind.PREFIX, "bu\u0308ro") == "b\u00fcro"
-        assert canonical_pattern(Kind.EXACT, 'm{b="2",a="1"}') == 'm{a="1",b="2"}'
+        assert canonical_pattern(ExclusionKind.PREFIX, "bu\u0308ro") == "b\u00fcro"
+        assert canonical_pattern(ExclusionKind.EXACT, 'm{b="2",a="1"}') == 'm{a="1",b="2"}'
 
 
 class TestKinds:
     def test_every_example_is_a_rule(self):
-        assert {one.kind for one in KINDS} == set(Kind)
+        assert {one.kind for one in KINDS} == set(ExclusionKind)
         for one in KINDS:
             assert canonical_pattern(one.kind, one.example) == one.example

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import sqlite
 from anomify.db import LISTS_USERS, Base, UtcDateTime
 from anomify.factory import create_app
 from anomify.storage.tables import CHUNK_TABLES, LOG_TABLES
-from anomify.user.leaving import list_columns
+from anomify.user.delete_user import list_columns
 
 assert create_app  # it imports every model there is
 ALL_METADATA = (Base.metadata, LOG_TABLES, CHUNK_TABLES)

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from anomify.clock import now
 from anomify.config import Settings
-from anomify.edge import porch
+from anomify.edge import install as porch
+from anomify.edge.app_state import AppState
 from anomify.edge.contract import check_declared
-from anomify.edge.house import House
 from anomify.exclusion.assigning import excluder_of
 from anomify.ingest.flux import flux
 from anomify.ingest.prometheus import prometheus
@@ -28,7 +28,7 @@ ALWAYS = 1 << 45
 class Doors:
     """A client of the doors, and what lies behind them."""
 
-    house: House
+    app_state: AppState
     client: object
     org_id: int
     token: str
@@ -42,26 +42,26 @@ class Doors:
 
     def stored(self, name, org_id=None):
         """(time, value) of every datapoint of the metric, or None where there is no metric."""
-        with self.house.database.unit_of_work(write=False) as session:
+        with self.app_state.database.unit_of_work(write=False) as session:
             metric = (
                 session.query(Metric).filter_by(name=name, org_id=org_id or self.org_id).first()
             )
         if metric is None:
             return None
-        series = self.house.points.read(metric.id, 0, ALWAYS)
+        series = self.app_state.points.read(metric.id, 0, ALWAYS)
         return list(zip(series.times.tolist(), series.values.tolist(), strict=True))
 
     def names(self, org_id=None):
-        with self.house.database.unit_of_work(write=False) as session:
+        with self.app_state.database.unit_of_work(write=False) as session:
             rows = session.query(Metric).filter_by(org_id=org_id or self.org_id)
             return sorted(metric.name for metric in rows)
 
     def log(self):
         """Every entry of the log."""
-        return [row.entry for row in self.house.points.log.read(0)]
+        return [row.entry for row in self.app_state.points.log.read(0)]
 
     def make_org(self, name, scopes=("ingest",), quota=None):
-        with self.house.database.unit_of_work() as session:
+        with self.app_state.database.unit_of_work() as session:
             org = Org(name=name, created_at=now(), metric_quota=quota)
             session.add(org)
             session.flush()
@@ -73,13 +73,13 @@ def doors(database, backend, tmp_path):
     points = PointFiles(tmp_path) if backend == "sqlite" else PointTables(database.engine)
     store = PointStore(points)
     settings = Settings(data_dir=tmp_path, secret_key=SecretStr("00" * 32))
-    house = House(settings, database, store, Registry(database, excluder_of))
+    app_state = AppState(settings, database, store, Registry(database, excluder_of))
     app = Flask("anomify")
-    porch.install(app, house)
+    porch.install(app, app_state)
     app.register_blueprint(flux)
     app.register_blueprint(prometheus)
     check_declared(app)
-    made = Doors(house, app.test_client(), 0, "", app)
+    made = Doors(app_state, app.test_client(), 0, "", app)
     made.org_id, made.token = made.make_org("Acme")
     store.follow()
     yield made

@@ -276,7 +276,7 @@ class TestPost:
         def refuse(entry):
             raise Unavailable("The points could not be stored; send them again.")
 
-        monkeypatch.setattr(doors.house.points, "append", refuse)
+        monkeypatch.setattr(doors.app_state.points, "append", refuse)
         reply = post(doors, item())
         assert reply.status_code == 503
         assert int(reply.headers["Retry-After"]) > 0

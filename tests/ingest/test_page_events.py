@@ -9,8 +9,9 @@ import time_machine
 
 from anomify.ingest import flux, page_events
 from anomify.metric.model import Metric
-from anomify.native import js, org
-from anomify.worker.count import Teller
+from anomify.native import js
+from anomify.native.org import info as org
+from anomify.worker.page_event_counts import PageEventWriter
 from tests.factories import make_org, make_token
 from tests.kit.web import make_app
 
@@ -22,7 +23,9 @@ ELSEWHERE = {"Origin": "https://shop.example", "Content-Type": "text/plain"}
 
 @pytest.fixture
 def app(database, tmp_path):
-    made = make_app(database, tmp_path, [page_events.door, flux.flux, js.door, org.door])
+    made = make_app(
+        database, tmp_path, [page_events.blueprint, flux.flux, js.blueprint, org.blueprint]
+    )
     yield made
     made.extensions["anomify"].points.close()
 
@@ -46,11 +49,11 @@ def send(app, key, *events, site="shop", **more):
 
 def stored(app, name):
     """The counts of a metric by minute after noon, as charts show them."""
-    house = app.extensions["anomify"]
-    Teller(house.database, house.points).run_once()
-    with house.database.unit_of_work(write=False) as session:
+    app_state = app.extensions["anomify"]
+    PageEventWriter(app_state.database, app_state.points).run_once()
+    with app_state.database.unit_of_work(write=False) as session:
         metric = session.query(Metric).filter_by(name=name).one()
-    series = house.points.read(metric.id, 0, NOON_MS * 2)
+    series = app_state.points.read(metric.id, 0, NOON_MS * 2)
     minutes = (series.times - NOON_MS) // MINUTE
     return dict(zip(minutes.tolist(), series.values.tolist(), strict=True))
 
@@ -66,7 +69,7 @@ class TestEvents:
     def test_are_stored_once_whoever_dies_when(self, app, key, clock, monkeypatch):
         send(app, key, {"name": "signup", "count": 2})
         clock.move_to(NOON + timedelta(seconds=70))
-        monkeypatch.setattr("anomify.worker.count.mark_stored", lambda _: 1 / 0)
+        monkeypatch.setattr("anomify.worker.page_event_counts.mark_stored", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             stored(app, "events.shop.signup")
         monkeypatch.undo()
@@ -136,7 +139,7 @@ class TestKey:
         assert send(app, "nonsense", {"name": "a"}).status_code == 401
 
     def test_is_counted_apart_and_not_without_end(self, database, tmp_path, key):
-        doors = [page_events.door]
+        doors = [page_events.blueprint]
         app = make_app(database, tmp_path, doors, rate_limits=("write=5/600",))
         replies = [send(app, key, {"name": "a b"}) for _ in range(6)]
         assert [reply.status_code for reply in replies] == [400] * 5 + [429]
@@ -145,7 +148,7 @@ class TestKey:
         app.extensions["anomify"].points.close()
 
     def test_is_counted_alike_from_everywhere_in_one_network(self, database, tmp_path, key):
-        app = make_app(database, tmp_path, [page_events.door], rate_limits=("write=5/600",))
+        app = make_app(database, tmp_path, [page_events.blueprint], rate_limits=("write=5/600",))
         codes = [
             send(
                 app, key, {"name": "a b"}, environ_base={"REMOTE_ADDR": f"2001:db8::{last}"}

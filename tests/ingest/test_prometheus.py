@@ -149,7 +149,7 @@ class TestWrite:
     def test_ends_a_series_that_this_process_has_not_seen(self, doors):
         write(doors, body_1(series(UP, (NOW, 1.0))))
         # As in a process that has just started.
-        doors.house.registry._scopes.clear()
+        doors.app_state.registry._scopes.clear()
         write(doors, body_1(series(UP, (NOW + 1000, STALE))))
         assert doors.log()[-1].ended.times.tolist() == [NOW + 1000]
 
@@ -229,7 +229,7 @@ class TestWrite:
         def refuse(entry):
             raise Unavailable("The points could not be stored; send them again.")
 
-        monkeypatch.setattr(doors.house.points, "append", refuse)
+        monkeypatch.setattr(doors.app_state.points, "append", refuse)
         reply = write(doors, body_1(series(UP, (NOW, 1.0))))
         assert reply.status_code == 503
         assert int(reply.headers["Retry-After"]) > 0

@@ -5,8 +5,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from anomify.db import session
-from anomify.exclusion.editing import ExclusionWish, add_exclusion
-from anomify.exclusion.predicate import Kind
+from anomify.exclusion.editing import ExclusionFields, add_exclusion
+from anomify.exclusion.predicate import ExclusionKind
 from anomify.metric.quota import quota_of
 from anomify.org.model import Org
 from tests.kit.clock import LONG_AGO_SECONDS
@@ -50,8 +50,8 @@ def send(doors, token, names):
 class TestFiftySenders:
     def test_never_exceed_the_quota_and_hear_of_each_refused_metric(self, doors):
         org_id, token = doors.make_org("Small", quota=QUOTA)
-        with doors.house.database.unit_of_work():
-            add_exclusion(org_id, ExclusionWish(Kind.PREFIX, "staging."), "Alice")
+        with doors.app_state.database.unit_of_work():
+            add_exclusion(org_id, ExclusionFields(ExclusionKind.PREFIX, "staging."), "Alice")
         barrier = threading.Barrier(SENDERS)
 
         def send_at_once(sender):
@@ -73,7 +73,7 @@ class TestFiftySenders:
         # Who is known is never refused, whoever else is.
         assert send(doors, token, sorted(there)) == []
         assert send(doors, token, ["one.more"]) == ["one.more"]
-        with doors.house.database.unit_of_work(write=False):
+        with doors.app_state.database.unit_of_work(write=False):
             assert session().get_one(Org, org_id).metric_quota == QUOTA
             quota = quota_of(org_id)
         assert (quota.used, quota.kept_out) == (QUOTA, SENDERS)

@@ -19,8 +19,8 @@ TWO = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 
 def told(doors, org_id=None):
     """How many items were refused, by route and kind."""
-    doors.house.refused.flush()
-    with doors.house.database.unit_of_work(write=False):
+    doors.app_state.refused.flush()
+    with doors.app_state.database.unit_of_work(write=False):
         found = list_refused(org_id or doors.org_id, now_ms() - HOUR_MS, now_ms() + HOUR_MS)
     return {(one.route, one.kind): one.items for one in found}
 
@@ -101,14 +101,14 @@ class TestEveryRoute:
 
 class TestCounter:
     def refuse(self, doors, org_id, items, at_ms, metric="m"):
-        doors.house.refused.add(org_id, "flux", {"nan": Refused(items, metric, "why")}, at_ms)
+        doors.app_state.refused.add(org_id, "flux", {"nan": Refused(items, metric, "why")}, at_ms)
 
     def test_adds_up_the_hours_and_shows_the_last_example(self, doors):
         at_ms = now_ms()
         for hours, metric in ((3, "old"), (0, "new"), (1, "mid\0dle")):
             self.refuse(doors, doors.org_id, 2, at_ms - hours * HOUR_MS, metric)
-            doors.house.refused.flush()
-        with doors.house.database.unit_of_work(write=False):
+            doors.app_state.refused.flush()
+        with doors.app_state.database.unit_of_work(write=False):
             [found] = list_refused(doors.org_id, at_ms - 3 * HOUR_MS, at_ms + 1)
             [late] = list_refused(doors.org_id, at_ms, at_ms + 1)
         assert (found.items, found.metric, found.last_ms) == (6, "new", at_ms)
@@ -120,8 +120,8 @@ class TestCounter:
         def fail(**_):
             raise OperationalError("", {}, Exception("locked"))
 
-        monkeypatch.setattr(doors.house.database, "unit_of_work", fail)
-        doors.house.refused.flush()
+        monkeypatch.setattr(doors.app_state.database, "unit_of_work", fail)
+        doors.app_state.refused.flush()
         self.refuse(doors, doors.org_id, 3, now_ms())
         monkeypatch.undo()
         assert told(doors) == {("flux", "nan"): 5}
@@ -130,7 +130,7 @@ class TestCounter:
         gone, _ = doors.make_org("Gone")
         self.refuse(doors, gone, 1, now_ms())
         self.refuse(doors, doors.org_id, 1, now_ms())
-        with doors.house.database.unit_of_work() as session:
+        with doors.app_state.database.unit_of_work() as session:
             session.delete(session.get_one(Org, gone))
         assert told(doors) == {("flux", "nan"): 1}
         assert told(doors, gone) == {}
@@ -138,7 +138,7 @@ class TestCounter:
     def test_forgets_after_ninety_days(self, doors):
         self.refuse(doors, doors.org_id, 1, now_ms() - KEPT_MS - HOUR_MS)
         self.refuse(doors, doors.org_id, 1, now_ms())
-        doors.house.refused.flush()
-        with doors.house.database.unit_of_work() as session:
+        doors.app_state.refused.flush()
+        with doors.app_state.database.unit_of_work() as session:
             forget_refused_items(now_ms())
             assert session.query(RefusedItems).count() == 1

@@ -30,15 +30,15 @@ def test_people_come_by_invitation_and_come_again_with_their_account_there(
                 oidc_scopes="openid",
             )
         )
-        house = app.extensions["anomify"]
-        with house.database.unit_of_work():
+        app_state = app.extensions["anomify"]
+        with app_state.database.unit_of_work():
             cast = make_cast()
             by = Inviter("Alice", "owner", HOME)
             _, link = invite(cast.acme, "ann@acme.example", "", "editor", by)
         invitation = parse_qs(urlsplit(link).query)["token"][0]
 
-        def come_back(browser, **wish):
-            begun = browser.get("/login/oidc", query_string=wish)
+        def come_back(browser, **requested):
+            begun = browser.get("/login/oidc", query_string=requested)
             return browser.get("/login/oidc/callback", query_string=there.sign_in(begun.location))
 
         # Nobody knows her yet, whatever her address is.
@@ -51,5 +51,5 @@ def test_people_come_by_invitation_and_come_again_with_their_account_there(
         assert come_back(again, next="/ui/metrics").location == "/ui/metrics"
         assert again.get("/user/info").json["data"]["user"]["id"] == told["id"]
         assert "Ann" in again.get("/ui/").text
-        house.points.close()
-        house.database.dispose()
+        app_state.points.close()
+        app_state.database.dispose()

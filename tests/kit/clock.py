@@ -47,7 +47,7 @@ def prepare_hypothesis() -> None:
 
 
 def is_a_journey(item: pytest.Item) -> bool:
-    """Tell whether a test starts whole products, which read the real time."""
+    """Return whether a test starts whole products, which read the real time."""
     return "journey" in item.path.parts
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Door(ThreadingHTTPServer):
+class DeclaredBlueprint(ThreadingHTTPServer):
     """Keeps what it is sent and answers from a list; 204 when the list is empty."""
 
     daemon_threads = True
@@ -52,8 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def open_door() -> Iterator[Door]:
-    opened = Door()
+def open_door() -> Iterator[DeclaredBlueprint]:
+    opened = DeclaredBlueprint()
     thread = threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield opened

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from anomify.anomaly.model import Span
-from anomify.anomaly.recording import Sighting, close_anomaly, extend_anomaly, open_anomaly
+from anomify.anomaly.recording import Observation, close_anomaly, extend_anomaly, open_anomaly
 from anomify.clock import now
 from anomify.db import session
 from anomify.metric.model import Metric, Progress
@@ -64,8 +64,8 @@ def give_points(store: PointStore, metric: Metric, first_ms: int, values: list[f
     store.append(Entry(Points(ids, times, np.array(values, np.float64)), Points.empty()))
 
 
-def _sighting(time_ms: int) -> Sighting:
-    return Sighting(
+def _sighting(time_ms: int) -> Observation:
+    return Observation(
         time_ms=time_ms,
         value=9.0,
         expected_lower=1.0,

@@ -137,7 +137,7 @@ class Glewlwyd:
         return {name: found[0] for name, found in parse_qs(parts.query).items()}
 
     def answers(self) -> bool:
-        """Tell whether it takes requests."""
+        """Return whether it takes requests."""
         try:
             return self._pool.request("GET", f"{self.url}/config").status == 200
         except urllib3.exceptions.HTTPError:

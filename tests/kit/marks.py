@@ -20,7 +20,7 @@ PROGRAMS = {
 
 
 def needs_more(item: pytest.Item) -> bool:
-    """Tell whether a test is marked as one that Python alone cannot run."""
+    """Return whether a test is marked as one that Python alone cannot run."""
     return any(item.get_closest_marker(name) for name in ("debian", "shared"))
 
 

@@ -14,7 +14,7 @@ from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.series import Points, Series
 from anomify.storage.log import Entry
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from tests.factories import make_watcher
 
 MINUTE = 60_000
@@ -31,8 +31,8 @@ class Plant:
     org_id: int
     metric_ids: list[int]
 
-    def analyst(self) -> Analyst:
-        found = Analyst(self.database, self.points.log, self.points.chunks)
+    def analyser(self) -> Analyser:
+        found = Analyser(self.database, self.points.log, self.points.chunks)
         found.recover()
         return found
 
@@ -90,6 +90,6 @@ def with_spike(values: np.ndarray, at: int, height: float = 60.0) -> np.ndarray:
     return spiked
 
 
-def drain(analyst: Analyst) -> None:
-    while analyst.run_once():
+def drain(analyser: Analyser) -> None:
+    while analyser.run_once():
         pass

@@ -122,7 +122,7 @@ class Server:
         return None
 
     def answers(self) -> bool:
-        """Tell whether it takes requests now."""
+        """Return whether it takes requests now."""
         try:
             return self.ask("/-/ready").status == 200
         except urllib3.exceptions.HTTPError:

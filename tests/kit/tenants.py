@@ -92,8 +92,8 @@ def open_product(url: str, data_dir: Path, **settings: Any) -> Iterator[Product]
             **{"rate_limits": ("off",), **settings},
         )
     )
-    house = app.extensions["anomify"]
-    with house.database.unit_of_work():
+    app_state = app.extensions["anomify"]
+    with app_state.database.unit_of_work():
         cast = make_cast()
         tokens = {
             name: create_token(org, f"{name} robot", SCOPES, maker)[1]
@@ -106,8 +106,8 @@ def open_product(url: str, data_dir: Path, **settings: Any) -> Iterator[Product]
     product = Product(app, app.test_client(use_cookies=False), cast, tokens)
     product.acmes = {kind: product.plant(kind) for kind in PLANTERS}
     yield product
-    house.points.close()
-    house.database.dispose()
+    app_state.points.close()
+    app_state.database.dispose()
 
 
 # --- what can be named, by kind ---

@@ -13,13 +13,13 @@ from anomify.auth import middleware
 from anomify.auth.subject import subject
 from anomify.config import Settings
 from anomify.db import Database
-from anomify.edge import porch
+from anomify.edge import install as porch
+from anomify.edge.app_state import AppState
 from anomify.edge.contract import Access, Inputs, Outputs, check_declared
-from anomify.edge.house import House
 from anomify.exclusion.assigning import excluder_of
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.registry import Registry
-from anomify.native.envelope import NativeDoor
+from anomify.native.envelope import NativeBlueprint
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,16 +31,16 @@ def make_app(
     app = Flask(
         "anomify", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
     )
-    house = House(
+    app_state = AppState(
         Settings(data_dir=data_dir, secret_key="k" * 64, **settings),
         database,
         open_points(database, data_dir),
         Registry(database, excluder_of),
     )
-    porch.install(app, house)
-    middleware.install(app, house)
-    for door in doors:
-        app.register_blueprint(door)
+    porch.install(app, app_state)
+    middleware.install(app, app_state)
+    for blueprint in doors:
+        app.register_blueprint(blueprint)
     check_declared(app)
     return app
 
@@ -71,7 +71,7 @@ class ProbeIn(Inputs):
 
 
 class ProbeOut(Outputs):
-    asker: str
+    caller: str
     count: int = 0
     is_fast: bool = False
     words: tuple[str, ...] = ()
@@ -79,16 +79,16 @@ class ProbeOut(Outputs):
     ratio: float = 1.0
 
 
-def probe_door() -> NativeDoor:
+def probe_door() -> NativeBlueprint:
     """A route to read and one to change for each access, which say who asked for what."""
-    door = NativeDoor("probe", __name__)
+    blueprint = NativeBlueprint("probe", __name__)
 
-    def answer(wish: ProbeIn) -> ProbeOut:
+    def answer(requested: ProbeIn) -> ProbeOut:
         """Say what was asked, by whom."""
-        return ProbeOut(asker=subject().label, **wish.model_dump())
+        return ProbeOut(caller=subject().label, **requested.model_dump())
 
     for access in Access:
-        door.route(
+        blueprint.route(
             f"/probe/{access}",
             f"/probe/{access}/<int:count>",
             inputs=ProbeIn,
@@ -96,7 +96,7 @@ def probe_door() -> NativeDoor:
             access=access,
             endpoint=access,
         )(answer)
-        door.route(
+        blueprint.route(
             f"/probe/{access}/change",
             inputs=ProbeIn,
             outputs=ProbeOut,
@@ -105,17 +105,17 @@ def probe_door() -> NativeDoor:
             endpoint=f"change_{access}",
         )(answer)
 
-    @door.route("/probe/failure", access=Access.PUBLIC)
+    @blueprint.route("/probe/failure", access=Access.PUBLIC)
     def failure():
         """Fail in a way that nobody foresaw."""
         raise ZeroDivisionError("the secret of the house")
 
-    @door.route("/probe/remember", access=Access.ANYONE, inputs=ProbeIn, outputs=ProbeOut)
-    def remember(wish: ProbeIn) -> ProbeOut:
+    @blueprint.route("/probe/remember", access=Access.ANYONE, inputs=ProbeIn, outputs=ProbeOut)
+    def remember(requested: ProbeIn) -> ProbeOut:
         """Remember a note in the session, and give back the one before."""
         before = flask_session.get("note", "")
-        if wish.note:
-            flask_session["note"] = wish.note
-        return ProbeOut(asker=subject().label, note=before)
+        if requested.note:
+            flask_session["note"] = requested.note
+        return ProbeOut(caller=subject().label, note=before)
 
-    return door
+    return blueprint

@@ -10,7 +10,7 @@ from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
 from anomify.metric.queries import (
     Broad,
-    Order,
+    MetricOrder,
     count_by_state,
     find_metric,
     find_progress,
@@ -18,7 +18,7 @@ from anomify.metric.queries import (
     get_standing,
     list_metrics,
 )
-from anomify.metric.standing import State, inactive_since_ms
+from anomify.metric.status import State, inactive_since_ms
 from anomify.org.model import Org
 from tests.factories import make_metric, make_org
 
@@ -98,7 +98,7 @@ class TestListMetrics:
         page = list_metrics(acme.id, AT, limit=2)
         assert (names(page), page.total) == (["a", "b"], 3)
         assert names(list_metrics(acme.id, AT, limit=2, offset=2)) == ["c"]
-        assert names(list_metrics(acme.id, AT, order=Order.NEWEST)) == ["b", "a", "c"]
+        assert names(list_metrics(acme.id, AT, order=MetricOrder.NEWEST)) == ["b", "a", "c"]
 
     def test_finds_every_word_as_it_is_written(self, acme):
         for name in ("web.cpu_load", "web.cpuXload", "db.CPU_load", "50%"):

@@ -65,7 +65,7 @@ def ward(database: Database, tmp_path: Path) -> Iterator[Ward]:
             make_metric(cast.acme, "shop.errors"), started + timedelta(hours=1), minutes=None
         )
         ids = (ended.id, running.id)
-    app = make_app(database, tmp_path, [anomaly.door, image.door])
+    app = make_app(database, tmp_path, [anomaly.blueprint, image.blueprint])
     yield Ward(app.test_client(), database, cast, *ids, int(started.timestamp()))
     app.extensions["anomify"].points.close()
 

@@ -10,7 +10,9 @@ from anomify.audit.model import AuditEntry
 from anomify.auth.token import VERIFIED_KEY
 from anomify.clock import now, now_timestamp
 from anomify.ingest import flux
-from anomify.native import billing, org, org_stripecallback, watcher
+from anomify.native import billing, watcher
+from anomify.native.org import info as org
+from anomify.native.org import stripecallback as org_stripecallback
 from anomify.org.model import Org
 from anomify.org.token import TokensEnded
 from tests.factories import make_cast, make_token, make_user
@@ -24,7 +26,13 @@ from tests.kit.stripe_wire import (
 )
 from tests.kit.web import error, make_app, strict
 
-DOORS = (billing.door, org.door, org_stripecallback.door, flux.flux, watcher.door)
+DOORS = (
+    billing.blueprint,
+    org.blueprint,
+    org_stripecallback.blueprint,
+    flux.flux,
+    watcher.blueprint,
+)
 # Addresses that no browser may be sent to after paying.
 ELSEWHERE = (
     "https://evil.example/",
@@ -134,8 +142,8 @@ class TestWithoutAKey:
     def test_the_rest_says_that_nobody_is_billed(self, self_hosted, cast):
         paths = [f"/billing/{route}" for route in ROUTES[2:]]
         for path in (*paths, "/org/stripecallback", "/billing/checkoutcallback"):
-            wish = {} if "portal" in path else {"plan_id": "price_1"}
-            reply = self_hosted.post(path, json=wish, headers=cast.headers("alice"))
+            requested = {} if "portal" in path else {"plan_id": "price_1"}
+            reply = self_hosted.post(path, json=requested, headers=cast.headers("alice"))
             assert (path, reply.status_code) == (path, 409)
             assert error(reply)["code"] == "billing_off"
 
@@ -346,8 +354,8 @@ class TestChange:
     def test_holds_a_price_for_an_hour(self, shop):
         shop.buy(shop.small)
         for seconds in (-3700, 60):
-            wish = {"plan_id": shop.large, "priced_timestamp": now_timestamp() + seconds}
-            reply = shop.ask("change", **wish)
+            requested = {"plan_id": shop.large, "priced_timestamp": now_timestamp() + seconds}
+            reply = shop.ask("change", **requested)
             assert reply.status_code == 400
             assert "priced_timestamp" in error(reply)["fields"]
 

@@ -3,7 +3,8 @@
 import pytest
 import time_machine
 
-from anomify.native import ping, user
+from anomify.native import ping
+from anomify.native.user import account
 from tests.factories import make_cast
 from tests.kit.web import make_app, probe_door, strict
 
@@ -37,7 +38,7 @@ def client(database, tmp_path):
     app = make_app(
         database,
         tmp_path,
-        [probe_door(), ping.door, user.door],
+        [probe_door(), ping.blueprint, account.blueprint],
         public_url="https://metrics.example:8443/",
     )
     yield app.test_client(use_cookies=False)

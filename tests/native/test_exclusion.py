@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from anomify.clock import now
-from anomify.native import exclusion, metric
+from anomify.native import exclusion
+from anomify.native.metric import metrics as metric
 from tests.factories import make_cast, make_metric
 from tests.kit.web import error, make_app, strict
 
@@ -23,7 +24,7 @@ def cast(database):
 
 @pytest.fixture
 def client(cast, database, tmp_path):
-    app = make_app(database, tmp_path, [exclusion.door, metric.door])
+    app = make_app(database, tmp_path, [exclusion.blueprint, metric.blueprint])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

@@ -11,20 +11,21 @@ from flask.testing import FlaskClient
 from PIL import Image
 from pydantic import SecretStr
 
-from anomify.anomaly.painting import Studio
-from anomify.anomaly.picture import anomaly_image_url, metric_image_url
+from anomify.anomaly.charts import anomaly_image_url, metric_image_url
 from anomify.anomaly.queries import get_anomaly
+from anomify.anomaly.render_pool import RenderPool
 from anomify.auth import middleware
 from anomify.clock import now
 from anomify.config import Settings
-from anomify.edge import porch
+from anomify.edge import install as porch
+from anomify.edge.app_state import AppState
 from anomify.edge.contract import check_declared
-from anomify.edge.house import House
 from anomify.metric.model import Metric
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
-from anomify.native import image, metric, picture
+from anomify.native import image, picture
+from anomify.native.metric import metrics
 from anomify.org.model import Org
 from anomify.org.token import create_token
 from tests.kit.found import HOUR, MINUTE, NOON, anomaly_at, give_points, org_with_metric
@@ -39,7 +40,7 @@ class World:
     client: FlaskClient
     store: PointStore
     acme: Org
-    metric: Metric
+    metrics: Metric
     anomaly_id: int
     anomaly_url: str
     metric_url: str
@@ -59,11 +60,11 @@ def world(database, tmp_path) -> Iterator[World]:
     )
     store = open_points(database, tmp_path)
     app = Flask("anomify")
-    house = House(settings, database, store, Registry(database))
-    porch.install(app, house)
-    middleware.install(app, house)
-    app.register_blueprint(image.door)
-    app.register_blueprint(metric.door)
+    app_state = AppState(settings, database, store, Registry(database))
+    porch.install(app, app_state)
+    middleware.install(app, app_state)
+    app.register_blueprint(image.blueprint)
+    app.register_blueprint(metrics.blueprint)
     check_declared(app)
     with database.unit_of_work():
         acme, requests = org_with_metric("Acme", NAME)
@@ -104,7 +105,7 @@ class TestMetric:
         assert size_of(reply) == (800, 300)
 
     def test_shows_the_last_day_by_default(self, world):
-        reply = world.get("/image/metric", world.acme_key, metric=NAME)
+        reply = world.get("/image/metric", world.acme_key, metrics=NAME)
         assert reply.status_code == 200
         assert "max-age=30" in reply.headers["Cache-Control"]
 
@@ -158,7 +159,7 @@ class TestMetric:
         again = world.client.get("/image/metric", query_string=window(), headers=headers)
         assert (again.status_code, again.data) == (304, b"")
         assert again.headers["ETag"] == first.headers["ETag"]
-        give_points(world.store, world.metric, NOON - HOUR, [50.0])
+        give_points(world.store, world.metrics, NOON - HOUR, [50.0])
         changed = world.client.get("/image/metric", query_string=window(), headers=headers)
         assert changed.status_code == 200
         assert changed.headers["ETag"] != first.headers["ETag"]
@@ -169,9 +170,9 @@ class TestMetric:
         assert of_image.data == of_metric.data
 
     def test_says_when_it_is_too_busy(self, world, monkeypatch):
-        studio = Studio(easels=1, wait_seconds=0.01)
-        monkeypatch.setattr(picture, "studio", studio)
-        with studio.easel():
+        render_pool = RenderPool(slots=1, wait_seconds=0.01)
+        monkeypatch.setattr(picture, "studio", render_pool)
+        with render_pool.slot():
             reply = world.get("/image/metric", world.acme_key, **window())
         assert reply.status_code == 503
         assert reply.mimetype == "image/png"
@@ -184,7 +185,7 @@ class TestAnomaly:
     def test_is_found_by_its_id_or_by_metric_and_moment(self, world):
         by_id = world.get("/image/anomaly", world.acme_key, anomaly_id=world.anomaly_id)
         moment = NOON // 1000 + 120
-        by_moment = world.get("/image/anomaly", world.acme_key, metric=NAME, timestamp=moment)
+        by_moment = world.get("/image/anomaly", world.acme_key, metrics=NAME, timestamp=moment)
         assert by_id.status_code == by_moment.status_code == 200
         assert by_id.data == by_moment.data
         assert by_id.headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -195,7 +196,7 @@ class TestAnomaly:
 
     def test_has_to_be_named(self, world):
         assert world.get("/image/anomaly", world.acme_key).status_code == 400
-        assert world.get("/image/anomaly", world.acme_key, metric=NAME).status_code == 400
+        assert world.get("/image/anomaly", world.acme_key, metrics=NAME).status_code == 400
 
     def test_of_another_org_is_none(self, world):
         reply = world.get("/image/anomaly", world.globex_key, anomaly_id=world.anomaly_id)
@@ -243,7 +244,7 @@ class TestSignedLink:
     def test_of_a_name_with_every_kind_of_character_works(self, world):
         strange = 'up{job="a&b=c d+e/%温度"}'
         settings = Settings(secret_key=SecretStr("k" * 32), public_url="http://localhost")
-        unknown = Metric(org_id=world.metric.org_id, name=strange)
+        unknown = Metric(org_id=world.metrics.org_id, name=strange)
         url = metric_image_url(settings, world.acme, unknown, NOON - HOUR, NOON)
         # The signature holds; there just is no such metric.
         assert world.client.get(url).status_code == 404

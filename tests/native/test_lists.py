@@ -121,8 +121,8 @@ class TestEveryList:
     def test_is_what_a_watcher_keeps(self, product):
         alice = product.cast.headers("alice")
         user_id = product.plant("user")
-        wish = {"chips": '["cpu","host"]', "email_user_ids": f"[{user_id}]", "alert": "true"}
-        reply = product.client.post("/watcher/create", data=wish, headers=alice)
+        requested = {"chips": '["cpu","host"]', "email_user_ids": f"[{user_id}]", "alert": "true"}
+        reply = product.client.post("/watcher/create", data=requested, headers=alice)
         assert reply.status_code == 200
         watcher = reply.json["data"]["watcher"]
         assert watcher["chips"] == ["cpu", "host"]

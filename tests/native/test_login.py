@@ -3,8 +3,9 @@
 import pytest
 from sqlalchemy import select
 
-from anomify.auth.signing_in import GUARD_KEY
-from anomify.native import login, user
+from anomify.auth.sign_in import GUARD_KEY
+from anomify.native import login
+from anomify.native.user import account
 from anomify.user.login import BESIEGING_NETWORKS, Origin
 from anomify.user.model import SessionRow
 from tests.factories import PASSWORD, make_cast
@@ -28,7 +29,7 @@ USER_FIELDS = {
 
 @pytest.fixture
 def app(database, tmp_path):
-    made = make_app(database, tmp_path, [login.door, user.door])
+    made = make_app(database, tmp_path, [login.blueprint, account.blueprint])
     yield made
     made.extensions["anomify"].points.close()
 
@@ -61,8 +62,8 @@ class TestLogin:
         assert strict(reply)["data"]["session"]["user"]["admin"] is False
 
     def test_is_by_post_only(self, client, cast):
-        wish = {"email": cast.bob.email, "password": PASSWORD}
-        reply = client.get("/login", query_string=wish)
+        requested = {"email": cast.bob.email, "password": PASSWORD}
+        reply = client.get("/login", query_string=requested)
         assert reply.status_code == 405
         assert "GET" not in reply.headers["Allow"]
 
@@ -76,16 +77,16 @@ class TestLogin:
         assert told[0] == told[1]
 
     def test_says_how_long_to_wait_after_too_many_tries(self, client, cast):
-        wish = {"email": cast.bob.email, "password": "wrong"}
-        replies = [client.post("/login", data=wish) for _ in range(3)]
+        requested = {"email": cast.bob.email, "password": "wrong"}
+        replies = [client.post("/login", data=requested) for _ in range(3)]
         assert [reply.status_code for reply in replies] == [401, 401, 429]
         assert int(replies[-1].headers["Retry-After"]) >= 1
 
     @pytest.mark.parametrize("missing", ["email", "password"])
     def test_names_what_is_missing(self, client, missing):
-        wish = {"email": "a@b.example", "password": "x"}
-        del wish[missing]
-        reply = client.post("/login", data=wish)
+        requested = {"email": "a@b.example", "password": "x"}
+        del requested[missing]
+        reply = client.post("/login", data=requested)
         assert reply.status_code == 400
         assert set(error(reply)["fields"]) == {missing}
 
@@ -144,18 +145,18 @@ class TestGuessing:
         app = make_app(
             database,
             tmp_path,
-            [login.door, user.door],
+            [login.blueprint, account.blueprint],
             smtp_host="127.0.0.1",
             login_codes=False,
         )
         known, stranger = (app.test_client(use_cookies=False) for _ in range(2))
-        wish = {"email": cast.bob.email, "password": PASSWORD}
-        client_id = strict(known.post("/login", data=wish))["data"]["client_id"]
+        requested = {"email": cast.bob.email, "password": PASSWORD}
+        client_id = strict(known.post("/login", data=requested))["data"]["client_id"]
         for number in range(BESIEGING_NETWORKS):
             app.extensions[GUARD_KEY].fail(cast.bob.email, Origin(f"198.51.100.{number}"))
-        asked = strict(stranger.post("/login", data=wish))["data"]
+        asked = strict(stranger.post("/login", data=requested))["data"]
         assert (asked["session"], asked["validation_by"]) == (None, "email")
-        let_in = strict(known.post("/login", data={**wish, "client_id": client_id}))["data"]
+        let_in = strict(known.post("/login", data={**requested, "client_id": client_id}))["data"]
         assert let_in["session"]["user"]["id"] == cast.bob.id
         app.extensions["anomify"].points.close()
 
@@ -179,13 +180,13 @@ class TestGuessing:
 
     def test_gives_a_program_the_id_by_which_it_is_known(self, app, cast):
         client = app.test_client(use_cookies=False)
-        wish = {"email": cast.bob.email, "password": PASSWORD}
-        first = strict(client.post("/login", data=wish))["data"]
+        requested = {"email": cast.bob.email, "password": PASSWORD}
+        first = strict(client.post("/login", data=requested))["data"]
         assert first["client_id"]
-        again = client.post("/login", data={**wish, "client_id": first["client_id"]})
+        again = client.post("/login", data={**requested, "client_id": first["client_id"]})
         assert strict(again)["data"]["client_id"] is None
         for _ in range(4):
-            client.post("/login", data={**wish, "password": "wrong"})
-        assert client.post("/login", data=wish).status_code == 429
-        known = client.post("/login", data={**wish, "client_id": first["client_id"]})
+            client.post("/login", data={**requested, "password": "wrong"})
+        assert client.post("/login", data=requested).status_code == 429
+        known = client.post("/login", data={**requested, "client_id": first["client_id"]})
         assert known.status_code == 200

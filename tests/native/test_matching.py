@@ -9,7 +9,9 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.metric.model import Metric
 from anomify.metric.name import NameRefused, plain_or_labelled_name
-from anomify.native import anomaly, exclusion, metric, org_quota, watcher
+from anomify.native import anomaly, exclusion, watcher
+from anomify.native.metric import metrics as metric
+from anomify.native.org import quota
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
 from tests.factories import make_anomaly, make_cast, make_metric, make_watcher
@@ -73,7 +75,13 @@ def cast(database):
 
 @pytest.fixture
 def client(cast, database, tmp_path):
-    doors = [anomaly.door, exclusion.door, metric.door, org_quota.door, watcher.door]
+    doors = [
+        anomaly.blueprint,
+        exclusion.blueprint,
+        metric.blueprint,
+        quota.blueprint,
+        watcher.blueprint,
+    ]
     app = make_app(database, tmp_path, doors)
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()

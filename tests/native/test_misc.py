@@ -10,7 +10,7 @@ from tests.kit.web import error, make_app, strict
 
 @pytest.fixture
 def client(database, tmp_path):
-    app = make_app(database, tmp_path, [misc.door])
+    app = make_app(database, tmp_path, [misc.blueprint])
     yield app.test_client()
     app.extensions["anomify"].points.close()
 

@@ -12,7 +12,7 @@ from tests.kit.web import make_app
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, [operators.door])
+    app = make_app(database, tmp_path, [operators.blueprint])
     yield app
     app.extensions["anomify"].points.close()
 

@@ -9,7 +9,7 @@ from tests.kit.web import make_app, strict
 
 @pytest.fixture
 def client(database, tmp_path):
-    app = make_app(database, tmp_path, [ping.door])
+    app = make_app(database, tmp_path, [ping.blueprint])
     yield app.test_client()
     app.extensions["anomify"].points.close()
 

@@ -8,7 +8,8 @@ import time_machine
 from sqlalchemy import select
 
 from anomify.clock import now
-from anomify.native import login, user
+from anomify.native import login
+from anomify.native.user import account
 from anomify.org.model import Letter
 from anomify.user.authenticator import begin_enrolment
 from anomify.user.model import KnownClient, ResetLink, User
@@ -21,7 +22,7 @@ NEW = "another quite long phrase"
 
 @pytest.fixture
 def app(database, tmp_path):
-    doors = [login.door, user.door]
+    doors = [login.blueprint, account.blueprint]
     app = make_app(
         database, tmp_path, doors, smtp_host="127.0.0.1", public_url="https://anomify.example"
     )
@@ -45,8 +46,8 @@ def forget(client, email, **more):
 
 
 def reset(client, link, password=NEW, **more):
-    wish = {**link, "password_1": password, "password_2": password, **more}
-    return client.post("/login/resetpassword", data=wish)
+    requested = {**link, "password_1": password, "password_2": password, **more}
+    return client.post("/login/resetpassword", data=requested)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ class TestForgot:
             assert len(read_letters(database)) == 1
 
     def test_says_what_to_do_where_no_mail_is_sent(self, database, tmp_path, cast):
-        app = make_app(database, tmp_path, [login.door])
+        app = make_app(database, tmp_path, [login.blueprint])
         told = strict(forget(app.test_client(), cast.bob.email))
         assert "anomify user reset-link" in told["data"]["message"]
         app.extensions["anomify"].points.close()
@@ -105,9 +106,9 @@ class TestReset:
         assert told["session"]["user"]["email"] == cast.bob.email
         headers = {"X-Session-Id": told["session"]["id"]}
         assert client.get("/user/info", headers=headers).status_code == 200
-        wish = {"email": cast.bob.email, "password": PASSWORD}
-        assert client.post("/login", data=wish).status_code == 401
-        assert client.post("/login", data={**wish, "password": NEW}).status_code == 200
+        requested = {"email": cast.bob.email, "password": PASSWORD}
+        assert client.post("/login", data=requested).status_code == 401
+        assert client.post("/login", data={**requested, "password": NEW}).status_code == 200
 
     def test_ends_every_session_and_forgets_every_client(self, client, database, cast, link):
         with database.unit_of_work() as session:
@@ -143,12 +144,12 @@ class TestReset:
         assert error(reset(client, {**link, "reset_token": "0" * 32}))["code"] == "bad_reset_link"
 
     def test_refuses_what_is_no_good_and_leaves_the_link_good(self, client, link):
-        for wish, field in (
+        for requested, field in (
             ({"password_2": "a different long phrase"}, "password_2"),
             ({"password_1": "short", "password_2": "short"}, "password_1"),
             ({"password_1": "password12345", "password_2": "password12345"}, "password_1"),
         ):
-            reply = reset(client, link, **wish)
+            reply = reset(client, link, **requested)
             assert reply.status_code == 400
             assert set(error(reply)["fields"]) == {field}
         assert reset(client, link).status_code == 200

@@ -9,14 +9,17 @@ import time_machine
 from sqlalchemy import select
 
 from anomify.clock import now, now_timestamp
-from anomify.native import login, user, user_session, user_totp
+from anomify.native import login
+from anomify.native.user import account
+from anomify.native.user import sessions as user_session
+from anomify.native.user import totp as user_totp
 from anomify.user.model import KnownClient, LoginAttempt, RecoveryCode, SessionRow, User
 from anomify.user.session import session_key
 from tests.factories import PASSWORD, make_cast, make_session
 from tests.kit.letters import code_in, link_in, read_letters
 from tests.kit.web import error, make_app, strict
 
-DOORS = [login.door, user.door, user_session.door, user_totp.door]
+DOORS = [login.blueprint, account.blueprint, user_session.blueprint, user_totp.blueprint]
 MAIL = {"smtp_host": "127.0.0.1"}
 WRONG = "000000"
 
@@ -41,9 +44,9 @@ class Caller:
         self.client = app.test_client(use_cookies=False)
         self.session_id = ""
 
-    def post(self, path, **wish):
+    def post(self, path, **requested):
         headers = {"X-Session-Id": self.session_id} if self.session_id else {}
-        reply = self.client.post(path, data=wish, headers=headers)
+        reply = self.client.post(path, data=requested, headers=headers)
         self.session_id = strict(reply)["status"]["session_id"] or self.session_id
         return reply
 
@@ -101,8 +104,8 @@ class TestMailedCodes:
 
     def test_a_browser_is_known_by_its_cookie(self, app, database, cast):
         browser = app.test_client()
-        wish = {"email": cast.bob.email, "password": PASSWORD}
-        browser.post("/login", data=wish)
+        requested = {"email": cast.bob.email, "password": PASSWORD}
+        browser.post("/login", data=requested)
         reply = browser.post(
             "/login/validateclient", data={"code": mailed_code(database, cast.bob)}
         )
@@ -111,7 +114,7 @@ class TestMailedCodes:
         assert cookie.http_only
         assert cookie.same_site == "Lax"
         browser.post("/user/logout", headers={"Origin": "http://localhost"})
-        assert strict(browser.post("/login", data=wish))["data"]["session"]
+        assert strict(browser.post("/login", data=requested))["data"]["session"]
         with database.unit_of_work(write=False) as session:
             kept = session.scalars(select(KnownClient.id_hash)).all()
         assert bytes.fromhex(cookie.value) not in kept
@@ -172,8 +175,8 @@ class TestMailedCodes:
         at_home = Caller(app)
         at_home.session_id = cast.sessions["bob"]
         fresh = "tulip anchor 92 rain"
-        wish = {"current": PASSWORD, "password_1": fresh, "password_2": fresh}
-        assert at_home.post("/user/updatepassword", **wish).status_code == 200
+        requested = {"current": PASSWORD, "password_1": fresh, "password_2": fresh}
+        assert at_home.post("/user/updatepassword", **requested).status_code == 200
         assert caller.confirm(code).status_code == 401
 
     def test_of_many_that_give_it_at_once_one_is_signed_in(self, app, database, cast, monkeypatch):
@@ -304,11 +307,11 @@ class TestAuthenticator:
 
     @pytest.mark.usefixtures("enrolled")
     def test_makes_whoever_guesses_codes_to_turn_it_off_wait(self, caller):
-        wish = {"password": PASSWORD, "code": WRONG}
+        requested = {"password": PASSWORD, "code": WRONG}
         with time_machine.travel(now(), tick=False):
             for path in ("/user/totp/disable", "/user/totp/recoverycodes"):
-                assert error(caller.post(path, **wish))["code"] == "wrong_code"
-            assert error(caller.post("/user/totp/disable", **wish))["code"] == "too_many_tries"
+                assert error(caller.post(path, **requested))["code"] == "wrong_code"
+            assert error(caller.post("/user/totp/disable", **requested))["code"] == "too_many_tries"
 
     def test_remembers_a_client_that_asked_for_it(self, app, cast, enrolled):
         other = Caller(app)
@@ -360,8 +363,10 @@ class TestAuthenticator:
     @pytest.mark.usefixtures("enrolled")
     def test_new_recovery_codes_end_the_old_ones(self, caller, app, cast):
         old = caller.recovery_codes
-        wish = {"password": PASSWORD, "code": old[0]}
-        fresh = strict(caller.post("/user/totp/recoverycodes", **wish))["data"]["recovery_codes"]
+        requested = {"password": PASSWORD, "code": old[0]}
+        fresh = strict(caller.post("/user/totp/recoverycodes", **requested))["data"][
+            "recovery_codes"
+        ]
         assert not set(fresh) & set(old)
         other = Caller(app)
         other.login(cast.bob)
@@ -370,11 +375,11 @@ class TestAuthenticator:
 
     @pytest.mark.usefixtures("enrolled")
     def test_is_turned_off_with_password_and_code(self, caller, app, cast):
-        for wish in (
+        for requested in (
             {"password": "not this one", "code": caller.recovery_codes[0]},
             {"password": PASSWORD, "code": "no code"},
         ):
-            assert caller.post("/user/totp/disable", **wish).status_code in {400, 401}
+            assert caller.post("/user/totp/disable", **requested).status_code in {400, 401}
         code = caller.recovery_codes[1]
         assert caller.post("/user/totp/disable", password=PASSWORD, code=code).status_code == 200
         assert Caller(app).login(cast.bob)["validation_by"] == "email"

@@ -8,7 +8,7 @@ from anomify.clock import now
 from anomify.errors import Unavailable
 from anomify.metric.failing import MOST_FAILURES, record_failure
 from anomify.native import status
-from anomify.org.beat import record_beat
+from anomify.org.heartbeat import record_heartbeat
 from anomify.org.muting import mute_org
 from anomify.storage.setaside import Kind
 from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
@@ -17,7 +17,7 @@ from tests.kit.web import make_app, strict
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, [status.door])
+    app = make_app(database, tmp_path, [status.blueprint])
     yield app
     app.extensions["anomify"].points.close()
 
@@ -28,9 +28,9 @@ def parts(app):
     return {part["name"]: part for part in strict(reply)["data"]["components"]}
 
 
-def beat(database, ago=0.0, lag=0.0, worker="host:1"):
+def heartbeat(database, ago=0.0, lag=0.0, worker="host:1"):
     with database.unit_of_work():
-        record_beat(worker, now() - timedelta(seconds=ago), log_offset=1, lag_seconds=lag)
+        record_heartbeat(worker, now() - timedelta(seconds=ago), log_offset=1, lag_seconds=lag)
 
 
 class TestStatus:
@@ -51,18 +51,18 @@ class TestStatus:
         }
 
     def test_says_how_far_behind_the_worker_is(self, app, database):
-        beat(database, lag=3.5)
+        heartbeat(database, lag=3.5)
         assert parts(app)["worker"] == {
             "name": "worker",
             "ok": True,
             "lag_seconds": 3.5,
             "problem": None,
         }
-        beat(database, lag=3600)
+        heartbeat(database, lag=3600)
         assert parts(app)["worker"]["ok"] is False
 
     def test_takes_a_worker_that_fell_silent_for_gone(self, app, database):
-        beat(database, ago=61)
+        heartbeat(database, ago=61)
         assert parts(app)["worker"]["ok"] is False
 
     def test_says_how_long_messages_have_waited_that_should_be_gone(self, app, database):

@@ -116,14 +116,14 @@ class TestRefusing:
     def test_changes_nothing_and_tells_what_else_is_wrong(self, product):
         alice = product.cast.headers("alice")
         before = product.client.get("/watchers/list", headers=alice).json["data"]["total"]
-        for wish, wrong in (
+        for requested, wrong in (
             ({"chips": "cpu", "slack_channel": "#a"}, {"slack_channel"}),
             ({"slack_channel": "#a"}, {"slack_channel", "chips"}),
             ({"chips": "cpu", "data": {"token": "anm_x", "chips": "a"}}, {"data.chips"}),
             ({"chips": "cpu", "data": "anm"}, {"data"}),
             ({"chips": "cpu", "x" * 5000: 1}, {"x" * 100}),
         ):
-            reply = product.client.post("/watcher/create", json=wish, headers=alice)
+            reply = product.client.post("/watcher/create", json=requested, headers=alice)
             assert reply.status_code == 400
             assert set(reply.json["status"]["error"]["fields"]) == wrong
         crowd = {f"unknown_{number}": 1 for number in range(1000)}

@@ -69,7 +69,7 @@ def ward(database: Database, tmp_path: Path) -> Iterator[Ward]:
         make_metric(cast.acme, "cpu")
         make_anomaly(metric, now())
         made = make_watcher(cast.acme, "shop", name="Shop", webhook_url=URL)
-    app = make_app(database, tmp_path, [watcher.door])
+    app = make_app(database, tmp_path, [watcher.blueprint])
     yield Ward(app.test_client(), database, cast, made.id)
     app.extensions["anomify"].points.close()
 
@@ -291,8 +291,8 @@ class TestChips:
 class TestAccess:
     @pytest.mark.parametrize("path", CHANGES)
     def test_charlie_of_globex_finds_no_watcher_of_acme(self, ward: Ward, path: str) -> None:
-        wish = {} if path.endswith("delete") else {"chips": "shop", "name": "Mine"}
-        reply = ward.post(path.format(ward.watcher_id), "charlie", **wish)
+        requested = {} if path.endswith("delete") else {"chips": "shop", "name": "Mine"}
+        reply = ward.post(path.format(ward.watcher_id), "charlie", **requested)
 
         rows = [row for row in ward.rows(Watcher) if row.org_id == ward.cast.acme.id]
         assert reply.status_code == (200 if "create" in path else 404)

@@ -26,8 +26,8 @@ from tests.factories import make_org
 
 
 def write(**more) -> str:
-    wish = {"org_id": None, "purpose": "verify", **more}
-    return post_letter("ann@example.com", "Hello", "The code is 123456.", **wish)
+    requested = {"org_id": None, "purpose": "verify", **more}
+    return post_letter("ann@example.com", "Hello", "The code is 123456.", **requested)
 
 
 def the_letter(unit) -> Letter:

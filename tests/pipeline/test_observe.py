@@ -13,8 +13,8 @@ from anomify.detection.evidence import Evidence
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.metric.model import Metric
 from anomify.org.model import Org
-from anomify.pipeline.announce import TOLD_FOR, Herald
-from anomify.pipeline.observe import Ruling, close_silent, follow
+from anomify.pipeline.announce import TOLD_FOR, Notifier
+from anomify.pipeline.observe import PointVerdict, close_silent, follow
 from tests.factories import make_anomaly, make_metric, make_org, make_watcher
 
 MINUTE = 60_000
@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp() * 1000)
 CLOSING_MS = 5 * MINUTE
 LOW, HIGH = THRESHOLDS[Severity.LOW], THRESHOLDS[Severity.HIGH]
-QUIET = Ruling(
+QUIET = PointVerdict(
     time_ms=NOON_MS,
     alert=0.0,
     strength=0.0,
@@ -38,7 +38,7 @@ QUIET = Ruling(
 
 
 @dataclass(frozen=True)
-class Diary(Herald):
+class Diary(Notifier):
     """A herald that writes down what it would tell."""
 
     told: list[tuple[str, str]] = field(default_factory=list)
@@ -57,7 +57,7 @@ def metric(unit: Session) -> Metric:
     return make_metric(make_org())
 
 
-def at(minutes: float, alert: float = 0.0, strength: float | None = None) -> Ruling:
+def at(minutes: float, alert: float = 0.0, strength: float | None = None) -> PointVerdict:
     """A ruling so long after noon; as strong as it is alarming unless said otherwise."""
     return replace(
         QUIET,
@@ -68,13 +68,13 @@ def at(minutes: float, alert: float = 0.0, strength: float | None = None) -> Rul
     )
 
 
-def herald(minutes: float = 10) -> Diary:
+def notifier(minutes: float = 10) -> Diary:
     return Diary(datetime.fromtimestamp(NOON.timestamp() + minutes * 60, UTC))
 
 
-def story(metric: Metric, *rulings: Ruling, diary: Diary | None = None) -> list[tuple]:
+def story(metric: Metric, *point_verdicts: PointVerdict, diary: Diary | None = None) -> list[tuple]:
     """When each anomaly began, was last loud, and whether it still runs, in minutes."""
-    spans = follow(rulings, metric.id, None, CLOSING_MS, diary or herald())
+    spans = follow(point_verdicts, metric.id, None, CLOSING_MS, diary or notifier())
     return [
         ((span.started_ms - NOON_MS) / MINUTE, (span.last_over_ms - NOON_MS) / MINUTE, span.is_open)
         for span in spans
@@ -100,47 +100,51 @@ class TestFollow:
         assert story(metric, at(1, HIGH), at(7, HIGH)) == [(1, 1, False), (7, 7, True)]
 
     def test_finds_the_same_cases_when_it_is_walked_again(self, metric):
-        rulings = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
-        first = follow(rulings, metric.id, None, CLOSING_MS, herald())
+        point_verdicts = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
+        first = follow(point_verdicts, metric.id, None, CLOSING_MS, notifier())
         known = [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in first]
-        again = follow(rulings, metric.id, None, CLOSING_MS, herald())
+        again = follow(point_verdicts, metric.id, None, CLOSING_MS, notifier())
         assert [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in again] == known
 
     def test_goes_on_with_one_that_is_open(self, metric):
-        [span] = follow([at(1, HIGH)], metric.id, None, CLOSING_MS, herald())
-        assert follow([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, herald()) == [span]
+        [span] = follow([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier())
+        assert follow([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier()) == [span]
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
 
 
 class TestTelling:
     def test_is_done_when_it_opens_and_when_it_is_over(self, metric):
-        diary = herald()
+        diary = notifier()
         story(metric, at(1, HIGH), at(2, HIGH), at(8), diary=diary)
         assert diary.told == [("opened", "high"), ("recovered", "high")]
 
     def test_is_done_again_when_the_severity_has_risen(self, metric):
-        diary = herald()
+        diary = notifier()
         story(metric, at(1, LOW), at(2, HIGH), at(3, HIGH * 1.1), diary=diary)
         assert diary.told == [("opened", "low"), ("opened", "high")]
 
     def test_is_not_done_of_what_was_over_more_than_an_hour_ago(self, metric):
         minutes = TOLD_FOR.total_seconds() / 60 + 2
-        diary = herald(minutes + 0.001)
+        diary = notifier(minutes + 0.001)
         story(metric, at(2, HIGH), diary=diary)
         assert diary.told == []
-        diary = herald(minutes)
+        diary = notifier(minutes)
         story(metric, at(2, HIGH), diary=diary)
         assert diary.told == [("opened", "high")]
 
     def test_is_done_once_of_what_began_long_ago_and_still_runs(self, metric):
-        diary = herald(240)
+        diary = notifier(240)
         story(metric, *(at(minutes, HIGH) for minutes in range(0, 240, 4)), diary=diary)
         assert diary.told == [("opened", "high")]
 
     def test_is_done_with_the_severity_that_was_reached_while_nobody_was_told(self, metric):
-        diary = herald(240)
-        rulings = (at(0, LOW), at(4, HIGH), *(at(minutes, LOW) for minutes in range(8, 240, 4)))
-        story(metric, *rulings, diary=diary)
+        diary = notifier(240)
+        point_verdicts = (
+            at(0, LOW),
+            at(4, HIGH),
+            *(at(minutes, LOW) for minutes in range(8, 240, 4)),
+        )
+        story(metric, *point_verdicts, diary=diary)
         assert diary.told == [("opened", "high")]
 
 
@@ -151,7 +155,7 @@ class TestHerald:
             for minutes in (0, 20)
         )
         make_watcher(unit.get_one(Org, metric.org_id), webhook_url="https://hooks.example/")
-        real = Herald(NOON)
+        real = Notifier(NOON)
         real.opened(told)
         for span in (told, untold):
             real.recovered(span)
@@ -168,7 +172,7 @@ class TestCloseSilent:
         running = make_anomaly(metric, NOON, minutes=None)
         other = make_anomaly(make_metric(make_org("Globex")), NOON, minutes=None)
         unit.flush()
-        diary = herald()
+        diary = notifier()
         close_silent([metric.id, 10**6], diary)
         still_open = open_spans([metric.id, other.span.metric_id])
         assert [span.anomaly_id for span in still_open] == [other.id]

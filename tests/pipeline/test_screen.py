@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
-from anomify.exclusion.editing import ExclusionWish, add_exclusion, delete_exclusion
-from anomify.exclusion.predicate import Kind
+from anomify.exclusion.editing import ExclusionFields, add_exclusion, delete_exclusion
+from anomify.exclusion.predicate import ExclusionKind
 from anomify.pipeline.screen import Screen
 from tests.factories import make_metric, make_org
 
@@ -30,7 +30,7 @@ def asked(unit):
 
 
 def add(org, pattern):
-    return add_exclusion(org.id, ExclusionWish(Kind.PREFIX, pattern), "Alice")[0].id
+    return add_exclusion(org.id, ExclusionFields(ExclusionKind.PREFIX, pattern), "Alice")[0].id
 
 
 def excluded(screen, *metrics):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from anomify.rendering.chart import Chart, Look
+from anomify.rendering.chart import Chart, ChartLook
 
 START = 1_772_700_000_000
 MINUTE = 60_000
@@ -26,8 +26,10 @@ def chart(values: Any = None, **wishes: Any) -> Chart:
         "from_time": START,
         "until_time": START + 60 * MINUTE,
     }
-    look = {field.name: wishes.pop(field.name) for field in fields(Look) if field.name in wishes}
-    return Chart(**(given | {"look": Look(**look)} | wishes))
+    look = {
+        field.name: wishes.pop(field.name) for field in fields(ChartLook) if field.name in wishes
+    }
+    return Chart(**(given | {"look": ChartLook(**look)} | wishes))
 
 
 def no_range(count: int) -> dict[str, Any]:

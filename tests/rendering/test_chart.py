@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from anomify.errors import Invalid
-from anomify.rendering.chart import MAX_MARKS, Event, Mark, has_expected_range, legend, visible
+from anomify.rendering.chart import MAX_MARKS, ChartEvent, Mark, has_expected_range, legend, visible
 from tests.rendering.charts import MINUTE, START, chart, no_range
 
 
@@ -69,11 +69,15 @@ class TestLegend:
 
     def test_leaves_out_what_is_not_displayed(self):
         marks = (Mark(START, START),)
-        wish = chart(anomalies=marks, matches=marks, display_anomalies=False)
-        assert [entry.label for entry in legend(wish)] == ["Value", "Expected range", "Match (1)"]
+        requested = chart(anomalies=marks, matches=marks, display_anomalies=False)
+        assert [entry.label for entry in legend(requested)] == [
+            "Value",
+            "Expected range",
+            "Match (1)",
+        ]
 
     def test_counts_the_events_of_the_window_where_there_are_any(self):
-        events = (Event(START + MINUTE, "Deploy"), Event(START - MINUTE, "Before"))
+        events = (ChartEvent(START + MINUTE, "Deploy"), ChartEvent(START - MINUTE, "Before"))
         assert legend(chart(events=events))[-1].label == "Event (1)"
         assert legend(chart(events=events, display_events=False))[-1].label == "Anomaly (0)"
 

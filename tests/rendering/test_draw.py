@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from anomify.errors import Invalid
 from anomify.rendering import draw
-from anomify.rendering.chart import Ahead, Event, Mark
+from anomify.rendering.chart import Ahead, ChartEvent, Mark
 from anomify.rendering.draw import draw_chart, draw_notice
 from anomify.rendering.encode import encode_png
 from anomify.rendering.theme import LIGHT
@@ -110,21 +110,21 @@ class TestDrawChart:
     def test_two_points_a_column_cover_what_all_points_cover(self, monkeypatch):
         values = np.random.default_rng(5).normal(size=20_000).cumsum()
         times = START + np.arange(20_000) * 180
-        wish = chart(values, times=times, **no_range(20_000))
-        thinned = near(draw_chart(wish), LIGHT.value, 90)
+        requested = chart(values, times=times, **no_range(20_000))
+        thinned = near(draw_chart(requested), LIGHT.value, 90)
         every_row = draw.extremes_by_column(np.arange(20_000), values, np.zeros(20_000, np.int64))
         monkeypatch.setattr(draw, "extremes_by_column", lambda *_: every_row)
-        whole = near(draw_chart(wish), LIGHT.value, 90)
+        whole = near(draw_chart(requested), LIGHT.value, 90)
         assert not (thinned & ~widened(whole)).any()
         assert not (whole & ~widened(thinned)).any()
 
     def test_fills_the_expected_range_only_where_there_is_one(self):
         lowers = np.full(61, 90.0)
         lowers[:30] = np.nan
-        wish = chart(np.full(61, 100.0), lowers=lowers, uppers=np.full(61, 110.0))
+        requested = chart(np.full(61, 100.0), lowers=lowers, uppers=np.full(61, 110.0))
         band = np.rint(np.array(LIGHT.background) * 0.85 + np.array(LIGHT.band) * 0.15)
-        shown = columns_of(draw_chart(wish), band, 2)
-        filled = near(draw_chart(wish), band, 2)[CURVES].sum(axis=0)
+        shown = columns_of(draw_chart(requested), band, 2)
+        filled = near(draw_chart(requested), band, 2)[CURVES].sum(axis=0)
         assert shown
         assert filled[100:370].max() <= 2
         assert (filled[400:740] > 80).mean() > 0.95
@@ -157,8 +157,8 @@ class TestDrawChart:
         assert not near(hidden, LIGHT.match).any()
 
     def test_draws_a_dashed_line_for_an_event_in_the_window_unless_told_not_to(self):
-        event = Event(START + 30 * MINUTE, "Deploy 1.2.3")
-        outside = Event(START - MINUTE, "Before")
+        event = ChartEvent(START + 30 * MINUTE, "Deploy 1.2.3")
+        outside = ChartEvent(START - MINUTE, "Before")
         bare = {"values": [], "events": (event, outside), "display_legend": False}
 
         lines = near(draw_chart(chart(**bare)), LIGHT.event)[CURVES].sum(axis=0)
@@ -171,7 +171,7 @@ class TestDrawChart:
 
     def test_writes_beside_an_event_what_there_is_room_for(self):
         def inked(*minutes, label="Deploy 1.2.3"):
-            events = tuple(Event(START + minute * MINUTE, label) for minute in minutes)
+            events = tuple(ChartEvent(START + minute * MINUTE, label) for minute in minutes)
             drawing = draw_chart(chart([], events=events, display_legend=False))
             return int(near(drawing, LIGHT.event, 90)[CURVES].sum())
 
@@ -273,13 +273,13 @@ class TestDrawChart:
             )
             for seed in range(4)
         ]
-        alone = [encode_png(draw_chart(wish)) for wish in wishes]
+        alone = [encode_png(draw_chart(requested)) for requested in wishes]
         barrier = Barrier(8)
 
         def together(number):
             barrier.wait()
             order = wishes[number % 4 :] + wishes[: number % 4]
-            pictures = [encode_png(draw_chart(wish)) for wish in order]
+            pictures = [encode_png(draw_chart(requested)) for requested in order]
             return pictures[-(number % 4) :] + pictures[: -(number % 4)] if number % 4 else pictures
 
         with ThreadPoolExecutor(8) as threads:

@@ -13,7 +13,7 @@ from anomify.outbound import Outbound
 from anomify.watcher import editing
 from anomify.watcher.editing import (
     WatcherEditor,
-    WatcherWish,
+    WatcherFields,
     delete_watcher,
     undelete_watcher,
 )
@@ -41,7 +41,7 @@ class TestCreate:
     def test_is_still_and_high_and_quiet_for_an_hour_unless_told_otherwise(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=[" cpu ", "Web", "CPU", ""]), "Alice")
+        made = editor.create(org_id, WatcherFields(chips=[" cpu ", "Web", "CPU", ""]), "Alice")
         watcher = made.watcher
 
         assert (watcher.name, watcher.chips) == ("cpu Web", ["cpu", "Web"])
@@ -54,7 +54,7 @@ class TestCreate:
         user = make_user(make_org("Acme"), "Bob")
         watcher = editor.create(
             user.org_id,
-            WatcherWish(
+            WatcherFields(
                 chips=["cpu"],
                 name="  Front\r\n doors ",
                 is_alerting=True,
@@ -73,7 +73,7 @@ class TestCreate:
     def test_makes_a_secret_shows_it_once_and_keeps_it_sealed(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice")
+        made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice")
 
         assert made.fresh_secret is not None
         assert key_of(made.fresh_secret) is not None
@@ -85,49 +85,51 @@ class TestCreate:
     @pytest.mark.parametrize(
         ("wish", "field"),
         [
-            (WatcherWish(), "chips"),
-            (WatcherWish(chips=[" "]), "chips"),
-            (WatcherWish(chips=[str(number) for number in range(21)]), "chips"),
-            (WatcherWish(chips=["x" * 201]), "chips"),
-            (WatcherWish(chips=["cpu"], name="x" * 201), "name"),
-            (WatcherWish(chips=["cpu"], severity="loud"), "severity"),
-            (WatcherWish(chips=["cpu"], expiration_time=59), "expiration_time"),
-            (WatcherWish(chips=["cpu"], expiration_time=-1), "expiration_time"),
-            (WatcherWish(chips=["cpu"], expiration_time=10**30), "expiration_time"),
-            (WatcherWish(chips=["cpu"], expiration_time_unit="day"), "expiration_time"),
+            (WatcherFields(), "chips"),
+            (WatcherFields(chips=[" "]), "chips"),
+            (WatcherFields(chips=[str(number) for number in range(21)]), "chips"),
+            (WatcherFields(chips=["x" * 201]), "chips"),
+            (WatcherFields(chips=["cpu"], name="x" * 201), "name"),
+            (WatcherFields(chips=["cpu"], severity="loud"), "severity"),
+            (WatcherFields(chips=["cpu"], expiration_time=59), "expiration_time"),
+            (WatcherFields(chips=["cpu"], expiration_time=-1), "expiration_time"),
+            (WatcherFields(chips=["cpu"], expiration_time=10**30), "expiration_time"),
+            (WatcherFields(chips=["cpu"], expiration_time_unit="day"), "expiration_time"),
             (
-                WatcherWish(chips=["cpu"], expiration_time=1, expiration_time_unit="year"),
+                WatcherFields(chips=["cpu"], expiration_time=1, expiration_time_unit="year"),
                 "expiration_time_unit",
             ),
-            (WatcherWish(chips=["cpu"], email_user_ids=[2**40, -1]), "email_user_ids"),
-            (WatcherWish(chips=["cpu"], email_user_ids=list(range(51))), "email_user_ids"),
-            (WatcherWish(chips=["cpu"], webhook_url="http://169.254.169.254/"), "webhook_url"),
-            (WatcherWish(chips=["cpu"], webhook_url="file:///etc/passwd"), "webhook_url"),
-            (WatcherWish(chips=["cpu"], webhook_secret=SECRET), "webhook_secret"),
+            (WatcherFields(chips=["cpu"], email_user_ids=[2**40, -1]), "email_user_ids"),
+            (WatcherFields(chips=["cpu"], email_user_ids=list(range(51))), "email_user_ids"),
+            (WatcherFields(chips=["cpu"], webhook_url="http://169.254.169.254/"), "webhook_url"),
+            (WatcherFields(chips=["cpu"], webhook_url="file:///etc/passwd"), "webhook_url"),
+            (WatcherFields(chips=["cpu"], webhook_secret=SECRET), "webhook_secret"),
             (
-                WatcherWish(chips=["cpu"], webhook_url=URL, webhook_secret="hunter2"),
+                WatcherFields(chips=["cpu"], webhook_url=URL, webhook_secret="hunter2"),
                 "webhook_secret",
             ),
         ],
     )
     def test_names_the_field_that_cannot_be(
-        self, editor: WatcherEditor, org_id: int, wish: WatcherWish, field: str
+        self, editor: WatcherEditor, org_id: int, requested: WatcherFields, field: str
     ) -> None:
         with pytest.raises(Invalid) as refusal:
-            editor.create(org_id, wish, "Alice")
+            editor.create(org_id, requested, "Alice")
 
         assert list(refusal.value.fields) == [field]
 
     def test_names_every_wrong_field_at_once(self, editor: WatcherEditor, org_id: int) -> None:
         with pytest.raises(Invalid) as refusal:
-            editor.create(org_id, WatcherWish(chips=[], severity="", webhook_url="x"), "Alice")
+            editor.create(org_id, WatcherFields(chips=[], severity="", webhook_url="x"), "Alice")
 
         assert set(refusal.value.fields) == {"chips", "severity", "webhook_url"}
 
     def test_tells_nobody_of_another_org(self, editor: WatcherEditor, org_id: int) -> None:
         charlie = make_user(make_org("Globex"), "Charlie")
         with pytest.raises(Invalid) as refusal:
-            editor.create(org_id, WatcherWish(chips=["cpu"], email_user_ids=[charlie.id]), "Alice")
+            editor.create(
+                org_id, WatcherFields(chips=["cpu"], email_user_ids=[charlie.id]), "Alice"
+            )
 
         assert str(charlie.id) in refusal.value.fields["email_user_ids"]
 
@@ -135,21 +137,21 @@ class TestCreate:
         self, editor: WatcherEditor, org_id: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(editing, "WATCHERS_MAX", 1)
-        editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice")
+        editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice")
 
         with pytest.raises(QuotaExceeded):
-            editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice")
+            editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice")
 
 
 class TestUpdate:
     def test_changes_what_is_named_and_nothing_else(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        wish = WatcherWish(chips=["cpu"], name="Doors", severity="low", webhook_url=URL)
-        made = editor.create(org_id, wish, "Alice").watcher
+        requested = WatcherFields(chips=["cpu"], name="Doors", severity="low", webhook_url=URL)
+        made = editor.create(org_id, requested, "Alice").watcher
         sealed = made.webhook_secret_sealed
 
-        saved = editor.update(org_id, made.id, WatcherWish(is_alerting=True), "Alice")
+        saved = editor.update(org_id, made.id, WatcherFields(is_alerting=True), "Alice")
 
         assert saved.fresh_secret is None
         assert (saved.watcher.name, saved.watcher.severity) == ("Doors", "low")
@@ -159,17 +161,19 @@ class TestUpdate:
     def test_an_emptied_name_is_made_of_the_chips_again(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"], name="Doors"), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"], name="Doors"), "Alice").watcher
 
-        assert editor.update(org_id, made.id, WatcherWish(name=" "), "Alice").watcher.name == "cpu"
+        assert (
+            editor.update(org_id, made.id, WatcherFields(name=" "), "Alice").watcher.name == "cpu"
+        )
 
     def test_a_new_secret_leaves_the_former_one_for_a_day(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         with time_machine.travel(NOON, tick=False):
-            made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice")
+            made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice")
             saved = editor.update(
-                org_id, made.watcher.id, WatcherWish(webhook_secret=SECRET), "Alice"
+                org_id, made.watcher.id, WatcherFields(webhook_secret=SECRET), "Alice"
             )
 
         watcher = saved.watcher
@@ -181,46 +185,46 @@ class TestUpdate:
     def test_an_empty_url_takes_the_webhook_and_its_secrets_away(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
-        saved = editor.update(org_id, made.id, WatcherWish(webhook_url=""), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice").watcher
+        saved = editor.update(org_id, made.id, WatcherFields(webhook_url=""), "Alice").watcher
 
         assert (saved.webhook_url, saved.webhook_secret_sealed) == (None, None)
 
     def test_setting_the_url_starts_a_stopped_webhook_again(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice").watcher
         made.webhook_stopped_at = NOON
 
         assert editor.update(
-            org_id, made.id, WatcherWish(name="x"), "Alice"
+            org_id, made.id, WatcherFields(name="x"), "Alice"
         ).watcher.webhook_stopped_at
-        saved = editor.update(org_id, made.id, WatcherWish(webhook_url=URL), "Alice").watcher
+        saved = editor.update(org_id, made.id, WatcherFields(webhook_url=URL), "Alice").watcher
         assert saved.webhook_stopped_at is None
 
     def test_a_wrong_wish_changes_nothing(self, editor: WatcherEditor, org_id: int) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(Invalid):
-            editor.update(org_id, made.id, WatcherWish(name="New", severity="loud"), "Alice")
+            editor.update(org_id, made.id, WatcherFields(name="New", severity="loud"), "Alice")
 
         assert made.name == "cpu"
 
     def test_does_not_know_the_watchers_of_others_nor_deleted_ones(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
-            editor.update(make_org("Globex").id, made.id, WatcherWish(name="mine"), "Charlie")
+            editor.update(make_org("Globex").id, made.id, WatcherFields(name="mine"), "Charlie")
         delete_watcher(org_id, made.id, "Alice")
         with pytest.raises(NotFound):
-            editor.update(org_id, made.id, WatcherWish(name="x"), "Alice")
+            editor.update(org_id, made.id, WatcherFields(name="x"), "Alice")
 
 
 class TestDelete:
     def test_hides_the_watcher_until_it_is_brought_back(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         delete_watcher(org_id, made.id, "Alice")
         with pytest.raises(NotFound):
             get_watcher(org_id, made.id)
@@ -229,7 +233,7 @@ class TestDelete:
         assert get_watcher(org_id, made.id) is made
 
     def test_does_not_know_the_watchers_of_others(self, editor: WatcherEditor, org_id: int) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
             delete_watcher(make_org("Globex").id, made.id, "Charlie")
 
@@ -237,7 +241,7 @@ class TestDelete:
 class TestUndelete:
     def test_is_over_after_thirty_days(self, editor: WatcherEditor, org_id: int) -> None:
         with time_machine.travel(NOON, tick=False):
-            made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+            made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
             delete_watcher(org_id, made.id, "Alice")
         with time_machine.travel(NOON + timedelta(days=31), tick=False), pytest.raises(Gone):
             undelete_watcher(org_id, made.id, "Alice")
@@ -246,22 +250,22 @@ class TestUndelete:
         self, editor: WatcherEditor, org_id: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(editing, "WATCHERS_MAX", 1)
-        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         delete_watcher(org_id, made.id, "Alice")
-        editor.create(org_id, WatcherWish(chips=["disk"]), "Alice")
+        editor.create(org_id, WatcherFields(chips=["disk"]), "Alice")
         with pytest.raises(QuotaExceeded):
             undelete_watcher(org_id, made.id, "Alice")
 
     def test_does_not_know_what_is_not_deleted(self, editor: WatcherEditor, org_id: int) -> None:
-        made = editor.create(org_id, WatcherWish(chips=["cpu"]), "Alice").watcher
+        made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
             undelete_watcher(org_id, made.id, "Alice")
 
 
 class TestAudit:
     def test_tells_what_changed_and_by_whom_but_not_the_webhooks_path(self, editor, org_id):
-        made = editor.create(org_id, WatcherWish(chips=["cpu"], webhook_url=URL), "Alice").watcher
-        editor.update(org_id, made.id, WatcherWish(severity="low"), "Bob")
+        made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice").watcher
+        editor.update(org_id, made.id, WatcherFields(severity="low"), "Bob")
         delete_watcher(org_id, made.id, "Bob")
         deleted, updated, created = list_audit(org_id).items
         assert (created.actor, created.action) == ("Alice", "watcher.create")

@@ -6,7 +6,7 @@ from anomify.clock import now
 from anomify.errors import NotFound
 from anomify.watcher.queries import (
     Heard,
-    Order,
+    WatcherOrder,
     get_watcher,
     heard_by,
     list_watchers,
@@ -43,7 +43,7 @@ class TestListWatchers:
 
         listed = {
             order: [each.name for each in list_watchers(org.id, order=order).items]
-            for order in Order
+            for order in WatcherOrder
         }
 
         assert listed == {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anomify.db import Database
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from tests.factories import make_metric, make_org
 from tests.kit.plant import Plant
 

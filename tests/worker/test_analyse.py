@@ -12,20 +12,20 @@ from anomify.anomaly.model import Span
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.clock import now, now_ms
 from anomify.db import session
-from anomify.metric.ahead import expected_ahead
 from anomify.metric.deleting import delete_metric, list_unsettled
+from anomify.metric.forecast import expected_ahead
+from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
 from anomify.metric.queries import get_standing
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
-from anomify.metric.tally import HOUR_MS, judged_points
 from anomify.org.model import Org
 from anomify.pipeline import silence
 from anomify.series import Judgements, Points, Series
 from anomify.storage.chunks import BUCKET_MS, ChunkStore
 from anomify.storage.log import Entry
 from anomify.worker import analyse
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from anomify.worker.loop import DROP_EVERY_SECONDS
 from anomify.worker.rebuild import rebuild_one
 from tests.factories import make_anomaly, make_metric, make_org
@@ -36,12 +36,12 @@ class TestRunOnce:
     def test_learns_a_hundred_points_then_judges(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(150), noise(150)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times[:50], values[:50])
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).points_seen == 50
         plant.send(metric_id, times[50:], values[50:])
-        drain(analyst)
+        drain(analyser)
         progress = plant.progress(metric_id)
         assert (progress.points_seen, progress.resolution_ms) == (150, MINUTE)
         assert progress.judged_until_ms == times[-1]
@@ -53,7 +53,7 @@ class TestRunOnce:
         metric_id = plant.metric_ids[0]
         times = past()
         plant.send(metric_id, times, with_spike(noise(), 500))
-        drain(plant.analyst())
+        drain(plant.analyser())
         [(found, started, ended, severity)] = plant.anomalies()
         assert (found, severity) == (metric_id, "high")
         assert started == times[500]
@@ -62,13 +62,13 @@ class TestRunOnce:
 
     def test_leaves_an_anomaly_open_while_it_runs(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), POINTS - 2))
-        drain(plant.analyst())
+        drain(plant.analyser())
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is None
 
     def test_says_in_words_what_was_expected(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), 500))
-        drain(plant.analyst())
+        drain(plant.analyser())
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id, running=Running.ENDED).items
             assert "above the expected" in anomaly.span.explanation
@@ -77,15 +77,15 @@ class TestRunOnce:
     def test_takes_the_same_points_again_as_nothing_new(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times, values)
-        drain(analyst)
+        drain(analyser)
         before = (plant.anomalies(), plant.read(metric_id).judgements.scores.tolist())
         plant.send(metric_id, times[::-1], values[::-1])
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.checkpoint(range(PARTITIONS))
         plant.send(metric_id, times[400:], values[400:])
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         assert plant.progress(metric_id).late_points == 0
         after = (plant.anomalies(), plant.read(metric_id).judgements.scores.tolist())
         assert str(before) == str(after)
@@ -93,7 +93,7 @@ class TestRunOnce:
     def test_keeps_what_it_learnt_of_a_new_metric_without_waiting(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
 
         def has_forecast() -> bool:
             until_ms = int(times[-1]) + 10 * MINUTE
@@ -103,18 +103,18 @@ class TestRunOnce:
                 return len(expected_ahead(standing, 0, until_ms, now_ms()).times) > 0
 
         plant.send(metric_id, times[:50], values[:50])
-        drain(analyst)
-        assert not analyst.keep_new_states()
+        drain(analyser)
+        assert not analyser.keep_new_states()
         plant.send(metric_id, times[50:150], values[50:150])
-        drain(analyst)
+        drain(analyser)
         assert not has_forecast()
-        assert analyst.keep_new_states()
+        assert analyser.keep_new_states()
         assert has_forecast()
         # Once is enough: from then on it has its turn with the others.
         plant.send(metric_id, times[150:], values[150:])
-        drain(analyst)
-        assert not analyst.keep_new_states()
-        again = plant.analyst()
+        drain(analyser)
+        assert not analyser.keep_new_states()
+        again = plant.analyser()
         plant.send(metric_id, times[-1:] + MINUTE, values[:1])
         drain(again)
         assert not again.keep_new_states()
@@ -122,11 +122,11 @@ class TestRunOnce:
     def test_counts_late_points_and_does_not_judge_them(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, np.delete(times, [200, 210]), np.delete(values, [200, 210]))
-        drain(analyst)
+        drain(analyser)
         plant.send(metric_id, times[[200, 210]], values[[200, 210]])
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).late_points == 2
         series = plant.read(metric_id)
         assert len(series) == 300
@@ -138,7 +138,7 @@ class TestRunOnce:
         plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
         stale = Points(np.array([metric_id]), times[-1:] + MINUTE, np.zeros(1))
         plant.points.append(Entry(Points.empty(), stale))
-        drain(plant.analyst())
+        drain(plant.analyser())
         assert plant.progress(metric_id).has_ended
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
@@ -149,11 +149,11 @@ class TestRunOnce:
         plant.send(metric_id, times[:-1], values[:-1])
         stale = Points(np.array([metric_id]), times[-2:-1] + 1, np.zeros(1))
         plant.points.append(Entry(Points.empty(), stale))
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         assert plant.progress(metric_id).has_ended
         plant.send(metric_id, times[-1:], values[-1:])
-        drain(analyst)
+        drain(analyser)
         assert not plant.progress(metric_id).has_ended
 
     def test_leaves_a_series_ended_when_old_points_are_sent_again(self, plant: Plant) -> None:
@@ -162,23 +162,23 @@ class TestRunOnce:
         plant.send(metric_id, times, values)
         stale = Points(np.array([metric_id]), times[-1:] + 1, np.zeros(1))
         plant.points.append(Entry(Points.empty(), stale))
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         plant.send(metric_id, times[-5:], values[-5:])
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).has_ended
 
     def test_counts_the_late_points_of_each_metric(self, plant: Plant) -> None:
         times, values = past(200), noise(200)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, times[100:], values[100:])
-        drain(analyst)
+        drain(analyser)
         first, second, third = plant.metric_ids
         plant.send(third, times[:2], values[:2])
         plant.send(first, times[:3], values[:3], is_backfill=True)
         plant.send(third, times[2:4], values[2:4])
-        drain(analyst)
+        drain(analyser)
         late = [plant.progress(metric_id).late_points for metric_id in (first, second, third)]
         assert late == [3, 0, 4]
         with plant.database.unit_of_work(write=False):
@@ -189,7 +189,7 @@ class TestRecover:
     @pytest.mark.parametrize("checkpointed", [False, True])
     def test_replays_to_the_very_same_state(self, plant: Plant, *, checkpointed: bool) -> None:
         times = past()
-        first, second = plant.analyst(), None
+        first, second = plant.analyser(), None
         for start in range(0, POINTS, 150):
             for number, metric_id in enumerate(plant.metric_ids):
                 values = with_spike(noise(seed=number), 250 + 40 * number)
@@ -198,7 +198,7 @@ class TestRecover:
             if checkpointed and start == 150:
                 first.checkpoint(range(0, PARTITIONS, 2))
         before = plant.anomalies()
-        second = plant.analyst()
+        second = plant.analyser()
         drain(second)
         assert plant.anomalies() == before
         ids = np.array(plant.metric_ids)
@@ -210,10 +210,10 @@ class TestRecover:
         for start in range(0, POINTS, 60):
             plant.send(metric_id, times[start : start + 60], values[start : start + 60])
             # Each round is a new process that dies after it, with or without a checkpoint.
-            analyst = plant.analyst()
-            drain(analyst)
+            analyser = plant.analyser()
+            drain(analyser)
             if start % 120 == 0:
-                analyst.checkpoint([metric_id % PARTITIONS])
+                analyser.checkpoint([metric_id % PARTITIONS])
         [(_, started, ended, _)] = plant.anomalies()
         assert (started, ended is not None) == (times[500], True)
         assert plant.progress(metric_id).points_seen == POINTS
@@ -226,25 +226,25 @@ class TestRecover:
         times, values = past(300), noise(300)
         for start in range(0, 300, 100):
             plant.send(metric_id, times[start : start + 100], values[start : start + 100])
-            drain(plant.analyst())
-        stopped = Analyst(plant.database, plant.points.log, plant.points.chunks)
+            drain(plant.analyser())
+        stopped = Analyser(plant.database, plant.points.log, plant.points.chunks)
         assert not stopped.recover(lambda: True)
         plant.send(metric_id, times[-1:] + MINUTE, values[-1:])
-        drain(plant.analyst())
+        drain(plant.analyser())
         assert plant.progress(metric_id).points_seen == 301
 
     def test_learns_anew_what_another_version_of_the_engine_kept(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         plant.send(metric_id, times[:-1], values[:-1])
-        first = plant.analyst()
+        first = plant.analyser()
         drain(first)
         first.checkpoint(range(PARTITIONS))
         with plant.database.unit_of_work():
             kept = session().get_one(Checkpoint, metric_id % PARTITIONS)
             # As long as a real one, and of no version there is.
             kept.state = kept.state[:12] + b"\xff" * (len(kept.state) - 12)
-        second = plant.analyst()
+        second = plant.analyser()
         ids = np.array([metric_id])
         assert second._scorer.snapshot_of(ids) == first._scorer.snapshot_of(ids)
         plant.send(metric_id, times[-1:], values[-1:])
@@ -266,7 +266,7 @@ class TestKilledInCheckpoint:
         killed, whole = plant.metric_ids[:2]
         times, values = past(), with_spike(noise(), 500)
         half = POINTS // 2
-        first = plant.analyst()
+        first = plant.analyser()
         plant.send(killed, times[:half], values[:half])
         # Of these the last one is corrected, so that there is something late to be sealed.
         plant.send(killed, times[half - 1 : half], values[half - 1 : half] + 1)
@@ -284,7 +284,7 @@ class TestKilledInCheckpoint:
             first.checkpoint(range(PARTITIONS))
         monkeypatch.undo()
 
-        second = plant.analyst()
+        second = plant.analyser()
         assert plant.read(killed).values.tolist()[:-1] == values[: half - 1].tolist()
         plant.send(killed, times[half:], values[half:])
         drain(second)
@@ -307,10 +307,10 @@ class TestCheckpoint:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
         plant.send(metric_id, times, values)
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         said = plant.read(metric_id).judgements.lowers
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.checkpoint(range(PARTITIONS))
         assert plant.points.log.read(0) == []
         series = plant.read(metric_id)
         assert series.values.tolist() == values.tolist()
@@ -320,18 +320,18 @@ class TestCheckpoint:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         plant.send(metric_id, times[:-1], values[:-1])
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst._heard_ms[:] = 1
-        analyst.checkpoint(range(PARTITIONS))
-        assert len(analyst._scorer) == 0
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser._heard_ms[:] = 1
+        analyser.checkpoint(range(PARTITIONS))
+        assert len(analyser._scorer) == 0
         plant.send(metric_id, times[-1:], values[-1:])
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).points_seen == 300
         # It dies before the next checkpoint, and wakes the metric once more.
-        again = plant.analyst()
+        again = plant.analyser()
         ids = np.array([metric_id])
-        assert again._scorer.snapshot_of(ids) == analyst._scorer.snapshot_of(ids)
+        assert again._scorer.snapshot_of(ids) == analyser._scorer.snapshot_of(ids)
         again.checkpoint(range(PARTITIONS))
         with plant.database.unit_of_work(write=False):
             assert session().get(DormantState, metric_id) is None
@@ -341,37 +341,37 @@ class TestRebuild:
     def test_judges_late_history_as_if_it_had_come_in_order(self, plant: Plant) -> None:
         early, late = plant.metric_ids[:2]
         times, values = past(), with_spike(noise(), 300)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(early, times, values)
         plant.send(late, times[550:], values[550:])
-        drain(analyst)
+        drain(analyser)
         plant.send(late, times[:550], values[:550], is_backfill=True)
-        drain(analyst)
+        drain(analyser)
         with plant.database.unit_of_work():
             [rebuild] = session().query(Rebuild).all()
             rebuild.due_at = now() - timedelta(seconds=1)
-        assert rebuild_one(plant.database, analyst)
-        assert not rebuild_one(plant.database, analyst)
+        assert rebuild_one(plant.database, analyser)
+        assert not rebuild_one(plant.database, analyser)
         by_metric = {found: rest for found, *rest in plant.anomalies()}
         assert by_metric[late] == by_metric[early]
         in_order, rebuilt = plant.read(early), plant.read(late)
         np.testing.assert_array_equal(rebuilt.judgements.scores, in_order.judgements.scores)
         assert plant.progress(late).points_seen == POINTS
         ids = [np.array([one]) for one in (early, late)]
-        assert analyst._scorer.snapshot_of(ids[0]) == analyst._scorer.snapshot_of(ids[1])
+        assert analyser._scorer.snapshot_of(ids[0]) == analyser._scorer.snapshot_of(ids[1])
 
     def test_is_asked_for_by_more_than_ten_late_points(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         holes = np.arange(150, 161)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, np.delete(times, holes), np.delete(values, holes))
         plant.send(metric_id, times[holes[:10]], values[holes[:10]])
-        drain(analyst)
+        drain(analyser)
         with plant.database.unit_of_work(write=False):
             assert session().query(Rebuild).count() == 0
         plant.send(metric_id, times[holes[10:]], values[holes[10:]])
-        drain(analyst)
+        drain(analyser)
         with plant.database.unit_of_work(write=False):
             assert session().query(Rebuild).one().metric_id == metric_id
 
@@ -380,12 +380,12 @@ class TestLookForSilence:
     def test_ends_the_anomaly_of_a_metric_that_stopped(self, plant: Plant) -> None:
         times = past(end_ms=now_ms() - 20 * MINUTE)
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst.look_for_silence()
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser.look_for_silence()
         assert plant.anomalies()[0][2] is None, "its points have only just arrived"
-        analyst._heard_ms[:] = now_ms() - 20 * MINUTE
-        analyst.look_for_silence()
+        analyser._heard_ms[:] = now_ms() - 20 * MINUTE
+        analyser.look_for_silence()
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
@@ -394,25 +394,25 @@ class TestLookForSilence:
         metric_id = plant.metric_ids[0]
         times = now_ms() - DAY * (6 + np.arange(POINTS, dtype=np.int64)[::-1])
         plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         assert plant.progress(metric_id).resolution_ms == DAY
-        analyst._heard_ms[:] = now_ms() - 2 * DAY
-        analyst.checkpoint(range(PARTITIONS))
-        assert len(analyst._scorer) == 0
-        analyst.look_for_silence()
+        analyser._heard_ms[:] = now_ms() - 2 * DAY
+        analyser.checkpoint(range(PARTITIONS))
+        assert len(analyser._scorer) == 0
+        analyser.look_for_silence()
         assert plant.anomalies()[0][2] is None, "it may be silent for five of its days"
-        analyst._heard_ms[:] = now_ms() - 6 * DAY
-        analyst.look_for_silence()
+        analyser._heard_ms[:] = now_ms() - 6 * DAY
+        analyser.look_for_silence()
         assert plant.anomalies()[0][2] is not None
 
     def test_is_patient_after_a_long_time_in_which_nobody_worked(self, plant: Plant) -> None:
         times = past(end_ms=now_ms() - 600 * MINUTE)
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
-        first = plant.analyst()
+        first = plant.analyser()
         drain(first)
         first.checkpoint(range(PARTITIONS))
-        second = plant.analyst()
+        second = plant.analyser()
         second.look_for_silence()
         assert plant.anomalies()[0][2] is None, "its sender may only now be able to send again"
         second._heard_ms[:] -= 6 * MINUTE
@@ -421,20 +421,20 @@ class TestLookForSilence:
 
 
 class TestSilence:
-    def silenced(self, plant: Plant, count: int = 300) -> Analyst:
+    def silenced(self, plant: Plant, count: int = 300) -> Analyser:
         """Return an analyst that has heard nothing of the first metric for ten minutes."""
         times = past(count, end_ms=now_ms() - 10 * MINUTE)
         plant.watch()
         plant.send(plant.metric_ids[0], times, noise(count))
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst._awaited._from_ms -= 10 * MINUTE
-        return analyst
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser._awaited._from_ms -= 10 * MINUTE
+        return analyser
 
     def test_is_an_anomaly_of_its_own_and_told(self, plant: Plant) -> None:
-        analyst = self.silenced(plant)
-        analyst.look_for_silence()
-        analyst.look_for_silence()
+        analyser = self.silenced(plant)
+        analyser.look_for_silence()
+        analyser.look_for_silence()
         [(metric_id, started, ended, severity)] = plant.anomalies()
         last_ms = plant.progress(metric_id).judged_until_ms
         assert (started, ended, severity) == (last_ms + MINUTE, None, "medium")
@@ -446,25 +446,25 @@ class TestSilence:
             assert anomaly.span.explanation.startswith("No data has come for 1")
 
     def test_ends_when_data_returns(self, plant: Plant) -> None:
-        analyst = self.silenced(plant)
-        analyst.look_for_silence()
+        analyser = self.silenced(plant)
+        analyser.look_for_silence()
         [(metric_id, started, _, _)] = plant.anomalies()
         back = past(2)
         plant.send(metric_id, back, noise(2))
-        drain(analyst)
+        drain(analyser)
         [(_, again, ended, _)] = plant.anomalies()
         assert (again, ended) == (started, back[0])
         assert plant.told() == [("opened", started), ("recovered", started)]
-        analyst._awaited._from_ms -= 60 * MINUTE
-        analyst.look_for_silence()
+        analyser._awaited._from_ms -= 60 * MINUTE
+        analyser.look_for_silence()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 
     def test_is_found_once_by_whoever_works_next(self, plant: Plant) -> None:
         self.silenced(plant).look_for_silence()
-        analyst = plant.analyst()
-        analyst.look_for_silence()
-        analyst._awaited._from_ms -= 10 * MINUTE
-        analyst.look_for_silence()
+        analyser = plant.analyser()
+        analyser.look_for_silence()
+        analyser._awaited._from_ms -= 10 * MINUTE
+        analyser.look_for_silence()
         assert len(plant.anomalies()) == 1
 
     def test_is_waited_for_afresh_by_a_worker_that_was_away(self, plant: Plant) -> None:
@@ -472,8 +472,8 @@ class TestSilence:
         with plant.database.unit_of_work():
             for progress in session().query(Progress):
                 progress.silent_from_ms = now_ms() - 2 * MINUTE
-        analyst = plant.analyst()
-        analyst.look_for_silence()
+        analyser = plant.analyser()
+        analyser.look_for_silence()
         assert plant.anomalies() == []
 
     def test_is_none_while_the_metric_learns(self, plant: Plant) -> None:
@@ -482,10 +482,10 @@ class TestSilence:
 
     def test_is_none_of_history_that_is_sent_once(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(300, end_ms=now_ms() - 3 * DAY), noise(300))
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst._awaited._from_ms -= DAY
-        analyst.look_for_silence()
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser._awaited._from_ms -= DAY
+        analyser.look_for_silence()
         assert plant.anomalies() == []
 
     def test_is_none_where_people_allow_it(self, plant: Plant) -> None:
@@ -496,25 +496,25 @@ class TestSilence:
         assert plant.anomalies() == []
 
     def test_ends_where_people_allow_it_from_now_on(self, plant: Plant) -> None:
-        analyst = self.silenced(plant)
-        analyst.look_for_silence()
+        analyser = self.silenced(plant)
+        analyser.look_for_silence()
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
-        analyst.take_settings()
-        analyst.look_for_silence()
+        analyser.take_settings()
+        analyser.look_for_silence()
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
 
     def test_ends_when_the_sender_says_that_the_series_has_ended(self, plant: Plant) -> None:
-        analyst = self.silenced(plant)
-        analyst.look_for_silence()
+        analyser = self.silenced(plant)
+        analyser.look_for_silence()
         metric_id = plant.metric_ids[0]
         ended = np.array([now_ms()])
         plant.points.append(
             Entry(Points.empty(), Points(np.array([metric_id]), ended, np.zeros(1)))
         )
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).silent_from_ms is None
         [(_, _, ended_ms, _)] = plant.anomalies()
         assert ended_ms is not None
@@ -526,7 +526,7 @@ class TestSilence:
             plant.send(together, times[start : start + 20], values[start : start + 20])
         for time, value in zip(times, values, strict=True):
             plant.send(singly, np.array([time]), np.array([value]))
-        drain(plant.analyst())
+        drain(plant.analyser())
         waits = [
             plant.progress(metric_id).silent_from_ms - now_ms() for metric_id in (singly, together)
         ]
@@ -535,11 +535,11 @@ class TestSilence:
 
     def test_of_a_metric_with_an_anomaly_ends_that_one(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), POINTS - 2))
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst._awaited._from_ms -= 10 * MINUTE
-        analyst._heard_ms -= 10 * MINUTE
-        analyst.look_for_silence()
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser._awaited._from_ms -= 10 * MINUTE
+        analyser._heard_ms -= 10 * MINUTE
+        analyser.look_for_silence()
         with plant.database.unit_of_work(write=False):
             page = list_anomalies(plant.org_id, oldest_first=True)
             [(_, spike), (_, silence)] = [(one.id, one.span) for one in page.items]
@@ -553,10 +553,10 @@ class TestSilence:
         plant.watch()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(300), noise(300))
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst._awaited._from_ms -= 10 * MINUTE
-        analyst.look_for_silence()
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser._awaited._from_ms -= 10 * MINUTE
+        analyser.look_for_silence()
         assert len(plant.anomalies()) == 3
         assert len(plant.told()) == 2
 
@@ -567,7 +567,7 @@ class TestHugeValues:
         times, values = past(300), noise(300)
         values[200:] = 1e150
         plant.send(metric_id, times, values)
-        drain(plant.analyst())
+        drain(plant.analyser())
         progress = plant.progress(metric_id)
         assert (progress.judged_until_ms, progress.points_seen) == (times[-1], 200)
         assert progress.late_points == 0
@@ -579,16 +579,16 @@ class TestRecordAgain:
     ) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         # The spike's first point is missing, so the anomaly is seen to begin a minute late.
         plant.send(metric_id, np.delete(times, 500), np.delete(values, 500))
-        drain(analyst)
+        drain(analyser)
         with plant.database.unit_of_work(write=False):
             [known] = list_anomalies(plant.org_id).items
             assert known.span.started_ms == times[501]
         plant.send(metric_id, times[500:501], values[500:501], is_backfill=True)
-        drain(analyst)
-        analyst.rebuild(metric_id)
+        drain(analyser)
+        analyser.rebuild(metric_id)
         with plant.database.unit_of_work(write=False):
             [found] = list_anomalies(plant.org_id).items
             assert found.id == known.id
@@ -612,16 +612,16 @@ class TestTally:
         times, values = past(), noise()
         plant.send(plant.metric_ids[0], times, values)
         plant.send(plant.metric_ids[1], times[300:], values[300:])
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         assert self.counted(plant) == self.judged_on_charts(plant) > 500
 
         plant.send(plant.metric_ids[1], times[:300], values[:300], is_backfill=True)
-        drain(analyst)
-        analyst.rebuild(plant.metric_ids[1])
+        drain(analyser)
+        analyser.rebuild(plant.metric_ids[1])
         assert self.counted(plant) == self.judged_on_charts(plant) > 900
 
-        drain(plant.analyst())
+        drain(plant.analyser())
         assert self.counted(plant) == self.judged_on_charts(plant)
 
     def test_does_not_drift_when_a_rebuild_breaks_off_however_often(
@@ -630,12 +630,12 @@ class TestTally:
         """It dies before, between and after the parts that it rewrites; points come meanwhile."""
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         # At first it is judged from its middle on; with its history it is from the beginning.
         plant.send(metric_id, times[300:-60], values[300:-60])
-        drain(analyst)
+        drain(analyser)
         plant.send(metric_id, times[:300], values[:300], is_backfill=True)
-        drain(analyst)
+        drain(analyser)
         read_series = ChunkStore.read_series
 
         def read_by_chunk(store: ChunkStore, metric_id: int) -> Iterator[Series]:
@@ -646,30 +646,30 @@ class TestTally:
         monkeypatch.setattr(ChunkStore, "read_series", read_by_chunk)
         for attempt in range(6):
             fresh = slice(-60 + 10 * attempt, -50 + 10 * attempt or None)
-            analyst = plant.analyst()
+            analyser = plant.analyser()
             left = iter(range(attempt))
-            rewrite_scores = analyst._chunks.rewrite_scores
+            rewrite_scores = analyser._chunks.rewrite_scores
 
             def rewrite_some(*part: object, left=left, rewrite=rewrite_scores) -> None:
                 if next(left, None) is None:
                     raise Killed
                 rewrite(*part)
 
-            analyst._chunks.rewrite_scores = rewrite_some
+            analyser._chunks.rewrite_scores = rewrite_some
             # At last all are rewritten, but that is not written down.
-            analyst._record_rebuilt = die
+            analyser._record_rebuilt = die
             with pytest.raises(Killed):
-                analyst.rebuild(metric_id)
-            analyst._chunks.rewrite_scores = rewrite_scores
-            analyst = plant.analyst()
+                analyser.rebuild(metric_id)
+            analyser._chunks.rewrite_scores = rewrite_scores
+            analyser = plant.analyser()
             plant.send(metric_id, times[fresh], values[fresh])
-            drain(analyst)
+            drain(analyser)
             if attempt == 2:
-                analyst.checkpoint(range(PARTITIONS))
+                analyser.checkpoint(range(PARTITIONS))
         assert self.counted(plant) == POINTS - 400, "what was counted when points came"
-        plant.analyst().rebuild(metric_id)
+        plant.analyser().rebuild(metric_id)
         assert self.counted(plant) == self.judged_on_charts(plant) == POINTS - 100
-        plant.analyst().rebuild(metric_id)
+        plant.analyser().rebuild(metric_id)
         assert self.counted(plant) == self.judged_on_charts(plant)
 
 
@@ -679,7 +679,7 @@ def die(*_: object) -> None:
 
 class TestOpenAnomalies:
     def test_of_others_are_not_loaded_however_many_there_are(self, plant: Plant) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         one, _, quiet = plant.metric_ids
         with plant.database.unit_of_work():
             globex = make_org("Globex")
@@ -687,7 +687,7 @@ class TestOpenAnomalies:
                 found = make_anomaly(make_metric(globex, f"g{number}"), now(), minutes=None)
                 found.span.is_silence = bool(number % 2)
         plant.send(quiet, past(), noise())
-        drain(analyst)
+        drain(analyser)
         loaded: list[int] = []
 
         def note(span: Span, _: object) -> None:
@@ -697,14 +697,14 @@ class TestOpenAnomalies:
         times, values = past(), noise()
         values[-15:] += 60
         plant.send(one, times[:-10], values[:-10])
-        drain(analyst)
+        drain(analyser)
         plant.send(one, times[-10:], values[-10:])
-        drain(analyst)
-        analyst.look_for_silence()
+        drain(analyser)
+        analyser.look_for_silence()
         with plant.database.unit_of_work():
             change_settings(session().get_one(Metric, quiet), Wanted(may_be_silent=True), "Alice")
-        analyst.take_settings()
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.take_settings()
+        analyser.checkpoint(range(PARTITIONS))
         event.remove(Span, "load", note)
         assert set(loaded) == {one}
         assert plant.anomalies()[0][2] is None
@@ -714,7 +714,7 @@ class TestDropDeleted:
     def test_takes_the_points_of_all_within_the_hour_and_late_ones_after_it(
         self, plant: Plant
     ) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         start = now()
         with plant.database.unit_of_work():
             org = session().get_one(Org, plant.org_id)
@@ -723,24 +723,24 @@ class TestDropDeleted:
             ids = [metric.id for metric in metrics]
         times = np.full(len(ids), past()[-1])
         points = Points(np.array(ids), times, np.ones(len(ids)))
-        analyst._chunks.seal(points, Judgements.none(len(ids)), 0)
+        analyser._chunks.seal(points, Judgements.none(len(ids)), 0)
         with plant.database.unit_of_work():
             for metric in metrics:
                 delete_metric(metric, "Alice")
         for second in range(0, 3_600, DROP_EVERY_SECONDS):
             with time_machine.travel(start + timedelta(seconds=second), tick=False):
-                analyst.drop_deleted()
+                analyser.drop_deleted()
                 with plant.database.unit_of_work(write=False):
                     if not list_unsettled(now(), 1):
                         break
         assert second < 1_800
-        assert not analyst._chunks.latest(np.array(ids))
+        assert not analyser._chunks.latest(np.array(ids))
         # What waited in the log was sealed afterwards.
-        analyst._chunks.seal(points.of(np.arange(7)), Judgements.none(7), 1)
+        analyser._chunks.seal(points.of(np.arange(7)), Judgements.none(7), 1)
         with time_machine.travel(start + timedelta(minutes=61)):
             for _ in range(20):
-                analyst.drop_deleted()
-        assert not analyst._chunks.latest(np.array(ids))
+                analyser.drop_deleted()
+        assert not analyser._chunks.latest(np.array(ids))
         with (
             time_machine.travel(start + timedelta(days=3)),
             plant.database.unit_of_work(write=False),

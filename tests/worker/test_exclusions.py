@@ -8,12 +8,12 @@ import pytest
 from anomify.clock import now, now_ms
 from anomify.db import session
 from anomify.exclusion.editing import (
-    ExclusionWish,
+    ExclusionFields,
     add_exclusion,
     delete_exclusion,
     end_expired,
 )
-from anomify.exclusion.predicate import Kind
+from anomify.exclusion.predicate import ExclusionKind
 from anomify.metric.model import Metric, Progress
 from anomify.metric.progress import request_rebuild
 from anomify.metric.state import PARTITIONS
@@ -27,9 +27,9 @@ def name_of(plant: Plant, metric_id: int) -> str:
 
 
 def exclude(plant: Plant, metric_id: int, **more) -> int:
-    wish = ExclusionWish(Kind.EXACT, name_of(plant, metric_id), **more)
+    requested = ExclusionFields(ExclusionKind.EXACT, name_of(plant, metric_id), **more)
     with plant.database.unit_of_work():
-        return add_exclusion(plant.org_id, wish, "Alice")[0].id
+        return add_exclusion(plant.org_id, requested, "Alice")[0].id
 
 
 def include(plant: Plant, rule_id: int) -> None:
@@ -41,11 +41,11 @@ class TestExcluded:
     def test_is_kept_and_not_judged_while_its_neighbours_are(self, plant: Plant) -> None:
         out, within, _ = plant.metric_ids
         exclude(plant, out)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         times = past()
         for metric_id in (out, within):
             plant.send(metric_id, times, with_spike(noise(), 500))
-        drain(analyst)
+        drain(analyser)
         assert [found[0] for found in plant.anomalies()] == [within]
         kept = plant.progress(out)
         assert (kept.judged_until_ms, kept.points_seen) == (times[-1], 0)
@@ -53,18 +53,18 @@ class TestExcluded:
             series = plant.read(out)
             assert len(series) == POINTS
             assert np.isnan(series.judgements.scores).all()
-            analyst.checkpoint(range(PARTITIONS))
+            analyser.checkpoint(range(PARTITIONS))
         assert np.isfinite(plant.read(within).judgements.scores[100:]).all()
 
     def test_holds_from_the_next_tick_of_a_worker_that_runs(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times[:300], values[:300])
-        drain(analyst)
+        drain(analyser)
         exclude(plant, metric_id)
         plant.send(metric_id, times[300:], values[300:])
-        drain(analyst)
+        drain(analyser)
         assert plant.anomalies() == []
         progress = plant.progress(metric_id)
         assert (progress.points_seen, progress.judged_until_ms) == (300, times[-1])
@@ -74,14 +74,14 @@ class TestExcluded:
         metric_id = plant.metric_ids[0]
         plant.watch()
         plant.send(metric_id, past(), with_spike(noise(), POINTS - 2))
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         [(_, started, ended, _)] = plant.anomalies()
         assert ended is None
         assert plant.told() == [("opened", started)]
         exclude(plant, metric_id)
         # Nothing has to come for it.
-        assert analyst.run_once() == 0
+        assert analyser.run_once() == 0
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
         # What had not been sent yet will not be.
@@ -90,9 +90,9 @@ class TestExcluded:
     def test_ends_it_also_if_nobody_worked_when_the_rule_came(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.send(metric_id, past(), with_spike(noise(), POINTS - 2))
-        drain(plant.analyst())
+        drain(plant.analyser())
         exclude(plant, metric_id)
-        plant.analyst()
+        plant.analyser()
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
 
@@ -104,20 +104,20 @@ class TestExcluded:
         times, values = past(), noise()
         # Meanwhile it shows what nobody wants to be learnt.
         values[300:400] += 1_000
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times[:300], values[:300])
-        drain(analyst)
+        drain(analyser)
         ends = now() + timedelta(hours=1)
         rule_id = exclude(plant, metric_id, expires_at=ends if by_expiry else None)
         plant.send(metric_id, times[300:400], values[300:400])
-        drain(analyst)
+        drain(analyser)
         if by_expiry:
             with plant.database.unit_of_work():
                 assert end_expired(ends) == 1
         else:
             include(plant, rule_id)
         plant.send(metric_id, times[400:], with_spike(values, 500)[400:])
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).points_seen == 500
         [(_, started, _, _)] = plant.anomalies()
         assert started == times[500]
@@ -128,14 +128,14 @@ class TestExcluded:
     def test_keeps_its_state_over_a_crash(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times[:300], values[:300])
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         rule_id = exclude(plant, metric_id)
         plant.send(metric_id, times[300:400], values[300:400] + 1_000)
-        drain(analyst)
-        again = plant.analyst()
+        drain(analyser)
+        again = plant.analyser()
         include(plant, rule_id)
         plant.send(metric_id, times[400:], values[400:])
         drain(again)
@@ -147,26 +147,26 @@ class TestExcluded:
     def test_is_not_rebuilt(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         exclude(plant, metric_id)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, past(), with_spike(noise(), 500), is_backfill=True)
-        drain(analyst)
+        drain(analyser)
         with plant.database.unit_of_work():
             request_rebuild(metric_id, "back-fill", now() - timedelta(minutes=1))
-        assert rebuild_one(plant.database, analyst)
+        assert rebuild_one(plant.database, analyser)
         assert (plant.rebuilds(), plant.anomalies()) == ([], [])
 
     @pytest.mark.parametrize("is_excluded", [False, True])
     def test_is_missed_by_nobody(self, plant: Plant, *, is_excluded: bool) -> None:
         metric_id = plant.metric_ids[0]
         times = past(end_ms=now_ms() - 30 * MINUTE)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times, noise())
-        drain(analyst)
+        drain(analyser)
         if is_excluded:
             exclude(plant, metric_id)
-            analyst.heed_exclusions()
+            analyser.apply_exclusions()
         with plant.database.unit_of_work():
             session().get_one(Progress, metric_id).silent_from_ms = 1
-        analyst._awaited.note([(metric_id, 1)])
-        analyst.look_for_silence()
+        analyser._awaited.note([(metric_id, 1)])
+        analyser.look_for_silence()
         assert len(plant.anomalies()) == (0 if is_excluded else 1)

@@ -11,12 +11,12 @@ from sqlalchemy import select, text
 
 from anomify.clock import now_ms
 from anomify.db import Database, session
+from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import JudgedBatch
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.state import PARTITIONS
-from anomify.metric.tally import HOUR_MS, judged_points
 from anomify.worker import analyse
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from anomify.worker.ownership import Ownership, OwnershipLost
 from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
@@ -41,17 +41,17 @@ class Worker:
         self.points = open_points(self.database, plant_folder(plant))
         self.ownership = Ownership(self.database, folder)
         self._holding = self.ownership.held(threading.Event())
-        self.analyst: Analyst | None = None
+        self.analyser: Analyser | None = None
 
-    def take(self) -> Analyst:
+    def take(self) -> Analyser:
         assert self._holding.__enter__()
-        self.analyst = Analyst(
+        self.analyser = Analyser(
             self.database.fenced(self.ownership.fence),
             self.points.log,
             self.points.chunks.fenced(self.ownership.fence_points),
         )
-        self.analyst.recover()
-        return self.analyst
+        self.analyser.recover()
+        return self.analyser
 
     def close(self) -> None:
         self._holding.__exit__(None, None, None)
@@ -98,7 +98,7 @@ def judged_on_charts(plant: Plant) -> int:
 class TestPausedOwner:
     @pytest.mark.parametrize(("duty", "step"), PAUSES)
     def test_writes_nothing_when_it_wakes_after_its_successor(
-        self, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duty: str, step: str
+        self, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, step: str
     ) -> None:
         times = past()
         half = POINTS // 2
@@ -111,7 +111,7 @@ class TestPausedOwner:
         for number, metric_id in enumerate(plant.metric_ids):
             values = with_spike(noise(seed=number), 450)
             plant.send(metric_id, times[half:], values[half:])
-        if duty != "tick":
+        if task != "tick":
             drain(first)
         real = getattr(first, step)
         state: list[object] = []
@@ -123,7 +123,7 @@ class TestPausedOwner:
                 end_the_lock(successor.database)
                 second = successor.take()
                 drain(second)
-                if duty != "tick":
+                if task != "tick":
                     second.rebuild(plant.metric_ids[0])
                 second.checkpoint(range(PARTITIONS))
                 state.extend([counted(plant), judged_on_charts(plant), plant.anomalies()])
@@ -153,7 +153,7 @@ class TestPausedOwner:
             "checkpoint": lambda: first.checkpoint(range(PARTITIONS)),
             "rebuild": lambda: first.rebuild(plant.metric_ids[0]),
             "silence": lambda: (first.look_for_silence(), paused.ownership.check()),
-        }[duty]
+        }[task]
         if step == "_keep":
             # Its transaction is over: it notices with the next one.
             drain(first)

@@ -30,7 +30,7 @@ from anomify.storage.codec import decode_entry
 from anomify.storage.setaside import Kind
 from anomify.storage.tables import point_chunks
 from anomify.worker import loop as loop_module
-from anomify.worker.analyse import Analyst
+from anomify.worker.analyse import Analyser
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import POINTS, Plant, drain, noise, past, with_spike
 from tests.storage.test_setaside import damages
@@ -50,18 +50,18 @@ class TestDamagedChunk:
         """The fault that stopped judging for every org: a damaged chunk, then a late point."""
         broken, sound = plant.metric_ids[:2]
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         for metric_id in (broken, sound):
             plant.send(metric_id, np.delete(times, [200]), np.delete(values, [200]))
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         damage_chunks(plant, broken)
         plant.send(broken, times[[200]], values[[200]])
         plant.send(sound, times[-1:] + 60_000, values[:1] + 60)
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
-        analyst.rebuild(broken)
-        analyst.rebuild(sound)
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
+        analyser.rebuild(broken)
+        analyser.rebuild(sound)
         plant.points.drop_before(int(times[10]))
         assert len(plant.read(sound)) > POINTS - 250
         assert plant.read(broken).times.tolist() == times[[200]].tolist()
@@ -82,17 +82,17 @@ class TestDamagedState:
         times = past()
         if len(plant.read(metric_id)) < POINTS:
             plant.send(metric_id, times, noise())
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         plant.send(metric_id, times[-1:], noise()[-1:])
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         with plant.database.unit_of_work():
             checkpoint = session().get_one(Checkpoint, metric_id % PARTITIONS)
             good = checkpoint.state
             bad = data.draw(damages(good[:200])) + good[200:]
             checkpoint.state = bad
-        again = plant.analyst()
+        again = plant.analyser()
         only = np.array([metric_id])
         assert again._scorer.standing_of(only).seen[0] == POINTS
         aside = [one for one in plant.points.chunks.shelf.list() if one.kind is Kind.STATE]
@@ -102,13 +102,13 @@ class TestDamagedState:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
         plant.send(metric_id, times[:-1], values[:-1])
-        analyst = plant.analyst()
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         with plant.database.unit_of_work():
             session().execute(delete(Checkpoint))
             session().add(DormantState(metric_id=metric_id, state=b"ANES rubbish and more of it"))
-        again = Analyst(plant.database, plant.points.log, plant.points.chunks)
+        again = Analyser(plant.database, plant.points.log, plant.points.chunks)
         again.recover()
         plant.send(metric_id, times[-1:], values[-1:])
         drain(again)
@@ -152,17 +152,17 @@ class TestFailingMetric:
         rounds, sent = [], []
         times, values = past(), with_spike(noise(), POINTS - 40)
 
-        def judge(stopping, analyst, *_) -> None:
+        def judge(stopping, analyser, *_) -> None:
             """Judge as the worker's loop does, with some points more after each failure."""
             if not rounds:
                 sent.append(400)
                 for metric_id in (broken, sound):
                     plant.send(metric_id, times[:400], values[:400])
-            rounds.append(analyst)
+            rounds.append(analyser)
             if len(rounds) > 2 * MOST_FAILURES + 2:
                 # Whatever goes wrong, this comes to an end.
                 stopping.set()
-            drain(analyst)
+            drain(analyser)
             begin = sum(sent)
             sent.append(40)
             for metric_id in (broken, sound):
@@ -170,7 +170,7 @@ class TestFailingMetric:
             if len(rounds) > MOST_FAILURES + 2:
                 stopping.set()
                 return
-            drain(analyst)
+            drain(analyser)
             stopping.set()
 
         monkeypatch.setattr(loop_module, "_judge", judge)
@@ -210,15 +210,15 @@ class TestFailingMetric:
         monkeypatch.setattr(
             ChunkStore, "seal", fail_for(broken, plain, lambda points, *_: points.metric_ids)
         )
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         for _ in range(MOST_FAILURES - 1):
-            analyst.checkpoint(range(PARTITIONS))
+            analyser.checkpoint(range(PARTITIONS))
             assert plant.points.log.sealed_through() == 0, "nothing is let go of"
             assert len(plant.read(broken)) == POINTS
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.checkpoint(range(PARTITIONS))
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
-        assert plant.points.log.sealed_through() == analyst.through_offset
+        assert plant.points.log.sealed_through() == analyser.through_offset
         assert len(plant.read(sound)) == POINTS
         [aside] = plant.points.chunks.shelf.list()
         assert (aside.kind, aside.metric_id) == (Kind.POINTS, broken)
@@ -228,15 +228,15 @@ class TestFailingMetric:
     def test_in_rebuilding_is_isolated_and_tried_again_next_day(self, plant: Plant) -> None:
         broken = plant.metric_ids[0]
         plant.send(broken, past(), noise())
-        analyst = plant.analyst()
-        drain(analyst)
-        rebuild = analyst.rebuild
-        analyst.rebuild = lambda metric_id: metric_id // 0
+        analyser = plant.analyser()
+        drain(analyser)
+        rebuild = analyser.rebuild
+        analyser.rebuild = lambda metric_id: metric_id // 0
         for _ in range(MOST_FAILURES):
             with plant.database.unit_of_work():
                 session().execute(delete(Rebuild))
                 request_rebuild(broken, "late points", now() - timedelta(minutes=1))
-            assert rebuild_one(plant.database, analyst)
+            assert rebuild_one(plant.database, analyser)
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
         with plant.database.unit_of_work():
             failing = session().get_one(FailingMetric, broken)
@@ -248,8 +248,8 @@ class TestFailingMetric:
             session().flush()
             try_isolated_again(now())
             session().get_one(Rebuild, broken).due_at = now()
-        analyst.rebuild = rebuild
-        assert rebuild_one(plant.database, analyst)
+        analyser.rebuild = rebuild
+        assert rebuild_one(plant.database, analyser)
         with plant.database.unit_of_work(write=False):
             assert isolated_ids() == frozenset()
         assert plant.progress(broken).points_seen == POINTS

@@ -14,14 +14,14 @@ from anomify.storage.log import LogRow, PointLog
 from anomify.storage.tables import point_log
 from anomify.worker.loop import REBUILD_LAG_SECONDS
 from tests.kit.plant import MINUTE, Plant, drain, noise, past
-from tests.worker.test_loop import Patience, work
+from tests.worker.test_loop import WaitTimes, work
 
 
 class TestLagSeconds:
     def test_is_the_age_of_what_waits_longest(self, plant: Plant) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         metric_id = plant.metric_ids[0]
-        assert analyst.lag_seconds() == 0
+        assert analyser.lag_seconds() == 0
         start = now()
         times, values = past(300), noise(300)
         for minutes in (0, 10):
@@ -29,13 +29,13 @@ class TestLagSeconds:
                 # Whatever times the points themselves are of.
                 plant.send(metric_id, times - 30 * 1440 * MINUTE + minutes, values)
         with time_machine.travel(start + timedelta(minutes=15), tick=False):
-            assert abs(analyst.lag_seconds() - 900) < 1
-            assert plant.analyst().lag_seconds() == analyst.lag_seconds(), "of any worker"
-            drain(analyst)
-            assert analyst.lag_seconds() == 0
+            assert abs(analyser.lag_seconds() - 900) < 1
+            assert plant.analyser().lag_seconds() == analyser.lag_seconds(), "of any worker"
+            drain(analyser)
+            assert analyser.lag_seconds() == 0
 
     def test_does_not_grow_while_judging_keeps_up_without_a_pause(self, plant: Plant) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         times, values = past(60), noise(60)
         start = now()
         plant.send(plant.metric_ids[0], times[:1], values[:1])
@@ -43,10 +43,10 @@ class TestLagSeconds:
             with time_machine.travel(start + timedelta(minutes=minute), tick=False):
                 # Before one is judged the next one is there: it is never idle.
                 plant.send(plant.metric_ids[0], times[minute : minute + 1], values[:1])
-                analyst._log.read = partial(PointLog.read, analyst._log, most_rows=1)
-                assert analyst.run_once() == 1
-                assert analyst.behind() == 1
-                assert analyst.lag_seconds() == 0
+                analyser._log.read = partial(PointLog.read, analyser._log, most_rows=1)
+                assert analyser.run_once() == 1
+                assert analyser.behind() == 1
+                assert analyser.lag_seconds() == 0
 
     def test_counts_from_the_start_where_an_older_version_accepted_the_points(
         self, plant: Plant
@@ -56,9 +56,9 @@ class TestLagSeconds:
             connection.execute(update(point_log).values(accepted_ms=None))
         start = now()
         with time_machine.travel(start, tick=False):
-            analyst = plant.analyst()
+            analyser = plant.analyser()
         with time_machine.travel(start + timedelta(seconds=90), tick=False):
-            assert abs(analyst.lag_seconds() - 90) < 1
+            assert abs(analyser.lag_seconds() - 90) < 1
 
 
 class TestNeverIdle:
@@ -68,10 +68,10 @@ class TestNeverIdle:
         """Judge for some ticks points that were accepted so long ago; return what waits then."""
         late, busy, _ = plant.metric_ids
         plant.send(late, past(300), noise(300))
-        drain(plant.analyst())
+        drain(plant.analyser())
         with plant.database.unit_of_work():
             request_rebuild(late, "late points", now() - timedelta(minutes=1))
-        read, times, stopping = plant.points.log.read, iter(past(60)), Patience()
+        read, times, stopping = plant.points.log.read, iter(past(60)), WaitTimes()
 
         def send_two_and_read_one(after: int) -> list[LogRow]:
             for _ in range(2):

@@ -10,12 +10,12 @@ from anomify.db import session
 from anomify.errors import Unavailable
 from anomify.metric.model import Checkpoint
 from anomify.metric.state import PARTITIONS
-from anomify.org.model import WorkerBeat
+from anomify.org.model import WorkerHeartbeat
 from anomify.worker.loop import TROUBLE_SECONDS, judge_until
 from tests.kit.plant import POINTS, Plant, noise, past, with_spike
 
 
-class Patience(threading.Event):
+class WaitTimes(threading.Event):
     """A wish to stop that is made at the so many-th pause; it notes how long each was to be."""
 
     def __init__(self, pauses: int = 1) -> None:
@@ -30,7 +30,7 @@ class Patience(threading.Event):
         return self.is_set()
 
 
-def work(plant: Plant, stopping: Patience, tmp_path: Path, **settings: object) -> None:
+def work(plant: Plant, stopping: WaitTimes, tmp_path: Path, **settings: object) -> None:
     judge_until(stopping, plant.database, plant.points, Settings(data_dir=tmp_path, **settings))
 
 
@@ -39,14 +39,14 @@ class TestJudgeUntil:
         self, plant: Plant, tmp_path: Path
     ) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), 300))
-        work(plant, Patience(), tmp_path)
+        work(plant, WaitTimes(), tmp_path)
         assert plant.progress(plant.metric_ids[0]).points_seen == POINTS
         assert len(plant.anomalies()) == 1
         assert plant.points.log.read(0) == [], "everything is sealed"
         with plant.database.unit_of_work(write=False):
             assert len(session().scalars(select(Checkpoint)).all()) == PARTITIONS
-            [beat] = session().scalars(select(WorkerBeat))
-            assert beat.log_offset == plant.points.log.last_offset()
+            [heartbeat] = session().scalars(select(WorkerHeartbeat))
+            assert heartbeat.log_offset == plant.points.log.last_offset()
 
     def test_goes_on_judging_when_it_cannot_tidy(
         self, plant: Plant, tmp_path: Path, monkeypatch, caplog
@@ -56,7 +56,7 @@ class TestJudgeUntil:
 
         monkeypatch.setattr(plant.points, "drop_before", refuse)
         plant.send(plant.metric_ids[0], past(), noise())
-        stopping = Patience()
+        stopping = WaitTimes()
         work(plant, stopping, tmp_path, retention_days=30)
         assert "tidying failed" in caplog.text
         assert "judging failed" not in caplog.text
@@ -69,11 +69,11 @@ class TestJudgeUntil:
             raise Unavailable(f"the log after {after} cannot be read")
 
         monkeypatch.setattr(plant.points.log, "read", refuse)
-        stopping = Patience(len(TROUBLE_SECONDS) + 2)
+        stopping = WaitTimes(len(TROUBLE_SECONDS) + 2)
         work(plant, stopping, tmp_path)
         assert stopping.pauses == [*TROUBLE_SECONDS, TROUBLE_SECONDS[-1], TROUBLE_SECONDS[-1]]
         assert "starting over" in caplog.text
         monkeypatch.undo()
         plant.send(plant.metric_ids[0], past(), noise())
-        work(plant, Patience(), tmp_path)
+        work(plant, WaitTimes(), tmp_path)
         assert plant.progress(plant.metric_ids[0]).points_seen == POINTS

@@ -34,55 +34,55 @@ class TestRebuildOne:
     def test_does_nothing_where_none_is_due(self, plant: Plant) -> None:
         with plant.database.unit_of_work():
             request_rebuild(plant.metric_ids[0], "late points", now())
-        assert not rebuild_one(plant.database, plant.analyst())
+        assert not rebuild_one(plant.database, plant.analyser())
         assert plant.rebuilds() == plant.metric_ids[:1]
 
     def test_takes_a_finished_one_off_the_queue(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.send(metric_id, past(), noise())
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         wait_for_rebuild(plant, metric_id)
-        assert rebuild_one(plant.database, analyst)
+        assert rebuild_one(plant.database, analyser)
         assert plant.rebuilds() == []
-        assert not rebuild_one(plant.database, analyst)
+        assert not rebuild_one(plant.database, analyser)
 
     def test_does_one_again_that_was_asked_for_while_it_was_done(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.send(metric_id, past(), noise())
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         wait_for_rebuild(plant, metric_id)
-        take_settings = analyst.take_settings
+        take_settings = analyser.take_settings
 
         def take_settings_too_early() -> None:
             take_settings()
             wait_for_rebuild(plant, metric_id)
-            analyst.take_settings = take_settings
+            analyser.take_settings = take_settings
 
-        analyst.take_settings = take_settings_too_early
-        assert rebuild_one(plant.database, analyst)
+        analyser.take_settings = take_settings_too_early
+        assert rebuild_one(plant.database, analyser)
         assert plant.rebuilds() == [metric_id], "what was set meanwhile is not judged by yet"
-        assert rebuild_one(plant.database, analyst), "it need not wait for the lease"
+        assert rebuild_one(plant.database, analyser), "it need not wait for the lease"
         assert plant.rebuilds() == []
 
     def test_says_why_one_failed_and_goes_on_with_the_others(self, plant: Plant) -> None:
         broken, sound = plant.metric_ids[:2]
         for metric_id in (broken, sound):
             plant.send(metric_id, past(), noise())
-        analyst = plant.analyst()
-        drain(analyst)
+        analyser = plant.analyser()
+        drain(analyser)
         wait_for_rebuild(plant, broken)
         wait_for_rebuild(plant, sound)
-        rebuild = analyst.rebuild
+        rebuild = analyser.rebuild
 
         def rebuild_unless_broken(metric_id: int) -> None:
             if metric_id == broken:
                 raise OSError("the disk has gone")
             rebuild(metric_id)
 
-        analyst.rebuild = rebuild_unless_broken
-        while rebuild_one(plant.database, analyst):
+        analyser.rebuild = rebuild_unless_broken
+        while rebuild_one(plant.database, analyser):
             pass
         with plant.database.unit_of_work(write=False):
             [left] = session().query(Rebuild)
@@ -91,18 +91,18 @@ class TestRebuildOne:
     def test_gives_up_after_some_attempts_until_more_points_come_late(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         wait_for_rebuild(plant, metric_id)
-        analyst = plant.analyst()
-        analyst.rebuild = lambda metric_id: metric_id // 0
+        analyser = plant.analyser()
+        analyser.rebuild = lambda metric_id: metric_id // 0
         for attempt in range(MOST_REBUILD_ATTEMPTS):
-            assert rebuild_one(plant.database, analyst)
-            assert not rebuild_one(plant.database, analyst), "it is leased"
+            assert rebuild_one(plant.database, analyser)
+            assert not rebuild_one(plant.database, analyser), "it is leased"
             with plant.database.unit_of_work():
                 rebuild = session().get_one(Rebuild, metric_id)
                 assert rebuild.attempts == attempt + 1
                 rebuild.leased_until -= REBUILD_LEASE + timedelta(seconds=1)
-        assert not rebuild_one(plant.database, analyst)
+        assert not rebuild_one(plant.database, analyser)
         wait_for_rebuild(plant, metric_id)
-        assert rebuild_one(plant.database, analyst)
+        assert rebuild_one(plant.database, analyser)
 
 
 class TestTelling:
@@ -110,26 +110,26 @@ class TestTelling:
         metric_id = plant.metric_ids[0]
         plant.watch()
         times, values = past(), with_spike(noise(), POINTS - SPIKE)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         # The newest point comes first, so that all others are late.
         plant.send(metric_id, times[-1:], values[-1:])
         plant.send(metric_id, times, values)
-        drain(analyst)
+        drain(analyser)
         assert plant.told() == []
-        analyst.rebuild(metric_id)
+        analyser.rebuild(metric_id)
         assert plant.told() == [("opened", times[-SPIKE])]
-        analyst.rebuild(metric_id)
+        analyser.rebuild(metric_id)
         assert plant.told() == [("opened", times[-SPIKE])], "once is enough"
 
     def test_tells_nobody_of_what_was_over_an_hour_ago(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
         times, values = past(), with_spike(noise(), POINTS - 70)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times[-1:], values[-1:])
         plant.send(metric_id, times, values)
-        drain(analyst)
-        analyst.rebuild(metric_id)
+        drain(analyser)
+        analyser.rebuild(metric_id)
         assert [started for _, started, _, _ in plant.anomalies()] == [times[-70]]
         assert plant.told() == []
 
@@ -138,17 +138,17 @@ class TestTelling:
         plant.watch()
         start = POINTS - 20
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         wrong = values.copy()
         wrong[start:] += 60
         plant.send(metric_id, times, wrong)
-        drain(analyst)
+        drain(analyser)
         assert plant.told() == [("opened", times[start])]
         corrected = slice(start + SPIKE, None)
         plant.send(metric_id, times[corrected], values[corrected])
-        drain(analyst)
+        drain(analyser)
         assert plant.anomalies()[0][2] is None
-        analyst.rebuild(metric_id)
+        analyser.rebuild(metric_id)
         assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
 
     def test_tells_those_who_were_told_of_what_is_not_found_again(self, plant: Plant) -> None:
@@ -156,14 +156,14 @@ class TestTelling:
         plant.watch()
         start = POINTS - 20
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         wrong = values.copy()
         wrong[start:] += 60
         plant.send(metric_id, times, wrong)
-        drain(analyst)
+        drain(analyser)
         plant.send(metric_id, times[start:], values[start:])
-        drain(analyst)
-        analyst.rebuild(metric_id)
+        drain(analyser)
+        analyser.rebuild(metric_id)
         assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
         [(_, started, ended, _)] = plant.anomalies()
         assert started == times[start], "its link was sent, so it stays"
@@ -172,20 +172,20 @@ class TestTelling:
     def test_forgets_what_is_not_found_again_and_was_told_to_nobody(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times, with_spike(values, 500))
-        drain(analyst)
+        drain(analyser)
         assert len(plant.anomalies()) == 1
         plant.send(metric_id, times[495:510], values[495:510])
-        drain(analyst)
-        analyst.rebuild(metric_id)
+        drain(analyser)
+        analyser.rebuild(metric_id)
         assert plant.anomalies() == []
 
 
 class TestWhatStays:
     def test_keeps_the_anomalies_of_a_past_whose_points_are_gone(self, plant: Plant) -> None:
         """Wherever the chunks begin, so however few points before the second one are left."""
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         times, values = past(), with_spike(with_spike(noise(), 150), 500)
         shifts = range(0, BUCKET_MS, 7 * MINUTE)
         with plant.database.unit_of_work():
@@ -193,17 +193,17 @@ class TestWhatStays:
             metrics = {make_metric(org, f"shifted{shift}").id: shift for shift in shifts}
         for metric_id, shift in metrics.items():
             plant.send(metric_id, times - shift, values)
-        drain(analyst)
+        drain(analyser)
         before = plant.anomalies()
         for metric_id, shift in metrics.items():
             found = [started for whose, started, _, _ in before if whose == metric_id]
             assert found == [times[150] - shift, times[500] - shift]
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.checkpoint(range(PARTITIONS))
         plant.points.drop_before(int(times[300]))
         scores = {metric_id: scored(plant, metric_id) for metric_id in metrics}
         for _ in range(2):
             for metric_id in metrics:
-                analyst.rebuild(metric_id)
+                analyser.rebuild(metric_id)
                 assert set(scored(plant, metric_id)) == set(scores[metric_id])
             assert plant.anomalies() == before
 
@@ -217,45 +217,45 @@ class TestWhatStays:
         values = noise(len(times)) + 50 * (times % DAY >= DAY // 2)
         at = len(times) - 2 * 1440 + int(np.argmin(times[-1440:] % DAY)) + 300
         values[at : at + 5] = 150
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times, values)
-        drain(analyst)
+        drain(analyser)
         before = plant.anomalies()
         assert any(times[at] <= started <= times[at + 4] for _, started, _, _ in before)
-        analyst.checkpoint(range(PARTITIONS))
+        analyser.checkpoint(range(PARTITIONS))
         plant.points.drop_before(int(times[at]) - 8 * 60 * MINUTE)
-        analyst.rebuild(metric_id)
+        analyser.rebuild(metric_id)
         assert set(plant.anomalies()) >= {each for each in before if each[1] >= times[at]}
 
     def test_judges_corrected_points_of_a_shortened_past_again(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times = past(end_ms=now_ms() // BUCKET_MS * BUCKET_MS)
         values = noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times, with_spike(values, 500))
-        drain(analyst)
-        analyst.checkpoint(range(PARTITIONS))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
         plant.points.drop_before(int(times[300]))
         # What was wrong is corrected, and what was missed comes late.
         plant.send(metric_id, times[495:510], values[495:510])
         plant.send(metric_id, times[550:553], values[550:553] + 60)
-        drain(analyst)
-        analyst.rebuild(metric_id)
+        drain(analyser)
+        analyser.rebuild(metric_id)
         assert [started for _, started, _, _ in plant.anomalies()] == [times[550]]
 
     def test_keeps_points_that_come_while_it_waits(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(metric_id, times[300:], values[300:])
-        drain(analyst)
+        drain(analyser)
         plant.send(metric_id, times[:300], values[:300], is_backfill=True)
-        drain(analyst)
+        drain(analyser)
         # In the log, and not judged yet, when the rebuild begins.
         plant.send(metric_id, times[-1:] + MINUTE, np.full(1, 100.0))
-        analyst.rebuild(metric_id)
+        analyser.rebuild(metric_id)
         assert plant.progress(metric_id).points_seen == POINTS
-        drain(analyst)
+        drain(analyser)
         assert plant.progress(metric_id).points_seen == POINTS + 1
         series = plant.read(metric_id)
         assert len(series) == POINTS + 1
@@ -264,13 +264,13 @@ class TestWhatStays:
     def test_is_as_if_it_had_been_done_when_the_worker_dies_right_after(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 300)
-        first = plant.analyst()
+        first = plant.analyser()
         plant.send(metric_id, times[550:], values[550:])
         drain(first)
         plant.send(metric_id, times[:550], values[:550], is_backfill=True)
         drain(first)
         first.rebuild(metric_id)
         ids = np.array([metric_id])
-        second = plant.analyst()
+        second = plant.analyser()
         assert second._scorer.snapshot_of(ids) == first._scorer.snapshot_of(ids)
         assert plant.read(metric_id).judgements.scores[300] > 0.5

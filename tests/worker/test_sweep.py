@@ -11,11 +11,11 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.delivery.model import STATE_SENT, Delivery
-from anomify.exclusion.editing import ExclusionWish, add_exclusion
-from anomify.exclusion.predicate import Kind
+from anomify.exclusion.editing import ExclusionFields, add_exclusion
+from anomify.exclusion.predicate import ExclusionKind
 from anomify.exclusion.queries import list_exclusions
 from anomify.metric.model import Progress
-from anomify.metric.opening import open_points
+from anomify.metric.open_store import open_points
 from anomify.metric.store import PointStore
 from anomify.org.model import (
     ONBOARDING_JUDGING,
@@ -90,9 +90,9 @@ class TestSweep:
     ) -> None:
         with database.unit_of_work():
             org = make_org()
-            rule, _ = add_exclusion(org.id, ExclusionWish(Kind.PREFIX, "a"), "Alice")
+            rule, _ = add_exclusion(org.id, ExclusionFields(ExclusionKind.PREFIX, "a"), "Alice")
             rule.expires_at = now() - timedelta(seconds=1)
-            add_exclusion(org.id, ExclusionWish(Kind.PREFIX, "b"), "Alice")
+            add_exclusion(org.id, ExclusionFields(ExclusionKind.PREFIX, "b"), "Alice")
         swept(database, points, tmp_path)
         with database.unit_of_work(write=False):
             assert [rule.pattern for rule in list_exclusions(org.id).items] == ["b"]

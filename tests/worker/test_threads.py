@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from anomify.config import Settings
 from anomify.db import session
-from anomify.org.model import WorkerBeat
+from anomify.org.model import WorkerHeartbeat
 from anomify.worker.loop import judge_until
 from anomify.worker.threads import DutyThread, DutyThreads
 from tests.kit.plant import Plant
@@ -24,13 +24,13 @@ def stopping():
     event.set()
 
 
-def thread_of(duty, stopping):
-    return DutyThread("a duty", duty, stopping, pause_seconds=(0.01,))
+def thread_of(task, stopping):
+    return DutyThread("a duty", task, stopping, pause_seconds=(0.01,))
 
 
-def beats(plant: Plant) -> int:
+def heartbeats(plant: Plant) -> int:
     with plant.database.unit_of_work(write=False):
-        return session().scalar(select(func.count()).select_from(WorkerBeat))
+        return session().scalar(select(func.count()).select_from(WorkerHeartbeat))
 
 
 class Failing:
@@ -55,20 +55,20 @@ class Failing:
 class TestDutyThread:
     def test_begins_again_whatever_it_fails_of(self, stopping, caplog):
         for problem in (ValueError("a poisoned row"), MemoryError(), RecursionError(), None):
-            duty = Failing(3, problem)
-            thread = thread_of(duty, stopping)
+            task = Failing(3, problem)
+            thread = thread_of(task, stopping)
             thread.start()
-            assert duty.does_its_duty.wait(SECONDS)
+            assert task.does_its_duty.wait(SECONDS)
             assert thread.is_alive
             assert not thread.is_well, "it has failed a moment ago"
         assert "the thread a duty failed" in caplog.text
 
     def test_is_well_while_it_does_its_duty(self, stopping):
-        duty = Failing(0, None)
-        thread = thread_of(duty, stopping)
+        task = Failing(0, None)
+        thread = thread_of(task, stopping)
         assert not thread.is_well, "it has not begun"
         thread.start()
-        assert duty.does_its_duty.wait(SECONDS)
+        assert task.does_its_duty.wait(SECONDS)
         assert thread.is_well
         stopping.set()
         thread.join(SECONDS)
@@ -95,10 +95,10 @@ class TestDutyThreads:
 
 class TestBeat:
     def test_is_not_given_while_a_thread_fails(self, plant: Plant, tmp_path, stopping):
-        duty = Failing(10**9, ValueError("for ever"))
-        threads = DutyThreads([thread_of(duty, stopping)], plant.points, stopping)
+        task = Failing(10**9, ValueError("for ever"))
+        threads = DutyThreads([thread_of(task, stopping)], plant.points, stopping)
         threads.start()
-        assert duty.has_failed.wait(SECONDS)
+        assert task.has_failed.wait(SECONDS)
         judging = threading.Thread(
             target=judge_until,
             args=(stopping, plant.database, plant.points, Settings(data_dir=tmp_path), threads),
@@ -108,4 +108,4 @@ class TestBeat:
         assert not threads.are_well
         stopping.set()
         judging.join()
-        assert beats(plant) == 0
+        assert heartbeats(plant) == 0

@@ -11,12 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from anomify.anomaly.model import Anomaly, Span
 from anomify.clock import now_ms
 from anomify.db import Database, session
-from anomify.departure.deletion import delete_org
 from anomify.errors import NotFound
+from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import DormantState, Metric, Progress
 from anomify.metric.state import PARTITIONS
-from anomify.metric.tally import HOUR_MS, judged_points
 from anomify.org.model import Org
+from anomify.org_deletion.delete_org import delete_org
 from anomify.pipeline.deletion import delete_with_all
 from anomify.user.model import User
 from anomify.watcher.model import Watcher
@@ -108,9 +108,9 @@ class Crowd:
 class TestVanishing:
     def test_costs_a_tick_nothing_at_any_moment(self, plant: Plant, what: str) -> None:
         crowd = Crowd(plant)
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         crowd.send(0, POINTS - 30)
-        drain(analyst)
+        drain(analyser)
         crowd.send(POINTS - 30, POINTS)
         said = 0
 
@@ -121,9 +121,9 @@ class TestVanishing:
                 elsewhere(crowd.other, lambda: VANISHING[what](plant))
 
         event.listen(plant.database.engine, "before_cursor_execute", vanish)
-        drain(analyst)
-        analyst.look_for_silence()
-        analyst.checkpoint(range(PARTITIONS))
+        drain(analyser)
+        analyser.look_for_silence()
+        analyser.checkpoint(range(PARTITIONS))
         event.remove(plant.database.engine, "before_cursor_execute", vanish)
         crowd.other.dispose()
         assert said > 7
@@ -140,7 +140,7 @@ class TestVanishing:
         }
         # What was counted of a metric before it was deleted stays counted.
         assert sum(whole.values()) <= counted <= 3 * (POINTS - 100)
-        again = plant.analyst()
+        again = plant.analyser()
         assert not drain(again)
 
 
@@ -159,11 +159,11 @@ class TestMetricVanishes:
         monkeypatch.setattr(place, step, delete_first)
 
     def test_in_a_tick(self, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(), with_spike(noise(), POINTS - 2))
-        self.vanish_before(plant, monkeypatch, analyst, "_find_news")
-        drain(analyst)
+        self.vanish_before(plant, monkeypatch, analyser, "_find_news")
+        drain(analyser)
         kept = [plant.metric_ids[0], plant.metric_ids[2]]
         assert [found[0] for found in plant.anomalies()] == kept
         with plant.database.unit_of_work(write=False):
@@ -171,38 +171,38 @@ class TestMetricVanishes:
         judged = [np.isfinite(plant.read(one).judgements.scores).sum() for one in kept]
         assert counted == sum(judged)
         plant.send(plant.metric_ids[1], past()[-1:] + MINUTE, np.ones(1))
-        drain(analyst)
+        drain(analyser)
 
     def test_on_its_way_to_sleep(self, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(), noise())
-        drain(analyst)
-        analyst._heard_ms[:] -= 2 * DORMANT_AFTER_MS
-        self.vanish_before(plant, monkeypatch, analyst._chunks, "seal")
-        analyst.checkpoint([plant.metric_ids[1] % PARTITIONS])
+        drain(analyser)
+        analyser._heard_ms[:] -= 2 * DORMANT_AFTER_MS
+        self.vanish_before(plant, monkeypatch, analyser._chunks, "seal")
+        analyser.checkpoint([plant.metric_ids[1] % PARTITIONS])
         with plant.database.unit_of_work(write=False):
             assert session().get(DormantState, plant.metric_ids[1]) is None
 
     @pytest.mark.parametrize("step", ["_checkpoint_one", "_write_down_counted", "take_settings"])
     def test_in_a_rebuild(self, plant: Plant, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         plant.send(plant.metric_ids[1], past(), noise())
-        drain(analyst)
-        self.vanish_before(plant, monkeypatch, analyst, step)
-        analyst.rebuild(plant.metric_ids[1])
+        drain(analyser)
+        self.vanish_before(plant, monkeypatch, analyser, step)
+        analyser.rebuild(plant.metric_ids[1])
         with plant.database.unit_of_work(write=False):
             assert session().get(Progress, plant.metric_ids[1]) is None
 
     def test_while_it_is_silent(self, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-        analyst = plant.analyst()
+        analyser = plant.analyser()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(), noise())
-        drain(analyst)
+        drain(analyser)
         with plant.database.unit_of_work():
             for metric_id in plant.metric_ids:
                 session().get_one(Progress, metric_id).silent_from_ms = now_ms() - 1
-        analyst._awaited.note((each, now_ms() - 1) for each in plant.metric_ids)
+        analyser._awaited.note((each, now_ms() - 1) for each in plant.metric_ids)
         real = analyse.write
 
         def delete_first(*arguments: object) -> object:
@@ -212,7 +212,7 @@ class TestMetricVanishes:
             return real(*arguments)
 
         monkeypatch.setattr(analyse, "write", delete_first)
-        analyst.look_for_silence()
+        analyser.look_for_silence()
         with plant.database.unit_of_work(write=False):
             silences = set(session().scalars(select(Span.metric_id).where(Span.is_silence)))
         assert silences == {plant.metric_ids[0], plant.metric_ids[2]}

@@ -1,0 +1,1 @@
+"""Admin alerts: letters to an org's admins when metrics stop reporting or the quota is used up."""

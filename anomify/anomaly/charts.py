@@ -1,0 +1,165 @@
+"""What a picture shows: a metric's window, or an anomaly and what lay around it; and its link."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.queries import list_anomalies
+from anomify.clock import now, now_ms
+from anomify.config import Settings
+from anomify.errors import Invalid
+from anomify.metric.chart_events import events_on
+from anomify.metric.forecast import expected_ahead
+from anomify.metric.model import Metric
+from anomify.metric.queries import get_standing
+from anomify.metric.reading import MOST_RAW, rate_of
+from anomify.metric.settings import wanted_of
+from anomify.metric.status import MetricStatus
+from anomify.metric.store import PointStore
+from anomify.org.model import Org
+from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
+from anomify.rendering.chart import Ahead, Chart, ChartEvent, ChartLook, Mark
+
+# Where the pictures are served; what is signed is this path and its parameters.
+ANOMALY_PATH: Final = "/image/anomaly"
+METRIC_PATH: Final = "/image/metric"
+# Of an anomaly's metric we show so many steps before it, and a quarter of them after it.
+CONTEXT_STEPS: Final = 360
+CONTEXT_LEAST_MS: Final = 3_600_000
+# A long anomaly is shown with three times its own length before it.
+CONTEXT_LENGTHS: Final = 3
+AFTER_SHARE: Final = 4
+UNKNOWN_STEP_MS: Final = 60_000
+# Points beside the window, so that a line reaches its edges and a first rate has a predecessor.
+MARGIN_STEPS: Final = 3
+MINUTE_MS: Final = 60_000
+HOUR_SECONDS: Final = 3_600
+
+
+def chart_of_metric(
+    org: Org,
+    standing: MetricStatus,
+    points: PointStore,
+    *,
+    from_ms: int,
+    until_ms: int,
+    look: ChartLook,
+) -> Chart:
+    """Return the chart of a metric's window: values, expected range, anomalies, events.
+
+    A counter is shown as what is judged of it, its rate a second. Raises `Invalid` for a window
+    of more than 200,000 points, before they are read where the metric's step is known.
+    """
+    step = _step_of(standing)
+    if (until_ms - from_ms) // (step or UNKNOWN_STEP_MS * 60) > MOST_RAW:
+        raise _too_long()
+    margin = MARGIN_STEPS * (step or UNKNOWN_STEP_MS)
+    metric = standing.metric
+    first_ms, end_ms = max(from_ms - margin, 0), until_ms + margin
+    series = points.read(metric.id, first_ms, end_ms, most_points=MOST_RAW)
+    if len(series) > MOST_RAW:
+        raise _too_long()
+    is_counter = standing.progress is not None and standing.progress.is_counter
+    shown = rate_of(series) if is_counter else series
+    found = list_anomalies(
+        org.id, metric_id=metric.id, from_ms=from_ms, until_ms=until_ms, limit=500
+    )
+    return Chart(
+        title=metric.name,
+        unit=_unit(metric, is_counter=is_counter),
+        times=shown.times,
+        values=shown.values,
+        lowers=shown.judgements.lowers,
+        uppers=shown.judgements.uppers,
+        ahead=_ahead(standing, until_ms),
+        from_time=from_ms,
+        until_time=until_ms,
+        anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
+        events=tuple(
+            ChartEvent(int(event.occurred_at.timestamp() * 1000), event.text)
+            for event in (events_on(metric, from_ms, until_ms) if look.display_events else ())
+        ),
+        step=step,
+        timezone=org.timezone,
+        look=look,
+    )
+
+
+def chart_of_anomaly(org: Org, anomaly: Anomaly, points: PointStore, *, look: ChartLook) -> Chart:
+    """Return the chart of an anomaly with its metric's past before it and some time after it.
+
+    The anomaly's span and metric have to be loaded. Once the time after a closed anomaly is over,
+    its chart shows the same window for ever.
+    """
+    standing = get_standing(org.id, anomaly.span.metric.name, now())
+    from_ms, until_ms = window_around(anomaly.span, _step_of(standing), now_ms())
+    return chart_of_metric(org, standing, points, from_ms=from_ms, until_ms=until_ms, look=look)
+
+
+def window_around(span: Span, step_ms: int | None, at_ms: int) -> tuple[int, int]:
+    """Return the window in which an anomaly is shown at that moment, unix milliseconds."""
+    step = step_ms or UNKNOWN_STEP_MS
+    length = span.last_over_ms - span.started_ms
+    before = max(CONTEXT_STEPS * step, CONTEXT_LENGTHS * length, CONTEXT_LEAST_MS)
+    # A picture never begins so early that it would be too much to draw.
+    before = min(before, MOST_RAW * step // 2)
+    after = max(before // AFTER_SHARE, MINUTE_MS)
+    # To the minute: the same picture is asked for again and again while people look at it.
+    present = at_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
+    until_ms = max(span.last_over_ms + MINUTE_MS, min(present, span.last_over_ms + after))
+    from_ms = max(span.started_ms - before, until_ms - MOST_RAW * step, 0)
+    return from_ms, until_ms
+
+
+def is_settled(chart: Chart) -> bool:
+    """Return whether the chart's window is over and nothing in it still runs."""
+    is_over = chart.until_time < now_ms() - HOUR_SECONDS * 1000
+    return is_over and all(mark.last_time is not None for mark in chart.anomalies)
+
+
+def anomaly_image_url(settings: Settings, org: Org, anomaly: Anomaly) -> str:
+    """Return a signed address of the anomaly's picture, to be opened without signing in."""
+    return _address(settings, org, ANOMALY_PATH, {"anomaly_id": str(anomaly.id)})
+
+
+def metric_image_url(
+    settings: Settings, org: Org, metric: Metric, from_ms: int, until_ms: int
+) -> str:
+    """Return a signed address of the picture of a metric's window, to be opened by anybody."""
+    window = {"from": str(from_ms // 1000), "until": str(-(-until_ms // 1000))}
+    return _address(settings, org, METRIC_PATH, {"metric": metric.name, **window})
+
+
+def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, str]) -> str:
+    ends = int((now() + DEFAULT_LIFETIME).timestamp())
+    # To the hour: an address that stays the same for a while can be kept by a browser's cache.
+    expires_at = datetime.fromtimestamp(ends // HOUR_SECONDS * HOUR_SECONDS, UTC)
+    link = signed_link(settings.key_for(KEY_PURPOSE), org.uuid, path, parameters, expires_at)
+    return f"{settings.base_url}{link}"
+
+
+def _step_of(standing: MetricStatus) -> int | None:
+    progress = standing.progress
+    return progress.resolution_ms if progress and progress.resolution_ms > 0 else None
+
+
+def _unit(metric: Metric, *, is_counter: bool) -> str:
+    unit = wanted_of(metric.id).unit
+    return f"{unit} per second".strip() if is_counter else unit
+
+
+def _ahead(standing: MetricStatus, until_ms: int) -> Ahead:
+    found = expected_ahead(standing, 0, until_ms, now_ms())
+    return Ahead(found.times, found.lowers, found.uppers)
+
+
+def _mark(span: Span) -> Mark:
+    return Mark(span.started_ms, None if span.is_open else span.last_over_ms, span.score)
+
+
+def _too_long() -> Invalid:
+    return Invalid(
+        f"A picture shows at most {MOST_RAW:,} points; ask for a shorter window.",
+        fields={"from": "later, or until earlier"},
+    )

@@ -1,0 +1,25 @@
+"""What is said of an anomaly beside its sentence: by how much, and whether it was seen before."""
+
+from anomify.anomaly.model import Span
+from anomify.detection.evidence import Evidence
+from anomify.detection.explanation import how_much
+from anomify.metric.status import in_words
+
+
+def amount_in_words(span: Span) -> str:
+    """Say how far the loudest point lay off, empty where its evidence knows no size."""
+    # Anomalies of an older engine may name evidence that this one has not.
+    evidence = Evidence.__members__.get(span.evidence.upper())
+    if evidence is None or span.amount is None:
+        return ""
+    return how_much(evidence, span.amount)
+
+
+def seen_before_in_words(span: Span) -> str:
+    """Return whether the metric has had anomalies with the same evidence before."""
+    if span.similar_ms is None or not span.similar_before:
+        return "Nothing like it was seen on this metric before."
+    times = "once" if span.similar_before == 1 else f"{span.similar_before:,} times"
+    earlier = in_words(span.started_ms - span.similar_ms)
+    last = "" if span.similar_before == 1 else "the last time "
+    return f"Similar was seen {times} before, {last}{earlier} earlier."

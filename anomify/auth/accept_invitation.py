@@ -1,0 +1,29 @@
+"""From the link of an invitation to an account and a session, for whichever door has the form."""
+
+from anomify.auth.sign_in import remember_client, start_session
+from anomify.auth.subject import UserSubject
+from anomify.edge.transaction import transaction
+from anomify.user.creating import checked_name, hash_new_password
+from anomify.user.invitation import accept_invitation, bad_link, find_invitation
+from anomify.user.second_factor import EMAIL
+
+
+def join_with_password(secret: str, name: str, password: str) -> UserSubject:
+    """Make the account that an invitation is for, and sign its owner in.
+
+    An empty name leaves the one that whoever invited them said. No unit of work may be open.
+    Raises `Invalid` for a link that is no good and for a name or password that cannot be, and
+    `Conflict` where the address has an account already.
+    """
+    with transaction(write=False):
+        found = find_invitation(secret)
+    if found is None:
+        raise bad_link()
+    invitation, org = found
+    named = checked_name(name or invitation.name)
+    hashed = hash_new_password(password, email=invitation.email, name=named, org_name=org.name)
+    with transaction(write=True):
+        user = accept_invitation(secret, named, hashed)
+        # Who has the link reads the mails of this address: no code has to be sent there as well.
+        remember_client(user, EMAIL)
+        return start_session(user)

@@ -1,0 +1,27 @@
+"""Every blueprint of the dashboard."""
+
+from flask import Blueprint
+
+from anomify.dashboard import (
+    account,
+    alert_page,
+    inbox,
+    invitation,
+    metric_page,
+    metrics_page,
+    oidc_sign_in,
+    password_reset,
+    setup,
+    sign_in,
+    sign_up,
+    unmute,
+)
+
+
+def dashboard_blueprints() -> tuple[Blueprint, ...]:
+    """Return the blueprints in the order in which they are registered."""
+    modules = (
+        *(account, alert_page, inbox, invitation, metric_page, metrics_page, oidc_sign_in),
+        *(password_reset, setup, sign_in, sign_up, unmute),
+    )
+    return tuple(module.blueprint for module in modules)

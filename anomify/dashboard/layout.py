@@ -1,0 +1,66 @@
+"""The frame around pages: who is signed in, to which org, and how many anomalies still run."""
+
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import render_template
+
+from anomify.anomaly.queries import Running, list_anomalies
+from anomify.auth.subject import UserSubject, user_subject
+from anomify.clock import now
+from anomify.dashboard.wording import Moment, initials, moment
+from anomify.detection.state import LEARNING_POINTS
+from anomify.edge.contract import Access
+from anomify.org.muting import is_muted, minutes_left
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whoever looks at a page, as its frame shows them."""
+
+    name: str
+    email: str
+    initials: str
+    role: str
+    org_name: str
+    timezone: str
+    running: int
+    # Until when nobody of the org is told of anything; None while everybody is.
+    muted_until: Moment | None
+    muted_minutes: int
+    may_unmute: bool
+
+
+def framed(template: str, **facts: Any) -> str:
+    """Render a page inside the frame; needs a unit of work and somebody who is signed in."""
+    return render_template(
+        template, viewer=_viewer(user_subject()), learning_points=LEARNING_POINTS, **facts
+    )
+
+
+def zone() -> ZoneInfo:
+    """Return the time zone in which the signed-in user's org reads times."""
+    return ZoneInfo(user_subject().org.timezone)
+
+
+def said(time_ms: int) -> Moment:
+    """Say a moment as the signed-in user's org reads it."""
+    return moment(time_ms, zone(), now())
+
+
+def _viewer(caller: UserSubject) -> Viewer:
+    user, org, at = caller.user, caller.org, now()
+    muted_until = org.muted_until if is_muted(org, at) else None
+    return Viewer(
+        name=user.name,
+        email=user.email,
+        initials=initials(user.name),
+        role=user.role,
+        org_name=org.name,
+        timezone=org.timezone,
+        running=list_anomalies(org.id, running=Running.OPEN, limit=0).total,
+        muted_until=said(int(muted_until.timestamp() * 1000)) if muted_until else None,
+        muted_minutes=minutes_left(org, at),
+        may_unmute=caller.can(Access.ADMIN),
+    )

@@ -1,0 +1,19 @@
+"""The button of the banner that every page has while the org is muted."""
+
+from flask import Response, make_response, redirect
+
+from anomify.auth.subject import user_subject
+from anomify.dashboard.page_blueprint import HOME, PageBlueprint
+from anomify.edge.contract import Access, Inputs
+from anomify.org.muting import mute_org
+
+blueprint = PageBlueprint("muting", __name__)
+
+
+@blueprint.route("/ui/unmute", inputs=Inputs, access=Access.ADMIN, methods=["POST"], changes=True)
+def unmute(inputs: Inputs) -> Response:
+    """Let people be told again."""
+    del inputs
+    caller = user_subject()
+    mute_org(caller.org.id, 0, actor=caller.label)
+    return make_response(redirect(HOME, code=303))

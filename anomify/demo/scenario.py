@@ -1,0 +1,73 @@
+"""What has happened in the demo's world, and what will: the same for the same beginning."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from anomify.detection.generator import GeneratedMetric, generate
+
+SEED = 20_261_120
+METRICS = 48
+STEP_SECONDS = 300
+PAST_DAYS = 30
+# Longer than anybody looks at a demo; after that its world stands still.
+FUTURE_DAYS = 60
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class ScenarioIncident:
+    """Something that went wrong: where, from when to when, and what people say about it."""
+
+    metric: str
+    from_ms: int
+    until_ms: int
+    kind: str
+    story: str
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Forty-eight metrics from thirty days before the demo was founded."""
+
+    start_ms: int
+
+    @classmethod
+    def founded_at(cls, moment_ms: int) -> "Scenario":
+        """Return the world of a demo that begins at this moment."""
+        step_ms = STEP_SECONDS * 1000
+        return cls(moment_ms // step_ms * step_ms - PAST_DAYS * DAY_MS)
+
+    @cached_property
+    def metrics(self) -> Sequence[GeneratedMetric]:
+        """Return every metric, with its future."""
+        return generate(
+            SEED, self.start_ms, STEP_SECONDS, days=PAST_DAYS + FUTURE_DAYS, count=METRICS
+        )
+
+    def points(self, after_ms: int, until_ms: int) -> Iterator[tuple[str, int, float]]:
+        """Yield name, time and value of what happened after one moment, up to another."""
+        for metric in self.metrics:
+            first, end = np.searchsorted(metric.times, (after_ms, until_ms), side="right")
+            times = metric.times[first:end].tolist()
+            values = metric.values[first:end].tolist()
+            for time_ms, value in zip(times, values, strict=True):
+                yield metric.name, time_ms, value
+
+    def incidents(self, until_ms: int) -> list[ScenarioIncident]:
+        """Return what went wrong so far, the oldest first."""
+        told = [
+            ScenarioIncident(
+                metric.name,
+                incident.start_ms,
+                incident.end_ms,
+                incident.kind.value,
+                incident.story,
+            )
+            for metric in self.metrics
+            for incident in metric.incidents
+            if incident.start_ms <= until_ms
+        ]
+        return sorted(told, key=lambda incident: (incident.from_ms, incident.metric))

@@ -1,0 +1,43 @@
+"""The house: what every request may use, made once by the factory."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+
+from anomify.config import Settings
+from anomify.db import Database
+from anomify.org.refused_items import RefusedCounter
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from anomify.metric.registry import Registry
+    from anomify.metric.store import PointStore
+
+APP_STATE_KEY = "anomify"
+
+
+@dataclass(frozen=True)
+class AppState:
+    """Settings and the open stores; the same object for every request of an app."""
+
+    settings: Settings
+    database: Database
+    points: "PointStore"
+    registry: "Registry"
+    refused: RefusedCounter = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count what is refused where everything else is kept."""
+        object.__setattr__(self, "refused", RefusedCounter(self.database))
+
+
+def app_state() -> AppState:
+    """Return the house of the app that is answering."""
+    return cast("AppState", current_app.extensions[APP_STATE_KEY])
+
+
+def set_app_state(app: "Flask", state: AppState) -> None:
+    """Let `house()` find the house in this app."""
+    app.extensions[APP_STATE_KEY] = state

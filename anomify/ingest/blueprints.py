@@ -1,0 +1,10 @@
+"""Every blueprint through which datapoints come in."""
+
+from flask import Blueprint
+
+from anomify.ingest import flux, page_events, prometheus
+
+
+def ingest_blueprints() -> tuple[Blueprint, ...]:
+    """Return the blueprints in the order in which they are registered."""
+    return (flux.flux, prometheus.prometheus, page_events.blueprint)

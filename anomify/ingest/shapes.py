@@ -1,0 +1,217 @@
+"""What the ingestion doors take and give, for the documentation; they read it all themselves."""
+
+from pydantic import BaseModel, Field
+
+from anomify.edge.contract import Body, DeclaredReply, Outputs, Wire
+
+PROTOBUF = "application/x-protobuf"
+
+
+class PointIn(BaseModel):
+    """One datapoint."""
+
+    metric: str = Field(
+        description='Its metric\'s name: dotted, or with labels as `cpu{host="a"}`.',
+        examples=["shop.orders"],
+    )
+    timestamp: float | str = Field(description="When, unix seconds.", examples=[1_767_225_600])
+    value: float = Field(description="How much; finite.", examples=[21.5])
+    fill: bool | str | None = Field(
+        None, description="True for history: it is judged as at its time, and nobody is told."
+    )
+
+
+class PointQueryIn(BaseModel):
+    """One datapoint as a query, or a question."""
+
+    metric: str | None = Field(None, description="The metric's name.")
+    timestamp: str | None = Field(None, description="When, unix seconds.")
+    value: str | None = Field(None, description="How much; a finite number.")
+    fill: str | None = Field(None, description="`true` for history.")
+    key: str | None = Field(
+        None, description="A token's 32 characters of hexadecimal, for senders that know no header."
+    )
+    status: str | None = Field(None, description="`true` only asks whether points are taken.")
+    test: str | None = Field(None, description="`true` stores nothing and says what would be.")
+    validate_key: str | None = Field(None, description="`true` only checks the token.")
+
+
+class PointsIn(BaseModel):
+    """Many datapoints, or one beside its options."""
+
+    metrics: list[PointIn] = Field(description="The datapoints, at most 100,000.")
+    key: str | None = Field(None, description="The token, for senders that know no header.")
+    fill: bool | str | None = Field(None, description="True where all of them are history.")
+    test: bool | str | None = Field(None, description="True stores nothing and says what would be.")
+    validate_key: bool | str | None = Field(None, description="True only checks the token.")
+
+
+class MeasurementIn(BaseModel):
+    """One measurement as Telegraf writes it."""
+
+    name: str = Field(description="The measurement.")
+    tags: dict[str, str] = Field({}, description="Its tags; they become parts of the names.")
+    fields: dict[str, float] = Field(description="Its values by field; each is a metric.")
+    timestamp: float | str = Field(description="When, unix seconds.")
+
+
+class MeasurementsIn(BaseModel):
+    """What Telegraf's HTTP output sends as JSON."""
+
+    metrics: list[MeasurementIn] = Field(description="The measurements.")
+
+
+class RehearsalHeaders(BaseModel):
+    """What may stand in the headers."""
+
+    test_only: str | None = Field(
+        None,
+        validation_alias="x-test-only",
+        description="`true` stores nothing and says what would be.",
+    )
+
+
+class PointsHeaders(RehearsalHeaders):
+    """What may stand in the headers instead of the body."""
+
+    telegraf: str | None = Field(None, description="`true` where the body is Telegraf's JSON.")
+    prefix: str | None = Field(None, description="Telegraf: stands before every name.")
+    fill: str | None = Field(None, description="`true` where all of the body is history.")
+
+
+class PageEventIn(BaseModel):
+    """An event of a web page."""
+
+    name: str = Field(
+        description="Letters, digits, - and _, in words parted by dots.", examples=["signup"]
+    )
+    count: int = Field(1, description="How often it happened, up to 10,000.")
+
+
+class PageEventsIn(BaseModel):
+    """What happened on a web page."""
+
+    key: str = Field(description="A token whose only scope is `events`.", examples=["anm_..."])
+    site: str = Field(description="One word; the middle of the metrics' names.", examples=["shop"])
+    events: list[PageEventIn] = Field(description="1 to 100 of them.")
+
+
+class UncountedOut(Outputs):
+    """An event that was not counted."""
+
+    name: str = Field(description="Its name.")
+    reason: str = Field(description="Why.")
+
+
+class CountedEventsOut(Outputs):
+    """What became of the events."""
+
+    status: str = Field(description="In words: partly counted, or nothing was counted.")
+    rejected: list[UncountedOut] = Field(description="Those that were not counted.")
+
+
+class RefusedOut(Outputs):
+    """An item that was not stored."""
+
+    index: int = Field(description="Its place in the body, from 0.")
+    metric: str = Field(description="Its metric, as far as it could be read.")
+    reason: str = Field(description="Why.")
+
+
+class ReportOut(Outputs):
+    """What became of each item."""
+
+    status: str = Field(description="In words: partly stored, nothing was stored, or a test.")
+    message: str | None = Field(None, description="Where nothing was stored: why, in a sentence.")
+    accepted: int = Field(description="How many were stored.")
+    rejected: list[RefusedOut] = Field(description="Those that were not, at most 10,000 of them.")
+    rejected_total: int = Field(description="How many were not.")
+
+
+class RehearsedOut(ReportOut):
+    """What would have become of each item."""
+
+    new: list[str] = Field(description="Names of metrics that would be new.")
+
+
+class SaidOut(Outputs):
+    """The answer to a question."""
+
+    status: str = Field(description="In words.")
+
+
+class IngestProblemOut(Outputs):
+    """A request that was refused as a whole."""
+
+    status: str = Field(description="Always `error`.")
+    code: str = Field(description="A word for programs.")
+    message: str = Field(description="A sentence for people.")
+    request_id: str = Field(description="Names the request, should you write to us about it.")
+    fields: dict[str, str] = Field({}, description="What is wrong with which parameter.")
+
+
+STORED = DeclaredReply(204, "All of it is stored, on disk.")
+PARTLY = DeclaredReply(
+    207, "What could be was stored; the report names the rest.", "application/json", (ReportOut,)
+)
+ANSWERED = DeclaredReply(
+    200, "Nothing was to be stored: the answer.", "application/json", (RehearsedOut, SaidOut)
+)
+NOTHING_STORED = DeclaredReply(
+    400,
+    "Nothing was stored, or of remote write 2.0 not everything.",
+    "application/json",
+    (ReportOut, IngestProblemOut),
+)
+
+ONE_POINT = Wire(query=PointQueryIn, replies=(STORED, ANSWERED, NOTHING_STORED))
+POINTS = Wire(
+    headers=PointsHeaders,
+    bodies=(
+        Body(
+            "application/json",
+            "At most 32 MiB once unpacked; gzip is taken.",
+            (PointsIn, PointIn, MeasurementsIn),
+        ),
+    ),
+    replies=(STORED, PARTLY, ANSWERED, NOTHING_STORED),
+)
+REMOTE_WRITE = Wire(
+    bodies=(Body(PROTOBUF, "Prometheus remote write 1.0 or 2.0, compressed with snappy."),),
+    replies=(
+        DeclaredReply(204, "What could be stored is, on disk; what could not is counted."),
+        DeclaredReply(
+            400,
+            "Nothing could be stored; or of remote write 2.0 not everything, and headers say how"
+            " much was.",
+            "application/json",
+            (IngestProblemOut,),
+        ),
+    ),
+)
+REPORTED_WRITE = Wire(
+    headers=RehearsalHeaders,
+    bodies=(
+        Body(PROTOBUF, "Prometheus remote write 1.0 or 2.0, compressed with snappy."),
+        Body("application/json", "Datapoints with labelled names.", (PointsIn, PointIn)),
+    ),
+    replies=(STORED, PARTLY, ANSWERED, NOTHING_STORED),
+)
+PAGE_EVENTS = Wire(
+    bodies=(
+        Body("text/plain", "JSON as text, so that browsers ask nobody first.", (PageEventsIn,)),
+        Body("application/json", "At most 64 KiB.", (PageEventsIn,)),
+    ),
+    replies=(
+        DeclaredReply(204, "All of it is counted, on disk."),
+        DeclaredReply(
+            207,
+            "The report names what could not be counted.",
+            "application/json",
+            (CountedEventsOut,),
+        ),
+        DeclaredReply(
+            400, "Nothing was counted.", "application/json", (CountedEventsOut, IngestProblemOut)
+        ),
+    ),
+)

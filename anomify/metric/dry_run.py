@@ -1,0 +1,96 @@
+"""What the last test submission of each of an org's servers would have done, for an hour."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import delete, select
+
+from anomify.db import session
+from anomify.metric.model import DryRun
+
+KEPT_FOR: Final = timedelta(hours=1)
+# Names and refusals kept of one submission; how many there were is kept beside them.
+ITEMS_MAX: Final = 1_000
+# Server ids are invented by senders.
+SERVERS_MAX: Final = 100
+SERVER_CHARACTERS_MAX: Final = 200
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """An item that would not be stored, and why."""
+
+    metric: str
+    reason: str
+
+
+class DryRunReport(msgspec.Struct, frozen=True):
+    """What a submission would have done."""
+
+    # Names of metrics, those that would be new among them.
+    accepted: Sequence[str]
+    accepted_total: int
+    new: Sequence[str]
+    dropped: Sequence[Dropped]
+    dropped_total: int
+    would_exceed_quota: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LastDryRun:
+    """The last test submission of a server."""
+
+    server_id: str
+    at: datetime
+    rehearsed: DryRunReport
+
+
+def save_dry_run(org_id: int, server_id: str | None, rehearsed: DryRunReport, at: datetime) -> None:
+    """Remember what a submission would have done, in the place of that server's last one."""
+    kept = DryRunReport(
+        accepted=list(rehearsed.accepted[:ITEMS_MAX]),
+        accepted_total=rehearsed.accepted_total,
+        new=list(rehearsed.new[:ITEMS_MAX]),
+        dropped=list(rehearsed.dropped[:ITEMS_MAX]),
+        dropped_total=rehearsed.dropped_total,
+        would_exceed_quota=rehearsed.would_exceed_quota,
+    )
+    report: Mapping[str, Any] = msgspec.to_builtins(kept)
+    session().merge(
+        DryRun(
+            org_id=org_id,
+            server_id=(server_id or "")[:SERVER_CHARACTERS_MAX],
+            rehearsed_at=at,
+            report=report,
+        )
+    )
+    session().flush()
+    latest = (
+        select(DryRun.server_id)
+        .where(DryRun.org_id == org_id)
+        .order_by(DryRun.rehearsed_at.desc(), DryRun.server_id)
+        .limit(SERVERS_MAX)
+    )
+    session().execute(
+        delete(DryRun).where(
+            DryRun.org_id == org_id, DryRun.server_id.not_in(latest.scalar_subquery())
+        )
+    )
+
+
+def find_dry_run(org_id: int, at: datetime, *, server_id: str | None = None) -> LastDryRun | None:
+    """Return the last test submission of that server, or of any; None after an hour."""
+    asked = select(DryRun).where(DryRun.org_id == org_id, DryRun.rehearsed_at > at - KEPT_FOR)
+    if server_id is not None:
+        asked = asked.where(DryRun.server_id == server_id)
+    row = session().scalar(asked.order_by(DryRun.rehearsed_at.desc()).limit(1))
+    if row is None:
+        return None
+    return LastDryRun(row.server_id, row.rehearsed_at, msgspec.convert(row.report, DryRunReport))
+
+
+def delete_old_dry_runs(at: datetime) -> None:
+    """Let go of what is older than an hour, of every org."""
+    session().execute(delete(DryRun).where(DryRun.rehearsed_at <= at - KEPT_FOR))

@@ -1,0 +1,24 @@
+"""What is expected of a metric ahead of its newest point, for the day to come."""
+
+from anomify.detection.forecast import HORIZON_MS, Forecast, forecast
+from anomify.metric.state import find_state
+from anomify.metric.status import MetricStatus, State
+
+_SILENT = (State.ENDED, State.EXCLUDED)
+
+
+def expected_ahead(standing: MetricStatus, from_ms: int, until_ms: int, now_ms: int) -> Forecast:
+    """Return the expected range of the window's moments after the metric's newest point.
+
+    It reaches a day ahead of now, and no further than two days beyond the newest point. It is made
+    from what the engine knew when its memory was last kept, a quarter of an hour ago at the most,
+    and is the same for every window. There is none while the metric learns.
+    """
+    progress = standing.progress
+    until_ms = min(until_ms, now_ms + HORIZON_MS)
+    if progress is None or standing.state in _SILENT or until_ms <= progress.judged_until_ms:
+        return Forecast.nothing()
+    found = find_state(standing.metric.id)
+    if found is None:
+        return Forecast.nothing()
+    return forecast(*found).between(max(from_ms, progress.judged_until_ms + 1), until_ms)

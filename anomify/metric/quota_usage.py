@@ -1,0 +1,127 @@
+"""The names that count against the quota, and picking some of them to be removed."""
+
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from anomify.db import Page, session
+from anomify.errors import Invalid
+from anomify.metric.chip import holding
+from anomify.metric.model import Metric, Progress
+from anomify.metric.name import composed_name
+from anomify.metric.queries import find_metric, in_state
+from anomify.metric.status import State
+
+MOST_COUNTED: Final = 500
+# Removed in one go; whoever wants more gone asks again.
+MOST_REMOVED: Final = 1_000
+PATTERN_CHARACTERS_MAX: Final = 512
+ANY_TEXT: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class PickedMetrics:
+    """Names of metrics that were picked, by id: no more than 1,000, and how many there are."""
+
+    names: dict[int, str]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedMetric:
+    """A metric that counts, with when it came and when it was last heard of."""
+
+    metric: Metric
+    last_ms: int | None
+
+
+def list_counted(
+    org_id: int,
+    at: datetime,
+    *,
+    text: str = "",
+    is_stale: bool = False,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page[CountedMetric]:
+    """List the metrics that count, by name: those that hold a text, or report no more."""
+    wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id, Metric.excluded_by.is_(None)]
+    wanted.extend(holding([text]))
+    if is_stale:
+        at_ms = int(at.timestamp() * 1000)
+        wanted.append(or_(in_state(State.STALE, at_ms), in_state(State.ENDED, at_ms)))
+    rows = session().execute(
+        select(Metric, Progress.judged_until_ms)
+        .outerjoin(Progress, Progress.metric_id == Metric.id)
+        .where(*wanted)
+        .order_by(Metric.name, Metric.id)
+        .limit(min(limit, MOST_COUNTED))
+        .offset(offset)
+    )
+    counted = select(func.count()).select_from(Metric)
+    if is_stale:
+        counted = counted.outerjoin(Progress, Progress.metric_id == Metric.id)
+    total = session().scalar(counted.where(*wanted)) or 0
+    return Page([CountedMetric(metric, last_ms) for metric, last_ms in rows], total)
+
+
+def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> PickedMetrics:
+    """Pick the metrics of these canonical names, and those whose whole name a pattern fits.
+
+    In a pattern `*` stands for any text. Excluded metrics are picked as well: they may go too.
+    Raises Invalid for a pattern that cannot be one.
+    """
+    named = {metric.id for name in names if (metric := find_metric(org_id, name)) is not None}
+    fits = [_fitting(pattern) for pattern in patterns]
+    rows = session().execute(select(Metric.id, Metric.name).where(Metric.org_id == org_id))
+    found = sorted(
+        (name, metric_id)
+        for metric_id, name in rows
+        if metric_id in named or any(fit(composed_name(name)) for fit in fits)
+    )
+    return PickedMetrics({metric_id: name for name, metric_id in found[:MOST_REMOVED]}, len(found))
+
+
+def metrics_of(org_id: int, metric_ids: Collection[int]) -> list[Metric]:
+    """Return those of the metrics that are still there, for the caller to delete.
+
+    No more than 500 may be asked for. Where the unit of work writes, nobody else changes or deletes
+    them before it ends; they are locked in order of id, like everywhere.
+    """
+    rows = session().scalars(
+        select(Metric)
+        .where(Metric.org_id == org_id, Metric.id.in_(metric_ids))
+        .order_by(Metric.id)
+        .with_for_update()
+    )
+    return list(rows)
+
+
+def _fitting(pattern: str) -> Callable[[str], bool]:
+    if not pattern.replace(ANY_TEXT, "") or len(pattern) > PATTERN_CHARACTERS_MAX:
+        raise Invalid(
+            f"A pattern has 1 to {PATTERN_CHARACTERS_MAX} characters, and not only stars.",
+            fields={"patterns": "Write names, with * for any text."},
+        )
+    first, *others = unicodedata.normalize("NFC", pattern).split(ANY_TEXT)
+    if not others:
+        return first.__eq__
+    *middle, last = others
+
+    def fits(name: str) -> bool:
+        if not name.startswith(first) or not name.endswith(last):
+            return False
+        # The first place for each part leaves the most room for those after it.
+        place = len(first)
+        for part in middle:
+            place = name.find(part, place)
+            if place < 0:
+                return False
+            place += len(part)
+        return place <= len(name) - len(last)
+
+    return fits

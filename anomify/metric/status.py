@@ -1,0 +1,101 @@
+"""Where a metric stands: is it judged, and if not, why not."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from anomify.detection.state import LEARNING_POINTS
+from anomify.metric.model import Metric, Progress
+
+# A metric silent for so long is out of use, as far as anybody can tell.
+INACTIVE_AFTER_MS = 86_400_000
+
+
+class State(StrEnum):
+    """The words in which the product says how a metric is doing."""
+
+    WAITING = "waiting"
+    LEARNING = "learning"
+    JUDGED = "judged"
+    CONSTANT = "constant"
+    STALE = "stale"
+    ENDED = "ended"
+    EXCLUDED = "excluded"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricStatus:
+    """A metric with what is known about it now."""
+
+    metric: Metric
+    progress: Progress | None
+    state: State
+    # Points learnt, at most as many as it takes.
+    learned: int
+    # After so many points it is judged: fewer where they come hours or days apart.
+    learning_points: int
+    sentence: str
+
+    @property
+    def is_judged(self) -> bool:
+        """Return whether the next point will be judged when it comes."""
+        return self.state is not State.EXCLUDED and self.learned >= self.learning_points
+
+
+def status_of(metric: Metric, progress: Progress | None, at: datetime) -> MetricStatus:
+    """Say where the metric stands at that moment."""
+    if metric.excluded_by is not None:
+        sentence = "Excluded: its points are kept, but not judged."
+        learned = min(progress.points_seen, progress.learning_points) if progress else 0
+        most = progress.learning_points if progress else LEARNING_POINTS
+        return MetricStatus(metric, progress, State.EXCLUDED, learned, most, sentence)
+    if progress is None:
+        sentence = "Waiting: its first points have arrived and are judged in a moment."
+        return MetricStatus(metric, None, State.WAITING, 0, LEARNING_POINTS, sentence)
+    learned = min(progress.points_seen, progress.learning_points)
+    state, sentence = _state(progress, learned, int(at.timestamp() * 1000))
+    return MetricStatus(metric, progress, state, learned, progress.learning_points, sentence)
+
+
+def isolated(standing: MetricStatus) -> MetricStatus:
+    """Return the standing of a metric that could not be judged and is left out for now."""
+    sentence = (
+        "Not judged: judging it failed several times. Its points are kept, and it is tried again"
+        " every day; whoever runs this service can see why with `anomify doctor`."
+    )
+    return replace(standing, sentence=sentence)
+
+
+def inactive_since_ms(standing: MetricStatus, at: datetime) -> int | None:
+    """Return since when a metric is out of use: it has ended, or been silent for a day."""
+    progress = standing.progress
+    if progress is None:
+        return None
+    if progress.has_ended:
+        return progress.judged_until_ms
+    since_ms = progress.judged_until_ms + INACTIVE_AFTER_MS
+    is_over = since_ms < int(at.timestamp() * 1000)
+    return since_ms if is_over and not progress.may_be_silent else None
+
+
+def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:
+    if progress.has_ended:
+        return State.ENDED, "Ended: its sender said that the series has ended."
+    silent_ms = now_ms - progress.judged_until_ms
+    if silent_ms > progress.stale_after_ms and not progress.may_be_silent:
+        return State.STALE, f"Stale: no point for {in_words(silent_ms)}."
+    if learned < progress.learning_points:
+        return State.LEARNING, f"Learning: {learned} of {progress.learning_points} points."
+    if progress.is_constant:
+        return State.CONSTANT, "Constant: one value for a long time; a change will be judged."
+    return State.JUDGED, "Judged: every new point is compared with its own past."
+
+
+def in_words(duration_ms: int) -> str:
+    """Say a duration as a person would: 40 seconds, 12 minutes, 3 hours, 5 days."""
+    seconds = max(duration_ms, 0) // 1000
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= 2 * size or (seconds >= size and size == 60):  # noqa: PLR2004 -- "2 hours" up
+            count = seconds // size
+            return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{seconds} second" if seconds == 1 else f"{seconds} seconds"

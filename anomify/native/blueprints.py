@@ -1,0 +1,48 @@
+"""Every blueprint of the native API."""
+
+from flask import Blueprint
+
+from anomify.native import (
+    anomaly,
+    billing,
+    doc,
+    exclusion,
+    image,
+    js,
+    login,
+    misc,
+    operators,
+    ping,
+    status,
+    watcher,
+)
+from anomify.native.metric import metrics, ranking, settings, summary
+from anomify.native.org import (
+    admin_alerts,
+    audit,
+    deletion,
+    events,
+    info,
+    overview,
+    quota,
+    stripecallback,
+    testmetrics,
+    tokens,
+    users,
+)
+from anomify.native.signup import invitation, signup
+from anomify.native.user import account, sessions, totp
+
+
+def native_blueprints() -> tuple[Blueprint, ...]:
+    """Return the blueprints in the order in which they are registered."""
+    modules = (
+        *(anomaly, billing, doc, exclusion, image, js, login, misc, operators, ping, status),
+        *(metrics, ranking, settings, summary),
+        *(admin_alerts, audit, deletion, events, info, overview, quota, stripecallback),
+        *(testmetrics, tokens, users),
+        *(invitation, signup),
+        *(account, sessions, totp),
+        watcher,
+    )
+    return tuple(module.blueprint for module in modules)

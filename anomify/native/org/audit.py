@@ -1,0 +1,78 @@
+"""/org/audit: who changed what in the org."""
+
+from datetime import UTC, datetime
+
+from pydantic import Field, JsonValue
+
+from anomify.audit.model import ACTION_CHARACTERS_MAX, AuditEntry
+from anomify.audit.queries import list_audit
+from anomify.auth.subject import subject
+from anomify.edge.contract import Access, Outputs, names
+from anomify.native.envelope import NativeBlueprint
+from anomify.native.window import PageIn, WindowIn
+
+blueprint = NativeBlueprint("org_audit", __name__)
+
+
+class AuditIn(WindowIn, PageIn):
+    """Which part of the trail is wanted."""
+
+    action: str = Field(
+        "",
+        max_length=ACTION_CHARACTERS_MAX,
+        description="One action, or the first word of several; all of them when left out.",
+        examples=["token.create", "user"],
+        json_schema_extra=names(None),
+    )
+
+
+class EntryOut(Outputs):
+    """One change."""
+
+    id: int = Field(description="Its id.")
+    timestamp: int = Field(description="When, unix seconds.")
+    actor: str = Field(description="Who did it, as they were called then.")
+    address: str | None = Field(description="From which address; null where no request asked.")
+    action: str = Field(description="What was done, as dotted words.")
+    target: str | None = Field(description="To what.")
+    before: dict[str, JsonValue] | None = Field(description="How what changed was before.")
+    after: dict[str, JsonValue] | None = Field(description="How it is since.")
+
+
+class AuditOut(Outputs):
+    """A part of the trail."""
+
+    entries: list[EntryOut] = Field(description="The latest first.")
+    total: int = Field(description="How many there are in all.")
+
+
+@blueprint.route("/org/audit", inputs=AuditIn, outputs=AuditOut, access=Access.ADMIN)
+def audit(inputs: AuditIn) -> AuditOut:
+    """List who changed what in the org, the latest first."""
+    page = list_audit(
+        subject().org.id,
+        action=inputs.action or None,
+        from_at=_moment(inputs.from_timestamp),
+        until_at=_moment(inputs.until_timestamp),
+        limit=inputs.limit,
+        offset=inputs.offset,
+    )
+    return AuditOut(entries=[entry_json(entry) for entry in page.items], total=page.total)
+
+
+def entry_json(entry: AuditEntry) -> EntryOut:
+    """Tell of a change."""
+    return EntryOut(
+        id=entry.id,
+        timestamp=int(entry.recorded_at.timestamp()),
+        actor=entry.actor,
+        address=entry.address or None,
+        action=entry.action,
+        target=entry.target or None,
+        before=entry.before,
+        after=entry.after,
+    )
+
+
+def _moment(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

@@ -1,0 +1,60 @@
+"""/org/stripecallback: what the payment provider has to say of the orgs that pay."""
+
+from flask import request
+from pydantic import Field
+
+from anomify.billing.checkout import need_gateway
+from anomify.billing.plans import free_plan
+from anomify.billing.stripe_event import take_event
+from anomify.billing.stripe_gateway import gateway_of
+from anomify.edge.app_state import app_state
+from anomify.edge.contract import Access, Body, Inputs, Outputs, Wire
+from anomify.native.envelope import NativeBlueprint
+
+blueprint = NativeBlueprint("org_stripecallback", __name__)
+
+SIGNATURE_HEADER = "Stripe-Signature"
+
+
+class NewsOut(Outputs):
+    """That the news has arrived."""
+
+    received: bool = Field(description="Always true.")
+
+
+class SignedHeaders(Inputs):
+    """What proves that the payment provider has written."""
+
+    signature: str = Field(alias=SIGNATURE_HEADER, description="t=..., v1=...")
+
+
+@blueprint.route(
+    "/org/stripecallback",
+    "/billing/checkoutcallback",
+    outputs=NewsOut,
+    access=Access.PUBLIC,
+    changes=True,
+    has_own_transactions=True,
+    methods=("POST",),
+    errors=(409, 502),
+    wire=Wire(
+        headers=SignedHeaders,
+        bodies=(Body("application/json", "An event, exactly as Stripe signed it."),),
+    ),
+)
+def stripecallback() -> NewsOut:
+    """Take Stripe's news.
+
+    Set this address as a webhook endpoint at Stripe for checkout.session, customer.subscription,
+    subscription_schedule, invoice and customer.deleted events. The answer is 200 once the org's
+    plan follows; everything else has Stripe send the same again, and what comes twice changes
+    nothing.
+    """
+    settings = app_state().settings
+    gateway = need_gateway(gateway_of(settings))
+    # The signature is over these bytes; nobody takes them apart before it is verified.
+    event = gateway.read_event(request.get_data(), request.headers.get(SIGNATURE_HEADER))
+    take_event(
+        app_state().database, gateway, event, free_plan(settings.free_metrics), settings.base_url
+    )
+    return NewsOut(received=True)

@@ -1,0 +1,297 @@
+"""/org/users and /org/invitations: the people of the org, and who was asked into it."""
+
+from pydantic import Field
+
+from anomify.auth.sign_in import renew_session
+from anomify.auth.subject import UserSubject, subject
+from anomify.edge.app_state import app_state
+from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.errors import Denied
+from anomify.native.envelope import NativeBlueprint
+from anomify.native.params import Address, RowId
+from anomify.native.window import PageIn
+from anomify.user.creating import ROLES
+from anomify.user.delete_user import delete_user
+from anomify.user.invitation import (
+    Inviter,
+    invite,
+    is_waiting,
+    list_invitations,
+    resend_invitation,
+    revoke_invitation,
+)
+from anomify.user.model import Invitation, User
+from anomify.user.queries import get_user, list_users
+from anomify.user.role import change_role, transfer_ownership
+
+blueprint = NativeBlueprint("org_user", __name__)
+
+LEAST_ROLE = "viewer"
+ROLE_FIELD = Field(
+    description=f"One of {', '.join(ROLES)}; at most your own.", max_length=16, examples=["editor"]
+)
+
+
+class InviteIn(Inputs):
+    """Who is to be asked into the org."""
+
+    email: Address = Field(description="Where the link is sent.", examples=["ann@acme.example"])
+    name: str = Field(
+        "",
+        max_length=200,
+        description="What they are called; they may choose another name.",
+        json_schema_extra=names(None),
+    )
+    role: str = Field(
+        LEAST_ROLE,
+        max_length=16,
+        description=f"One of {', '.join(ROLES)}; at most your own.",
+        examples=["editor"],
+    )
+    admin: bool = Field(default=False, description="The same as the role admin, as it was once.")
+
+
+class InvitationIn(Inputs):
+    """Which invitation."""
+
+    invitation_id: RowId = Field(
+        description="The id of the invitation.", json_schema_extra=names("invitation")
+    )
+
+
+class UserIn(Inputs):
+    """Which user."""
+
+    user_id: RowId = Field(description="The id of the user.", json_schema_extra=names("user"))
+
+
+class RoleIn(UserIn):
+    """Which role a user is to have."""
+
+    role: str = ROLE_FIELD
+
+
+class MemberOut(Outputs):
+    """A user, as others of the org see them."""
+
+    id: int = Field(description="Their id.")
+    name: str = Field(description="What they are called.")
+    email: str = Field(description="The address they sign in with.")
+    role: str = Field(description=f"One of {', '.join(ROLES)}.")
+    admin: bool = Field(description="Whether they may do what admins may; owners may, too.")
+
+
+class UsersOut(Outputs):
+    """Everybody in the org."""
+
+    users: list[MemberOut] = Field(description="By name.")
+    total: int = Field(description="How many there are.")
+
+
+class UserOut(Outputs):
+    """A user of the org."""
+
+    user: MemberOut = Field(description="The user as they are now.")
+
+
+class InvitationOut(Outputs):
+    """An invitation that was not accepted yet."""
+
+    id: int = Field(description="Its id.")
+    email: str = Field(description="Whom it was sent to.")
+    name: str | None = Field(description="What they are called, if that was said.")
+    role: str = Field(description="What they are to be.")
+    invited_by: str = Field(description="Who invited them.")
+    created_timestamp: int = Field(description="When, unix seconds.")
+    sent_timestamp: int = Field(description="When the latest letter was written.")
+    expires_timestamp: int = Field(description="Until when its link works.")
+    waiting: bool = Field(description="Whether it may still be accepted.")
+
+
+class InvitationsOut(Outputs):
+    """Invitations of the org."""
+
+    invitations: list[InvitationOut] = Field(description="Newest first.")
+    total: int = Field(description="How many there are in all.")
+
+
+class OneInvitationOut(Outputs):
+    """An invitation."""
+
+    invitation: InvitationOut = Field(description="The invitation as it is now.")
+
+
+class SentOut(OneInvitationOut):
+    """An invitation whose letter is on its way."""
+
+    link: str | None = Field(
+        description="What to hand over yourself where this server sends no mail; null otherwise."
+    )
+
+
+@blueprint.route(
+    "/org/users", inputs=Inputs, outputs=UsersOut, access=Access.VIEWER, methods=["GET"]
+)
+def users(inputs: Inputs) -> UsersOut:
+    """List who is in the org, by name."""
+    del inputs
+    found = [member_json(user) for user in list_users(subject().org)]
+    return UsersOut(users=found, total=len(found))
+
+
+@blueprint.route(
+    "/org/users",
+    inputs=InviteIn,
+    outputs=SentOut,
+    access=Access.ADMIN,
+    changes=True,
+    methods=["POST"],
+    endpoint="invite",
+    limits=("write", "mail"),
+    errors=(409,),
+)
+def ask_in(inputs: InviteIn) -> SentOut:
+    """Invite somebody into the org: a link is mailed to them that works once, for 72 hours.
+
+    An address belongs to one org only. Whether this one has an account in another org is told to
+    nobody but the invited: their letter says so, and that they can have another address invited or
+    delete that account first.
+    """
+    role = "admin" if inputs.admin and inputs.role == LEAST_ROLE else inputs.role
+    return _sent(*invite(subject().org, inputs.email, inputs.name, role, _inviter()))
+
+
+@blueprint.route(
+    "/org/users/role",
+    inputs=RoleIn,
+    outputs=UserOut,
+    access=Access.ADMIN,
+    changes=True,
+    errors=(409,),
+)
+def role(inputs: RoleIn) -> UserOut:
+    """Give a user another role, at most your own; their sessions end."""
+    caller = subject()
+    user = get_user(caller.org, inputs.user_id)
+    change_role(user, inputs.role, actor=caller.label, actor_role=caller.role)
+    _stay_signed_in(user)
+    return UserOut(user=member_json(user))
+
+
+@blueprint.route(
+    "/org/users/transfer",
+    inputs=UserIn,
+    outputs=UserOut,
+    access=Access.OWNER,
+    changes=True,
+    errors=(409,),
+)
+def transfer(inputs: UserIn) -> UserOut:
+    """Make somebody else the owner in your place; you are an admin then."""
+    caller = _user()
+    heir = get_user(caller.org, inputs.user_id)
+    owner = get_user(caller.org, caller.user.id)
+    transfer_ownership(owner, heir)
+    _stay_signed_in(owner)
+    return UserOut(user=member_json(heir))
+
+
+@blueprint.route(
+    "/org/users/remove",
+    inputs=UserIn,
+    outputs=UserOut,
+    access=Access.ADMIN,
+    changes=True,
+    errors=(409,),
+)
+def remove(inputs: UserIn) -> UserOut:
+    """Delete a user of the org; whoever leaves does so with /user/delete."""
+    caller = _user()
+    user = get_user(caller.org, inputs.user_id)
+    if user.id == caller.user.id:
+        raise Denied("Use /user/delete to delete yourself.", code="yourself")
+    gone = UserOut(user=member_json(user))
+    delete_user(user, get_user(caller.org, caller.user.id))
+    return gone
+
+
+@blueprint.route("/org/invitations", inputs=PageIn, outputs=InvitationsOut, access=Access.ADMIN)
+def invitations(inputs: PageIn) -> InvitationsOut:
+    """List the invitations that were not accepted yet, newest first."""
+    page = list_invitations(subject().org, limit=inputs.limit, offset=inputs.offset)
+    found = [invitation_json(invitation) for invitation in page.items]
+    return InvitationsOut(invitations=found, total=page.total)
+
+
+@blueprint.route(
+    "/org/invitations/resend",
+    inputs=InvitationIn,
+    outputs=SentOut,
+    access=Access.ADMIN,
+    changes=True,
+    limits=("write", "mail"),
+    errors=(409,),
+)
+def resend(inputs: InvitationIn) -> SentOut:
+    """Mail a new link in the place of the one before, for another 72 hours."""
+    return _sent(*resend_invitation(subject().org, inputs.invitation_id, _inviter()))
+
+
+@blueprint.route(
+    "/org/invitations/revoke",
+    inputs=InvitationIn,
+    outputs=OneInvitationOut,
+    access=Access.ADMIN,
+    changes=True,
+    errors=(409,),
+)
+def revoke(inputs: InvitationIn) -> OneInvitationOut:
+    """Make the link of an invitation worthless."""
+    found = revoke_invitation(subject().org, inputs.invitation_id, subject().label)
+    return OneInvitationOut(invitation=invitation_json(found))
+
+
+def member_json(user: User) -> MemberOut:
+    """Tell of a user what others of the org may know."""
+    return MemberOut(
+        id=user.id, name=user.name, email=user.email, role=user.role, admin=user.is_admin
+    )
+
+
+def invitation_json(invitation: Invitation) -> InvitationOut:
+    """Tell of an invitation all but its link."""
+    return InvitationOut(
+        id=invitation.id,
+        email=invitation.email,
+        name=invitation.name or None,
+        role=invitation.role,
+        invited_by=invitation.invited_by,
+        created_timestamp=int(invitation.created_at.timestamp()),
+        sent_timestamp=int(invitation.sent_at.timestamp()),
+        expires_timestamp=int(invitation.expires_at.timestamp()),
+        waiting=is_waiting(invitation),
+    )
+
+
+def _sent(invitation: Invitation, link: str) -> SentOut:
+    has_mail = app_state().settings.smtp_host is not None
+    return SentOut(invitation=invitation_json(invitation), link=None if has_mail else link)
+
+
+def _inviter() -> Inviter:
+    caller = subject()
+    return Inviter(caller.label, caller.role, app_state().settings.base_url)
+
+
+def _user() -> UserSubject:
+    caller = subject()
+    if not isinstance(caller, UserSubject):
+        raise Denied("Tokens may not do this; it needs a user.")
+    return caller
+
+
+def _stay_signed_in(user: User) -> None:
+    """Let who changed their own role go on, with a session that is worth what they are now."""
+    caller = subject()
+    if isinstance(caller, UserSubject) and caller.user.id == user.id:
+        renew_session(user)

@@ -1,0 +1,328 @@
+"""/user: the signed-in user, as themselves."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StringConstraints
+
+from anomify.anomaly.unread import count_unread
+from anomify.auth.session_id import renew_stranger, sign_out
+from anomify.auth.sign_in import prove_password, renew_session
+from anomify.auth.subject import Anonymous, UserSubject, put_subject, subject, user_subject
+from anomify.edge.app_state import app_state
+from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.strict_json import decode
+from anomify.edge.transaction import transaction
+from anomify.errors import Denied, Invalid
+from anomify.native.envelope import NativeBlueprint
+from anomify.native.org.info import OrgOut, org_out
+from anomify.native.params import Line, Password, RowId
+from anomify.org.model import Org
+from anomify.user.creating import hash_new_password
+from anomify.user.delete_user import delete_user
+from anomify.user.issue import report_issue
+from anomify.user.model import User
+from anomify.user.password import same_password
+from anomify.user.profile import ProfileFields, update_profile
+from anomify.user.queries import get_user, onboarding_flags
+from anomify.user.recovery import change_password
+from anomify.user.session import end_user_sessions, session_age
+
+blueprint = NativeBlueprint("user", __name__)
+
+TEXT_CHARACTERS_MAX = 10_000
+URL_CHARACTERS_MAX = 2_000
+
+
+def _flags(value: object) -> object:
+    """Take forms' way of saying which steps were taken: words with commas, or a JSON object."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("{"):
+        try:
+            return decode(text.encode(errors="replace"))
+        except Invalid:
+            raise ValueError('An object like {"main_intro": true} is needed.') from None
+    return dict.fromkeys((part.strip() for part in text.split(",") if part.strip()), True)
+
+
+Flags = Annotated[dict[str, bool], BeforeValidator(_flags)]
+
+
+class NotificationsOut(Outputs):
+    """By which ways a user is told of things."""
+
+    email_alerts: bool = Field(description="Whether alerts are mailed to them.")
+
+
+class UserOut(Outputs):
+    """A user, as they see themselves."""
+
+    id: int = Field(description="Their id.")
+    org_id: int = Field(description="The id of their org.")
+    name: str = Field(description="How others see them.", examples=["Alice"])
+    email: str = Field(
+        description="The address they sign in with.", examples=["alice@acme.example"]
+    )
+    phone_number: str | None = Field(
+        description="With the country's code, if they have told one.", examples=["+4930123456"]
+    )
+    slack_member_id: str | None = Field(description="Who they are in Slack, if they have told it.")
+    demo: bool = Field(description="Whether they are of a demo org, where nothing can be changed.")
+    admin: bool = Field(description="Whether they are an admin; an owner is one too.")
+    role: str = Field(description="owner, admin, editor or viewer.")
+    org: OrgOut = Field(description="Their org.")
+    notifications: NotificationsOut = Field(description="How they are told of things.")
+    onboarding_flags: dict[str, bool] = Field(description="Which first steps they have taken.")
+
+
+class InfoOut(Outputs):
+    """A user."""
+
+    user: UserOut = Field(description="The user as they are now.")
+
+
+class MessageOut(Outputs):
+    """What has been done."""
+
+    message: str = Field(description="A sentence for people.")
+
+
+class LogoutIn(Inputs):
+    """Which sessions are to end."""
+
+    all: bool = Field(
+        default=False, description="End every session of yours, on other devices too."
+    )
+
+
+class PingOut(Outputs):
+    """That the session is alive, and for how long it has been."""
+
+    user_id: int = Field(description="Whose session it is.")
+    session_age: int = Field(description="Seconds since it began.")
+    unread: int = Field(
+        description="Anomalies that were recorded since you last looked at the list of the newest:"
+        " at /anomalies without a narrower search, or on the first page."
+    )
+
+
+class UpdateIn(Inputs):
+    """What is to be changed; what is left out stays as it is."""
+
+    name: Line | None = Field(
+        None, description="How others see you.", json_schema_extra=names(None), examples=["Alice"]
+    )
+    phone_number: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None,
+        description="With the country's code; an empty one takes it away.",
+        examples=["+4930123456"],
+    )
+    slack_member_id: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None,
+        description="Who you are in Slack; an empty one takes it away.",
+        json_schema_extra=names(None),
+        examples=["U024BE7LH"],
+    )
+    email_alerts: bool | None = Field(None, description="Whether alerts are mailed to you.")
+    notifications: Flags | None = Field(
+        None, description="The same as an object.", examples=[{"email_alerts": True}]
+    )
+    onboarding_flags: Flags | None = Field(
+        None,
+        description="First steps that were shown to you; those that happen cannot be said.",
+        examples=[{"main_intro": True}],
+    )
+
+
+class UpdatePasswordIn(Inputs):
+    """The password there is, and the new one twice."""
+
+    current: Password = Field(description="Your password as it is.", repr=False)
+    password_1: Password = Field(description="The new one.", repr=False)
+    password_2: Password = Field(description="The new one again.", repr=False)
+
+
+class DeleteIn(Inputs):
+    """Who is to be deleted."""
+
+    user_id: RowId | None = Field(
+        None,
+        description="A user of your org; yourself when left out.",
+        json_schema_extra=names("user"),
+    )
+
+
+class DeletedOut(Outputs):
+    """Who is no more."""
+
+    deleted: int = Field(description="The id that the user had.")
+
+
+class IssueIn(Inputs):
+    """What is wrong, and where."""
+
+    message: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_CHARACTERS_MAX),
+    ] = Field(description="What happened, and what you expected.")
+    subject: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = Field(
+        "", description="The same in a few words."
+    )
+    url: Annotated[str, StringConstraints(strip_whitespace=True, max_length=URL_CHARACTERS_MAX)] = (
+        Field("", description="The page it is about.")
+    )
+
+
+class TicketOut(Outputs):
+    """How to refer to what was reported."""
+
+    ticket_id: str = Field(description="Name it when you write about it again.")
+
+
+@blueprint.route("/user/info", inputs=Inputs, outputs=InfoOut, access=Access.USER)
+def info(inputs: Inputs) -> InfoOut:
+    """Say who is signed in."""
+    del inputs
+    caller = user_subject()
+    return InfoOut(user=user_out(caller.user, caller.org))
+
+
+@blueprint.route("/user/update", inputs=UpdateIn, outputs=InfoOut, access=Access.USER, changes=True)
+def update(inputs: UpdateIn) -> InfoOut:
+    """Change what you say of yourself, and how you are told of things."""
+    caller = user_subject()
+    user = get_user(caller.org, caller.user.id)
+    said = inputs.notifications or {}
+    update_profile(
+        user,
+        ProfileFields(
+            name=inputs.name,
+            phone_number=inputs.phone_number,
+            slack_member_id=inputs.slack_member_id,
+            wants_email_alerts=(
+                said.get("email_alerts") if inputs.email_alerts is None else inputs.email_alerts
+            ),
+            steps=inputs.onboarding_flags or {},
+        ),
+    )
+    put_subject(UserSubject(user, caller.org, caller.session_key))
+    return InfoOut(user=user_out(user, caller.org))
+
+
+@blueprint.route(
+    "/user/updatepassword",
+    inputs=UpdatePasswordIn,
+    outputs=MessageOut,
+    access=Access.USER,
+    changes=True,
+    methods=["POST"],
+    limits=("login",),
+    errors=(401,),
+    # Hashing is slow on purpose and must not hold a lock.
+    has_own_transactions=True,
+)
+def updatepassword(inputs: UpdatePasswordIn) -> MessageOut:
+    """Set a new password; every other session of yours ends, and this one has a new id."""
+    caller = user_subject()
+    prove_password(caller, inputs.current)
+    password = same_password(inputs.password_1, inputs.password_2)
+    user = caller.user
+    hashed = hash_new_password(
+        password, email=user.email, name=user.name, org_name=caller.org.name, field="password_1"
+    )
+    with transaction(write=True):
+        change_password(get_user(caller.org, user.id), hashed)
+        renew_session(user)
+    return MessageOut(message="Your password is changed. Other sessions of yours have ended.")
+
+
+@blueprint.route(
+    "/user/delete",
+    inputs=DeleteIn,
+    outputs=DeletedOut,
+    access=Access.USER,
+    changes=True,
+    errors=(404, 409),
+)
+def delete(inputs: DeleteIn) -> DeletedOut:
+    """Delete yourself or, as an admin, another user of your org; the last owner has to stay."""
+    caller = user_subject()
+    user = get_user(caller.org, inputs.user_id or caller.user.id)
+    delete_user(user, caller.user)
+    if user.id == caller.user.id:
+        renew_stranger()
+        put_subject(Anonymous())
+    return DeletedOut(deleted=user.id)
+
+
+@blueprint.route(
+    "/user/logout",
+    inputs=LogoutIn,
+    outputs=MessageOut,
+    access=Access.ANYONE,
+    changes=True,
+    limits=("write",),
+)
+def logout(inputs: LogoutIn) -> MessageOut:
+    """End the session, or all of yours; ending it again is harmless."""
+    caller = subject()
+    match caller:
+        case UserSubject():
+            if inputs.all:
+                end_user_sessions(caller.user)
+            sign_out()
+            put_subject(Anonymous())
+            return MessageOut(message="You are signed out.")
+        case Anonymous():
+            return MessageOut(message="Nobody was signed in.")
+        case _:
+            raise Denied("Tokens may not do this; it needs a user.")
+
+
+@blueprint.route("/user/ping", inputs=Inputs, outputs=PingOut, access=Access.USER)
+def ping(inputs: Inputs) -> PingOut:
+    """Keep the session alive, and say how old it is and how many anomalies are unread."""
+    del inputs
+    caller = user_subject()
+    age = session_age(caller.session_key)
+    return PingOut(
+        user_id=caller.user.id,
+        session_age=int(age.total_seconds()),
+        unread=count_unread(caller.user),
+    )
+
+
+@blueprint.route(
+    "/user/reportissue",
+    inputs=IssueIn,
+    outputs=TicketOut,
+    access=Access.USER,
+    changes=True,
+    limits=("mail",),
+    errors=(409,),
+)
+def reportissue(inputs: IssueIn) -> TicketOut:
+    """Mail what is wrong to whoever runs this server; five an hour."""
+    caller, settings = user_subject(), app_state().settings
+    to = settings.operator_email if settings.smtp_host else None
+    ticket = report_issue(caller.user, caller.org, to, inputs.subject, inputs.message, inputs.url)
+    return TicketOut(ticket_id=ticket)
+
+
+def user_out(user: User, org: Org) -> UserOut:
+    """Tell of a user what they may know of themselves."""
+    return UserOut(
+        id=user.id,
+        org_id=user.org_id,
+        name=user.name,
+        email=user.email,
+        phone_number=user.phone_number,
+        slack_member_id=user.slack_member_id,
+        demo=org.is_demo,
+        admin=user.is_admin,
+        role=user.role,
+        org=org_out(org),
+        notifications=NotificationsOut(email_alerts=user.wants_email_alerts),
+        onboarding_flags=onboarding_flags(user),
+    )

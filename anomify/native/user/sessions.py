@@ -1,0 +1,100 @@
+"""/user/sessions: where the user is signed in, and how to end that."""
+
+from pydantic import Field
+
+from anomify.audit.recording import record_audit
+from anomify.auth.subject import UserSubject, user_subject
+from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.errors import Invalid
+from anomify.native.envelope import NativeBlueprint
+from anomify.user.queries import list_sessions
+from anomify.user.session import end_session, end_user_sessions, get_user_session, session_name
+
+blueprint = NativeBlueprint("user_session", __name__)
+
+
+class RevokeIn(Inputs):
+    """Which sessions are to end."""
+
+    session: str | None = Field(
+        None,
+        max_length=64,
+        description="The name of a session of yours, as /user/sessions lists it.",
+        json_schema_extra=names("session"),
+    )
+    others: bool = Field(default=False, description="All of yours but this one.")
+
+
+class SessionOut(Outputs):
+    """A session of the user's."""
+
+    session: str = Field(description="Its name; it is not the session's id and opens nothing.")
+    is_current: bool = Field(description="Whether it is the one that asks.")
+    device: str = Field(description="What the client says it is.")
+    address: str = Field(description="The address it began from.")
+    created_timestamp: int = Field(description="When it began, unix seconds.")
+    last_seen_timestamp: int = Field(description="When it was last used, to the minute.")
+    expires_timestamp: int = Field(description="When it ends unless it is used.")
+
+
+class SessionsOut(Outputs):
+    """The sessions of the user."""
+
+    sessions: list[SessionOut] = Field(description="The one used last first.")
+    total: int = Field(description="How many there are.")
+
+
+class RevokedOut(Outputs):
+    """What has ended."""
+
+    revoked: int = Field(description="How many sessions have ended.")
+
+
+@blueprint.route("/user/sessions", inputs=Inputs, outputs=SessionsOut, access=Access.USER)
+def sessions(inputs: Inputs) -> SessionsOut:
+    """List where you are signed in."""
+    del inputs
+    caller = user_subject()
+    found = [
+        SessionOut(
+            session=session_name(row.id_hash),
+            is_current=row.id_hash == caller.session_key,
+            device=row.client,
+            address=row.address,
+            created_timestamp=int(row.created_at.timestamp()),
+            last_seen_timestamp=int(row.last_seen_at.timestamp()),
+            expires_timestamp=int(row.expires_at.timestamp()),
+        )
+        for row in list_sessions(caller.user)
+    ]
+    return SessionsOut(sessions=found, total=len(found))
+
+
+@blueprint.route(
+    "/user/sessions/revoke",
+    inputs=RevokeIn,
+    outputs=RevokedOut,
+    access=Access.USER,
+    changes=True,
+    errors=(404,),
+)
+def revoke(inputs: RevokeIn) -> RevokedOut:
+    """End a session of yours at once, or all but this one."""
+    caller = user_subject()
+    if inputs.others:
+        ended = len(list_sessions(caller.user)) - 1
+        end_user_sessions(caller.user, but=caller.session_key)
+        _record(caller, f"{ended} others")
+        return RevokedOut(revoked=ended)
+    if not inputs.session:
+        raise Invalid(
+            "Say which session is to end, or others=true.",
+            fields={"session": "One of those /user/sessions lists."},
+        )
+    end_session(get_user_session(caller.user, inputs.session).id_hash)
+    _record(caller, inputs.session)
+    return RevokedOut(revoked=1)
+
+
+def _record(caller: UserSubject, what: str) -> None:
+    record_audit(caller.org.id, actor=caller.label, action="session.revoke", target=what)

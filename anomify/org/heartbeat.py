@@ -1,0 +1,21 @@
+"""Signs of life of the workers, for /status and for whoever is on call."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete
+
+from anomify.db import session
+from anomify.org.model import WorkerHeartbeat
+
+# A worker that has not been heard of for so long is gone, and so is its row.
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+def record_heartbeat(worker: str, at: datetime, *, log_offset: int, lag_seconds: float) -> None:
+    """Remember that this worker lives, and how far behind the log it is."""
+    session().merge(
+        WorkerHeartbeat(worker=worker, beaten_at=at, log_offset=log_offset, lag_seconds=lag_seconds)
+    )
+    session().execute(
+        delete(WorkerHeartbeat).where(WorkerHeartbeat.beaten_at < at - FORGOTTEN_AFTER)
+    )

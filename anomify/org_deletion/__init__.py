@@ -1,0 +1,1 @@
+"""Export and deletion of an org with everything that belongs to it."""

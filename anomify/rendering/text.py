@@ -1,0 +1,123 @@
+"""Words as grey bitmaps: any unicode name is drawn somehow, none raises, none is mathematics."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.font_manager import fontManager, get_font
+from numpy.typing import NDArray
+
+MAX_CHARACTERS: Final = 120
+ELLIPSIS: Final = "…"
+# What stands for a character that no font at hand can draw.
+MISSING: Final = "□"
+# Families that can draw what the bundled font cannot, tried in this order where installed.
+FALLBACK_FAMILIES: Final = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "IPAGothic",
+    "Noto Sans Arabic",
+    "Noto Sans Hebrew",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Emoji",
+    "Symbola",
+    "Unifont",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TextBitmap:
+    """A line of text as coverage 0..255, `left` pixels from its start, `above` the baseline."""
+
+    coverage: NDArray[np.uint8]
+    left: int
+    above: int
+    width: float
+
+
+@lru_cache(maxsize=512)
+def text_bitmap(text: str, size: float, *, bold: bool = False) -> TextBitmap:
+    """Return the drawn text; `size` is in pixels. At most 120 characters are drawn."""
+    line = drawable(text)
+    font = get_font(_font_paths(bold=bold))
+    font.clear()
+    font.set_size(size, 72)
+    font.set_text(line, 0.0)
+    font.draw_glyphs_to_bitmap(antialiased=True)
+    coverage = np.array(font.get_image(), np.uint8)
+    coverage.setflags(write=False)
+    left, _ = font.get_bitmap_offset()
+    above = coverage.shape[0] - round(font.get_descent() / 64)
+    return TextBitmap(coverage, round(left / 64), above, font.get_width_height()[0] / 64)
+
+
+def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
+    """Return the text, cut with an ellipsis where it is wider than that many pixels."""
+    text = drawable(text)
+    if text_bitmap(text, size, bold=bold).width <= width:
+        return text
+    shortest, longest = 0, len(text) - 1
+    while shortest < longest:
+        middle = (shortest + longest + 1) // 2
+        if text_bitmap(text[:middle] + ELLIPSIS, size, bold=bold).width <= width:
+            shortest = middle
+        else:
+            longest = middle - 1
+    return text[:shortest].rstrip() + ELLIPSIS
+
+
+def drawable(text: str) -> str:
+    """Return one line of at most 120 characters, each of which a font at hand can draw."""
+    text = text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + ELLIPSIS
+    return "".join(_drawable_character(character) for character in text)
+
+
+def _drawable_character(character: str) -> str:
+    if ord(character) in _characters():
+        kind = unicodedata.category(character)
+        return "" if kind == "Cf" else " " if kind in {"Cc", "Zl", "Zp"} else character
+    kind = unicodedata.category(character)
+    if kind in {"Cf", "Mn", "Me"}:
+        return ""
+    return " " if kind in {"Cc", "Zl", "Zp", "Zs"} else MISSING
+
+
+@lru_cache(maxsize=2)
+def _font_paths(*, bold: bool) -> tuple[str, ...]:
+    """Return the files to look for a glyph in, the bundled font first."""
+    bundled = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(mpl.get_data_path()) / "fonts" / "ttf" / bundled
+    return (str(path), *_fallback_paths())
+
+
+@lru_cache(maxsize=1)
+def _fallback_paths() -> tuple[str, ...]:
+    """Return the installed files of the fallback families that can be opened."""
+    files = {entry.name: entry.fname for entry in reversed(fontManager.ttflist)}
+    wanted = [files[family] for family in FALLBACK_FAMILIES if family in files]
+    return tuple(path for path in wanted if _opens(path))
+
+
+def _opens(path: str) -> bool:
+    """Return whether the font is there and of a kind that can be drawn at any size."""
+    try:
+        return bool(get_font([path]).scalable)
+    except (OSError, RuntimeError):
+        return False
+
+
+@lru_cache(maxsize=1)
+def _characters() -> frozenset[int]:
+    """Return every code point that both the plain and the bold chain of fonts can draw."""
+    chains = [[get_font([path]) for path in _font_paths(bold=bold)] for bold in (False, True)]
+    plain, bold = (set[int]().union(*(font.get_charmap() for font in chain)) for chain in chains)
+    return frozenset(plain & bold)

@@ -1,0 +1,135 @@
+"""A user who is removed leaves every list, and whoever comes next stands on none of them."""
+
+from sqlalchemy import inspect, select, text
+
+from anomify.admin_alert.recipients import alert_recipients, alert_settings_of_org
+from anomify.audit.model import AuditEntry
+from anomify.clock import now
+from anomify.db import Base, session
+from anomify.org.letter import claim_letters, post_letter
+from anomify.org.model import AdminAlert, Letter
+from anomify.user.authenticator import begin_enrolment
+from anomify.user.client import know_client
+from anomify.user.delete_user import delete_user, list_columns
+from anomify.user.model import User
+from anomify.user.recovery import make_reset_link
+from anomify.user.second_factor import open_attempt
+from anomify.watcher.model import Watcher
+from tests.factories import make_cast, make_session, make_user, make_watcher
+
+# Stands out in any text.
+ERIN_ID = 424_242_001
+# What tells of the past, in words, and of no right to anything.
+TRAIL = {"audit_entries"}
+
+
+def make_erin(acme):
+    """Somebody who stands wherever a user can stand."""
+    erin = make_user(acme, "Erin", "editor", id=ERIN_ID, email="erin@acme.example")
+    make_session(erin)
+    begin_enrolment(erin)
+    know_client(erin, None, "email")
+    make_reset_link(erin, "http://anomify.test")
+    open_attempt(erin, b"k" * 32, "email", "http://anomify.test", "browser", remembers=False)
+    post_letter(erin.email, "Hello", "Erin", org_id=acme.id, purpose="code")
+    return erin
+
+
+def mentions(value):
+    """The tables of the database in which this value stands anywhere."""
+    found = set()
+    for table in inspect(session().connection()).get_table_names():
+        for row in session().execute(text(f'SELECT * FROM "{table}"')):
+            if any(str(value) in str(cell) for cell in row):
+                found.add(table)
+    return found - TRAIL
+
+
+class TestDeleteUser:
+    def test_takes_them_off_everything(self, unit):
+        cast = make_cast()
+        erin = make_erin(cast.acme)
+        both = make_watcher(cast.acme, email_user_ids=[cast.bob.id, erin.id])
+        alone = make_watcher(cast.acme, email_user_ids=[erin.id])
+        gone = make_watcher(cast.acme, email_user_ids=[erin.id], deleted_at=now())
+        for type_id, told in ((1, [erin.id]), (2, [erin.id, cast.dave.id]), (3, None)):
+            unit.add(
+                AdminAlert(
+                    org_id=cast.acme.id,
+                    type_id=type_id,
+                    wait_seconds=500,
+                    expiration_seconds=3600,
+                    is_enabled=True,
+                    email_user_ids=told,
+                )
+            )
+        unit.flush()
+        assert mentions(ERIN_ID) >= {"users", "sessions", "watchers", "admin_alerts"}
+        delete_user(erin, cast.alice)
+        unit.expire_all()
+        assert mentions(ERIN_ID) == set()
+        told = [unit.get_one(Watcher, each.id).email_user_ids for each in (both, alone, gone)]
+        assert told == [[cast.bob.id], [], []]
+        first, second, third = alert_settings_of_org(cast.acme.id)
+        assert (first.email_user_ids, third.email_user_ids) == (None, None)
+        assert second.email_user_ids == (cast.dave.id,)
+        # Nobody is left who was chosen, so all admins are told.
+        assert [user.name for user in alert_recipients(cast.acme.id, first)] == ["Alice"]
+        entry = unit.scalar(select(AuditEntry).where(AuditEntry.action == "user.delete"))
+        assert f"watchers {alone.id}" in entry.before["lists"]
+
+    def test_leaves_no_list_out(self, unit):
+        # Whatever lists of users there will be: each is filled, and each is left.
+        cast = make_cast()
+        erin = make_erin(cast.acme)
+        filled = 0
+        make_watcher(cast.acme, email_user_ids=[erin.id])
+        unit.add(
+            AdminAlert(
+                org_id=cast.acme.id,
+                type_id=1,
+                wait_seconds=500,
+                expiration_seconds=3600,
+                is_enabled=True,
+                email_user_ids=[erin.id],
+            )
+        )
+        unit.flush()
+        for table, column in list_columns():
+            listed = [row for row in unit.scalars(select(column)) if row and erin.id in row]
+            assert listed, f"fill {table.name}.{column.name} above"
+            filled += len(listed)
+        assert filled == 2
+        delete_user(erin, cast.alice)
+        for _, column in list_columns():
+            assert not [row for row in unit.scalars(select(column)) if row and erin.id in row]
+
+    def test_touches_no_list_of_another_org(self, unit):
+        cast = make_cast()
+        erin = make_erin(cast.acme)
+        # Its own people have other ids; this is what a database from before may hold.
+        theirs = make_watcher(cast.globex, email_user_ids=[erin.id])
+        delete_user(erin, cast.alice)
+        unit.expire_all()
+        assert unit.get_one(Watcher, theirs.id).email_user_ids == [erin.id]
+
+    def test_gives_up_letters_that_wait_and_no_others(self, unit):
+        cast = make_cast()
+        erin = make_erin(cast.acme)
+        post_letter(erin.email, "Come", "to us", org_id=cast.globex.id, purpose="invitation")
+        delete_user(erin, cast.alice)
+        assert [each.subject for each in claim_letters(now(), 10)] == ["Come"]
+        # That they were written still counts.
+        assert len(unit.scalars(select(Letter).where(Letter.recipient == erin.email)).all()) >= 2
+
+    def test_whoever_comes_next_is_somebody_else(self, unit):
+        cast = make_cast()
+        last = make_user(cast.acme, "Frank", "viewer")
+        watcher = make_watcher(cast.acme, email_user_ids=[last.id])
+        delete_user(last, cast.alice)
+        unit.expire_all()
+        heir = make_user(cast.acme, "Grace", "viewer")
+        assert heir.id > last.id
+        assert heir.id not in unit.get_one(Watcher, watcher.id).email_user_ids
+        assert unit.get(User, last.id) is None
+        assert Base.metadata.tables["users"].dialect_options["sqlite"]["autoincrement"]

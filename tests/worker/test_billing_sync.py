@@ -1,0 +1,138 @@
+"""What no webhook asks for: accounts read anew, debts told of, old news forgotten."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from anomify.billing.model import BillingAccount
+from anomify.billing.stripe_gateway import StripeGateway
+from anomify.clock import now
+from anomify.config import Settings
+from anomify.org.model import Letter, Org
+from anomify.worker.billing_sync import READ_EVERY, BillingSync
+from tests.factories import make_org, make_user
+from tests.kit.stripe_wire import SECRET_KEY, WEBHOOK_SECRET, Failure, stripe_wire
+
+
+@pytest.fixture
+def wire():
+    with stripe_wire() as opened:
+        yield opened
+
+
+@pytest.fixture
+def gateway(wire):
+    return StripeGateway(SECRET_KEY, WEBHOOK_SECRET, wire.url, has_tax=False)
+
+
+@pytest.fixture
+def bookkeeper(database, gateway):
+    database.sealing_key = b"k" * 32
+    return BillingSync(database, Settings(free_metrics=3), gateway)
+
+
+@pytest.fixture
+def acme(database, gateway):
+    with database.unit_of_work() as session:
+        org = make_org("Acme")
+        make_user(org, "Alice", "owner")
+        customer_id = gateway.create_customer("1:customer:a", org.id, "Acme", None)
+        session.add(BillingAccount(org_id=org.id, customer_id=customer_id))
+    return org, customer_id
+
+
+def quota(database, org):
+    with database.unit_of_work(write=False) as session:
+        return session.scalar(select(Org.metric_quota).where(Org.id == org.id))
+
+
+class TestRunOnce:
+    def test_learns_what_no_news_has_come_of(self, database, bookkeeper, wire, acme):
+        org, customer_id = acme
+        bought = wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
+        bookkeeper.run_once()
+        assert quota(database, org) == 5
+        wire.give_up(bought["id"])
+        bookkeeper.run_once()
+        assert quota(database, org) == 5
+        with time_machine.travel(now() + READ_EVERY + timedelta(minutes=1)):
+            bookkeeper.run_once()
+        assert quota(database, org) == 3
+
+    def test_writes_when_the_debt_grows(self, database, bookkeeper, acme):
+        org, _ = acme
+        with database.unit_of_work() as session:
+            session.get(Org, org.id).overdue_since = now() - timedelta(days=15)
+            session.get(BillingAccount, org.id).told_debt = "overdue"
+        bookkeeper.run_once()
+        with database.unit_of_work(write=False) as session:
+            assert session.scalars(select(Letter.purpose)).all() == ["billing"]
+
+    def test_goes_on_where_one_customer_cannot_be_read(self, database, bookkeeper, wire, acme):
+        org, customer_id = acme
+        with database.unit_of_work() as session:
+            broken = make_org("Broken")
+            session.add(BillingAccount(org_id=broken.id, customer_id="cus_broken"))
+        wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
+        wire.fail("/v1/subscriptions", Failure(400))
+        bookkeeper.run_once()
+        bookkeeper.run_once()
+        assert quota(database, org) == 5
+
+    def test_lets_no_customers_that_cannot_be_read_keep_others_waiting(
+        self, database, bookkeeper, wire, acme, monkeypatch
+    ):
+        monkeypatch.setattr("anomify.worker.billing_sync.ACCOUNTS_MAX", 2)
+        org, customer_id = acme
+        wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
+        with database.unit_of_work() as session:
+            session.get(BillingAccount, org.id).read_at = now() - timedelta(days=3)
+            for number in range(5):
+                broken = make_org(f"Broken {number}")
+                session.add(BillingAccount(org_id=broken.id, customer_id=f"cus_{number}"))
+                session.flush()
+        for _ in range(3):
+            bookkeeper.run_once()
+        assert quota(database, org) == 5
+
+    def test_tells_of_every_debt_whoever_cannot_be_told(self, database, bookkeeper, monkeypatch):
+        monkeypatch.setattr("anomify.worker.billing_sync.ORGS_MAX", 2)
+        told = []
+
+        def tell(org_id, _):
+            told.append(org_id)
+            if len(told) % 2:
+                raise ValueError("it cannot be told")
+
+        monkeypatch.setattr("anomify.worker.billing_sync.tell_of_debt", tell)
+        with database.unit_of_work():
+            owing = [make_org(f"Owing {number}", overdue_since=now()).id for number in range(5)]
+        bookkeeper.run_once()
+        assert told == owing
+
+
+class TestRunUntil:
+    def test_survives_that_stripe_is_not_there(self, database, bookkeeper, wire, acme):
+        org, customer_id = acme
+        wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
+        wire.fail("/v1/subscriptions", Failure(429))
+        stop = Twice()
+        bookkeeper.run_until(stop)
+        assert quota(database, org) == 5
+
+
+class Twice(threading.Event):
+    """Asks to stop when it has been waited for twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.waited = 0
+
+    def wait(self, _timeout=None):
+        self.waited += 1
+        if self.waited == 2:
+            self.set()
+        return self.is_set()
