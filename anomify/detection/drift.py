@@ -78,7 +78,7 @@ def learn_range(slot: Slot, value: float, points_a_day: float) -> None:
 def learn_flat(slot: Slot, value: float) -> None:
     """Count how long the value has stood still, and the longest time it did so before."""
     still = 1.0 if value == slot.previous else 0.0
-    slot.decision += (still - slot.decision) / min(slot.learned, _STILLNESS_MEMORY)
+    slot.stillness += (still - slot.stillness) / min(slot.learned, _STILLNESS_MEMORY)
     if value == slot.previous:
         slot.flat_run += 1.0
         if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 2.0):

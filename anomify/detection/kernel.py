@@ -185,7 +185,7 @@ def _observe(
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
         features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), LARGEST))
         features[FLATNESS] = flatness(slot)
-        features[STILLNESS] = slot.decision
+        features[STILLNESS] = slot.stillness
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )
