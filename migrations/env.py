@@ -5,6 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import Connection
 
+import anomify.admin_alert.model
 import anomify.anomaly.model
 import anomify.audit.model
 import anomify.billing.model
@@ -12,6 +13,7 @@ import anomify.delivery.model
 import anomify.exclusion.model
 import anomify.metric.model
 import anomify.org.model
+import anomify.page_event.model
 import anomify.user.model
 import anomify.watcher.model  # noqa: F401 -- these imports fill Base.metadata
 from anomify import config

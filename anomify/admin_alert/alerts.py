@@ -15,6 +15,7 @@ from anomify.admin_alert.letter_text import (
     raised_letter,
     recovered_letter,
 )
+from anomify.admin_alert.model import RaisedAlert, SilentMetric
 from anomify.admin_alert.recipients import alert_recipients
 from anomify.admin_alert.reporting import ReportingWait, Silent, Stopped
 from anomify.admin_alert.settings import (
@@ -27,9 +28,9 @@ from anomify.admin_alert.settings import (
     list_running,
 )
 from anomify.db import session
-from anomify.metric.model import Metric, Progress, SilentMetric
+from anomify.metric.model import Metric, Progress
 from anomify.org.letter import post_letter
-from anomify.org.model import Org, QuotaRefusal, RaisedAlert
+from anomify.org.model import Org, QuotaRefusal
 from anomify.org.muting import is_muted
 
 PURPOSE: Final = "adminalert"

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from anomify.admin_alert.model import RaisedAlert
 from anomify.admin_alert.settings import ALL_STOPPED, KINDS, QUOTA_EXCEEDED
 from anomify.metric.status import in_words
-from anomify.org.model import Org, RaisedAlert
+from anomify.org.model import Org
 
 # Metrics named in a letter; the page that it leads to shows all of them.
 NAMED_MAX: Final = 20

@@ -7,9 +7,9 @@ from typing import Final
 
 from sqlalchemy import func, select
 
+from anomify.admin_alert.model import AdminAlert, RaisedAlert
 from anomify.db import Page, session
 from anomify.errors import NotFound
-from anomify.org.model import AdminAlert, RaisedAlert
 
 ALL_STOPPED: Final = 1
 SOME_STOPPED: Final = 2

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from anomify.admin_alert.model import RaisedAlert
 from anomify.admin_alert.settings import KINDS, list_raised
 from anomify.anomaly.model import Anomaly, Span
 from anomify.audit.model import AuditEntry
@@ -17,7 +18,6 @@ from anomify.metric.model import Metric
 from anomify.metric.status import in_words
 from anomify.org.event import TYPES as EVENT_TYPES
 from anomify.org.event import list_events
-from anomify.org.model import RaisedAlert
 
 OPENED = "anomaly.opened"
 ENDED = "anomaly.ended"

@@ -20,7 +20,7 @@ QUOTA_DIGITS_MAX = 9
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
-Moment = Annotated[int, Field(ge=0, le=4_102_444_800)]
+UnixSeconds = Annotated[int, Field(ge=0, le=4_102_444_800)]
 Amount = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Shape = TypeVar("Shape", bound="StripeShape")
 
@@ -72,8 +72,8 @@ class PriceListShape(StripeShape):
 class _Item(NamedShape):
     price: PriceShape
     quantity: int | None = None
-    current_period_start: Moment
-    current_period_end: Moment
+    current_period_start: UnixSeconds
+    current_period_end: UnixSeconds
 
 
 class _Items(StripeShape):
@@ -85,13 +85,13 @@ class _PhaseItem(StripeShape):
 
 
 class _Phase(StripeShape):
-    start_date: Moment
+    start_date: UnixSeconds
     items: list[_PhaseItem]
 
 
 class _CurrentPhase(StripeShape):
-    start_date: Moment
-    end_date: Moment
+    start_date: UnixSeconds
+    end_date: UnixSeconds
 
 
 class _Schedule(NamedShape):
@@ -117,7 +117,7 @@ class InvoiceShape(StripeShape):
     total: Amount
     amount_due: Amount
     currency: Currency
-    created: Moment
+    created: UnixSeconds
     invoice_pdf: Annotated[str, StringConstraints(pattern="^https?://", max_length=5000)] | None = (
         None
     )
@@ -133,9 +133,9 @@ class SubscriptionShape(NamedShape):
     """A subscription, its latest invoice and its schedule with it."""
 
     status: Annotated[str, StringConstraints(max_length=32)]
-    created: Moment
+    created: UnixSeconds
     cancel_at_period_end: bool = False
-    cancel_at: Moment | None = None
+    cancel_at: UnixSeconds | None = None
     items: _Items
     schedule: _Schedule | None = None
     latest_invoice: InvoiceShape | None = None
@@ -151,7 +151,7 @@ class EventShape(NamedShape):
     """An event as a webhook brings it."""
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    created: Moment
+    created: UnixSeconds
     livemode: bool
     data: "_EventData"
 

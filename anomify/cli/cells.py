@@ -77,7 +77,7 @@ class Writing(Enum):
 
 
 @dataclass(slots=True)
-class Moment:
+class ParsedTime:
     """A time as unix milliseconds, and how it was written."""
 
     ms: int
@@ -177,7 +177,7 @@ def is_moment(text: str) -> bool:
     return True
 
 
-def moment_of(text: str, *, day_first: bool | None = None) -> Moment:
+def moment_of(text: str, *, day_first: bool | None = None) -> ParsedTime:
     """Return the moment that a cell says. Raises ValueError where it says none.
 
     `day_first` decides of dates such as 11/12/2026.
@@ -205,11 +205,11 @@ def moment_of(text: str, *, day_first: bool | None = None) -> Moment:
     return _iso(text)
 
 
-def moment_with_clock(date: str, clock: str, *, day_first: bool | None = None) -> Moment:
+def moment_with_clock(date: str, clock: str, *, day_first: bool | None = None) -> ParsedTime:
     """Return the moment of a day and a time of it. Raises ValueError where they say none."""
     day = moment_of(date, day_first=day_first)
     kind = day.kind if day.kind in {DAY_FIRST, MONTH_FIRST} else ISO_UTC
-    return Moment(day.ms + _clock_ms(clock), kind, day.day_first, day.is_order_unknown)
+    return ParsedTime(day.ms + _clock_ms(clock), kind, day.day_first, day.is_order_unknown)
 
 
 def is_clock(text: str) -> bool:
@@ -230,20 +230,20 @@ def shown(text: str) -> str:
     return ascii(text[:_SHOWN_CHARACTERS])
 
 
-def _unix(found: re.Match[str]) -> Moment:
+def _unix(found: re.Match[str]) -> ParsedTime:
     sign, digits, decimals = found[1], found[2], found[3] or ""
     whole = int(digits)
     if whole < _SECONDS_BELOW:
         ms = round(float(f"{digits}.{decimals}") * 1000) if decimals else whole * 1000
-        return Moment(-ms if sign == "-" else ms, UNIX_SECONDS)
+        return ParsedTime(-ms if sign == "-" else ms, UNIX_SECONDS)
     for limit, per_ms, kind in _SMALLER_UNITS:
         if whole < limit:
             ms = (whole + per_ms // 2) // per_ms
-            return Moment(-ms if sign == "-" else ms, kind)
+            return ParsedTime(-ms if sign == "-" else ms, kind)
     raise ValueError(f"{shown(found[0])} is not a timestamp")
 
 
-def _compact(found: re.Match[str]) -> Moment | None:
+def _compact(found: re.Match[str]) -> ParsedTime | None:
     form = _COMPACT.get(len(found[2]))
     if form is None or found[1] or (found[3] or "").strip("0"):
         return None
@@ -253,10 +253,10 @@ def _compact(found: re.Match[str]) -> Moment | None:
         return None
     if not _COMPACT_YEARS[0] <= at.year < _COMPACT_YEARS[1]:
         return None
-    return Moment(round(at.timestamp() * 1000), COMPACT_DATES)
+    return ParsedTime(round(at.timestamp() * 1000), COMPACT_DATES)
 
 
-def _iso(text: str) -> Moment:
+def _iso(text: str) -> ParsedTime:
     written = text
     has_zone = _ZONE_NAME.search(text) is not None
     text = _ZONE_OFFSET.sub(r"\1", _ZONE_NAME.sub("", text))
@@ -274,10 +274,10 @@ def _iso(text: str) -> Moment:
     except (ValueError, OverflowError):
         raise ValueError(f"{shown(written)} is not a timestamp") from None
     ms = (since.days * 86_400 + since.seconds) * 1000 + (since.microseconds + 500) // 1000
-    return Moment(ms, ISO_ZONED if has_zone else ISO_UTC)
+    return ParsedTime(ms, ISO_ZONED if has_zone else ISO_UTC)
 
 
-def _year_last(text: str, found: re.Match[str], *, day_first: bool | None) -> Moment:
+def _year_last(text: str, found: re.Match[str], *, day_first: bool | None) -> ParsedTime:
     one, mark, other, year, clock = found.groups()
     is_unknown = False
     told: bool | None = None
@@ -293,7 +293,7 @@ def _year_last(text: str, found: re.Match[str], *, day_first: bool | None) -> Mo
     day, month = (one, other) if first_is_day else (other, one)
     at = _iso(f"{year}-{month:0>2}-{day:0>2}")
     ms = at.ms + (_clock_ms(clock.strip()) if clock else 0)
-    return Moment(ms, DAY_FIRST if first_is_day else MONTH_FIRST, told, is_unknown)
+    return ParsedTime(ms, DAY_FIRST if first_is_day else MONTH_FIRST, told, is_unknown)
 
 
 def _clock_ms(text: str) -> int:

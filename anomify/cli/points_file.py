@@ -21,7 +21,7 @@ from anomify.cli.cells import (
     COMPACT_DATES,
     UNIX_KINDS,
     Decimal,
-    Moment,
+    ParsedTime,
     Writing,
     finite,
     is_missing,
@@ -258,7 +258,7 @@ class _Reader:
             return 0.0
         return number_of(text, decimal)
 
-    def _note(self, found: _Pass, line: int, moment: Moment) -> None:
+    def _note(self, found: _Pass, line: int, moment: ParsedTime) -> None:
         if moment.kind not in found.kinds:
             found.kinds[moment.kind] = line
         if moment.day_first is not None:

@@ -146,21 +146,6 @@ class JudgedHour(Base):
     points: Mapped[int] = mapped_column(BigInteger)
 
 
-class CountedMinute(Base):
-    """How often something happened on a page in one minute: a datapoint in the making."""
-
-    __tablename__ = "counted_minutes"
-    __table_args__ = (Index("ix_counted_minutes_minute_ms", "minute_ms"),)
-
-    metric_id: Mapped[int] = mapped_column(
-        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    minute_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    count: Mapped[int] = mapped_column(BigInteger)
-    # The count that is stored as a datapoint; empty while none is.
-    stored_count: Mapped[int | None] = mapped_column(BigInteger, default=None)
-
-
 class DryRun(Base):
     """What the last test submission of a server of an org would have done."""
 
@@ -173,28 +158,6 @@ class DryRun(Base):
     server_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     rehearsed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     report: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-
-class SilentMetric(Base):
-    """A metric that an admin alert is about, from its last point until it reports again."""
-
-    __tablename__ = "silent_metrics"
-    __table_args__ = (Index("ix_silent_metrics_metric_id", "metric_id"),)
-
-    alert_id: Mapped[int] = mapped_column(
-        ForeignKey("raised_alerts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    metric_id: Mapped[int] = mapped_column(
-        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    # When it was last heard of, by our clock, and when it was found to be silent.
-    silent_since: Mapped[datetime] = mapped_column(UtcDateTime)
-    noticed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # The time of its last point; a later one says that it is back.
-    last_ms: Mapped[int] = mapped_column(BigInteger)
-    returned_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # Silent for a day: it is not waited for any longer.
-    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
 class JudgedBatch(Base):

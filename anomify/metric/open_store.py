@@ -5,7 +5,7 @@ from pathlib import Path
 
 from anomify.db import Database
 from anomify.metric.judged_batches import list_judged_batches
-from anomify.metric.store import JudgedBatch, PointStore
+from anomify.metric.store import CommittedBatch, PointStore
 from anomify.storage.engines import PointDatabase, PointFiles, PointTables
 
 
@@ -17,10 +17,10 @@ def open_point_database(database: Database, data_dir: Path) -> PointDatabase:
 def open_points(database: Database, data_dir: Path) -> PointStore:
     """Return the store of datapoints, which follows what the worker judges and seals."""
 
-    def judged_after(batch_id: int) -> Sequence[JudgedBatch]:
+    def judged_after(batch_id: int) -> Sequence[CommittedBatch]:
         with database.unit_of_work(write=False):
             return [
-                JudgedBatch(batch.id, batch.through_offset, batch.rows)
+                CommittedBatch(batch.id, batch.through_offset, batch.rows)
                 for batch in list_judged_batches(batch_id)
             ]
 

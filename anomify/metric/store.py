@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedBatch:
+class CommittedBatch:
     """One batch of judgements as the worker has committed it.
 
     `id` grows; `through_offset` is the log offset up to which its points are judged; `blob` is
@@ -40,7 +40,7 @@ class JudgedBatch:
 
 
 # Gives some of the batches after an id, in order of id; nothing once there are no more.
-JudgedAfter = Callable[[int], Sequence[JudgedBatch]]
+JudgedAfter = Callable[[int], Sequence[CommittedBatch]]
 
 
 class PointStore:
@@ -165,7 +165,7 @@ class PointStore:
                 self.score_tail.append(batch.id, batch.through_offset, self._judged(batch))
         self.score_tail.tidy()
 
-    def _judged(self, batch: JudgedBatch) -> Judged:
+    def _judged(self, batch: CommittedBatch) -> Judged:
         try:
             return decode_judged(batch.blob)
         except Damaged as problem:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from anomify.db import LISTS_USERS, Base, UtcDateTime
+from anomify.db import Base, UtcDateTime
 
 # The ladder a new org climbs, on the wire as org_onboarding_status_id (spec/anomify.md 1.1).
 ONBOARDING_NO_METRICS = 1
@@ -149,48 +149,6 @@ class OrgEvent(Base):
     actor: Mapped[str] = mapped_column(String(200))
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class AdminAlert(Base):
-    """How an org wants to be warned of one kind of trouble; without a row it is as shipped."""
-
-    __tablename__ = "admin_alerts"
-
-    org_id: Mapped[int] = mapped_column(
-        ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
-    type_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    wait_seconds: Mapped[int]
-    expiration_seconds: Mapped[int]
-    is_enabled: Mapped[bool]
-    # Who is told; empty means all admins, whoever they are at that time.
-    email_user_ids: Mapped[list[int] | None] = mapped_column(
-        JSON(none_as_null=True), default=None, info=LISTS_USERS
-    )
-
-
-class RaisedAlert(Base):
-    """A warning of an org's admins, from raised to recovered."""
-
-    __tablename__ = "raised_alerts"
-    __table_args__ = (
-        Index("ix_raised_alerts_org_id_raised_at", "org_id", "raised_at"),
-        {"sqlite_autoincrement": True},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
-    type_id: Mapped[int]
-    # Names it in links; good for nobody who may not look at the org anyway.
-    code: Mapped[str] = mapped_column(String(32), unique=True)
-    raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When the trouble began, which is some time before it was noticed.
-    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    recovered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # When admins were last written to about it; empty while nobody has been.
-    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # How many metrics it is about, or how many names were refused.
-    metric_count: Mapped[int] = mapped_column(default=0)
 
 
 class QuotaRefusal(Base):

@@ -2,6 +2,7 @@
 
 from sqlalchemy import delete, select
 
+from anomify.admin_alert.model import RaisedAlert
 from anomify.anomaly.model import Anomaly
 from anomify.audit.recording import record_audit
 from anomify.db import overwriting_deleted, publish, session
@@ -11,7 +12,7 @@ from anomify.metric.deleting import bury_metrics_of
 from anomify.metric.model import Metric
 from anomify.org.letter import forget_letters_to
 from anomify.org.lock import lock_org
-from anomify.org.model import Org, RaisedAlert
+from anomify.org.model import Org
 from anomify.org.token import TokensEnded
 from anomify.user.model import User
 from anomify.user.signup import forget_signups_of

@@ -8,7 +8,8 @@ from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.db import session
-from anomify.metric.model import CountedMinute, Metric
+from anomify.metric.model import Metric
+from anomify.page_event.model import CountedMinute
 from anomify.series import Points
 
 MINUTE_MS: Final = 60_000

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
+from anomify.admin_alert.model import RaisedAlert
 from anomify.anomaly.activity import list_activity
 from anomify.audit.recording import record_audit
 from anomify.db import session
 from anomify.org.event import Happening, record_event
-from anomify.org.model import RaisedAlert
 from tests.factories import make_anomaly, make_metric, make_org
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

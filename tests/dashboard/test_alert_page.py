@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from anomify.admin_alert.model import RaisedAlert, SilentMetric
 from anomify.clock import now
 from anomify.db import session
-from anomify.metric.model import SilentMetric
-from anomify.org.model import QuotaRefusal, RaisedAlert
+from anomify.org.model import QuotaRefusal
 
 CODE = "0123456789abcdef" * 2
 

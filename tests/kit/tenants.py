@@ -16,12 +16,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from anomify.admin_alert.model import RaisedAlert
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.exclusion.model import Exclusion
 from anomify.factory import create_app
-from anomify.org.model import Org, RaisedAlert
+from anomify.org.model import Org
 from anomify.org.token import create_token
 from anomify.user.model import Invitation, User
 from anomify.user.session import session_key, session_name

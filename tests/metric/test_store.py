@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from anomify.errors import Invalid, Unavailable
 from anomify.metric import store as store_module
-from anomify.metric.store import JudgedBatch, PointStore
+from anomify.metric.store import CommittedBatch, PointStore
 from anomify.series import Points
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
 from anomify.storage.codec import Judged, encode_judged
@@ -57,15 +57,15 @@ class JudgedBatches:
     """The worker's table of judged batches."""
 
     def __init__(self) -> None:
-        self.batches: list[JudgedBatch] = []
+        self.batches: list[CommittedBatch] = []
 
     def add(self, through_offset: int, *rows: tuple[int, int, float]) -> None:
         kept = points(*rows)
         judged = Judged(kept.metric_ids, kept.times, said(*((row[2], 1, 2) for row in rows)))
         number = len(self.batches) + 1
-        self.batches.append(JudgedBatch(number, through_offset, encode_judged(judged)))
+        self.batches.append(CommittedBatch(number, through_offset, encode_judged(judged)))
 
-    def __call__(self, after: int) -> Sequence[JudgedBatch]:
+    def __call__(self, after: int) -> Sequence[CommittedBatch]:
         return [batch for batch in self.batches if batch.id > after][:1]
 
 

@@ -6,9 +6,10 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
+from anomify.admin_alert.model import AdminAlert
 from anomify.audit.recording import record_audit
 from anomify.db import Database
-from anomify.org.model import AdminAlert, Org
+from anomify.org.model import Org
 from anomify.user.model import User
 from tests.conftest import alembic_config
 from tests.factories import (

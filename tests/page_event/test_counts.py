@@ -3,7 +3,6 @@
 import pytest
 
 from anomify.db import session
-from anomify.metric.model import CountedMinute
 from anomify.page_event.counts import (
     FILLED_MS,
     MINUTE_MS,
@@ -17,6 +16,7 @@ from anomify.page_event.counts import (
     missing_minutes,
     names_with_room,
 )
+from anomify.page_event.model import CountedMinute
 from tests.factories import make_metric, make_org
 
 NOON = 1_763_640_000_000

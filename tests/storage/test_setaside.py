@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text, update
 
-from anomify.metric.store import JudgedBatch, PointStore
+from anomify.metric.store import CommittedBatch, PointStore
 from anomify.series import Judgements
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, ChunkStore, chunk_keys
 from anomify.storage.codec import Damaged, Judged, decode_series, encode_judged, encode_series
@@ -245,7 +245,7 @@ class TestDamagedScores:
         database = machines.open()
         times = np.array([START, START + MINUTE])
         good = encode_judged(Judged(np.array([1, 1]), times, said((0.5, 1, 2), (0.5, 1, 2))))
-        batches = [JudgedBatch(1, 1, good[:-1]), JudgedBatch(2, 1, good)]
+        batches = [CommittedBatch(1, 1, good[:-1]), CommittedBatch(2, 1, good)]
         store = PointStore(database, lambda after: [one for one in batches if one.id > after])
         store.append(entry((1, START, 1.0), (1, START + MINUTE, 2.0)))
         store.follow()

@@ -2,12 +2,13 @@
 
 from sqlalchemy import inspect, select, text
 
+from anomify.admin_alert.model import AdminAlert
 from anomify.admin_alert.recipients import alert_recipients, alert_settings_of_org
 from anomify.audit.model import AuditEntry
 from anomify.clock import now
 from anomify.db import Base, session
 from anomify.org.letter import claim_letters, post_letter
-from anomify.org.model import AdminAlert, Letter
+from anomify.org.model import Letter
 from anomify.user.authenticator import begin_enrolment
 from anomify.user.client import know_client
 from anomify.user.delete_user import delete_user, list_columns

@@ -9,14 +9,15 @@ import time_machine
 from sqlalchemy import func, select
 
 from anomify.admin_alert.alerts import update_alerts
+from anomify.admin_alert.model import RaisedAlert, SilentMetric
 from anomify.admin_alert.recipients import AlertSettingsChange, change_alert_settings
 from anomify.admin_alert.settings import ALL_STOPPED, QUOTA_EXCEEDED, SOME_STOPPED
 from anomify.config import Settings
 from anomify.db import Database, session
-from anomify.metric.model import Progress, SilentMetric
+from anomify.metric.model import Progress
 from anomify.org.heartbeat import record_heartbeat
 from anomify.org.letter import claim_letters
-from anomify.org.model import Letter, Org, RaisedAlert
+from anomify.org.model import Letter, Org
 from anomify.org.muting import mute_org
 from anomify.org.quota_refusal import note_refusals
 from anomify.org.sealing import ROWS_PURPOSE

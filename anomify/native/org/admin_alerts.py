@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from anomify.admin_alert.alerts import refused_names, silent_metrics
+from anomify.admin_alert.model import SilentMetric
 from anomify.admin_alert.recipients import (
     EXPIRATION_SECONDS_LEAST,
     EXPIRATION_SECONDS_MOST,
@@ -19,7 +20,6 @@ from anomify.admin_alert.settings import KINDS, QUOTA_EXCEEDED, AlertSettings, g
 from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.errors import Conflict
-from anomify.metric.model import SilentMetric
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import RowIds, Words
 from anomify.user.model import User

@@ -36,7 +36,7 @@ class FigureOut(Outputs):
     )
 
 
-class RefusedOut(Outputs):
+class RefusedItemsOut(Outputs):
     """Items that were sent and not stored, for one kind of reason."""
 
     route: str = Field(
@@ -70,7 +70,7 @@ class OverviewOut(Outputs):
     metrics: int = Field(description="How many metrics there are now.")
     live_metrics: int = Field(description="How many of them report now.")
     enabled_alerts: int = Field(description="How many watchers tell people.")
-    refused: list[RefusedOut] = Field(
+    refused: list[RefusedItemsOut] = Field(
         description="What was sent and not stored, by route and kind; what was last refused first."
     )
 
@@ -131,7 +131,7 @@ def summary(inputs: WindowIn) -> SummaryOut:
             live_metrics=found.live_metrics,
             enabled_alerts=count_alerting(org_id),
             refused=[
-                RefusedOut(
+                RefusedItemsOut(
                     route=one.route,
                     kind=one.kind,
                     items=one.items,

@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from anomify.admin_alert.model import RaisedAlert, SilentMetric
 from anomify.audit.queries import list_audit
 from anomify.db import session
-from anomify.metric.model import SilentMetric
 from anomify.native.org import admin_alerts as org_alert
-from anomify.org.model import RaisedAlert
 from tests.factories import make_cast, make_metric
 from tests.kit.web import error, make_app, strict
 
