@@ -39,7 +39,7 @@ class TestRights:
     def test_are_written_down_for_every_access(self):
         assert set(MAY) == set(Access)
 
-    @pytest.mark.parametrize("asker", [*ROLES, *TOKENS])
+    @pytest.mark.parametrize("caller", [*ROLES, *TOKENS])
     def test_are_what_the_table_says(self, caller):
         may = {str(access) for access in Access if subject_of(caller).can(access)}
         assert may == {access for access, askers in MAY.items() if caller in askers}

@@ -88,7 +88,7 @@ class TestPage:
             assert shown in site.text("/ui/metric", name="cpu.load", range="1h", **requested)
 
     @pytest.mark.parametrize(
-        "wish",
+        "requested",
         [
             {"range": "3y"},
             {"from": 20, "until": 10},

@@ -171,7 +171,7 @@ class TestMetric:
 
     def test_says_when_it_is_too_busy(self, world, monkeypatch):
         render_pool = RenderPool(slots=1, wait_seconds=0.01)
-        monkeypatch.setattr(picture, "studio", render_pool)
+        monkeypatch.setattr(picture, "render_pool", render_pool)
         with render_pool.slot():
             reply = world.get("/image/metric", world.acme_key, **window())
         assert reply.status_code == 503

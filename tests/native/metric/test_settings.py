@@ -128,7 +128,7 @@ class TestSettings:
         assert (actor, action, after) == ("Bob", "metric.settings", {"may_be_silent": True})
 
     @pytest.mark.parametrize(
-        "wish",
+        "requested",
         [
             {"direction": "sideways"},
             {"smallest_change": -1},
