@@ -70,7 +70,7 @@ class TestPage:
         assert busy.get(address).status_code == 200
 
     @pytest.mark.parametrize(
-        ("wish", "found"),
+        ("requested", "found"),
         [
             ({"state": "open"}, ["api.errors"]),
             ({"state": "ended"}, ["cpu.load"]),

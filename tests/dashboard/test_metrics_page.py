@@ -63,7 +63,7 @@ class TestPage:
         assert "Today" in text
 
     @pytest.mark.parametrize(
-        ("wish", "found"),
+        ("requested", "found"),
         [
             ({"search": "ERR api"}, ["api.errors"]),
             ({"search": "web-1"}, ['cpu{host="web-1",mode="idle"}']),

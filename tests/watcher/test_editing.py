@@ -83,7 +83,7 @@ class TestCreate:
         assert unseal(KEY, org_id, sealed) == made.fresh_secret
 
     @pytest.mark.parametrize(
-        ("wish", "field"),
+        ("requested", "field"),
         [
             (WatcherFields(), "chips"),
             (WatcherFields(chips=[" "]), "chips"),

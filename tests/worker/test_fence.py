@@ -96,7 +96,7 @@ def judged_on_charts(plant: Plant) -> int:
 
 
 class TestPausedOwner:
-    @pytest.mark.parametrize(("duty", "step"), PAUSES)
+    @pytest.mark.parametrize(("task", "step"), PAUSES)
     def test_writes_nothing_when_it_wakes_after_its_successor(
         self, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, step: str
     ) -> None:
