@@ -205,7 +205,7 @@ class PointLog:
             after = listed[-1][0]
             with self._database.reading_log() as connection:
                 found = connection.execute(
-                    select(point_log).where(
+                    select(point_log.c.log_offset, point_log.c.entry).where(
                         point_log.c.log_offset.between(listed[0][0], listed[-1][0])
                     )
                 )
