@@ -139,7 +139,9 @@ def encode_series(series: Series, *, codec: int = PCODEC) -> bytes:
 
 def decode_series(blob: bytes) -> Series:
     """Return the series that was encoded; scores are those that their 8-bit codes stand for."""
-    is_judged = len(blob) > 1 and bool(blob[1] & _IS_JUDGED)
+    # A damaged page may give text where bytes were stored: `_unframe` says so.
+    is_binary = isinstance(blob, bytes | memoryview)
+    is_judged = is_binary and len(blob) > 1 and bool(blob[1] & _IS_JUDGED)
     _, (rows, _), columns = _unframe(blob, SERIES, 4 if is_judged else 2)
     times = _unpack(columns[0], rows, _INT64)
     values = _unpack(columns[1], rows, _FLOAT64)
