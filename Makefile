@@ -54,7 +54,7 @@ CLOCK_TESTS := tests/house/test_clock.py tests/worker/test_rebuild.py tests/work
 test-clock: install ## The tests that depend on time, with the clock at moments that are special
 	TEST_CLOCK="$(CLOCK_MOMENTS)" $(PYTEST) -m "not ($(MARKED))" -k "not postgresql" $(CLOCK_TESTS)
 
-check: install ## The gate: format, lint, types, the order of the house, dependencies
+check: install ## The gate: format, lint, types, the order of imports, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

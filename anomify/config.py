@@ -134,17 +134,18 @@ class Settings(BaseModel):
     port: int = Field(8080, ge=1, le=65535, description="the port to listen on")
     public_url: Annotated[str | None, BeforeValidator(_public_url)] = Field(
         None,
-        description="how people reach the product, such as https://anomify.example with no path "
-        "after it; links in messages begin with it",
+        description="the address at which people reach the product, without a path, such as "
+        "https://anomify.example; links in messages begin with it",
     )
     trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
-        (), description="networks whose X-Forwarded-For, -Proto and -Host are believed"
+        (), description="networks of proxies whose X-Forwarded-For, -Proto and -Host are used"
     )
     require_https: bool | None = Field(
-        None, description="refuse plain http from elsewhere; on where public_url is https"
+        None, description="refuse plain http from other machines; on where public_url is https"
     )
     insecure_http: bool = Field(
-        default=False, description="send cookies over plain http although others can reach us"
+        default=False,
+        description="send cookies over plain http although other machines can connect",
     )
     secret_key: SecretStr | None = Field(
         None, description="signs links and seals secrets; made and kept in data_dir when empty"
@@ -155,61 +156,64 @@ class Settings(BaseModel):
     web_threads: int = Field(64, ge=2, le=512, description="threads that answer requests")
     smtp_host: str | None = Field(None, description="the mail server; no mail is sent without it")
     smtp_port: int = Field(587, ge=1, le=65535, description="the mail server's port")
-    smtp_user: str | None = Field(None, description="the mail account, where one is needed")
+    smtp_user: str | None = Field(None, description="the mail account, if the server needs one")
     smtp_password: SecretStr | None = Field(None, description="the mail account's password")
     smtp_starttls: bool = Field(default=True, description="encrypt the mail conversation")
-    mail_from: str = Field("anomify@localhost", description="the sender of our mails")
+    mail_from: str = Field("anomify@localhost", description="the sender of mails")
     operator_email: str | None = Field(
-        None, description="where issues that users report are mailed to; none are taken without it"
+        None,
+        description="where issues that users report are mailed to; none are accepted without it",
     )
     login_codes: bool = Field(
         default=True,
-        description="mail a code to who signs in from a client that is new; needs smtp_host",
+        description="mail a code to people who sign in from a new client; needs smtp_host",
     )
-    signup: bool = Field(
-        default=False, description="let anybody make an org of their own; needs smtp_host"
-    )
+    signup: bool = Field(default=False, description="let anybody create an org; needs smtp_host")
     oidc_issuer: str | None = Field(
-        None, description="a server that people may sign in with, such as https://id.example"
+        None, description="an OpenID Connect server to sign in with, such as https://id.example"
     )
-    oidc_client_id: str | None = Field(None, description="what that server knows us by")
+    oidc_client_id: str | None = Field(
+        None, description="the client id that is registered at that server"
+    )
     oidc_client_secret: SecretStr | None = Field(
-        None, description="what that server knows us by, too; not needed by every server"
+        None, description="the client secret, if that server gave one"
     )
-    oidc_name: str = Field("single sign-on", description="what that server is called on pages")
+    oidc_name: str = Field("single sign-on", description="the name of that server on pages")
     oidc_scopes: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
-        ("openid", "email", "profile"), description="what that server is asked for"
+        ("openid", "email", "profile"), description="the scopes that are requested from that server"
     )
     oidc_domains: Annotated[tuple[str, ...], BeforeValidator(_domains)] = Field(
-        (), description="whose people may join without an invitation, such as acme.example=1"
+        (),
+        description="mail domains whose users may join without an invitation, each with the id of "
+        "their org, such as acme.example=1",
     )
     egress_allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
         (), description="private networks that webhooks may reach, such as 10.2.0.0/16"
     )
     rate_limits: Annotated[tuple[str, ...], BeforeValidator(_limits)] = Field(
         (),
-        description="requests answered beyond the usual, such as read=9000/60,login=off; or off",
+        description="changes to the request limits, such as read=9000/60,login=off; or off",
     )
     retention_days: int | None = Field(
-        None, ge=1, description="forget points older than this; kept for ever when empty"
+        None, ge=1, description="delete points older than this; kept for ever when empty"
     )
     legacy_session_param: bool = Field(
         default=True, description="accept session ids as the session_id parameter"
     )
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
-        (), description="sites whose pages may ask the API, such as https://app.acme.example"
+        (), description="sites whose pages may call the API, such as https://app.acme.example"
     )
 
     stripe_secret_key: SecretStr | None = Field(
-        None, description="Stripe's key; without it nobody is billed and nothing has a limit"
+        None, description="Stripe's API key; without it nobody is billed and no limit applies"
     )
     stripe_webhook_secret: SecretStr | None = Field(
-        None, description="what Stripe signs its webhooks to /org/stripecallback with"
+        None, description="the secret with which Stripe signs its webhooks to /org/stripecallback"
     )
     stripe_api_base: str | None = Field(
         None, description="another server that speaks Stripe's wire format, to test against"
     )
-    stripe_tax: bool = Field(default=False, description="have Stripe Tax work out taxes")
+    stripe_tax: bool = Field(default=False, description="let Stripe Tax calculate taxes")
     free_metrics: int = Field(
         1000, ge=0, description="metrics an org may have without a paid plan, where Stripe bills"
     )
