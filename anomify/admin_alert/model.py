@@ -1,4 +1,4 @@
-"""The rows of admin alerts: what each org has set, the alerts raised, and their silent metrics."""
+"""The rows of admin alerts: an org's settings, the alerts raised, and their silent metrics."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from anomify.db import LISTS_USERS, Base, UtcDateTime
 
 
 class AdminAlert(Base):
-    """How an org wants to be warned of one kind of trouble; without a row it is as shipped."""
+    """An org's settings for one kind of admin alert; without a row the defaults apply."""
 
     __tablename__ = "admin_alerts"
 
@@ -20,14 +20,14 @@ class AdminAlert(Base):
     wait_seconds: Mapped[int]
     expiration_seconds: Mapped[int]
     is_enabled: Mapped[bool]
-    # Who is told; empty means all admins, whoever they are at that time.
+    # The users who receive the letters; null means all admins of the org at the time of sending.
     email_user_ids: Mapped[list[int] | None] = mapped_column(
         JSON(none_as_null=True), default=None, info=LISTS_USERS
     )
 
 
 class RaisedAlert(Base):
-    """A warning of an org's admins, from raised to recovered."""
+    """An admin alert of one org, from the time it is raised until it has recovered."""
 
     __tablename__ = "raised_alerts"
     __table_args__ = (
@@ -38,20 +38,20 @@ class RaisedAlert(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     type_id: Mapped[int]
-    # Names it in links; good for nobody who may not look at the org anyway.
+    # Identifies the alert in links. It grants no access: the reader must belong to the org.
     code: Mapped[str] = mapped_column(String(32), unique=True)
     raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When the trouble began, which is some time before it was noticed.
+    # When the problem began, which is before it was noticed.
     began_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recovered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # When admins were last written to about it; empty while nobody has been.
+    # When the last letter about it was written; null before the first one.
     told_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # How many metrics it is about, or how many names were refused.
+    # The number of metrics that stopped, or of names that were refused.
     metric_count: Mapped[int] = mapped_column(default=0)
 
 
 class SilentMetric(Base):
-    """A metric that an admin alert is about, from its last point until it reports again."""
+    """A metric that belongs to a raised alert because it stopped reporting."""
 
     __tablename__ = "silent_metrics"
     __table_args__ = (Index("ix_silent_metrics_metric_id", "metric_id"),)
@@ -62,11 +62,11 @@ class SilentMetric(Base):
     metric_id: Mapped[int] = mapped_column(
         ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    # When it was last heard of, by our clock, and when it was found to be silent.
+    # When its last point arrived, by the server's clock, and when it was found to be silent.
     silent_since: Mapped[datetime] = mapped_column(UtcDateTime)
     noticed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # The time of its last point; a later one says that it is back.
+    # The timestamp of its last point. A point with a later timestamp means that it has returned.
     last_ms: Mapped[int] = mapped_column(BigInteger)
     returned_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # Silent for a day: it is not waited for any longer.
+    # When it was removed from the metrics that are expected to report, after a day of silence.
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

@@ -1,185 +1,175 @@
-"""Which orgs' metrics have stopped reporting: all of them, or some while others go on."""
+"""Find the metrics of each org that have stopped reporting: all, or some while others report."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from sqlalchemy import select
 
-from anomify.db import session
-from anomify.metric.model import Metric, Progress
+from anomify.admin_alert.queries import read_progress
 from anomify.series import Bools, Int64s, lengthened
 
-# Points that come later than this are history; whoever sends it promises no more of it.
+# A metric counts as reporting only if its points are at most this old when they arrive: older ones
+# are a back-fill, after which no more points can be expected.
 FRESH_MS: Final = 3_600_000
-# A metric that was silent for so long before we began to look is not waited for.
+# A metric that was silent for this long before the worker started is not expected to report.
 DAY_MS: Final = 86_400_000
-# Between two looks this far apart we were not there, and nobody could report to us.
-AWAY_MS: Final = 300_000
+# If two calls are further apart than this, the worker was not running in between.
+PAUSE_MS: Final = 300_000
 NEVER: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class StoppedMetric:
     """A metric that should have reported by now."""
 
     metric_id: int
-    # When it was last heard of, by our clock.
+    # When its last point arrived, by the server's clock.
     since_ms: int
-    # The time of its newest point.
+    # The timestamp of its last point.
     last_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """What of an org has stopped reporting."""
+class StoppedMetrics:
+    """The metrics of one org that have stopped reporting."""
 
     org_id: int
-    metrics: tuple[Silent, ...]
-    # Nothing else reports.
+    metrics: tuple[StoppedMetric, ...]
+    # Whether no metric of the org reports.
     is_all: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """The metrics that have been judged so far, as parallel arrays in order of their org."""
-
-    ids: Int64s
-    orgs: Int64s
-    last_ms: Int64s
-    patience_ms: Int64s
-    due_ms: Int64s
-    is_awaited: Bools
-
-    def of(self, rows: Bools) -> "_Rows":
-        return _Rows(
-            self.ids[rows],
-            self.orgs[rows],
-            self.last_ms[rows],
-            self.patience_ms[rows],
-            self.due_ms[rows],
-            self.is_awaited[rows],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class ReportingWait:
-    """How long an org wants to wait before it is warned, in milliseconds."""
+    """How long an org's metrics must be silent before an alert is raised, in milliseconds."""
 
     all_ms: int
     some_ms: int
 
 
-# By org.
-WaitOf = Callable[[Iterable[int]], dict[int, ReportingWait]]
+# Returns the waits of the given orgs by org id.
+WaitsOf = Callable[[Iterable[int]], dict[int, ReportingWait]]
 
 
-class ReportingWatch:
-    """Remembers, by our own clock, when each metric last came; one thread looks.
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    """The metrics judged so far as parallel arrays, in order of their org."""
 
-    Silence is only what happens while we listen: after a start, and after a pause in which nobody
-    judged, every metric has its whole time again.
+    ids: Int64s
+    orgs: Int64s
+    # The timestamp of the newest judged point.
+    last_ms: Int64s
+    # The silence after which the metric is stale.
+    stale_after_ms: Int64s
+    # From this time on silence is an anomaly of the metric; 0 where it never is.
+    silent_from_ms: Int64s
+    # False for metrics that have ended or may be silent.
+    must_report: Bools
+
+    def only(self, selected: Bools) -> "_Metrics":
+        return _Metrics(
+            self.ids[selected],
+            self.orgs[selected],
+            self.last_ms[selected],
+            self.stale_after_ms[selected],
+            self.silent_from_ms[selected],
+            self.must_report[selected],
+        )
+
+
+class ReportingTracker:
+    """Remember when each metric last reported, by the server's clock, and find those that stopped.
+
+    Only silence while the worker runs counts. After a start of the worker, and after a pause of
+    more than `PAUSE_MS` between two calls, every metric has its whole wait again. Used by one
+    thread.
     """
 
-    def __init__(self, up_until_ms: int) -> None:
-        """Know nothing yet; a worker was last there at `up_until_ms`, in unix milliseconds."""
-        self._up_until_ms = up_until_ms
-        self._looked_ms = NEVER
-        self._last = np.zeros(0, np.int64)
-        self._heard = np.zeros(0, np.int64)
-        # 1 for those that report at present, as far as we know, and 0 for the others.
-        self._live = np.zeros(0, np.int64)
-        self._dark: set[int] = set()
+    def __init__(self, worker_ran_until_ms: int) -> None:
+        """Start without any metric; a worker last ran at `worker_ran_until_ms` (unix ms)."""
+        self._worker_ran_until_ms = worker_ran_until_ms
+        self._checked_at_ms = NEVER
+        # By metric id: the timestamp of the last point, and when it arrived.
+        self._last_ms = np.zeros(0, np.int64)
+        self._arrived_ms = np.zeros(0, np.int64)
+        # By metric id: 1 where the metric is expected to report, else 0.
+        self._is_expected = np.zeros(0, np.int64)
+        # The orgs of which no metric reported at the last call.
+        self._silent_orgs: set[int] = set()
 
-    def look(self, at_ms: int, wait_of: WaitOf) -> list[Stopped]:
-        """Take in what has come since the last look, and return what should have; reads only."""
-        rows = _read()
-        self._hear(rows, at_ms)
-        live = rows.of((self._live[rows.ids] == 1) & rows.is_awaited)
-        if not len(live.ids):
+    def find_stopped(self, at_ms: int, waits_of: WaitsOf) -> list[StoppedMetrics]:
+        """Note what has arrived since the last call; return what has stopped. Reads only."""
+        metrics = _read_metrics()
+        self._note_arrivals(metrics, at_ms)
+        expected = metrics.only((self._is_expected[metrics.ids] == 1) & metrics.must_report)
+        if not len(expected.ids):
             return []
-        return self._stopped(live, at_ms, wait_of)
+        return self._stopped(expected, at_ms, waits_of)
 
-    def leave(self, metric_ids: Iterable[int]) -> None:
-        """Wait for these metrics no longer, until they report again."""
-        self._live[list(metric_ids)] = 0
+    def stop_expecting(self, metric_ids: Iterable[int]) -> None:
+        """Do not expect these metrics to report until they next do."""
+        self._is_expected[list(metric_ids)] = 0
 
-    def _hear(self, rows: _Rows, at_ms: int) -> None:
-        length = int(rows.ids.max(initial=0)) + 1
-        self._last = lengthened(self._last, length, NEVER)
-        self._heard = lengthened(self._heard, length, NEVER)
-        self._live = lengthened(self._live, length, 0)
-        is_first = self._looked_ms == NEVER
-        has_come = self._last[rows.ids] != rows.last_ms
-        heard = rows.ids[has_come]
-        self._heard[heard] = at_ms
-        if is_first:
-            since_ms = min(self._up_until_ms, at_ms) - DAY_MS
-            self._live[rows.ids] = rows.last_ms >= since_ms
+    def _note_arrivals(self, metrics: _Metrics, at_ms: int) -> None:
+        length = int(metrics.ids.max(initial=0)) + 1
+        self._last_ms = lengthened(self._last_ms, length, NEVER)
+        self._arrived_ms = lengthened(self._arrived_ms, length, NEVER)
+        self._is_expected = lengthened(self._is_expected, length, 0)
+        is_first_call = self._checked_at_ms == NEVER
+        has_reported = self._last_ms[metrics.ids] != metrics.last_ms
+        reported = metrics.ids[has_reported]
+        self._arrived_ms[reported] = at_ms
+        if is_first_call:
+            since_ms = min(self._worker_ran_until_ms, at_ms) - DAY_MS
+            self._is_expected[metrics.ids] = metrics.last_ms >= since_ms
         else:
-            is_fresh = rows.last_ms >= at_ms - FRESH_MS - rows.patience_ms
-            self._live[heard] = is_fresh[has_come]
-            if at_ms - self._looked_ms > AWAY_MS:
-                self._heard[rows.ids] = at_ms
-        self._last[rows.ids] = rows.last_ms
-        self._looked_ms = at_ms
-        # Where everything was silent and something comes again, the rest is given its time too.
-        back = self._dark & set(rows.orgs[has_come].tolist())
-        self._heard[rows.ids[np.isin(rows.orgs, list(back))]] = at_ms
+            is_fresh = metrics.last_ms >= at_ms - FRESH_MS - metrics.stale_after_ms
+            self._is_expected[reported] = is_fresh[has_reported]
+            if at_ms - self._checked_at_ms > PAUSE_MS:
+                self._arrived_ms[metrics.ids] = at_ms
+        self._last_ms[metrics.ids] = metrics.last_ms
+        self._checked_at_ms = at_ms
+        # When one metric of a silent org reports again, the others get their whole wait again.
+        reporting_again = self._silent_orgs & set(metrics.orgs[has_reported].tolist())
+        self._arrived_ms[metrics.ids[np.isin(metrics.orgs, list(reporting_again))]] = at_ms
 
-    def _stopped(self, live: _Rows, at_ms: int, wait_of: WaitOf) -> list[Stopped]:
-        orgs, starts, places = np.unique(live.orgs, return_index=True, return_inverse=True)
-        waits = wait_of(orgs.tolist())
+    def _stopped(self, metrics: _Metrics, at_ms: int, waits_of: WaitsOf) -> list[StoppedMetrics]:
+        orgs, starts, org_index = np.unique(metrics.orgs, return_index=True, return_inverse=True)
+        waits = waits_of(orgs.tolist())
         wait_all = np.array([waits[org_id].all_ms for org_id in orgs.tolist()], np.int64)
         wait_some = np.array([waits[org_id].some_ms for org_id in orgs.tolist()], np.int64)
-        heard = self._heard[live.ids]
-        newest = np.maximum.reduceat(heard, starts)
-        quickest = np.minimum.reduceat(live.patience_ms, starts)
-        is_dark = at_ms > newest + np.maximum(wait_all, quickest)
-        self._dark = set(orgs[is_dark].tolist())
-        due = np.maximum(heard + np.maximum(wait_some[places], live.patience_ms), live.due_ms)
-        # Only while others went on reporting has this one stopped alone.
-        is_alone = (at_ms > due) & (newest[places] > due)
-        is_silent = is_dark[places] | is_alone
-        found: dict[int, list[Silent]] = {}
-        for row in np.flatnonzero(is_silent):
-            found.setdefault(int(live.orgs[row]), []).append(
-                Silent(int(live.ids[row]), int(heard[row]), int(live.last_ms[row]))
+        arrived = self._arrived_ms[metrics.ids]
+        newest = np.maximum.reduceat(arrived, starts)
+        shortest_gap = np.minimum.reduceat(metrics.stale_after_ms, starts)
+        is_org_silent = at_ms > newest + np.maximum(wait_all, shortest_gap)
+        self._silent_orgs = set(orgs[is_org_silent].tolist())
+        due = np.maximum(
+            arrived + np.maximum(wait_some[org_index], metrics.stale_after_ms),
+            metrics.silent_from_ms,
+        )
+        # A metric has stopped alone only if another metric of the org reported after it was due.
+        has_stopped_alone = (at_ms > due) & (newest[org_index] > due)
+        has_stopped = is_org_silent[org_index] | has_stopped_alone
+        found: dict[int, list[StoppedMetric]] = {}
+        for row in np.flatnonzero(has_stopped):
+            found.setdefault(int(metrics.orgs[row]), []).append(
+                StoppedMetric(int(metrics.ids[row]), int(arrived[row]), int(metrics.last_ms[row]))
             )
         return [
-            Stopped(org_id, tuple(metrics), org_id in self._dark)
-            for org_id, metrics in found.items()
+            StoppedMetrics(org_id, tuple(stopped), org_id in self._silent_orgs)
+            for org_id, stopped in found.items()
         ]
 
 
-def _read() -> _Rows:
-    rows = (
-        session()
-        # Plain rows: there are as many as there are metrics.
-        .connection()
-        .execute(
-            select(
-                Metric.id,
-                Metric.org_id,
-                Progress.judged_until_ms,
-                Progress.stale_after_ms,
-                Progress.silent_from_ms,
-                Progress.has_ended.is_(False) & Progress.may_be_silent.is_(False),
-            )
-            .join(Progress, Progress.metric_id == Metric.id)
-            .where(Metric.excluded_by.is_(None))
-            .order_by(Metric.org_id, Metric.id)
-        )
-        .all()
-    )
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    ids, orgs, last_ms, patience_ms, due_ms, is_awaited = columns
-    return _Rows(
+def _read_metrics() -> _Metrics:
+    columns = list(zip(*read_progress(), strict=True)) or [()] * 6
+    ids, orgs, last_ms, stale_after_ms, silent_from_ms, must_report = columns
+    return _Metrics(
         np.array(ids, np.int64),
         np.array(orgs, np.int64),
         np.array(last_ms, np.int64),
-        np.array(patience_ms, np.int64),
-        np.array([moment or 0 for moment in due_ms], np.int64),
-        np.array(is_awaited, bool),
+        np.array(stale_after_ms, np.int64),
+        np.array([time_ms or 0 for time_ms in silent_from_ms], np.int64),
+        np.array(must_report, bool),
     )

@@ -1,132 +1,164 @@
-"""Which warnings an org's admins asked for, and those that were raised."""
+"""An org's settings for each kind of admin alert, and how they are changed."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import func, select
-
-from anomify.admin_alert.model import AdminAlert, RaisedAlert
-from anomify.db import Page, session
-from anomify.errors import NotFound
-
-ALL_STOPPED: Final = 1
-SOME_STOPPED: Final = 2
-QUOTA_EXCEEDED: Final = 3
+from anomify.admin_alert.kinds import KINDS, AlertKind
+from anomify.admin_alert.model import AdminAlert
+from anomify.admin_alert.queries import list_settings_rows, list_users
+from anomify.audit.recording import record_audit
+from anomify.db import session
+from anomify.errors import Conflict, Invalid
+from anomify.org.lock import lock_org
 
 DEFAULT_WAIT_SECONDS: Final = 500
 DEFAULT_EXPIRATION_SECONDS: Final = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class AlertKind:
-    """A kind of trouble that admins are warned of."""
-
-    id: int
-    name: str
-    # Whoever runs into a limit has to hear of it, so not every kind can be changed.
-    is_changeable: bool = True
-
-
-KINDS: Final[Mapping[int, AlertKind]] = {
-    kind.id: kind
-    for kind in (
-        AlertKind(ALL_STOPPED, "All metrics have stopped"),
-        AlertKind(SOME_STOPPED, "Some metrics have stopped"),
-        AlertKind(QUOTA_EXCEEDED, "The metric quota is exceeded", is_changeable=False),
-    )
-}
+WAIT_SECONDS_LEAST: Final = 300
+WAIT_SECONDS_MOST: Final = 86_400
+EXPIRATION_SECONDS_LEAST: Final = 300
+EXPIRATION_SECONDS_MOST: Final = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """How an org wants to be warned of one kind of trouble."""
+    """An org's settings for one kind of admin alert."""
 
     kind: AlertKind
+    # How long nothing must have arrived before the alert is raised.
     wait_seconds: int = DEFAULT_WAIT_SECONDS
-    # Within so long of the last letter about this kind, no other one is sent.
+    # The least time between two letters about this kind.
     expiration_seconds: int = DEFAULT_EXPIRATION_SECONDS
     is_enabled: bool = True
-    # None for all admins.
+    # The users who receive the letters; None means all admins.
     email_user_ids: tuple[int, ...] | None = None
 
 
-def alert_settings_of(org_ids: Collection[int]) -> dict[tuple[int, int], AlertSettings]:
-    """Return how each of the orgs wants to be warned, by org and kind of trouble.
+@dataclass(frozen=True, slots=True)
+class AlertSettingsChange:
+    """A change of the settings for one kind of alert; a value of None is left unchanged."""
 
-    Where an org has said nothing it is as shipped.
-    """
+    is_enabled: bool | None = None
+    wait_seconds: int | None = None
+    expiration_seconds: int | None = None
+    # Ids of users of the org; an empty list means all admins.
+    email_user_ids: Sequence[int] | None = None
+
+
+def alert_settings_of(org_ids: Collection[int]) -> dict[tuple[int, int], AlertSettings]:
+    """Return the settings of the orgs, by org id and kind id; the defaults where none are set."""
     found = {
         (org_id, kind.id): AlertSettings(kind) for org_id in org_ids for kind in KINDS.values()
     }
-    rows = session().scalars(select(AdminAlert).where(AdminAlert.org_id.in_(org_ids)))
-    for row in rows:
+    for row in list_settings_rows(org_ids):
         kind = KINDS[row.type_id]
-        told = row.email_user_ids
+        user_ids = row.email_user_ids
         found[row.org_id, row.type_id] = AlertSettings(
             kind,
             row.wait_seconds,
             row.expiration_seconds,
             row.is_enabled or not kind.is_changeable,
-            None if told is None else tuple(told),
+            None if user_ids is None else tuple(user_ids),
         )
     return found
 
 
-def save_alert_settings(org_id: int, requested: AlertSettings) -> None:
-    """Remember how an org wants to be warned."""
+def alert_settings_of_org(org_id: int) -> list[AlertSettings]:
+    """Return the org's settings for each kind of admin alert, in order of the kinds' ids."""
+    found = alert_settings_of([org_id])
+    return [found[org_id, type_id] for type_id in KINDS]
+
+
+def change_alert_settings(
+    org_id: int, type_id: int, change: AlertSettingsChange, *, actor: str
+) -> AlertSettings:
+    """Change the org's settings for one kind of admin alert and return the new settings.
+
+    Raises `Conflict` for a kind that cannot be changed, and `Invalid` for a time out of range or a
+    user who is not in the org.
+    """
+    before = alert_settings_of([org_id])[org_id, type_id]
+    if not before.kind.is_changeable:
+        raise Conflict(
+            "The alert about an exceeded quota cannot be changed or disabled. Leave"
+            f" type_{type_id}_enabled out of the request.",
+            fields={f"type_{type_id}_enabled": "cannot be changed"},
+        )
+    after = before
+    if change.is_enabled is not None:
+        after = replace(after, is_enabled=change.is_enabled)
+    if change.wait_seconds is not None:
+        _check_range(
+            f"type_{type_id}_wait_seconds",
+            change.wait_seconds,
+            WAIT_SECONDS_LEAST,
+            WAIT_SECONDS_MOST,
+        )
+        after = replace(after, wait_seconds=change.wait_seconds)
+    if change.expiration_seconds is not None:
+        _check_range(
+            f"type_{type_id}_expiration_seconds",
+            change.expiration_seconds,
+            EXPIRATION_SECONDS_LEAST,
+            EXPIRATION_SECONDS_MOST,
+        )
+        after = replace(after, expiration_seconds=change.expiration_seconds)
+    if change.email_user_ids is not None:
+        user_ids = _checked_users(org_id, type_id, change.email_user_ids)
+        after = replace(after, email_user_ids=user_ids or None)
+    if after != before:
+        _save(org_id, after)
+        record_audit(
+            org_id,
+            actor=actor,
+            action="adminalert.update",
+            target=after.kind.name,
+            before=_audit_fields(before),
+            after=_audit_fields(after),
+        )
+    return after
+
+
+def _checked_users(org_id: int, type_id: int, user_ids: Sequence[int]) -> tuple[int, ...]:
+    # Under the lock no user can be deleted between this check and the end of the transaction.
+    lock_org(org_id)
+    wanted = tuple(dict.fromkeys(user_ids))
+    known = {user.id for user in list_users(org_id, wanted)}
+    if missing := [user_id for user_id in wanted if user_id not in known]:
+        raise Invalid(
+            "Your org has no such user.",
+            fields={f"type_{type_id}_email": f"no user {missing[0]}"},
+        )
+    return wanted
+
+
+def _check_range(field: str, seconds: int, least: int, most: int) -> None:
+    if not least <= seconds <= most:
+        raise Invalid(
+            f"{field} must be from {least:,} to {most:,} seconds.",
+            fields={field: f"{least:,} to {most:,} seconds"},
+        )
+
+
+def _save(org_id: int, settings: AlertSettings) -> None:
+    user_ids = settings.email_user_ids
     session().merge(
         AdminAlert(
             org_id=org_id,
-            type_id=requested.kind.id,
-            wait_seconds=requested.wait_seconds,
-            expiration_seconds=requested.expiration_seconds,
-            is_enabled=requested.is_enabled,
-            email_user_ids=None
-            if requested.email_user_ids is None
-            else list(requested.email_user_ids),
+            type_id=settings.kind.id,
+            wait_seconds=settings.wait_seconds,
+            expiration_seconds=settings.expiration_seconds,
+            is_enabled=settings.is_enabled,
+            email_user_ids=None if user_ids is None else list(user_ids),
         )
     )
     session().flush()
 
 
-def get_raised(org_id: int, code: str) -> RaisedAlert:
-    """Return a warning of the org that was raised, by its code. Raises `NotFound`."""
-    raised = session().scalar(
-        select(RaisedAlert).where(RaisedAlert.org_id == org_id, RaisedAlert.code == code)
-    )
-    if raised is None:
-        raise NotFound("There is no such admin alert in your org.")
-    return raised
-
-
-def list_running() -> list[RaisedAlert]:
-    """Return the warnings of every org that are not over, for the worker."""
-    rows = select(RaisedAlert).where(RaisedAlert.recovered_at.is_(None)).order_by(RaisedAlert.id)
-    return list(session().scalars(rows))
-
-
-def list_raised(
-    org_id: int, *, from_at: datetime, until_at: datetime, is_over: bool, limit: int
-) -> Page[RaisedAlert]:
-    """List the org's warnings of a stretch of time, the latest first.
-
-    It is the time at which they were raised, or with `is_over` the time since which they are over.
-    """
-    when = RaisedAlert.recovered_at if is_over else RaisedAlert.raised_at
-    wanted = (RaisedAlert.org_id == org_id, when >= from_at, when < until_at)
-    rows = session().scalars(
-        select(RaisedAlert).where(*wanted).order_by(when.desc(), RaisedAlert.id.desc()).limit(limit)
-    )
-    total = session().scalar(select(func.count()).select_from(RaisedAlert).where(*wanted))
-    return Page(list(rows), total or 0)
-
-
-def last_told_at(org_id: int, type_id: int) -> datetime | None:
-    """Return when the org's admins were last written to about this kind of trouble."""
-    return session().scalar(
-        select(func.max(RaisedAlert.told_at)).where(
-            RaisedAlert.org_id == org_id, RaisedAlert.type_id == type_id
-        )
-    )
+def _audit_fields(settings: AlertSettings) -> dict[str, object]:
+    return {
+        "is_enabled": settings.is_enabled,
+        "wait_seconds": settings.wait_seconds,
+        "expiration_seconds": settings.expiration_seconds,
+        "email_user_ids": settings.email_user_ids,
+    }

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from anomify.admin_alert.kinds import KINDS
 from anomify.admin_alert.model import RaisedAlert
-from anomify.admin_alert.settings import KINDS, list_raised
+from anomify.admin_alert.queries import list_alerts_raised, list_alerts_recovered
 from anomify.anomaly.model import Anomaly, Span
 from anomify.audit.model import AuditEntry
 from anomify.audit.queries import list_changes
@@ -201,13 +202,12 @@ def _changed(requested: _Wish) -> Page[Activity]:
 def _warned(requested: _Wish) -> Page[Activity]:
     found: list[Activity] = []
     total = 0
-    for kind, is_over in ((RAISED, False), (RECOVERED, True)):
+    for kind, list_alerts in ((RAISED, list_alerts_raised), (RECOVERED, list_alerts_recovered)):
         if requested.wants(kind):
-            page = list_raised(
+            page = list_alerts(
                 requested.org_id,
                 from_at=requested.from_at,
                 until_at=requested.until_at,
-                is_over=is_over,
                 limit=requested.most,
             )
             found += [_warning(raised, kind) for raised in page.items]

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from anomify.admin_alert.alerts import refused_names, silent_metrics
-from anomify.admin_alert.settings import ALL_STOPPED, KINDS, QUOTA_EXCEEDED, get_raised
+from anomify.admin_alert.kinds import ALL_STOPPED, KINDS, QUOTA_EXCEEDED
+from anomify.admin_alert.queries import get_raised_alert, list_metrics_of, refused_names
 from anomify.auth.subject import subject
 from anomify.dashboard.layout import framed, said
 from anomify.dashboard.metric_page import PATH as METRIC_PATH
@@ -40,8 +40,8 @@ class Row:
 
 @blueprint.route("/ui/adminalert", inputs=AlertPageIn, access=Access.USER, methods=["GET"])
 def page(inputs: AlertPageIn) -> str:
-    """Show one warning that was raised."""
-    raised = get_raised(subject().org.id, inputs.code)
+    """Show one warning that was alert."""
+    alert = get_raised_alert(subject().org.id, inputs.code)
     rows = [
         Row(
             name,
@@ -50,19 +50,19 @@ def page(inputs: AlertPageIn) -> str:
             None if row.returned_at is None else said(_ms(row.returned_at.timestamp())),
             row.left_at is not None,
         )
-        for name, row in silent_metrics(raised, limit=ROWS)
+        for name, row in list_metrics_of(alert, limit=ROWS)
     ]
-    over = raised.recovered_at
+    over = alert.recovered_at
     return framed(
         "dashboard/adminalert.html",
-        name=KINDS[raised.type_id].name,
-        is_all=raised.type_id == ALL_STOPPED,
-        is_quota=raised.type_id == QUOTA_EXCEEDED,
-        began=said(_ms(raised.began_at.timestamp())),
+        name=KINDS[alert.type_id].name,
+        is_all=alert.type_id == ALL_STOPPED,
+        is_quota=alert.type_id == QUOTA_EXCEEDED,
+        began=said(_ms(alert.began_at.timestamp())),
         over=None if over is None else said(_ms(over.timestamp())),
-        count=raised.metric_count,
+        count=alert.metric_count,
         rows=rows,
-        refused=refused_names(raised.org_id) if raised.type_id == QUOTA_EXCEEDED else [],
+        refused=refused_names(alert.org_id) if alert.type_id == QUOTA_EXCEEDED else [],
     )
 
 

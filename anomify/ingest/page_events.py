@@ -21,7 +21,8 @@ from anomify.ingest import shapes as described
 from anomify.ingest.wire import IngestBlueprint, read_body
 from anomify.metric.name import QUOTA
 from anomify.org.refused_items import Refused
-from anomify.page_event.counts import NAMES_MAX, NAMESPACE, add_counts, names_with_room
+from anomify.page_event.counts import add_counts
+from anomify.page_event.queries import NAMES_MAX, NAMESPACE, countable_names
 from anomify.protocol.batch import Refusal
 from anomify.protocol.page_events import PageEvents, parse_page_events
 from anomify.user.login import network_of
@@ -97,7 +98,7 @@ def _count(org_id: int, told: PageEvents) -> tuple[int, list[Refusal]]:
     over: dict[str, str] = {}
     wanted = {name: f"{NAMESPACE}.{told.site}.{name}" for name in told.counts}
     with app_state().database.unit_of_work(write=False):
-        fitting = names_with_room(org_id, wanted.values())
+        fitting = countable_names(org_id, wanted.values())
     for name, metric in wanted.items():
         if metric not in fitting:
             over[name] = f"an org has at most {NAMES_MAX} metrics of events"

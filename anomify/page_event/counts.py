@@ -1,49 +1,19 @@
-"""Counts of what happens on web pages, minute by minute, until each minute is a datapoint."""
+"""Counts of page events by metric and minute, until each minute is stored as a datapoint."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final
 
-import numpy as np
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.db import session
-from anomify.metric.model import Metric
+from anomify.page_event.minutes import minute_of
 from anomify.page_event.model import CountedMinute
+from anomify.page_event.queries import ZEROS_BACK_MS, ZEROS_FOR_MS
 from anomify.series import Points
-
-MINUTE_MS: Final = 60_000
-DAY_MS: Final = 86_400_000
-# Every such metric begins with this word, and a key for pages makes no other ones.
-NAMESPACE: Final = "events"
-# Anybody who reads a page has its key, so there is an end to the names that it makes.
-NAMES_MAX: Final = 500
-# A request that began in a minute may still be writing when it is over.
-SETTLES_AFTER_MS: Final = 5_000
-# A minute in which nothing happened is a count of nought, for a day after the last event.
-SILENT_FOR_MS: Final = DAY_MS
-# After a pause of ours longer than this, the minutes in between stay empty.
-FILLED_MS: Final = 3_600_000
-ROWS_AT_ONCE: Final = 5_000
-
-
-def names_with_room(org_id: int, names: Collection[str]) -> set[str]:
-    """Return those of the names that may be counted: known ones, and new ones while there is room.
-
-    Two requests that ask at the same moment may together go a little past the limit.
-    """
-    begun = f"{NAMESPACE}."
-    ours = (Metric.org_id == org_id, Metric.name.startswith(begun, autoescape=True))
-    known = set(session().scalars(select(Metric.name).where(*ours, Metric.name.in_(names))))
-    new = [name for name in names if name not in known]
-    if not new:
-        return known
-    count = session().scalar(select(func.count()).select_from(Metric).where(*ours)) or 0
-    return known | set(new[: max(NAMES_MAX - count, 0)])
 
 
 def add_counts(counts: Mapping[int, int], at_ms: int) -> None:
-    """Add counts to the minute of that moment, by metric; kept when the unit of work is."""
+    """Add these counts, by metric id, to the minute that holds `at_ms`."""
     dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(CountedMinute)
     session().connection().execute(
@@ -51,44 +21,16 @@ def add_counts(counts: Mapping[int, int], at_ms: int) -> None:
             index_elements=["metric_id", "minute_ms"],
             set_={"count": CountedMinute.count + statement.excluded.count},
         ),
-        # In one order for everybody: two requests wait for each other, and lock no circle.
+        # Sorted, so that simultaneous requests lock rows in one order and cannot deadlock.
         [
-            {"metric_id": metric_id, "minute_ms": _minute(at_ms), "count": count}
+            {"metric_id": metric_id, "minute_ms": minute_of(at_ms), "count": count}
             for metric_id, count in sorted(counts.items())
         ],
     )
 
 
-def missing_minutes(at_ms: int) -> list[tuple[int, int]]:
-    """Return metric and minute of what is over, of the last hour, and was never counted in.
-
-    That is asked of metrics that had an event within a day; a minute counts from the first on.
-    """
-    end_ms = _last_over(at_ms)
-    had_events = (
-        select(CountedMinute.metric_id)
-        .where(CountedMinute.minute_ms > end_ms - SILENT_FOR_MS, CountedMinute.count > 0)
-        .distinct()
-    )
-    rows = session().execute(
-        select(CountedMinute.metric_id, CountedMinute.minute_ms).where(
-            CountedMinute.minute_ms.between(end_ms - FILLED_MS, end_ms),
-            CountedMinute.metric_id.in_(had_events),
-        )
-    )
-    known: dict[int, set[int]] = {}
-    for metric_id, minute_ms in rows:
-        known.setdefault(metric_id, set()).add(minute_ms)
-    return [
-        (metric_id, minute_ms)
-        for metric_id, minutes in known.items()
-        for minute_ms in range(min(minutes), end_ms + 1, MINUTE_MS)
-        if minute_ms not in minutes
-    ]
-
-
-def add_noughts(minutes: Collection[tuple[int, int]]) -> None:
-    """Write down that nothing happened in these minutes, where nothing has been counted since."""
+def add_zeros(minutes: Collection[tuple[int, int]]) -> None:
+    """Insert a count of 0 for each metric id and minute that has no count."""
     dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
     session().connection().execute(
         dialect.insert(CountedMinute).on_conflict_do_nothing(),
@@ -99,30 +41,8 @@ def add_noughts(minutes: Collection[tuple[int, int]]) -> None:
     )
 
 
-def list_unstored(at_ms: int) -> Points:
-    """Return minutes that are over and not stored with their present count, as datapoints."""
-    rows = session().execute(
-        select(CountedMinute.metric_id, CountedMinute.minute_ms, CountedMinute.count)
-        .where(
-            CountedMinute.minute_ms <= _last_over(at_ms),
-            or_(
-                CountedMinute.stored_count.is_(None),
-                CountedMinute.stored_count != CountedMinute.count,
-            ),
-        )
-        .order_by(CountedMinute.minute_ms, CountedMinute.metric_id)
-        .limit(ROWS_AT_ONCE)
-    )
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    return Points(
-        np.array(columns[0], np.int64),
-        np.array(columns[1], np.int64),
-        np.array(columns[2], np.float64),
-    )
-
-
 def mark_stored(points: Points) -> None:
-    """Remember with which count each of these minutes was stored, whatever it is by now."""
+    """Record the count with which each of these minutes was stored; it may have grown since."""
     rows: Iterable[tuple[int, int, float]] = zip(
         points.metric_ids.tolist(), points.times.tolist(), points.values.tolist(), strict=True
     )
@@ -135,23 +55,14 @@ def mark_stored(points: Points) -> None:
         )
 
 
-def forget_counted(at_ms: int) -> None:
-    """Let go of minutes that are stored and that nothing can be added to any more."""
+def delete_old_counts(at_ms: int) -> None:
+    """Delete the counts of minutes that are stored and too old to be needed for adding zeros."""
     session().execute(
         delete(CountedMinute).where(
             CountedMinute.stored_count == CountedMinute.count,
             or_(
-                CountedMinute.minute_ms < at_ms - SILENT_FOR_MS - FILLED_MS,
-                and_(CountedMinute.count == 0, CountedMinute.minute_ms < at_ms - 2 * FILLED_MS),
+                CountedMinute.minute_ms < at_ms - ZEROS_FOR_MS - ZEROS_BACK_MS,
+                and_(CountedMinute.count == 0, CountedMinute.minute_ms < at_ms - 2 * ZEROS_BACK_MS),
             ),
         )
     )
-
-
-def _minute(at_ms: int) -> int:
-    return at_ms // MINUTE_MS * MINUTE_MS
-
-
-def _last_over(at_ms: int) -> int:
-    """Return the last minute that is over and has settled."""
-    return _minute(at_ms - SETTLES_AFTER_MS) - MINUTE_MS

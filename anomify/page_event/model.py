@@ -7,7 +7,7 @@ from anomify.db import Base
 
 
 class CountedMinute(Base):
-    """How often something happened on a page in one minute: a datapoint in the making."""
+    """How often an event happened in one minute, until it is stored as a datapoint."""
 
     __tablename__ = "counted_minutes"
     __table_args__ = (Index("ix_counted_minutes_minute_ms", "minute_ms"),)
@@ -17,5 +17,5 @@ class CountedMinute(Base):
     )
     minute_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     count: Mapped[int] = mapped_column(BigInteger)
-    # The count that is stored as a datapoint; empty while none is.
+    # The count that was last stored as a datapoint; null before the first time.
     stored_count: Mapped[int | None] = mapped_column(BigInteger, default=None)

@@ -1,9 +1,13 @@
-"""The duty of warning admins: of metrics that have stopped, and of a quota that is used up."""
+"""The periodic task that alerts admins to metrics that stopped and to a quota that is used up."""
 
 import logging
 
-from anomify.admin_alert.alerts import outages, update_alerts, waits_of
-from anomify.admin_alert.reporting import ReportingWatch
+from anomify.admin_alert.reporting import ReportingTracker
+from anomify.admin_alert.update_alerts import (
+    read_alert_inputs,
+    reporting_waits_of,
+    update_alerts,
+)
 from anomify.clock import now, now_ms
 from anomify.db import Database
 from anomify.org.queries import list_worker_heartbeats
@@ -12,27 +16,32 @@ log = logging.getLogger(__name__)
 
 
 class AdminAlertMonitor:
-    """Looks every few seconds; what it remembers is only how long it has listened already."""
+    """Find stopped metrics every few seconds and keep the admin alerts up to date.
+
+    Alerts are stored in the database; the object itself remembers only when metrics last reported.
+    """
 
     def __init__(self, database: Database, base_url: str) -> None:
-        """Find out until when a worker was there before; links in letters begin with `base_url`."""
+        """Read when a worker last ran; links in letters begin with `base_url`."""
         self._database = database
         self._base_url = base_url
         with database.unit_of_work(write=False):
             heartbeats = list_worker_heartbeats()
         last = heartbeats[0].beaten_at if heartbeats else now()
-        self._supply = ReportingWatch(int(last.timestamp() * 1000))
+        self._reporting = ReportingTracker(int(last.timestamp() * 1000))
 
-    def look(self) -> None:
-        """Warn where something has stopped, tell where it is back; seldom changes anything."""
+    def run_once(self) -> None:
+        """Raise, extend and close alerts; write to the database only if there is something to."""
         at = now()
         with self._database.unit_of_work(write=False):
-            stopped = self._supply.look(now_ms(), waits_of)
-            is_needed = bool(outages(stopped, at))
+            stopped = self._reporting.find_stopped(now_ms(), reporting_waits_of)
+            is_needed = bool(read_alert_inputs(stopped, at))
         if not is_needed:
             return
         with self._database.unit_of_work():
             left = update_alerts(stopped, at, self._base_url)
         if left:
-            log.info("%d metrics have been silent for a day and left the pipeline", len(left))
-            self._supply.leave(left)
+            log.info(
+                "%d metrics have not reported for a day and are no longer expected to", len(left)
+            )
+            self._reporting.stop_expecting(left)

@@ -194,7 +194,7 @@ def _judge(
     def look_at_supply() -> None:
         # What waits in the log has been reported, so whoever sent it is not silent.
         if analyser.lag_seconds() <= SUPPLY_LAG_SECONDS:
-            admin_alert_monitor.look()
+            admin_alert_monitor.run_once()
 
     def rebuild_between_ticks() -> None:
         # Points come without a pause, and yet judging keeps up: what is late is judged as well.

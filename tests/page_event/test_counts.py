@@ -1,22 +1,19 @@
-"""Minutes are counted exactly once, however requests, crashes and late additions fall."""
+"""Each minute is stored once per count, whatever the order of requests, crashes and additions."""
 
 import pytest
 
 from anomify.db import session
-from anomify.page_event.counts import (
-    FILLED_MS,
-    MINUTE_MS,
-    NAMES_MAX,
-    SILENT_FOR_MS,
-    add_counts,
-    add_noughts,
-    forget_counted,
-    list_unstored,
-    mark_stored,
-    missing_minutes,
-    names_with_room,
-)
+from anomify.page_event.counts import add_counts, add_zeros, delete_old_counts, mark_stored
+from anomify.page_event.minutes import MINUTE_MS
 from anomify.page_event.model import CountedMinute
+from anomify.page_event.queries import (
+    NAMES_MAX,
+    ZEROS_BACK_MS,
+    ZEROS_FOR_MS,
+    countable_names,
+    list_unstored,
+    minutes_without_count,
+)
 from tests.factories import make_metric, make_org
 
 NOON = 1_763_640_000_000
@@ -53,7 +50,7 @@ class TestListUnstored:
         assert unstored(SETTLED - 1) == []
         assert unstored() == [(NOON, 2.0)]
 
-    def test_gives_a_minute_again_with_all_of_it_when_something_was_added(self, metric_id):
+    def test_lists_a_minute_again_with_its_whole_count_after_an_addition(self, metric_id):
         add_counts({metric_id: 2}, NOON)
         points = list_unstored(SETTLED)
         add_counts({metric_id: 1}, NOON)
@@ -63,62 +60,62 @@ class TestListUnstored:
         assert unstored() == []
 
 
-class TestMissingMinutes:
+class TestMinutesWithoutCount:
     def fill(self, at_ms):
-        missing = missing_minutes(at_ms)
+        missing = minutes_without_count(at_ms)
         if missing:
-            add_noughts(missing)
+            add_zeros(missing)
 
-    def test_counts_nought_where_nothing_happened(self, metric_id):
+    def test_lists_complete_minutes_without_an_event(self, metric_id):
         add_counts({metric_id: 2}, NOON)
         add_counts({metric_id: 4}, NOON + 2 * MINUTE_MS)
         at = NOON + 5 * MINUTE_MS + 5_000
         self.fill(at)
         assert minutes(metric_id) == {0: 2, 1: 0, 2: 4, 3: 0, 4: 0}
-        assert missing_minutes(at) == []
+        assert minutes_without_count(at) == []
 
-    def test_keeps_what_came_into_such_a_minute_meanwhile(self, metric_id):
+    def test_a_zero_does_not_replace_a_count_added_meanwhile(self, metric_id):
         add_counts({metric_id: 2}, NOON)
-        missing = missing_minutes(NOON + 2 * MINUTE_MS + 5_000)
+        missing = minutes_without_count(NOON + 2 * MINUTE_MS + 5_000)
         assert missing == [(metric_id, NOON + MINUTE_MS)]
         add_counts({metric_id: 1}, NOON + MINUTE_MS)
-        add_noughts(missing)
+        add_zeros(missing)
         assert minutes(metric_id) == {0: 2, 1: 1}
 
-    def test_does_not_speak_for_a_time_in_which_nobody_was_there(self, metric_id):
+    def test_leaves_out_minutes_more_than_an_hour_ago(self, metric_id):
         add_counts({metric_id: 2}, NOON)
-        assert missing_minutes(NOON + FILLED_MS + 3 * MINUTE_MS) == []
+        assert minutes_without_count(NOON + ZEROS_BACK_MS + 3 * MINUTE_MS) == []
 
     def test_ends_a_day_after_the_last_event(self, metric_id):
         add_counts({metric_id: 2}, NOON)
-        late = NOON + SILENT_FOR_MS
-        add_noughts([(metric_id, late - MINUTE_MS)])
-        assert len(missing_minutes(late + MINUTE_MS)) == 0
-        assert len(missing_minutes(late + 3 * MINUTE_MS)) == 0
+        late = NOON + ZEROS_FOR_MS
+        add_zeros([(metric_id, late - MINUTE_MS)])
+        assert len(minutes_without_count(late + MINUTE_MS)) == 0
+        assert len(minutes_without_count(late + 3 * MINUTE_MS)) == 0
         add_counts({metric_id: 1}, late)
-        assert len(missing_minutes(late + 3 * MINUTE_MS + 5_000)) == 2
+        assert len(minutes_without_count(late + 3 * MINUTE_MS + 5_000)) == 2
 
 
-class TestForgetCounted:
-    def test_keeps_what_is_not_stored_and_lets_go_of_the_rest_in_time(self, metric_id):
+class TestDeleteOldCounts:
+    def test_deletes_old_minutes_but_none_that_is_not_stored(self, metric_id):
         add_counts({metric_id: 2}, NOON)
-        add_noughts([(metric_id, NOON + MINUTE_MS)])
-        late = NOON + 3 * FILLED_MS
-        forget_counted(late)
+        add_zeros([(metric_id, NOON + MINUTE_MS)])
+        late = NOON + 3 * ZEROS_BACK_MS
+        delete_old_counts(late)
         assert minutes(metric_id) == {0: 2, 1: 0}
         mark_stored(list_unstored(late))
-        forget_counted(late)
+        delete_old_counts(late)
         assert minutes(metric_id) == {0: 2}
-        forget_counted(late + 25 * FILLED_MS)
+        delete_old_counts(late + 25 * ZEROS_BACK_MS)
         assert minutes(metric_id) == {}
 
 
 @pytest.mark.usefixtures("unit")
-class TestNamesWithRoom:
-    def test_ends_where_an_org_has_very_many(self):
+class TestCountableNames:
+    def test_has_no_room_for_new_names_at_the_limit(self):
         org = make_org()
         for number in range(NAMES_MAX - 1):
             make_metric(org, f"events.shop.n{number}")
         asked = ["events.shop.n1", "events.shop.new", "events.shop.newer"]
-        assert names_with_room(org.id, asked) == {"events.shop.n1", "events.shop.new"}
-        assert names_with_room(make_org("Globex").id, asked) == set(asked)
+        assert countable_names(org.id, asked) == {"events.shop.n1", "events.shop.new"}
+        assert countable_names(make_org("Globex").id, asked) == set(asked)

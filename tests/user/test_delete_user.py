@@ -3,7 +3,8 @@
 from sqlalchemy import inspect, select, text
 
 from anomify.admin_alert.model import AdminAlert
-from anomify.admin_alert.recipients import alert_recipients, alert_settings_of_org
+from anomify.admin_alert.recipients import alert_recipients
+from anomify.admin_alert.settings import alert_settings_of_org
 from anomify.audit.model import AuditEntry
 from anomify.clock import now
 from anomify.db import Base, session

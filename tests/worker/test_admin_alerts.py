@@ -1,4 +1,4 @@
-"""Admins are warned when metrics stop and told when they are back, never because we restarted."""
+"""Admins are alerted when metrics stop and when they return, never because the server restarted."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from anomify.admin_alert.alerts import update_alerts
+from anomify.admin_alert.kinds import ALL_STOPPED, QUOTA_EXCEEDED, SOME_STOPPED
 from anomify.admin_alert.model import RaisedAlert, SilentMetric
-from anomify.admin_alert.recipients import AlertSettingsChange, change_alert_settings
-from anomify.admin_alert.settings import ALL_STOPPED, QUOTA_EXCEEDED, SOME_STOPPED
+from anomify.admin_alert.settings import AlertSettingsChange, change_alert_settings
+from anomify.admin_alert.update_alerts import update_alerts
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.metric.model import Progress
@@ -33,7 +33,7 @@ URL = "https://anomify.example"
 
 @dataclass
 class Site:
-    """An org whose metrics report once a minute, unless they are told not to."""
+    """An org whose metrics report once a minute, unless a test stops them."""
 
     database: Database
     clock: time_machine.Traveller
@@ -43,22 +43,22 @@ class Site:
     at: datetime = NOON
 
     def run(self, minutes: float, *, reporting: list[int] | None = None, step: int = STEP) -> None:
-        """Let time go by in steps of so many seconds."""
+        """Advance the clock for `minutes`, in steps of `step` seconds."""
         reporting = self.metric_ids if reporting is None else reporting
         for _ in range(int(minutes * 60 / step)):
             self.at += timedelta(seconds=step)
             self.clock.move_to(self.at)
             if self.at.second == 0 and reporting:
                 self.report(reporting)
-            self.admin_alert_monitor.look()
+            self.admin_alert_monitor.run_once()
 
     def sleep(self, minutes: float) -> None:
-        """Let time go by while nobody is there, neither senders nor we."""
+        """Advance the clock while neither senders nor the worker run."""
         self.at += timedelta(minutes=minutes)
         self.clock.move_to(self.at)
 
     def silent_for(self, **length: int) -> None:
-        """Let those that are missed have been silent for so long."""
+        """Backdate the silence of all metrics that have stopped."""
         with self.database.unit_of_work():
             for row in session().scalars(select(SilentMetric)):
                 row.silent_since = self.at - timedelta(**length)
@@ -87,7 +87,7 @@ class Site:
             return [(row.type_id, row.recovered_at is not None) for row in rows]
 
     def letters(self) -> list[tuple[str, str, str]]:
-        """Take what was written: to whom, about what, and the text."""
+        """Return recipient, subject and text of every letter written, and delete the letters."""
         with self.database.unit_of_work():
             claimed = claim_letters(self.at + timedelta(seconds=1), 100)
             found = [(one.to, one.subject, one.text) for one in claimed]
@@ -116,7 +116,7 @@ def site(database: Database, tmp_path) -> Iterator[Site]:
 
 
 class TestAllStopped:
-    def test_is_raised_after_the_wait_and_told_to_admins_once(self, site: Site) -> None:
+    def test_is_raised_after_the_wait_with_one_letter_to_admins(self, site: Site) -> None:
         site.run(8, reporting=[])
         assert (site.raised(), site.letters()) == ([], [])
         site.run(1, reporting=[])
@@ -124,19 +124,19 @@ class TestAllStopped:
         [(to, subject, text)] = site.letters()
         assert (to, subject) == ("alice@acme.example", "Acme: All metrics have stopped")
         assert "since 2026-11-20 12:03:00 UTC" in text
-        assert "- m0, last heard of" in text
+        assert "- m0, last reported" in text
         assert f"{URL}/ui/adminalert?code=" in text
         site.run(120, reporting=[], step=60)
         assert site.letters() == []
         assert site.raised() == [(ALL_STOPPED, False)]
 
-    def test_is_over_and_told_with_the_first_that_reports(self, site: Site) -> None:
+    def test_recovers_with_a_letter_when_the_first_metric_reports(self, site: Site) -> None:
         site.run(10, reporting=[])
         site.letters()
         site.run(2, reporting=site.metric_ids[:1])
         assert site.raised() == [(ALL_STOPPED, True)]
         assert site.subjects() == ["Acme: Metrics report again"]
-        # The others have as long as ever to come back before they are missed.
+        # The others have their whole wait again before an alert is raised for them.
         site.run(6, reporting=site.metric_ids[:1])
         assert site.raised() == [(ALL_STOPPED, True)]
         site.run(4, reporting=site.metric_ids[:1])
@@ -144,15 +144,15 @@ class TestAllStopped:
 
 
 class TestSomeStopped:
-    def test_names_those_that_stopped_while_others_went_on(self, site: Site) -> None:
+    def test_names_the_metrics_that_stopped_while_others_reported(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         assert site.raised() == [(SOME_STOPPED, False)]
         [(_, subject, text)] = site.letters()
         assert subject == "Acme: Some metrics have stopped"
-        assert "- m0, last heard of 2026-11-20 12:03:00 UTC" in text
+        assert "- m0, last reported 2026-11-20 12:03:00 UTC" in text
         assert "m1" not in text
 
-    def test_is_over_and_told_when_the_last_of_them_is_back(self, site: Site) -> None:
+    def test_recovers_with_a_letter_when_the_last_metric_is_back(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[2:])
         site.letters()
         site.run(2, reporting=site.metric_ids[1:])
@@ -160,10 +160,10 @@ class TestSomeStopped:
         site.run(2)
         assert site.raised() == [(SOME_STOPPED, True)]
         [(_, subject, text)] = site.letters()
-        assert subject == "Acme: Stopped metrics are back"
+        assert subject == "Acme: Stopped metrics report again"
         assert text.startswith("2 metrics of Acme that had stopped report again.")
 
-    def test_is_told_at_most_once_per_expiration_however_it_flaps(self, site: Site) -> None:
+    def test_writes_at_most_one_letter_per_expiration_however_it_flaps(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         assert len(site.letters()) == 1
         for _ in range(2):
@@ -173,7 +173,7 @@ class TestSomeStopped:
         site.run(45, reporting=site.metric_ids[1:], step=60)
         assert site.subjects() == ["Acme: Some metrics have stopped"]
 
-    def test_tells_of_more_once_the_expiration_is_over(self, site: Site) -> None:
+    def test_writes_about_more_metrics_after_the_expiration(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         site.letters()
         site.run(45, reporting=site.metric_ids[2:], step=60)
@@ -183,7 +183,7 @@ class TestSomeStopped:
         assert "- m1, " in text
         assert "- m0, " not in text
 
-    def test_lets_go_of_what_was_silent_for_a_day_with_a_notice(self, site: Site) -> None:
+    def test_stops_expecting_metrics_silent_for_a_day_with_a_letter(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         site.letters()
         site.silent_for(hours=23, minutes=55)
@@ -196,21 +196,19 @@ class TestSomeStopped:
         assert site.raised() == [(SOME_STOPPED, True)]
         site.run(10, reporting=site.metric_ids[1:], step=60)
         assert site.letters() == []
-        # It is a metric like any other as soon as it reports again.
+        # As soon as it reports again it can stop again.
         site.run(5)
         site.run(10, reporting=site.metric_ids[1:])
         assert site.raised() == [(SOME_STOPPED, True), (SOME_STOPPED, False)]
 
-    def test_misses_no_metric_whose_series_has_ended_or_that_may_be_silent(
-        self, site: Site
-    ) -> None:
+    def test_ignores_metrics_that_have_ended_or_may_be_silent(self, site: Site) -> None:
         with site.database.unit_of_work():
             session().get_one(Progress, site.metric_ids[0]).has_ended = True
             session().get_one(Progress, site.metric_ids[1]).may_be_silent = True
         site.run(20, reporting=site.metric_ids[2:])
         assert site.raised() == []
 
-    def test_waits_for_a_slow_metric_as_long_as_it_needs(self, site: Site) -> None:
+    def test_waits_longer_for_a_metric_with_long_gaps(self, site: Site) -> None:
         with site.database.unit_of_work():
             session().get_one(Progress, site.metric_ids[0]).stale_after_ms = 3_600_000
         site.run(59, reporting=site.metric_ids[1:], step=60)
@@ -218,7 +216,7 @@ class TestSomeStopped:
         site.run(2, reporting=site.metric_ids[1:])
         assert site.raised() == [(SOME_STOPPED, False)]
 
-    def test_takes_history_for_no_metric_that_reports(self, site: Site) -> None:
+    def test_does_not_expect_reports_of_a_back_filled_metric(self, site: Site) -> None:
         with site.database.unit_of_work():
             org = session().get_one(Org, site.org_id)
             old = make_metric(org, "history").id
@@ -236,10 +234,10 @@ class TestSomeStopped:
         assert site.raised() == []
 
 
-class TestOurOwnAbsence:
-    """Worker down is not metrics silent."""
+class TestWorkerNotRunning:
+    """Silence of metrics while no worker runs raises no alert."""
 
-    def test_a_restart_after_hours_warns_of_nobody_who_comes_back(self, site: Site) -> None:
+    def test_a_restart_after_hours_raises_no_alert_for_returning_metrics(self, site: Site) -> None:
         site.sleep(180)
         site.restart()
         site.run(7, reporting=[])
@@ -247,28 +245,28 @@ class TestOurOwnAbsence:
         site.run(60, step=60)
         assert (site.raised(), site.letters()) == ([], [])
 
-    def test_what_was_missed_before_it_may_come_back_before_it_leaves(self, site: Site) -> None:
+    def test_a_metric_silent_before_it_may_return_before_it_leaves(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         site.letters()
         site.sleep(60 * 25)
         site.restart()
         site.run(5)
         assert site.raised() == [(SOME_STOPPED, True)]
-        assert site.subjects() == ["Acme: Stopped metrics are back"]
+        assert site.subjects() == ["Acme: Stopped metrics report again"]
 
-    def test_a_pause_without_a_restart_is_the_same(self, site: Site) -> None:
+    def test_a_pause_without_a_restart_is_treated_the_same(self, site: Site) -> None:
         site.sleep(180)
         site.run(7, reporting=[])
         site.run(10)
         assert site.raised() == []
 
-    def test_who_does_not_come_back_after_it_is_missed(self, site: Site) -> None:
+    def test_an_alert_is_raised_for_a_metric_that_does_not_return(self, site: Site) -> None:
         site.sleep(180)
         site.restart()
         site.run(10, reporting=site.metric_ids[1:])
         assert site.raised() == [(SOME_STOPPED, False)]
 
-    def test_what_is_raised_stays_so_and_is_not_told_again(self, site: Site) -> None:
+    def test_an_open_alert_stays_open_without_another_letter(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         assert len(site.letters()) == 1
         for _ in range(3):
@@ -278,9 +276,9 @@ class TestOurOwnAbsence:
         assert site.letters() == []
         site.restart()
         site.run(2)
-        assert site.subjects() == ["Acme: Stopped metrics are back"]
+        assert site.subjects() == ["Acme: Stopped metrics report again"]
 
-    def test_an_org_that_was_dead_before_we_came_is_left_alone(self, site: Site) -> None:
+    def test_an_org_silent_for_a_day_before_the_start_raises_no_alert(self, site: Site) -> None:
         site.sleep(60 * 26)
         with site.database.unit_of_work():
             record_heartbeat("before", site.at, log_offset=0, lag_seconds=0)
@@ -289,14 +287,14 @@ class TestOurOwnAbsence:
         assert site.raised() == []
 
 
-class TestWishes:
+class TestSettings:
     def change(self, site: Site, type_id: int, **change: object) -> None:
         with site.database.unit_of_work():
             change_alert_settings(
                 site.org_id, type_id, AlertSettingsChange(**change), actor="Alice"
             )
 
-    def test_nothing_is_raised_where_nobody_wants_it(self, site: Site) -> None:
+    def test_nothing_is_raised_while_disabled(self, site: Site) -> None:
         self.change(site, SOME_STOPPED, is_enabled=False)
         site.run(20, reporting=site.metric_ids[1:])
         assert site.raised() == []
@@ -309,7 +307,7 @@ class TestWishes:
         assert site.raised() == [(SOME_STOPPED, True)]
         assert site.letters() == []
 
-    def test_the_wait_and_who_is_told_are_the_orgs(self, site: Site) -> None:
+    def test_the_wait_and_the_recipients_are_the_orgs(self, site: Site) -> None:
         with site.database.unit_of_work():
             org = session().get_one(Org, site.org_id)
             carol = make_user(org, "Carol", "viewer", email="carol@acme.example")
@@ -319,7 +317,7 @@ class TestWishes:
         site.run(2, reporting=[])
         assert [to for to, _, _ in site.letters()] == ["carol@acme.example"]
 
-    def test_a_muted_org_is_told_when_the_mute_is_over_of_what_still_is(self, site: Site) -> None:
+    def test_a_muted_org_gets_letters_about_open_alerts_after_the_mute(self, site: Site) -> None:
         with site.database.unit_of_work():
             mute_org(site.org_id, 60, actor="Alice")
         site.run(10, reporting=site.metric_ids[1:])
@@ -336,7 +334,7 @@ class TestQuota:
         with site.database.unit_of_work():
             note_refusals(site.org_id, names)
 
-    def test_is_raised_at_once_and_over_an_hour_after_the_last_refusal(self, site: Site) -> None:
+    def test_is_raised_at_once_and_recovers_an_hour_after_a_refusal(self, site: Site) -> None:
         self.refuse(site, "new.one", "new.two")
         site.run(1)
         assert site.raised() == [(QUOTA_EXCEEDED, False)]
@@ -353,8 +351,8 @@ class TestQuota:
         assert site.letters() == []
 
 
-class TestSeeTo:
-    def test_does_nothing_when_it_is_said_again(self, site: Site) -> None:
+class TestUpdateAlerts:
+    def test_changes_nothing_when_repeated(self, site: Site) -> None:
         site.run(10, reporting=site.metric_ids[1:])
         site.letters()
         with site.database.unit_of_work():

@@ -4,19 +4,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from anomify.admin_alert.alerts import refused_names, silent_metrics
+from anomify.admin_alert.kinds import KINDS, QUOTA_EXCEEDED
 from anomify.admin_alert.model import SilentMetric
-from anomify.admin_alert.recipients import (
+from anomify.admin_alert.queries import get_raised_alert, list_metrics_of, refused_names
+from anomify.admin_alert.recipients import alert_recipients
+from anomify.admin_alert.settings import (
     EXPIRATION_SECONDS_LEAST,
     EXPIRATION_SECONDS_MOST,
     WAIT_SECONDS_LEAST,
     WAIT_SECONDS_MOST,
+    AlertSettings,
     AlertSettingsChange,
-    alert_recipients,
     alert_settings_of_org,
     change_alert_settings,
 )
-from anomify.admin_alert.settings import KINDS, QUOTA_EXCEEDED, AlertSettings, get_raised
 from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Inputs, Outputs, names
 from anomify.errors import Conflict
@@ -223,7 +224,7 @@ def change_adminalerts(inputs: AdminAlertsIn) -> AdminAlertsOut:
 )
 def adminalert(inputs: RaisedIn) -> OneRaisedOut:
     """Show one warning that was raised: which metrics, since when, and whether it is over."""
-    raised = get_raised(subject().org.id, inputs.alert_code)
+    raised = get_raised_alert(subject().org.id, inputs.alert_code)
     over = raised.recovered_at
     is_quota = raised.type_id == QUOTA_EXCEEDED
     return OneRaisedOut(
@@ -235,7 +236,7 @@ def adminalert(inputs: RaisedIn) -> OneRaisedOut:
             recovered_at=None if over is None else int(over.timestamp()),
             metric_count=raised.metric_count,
             metrics=[
-                silent_json(name, row) for name, row in silent_metrics(raised, limit=METRICS_MAX)
+                silent_json(name, row) for name, row in list_metrics_of(raised, limit=METRICS_MAX)
             ],
             rejected=refused_names(raised.org_id) if is_quota else [],
         )
