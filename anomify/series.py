@@ -1,4 +1,4 @@
-"""The arrays of points that the store, the engine and the renderer exchange."""
+"""The arrays of points that the storage, the detection engine and the renderer exchange."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,6 +17,10 @@ class Points:
     """Datapoints of many metrics, one row each, in the order they were accepted.
 
     `metric_ids` int64 (n,), `times` int64 unix milliseconds (n,), `values` float64 (n,).
+
+    >>> two = Points(np.array([1, 2]), np.array([0, 60_000]), np.array([0.5, 1.5]))
+    >>> len(Points.joined([two, two.of(two.metric_ids == 2)]))
+    3
     """
 
     metric_ids: Int64s
@@ -50,11 +54,14 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """What the engine said of datapoints, row by row beside a `Points` or a `Series`.
+    """The display scores and expected ranges of n points of a `Points` or a `Series`, row by row.
 
     `scores` float32 (n,), the display score 0..1, NaN where the point was not judged;
-    `lowers` and `uppers` float32 (n,), the expected range in the units the metric is judged in
-    (a counter's rate a second), NaN where there is none.
+    `lowers` and `uppers` float32 (n,), the expected range in the unit in which the metric is judged
+    (of a counter: per second), NaN where there is none.
+
+    >>> Judgements.none(2).scores.tolist()
+    [nan, nan]
     """
 
     scores: Float32s
@@ -67,16 +74,19 @@ class Judgements:
 
     @classmethod
     def none(cls, count: int) -> Self:
-        """Return `count` rows that say nothing."""
+        """Return `count` rows of NaN, for points that were not judged."""
         empty = np.full(count, np.nan, np.float32)
         return cls(empty, empty.copy(), empty.copy())
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One metric's datapoints, oldest first, each time once, with what was said of them.
+    """One metric's datapoints, oldest first, each time once, with their judgements.
 
     `times` int64 unix milliseconds (n,), strictly ascending; `values` float64 (n,).
+
+    >>> len(Series.empty())
+    0
     """
 
     times: Int64s
@@ -98,9 +108,13 @@ class Series:
 
 
 def lengthened(numbers: Int64s, least: int, fill: int) -> Int64s:
-    """Return the array with room for so many, at least twice as long if it had to grow.
+    """Return the int64 array with at least `least` places, new places filled with `fill`.
 
-    New places hold `fill`; an array that is long enough comes back as it is.
+    An array that is long enough is returned itself; a longer one has at least twice the length, so
+    that repeated growth costs amortised constant time a place.
+
+    >>> lengthened(np.array([7]), 3, 0)
+    array([7, 0, 0])
     """
     if least <= len(numbers):
         return numbers

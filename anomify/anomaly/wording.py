@@ -2,7 +2,7 @@
 
 from anomify.anomaly.model import Span
 from anomify.detection.evidence import Evidence
-from anomify.detection.explanation import how_much
+from anomify.detection.explanation import describe_amount
 from anomify.metric.status import in_words
 
 
@@ -12,7 +12,7 @@ def amount_in_words(span: Span) -> str:
     evidence = Evidence.__members__.get(span.evidence.upper())
     if evidence is None or span.amount is None:
         return ""
-    return how_much(evidence, span.amount)
+    return describe_amount(evidence, span.amount)
 
 
 def seen_before_in_words(span: Span) -> str:

@@ -64,7 +64,7 @@ class Scenario:
                 incident.start_ms,
                 incident.end_ms,
                 incident.kind.value,
-                incident.story,
+                incident.description,
             )
             for metric in self.metrics
             for incident in metric.incidents

@@ -1,24 +1,26 @@
-"""Which points people want to hear of, by what they have set for the metric."""
+"""Applies the settings of a metric (direction, smallest change) to the alerts of its points."""
 
 from anomify.detection.evidence import Evidence
 from anomify.detection.jit import Slot, compiled
 
 
 @compiled
-def is_wanted(slot: Slot, evidence: int, fast: float, slow: float) -> bool:
-    """Return whether people want to hear of a point whose value lies so far from either forecast.
+def passes_alert_settings(slot: Slot, evidence: int, fast: float, slow: float) -> bool:
+    """Return whether a point passes the direction and the smallest change set for its metric.
 
-    Standing still goes neither up nor down and is no change, so it is always heeded.
+    `evidence` is a value of `Evidence`; `fast` and `slow` are the residuals of the point (value
+    minus forecast) of the fast and of the slow expert, in the unit in which the metric is judged.
+    FLAT has neither a direction nor a size, so it passes whatever is set.
     """
     if evidence in (Evidence.NONE, Evidence.FLAT):
         return True
-    way = fast
+    direction = fast
     if evidence == Evidence.ABOVE:
-        way = 1.0
+        direction = 1.0
     elif evidence == Evidence.BELOW:
-        way = -1.0
+        direction = -1.0
     elif evidence == Evidence.SHIFTED:
-        way = slot.shift_short
-    if slot.set_direction * way < 0.0:
+        direction = slot.shift_short
+    if slot.set_direction * direction < 0.0:
         return False
     return bool(max(abs(fast), abs(slow)) >= slot.set_smallest)

@@ -1,4 +1,12 @@
-"""The expected value: simple experts and seasonal profiles, of which the best so far speaks."""
+"""Forecasts the next value with seven experts and uses the one with the least error so far.
+
+The experts are exponential moving averages (R. G. Brown, "Statistical Forecasting for Inventory
+Control", 1959), some of them over additive seasonal profiles of a day and a week (P. R. Winters,
+Management Science 6 (1960); J. W. Taylor, "Short-Term Electricity Demand Forecasting Using Double
+Seasonal Exponential Smoothing", JORS 54 (2003)). Selecting by past error is the rule "follow the
+leader" of N. Cesa-Bianchi and G. Lugosi, "Prediction, Learning, and Games" (2006). Clipped updates
+are the robust estimates of P. J. Huber, Annals of Mathematical Statistics 35 (1964).
+"""
 
 import math
 from typing import Final
@@ -19,35 +27,43 @@ from anomify.detection.state import DAY_BINS, WEEK_BINS
 from anomify.series import Float64s
 
 # The experts, in the order of the fields `errors` and `error_points`. The fast ones follow a change
-# at once and say what the next value would be; the slow ones say what is normal at this hour.
+# within some points and forecast the next value; the slow ones the usual value at this hour.
 QUICK: Final = 0
 SMOOTH: Final = 1
 DAY_FAST: Final = 2
 WEEK_FAST: Final = 3
 FIRST_SLOW: Final = LEVEL
 
-_MOST_VISITS: Final = 255
-_ERROR_MEMORY: Final = 1000.0
-_LEAST_DAY_RATE: Final = 0.1  # of a new visit in a bin's value
+_MOST_VISITS: Final = 255  # a visit is one day (or week) on which a bin got points; stored as uint8
+_ERROR_MEMORY: Final = 1000.0  # points
+_LEAST_DAY_RATE: Final = 0.1  # the least share of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
 _SETTLING_RATE: Final = 0.02
 
 
 @compiled
 def day_bins(step: float) -> int:
-    """Return into how many bins the day is cut at this step in seconds."""
+    """Return the number of bins of the daily profile at a step in seconds.
+
+    >>> day_bins(60.0), day_bins(3600.0)
+    (288, 24)
+    """
     return min(DAY_BINS, max(1, int(DAY_SECONDS / step)))
 
 
 @compiled
 def week_bins(step: float) -> int:
-    """Return into how many bins the week is cut at this step in seconds."""
+    """Return the number of bins of the weekly profile at a step in seconds.
+
+    >>> week_bins(60.0), week_bins(86400.0)
+    (168, 7)
+    """
     return min(WEEK_BINS, max(7, int(WEEK_SECONDS / step)))
 
 
 @compiled
 def enter_bins(slot: Slot, seconds: float, step: float) -> None:
-    """Move to the bins of this time; coming into another bin is a new visit there."""
+    """Select the bins of a time in unix seconds; a change of bin starts a new visit there."""
     day_bin = int((seconds % DAY_SECONDS) * day_bins(step) / DAY_SECONDS)
     week_bin = int(((seconds + MONDAY_SECONDS) % WEEK_SECONDS) * week_bins(step) / WEEK_SECONDS)
     # With one bin a day each point is a visit of its own.
@@ -61,27 +77,33 @@ def enter_bins(slot: Slot, seconds: float, step: float) -> None:
 
 @compiled
 def predict(slot: Slot, predictions: Float64s) -> None:
-    """Let each expert say what comes now; NaN from one that has not seen enough."""
+    """Write each expert's forecast, relative to the anchor, into `predictions` (EXPERTS,).
+
+    A seasonal expert forecasts NaN while its bin has fewer visits than it needs.
+    """
     day = slot.day_profile[slot.day_bin]
     week = day + slot.week_profile[slot.week_bin]
-    # A visit that is going on counts only when it has ended: else the first point of each bin
-    # would be expected otherwise than the rest of it, and the range would look like a comb.
+    # The current visit is not counted until it is complete: otherwise the first point of a bin
+    # could have another expert than the rest, and the range would jump at every bin.
     day_visits = slot.day_visits[slot.day_bin] - (1 if slot.day_stay > 0 else 0)
     week_visits = slot.week_visits[slot.week_bin] - (1 if slot.week_stay > 0 else 0)
-    knows_day = day_visits >= DAY_VISITS_NEEDED
-    knows_week = knows_day and week_visits >= WEEK_VISITS_NEEDED
+    has_day = day_visits >= DAY_VISITS_NEEDED
+    has_week = has_day and week_visits >= WEEK_VISITS_NEEDED
     predictions[QUICK] = slot.quick
     predictions[SMOOTH] = slot.smooth
-    predictions[DAY_FAST] = day + slot.day_fast if knows_day else math.nan
-    predictions[WEEK_FAST] = week + slot.week_fast if knows_week else math.nan
+    predictions[DAY_FAST] = day + slot.day_fast if has_day else math.nan
+    predictions[WEEK_FAST] = week + slot.week_fast if has_week else math.nan
     predictions[LEVEL] = slot.level
-    predictions[DAY_SLOW] = day + slot.day_slow if knows_day else math.nan
-    predictions[WEEK_SLOW] = week + slot.week_slow if knows_week else math.nan
+    predictions[DAY_SLOW] = day + slot.day_slow if has_day else math.nan
+    predictions[WEEK_SLOW] = week + slot.week_slow if has_week else math.nan
 
 
 @compiled
 def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallback: int) -> int:
-    """Return which of the experts from `first` to `last` has erred least so far."""
+    """Return the trusted expert from `first` to `last` with the least mean absolute error.
+
+    Returns `fallback` where none of them is trusted.
+    """
     best = fallback
     least = math.inf
     for expert in range(first, last + 1):
@@ -92,13 +114,14 @@ def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallba
 
 
 @compiled
-def least_surprise(
+def smallest_residual(
     slot: Slot, value: float, predictions: Float64s, residual: float, step: float
 ) -> float:
-    """Return the smallest residual: the best expert's, or what a day's or week's habit leaves.
+    """Return the residual with the least size: of the best expert or of a seasonal one.
 
-    What happens every day at about this time is no surprise, even if another expert is better on
-    the whole. The bins beside this one count too: a nightly job does not start on the edge of one.
+    `residual` is that of the best expert. A value that is usual at this time of the day or week has
+    a small residual even where another expert is better on average. The two neighbouring bins of
+    the day are included, because a daily job does not start exactly at the edge of a bin.
     """
     least = residual
     for expert in (DAY_FAST, WEEK_FAST):
@@ -116,19 +139,23 @@ def least_surprise(
 
 @compiled
 def is_trusted(slot: Slot, expert: int, prediction: float) -> bool:
-    """Return whether an expert speaks now and has been tried out."""
+    """Return whether an expert has a forecast now and more than `TRIAL_POINTS` measured errors."""
     return bool(slot.error_points[expert] > TRIAL_POINTS and not math.isnan(prediction))
 
 
 @compiled
 def clip(value: float, most: float) -> float:
-    """Return the value, or the limit of its sign if it is beyond."""
+    """Return the value, limited to -most..most.
+
+    >>> clip(7.0, 4.0), clip(-1.0, 4.0)
+    (4.0, -1.0)
+    """
     return min(max(value, -most), most)
 
 
 @compiled
 def learn_errors(slot: Slot, predictions: Float64s, value: float, floor: float) -> None:
-    """Remember how far off each expert was; one giant miss counts as a moderate one."""
+    """Update each expert's mean absolute error; an error is clipped at six times that mean."""
     for expert in range(len(predictions)):
         if math.isnan(predictions[expert]):
             continue
@@ -148,7 +175,11 @@ def learn_baseline(
     step: float,
     settling: bool,  # noqa: FBT001  (a kernel has no keywords)
 ) -> None:
-    """Move what is expected towards the value; `settling` while a new normal is being adopted."""
+    """Update all experts and profiles with a value, relative to the anchor.
+
+    `floor` is the floor of the scales and `step` the seconds from point to point. `settling` is
+    True while the metric stays at a new level: the slow experts then follow it faster.
+    """
     trusted = slot.learned >= TRIAL_POINTS
     far = math.inf
     quick_far = math.inf
@@ -210,7 +241,11 @@ def _learn_bin(
     visits_a_point: float,
     least_rate: float,
 ) -> None:
-    """Move one bin towards the value: a plain mean at first, an ewma over visits later."""
+    """Update one bin: the mean of its points at first, later an exponential moving average.
+
+    `stay` is how many points the current visit has had, `visits_a_point` the share of a visit that
+    one point is, `far` the limit of a residual and `least_rate` the least share of a new visit.
+    """
     share = min(1.0, visits_a_point)
     if stay == 0 and visits[bin_] < _MOST_VISITS:
         visits[bin_] += 1

@@ -1,4 +1,4 @@
-"""Compiles the kernel into numba's cache, so that nobody waits for it at the first point."""
+"""Compiles the kernels into numba's cache, so that the first judged point does not wait for it."""
 
 import numpy as np
 
@@ -8,7 +8,11 @@ from anomify.detection.state import EngineState
 
 
 def compile_kernels() -> None:
-    """Compile every kernel and keep the machine code for later processes of this user."""
+    """Compile every kernel that is an entry point and write the machine code to numba's cache.
+
+    Later processes of the same user load it from there. Takes about half a minute of CPU the first
+    time. Raises what numba raises when a kernel does not compile.
+    """
     state = EngineState.new(1)
     for head in Head:
         judge(state, np.zeros(1, np.int64), np.ones(1, np.int64), np.ones(1), head)

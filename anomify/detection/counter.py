@@ -1,4 +1,4 @@
-"""What a counter does in a second, seen from its readings."""
+"""Converts the readings of a counter to rates per second."""
 
 from typing import Final
 
@@ -7,18 +7,20 @@ import numpy as np
 from anomify.series import Float64s, Int64s
 
 RESTART_SHARE: Final = 0.5
-"""A counter that falls to less than this share of its value has restarted from zero.
+"""A counter that falls to less than this share of its previous value has restarted from zero.
 
-Other falls give a negative rate: what only ever grew has lost a part, and that is worth seeing.
+Any smaller fall is no restart and gives a negative rate, which is judged like any other value.
 """
 
 
 def rates(times: Int64s, values: Float64s) -> Float64s:
-    """Return a counter's increase a second at each of its points, as the engine judges it.
+    """Return the rate of a counter at each of its points, as the engine judges it.
 
-    `times` are unix milliseconds, ascending. The first point has no rate (NaN), nor has a NaN or
-    infinite value; the next finite one is compared with the last finite one. After a restart the
-    increase is the new value, counted from zero.
+    `times` int64 (n,), unix milliseconds, strictly ascending; `values` float64 (n,), the readings.
+    Returns float64 (n,), in units of the counter per second. The first finite reading and every
+    reading that is NaN or infinite have the rate NaN; a finite reading is compared with the finite
+    reading before it. After a restart the increase is the new reading, counted from zero, as in
+    the function `rate` of Prometheus (Prometheus documentation, "Query functions").
 
     >>> rates(np.array([0, 10_000, 20_000]), np.array([50.0, 70.0, 5.0]))
     array([nan, 2. , 0.5])

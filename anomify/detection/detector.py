@@ -1,4 +1,4 @@
-"""Judges datapoints, one by one or many metrics at once: the contract of the engine."""
+"""The interface of the engine: judges the newest points of many metrics, each by its own past."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,28 +15,41 @@ from anomify.series import Bools, Float32s, Float64s, Int64s, Judgements
 
 
 class Head(IntEnum):
-    """What a strength is to mean."""
+    """Which weighted sum of the features a strength is.
 
-    ALARM = ALARM  # something that people should look at
-    NOVELTY = NOVELTY_HEAD  # anything that is new, however harmless
+    >>> list(Head)
+    [<Head.ALARM: 0>, <Head.NOVELTY: 1>]
+    """
+
+    ALARM = ALARM  # for incidents that need attention
+    NOVELTY = NOVELTY_HEAD  # for anything new, harmless changes too; scored by NAB
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What the engine says of points, a row each, in the order in which they were given.
+    """The results for n points, one row each, in the order of the arguments; all arrays are (n,).
 
-    `judged` is False while a slot learns (its first `LEARNING_POINTS` points), for NaN, infinity
-    and sizes beyond 1e100, and for times not after the slot's last one; such rows have alert 0,
-    strength 0, evidence NONE, score and range NaN, and those refused have changed nothing.
-    `alerts` is what a threshold is applied to: 0 unless it beats what was felt in the last hours.
-    `strengths` is the same without that rule: an open anomaly lasts while this stays over the
-    threshold. `scores` is for charts and rankings, 0..1: where a strength reaches the lowest
-    threshold it is at least 0.5, and it fades within some minutes (three steps, if that is longer)
-    where strengths break off, because people mark incidents as spans.
-    `lowers` and `uppers` are the expected range, in the unit of `values`: the reported value, or a
-    counter's increase a second. Evidence ABOVE or BELOW is given only outside the range. `amounts`
-    is the figure for the sentence (`explanation.explain`): seconds for FLAT, times as noisy for
-    NOISIER, the value before for JUMP, else NaN.
+    `judged` bool is False while a slot learns (its first `LEARNING_POINTS` points), for NaN,
+    infinity and sizes beyond 1e100, and for times not after the slot's newest one. Such rows have
+    alert 0, strength 0, evidence NONE, and NaN as score and range; a NaN, an infinity and a time
+    that is not newer have not changed the state.
+    `alerts` float32 is compared with the threshold: the strength, or 0 where it is not larger than
+    the decaying maximum of the last hours.
+    `strengths` float32 is the same without that rule: an anomaly stays open while it is over the
+    threshold.
+    `scores` float32 is the display score, 0..1: at least 0.5 where the strength reaches the lowest
+    threshold, and decaying with a half-life of 15 minutes (or three steps, if that is longer) after
+    it, because incidents are marked as spans of time.
+    `lowers` and `uppers` float32 are the ends of the expected range, in the unit of `values`.
+    `evidence` int8 holds values of `Evidence`; ABOVE and BELOW only outside the range. `amounts`
+    float32 is the number for the sentence of `explanation.explain`: seconds for FLAT, the ratio to
+    the usual noise for NOISIER, the value before for JUMP, else NaN.
+    `values` float64 is what was judged: the reported value, or a counter's increase per second.
+
+    >>> state = EngineState.new(1)
+    >>> verdicts = judge(state, np.zeros(3, int), np.arange(3) * 60_000, np.array([1.0, 2.0, 1.0]))
+    >>> len(verdicts.judgements.scores)
+    3
     """
 
     judged: Bools
@@ -51,18 +64,30 @@ class Verdicts:
 
     @property
     def judgements(self) -> Judgements:
-        """Return what of them is kept beside the points, row by row."""
+        """Return the part of the verdicts that is stored with the points, row by row."""
         return Judgements(self.scores, self.lowers, self.uppers)
 
 
 def judge(
     state: EngineState, slots: Int64s, times: Int64s, values: Float64s, head: Head = Head.ALARM
 ) -> Verdicts:
-    """Judge each point by the points before it, then learn it.
+    """Judge each point by the earlier points of its slot, then update the slot with it.
 
-    Row i is the value that slot `slots[i]` reported at `times[i]`, unix milliseconds. A slot may
-    have many rows, oldest first. The verdict on a point does not depend on what comes after it nor
-    on which other slots are in the same call, to the last bit.
+    `slots` int64 (n,), `times` int64 (n,) in unix milliseconds, `values` float64 (n,): row i is the
+    value that slot `slots[i]` reported at `times[i]`. A slot may have many rows, oldest first.
+    The verdict on a point is the same, bit for bit, whatever comes after it and whichever other
+    slots are in the call. Raises ValueError where the arrays differ in length and IndexError for a
+    slot outside the state.
+
+    >>> state = EngineState.new(1)
+    >>> minutes = np.arange(301) * 60_000
+    >>> values = 50.0 + np.arange(301) % 7
+    >>> values[-1] = 900.0
+    >>> verdicts = judge(state, np.zeros(301, int), minutes, values)
+    >>> bool(verdicts.judged[0]), bool(verdicts.judged[-1]), int(verdicts.evidence[-1])
+    (False, True, 1)
+    >>> bool(verdicts.alerts[-1] > 9.6), bool((verdicts.alerts[:-1] > 5.25).any())
+    (True, False)
     """
     return _run(state, slots, times, values, head, np.empty((0, FEATURES)))
 
@@ -70,7 +95,14 @@ def judge(
 def measure(
     state: EngineState, slots: Int64s, times: Int64s, values: Float64s
 ) -> tuple[Verdicts, Float64s]:
-    """Judge, and also return the features of each row (see `evidence`), for calibrating heads."""
+    """Judge as `judge` does; also return the features, float64 (n, FEATURES), to calibrate weights.
+
+    The columns are those that `evidence` lists; the rows of points that were not judged are zero.
+
+    >>> _, features = measure(EngineState.new(1), np.zeros(1, int), np.ones(1, int), np.ones(1))
+    >>> features.shape == (1, FEATURES)
+    True
+    """
     trace = np.zeros((len(slots), FEATURES))
     return _run(state, slots, times, values, Head.ALARM, trace), trace
 

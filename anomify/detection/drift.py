@@ -1,4 +1,11 @@
-"""Has normal moved: shifts of level and noise, values never seen, standing still, a new normal."""
+"""Measures slow changes: shifts of level and noise, values outside the usual range, repeats.
+
+Shifts are exponential moving averages of the residuals in robust scales, as in the control chart of
+S. W. Roberts, "Control Chart Tests Based on Geometric Moving Averages", Technometrics 1 (1959); the
+cumulative form is that of E. S. Page, "Continuous Inspection Schemes", Biometrika 41 (1954).
+`pressure` is the tracking signal of D. W. Trigg, "Monitoring a Forecasting System", Operational
+Research Quarterly 15 (1964), with the residual clipped instead of divided by its mean size.
+"""
 
 import math
 from typing import Final
@@ -11,10 +18,10 @@ LONG: Final = 48.0
 LEAST_POWER: Final = 1e-12
 _POWER_MEMORY: Final = 10000.0
 _RANGE_DAYS: Final = 20.0
-_MOVES_NEEDED: Final = 200.0  # what has hardly ever moved may stand still
+_MOVES_NEEDED: Final = 200.0  # with fewer changes of value, repeated values are no evidence
 _FLAT_LIMIT: Final = 24.0
-_STILLNESS_MEMORY: Final = 1000.0
-_MOST: Final = 8.0  # scales that one point may add
+_REPEAT_MEMORY: Final = 1000.0
+_MOST: Final = 8.0  # scales at which a residual is clipped
 _PRESSURE_MEMORY: Final = 100.0
 _PRESSURE_SCALES: Final = 4.0
 _PRESSURE_LIMIT: Final = 0.75
@@ -22,7 +29,10 @@ _PRESSURE_LIMIT: Final = 0.75
 
 @compiled
 def learn_shift(slot: Slot, fast: float, slow: float) -> None:
-    """Learn from signed residuals in robust scales; the shifts contain the newest point."""
+    """Update the moving averages of the residuals with the newest point.
+
+    `fast` and `slow` are the signed residuals of the fast and slow expert, in robust scales.
+    """
     slot.shift_short += (clip(slow, _MOST) - slot.shift_short) / SHORT
     slot.shift_long += (clip(slow, _MOST) - slot.shift_long) / LONG
     slot.noise_short += (min(abs(fast), _MOST) - slot.noise_short) / SHORT
@@ -32,7 +42,7 @@ def learn_shift(slot: Slot, fast: float, slow: float) -> None:
 
 @compiled
 def learn_shift_powers(slot: Slot) -> None:
-    """Learn what shifts are usual here, after they were looked at."""
+    """Update the mean squares of the moving averages; call after the features are computed."""
     memory = min(slot.learned + 5.0, _POWER_MEMORY)
     slot.shift_short_power = _learn_power(slot.shift_short_power, slot.shift_short, memory)
     slot.shift_long_power = _learn_power(slot.shift_long_power, slot.shift_long, memory)
@@ -41,7 +51,7 @@ def learn_shift_powers(slot: Slot) -> None:
 
 @compiled
 def _learn_power(power: float, size: float, memory: float) -> float:
-    """Return the mean square with one more size; years of standing still do not make it zero."""
+    """Return the mean square updated with one more size, never below `LEAST_POWER`."""
     return max(power + (size**2 - power) / memory, LEAST_POWER)
 
 
@@ -49,15 +59,19 @@ def _learn_power(power: float, size: float, memory: float) -> float:
 def is_settling(slot: Slot) -> bool:
     """Return whether the metric settles at a new level, which the baseline should adopt quickly.
 
-    A level that has been left to one side for more than about a hundred points is not coming back;
-    an incident rarely lasts so long, and clipped learning alone would never arrive.
+    That is so when the slow residuals have been large and of one sign for more than about a hundred
+    points. Few incidents last so long, and a baseline that only learns clipped residuals would take
+    very long to reach the new level.
     """
     return bool(abs(slot.pressure) > _PRESSURE_LIMIT)
 
 
 @compiled
 def novelty(slot: Slot, value: float, floor: float) -> float:
-    """Return how far the value lies beyond all recent ones, in ranges."""
+    """Return the distance of the value outside the range of recent values, in widths of the range.
+
+    `value` and `floor` are in the unit of the metric, relative to the slot's anchor.
+    """
     reach = slot.range_high - slot.range_low + floor
     beyond: float = max(value - slot.range_high, slot.range_low - value, 0.0)
     ranges: float = beyond / reach
@@ -66,7 +80,7 @@ def novelty(slot: Slot, value: float, floor: float) -> float:
 
 @compiled
 def learn_range(slot: Slot, value: float, points_a_day: float) -> None:
-    """Widen the range of values seen; it forgets within weeks."""
+    """Widen the range of values to include this one; it shrinks to the mean within weeks."""
     high = max(slot.range_high, value)
     low = min(slot.range_low, value)
     forget = 0.5 / (_RANGE_DAYS * points_a_day)
@@ -76,13 +90,14 @@ def learn_range(slot: Slot, value: float, points_a_day: float) -> None:
 
 @compiled
 def learn_flat(slot: Slot, value: float) -> None:
-    """Count how long the value has stood still, and the longest time it did so before."""
-    still = 1.0 if value == slot.previous else 0.0
-    slot.stillness += (still - slot.stillness) / min(slot.learned, _STILLNESS_MEMORY)
+    """Update the length of the current run of equal values, and the longest run before it."""
+    repeats = 1.0 if value == slot.previous else 0.0
+    slot.repeat_share += (repeats - slot.repeat_share) / min(slot.learned, _REPEAT_MEMORY)
     if value == slot.previous:
         slot.flat_run += 1.0
         if slot.flat_run > _FLAT_LIMIT * (slot.longest_flat_run + 2.0):
-            slot.longest_flat_run = slot.flat_run  # it has been said; standing still is normal now
+            # The alert for this run has been raised by now; such a run becomes usual.
+            slot.longest_flat_run = slot.flat_run
     else:
         slot.moves += 1.0
         slot.longest_flat_run = max(slot.longest_flat_run, slot.flat_run)
@@ -91,7 +106,7 @@ def learn_flat(slot: Slot, value: float) -> None:
 
 @compiled
 def flatness(slot: Slot) -> float:
-    """Return how much longer than ever before the value has stood still, as a logarithm."""
+    """Return log(1 + x), x the excess of the run of equal values over the longest one before."""
     if slot.moves < _MOVES_NEEDED:
         return 0.0
     excess = max(slot.flat_run - slot.longest_flat_run, 0.0)

@@ -1,4 +1,4 @@
-"""One strength from all the evidence: a head for alarms, one for display, another for novelty."""
+"""Combines the features of a point to strengths: for alerts, for display and for novelty."""
 
 import math
 from typing import Final
@@ -15,10 +15,10 @@ from anomify.detection.evidence import (
     NOISE,
     NOVELTY,
     RELATIVE,
+    REPEAT_SHARE,
     SHORT_SHIFT,
     SHORT_SHIFT_RARITY,
     STEP_RARITY,
-    STILLNESS,
     VALUE_RARITY,
     VALUE_SIZE,
     Evidence,
@@ -29,28 +29,29 @@ from anomify.series import Float64s
 ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
 
-LOG_2: Final = math.log(2.0)  # half lives by exp: a power takes three times as long
+# Half-lives are computed with exp, which is three times as fast as pow.
+LOG_2: Final = math.log(2.0)
 
-# The alarm head. Magnitude against the long memory leads; rarity only ranks novelty: alarms by
-# p-value alone lose 0.2 F1 (detection.md 0). What is learnt from data is in `weights`; what stands
-# here follows from what the heads have to do.
-# What lies far from all values of the last weeks, and came there at once, needs no more evidence:
-# far enough for the blind corners of spec/anomify.md, Appendix C.
+# The alarm head. It weighs mostly residuals in long-memory scales; the novelty head uses rarities,
+# because alarms by p-value alone have an F1 lower by 0.2 on labelled series. The weights that are
+# learnt from data are in `weights`; the constants here follow from what each head is for.
+# These three make a value that lies far from all values of the last weeks, and was reached in one
+# step, sufficient by itself: also where the weighted sum above stays below the threshold.
 BEYOND_VALUE: Final = 1.4
 BEYOND_NOVELTY: Final = 1.5
 BEYOND_JUMP: Final = 1.2
-# After such a gap the point before confirms nothing.
+# After a gap of more steps the strength of the point before is not added.
 STALE_STEPS: Final = 10.0
-# Standing still alarms when it lasts about twelve times as long as ever before.
+# Repeated values raise an alarm by themselves when they last about twelve times as long as ever.
 FLAT_ALONE: Final = 2.4
-# Where most points repeat the one before (rare errors, mostly none), scales mean little: three is
-# not thirty times as bad as the usual zero. There the share of points that were as large decides.
+# Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
+# after many 0s is not far from usual. There the strength is limited by the rarity of the value.
 SPARSE: Final = 0.5
 SPARSE_RARITY: Final = 1.4
 # The display score.
 DISPLAY_HALF_LIFE_SECONDS: Final = 900.0
 DISPLAY_HALF_LIFE_STEPS: Final = 3.0
-# What is named where the value stayed in its range.
+# Weights for choosing the evidence that is named where the value is inside its range.
 _NAMED_JUMP: Final = 2.0
 _NAMED_MAGNITUDE: Final = 0.5
 _NAMED_FLAT: Final = 4.4
@@ -60,10 +61,11 @@ _NAMED_NOVELTY: Final = 2.0
 
 
 @compiled
-def alarm(slot: Slot, features: Float64s, gap: float, step: float) -> float:
-    """Return how strongly the features speak for an incident; the next point is told of this one.
+def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> float:
+    """Return the strength of the alarm head, and store it for the next point of the slot.
 
-    `gap` is the time since the point before, `step` the usual one, both in seconds.
+    `features` (FEATURES,) are those of the point; `gap` is the time since the point before and
+    `step` the usual one, both in seconds.
     """
     moving: float = (
         weights.JUMP * features[JUMP]
@@ -84,14 +86,14 @@ def alarm(slot: Slot, features: Float64s, gap: float, step: float) -> float:
         shifted = min(shifted, SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving
-    standing: float = FLAT_ALONE * features[FLATNESS]
-    return max(moving + weights.CONFIRMATION * before, shifted, standing)
+    repeating: float = FLAT_ALONE * features[FLATNESS]
+    return max(moving + weights.CONFIRMATION * before, shifted, repeating)
 
 
 @compiled
-def news(features: Float64s) -> float:
-    """Return how new the point is, harmless or not."""
-    felt: float = (
+def novelty_strength(features: Float64s) -> float:
+    """Return the strength of the novelty head: the weighted sum of the features of anything new."""
+    strength: float = (
         weights.NEW_NOVELTY * features[NOVELTY]
         + weights.NEW_FLATNESS * features[FLATNESS]
         + weights.NEW_LONG_SHIFT * features[LONG_SHIFT]
@@ -101,24 +103,27 @@ def news(features: Float64s) -> float:
         + weights.NEW_STEP_RARITY * features[STEP_RARITY]
         + weights.NEW_NOISE * features[NOISE]
     )
-    return felt
+    return strength
 
 
 @compiled
 def is_sparse(features: Float64s) -> bool:
     """Return whether most points repeat the one before."""
-    return bool(features[STILLNESS] > SPARSE)
+    return bool(features[REPEAT_SHARE] > SPARSE)
 
 
 @compiled
-def display(slot: Slot, features: Float64s, felt: float, gap: float, step: float) -> float:
-    """Return the strength for people, who mark incidents as spans: it fades, it does not break off.
+def display_strength(
+    slot: Slot, features: Float64s, strength: float, gap: float, step: float
+) -> float:
+    """Return the strength for charts and rankings: a decaying maximum plus smoothed sizes.
 
-    It is never less than what is felt.
+    It decays with a half-life of 15 minutes or three steps, because incidents are marked as spans
+    of time, and is never less than `strength`. `gap` and `step` are in seconds.
     """
     half_life = max(DISPLAY_HALF_LIFE_SECONDS, DISPLAY_HALF_LIFE_STEPS * step)
     keep = math.exp(-LOG_2 * gap / half_life)
-    slot.shown_peak = max(keep * slot.shown_peak, felt)
+    slot.shown_peak = max(keep * slot.shown_peak, strength)
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
     slot.shown_relative += (1.0 - keep) * (features[RELATIVE] - slot.shown_relative)
     shown: float = (
@@ -131,10 +136,10 @@ def display(slot: Slot, features: Float64s, felt: float, gap: float, step: float
 
 
 @compiled
-def loudest(features: Float64s, value: float, lower: float, upper: float) -> int:
-    """Return which evidence to name: the level if the value left its range, else what is largest.
+def select_evidence(features: Float64s, value: float, lower: float, upper: float) -> int:
+    """Return the `Evidence` to name: ABOVE or BELOW outside the range, else the largest feature.
 
-    So an alarm whose sentence speaks of the level always has its value outside the range.
+    `value`, `lower` and `upper` are in the unit in which the metric is judged.
     """
     if value > upper:
         return Evidence.ABOVE

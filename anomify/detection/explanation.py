@@ -1,4 +1,4 @@
-"""Says in one plain sentence what is unusual about a datapoint."""
+"""Writes one sentence about what is unusual about a datapoint."""
 
 import math
 from typing import Final
@@ -10,7 +10,7 @@ _LARGE: Final = (
     (1e9, "billion"),
     (1e6, "million"),
 )
-_MOST_DECIMALS: Final = 6  # smaller numbers are written with an exponent
+_MOST_DECIMALS: Final = 6  # a number that needs more is written with an exponent
 _DURATIONS: Final = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 
 
@@ -23,48 +23,49 @@ def explain(
     amount: float = math.nan,
     unit: str | None = None,
 ) -> str:
-    """Return one sentence on a point; the expected range is named wherever it was left.
+    """Return one sentence on a point; it contains the expected range where the value left it.
 
-    `amount` is the verdict's: seconds for FLAT, times as noisy for NOISIER, the value before for
-    JUMP; the sentence does without it if it is NaN.
+    `value`, `lower`, `upper` and `amount` are those of the verdict, the first three in `unit`.
+    `amount` is seconds for FLAT, the ratio to the usual noise for NOISIER, the value before for
+    JUMP; NaN leaves it out of the sentence.
 
     >>> explain(Evidence.ABOVE, 412.3, 20.04, 80.2)
     '412 is above the expected 20 to 80.'
     >>> explain(Evidence.FLAT, 3.0, 2.0, 9.0, amount=1500.0)
     '3 has not changed for 25 minutes, longer than ever before.'
     """
-    said = human_number(value, unit)
+    shown = human_number(value, unit)
     expected = _range(lower, upper, unit)
     has_amount = math.isfinite(amount)
     match evidence:
         case Evidence.ABOVE:
-            return f"{said} is above the expected {expected}."
+            return f"{shown} is above the expected {expected}."
         case Evidence.BELOW:
-            return f"{said} is below the expected {expected}."
+            return f"{shown} is below the expected {expected}."
         case Evidence.JUMP:
             before = f" from {human_number(amount, unit)}" if has_amount else ""
-            return f"It jumped{before} to {said} in one step, which is unusual here."
+            return f"It jumped{before} to {shown} in one step, which is unusual here."
         case Evidence.NOISIER:
             times = f"{human_number(amount)} times as noisy as" if has_amount else "noisier than"
-            return f"It is {times} usual, now at {said}."
+            return f"It is {times} usual, now at {shown}."
         case Evidence.SHIFTED:
-            return f"Its level has moved, now at {said}, within the expected {expected}."
+            return f"Its level has moved, now at {shown}, within the expected {expected}."
         case Evidence.NOVEL:
-            return f"{said} is a value that has not been seen for weeks."
+            return f"{shown} is a value that has not been seen for weeks."
         case Evidence.FLAT:
             since = f" for {human_duration(amount)}, longer than ever before" if has_amount else ""
-            return f"{said} has not changed{since}."
+            return f"{shown} has not changed{since}."
         case _:
-            return f"{said} is as expected, {expected}."
+            return f"{shown} is as expected, {expected}."
 
 
-def how_much(evidence: Evidence, amount: float, unit: str | None = None) -> str:
-    """Say how far a point lay off, by what its evidence is measured in; empty if it knows no size.
+def describe_amount(evidence: Evidence, amount: float, unit: str | None = None) -> str:
+    """Return in words how unusual a point is; empty for evidence that has no size.
 
-    `amount` is the distance from the range for ABOVE and BELOW, the step for JUMP, times for
-    NOISIER and seconds for FLAT and SILENT.
+    `amount` is the distance from the range for ABOVE and BELOW, the step for JUMP (all three in
+    `unit`), the ratio to the usual noise for NOISIER, and seconds for FLAT and SILENT.
 
-    >>> how_much(Evidence.ABOVE, 331.8), how_much(Evidence.NOISIER, 3.21)
+    >>> describe_amount(Evidence.ABOVE, 331.8), describe_amount(Evidence.NOISIER, 3.21)
     ('332 above the range', '3.21 times as noisy')
     """
     match evidence:
@@ -73,8 +74,8 @@ def how_much(evidence: Evidence, amount: float, unit: str | None = None) -> str:
         case Evidence.BELOW:
             return f"{human_number(-amount, unit)} below the range"
         case Evidence.JUMP:
-            way = "up" if amount > 0.0 else "down"
-            return f"{human_number(abs(amount), unit)} {way} in one step"
+            direction = "up" if amount > 0.0 else "down"
+            return f"{human_number(abs(amount), unit)} {direction} in one step"
         case Evidence.NOISIER:
             return f"{human_number(amount)} times as noisy"
         case Evidence.FLAT:
@@ -86,7 +87,9 @@ def how_much(evidence: Evidence, amount: float, unit: str | None = None) -> str:
 
 
 def explain_silence(silent_seconds: float, step_seconds: float) -> str:
-    """Return one sentence on a metric of which no point has come for so long.
+    """Return one sentence on a metric without points for `silent_seconds`.
+
+    `step_seconds` is its usual time from point to point, 0 where that is not known.
 
     >>> explain_silence(400.0, 60.0)
     'No data has come for 7 minutes, though a point is due every 60 seconds.'
@@ -96,7 +99,7 @@ def explain_silence(silent_seconds: float, step_seconds: float) -> str:
 
 
 def _range(lower: float, upper: float, unit: str | None) -> str:
-    """Name a range, its ends as finely as its width asks for."""
+    """Return a range in words, rounded to two significant digits of its width."""
     width = upper - lower
     if not (math.isfinite(width) and width > 0.0) or max(abs(lower), abs(upper)) >= _LARGE[-1][0]:
         low = human_number(lower)
@@ -110,7 +113,7 @@ def _range(lower: float, upper: float, unit: str | None) -> str:
 
 
 def human_number(value: float, unit: str | None = None) -> str:
-    """Return a number with three digits that matter, in words from a million on.
+    """Return a number with three significant digits, with a word from a million on.
 
     >>> human_number(1234567.0), human_number(0.012345), human_number(99.96, "%")
     ('1.23 million', '0.0123', '100 %')
@@ -138,7 +141,7 @@ def _fixed(value: float, decimals: int) -> str:
 
 
 def human_duration(seconds: float) -> str:
-    """Return a duration in the largest unit of which it holds at least one and a half.
+    """Return a duration in words, in the largest unit of which it has at least one and a half.
 
     >>> human_duration(1500.0), human_duration(5400.0), human_duration(60.0)
     ('25 minutes', '2 hours', '60 seconds')

@@ -1,6 +1,7 @@
-"""The expected range of the time to come: what the engine would say if nothing changed.
+"""Computes the expected range of future moments from the state of a slot.
 
-The kernel's arithmetic of the range once more, in numpy: whoever answers requests has no compiler.
+This repeats the kernel's arithmetic of the range in numpy, because the process that answers
+requests does not load numba. A range widens with the horizon like the error of a random walk.
 """
 
 from dataclasses import dataclass
@@ -27,23 +28,24 @@ from anomify.detection.state import DAY_BINS, WEEK_BINS, EngineState
 from anomify.series import Float64s, Int64s
 
 HORIZON_MS: Final = 86_400_000
-"""So far ahead of now is said what is expected."""
+"""How far ahead of now the expected range is shown: one day."""
 
 REACH_MS: Final = 2 * HORIZON_MS
-"""After the newest point there is no forecast for longer: who is silent may come back changed."""
+"""How far beyond the newest point a forecast reaches; later the level may be another one."""
 
 MOST_POINTS: Final = 2880
-"""A forecast has no more points: where a metric reports more often, every few steps have one."""
+"""The most points of a forecast; a metric that reports more often gets one for every few steps."""
 
-# How far the slow experts follow one point.
+# The rate at which the slow experts follow one residual.
 _RATE: Final = 1.0 / 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The expected range at some moments to come, as in `Verdicts`: of a counter, its rate.
+    """The expected range at n future moments, in the unit in which the metric is judged.
 
-    `times` are unix milliseconds, ascending, the first one a step after the newest point.
+    `times` int64 (n,), unix milliseconds, ascending, the first one a step after the newest point;
+    `lowers` and `uppers` float64 (n,).
     """
 
     times: Int64s
@@ -51,34 +53,42 @@ class Forecast:
     uppers: Float64s
 
     @classmethod
-    def nothing(cls) -> "Forecast":
-        """Return a forecast that says nothing."""
+    def empty(cls) -> "Forecast":
+        """Return a forecast without moments."""
         return cls(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
     def between(self, from_ms: int, until_ms: int) -> "Forecast":
-        """Return what is said of the moments from `from_ms` up to but not including `until_ms`."""
+        """Return the moments from `from_ms` up to but not including `until_ms`."""
         inside = (self.times >= from_ms) & (self.times < until_ms)
         return Forecast(self.times[inside], self.lowers[inside], self.uppers[inside])
 
 
 def forecast(state: EngineState, slot: int) -> Forecast:
-    """Say what is expected of a slot in the two days after its newest point; nothing of a learner.
+    """Return the expected range of a slot for the two days after its newest point.
 
-    The next point's range is the one that its verdict will have. Later ones are wider, by what
-    the level may move until then, and the more so the less of the past is known: from an hour
-    nobody can tell a day.
+    It is empty while the slot learns. The first range is the one that the verdict of the next point
+    will have. Later ones are wider: by the random walk of the slow expert, and by the ratio of the
+    horizon to the number of points learnt.
+
+    >>> from anomify.detection.detector import judge
+    >>> state = EngineState.new(1)
+    >>> values = 50.0 + np.arange(200) % 7
+    >>> _ = judge(state, np.zeros(200, int), np.arange(1, 201) * 60_000, values)
+    >>> ahead = forecast(state, 0).between(0, 203 * 60_000)
+    >>> ahead.times.tolist(), bool((ahead.lowers < 53.0).all() and (ahead.uppers > 53.0).all())
+    ([12060000, 12120000], True)
     """
     row = state.slots[slot]
-    if row["taught"] == 0 or row["learned"] == 0:
-        return Forecast.nothing()
+    if row["trained_points"] == 0 or row["learned"] == 0:
+        return Forecast.empty()
     resolution = max(int(row["resolution"]), 1000)
     steps_ahead = max(REACH_MS // resolution, 1)
     ahead = np.arange(1, steps_ahead + 1, -(-steps_ahead // MOST_POINTS))
     times = int(row["last_time"]) + ahead * resolution
     expected, scales = _expected(row, times / 1000.0, resolution / 1000.0)
     learned = float(row["learned"])
-    # The expert's own steps add up like those of a random walk; what was never seen cannot be
-    # told from what is rare, and that counts for as much as the horizon beside the past.
+    # The updates of the expert add up like the steps of a random walk (the second term). The first
+    # term is the error of the mean of `learned` points, which grows with the horizon.
     until = ahead - 1.0
     widths = BAND_SCALES * scales * np.sqrt(1.0 + until / learned + until * _RATE**2)
     middles = expected + row["anchor"]
@@ -89,7 +99,7 @@ def forecast(state: EngineState, slot: int) -> Forecast:
 
 
 def _expected(row: np.void, seconds: Float64s, step: float) -> tuple[Float64s, Float64s]:
-    """Return what the best slow expert expects at these times, and its scale."""
+    """Return the forecast of the best slow expert at these times, and its scale, both (n,)."""
     days = min(DAY_BINS, max(1, int(DAY_SECONDS / step)))
     weeks = min(WEEK_BINS, max(7, int(WEEK_SECONDS / step)))
     day_bin = ((seconds % DAY_SECONDS) * days / DAY_SECONDS).astype(np.int64)
@@ -105,14 +115,14 @@ def _expected(row: np.void, seconds: Float64s, step: float) -> tuple[Float64s, F
     expected = np.full(len(seconds), row["level"])
     scales = np.full(len(seconds), _scale(row, LEVEL, floor))
     least = np.full(len(seconds), row["errors"][LEVEL] if _is_tried(row, LEVEL) else np.inf)
-    for expert, said, knows in (
+    for expert, predicted, has_profile in (
         (DAY_SLOW, day + row["day_slow"], knows_day),
         (WEEK_SLOW, week + row["week_slow"], knows_week),
     ):
         if not _is_tried(row, expert):
             continue
-        is_better = knows & (row["errors"][expert] < least)
-        expected[is_better] = said[is_better]
+        is_better = has_profile & (row["errors"][expert] < least)
+        expected[is_better] = predicted[is_better]
         scales[is_better] = _scale(row, expert, floor)
         least[is_better] = row["errors"][expert]
     return expected, scales
@@ -121,12 +131,12 @@ def _expected(row: np.void, seconds: Float64s, step: float) -> tuple[Float64s, F
 def _visits(
     row: np.void, of: str, bins: Int64s, seconds: Float64s, step: float, width: float
 ) -> Int64s:
-    """Return how many visits of each bin have ended by then; the bins are so many seconds wide."""
+    """Return the complete visits of each bin at those times; a bin is `width` seconds wide."""
     visits: Int64s = row[f"{of}_visits"][bins].astype(np.int64)
     if step < width and row[f"{of}_stay"] > 0:
-        # The visit of the newest point's bin goes on until the bin is left.
-        goes_on = (bins == row[f"{of}_bin"]) & (seconds - row["last_time"] / 1000.0 < width)
-        visits -= goes_on
+        # The visit of the bin of the newest point is not complete until a point of another bin.
+        is_current = (bins == row[f"{of}_bin"]) & (seconds - row["last_time"] / 1000.0 < width)
+        visits -= is_current
     return visits
 
 

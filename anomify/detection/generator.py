@@ -1,4 +1,4 @@
-"""Makes realistic operational metrics with labelled incidents, the same ones for the same seed."""
+"""Generates operational metrics with labelled incidents, the same ones for the same seed."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ DAY_SECONDS: Final = 86400.0
 WEEK_SECONDS: Final = 604800.0
 _MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday
 _BLIP_LENGTHS: Final = (0.0, 0.75, 0.15, 0.1)  # of 0, 1, 2 and 3 points
-_QUIET_DAYS: Final = 2.0  # no incident before: there is nothing yet that it could differ from
+_QUIET_DAYS: Final = 2.0  # without incidents at the start: there is no usual course to differ from
 
 
 class GeneratedKind(StrEnum):
-    """What a metric counts or measures."""
+    """The kind of a generated metric: what it counts or measures."""
 
     REQUESTS = "requests"
     LATENCY = "latency"
@@ -31,7 +31,7 @@ class GeneratedKind(StrEnum):
 
 
 class IncidentKind(StrEnum):
-    """What happens to a metric during an incident."""
+    """The kind of a generated incident: how it changes the values."""
 
     SPIKE = "spike"
     DROP = "drop"
@@ -44,17 +44,20 @@ class IncidentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A span in which the metric misbehaves: unix ms, both ends inclusive, and what people say."""
+    """A labelled span of a metric: unix milliseconds, both ends inclusive, and a sentence on it."""
 
     start_ms: int
     end_ms: int
     kind: IncidentKind
-    story: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedMetric:
-    """One metric: times in unix ms, strictly ascending, its values, and its incidents in order."""
+    """One metric with its incidents, oldest first.
+
+    `times` int64 (n,), unix milliseconds, strictly ascending; `values` float64 (n,), in `unit`.
+    """
 
     name: str
     kind: GeneratedKind
@@ -76,18 +79,22 @@ def generate(
 ) -> list[GeneratedMetric]:
     """Return `count` metrics of these kinds in turn, one of each if it is not given.
 
-    The same arguments give the same metrics, to the bit on one platform; a longer span, another
-    count or other kinds leave a metric's character alone, but not its noise. Each metric draws
-    from a stream of its own. Values have seasons of a day and a week, noise that grows with the
-    level, drift, holidays, deploys, harmless bursts and gaps; incidents keep away from the first
-    two days.
+    `start_ms` is in unix milliseconds. The same arguments give the same metrics, bit for bit on one
+    platform. Each metric draws from a random stream of its own, so that another span or count keeps
+    its level and seasons, but not its noise. Values have daily and weekly seasons, noise that grows
+    with the level, drift, holidays, deploys, unlabelled bursts and gaps. Incidents, on average
+    `incidents_a_week`, do not overlap and never lie in the first two days.
+
+    >>> [metric] = generate(1, 0, 3600, 14.0, [GeneratedKind.CPU])
+    >>> metric.name, metric.unit, len(metric.times) == len(metric.values)
+    ('shop.checkout.cpu_busy', '%', True)
     """
-    wanted = len(kinds) if count is None else count
+    number_of_metrics = len(kinds) if count is None else count
     times = start_ms + np.arange(int(days * DAY_SECONDS / step_seconds), dtype=np.int64) * (
         step_seconds * 1000
     )
     metrics: list[GeneratedMetric] = []
-    for place in range(wanted):
+    for place in range(number_of_metrics):
         kind = kinds[place % len(kinds)]
         rng = np.random.default_rng([seed, place, list(GeneratedKind).index(kind)])
         metrics.append(_make(rng, kind, place // len(kinds), times, step_seconds, incidents_a_week))
@@ -109,7 +116,7 @@ def _make(
     _disturb(rng, base, noise, step_seconds)
     incidents = _plan_incidents(rng, kind, times, step_seconds, incidents_a_week)
     for incident in incidents:
-        _strike(rng, base, times, incident, kind, noise)
+        _apply_incident(rng, base, times, incident, kind, noise)
     values = _report(rng, kind, np.maximum(base, 0.0), step_seconds)
     present = _present(rng, times, step_seconds)
     return GeneratedMetric(name, kind, unit, times[present], values[present], tuple(incidents))
@@ -141,14 +148,14 @@ def _name(kind: GeneratedKind, number: int) -> tuple[str, str]:
     return f"{service}.{noun}" + (f".host{again + 1}" if again else ""), unit
 
 
-# --- how a metric lives when all is well ---
+# --- the values without incidents ---
 
 
 def _season(rng: np.random.Generator, times: Int64s, depth: float) -> Float64s:
-    """Return a smooth daily and weekly rhythm around 1, between about 1 - depth and 1 + depth.
+    """Return a smooth daily and weekly season around 1, between about 1 - depth and 1 + depth.
 
-    It grows or shrinks by a few percent a week; about one day in forty is a holiday, lived like a
-    Sunday; and about every second week a deploy moves it a little, for good.
+    It has a trend of a few percent a week. About one day in forty is a holiday with the values of a
+    Sunday, and about every second week a deploy changes the level permanently, by some percent.
     """
     seconds = times / 1000.0
     day = 2.0 * math.pi * (seconds % DAY_SECONDS) / DAY_SECONDS
@@ -176,12 +183,12 @@ def _season(rng: np.random.Generator, times: Int64s, depth: float) -> Float64s:
 
 
 def _deploys(weeks: Float64s) -> float:
-    """Return the chance of a deploy at a point, of one in two weeks."""
+    """Return the probability of a deploy at a point, for one in two weeks on average."""
     return float(weeks[-1]) / 2.0 / len(weeks) if len(weeks) else 0.0
 
 
 def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
-    """Return noise that remembers `keep` of its last value, of standard deviation 1."""
+    """Return autoregressive noise of order 1 with coefficient `keep` and standard deviation 1."""
     fresh = rng.standard_normal(count) * math.sqrt(1.0 - keep * keep)
     result = np.empty(count)
     last = 0.0
@@ -192,7 +199,7 @@ def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
 
 
 def _noise_scale(kind: GeneratedKind, values: Float64s) -> float:
-    """Return by how much neighbouring points differ when all is well, counting noise included."""
+    """Return the usual difference of neighbouring points, Poisson noise included."""
     if len(values) < 2:  # noqa: PLR2004  (a difference takes two)
         return 0.0
     level = float(np.median(values))
@@ -205,10 +212,10 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _disturb(rng: np.random.Generator, values: Float64s, noise: float, step_seconds: int) -> None:
-    """Add, in place, what hurts nobody and nobody labels; how much differs from metric to metric.
+    """Add unlabelled disturbances to the values in place; their amount differs by metric.
 
-    Noise with heavier tails than a normal one, restless hours, and blips: retries, a cold cache,
-    a collection of garbage. Most blips are a single point, few last three.
+    They are noise from Student's t-distribution, hours with more noise, and blips such as those of
+    retries, a cold cache or a garbage collection. Most blips are a single point, few last three.
     """
     count = len(values)
     weeks = count * step_seconds / WEEK_SECONDS
@@ -216,8 +223,8 @@ def _disturb(rng: np.random.Generator, values: Float64s, noise: float, step_seco
     for _ in range(rng.poisson(weeks * rng.uniform(0.0, 1.5))):
         at = int(rng.integers(count))
         length = int(_log_uniform(rng, 1200.0, 14400.0) / step_seconds) + 1
-        restless = values[at : at + length]
-        restless += noise * rng.uniform(0.5, 2.0) * rng.standard_normal(len(restless))
+        noisier = values[at : at + length]
+        noisier += noise * rng.uniform(0.5, 2.0) * rng.standard_normal(len(noisier))
     often = _log_uniform(rng, 0.3, 12.0) * math.sqrt(min(1.0, 60.0 / step_seconds))
     for at in rng.integers(count, size=rng.poisson(weeks * often) if count else 0):
         length = int(rng.choice(4, p=_BLIP_LENGTHS))
@@ -272,7 +279,7 @@ def _disk(rng: np.random.Generator, times: Int64s) -> Float64s:
     size = 10.0 ** rng.uniform(1.5, 3.5)
     days = np.diff(times, append=times[-1:]) / (DAY_SECONDS * 1000.0)
     grown = np.cumsum(rng.gamma(2.0, 0.5, len(times)) * days)
-    # Log rotation takes back most of it each night, the rest stays.
+    # Log rotation frees most of it each night; the rest accumulates.
     nightly = (times / 1000.0 % DAY_SECONDS) / DAY_SECONDS
     noise = 0.002 * _red_noise(rng, len(times), 0.3)
     made: Float64s = size * (0.3 + 0.001 * grown + 0.02 * nightly + noise)
@@ -297,13 +304,13 @@ _MAKERS: Final[dict[GeneratedKind, Callable[[np.random.Generator, Int64s], Float
 }
 
 
-# --- how it is reported ---
+# --- the values as reported ---
 
 
 def _report(
     rng: np.random.Generator, kind: GeneratedKind, values: Float64s, step_seconds: int
 ) -> Float64s:
-    """Turn what is so into what a monitoring agent writes down."""
+    """Return the values as a monitoring agent reports them: rounded, counted or accumulated."""
     reported: Float64s
     match kind:
         case GeneratedKind.REQUESTS | GeneratedKind.QUEUE:
@@ -313,14 +320,14 @@ def _report(
         case GeneratedKind.CPU:
             reported = np.clip(values, 0.0, 100.0).round(2)
         case GeneratedKind.COUNTER:
-            reported = _totalled(rng, np.round(values * step_seconds / 60.0))
+            reported = _cumulated(rng, np.round(values * step_seconds / 60.0))
         case _:
             reported = values.round(2)
     return reported
 
 
-def _totalled(rng: np.random.Generator, increases: Float64s) -> Float64s:
-    """Add up, and restart from zero when the process does, about every ten days of minutes."""
+def _cumulated(rng: np.random.Generator, increases: Float64s) -> Float64s:
+    """Return the running total, restarted from zero about once in 14,400 points."""
     total: Float64s = np.cumsum(increases)
     for at in np.flatnonzero(rng.random(len(total)) < 1.0 / 14400.0):
         total[at:] -= total[at] - increases[at]
@@ -328,7 +335,7 @@ def _totalled(rng: np.random.Generator, increases: Float64s) -> Float64s:
 
 
 def _present(rng: np.random.Generator, times: Int64s, step_seconds: int) -> Bools:
-    """Say which points arrive: a few are lost, and about once a month some hours are."""
+    """Return which points arrive: one in 2,000 is lost, and about once a month up to two hours."""
     present = rng.random(len(times)) >= 0.0005  # noqa: PLR2004  (one in two thousand)
     if len(times):
         weeks = len(times) * step_seconds / WEEK_SECONDS
@@ -356,14 +363,14 @@ _FITTING: Final = {
     GeneratedKind.BUSINESS: (IncidentKind.DROP, IncidentKind.OUTAGE),
     GeneratedKind.COUNTER: (IncidentKind.SPIKE, IncidentKind.DROP, IncidentKind.OUTAGE),
 }  # fmt: skip
-_STORIES: Final = {
-    IncidentKind.SPIKE: "A sudden rush: more than at this hour of other days.",
-    IncidentKind.DROP: "A part of it is missing: less than at this hour of other days.",
-    IncidentKind.OUTAGE: "Nothing came through at all.",
-    IncidentKind.SHIFT: "A deploy moved the level, until it was rolled back.",
-    IncidentKind.NOISE: "It became restless: up and down much more than usual.",
+_DESCRIPTIONS: Final = {
+    IncidentKind.SPIKE: "A sudden rise: more than at this hour of other days.",
+    IncidentKind.DROP: "A part is missing: less than at this hour of other days.",
+    IncidentKind.OUTAGE: "A complete outage: the value was zero.",
+    IncidentKind.SHIFT: "A deploy changed the level, until it was rolled back.",
+    IncidentKind.NOISE: "The value varied much more than usual.",
     IncidentKind.FLATLINE: "The last value was reported again and again.",
-    IncidentKind.RAMP: "It grew and grew until somebody stepped in.",
+    IncidentKind.RAMP: "The value grew steadily until the cause was fixed.",
 }
 _MINUTES: Final = {
     IncidentKind.SPIKE: (2.0, 40.0),
@@ -383,7 +390,7 @@ def _plan_incidents(
     step_seconds: int,
     incidents_a_week: float,
 ) -> list[Incident]:
-    """Draw incidents that do not touch each other, oldest first."""
+    """Return random incidents at least six hours apart, oldest first."""
     weeks = len(times) * step_seconds / WEEK_SECONDS
     quiet = int(_QUIET_DAYS * DAY_SECONDS / step_seconds)
     planned: list[Incident] = []
@@ -393,7 +400,9 @@ def _plan_incidents(
         if quiet + length >= len(times):
             continue
         first = int(rng.integers(quiet, len(times) - length))
-        incident = Incident(int(times[first]), int(times[first + length - 1]), what, _STORIES[what])
+        incident = Incident(
+            int(times[first]), int(times[first + length - 1]), what, _DESCRIPTIONS[what]
+        )
         if all(not _near(incident, other) for other in planned):
             planned.append(incident)
     return sorted(planned, key=lambda incident: incident.start_ms)
@@ -404,7 +413,7 @@ def _near(one: Incident, other: Incident) -> bool:
     return one.start_ms < other.end_ms + apart and other.start_ms < one.end_ms + apart
 
 
-def _strike(
+def _apply_incident(
     rng: np.random.Generator,
     values: Float64s,
     times: Int64s,
@@ -412,12 +421,12 @@ def _strike(
     kind: GeneratedKind,
     noise: float,
 ) -> None:
-    """Change the values of one incident's span, in place, by more than its noise could."""
+    """Change the values in the span of an incident in place, by at least six times the noise."""
     first, last = np.searchsorted(times, (incident.start_ms, incident.end_ms))
     span = slice(int(first), int(last) + 1)
     count = span.stop - span.start
     usual = values[span].copy()
-    # Half of them are great beside the usual value, half only beside the usual noise.
+    # Half of the sizes are relative to the usual value, half to the usual noise.
     size = usual * _log_uniform(rng, 0.5, 5.0)
     if rng.random() < 0.5 or kind is GeneratedKind.DISK:  # noqa: PLR2004  (half)
         size = np.full(count, noise * _log_uniform(rng, 8.0, 60.0))

@@ -1,4 +1,4 @@
-"""How a kernel is compiled: by numba, without liberties in its arithmetic."""
+"""Compiles kernels with numba, with strict IEEE 754 arithmetic."""
 
 import hashlib
 from collections.abc import Callable
@@ -31,24 +31,28 @@ KERNEL_SOURCES: Final = (
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a part of the kernel; it is cached as a piece of the entry that calls it.
+    """Return the function compiled by numba as a part of the kernel.
 
-    `fastmath` stays off: the same points must give the same bits in a batch, alone, after a restart
-    and when more follows.
+    Its machine code is cached inside the entry that calls it. `fastmath` stays off: the same points
+    must give the same bits in a batch, one at a time, after a restart, and whatever follows them.
     """
     return cast("Callable[P, R]", njit(function))
 
 
 def compiled_entry(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile an entry of the kernel and keep the machine code in numba's cache."""
+    """Return the function compiled by numba, its machine code kept in numba's cache on disk."""
     return cast("Callable[P, R]", njit(cache=True)(function))
 
 
 def sources_digest() -> int:
-    """Return a number that changes whenever a line of the kernel's source does.
+    """Return 56 bits of the SHA-256 of the source files of the kernel.
 
-    numba's cache notices changes of the file of an entry only, not of the files of what it calls,
-    so an entry closes over this number: what a function closes over is part of its cache key.
+    numba's cache is invalidated by a change of the file of an entry, but not by a change of the
+    files of the functions that it calls (numba documentation, "Caching limitations"). An entry
+    therefore closes over this number, because the cache key covers the values of a closure.
+
+    >>> 0 <= sources_digest() < 2**56
+    True
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
@@ -58,4 +62,4 @@ def sources_digest() -> int:
 
 
 Slot = Any
-"""One row of `EngineState.slots`, as numba sees it: a record whose fields are attributes."""
+"""One row of `EngineState.slots` in compiled code: a record whose fields are attributes."""

@@ -1,4 +1,4 @@
-"""The loop over points: accept, measure, learn, judge; everything a point costs, once."""
+"""The loop over points: accept a point, compute its features, judge it, learn it."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from anomify.detection.alert_direction import is_wanted
+from anomify.detection.alert_direction import passes_alert_settings
 from anomify.detection.band import BAND_SCALES, LEVEL, WEEK_SLOW
 from anomify.detection.baseline import (
     FIRST_SLOW,
@@ -18,8 +18,8 @@ from anomify.detection.baseline import (
     enter_bins,
     learn_baseline,
     learn_errors,
-    least_surprise,
     predict,
+    smallest_residual,
     week_bins,
 )
 from anomify.detection.drift import (
@@ -35,11 +35,11 @@ from anomify.detection.ensemble import (
     ALARM,
     LOG_2,
     NOVELTY_HEAD,
-    alarm,
-    display,
+    alarm_strength,
+    display_strength,
     is_sparse,
-    loudest,
-    news,
+    novelty_strength,
+    select_evidence,
 )
 from anomify.detection.evidence import (
     FAST_AT_HOUR,
@@ -53,8 +53,8 @@ from anomify.detection.evidence import (
     NOISE,
     NOVELTY,
     RELATIVE,
+    REPEAT_SHARE,
     SHORT_SHIFT,
-    STILLNESS,
     VALUE_SIZE,
     Evidence,
 )
@@ -80,20 +80,20 @@ from anomify.detection.state import EXPERTS, LEARNING_POINTS, byte_of
 from anomify.series import Float64s
 
 LARGEST_VALUE: Final = 1e100
-"""Larger values are heard of but not judged: their squares would poison what was learned."""
+"""Larger values are accepted but not judged: their squares overflow the sums of squares."""
 
-_MEASURED_FROM: Final = 25  # points; features of fewer mean nothing
-_STALE_STEPS: Final = 10.0  # after such a gap the last value says nothing of the next one
+_MEASURED_FROM: Final = 25  # points; the features are zero before
+_STALE_STEPS: Final = 10.0  # after a longer gap the value before is no forecast
 _RECORD_HALF_LIFE_SECONDS: Final = 7200.0
 _RECORD_HALF_LIFE_STEPS: Final = 3.0
-_NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31
+_NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
 _LEARNED_FROM: Final = byte_of("learned")
 
 
 @compiled
 def _start(slot: Slot, value: float) -> None:
-    """Take the first value there is."""
+    """Initialise a slot with its first judged value."""
     slot.learned = 1
     slot.anchor = value
     slot.low = value
@@ -117,12 +117,12 @@ def _observe(
     band: Float64s,
     thorough: bool,  # noqa: FBT001  (a kernel has no keywords)
 ) -> None:
-    """Measure a judged value against all before it, then learn it.
+    """Compute the features and the expected range of a judged value, then learn it.
 
-    `gap` is the time since the point before, in seconds. `features` and `band` are written:
-    the expected range, then how far the value lies from the fast and from the slow forecast.
-    What the alarm does not look at is left at zero unless `thorough`: a long shift, and rarities,
-    which take the longest to measure, but of sparse metrics.
+    `gap` is the time since the point before, in seconds. `features` (FEATURES,) and `band` (4,) are
+    written: the lower and upper end of the range, and the fast and slow residual. The features that
+    the alarm head does not use are computed only if `thorough`: the long shift, and the rarities,
+    which take the longest, except for sparse metrics, of which the alarm head uses them.
     """
     features[:] = 0.0
     if slot.learned == 0:
@@ -147,7 +147,7 @@ def _observe(
     slow = y - expected
     if gap > _STALE_STEPS * step and abs(slow) < abs(fast):
         fast = slow
-    fast = least_surprise(slot, y, predictions, fast, step)
+    fast = smallest_residual(slot, y, predictions, fast, step)
     fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
@@ -185,7 +185,7 @@ def _observe(
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
         features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), LARGEST))
         features[FLATNESS] = flatness(slot)
-        features[STILLNESS] = slot.stillness
+        features[REPEAT_SHARE] = slot.repeat_share
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )
@@ -217,7 +217,7 @@ def _observe(
     learn_spread(slot, y)
     learn_baseline(slot, y, floor, step, settling)
     slot.low = min(slot.low, value)
-    slot.before = slot.previous
+    slot.before_previous = slot.previous
     slot.previous = y
     slot.learned += 1
 
@@ -231,7 +231,7 @@ def _relearn(
     predictions: Float64s,
     band: Float64s,
 ) -> None:
-    """Forget what was learned of the judged values and learn the newest `count` points afresh."""
+    """Clear what was learnt of the judged values and learn the newest `count` points again."""
     bytes_[_LEARNED_FROM:] = 0
     for back in range(count - 1, -1, -1):
         place = (slot.points - 1 - back) % LEARNING_POINTS
@@ -249,8 +249,11 @@ def _relearn(
 
 
 @compiled
-def _apply_record_rule(slot: Slot, head: int, felt: float, gap: float, step: float) -> float:
-    """Return the strength if it beats a slowly forgotten record, else 0 (detection.md 3.9)."""
+def _apply_record_rule(slot: Slot, head: int, strength: float, gap: float, step: float) -> float:
+    """Return the strength if it is larger than the decaying maximum of earlier ones, else 0.
+
+    A long incident thus raises alerts at its strongest points only. `gap`, `step`: in seconds.
+    """
     if head == ALARM:
         half_life = max(_RECORD_HALF_LIFE_SECONDS, _RECORD_HALF_LIFE_STEPS * step)
         keep = math.exp(-LOG_2 * gap / half_life)
@@ -259,26 +262,26 @@ def _apply_record_rule(slot: Slot, head: int, felt: float, gap: float, step: flo
         keep = _NOVELTY_KEEP
         factor = _NOVELTY_FACTOR
     record = slot.records[head] * keep
-    alert = felt if felt > factor * record else 0.0
-    slot.records[head] = max(record, felt)
+    alert = strength if strength > factor * record else 0.0
+    slot.records[head] = max(record, strength)
     return alert
 
 
 @compiled
 def _amount(slot: Slot, evidence: int, step: float) -> float:
-    """Return the figure that belongs into the sentence about this evidence, NaN if none does."""
+    """Return the number for the sentence about this evidence (see `Verdicts.amounts`), or NaN."""
     amount: float = math.nan
     if evidence == Evidence.FLAT:
         amount = step * slot.flat_run
     elif evidence == Evidence.NOISIER:
         amount = slot.noise_short / math.sqrt(slot.noise_short_power)
     elif evidence == Evidence.JUMP:
-        amount = slot.before + slot.anchor
+        amount = slot.before_previous + slot.anchor
     return amount
 
 
 def _entry(digest: int) -> Callable[..., int]:
-    """Build the loop; see `sources_digest` for why it is a closure."""
+    """Return the compiled loop; it is a closure over `digest` because of `sources_digest`."""
 
     def judge_rows(
         state: Any,
@@ -308,13 +311,13 @@ def _entry(digest: int) -> Callable[..., int]:
             time = times[row]
             value = values[row]
             judged_values[row] = value
-            if not math.isfinite(value) or (slot.heard_time != 0 and time <= slot.heard_time):
+            if not math.isfinite(value) or (slot.newest_time != 0 and time <= slot.newest_time):
                 continue
             if abs(value) > LARGEST_VALUE:
-                slot.heard_time = time
+                slot.newest_time = time
                 continue
-            if learn_kind(slot, value) and slot.taught > 0:
-                # What stood still, or rose too rarely to tell, turns out to be a counter.
+            if learn_kind(slot, value) and slot.trained_points > 0:
+                # A metric that was constant, or rose too rarely, is found to be a counter.
                 newest = min(slot.points, LEARNING_POINTS)
                 _relearn(slot, slot_bytes, newest, features, predictions, band)
             gap = 0.0
@@ -326,28 +329,32 @@ def _entry(digest: int) -> Callable[..., int]:
             bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             accept(slot, time, value)
-            if slot.taught == 0:
+            if slot.trained_points == 0:
                 if has_learnt(slot):
-                    slot.taught = slot.points
+                    slot.trained_points = slot.points
                     _relearn(slot, slot_bytes, slot.points, features, predictions, band)
                 continue
             step = slot.resolution / 1000.0
             if bins != day_bins(step) or weekly != week_bins(step):
-                # Another resolution cuts the day otherwise: the profiles start again.
+                # With another number of bins the profiles are learnt again.
                 slot.day_visits[:] = 0
                 slot.week_visits[:] = 0
             _observe(slot, time, judged_value, gap, features, predictions, band, thorough)
             lowers[row] = band[0]
             uppers[row] = band[1]
-            evidence[row] = loudest(features, judged_value, lowers[row], uppers[row])
-            felt = news(features) if head == NOVELTY_HEAD else alarm(slot, features, gap, step)
-            if not is_wanted(slot, evidence[row], band[2], band[3]):
-                felt = 0.0
+            evidence[row] = select_evidence(features, judged_value, lowers[row], uppers[row])
+            strength = (
+                novelty_strength(features)
+                if head == NOVELTY_HEAD
+                else alarm_strength(slot, features, gap, step)
+            )
+            if not passes_alert_settings(slot, evidence[row], band[2], band[3]):
+                strength = 0.0
             judged[row] = True
             judged_values[row] = judged_value
-            strengths[row] = felt
-            alerts[row] = _apply_record_rule(slot, head, felt, gap, step)
-            displays[row] = display(slot, features, felt, gap, step)
+            strengths[row] = strength
+            alerts[row] = _apply_record_rule(slot, head, strength, gap, step)
+            displays[row] = display_strength(slot, features, strength, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features

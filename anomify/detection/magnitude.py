@@ -1,4 +1,9 @@
-"""How large a deviation is: winsorised long-memory scales, guarded against restless hours."""
+"""Measures residuals in scales: winsorised root mean squares with a long memory, and robust means.
+
+Winsorising (clipping a residual at six scales before it enters the scale) follows J. W. Tukey, "The
+Future of Data Analysis", Annals of Mathematical Statistics 33 (1962). The mean and the mean square
+are updated point by point as in B. P. Welford, Technometrics 4 (1962).
+"""
 
 import math
 from typing import Final
@@ -9,38 +14,47 @@ from anomify.detection.jit import Slot, compiled
 from anomify.series import Float64s
 
 MEMORY_POINTS: Final = 20000.0
-"""Detection.md 5.3: a long non-robust memory is worth 0.2 F1 against a robust short one."""
+"""The points that a long scale remembers. Measured on labelled series, scales with this memory find
+incidents with an F1 higher by 0.2 than robust scales with a short memory."""
 
-_WINSOR: Final = 6.0  # one giant deviation counts as one of six scales
+_WINSOR: Final = 6.0  # scales at which a residual is clipped before it is learnt
 _TRUST_POINTS: Final = 20
 _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
-# An expert starts as if it had erred by twice its trial error so many times: the trial of a season
-# was a few bins of one day, so the others deserve patience.
+# The scale of an expert starts as if so many of its residuals had been twice its trial error. That
+# of a seasonal expert starts with more, because its trial covers only a few bins of one day.
 _TRIAL_WEIGHT: Final = 50.0
 _SEASONAL_TRIAL_WEIGHT: Final = 2000.0
 LARGEST: Final = 1e4
-"""No deviation counts for more scales than this; beyond, only rounding speaks."""
+"""The largest size in scales; a larger ratio is due to rounding in a scale that is nearly zero."""
 
 
 @compiled
 def small(slot: Slot, about: float) -> float:
-    """Return the size below which a difference means nothing for a metric around `about`."""
+    """Return the floor of every scale, in the unit of the metric, for a metric around `about`."""
     size: float = TINY + SMALL_SHARE_OF_LEVEL * abs(about) + SMALL_SHARE_OF_SPREAD * slot.spread
     return size
 
 
 @compiled
 def long_scale(power: float, weight: float, floor: float) -> float:
-    """Return the root of a mean square over the long memory."""
+    """Return the root of the mean square `power / weight`, plus the floor.
+
+    >>> long_scale(400.0, 100.0, 0.5)
+    2.5
+    """
     return math.sqrt(power / max(weight, 1.0)) + floor
 
 
 @compiled
 def ratio(size: float, scale: float) -> float:
-    """Return how many scales a size is, at most `LARGEST`."""
+    """Return how many scales a size is, at most `LARGEST`.
+
+    >>> ratio(6.0, 2.0), ratio(1.0, 1e-9)
+    (3.0, 10000.0)
+    """
     return min(size / scale, LARGEST)
 
 
@@ -48,10 +62,11 @@ def ratio(size: float, scale: float) -> float:
 def learn_powers(
     slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float
 ) -> None:
-    """Add a point to each trusted expert's long memory, winsorised, and to the guards, plain.
+    """Update the long scale of each trusted expert, winsorised, and the two short mean residuals.
 
-    Each expert has a scale of its own, so that what was off before the season was known does not
-    dull the scale of the expert that knows it.
+    `predictions` (EXPERTS,) are the forecasts of `value`; `fast` and `slow` the absolute residuals
+    of the selected experts. Each expert has a scale of its own, so that residuals from before the
+    season was learnt do not widen the scale of a seasonal expert.
     """
     slot.weight = min(slot.weight + 1.0, MEMORY_POINTS)
     for expert in range(len(predictions)):
@@ -75,7 +90,7 @@ def learn_powers(
 
 @compiled
 def learn_value_scale(slot: Slot, value: float, floor: float) -> None:
-    """Learn mean and scale of the plain values over the long memory; `weight` is already new."""
+    """Update the mean and the winsorised mean square of the values; call after `learn_powers`."""
     deviation = value - slot.value_mean
     slot.value_mean += deviation / slot.weight
     if slot.learned < _TRUST_POINTS:
@@ -88,7 +103,7 @@ def learn_value_scale(slot: Slot, value: float, floor: float) -> None:
 
 @compiled
 def learn_spread(slot: Slot, value: float) -> None:
-    """Learn the mean and how far values lie from it."""
+    """Update the mean of the values and their mean absolute distance from it."""
     slot.mean += (value - slot.mean) / min(slot.learned + 1.0, _SPREAD_MEMORY)
     distance = abs(value - slot.mean)
     slot.spread += (distance - slot.spread) / min(max(slot.learned, 1.0), _SPREAD_MEMORY)
@@ -96,7 +111,10 @@ def learn_spread(slot: Slot, value: float) -> None:
 
 @compiled
 def hour_scale(slot: Slot, hour: int, of_hour: float, of_day: float, floor: float) -> float:
-    """Return the robust scale at this hour of the day, leaning on the day's while it is unknown."""
+    """Return the robust scale of this hour of the day, mixed with the whole day's at first.
+
+    After 24 points both weigh the same. It is never below 0.3 of the whole day's scale.
+    """
     trust = slot.hour_points[hour] / (slot.hour_points[hour] + 24.0)
     scale: float = max((1.0 - trust) * of_day + trust * of_hour, 0.3 * of_day) + floor
     return scale
@@ -106,7 +124,11 @@ def hour_scale(slot: Slot, hour: int, of_hour: float, of_day: float, floor: floa
 def learn_scales(
     slot: Slot, hour: int, fast: float, slow: float, fast_at: float, slow_at: float, step: float
 ) -> None:
-    """Learn the robust scales, of the whole day and of this hour; `fast_at` are the hour's."""
+    """Update the winsorised mean absolute residuals, of the whole day and of this hour.
+
+    `fast` and `slow` are absolute residuals, `fast_at` and `slow_at` the scales of this hour that
+    `hour_scale` returned for them, `step` the seconds from point to point.
+    """
     rate = 1.0 / min(slot.learned + 1.0, _SCALE_MEMORY)
     fast_capped = fast
     slow_capped = slow

@@ -1,4 +1,4 @@
-"""What kind of metric reports here: its resolution, and whether it is a counter."""
+"""Detects the resolution of a metric, and whether it is a counter."""
 
 import math
 from typing import Final
@@ -16,10 +16,10 @@ from anomify.detection.state import (
 )
 from anomify.detection.tuning import AS_COUNTER, AS_GAUGE
 
-# A counter: at least so many rises, each fall lands near zero and is rare (spec/anomify.md 3.7).
+# A counter has at least so many rises, and each of its falls lands near zero and is rare.
 _RISES_NEEDED: Final = 10
-_MOVING_POINTS: Final = 90  # from its first rise on; what stands still tells nothing
-_RISES_A_RESET: Final = 10
+_MOVING_POINTS: Final = 90  # from its first rise on; constant values decide nothing
+_RISES_A_RESET: Final = 10  # the least ratio of rises to falls
 _NEAR_ZERO: Final = 0.03  # of the highest value so far
 
 _STEPS_MS: Final = np.array(
@@ -28,12 +28,18 @@ _STEPS_MS: Final = np.array(
     np.int64,
 ) * 1000  # fmt: skip
 _STEP_TOLERANCE: Final = 0.02
-_OFF_BEAT: Final = 0.25  # a distance that differs by more contradicts the resolution
+_OFF_STEP: Final = 0.25  # a gap that differs by a larger share contradicts the resolution
 
 
 @compiled
 def rate(earlier_time: int, earlier_value: float, time: int, value: float) -> float:
-    """Return the increase a second of a counter between two of its points."""
+    """Return the rate of a counter between two points, per second; times are in milliseconds.
+
+    After a restart (see `counter.RESTART_SHARE`) the increase is counted from zero.
+
+    >>> rate(0, 50.0, 10_000, 70.0), rate(0, 70.0, 10_000, 5.0)
+    (2.0, 0.5)
+    """
     increase = value - earlier_value
     if 0.0 <= value < RESTART_SHARE * earlier_value:
         increase = value
@@ -42,7 +48,7 @@ def rate(earlier_time: int, earlier_value: float, time: int, value: float) -> fl
 
 @compiled
 def accept(slot: Slot, time: int, value: float) -> None:
-    """Remember a point as the newest one, and learn the resolution from it."""
+    """Store a point as the newest of its slot, and update the resolution and the gaps with it."""
     if slot.points > 0:
         slot.constant_run = slot.constant_run + 1 if value == slot.last_value else 0
         learn_gap(slot, time - slot.last_time)
@@ -52,41 +58,41 @@ def accept(slot: Slot, time: int, value: float) -> None:
     slot.points += 1
     _learn_resolution(slot, time)
     slot.last_time = time
-    slot.heard_time = time
+    slot.newest_time = time
     slot.last_value = value
 
 
 @compiled
 def has_learnt(slot: Slot) -> bool:
-    """Return whether a slot that still learns has seen enough points for its resolution."""
+    """Return whether a slot that learns has enough points: four weeks of them, within 28 to 100."""
     in_four_weeks = LEARNING_MS // max(slot.resolution, 1)
     return bool(slot.points >= min(max(in_four_weeks, LEAST_LEARNING_POINTS), LEARNING_POINTS))
 
 
 @compiled
 def _learn_resolution(slot: Slot, time: int) -> None:
-    """Take the median distance of points; after learning, only if it has changed for good."""
+    """Set the resolution to the median gap; after learning, only when the gaps contradict it."""
     if slot.set_step > 0:
         slot.resolution = slot.set_step
         return
-    if slot.points < 2:  # noqa: PLR2004  (a distance takes two points)
+    if slot.points < 2:  # noqa: PLR2004  (a gap takes two points)
         return
-    if slot.points <= DELTAS or (slot.taught == 0 and has_learnt(slot)):
+    if slot.points <= DELTAS or (slot.trained_points == 0 and has_learnt(slot)):
         slot.resolution = _snap(_median_delta(slot, slot.points - 1))
-    elif slot.taught > 0:
+    elif slot.trained_points > 0:
         delta = time - slot.last_time
-        if abs(delta - slot.resolution) > _OFF_BEAT * slot.resolution:
-            slot.off_beat += 1
-        elif slot.off_beat > 0:
-            slot.off_beat -= 1
-        if slot.off_beat >= DELTAS:
-            slot.off_beat = 0
+        if abs(delta - slot.resolution) > _OFF_STEP * slot.resolution:
+            slot.off_step += 1
+        elif slot.off_step > 0:
+            slot.off_step -= 1
+        if slot.off_step >= DELTAS:
+            slot.off_step = 0
             slot.resolution = _snap(_median_delta(slot, DELTAS))
 
 
 @compiled
 def _median_delta(slot: Slot, count: int) -> int:
-    """Return the lower median of the newest `count` distances of points, in ms."""
+    """Return the lower median of the newest `count` gaps between points, in milliseconds."""
     deltas = np.empty(count, np.int64)
     for back in range(count):
         newer = slot.recent_times[(slot.points - 1 - back) % LEARNING_POINTS]
@@ -99,7 +105,7 @@ def _median_delta(slot: Slot, count: int) -> int:
 
 @compiled
 def _snap(delta: int) -> int:
-    """Return the usual step near `delta`, or `delta` in whole seconds, at least one."""
+    """Return the usual step within 2 % of `delta`, else `delta` in whole seconds, at least one."""
     for step in _STEPS_MS:
         if abs(delta - step) <= _STEP_TOLERANCE * step:
             return int(step)
@@ -108,7 +114,7 @@ def _snap(delta: int) -> int:
 
 @compiled
 def learn_kind(slot: Slot, value: float) -> bool:
-    """Learn from the next value whether this is a counter; True in the moment that changes."""
+    """Update with the next value whether this is a counter; return True where that has changed."""
     if slot.set_kind != 0:
         was_counter = slot.is_counter
         slot.is_counter = 1 if slot.set_kind == AS_COUNTER else 0

@@ -1,4 +1,11 @@
-"""How rare a statistic is: streaming histograms with a fitted tail, a constant-cost SPOT."""
+"""Estimates the tail probability of a statistic from a streaming histogram with a fitted tail.
+
+Source: A. Siffer, P.-A. Fouque, A. Termier and C. Largouët, "Anomaly Detection in Streams with
+Extreme Value Theory" (SPOT), KDD 2017. Here the exceedances are kept in a histogram of fixed size
+and the tail is a Pareto distribution with the slope of B. M. Hill, "A Simple General Approach to
+Inference About the Tail of a Distribution", Annals of Statistics 3 (1975), so that a point costs
+the same however many came before it.
+"""
 
 import math
 from typing import Final
@@ -10,9 +17,9 @@ from anomify.series import Float64s
 _FIRST_EDGE: Final = 0.2
 _LOG_RATIO: Final = math.log(1.2)
 _TOP_SHARE: Final = 0.02  # the tail is fitted to the top two percent
-_GROWTH: Final = 1.0001  # newer points weigh more: a memory of 10,000
+_GROWTH: Final = 1.0001  # each point weighs so much more than the one before: 10,000 points' memory
 _RENORMALISE: Final = 1e3
-_ENOUGH: Final = 4.0  # exceedances from which the plain share is trusted
+_ENOUGH: Final = 4.0  # exceedances at which empirical share and fitted tail weigh the same
 _MANY: Final = 200.0  # points from which two percent are at least that many
 
 
@@ -25,10 +32,19 @@ def _bin(size: float) -> int:
 
 @compiled
 def rarity(histogram: Float64s, total: float, size: float) -> float:
-    """Return -log10 of the chance of a statistic larger than `size`.
+    """Return -log10 of the estimated probability of a statistic larger than `size`, 0 to 30.
 
-    Where at least about four larger ones were seen it is their share, beyond that a Pareto tail
-    with Hill's slope (Siffer et al. 2017, SPOT, without its refits).
+    `histogram` float (TAIL_BINS,) holds the weights of the past statistics in log-spaced bins and
+    `total` the weight of all of them, both signs; `size` is in robust scales. With more than about
+    four larger statistics in the histogram the estimate is their share; with fewer it moves to the
+    Pareto tail that is fitted to the top two percent.
+
+    >>> import numpy as np
+    >>> seen = np.zeros(TAIL_BINS)
+    >>> seen[:10] = 2.0 ** -np.arange(10.0)
+    >>> rare, rarer = rarity(seen, seen.sum(), 1.0), rarity(seen, seen.sum(), 2.0)
+    >>> 0.0 < rare < rarer < 30.0
+    True
     """
     if total <= 0.0:
         return 0.0
@@ -63,14 +79,14 @@ def rarity(histogram: Float64s, total: float, size: float) -> float:
 
 @compiled
 def learn_tail(slot: Slot, tail: int, sign: int, size: float) -> None:
-    """Add a statistic to its histogram."""
+    """Add a statistic of a sign (0 positive, 1 negative) to its histogram, with today's weight."""
     slot.tails[tail, sign, _bin(size)] += slot.tail_increment
     slot.tail_totals[tail] += slot.tail_increment
 
 
 @compiled
 def age_tails(slot: Slot) -> None:
-    """Let older points weigh less, by letting newer ones weigh more."""
+    """Raise the weight of the next point, so that older ones weigh less; rescale now and then."""
     slot.tail_increment *= _GROWTH
     if slot.tail_increment > _RENORMALISE:
         shrink = 1.0 / slot.tail_increment

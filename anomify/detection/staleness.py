@@ -1,4 +1,4 @@
-"""How long a metric is usually silent, and after how long its silence means something."""
+"""Learns the gaps between a metric's points, and after how long without one it is stale."""
 
 import math
 from typing import Any, Final
@@ -11,24 +11,24 @@ from anomify.series import Int64s
 
 STEPS: Final = 5
 LEAST_MS: Final = 300_000
-"""Whatever reports often may restart in peace."""
+"""A metric with a short step is not stale before this, so that a sender has time to restart."""
 
 UNKNOWN_MS: Final = 900_000
-"""Before the step of a metric is known."""
+"""The limit while the step of a metric is not known."""
 
 _RARE_SHARE: Final = 0.001
-# Bins of gaps from one second on, each 1.4 times as long as the one before: the last ends after
-# about a hundred days.
+# The histogram of gaps has bins from one second on, each 1.4 times as long as the one before; the
+# last one begins at about a hundred days.
 _FIRST_MS: Final = 1000.0
 _RATIO: Final = 1.4
 _LOG_RATIO: Final = math.log(_RATIO)
-_MOST_GAPS: Final = 20_000.0  # beyond, all that was counted is halved: a memory of so many points
+_MOST_GAPS: Final = 20_000.0  # at so many, all counts are halved, so that old gaps are forgotten
 _EDGES_MS: Final = np.array([_FIRST_MS * _RATIO**bin_ for bin_ in range(GAP_BINS)])
 
 
 @compiled
 def learn_gap(slot: Slot, gap: int) -> None:
-    """Count the time between two points, in ms."""
+    """Add the time between two points, in milliseconds, to the slot's histogram of gaps."""
     bin_ = 0
     if gap > _FIRST_MS:
         bin_ = min(int(math.log(gap / _FIRST_MS) / _LOG_RATIO) + 1, GAP_BINS - 1)
@@ -41,18 +41,23 @@ def learn_gap(slot: Slot, gap: int) -> None:
 
 
 def stale_after_ms(state: EngineState, slots: Int64s) -> Int64s:
-    """Return after how much silence each slot is stale.
+    """Return after how many milliseconds without a point each slot is stale, int64 (n,).
 
-    That is five of its steps, or the gap that only one in a thousand of its gaps is longer than
-    (the longest one, while there are fewer), and never less than five minutes.
+    `slots` int64 (n,) are positions in `state`. The limit is the largest of three: five steps; the
+    0.999 quantile of the gaps seen so far (the longest gap while there are fewer than a thousand);
+    and five minutes. A slot whose step is not known yet gets 15 minutes.
+
+    >>> state = EngineState.new(1)
+    >>> stale_after_ms(state, np.array([0]))
+    array([900000])
     """
     found = np.empty(len(slots), np.int64)
-    _look_at(state.slots, np.ascontiguousarray(slots, np.int64), found)
+    _stale_after(state.slots, np.ascontiguousarray(slots, np.int64), found)
     return found
 
 
 @compiled_entry
-def _look_at(state: Any, slots: Any, found: Any) -> None:
+def _stale_after(state: Any, slots: Any, found: Any) -> None:
     for row in range(len(slots)):
         slot = state[slots[row]]
         if slot.resolution == 0:

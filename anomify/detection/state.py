@@ -1,4 +1,4 @@
-"""What the engine remembers of each metric, as rows of one array."""
+"""The state of the engine: one row of a structured array per metric, and its snapshots as bytes."""
 
 import struct
 import zlib
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from anomify.series import Bools, Float64s, Int64s
 
 LEARNING_POINTS: Final = 100
-"""The most points that only teach before a metric is judged; slow metrics need fewer."""
+"""The most points that are learnt before a metric is judged; slow metrics need fewer."""
 
 LEARNING_MS: Final = 28 * 86_400_000
 LEAST_LEARNING_POINTS: Final = 28
-"""Four weeks have shown every day of the week four times: daily data is judged from its 29th."""
+"""Four weeks hold each day of the week four times: daily data is judged from its 29th point."""
 
-DAY_BINS: Final = 288  # five minutes each; detection.md 6.1: the bin width hardly matters
-WEEK_BINS: Final = 168  # an hour each: what the week adds to the day is smooth
+DAY_BINS: Final = 288  # five minutes each; other widths change the measured quality very little
+WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
 EXPERTS: Final = 7
 TAILS: Final = 5
@@ -30,46 +30,49 @@ GAP_BINS: Final = 48
 
 SLOT: Final = np.dtype(
     [
-        # --- the feed: what was reported, and when ---
+        # --- the reported points ---
         ("points", np.int64),  # finite values accepted
         ("last_time", np.int64),  # unix ms
         ("last_value", np.float64),  # as reported
-        ("heard_time", np.int64),  # as last_time, but values too large to judge count too
-        ("taught", np.int64),  # after how many points learning was over, 0 before
+        ("newest_time", np.int64),  # like last_time, but including values too large to judge
+        ("trained_points", np.int64),  # points at the end of learning, 0 while it learns
         ("resolution", np.int64),  # ms from point to point, 0 while unknown
-        ("off_beat", np.int64),  # how much of late the spacing contradicts the resolution
+        ("off_step", np.int64),  # recent gaps that contradict the resolution, less those that fit
         ("constant_run", np.int64),  # points since the reported value last changed
-        ("recent_times", np.int64, (LEARNING_POINTS,)),  # rings over the newest points
+        ("recent_times", np.int64, (LEARNING_POINTS,)),  # ring buffers of the newest points
         ("recent_values", np.float64, (LEARNING_POINTS,)),
-        # --- how long it is usually silent ---
+        # --- histogram of the gaps between points ---
         ("gaps", np.float32, (GAP_BINS,)),
         ("gap_total", np.float64),
-        # --- what people have set; zero is as shipped ---
+        # --- the settings of the metric (see `tuning`); 0 is the default ---
         ("set_direction", np.int64),
         ("set_kind", np.int64),
         ("set_step", np.int64),  # ms
         ("set_smallest", np.float64),
         ("set_threshold", np.float64),
-        # --- is it a counter ---
-        ("is_counter", np.int64),  # 1 once recognised, for good
-        ("is_gauge", np.int64),  # 1 once it did what no counter does, for good
+        # --- detection of counters ---
+        ("is_counter", np.int64),  # 1 once recognised, never unset
+        ("is_gauge", np.int64),  # 1 once a value ruled a counter out, never unset
         ("rises", np.int64),
         ("moving_for", np.int64),  # points since the first rise
         ("resets", np.int64),
         ("highest", np.float64),
-        # --- from here on: the values as judged ---
-        ("learned", np.int64),
-        ("anchor", np.float64),  # profiles hold differences from it: float32 suffices
+        # --- from here on: the values as judged (a counter's are rates) ---
+        ("learned", np.int64),  # values learnt
+        (
+            "anchor",
+            np.float64,
+        ),  # the first value; the rest holds differences from it, so float32 suffices
         ("previous", np.float64),
-        ("before", np.float64),  # the one before the previous one
+        ("before_previous", np.float64),  # the one before the previous one
         ("mean", np.float64),
         ("spread", np.float64),  # running mean distance from the mean
         ("low", np.float64),  # the least value ever
         # --- baseline: experts and their seasonal profiles ---
-        ("quick", np.float64),  # ewma that follows at once
-        ("smooth", np.float64),  # ewma that follows in ten points
-        ("level", np.float64),  # robust, moves in thousands of points
-        ("day_fast", np.float64),  # offsets of the profiles, following fast or slowly
+        ("quick", np.float64),  # exponential moving average of rate 0.5
+        ("smooth", np.float64),  # exponential moving average of rate 0.1, clipped
+        ("level", np.float64),  # clipped mean with a memory of 3,000 points
+        ("day_fast", np.float64),  # levels of the seasonal experts, updated fast or slowly
         ("day_slow", np.float64),
         ("week_fast", np.float64),
         ("week_slow", np.float64),
@@ -79,7 +82,7 @@ SLOT: Final = np.dtype(
         ("day_visits", np.uint8, (DAY_BINS,)),
         ("week_profile", np.float32, (WEEK_BINS,)),
         ("week_visits", np.uint8, (WEEK_BINS,)),
-        ("day_bin", np.int64),  # the bins of the newest point, and how many points in each
+        ("day_bin", np.int64),  # the bins of the newest point, and the points of its visit there
         ("week_bin", np.int64),
         ("day_stay", np.int64),
         ("week_stay", np.int64),
@@ -89,7 +92,7 @@ SLOT: Final = np.dtype(
         ("hour_fast", np.float32, (HOURS,)),
         ("hour_slow", np.float32, (HOURS,)),
         ("hour_points", np.float32, (HOURS,)),
-        # --- magnitude: long winsorised powers and volatility guards ---
+        # --- magnitude: winsorised sums of squares with a long memory, short mean residuals ---
         ("weight", np.float64),
         ("powers", np.float64, (EXPERTS,)),
         ("power_weights", np.float64, (EXPERTS,)),
@@ -104,19 +107,19 @@ SLOT: Final = np.dtype(
         ("shift_short_power", np.float64),
         ("shift_long_power", np.float64),
         ("noise_short_power", np.float64),
-        ("pressure", np.float64),  # how long and how one-sidedly the normal is being left
+        ("pressure", np.float64),  # tracking signal: the mean of clipped slow residuals, -1..1
         ("range_high", np.float64),
         ("range_low", np.float64),
         ("flat_run", np.float64),
         ("longest_flat_run", np.float64),
-        ("stillness", np.float64),  # share of points that repeat the one before
+        ("repeat_share", np.float64),  # share of points equal to the point before
         ("moves", np.float64),  # times the value has changed
-        # --- rarity: a log-spaced histogram a statistic and sign ---
+        # --- rarity: a log-spaced histogram for each statistic and sign ---
         ("tails", np.float32, (TAILS, 2, TAIL_BINS)),
         ("tail_totals", np.float64, (TAILS,)),
         ("tail_increment", np.float64),
-        # --- the heads: what they remember of their own strengths ---
-        ("moving_before", np.float64),  # of the newest point by itself
+        # --- the heads: their strengths of earlier points ---
+        ("moving_before", np.float64),  # of the newest point, without what the point before added
         ("records", np.float64, (HEADS,)),
         ("shown_peak", np.float64),
         ("shown_value", np.float64),
@@ -124,11 +127,17 @@ SLOT: Final = np.dtype(
     ],
     align=True,
 )
-"""One metric. All zero means that nothing is known yet."""
+"""The row of one metric, 9 kB. A row of zeros is a metric without points.
+
+The names of the fields may change; their order, types and sizes are those of stored snapshots."""
 
 
 def byte_of(field: str) -> int:
-    """Return the first byte of a field within its slot."""
+    """Return the offset of a field in bytes within its slot.
+
+    >>> byte_of("points")
+    0
+    """
     assert SLOT.fields is not None  # noqa: S101  (a structured type has fields)
     return SLOT.fields[field][1]
 
@@ -139,17 +148,24 @@ _HEADER: Final = struct.Struct("<4sHIII")  # magic, version, bytes a slot, slots
 
 
 class UnreadableSnapshotError(ValueError):
-    """The bytes are no snapshot of this version of the engine, or they are damaged."""
+    """Raised for bytes that are no intact snapshot of this version of the engine."""
 
 
 class DamagedSnapshotError(UnreadableSnapshotError):
-    """The bytes are not what was kept: no version of the engine reads them."""
+    """Raised for bytes that differ from what was extracted, or that a newer version wrote."""
 
 
 class EngineState:
-    """What is known of `capacity` metrics, one slot each, numbered from 0.
+    """The state of `capacity` metrics, one slot each, numbered from 0.
 
-    It is plain memory: cheap to make, about 9 kB a slot. One thread may use it at a time.
+    `slots` is an array of `SLOT` rows in memory, 9 kB each. It may be used by one thread at a time.
+
+    >>> state = EngineState.new(2)
+    >>> snapshot = state.extract(np.array([1]))
+    >>> state.insert(np.array([0]), snapshot)
+    >>> state.insert(np.array([0]), snapshot[:-1])
+    Traceback (most recent call last):
+    anomify.detection.state.DamagedSnapshotError: The snapshot is damaged.
     """
 
     def __init__(self, slots: NDArray[np.void]) -> None:
@@ -158,16 +174,16 @@ class EngineState:
 
     @classmethod
     def new(cls, capacity: int) -> Self:
-        """Return a state that knows nothing of its `capacity` slots."""
+        """Return a state of `capacity` empty slots."""
         return cls(np.zeros(capacity, SLOT))
 
     @property
     def capacity(self) -> int:
-        """How many slots there are."""
+        """The number of slots."""
         return len(self.slots)
 
     def grow(self, capacity: int) -> None:
-        """Make room for `capacity` slots; what is known stays, a smaller number changes nothing."""
+        """Add empty slots up to `capacity`; a smaller number changes nothing."""
         if capacity <= self.capacity:
             return
         wider = np.zeros(capacity, SLOT)
@@ -175,26 +191,31 @@ class EngineState:
         self.slots = wider
 
     def clear(self, slots: Int64s) -> None:
-        """Forget all that is known of these slots."""
+        """Set the slots, int64 (n,), to zero."""
         self.slots[slots] = np.zeros((), SLOT)
 
     def extract(self, slots: Int64s) -> bytes:
-        """Return what is known of these slots, exactly, to be kept and given to `insert` later."""
+        """Return a snapshot of the slots, int64 (n,), for `insert`; it restores them bit for bit.
+
+        The bytes are a header of 18 bytes (little-endian: magic, version, bytes per slot, number of
+        slots, CRC-32 of the rows) and the rows compressed with Zstandard (RFC 8878).
+        """
         rows = self.slots[slots].tobytes()
         header = _HEADER.pack(_MAGIC, _VERSION, SLOT.itemsize, len(slots), zlib.crc32(rows))
         return header + bytes(cramjam.zstd.compress(rows, level=1))
 
     def insert(self, slots: Int64s, snapshot: bytes) -> None:
-        """Put a snapshot into these slots, in the order in which they were extracted.
+        """Write a snapshot into the slots, int64 (n,), in the order in which it was extracted.
 
-        Raises `UnreadableSnapshotError`, and changes nothing, if the snapshot is of another version
-        of the engine, of another number of slots, or damaged.
+        Raises `UnreadableSnapshotError` for a snapshot of an older version of the engine and its
+        subclass `DamagedSnapshotError` for one of a newer version, of another number of slots, or
+        with damaged bytes; the slots are unchanged then.
         """
         if len(snapshot) < _HEADER.size or snapshot[:4] != _MAGIC:
             raise DamagedSnapshotError("This is not a snapshot of the detection engine.")
         _, version, slot_bytes, count, checksum = _HEADER.unpack_from(snapshot)
         if (version, slot_bytes) != (_VERSION, SLOT.itemsize):
-            # What an older engine kept is read by none today; a newer one is guesswork.
+            # There is no conversion from older versions, and a newer layout is not known here.
             kind = UnreadableSnapshotError if version < _VERSION else DamagedSnapshotError
             raise kind(
                 f"The snapshot is of version {version} with {slot_bytes} bytes a metric; this "
@@ -217,12 +238,13 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True)
 class EngineSummary:
-    """How far the engine is with some slots, a row each.
+    """The progress of n slots, one row each; all arrays are (n,).
 
-    `seen` counts the points accepted, and learning is over when it reaches `needed`;
-    `resolution_ms` is the time from point to point, 0 while unknown; `is_constant` says that as
-    many points as were learnt from were one value; `last_times` is when the newest point was
-    reported and `last_values` the newest that could be judged, 0 if none.
+    `seen` int64 counts the accepted points, and learning ends when it reaches `needed` int64;
+    `resolution_ms` int64 is the time from point to point in milliseconds, 0 while unknown;
+    `is_counter` bool; `is_constant` bool where the newest `needed` points have one value;
+    `last_times` int64 are the times of the newest points in unix milliseconds and `last_values`
+    float64 the newest values that could be judged, both 0 without points.
     """
 
     seen: Int64s
@@ -235,18 +257,26 @@ class EngineSummary:
 
 
 def describe(state: EngineState, slots: Int64s) -> EngineSummary:
-    """Say how far learning is with these slots and what kind of metrics they turned out to be."""
+    """Return the progress of learning, resolution, kind and newest point of the slots, int64 (n,).
+
+    >>> summary = describe(EngineState.new(1), np.array([0]))
+    >>> summary.seen.tolist(), summary.needed.tolist()
+    ([0], [100])
+    """
     everything = state.slots
-    resolution_ms, taught = everything["resolution"][slots], everything["taught"][slots]
+    resolution_ms, trained_points = (
+        everything["resolution"][slots],
+        everything["trained_points"][slots],
+    )
     in_four_weeks = LEARNING_MS // np.maximum(resolution_ms, 1)
     expected = np.clip(in_four_weeks, LEAST_LEARNING_POINTS, LEARNING_POINTS)
-    needed = np.where(taught > 0, taught, expected)
+    needed = np.where(trained_points > 0, trained_points, expected)
     return EngineSummary(
         seen=everything["points"][slots],
         needed=needed,
         resolution_ms=resolution_ms,
         is_counter=everything["is_counter"][slots] == 1,
         is_constant=everything["constant_run"][slots] >= needed - 1,
-        last_times=everything["heard_time"][slots],
+        last_times=everything["newest_time"][slots],
         last_values=everything["last_value"][slots],
     )

@@ -1,4 +1,4 @@
-"""From a strength to a severity: the one set of thresholds for all metrics."""
+"""The thresholds of alerts, the same for all metrics, and the severity of an alert."""
 
 import math
 from enum import IntEnum
@@ -11,7 +11,11 @@ from anomify.series import Float32s
 
 
 class Severity(IntEnum):
-    """How rarely an alert so strong is false; they are in order."""
+    """The severity of an alert: the higher, the lower the rate of false alerts; ordered.
+
+    >>> Severity.LOW < Severity.HIGH
+    True
+    """
 
     LOW = 1
     MEDIUM = 2
@@ -23,7 +27,7 @@ FALSE_ALARMS_A_METRIC_WEEK: Final = {
     Severity.MEDIUM: 0.25,
     Severity.HIGH: 0.05,
 }
-"""The most that a severity's threshold promises."""
+"""The rate of false alarms that the threshold of each severity does not exceed."""
 
 MEASURED: Final = (
     (4.0, 5.25),
@@ -36,17 +40,18 @@ MEASURED: Final = (
     (0.025, 10.40),
     (0.01, 11.15),
 )
-"""False alarms a metric-week, and the least alert that has so few in the worst of the sets that
-`benchmarks/detection/calibrate.py` measures."""
+"""Pairs of false alarms per metric-week and the lowest alert whose rate is not higher, in the worst
+of the sets that `benchmarks/detection/calibrate.py` measures."""
 
 
 def threshold_for(false_alarms_a_week: float) -> float:
-    """Return the alert from which a metric raises at most so many false alarms a week.
+    """Return the alert at which a metric raises that many false alarms a week.
 
-    What is asked for beyond either end of what was measured gets that end.
+    Interpolates `MEASURED` linearly in the logarithm of the rate. A rate outside the measured ones
+    gets the threshold of the nearest measured rate.
 
-    >>> threshold_for(0.25) < threshold_for(0.05)
-    True
+    >>> threshold_for(1.0), threshold_for(0.05), threshold_for(1000.0)
+    (6.05, 9.6, 5.25)
     """
     accepted = math.log(max(false_alarms_a_week, 1e-9))
     rates = [math.log(rate) for rate, _ in reversed(MEASURED)]
@@ -56,28 +61,37 @@ def threshold_for(false_alarms_a_week: float) -> float:
 THRESHOLDS: Final = {
     severity: threshold_for(allowed) for severity, allowed in FALSE_ALARMS_A_METRIC_WEEK.items()
 }
-"""The alert from which a severity holds."""
+"""The lowest alert of each severity."""
 
 NOVELTY_THRESHOLD: Final = NEW_THRESHOLD
-"""The novelty head has no severities. Its weights and this come from NAB's development half."""
+"""The threshold of the novelty head, which has no severities. Like its weights it was learnt
+from the development half of the Numenta Anomaly Benchmark (Lavin and Ahmad, ICMLA 2015)."""
 
 HEAD_THRESHOLDS: Final = (THRESHOLDS[Severity.LOW], NOVELTY_THRESHOLD)
-"""By head, as numbered in `detector.Head`."""
+"""The lowest threshold of each head, in the order of `detector.Head`."""
 
 DISPLAY_THRESHOLD: Final = 0.75
-"""The score from which a point is shown as a part of an incident where nothing else tells."""
+"""The display score from which a point without an anomaly of its own is drawn as part of one."""
 
 
 def severity_of(alert: float) -> Severity | None:
-    """Return the highest severity whose threshold the alert reaches, None below the lowest."""
+    """Return the highest severity whose threshold the alert reaches, None below the lowest.
+
+    >>> severity_of(8.0), severity_of(1.0)
+    (<Severity.MEDIUM: 2>, None)
+    """
     reached = [severity for severity, threshold in THRESHOLDS.items() if alert >= threshold]
     return max(reached, default=None)
 
 
 def display_score(displays: Float32s) -> Float32s:
-    """Return strengths for people as scores from 0 to 1: r^4 / (1 + r^4), r = display / low.
+    """Return display strengths as scores from 0 to 1, float32 (n,): r^4 / (1 + r^4), r = x / low.
 
-    So 0.5 is the lowest threshold; the order is kept.
+    `displays` float32 (n,), >= 0; `low` is the threshold of severity LOW, whose score is 0.5. The
+    function is monotonic, so the order of points is kept.
+
+    >>> display_score(np.array([0.0, THRESHOLDS[Severity.LOW]], np.float32)).round(3).tolist()
+    [0.0, 0.5]
     """
     power = np.square(np.square(np.asarray(displays, np.float64) / THRESHOLDS[Severity.LOW]))
     return (power / (1.0 + power)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What people may set for a metric, where they know better than the engine."""
+"""The settings of a metric that override what the engine has learnt or its defaults."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,12 +17,16 @@ AS_COUNTER: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What people have set for one metric; the defaults are as shipped.
+    """The settings of one metric; every default leaves the decision to the engine.
 
-    `direction` is BOTH_WAYS, UPWARDS or DOWNWARDS; `smallest_change` is in the unit in which the
-    metric is judged (a counter's is its increase a second); `kind` is AS_GAUGE, AS_COUNTER or 0
-    for what it turns out to be; `step_ms` is 0 for what it turns out to be; `threshold` is the
-    alert from which an anomaly opens, 0 for the shipped one.
+    `direction` is BOTH_WAYS, UPWARDS or DOWNWARDS: residuals of the other sign raise no alert.
+    `smallest_change` is the least residual that raises one, in the unit in which the metric is
+    judged (of a counter: per second). `kind` is AS_GAUGE or AS_COUNTER, 0 to detect it. `step_ms`
+    is the time between two points in milliseconds, 0 to detect it. `threshold` is the alert from
+    which an anomaly opens, 0 for the threshold of severity LOW.
+
+    >>> Tuning(direction=DOWNWARDS, smallest_change=5.0).kind
+    0
     """
 
     direction: int = BOTH_WAYS
@@ -33,10 +37,15 @@ class Tuning:
 
 
 def tune(state: EngineState, slot: int, tuning: Tuning) -> None:
-    """Let it hold for a slot from its next point on.
+    """Write the settings into a slot; they hold from its next point on.
 
-    What was learnt by another step or of another kind stays learnt; whoever wants it made anew
-    judges the past again.
+    What was learnt before with another step or as another kind is kept; to learn it again, clear
+    the slot and judge the stored points again.
+
+    >>> state = EngineState.new(1)
+    >>> tune(state, 0, Tuning(kind=AS_COUNTER, step_ms=60_000))
+    >>> int(state.slots[0]["set_kind"]), int(state.slots[0]["set_step"])
+    (2, 60000)
     """
     row = state.slots[slot : slot + 1]
     row["set_direction"] = np.sign(tuning.direction)

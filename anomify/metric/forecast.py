@@ -17,8 +17,8 @@ def expected_ahead(standing: MetricStatus, from_ms: int, until_ms: int, now_ms: 
     progress = standing.progress
     until_ms = min(until_ms, now_ms + HORIZON_MS)
     if progress is None or standing.state in _SILENT or until_ms <= progress.judged_until_ms:
-        return Forecast.nothing()
+        return Forecast.empty()
     found = find_state(standing.metric.id)
     if found is None:
-        return Forecast.nothing()
+        return Forecast.empty()
     return forecast(*found).between(max(from_ms, progress.judged_until_ms + 1), until_ms)

@@ -217,7 +217,7 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
     )
     moving = np.maximum(moving, beyond)
     shifted = tried["SHIFT_ALONE"] * of("SHORT_SHIFT")
-    sparse = of("STILLNESS") > ensemble.SPARSE
+    sparse = of("REPEAT_SHARE") > ensemble.SPARSE
     moving = np.where(
         sparse, np.minimum(moving, ensemble.SPARSE_RARITY * of("VALUE_RARITY")), moving
     )

@@ -29,7 +29,7 @@ class NaiveGauge:
         self.step = step
         self.day_bins = min(MINUTES_5, max(1, int(86400 / step)))
         self.week_bins = min(HOURS_168, max(7, int(604800 / step)))
-        self.taught = min(max(28 * 86400 // step, 28), 100)
+        self.trained_points = min(max(28 * 86400 // step, 28), 100)
         self.seen = 0
 
     def start(self, value):
@@ -56,7 +56,7 @@ class NaiveGauge:
         self.short = self.long = self.noise = self.pressure = 0.0
         self.short_power = self.long_power = self.noise_power = 1e-3
         self.high = self.low = 0.0
-        self.run = self.longest_run = self.moves = self.decision = 0.0
+        self.run = self.longest_run = self.moves = self.repeat_share = 0.0
         self.tails = [[[0.0] * 64, [0.0] * 64] for _ in range(5)]
         self.tail_totals = [0.0] * 5
         self.increment = 1.0
@@ -137,7 +137,7 @@ class NaiveGauge:
             (y < self.previous, min(abs(y - self.previous) / fast_at, 1e4)),
         ]
         strength = novelty = display = 0.0
-        is_judged = self.seen >= self.taught
+        is_judged = self.seen >= self.trained_points
         if self.seen > 25:
             jump = math.log1p(min(abs(fast) / max(fast_long, self.fast_recent), 1e4))
             change = math.log1p(min(abs(slow) / max(slow_long, self.slow_recent), 1e4))
@@ -162,7 +162,7 @@ class NaiveGauge:
             )
             moving = max(moving, 1.4 * from_all + 1.5 * new + 1.2 * jump)
             shifted = weights.SHIFT_ALONE * short
-            if self.decision > 0.5:
+            if self.repeat_share > 0.5:
                 moving = min(moving, 1.4 * rare[1])
                 shifted = min(shifted, 1.4 * rare[2])
             is_fresh = seconds - self.last_seconds <= 10 * self.step
@@ -233,7 +233,7 @@ class NaiveGauge:
 
     def see_standing(self, y):
         is_still = y == self.previous
-        self.decision += (is_still - self.decision) / min(self.seen, 1000)
+        self.repeat_share += (is_still - self.repeat_share) / min(self.seen, 1000)
         if is_still:
             self.run += 1
             if self.run > 24 * (self.longest_run + 2):

@@ -8,7 +8,7 @@ from anomify.detection.generator import GeneratedKind, generate
 from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState, describe
 from anomify.detection.tuning import AS_COUNTER, AS_GAUGE, Tuning, tune
-from tests.detection.naive_feed import NaiveFeed
+from tests.detection.naive_metric_kind import NaiveFeed
 
 MONDAY_MS = 1_790_553_600_000
 ONLY = np.zeros(1, np.int64)
@@ -84,7 +84,7 @@ class TestTheFastPath:
         known = describe(state, ONLY)
         assert known.resolution_ms[0] == naive.resolution
         assert known.is_counter[0] == naive.is_counter
-        assert known.needed[0] == naive.taught
+        assert known.needed[0] == naive.trained_points
         assert known.last_times[0] == naive.heard
         assert known.seen[0] == len(naive.points)
         assert stale_after_ms(state, ONLY)[0] == naive.stale_after_ms()

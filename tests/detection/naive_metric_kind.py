@@ -42,8 +42,8 @@ class NaiveFeed:
         self.gaps = []
         self.resolution = step
         self.has_set_step = step > 0
-        self.off_beat = 0
-        self.taught = 0
+        self.off_step = 0
+        self.trained_points = 0
         self.is_counter = kind == "counter"
         self.is_gauge = kind == "gauge"
         self.highest = 0.0
@@ -59,14 +59,14 @@ class NaiveFeed:
             return None
         was_counter = self.is_counter
         self.learn_kind(value)
-        if self.is_counter != was_counter and self.taught:
+        if self.is_counter != was_counter and self.trained_points:
             self.relearn()
         self.learn_step(time)
         self.points.append((time, value))
-        if not self.taught:
+        if not self.trained_points:
             # What the distances say at the end of learning may mean a longer one.
             if len(self.points) >= self.needed():
-                self.taught = len(self.points)
+                self.trained_points = len(self.points)
                 self.relearn()
             return None
         return self.judge()
@@ -77,7 +77,7 @@ class NaiveFeed:
     def relearn(self):
         self.gauge = NaiveGauge(self.resolution / 1000)
         # What is learnt anew is not judged; what follows is, however few they were.
-        self.gauge.taught = math.inf
+        self.gauge.trained_points = math.inf
         newest = self.points[-100:]
         if self.is_counter:
             for earlier, later in itertools.pairwise(newest):
@@ -85,7 +85,7 @@ class NaiveFeed:
         else:
             for time, value in newest:
                 self.gauge.see(time, value)
-        self.gauge.taught = 0
+        self.gauge.trained_points = 0
 
     def judge(self):
         time, value = self.points[-1]
@@ -124,15 +124,15 @@ class NaiveFeed:
         if self.has_set_step or not self.gaps:
             return
         count = len(self.gaps) + 1
-        if count <= 16 or (not self.taught and count >= self.needed()):
+        if count <= 16 or (not self.trained_points and count >= self.needed()):
             self.resolution = usual_step(lower_median(self.gaps[-99:]))
-        elif self.taught:
+        elif self.trained_points:
             if abs(self.gaps[-1] - self.resolution) > 0.25 * self.resolution:
-                self.off_beat += 1
+                self.off_step += 1
             else:
-                self.off_beat = max(self.off_beat - 1, 0)
-            if self.off_beat >= 16:
-                self.off_beat = 0
+                self.off_step = max(self.off_step - 1, 0)
+            if self.off_step >= 16:
+                self.off_step = 0
                 self.resolution = usual_step(lower_median(self.gaps[-16:]))
 
     def stale_after_ms(self):
