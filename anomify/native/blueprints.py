@@ -16,7 +16,7 @@ from anomify.native import (
     status,
     watcher,
 )
-from anomify.native.metric import metrics, ranking, settings, summary
+from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import (
     admin_alerts,
     audit,
@@ -38,11 +38,10 @@ def native_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
         *(anomaly, billing, doc, exclusion, image, js, login, misc, operators, ping, status),
-        *(metrics, ranking, settings, summary),
         *(admin_alerts, audit, deletion, events, info, overview, quota, stripecallback),
         *(testmetrics, tokens, users),
         *(invitation, signup),
         *(account, sessions, totp),
         watcher,
     )
-    return tuple(module.blueprint for module in modules)
+    return (*metric_blueprints(), *(module.blueprint for module in modules))

@@ -14,7 +14,8 @@ from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
 from anomify.native.envelope import NativeBlueprint
-from anomify.native.metric.metrics import points_window_ms, standing_named
+from anomify.native.metric.series import points_window_ms
+from anomify.native.metric.shapes import metric_status_named
 from anomify.native.params import Name, RowId
 from anomify.native.picture import LookIn, png_reply
 from anomify.native.window import Timestamp, WindowIn
@@ -60,10 +61,10 @@ def metric(inputs: MetricImageIn) -> Response:
     _check_link_only()
     org, look = subject().org, inputs.look()
     with transaction(write=False):
-        standing = standing_named(inputs.metric)
-        from_ms, until_ms = points_window_ms(standing, inputs)
+        status = metric_status_named(inputs.metric)
+        from_ms, until_ms = points_window_ms(status, inputs)
         chart = chart_of_metric(
-            org, standing, app_state().points, from_ms=from_ms, until_ms=until_ms, look=look
+            org, status, app_state().points, from_ms=from_ms, until_ms=until_ms, look=look
         )
     return png_reply(chart)
 
@@ -83,7 +84,7 @@ def anomaly(inputs: AnomalyImageIn) -> Response:
         if inputs.anomaly_id is not None:
             found = get_anomaly(org.id, inputs.anomaly_id)
         else:
-            metric_id = standing_named(inputs.metric or "").metric.id
+            metric_id = metric_status_named(inputs.metric or "").metric.id
             found = get_anomaly_at(org.id, metric_id, round((inputs.timestamp or 0) * 1000))
         chart = chart_of_anomaly(org, found, app_state().points, look=look)
     return png_reply(chart)

@@ -27,7 +27,7 @@ from anomify.dashboard import (
 from anomify.db import Database
 from anomify.edge.app_state import AppState
 from anomify.metric.model import Metric, Progress
-from anomify.native.metric import metrics
+from anomify.native.metric.blueprints import metric_blueprints
 from anomify.series import Points
 from anomify.storage.log import Entry
 from tests.factories import Cast, make_cast, make_metric
@@ -42,7 +42,7 @@ DOORS = [
         metrics_page.blueprint,
     ),
     *(alert_page.blueprint, unmute.blueprint),
-    *(setup.blueprint, sign_in.blueprint, sign_up.blueprint, metrics.blueprint),
+    *(setup.blueprint, sign_in.blueprint, sign_up.blueprint, *metric_blueprints()),
 ]
 MINUTE = 60_000
 

@@ -6,7 +6,7 @@ import pytest
 
 from anomify.clock import now
 from anomify.native import exclusion
-from anomify.native.metric import metrics as metric
+from anomify.native.metric.blueprints import metric_blueprints
 from tests.factories import make_cast, make_metric
 from tests.kit.web import error, make_app, strict
 
@@ -24,7 +24,7 @@ def cast(database):
 
 @pytest.fixture
 def client(cast, database, tmp_path):
-    app = make_app(database, tmp_path, [exclusion.blueprint, metric.blueprint])
+    app = make_app(database, tmp_path, [exclusion.blueprint, *metric_blueprints()])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

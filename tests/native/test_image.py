@@ -25,7 +25,7 @@ from anomify.metric.open_store import open_points
 from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
 from anomify.native import image, picture
-from anomify.native.metric import metrics
+from anomify.native.metric.blueprints import metric_blueprints
 from anomify.org.model import Org
 from anomify.org.token import create_token
 from tests.kit.found import HOUR, MINUTE, NOON, anomaly_at, give_points, org_with_metric
@@ -64,7 +64,8 @@ def world(database, tmp_path) -> Iterator[World]:
     porch.install(app, app_state)
     middleware.install(app, app_state)
     app.register_blueprint(image.blueprint)
-    app.register_blueprint(metrics.blueprint)
+    for blueprint in metric_blueprints():
+        app.register_blueprint(blueprint)
     check_declared(app)
     with database.unit_of_work():
         acme, requests = org_with_metric("Acme", NAME)
@@ -105,7 +106,7 @@ class TestMetric:
         assert size_of(reply) == (800, 300)
 
     def test_shows_the_last_day_by_default(self, world):
-        reply = world.get("/image/metric", world.acme_key, metrics=NAME)
+        reply = world.get("/image/metric", world.acme_key, metric=NAME)
         assert reply.status_code == 200
         assert "max-age=30" in reply.headers["Cache-Control"]
 
@@ -185,7 +186,7 @@ class TestAnomaly:
     def test_is_found_by_its_id_or_by_metric_and_moment(self, world):
         by_id = world.get("/image/anomaly", world.acme_key, anomaly_id=world.anomaly_id)
         moment = NOON // 1000 + 120
-        by_moment = world.get("/image/anomaly", world.acme_key, metrics=NAME, timestamp=moment)
+        by_moment = world.get("/image/anomaly", world.acme_key, metric=NAME, timestamp=moment)
         assert by_id.status_code == by_moment.status_code == 200
         assert by_id.data == by_moment.data
         assert by_id.headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -196,7 +197,7 @@ class TestAnomaly:
 
     def test_has_to_be_named(self, world):
         assert world.get("/image/anomaly", world.acme_key).status_code == 400
-        assert world.get("/image/anomaly", world.acme_key, metrics=NAME).status_code == 400
+        assert world.get("/image/anomaly", world.acme_key, metric=NAME).status_code == 400
 
     def test_of_another_org_is_none(self, world):
         reply = world.get("/image/anomaly", world.globex_key, anomaly_id=world.anomaly_id)

@@ -10,7 +10,7 @@ from anomify.db import session
 from anomify.metric.model import Metric
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.native import anomaly, exclusion, watcher
-from anomify.native.metric import metrics as metric
+from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import quota
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
@@ -78,7 +78,7 @@ def client(cast, database, tmp_path):
     doors = [
         anomaly.blueprint,
         exclusion.blueprint,
-        metric.blueprint,
+        *metric_blueprints(),
         quota.blueprint,
         watcher.blueprint,
     ]

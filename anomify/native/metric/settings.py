@@ -14,7 +14,8 @@ from anomify.metric.model import Metric
 from anomify.metric.queries import find_metric, find_numbered_metric, get_metric
 from anomify.metric.settings import Direction, MetricKind, Wanted, change_settings, wanted_of
 from anomify.native.envelope import NativeBlueprint
-from anomify.native.metric.metrics import MetricIn, metric_of_whole_path
+from anomify.native.metric.details import metric_of_whole_path
+from anomify.native.metric.shapes import MetricIn
 from anomify.native.params import canonical
 from anomify.pipeline.deletion import count_deletions, delete_with_all
 

@@ -9,7 +9,7 @@ from anomify.auth.subject import subject
 from anomify.edge.contract import Access, Outputs, names
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeBlueprint
-from anomify.native.metric.metrics import metric_of_whole_path
+from anomify.native.metric.details import metric_of_whole_path
 from anomify.native.params import Name, canonical
 from anomify.native.window import DAY, HOUR, WindowIn, timestamp_of
 

@@ -7,9 +7,8 @@ import pytest
 
 from anomify.clock import now, now_ms
 from anomify.metric.model import Metric
-from anomify.native.metric import metrics as metric
-from anomify.native.metric import ranking
-from anomify.native.metric import summary as metric_summary
+from anomify.native.metric.blueprints import metric_blueprints
+from anomify.native.metric.ranking import SPARKLINE_POINTS
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyser
@@ -35,9 +34,7 @@ def cast(database):
 
 @pytest.fixture
 def app(cast, database, tmp_path):
-    made = make_app(
-        database, tmp_path, [metric.blueprint, ranking.blueprint, metric_summary.blueprint]
-    )
+    made = make_app(database, tmp_path, metric_blueprints())
     yield made
     made.extensions["anomify"].points.close()
 
@@ -94,7 +91,7 @@ class TestMostAnomalous:
         [often, lately] = ask("/metrics/mostanomalous")["metrics"]
         assert lately["sparkline"] == []
         drawn = often["sparkline"]
-        assert 30 < len(drawn) <= ranking.SPARKLINE_POINTS
+        assert 30 < len(drawn) <= SPARKLINE_POINTS
         assert max(value for _, value in drawn) == 77.0
         assert drawn[-1][0] == times[-1] // 1000
 

@@ -3,7 +3,7 @@
 import pytest
 
 from anomify.clock import now_timestamp
-from anomify.native.metric import metrics
+from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import events as org_event
 from tests.factories import make_cast, make_metric, make_token
 from tests.kit.web import error, make_app, strict
@@ -11,7 +11,7 @@ from tests.kit.web import error, make_app, strict
 
 @pytest.fixture
 def client(database, tmp_path):
-    app = make_app(database, tmp_path, [org_event.blueprint, metrics.blueprint])
+    app = make_app(database, tmp_path, [org_event.blueprint, *metric_blueprints()])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

@@ -9,7 +9,7 @@ from anomify.db import session
 from anomify.exclusion.editing import ExclusionFields, add_exclusion
 from anomify.exclusion.predicate import ExclusionKind
 from anomify.metric.model import Metric, Progress
-from anomify.native.metric import metrics as metric
+from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import quota as org_quota
 from tests.factories import make_anomaly, make_cast, make_metric
 from tests.kit.web import error, make_app, strict
@@ -31,7 +31,7 @@ def cast(database):
 
 @pytest.fixture
 def app(cast, database, tmp_path):
-    made = make_app(database, tmp_path, [org_quota.blueprint, metric.blueprint])
+    made = make_app(database, tmp_path, [org_quota.blueprint, *metric_blueprints()])
     yield made
     made.extensions["anomify"].points.close()
 
