@@ -8,7 +8,10 @@ import pytest
 from tests.kit.metric_api import MetricApi
 from tests.kit.web import error, strict
 
-SUB_ROUTES = ["timeseries", "yhat", "anomalies", "graph", "bundle"]
+SUB_ROUTES = [
+    *("timeseries", "yhat", "anomalies", "graph", "bundle"),
+    *("settings", "anomalysummary"),
+]
 ODD_NAMES = [
     "cpu.load",
     'http_requests_total{code="200",path="/a b/c?d=e&f"}',
