@@ -26,7 +26,7 @@ class TestSignedLinks:
             before = session.scalar(select(func.count()).select_from(SessionRow))
         reply = client.get(link(note='cpu{a="b"} ü/ %2F'))
         assert strict(reply)["data"] | {"ratio": 1} == {
-            "asker": "link",
+            "caller": "link",
             "count": 0,
             "is_fast": False,
             "words": [],

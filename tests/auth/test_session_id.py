@@ -56,11 +56,11 @@ class TestOrder:
         told = strict(reply)
         assert ("Warning" in reply.headers) == (first == "parameter")
         if first is not None and ids[first] != UNKNOWN:
-            assert told["data"]["asker"] == people[first].capitalize()
+            assert told["data"]["caller"] == people[first].capitalize()
             assert told["status"]["session_id"] == ids[first]
             assert "Set-Cookie" not in reply.headers
         else:
-            assert told["data"]["asker"] == "anonymous"
+            assert told["data"]["caller"] == "anonymous"
             given = told["status"]["session_id"]
             assert given not in {UNKNOWN, *cast.sessions.values()}
             # An id that came by header or parameter must never become a browser's.
@@ -70,7 +70,7 @@ class TestOrder:
         sent = {"session_id": cast.sessions["bob"]}
         for place in ("query_string", "data", "json"):
             reply = client.post("/probe/anyone", **{place: sent})
-            assert strict(reply)["data"]["asker"] == "Bob", place
+            assert strict(reply)["data"]["caller"] == "Bob", place
             assert reply.headers["Warning"].startswith("299")
 
     def test_two_different_parameters_are_refused_by_name(self, client):
@@ -118,7 +118,7 @@ class TestStrangers:
         before = rows(database)
         told = strict(ask(client, cookie=cast.sessions["bob"], path=f"/probe/{access}"))
         assert told["status"]["session_id"] is None
-        assert told["data"]["asker"] == "anonymous"
+        assert told["data"]["caller"] == "anonymous"
         assert rows(database) == before
 
     def test_an_unknown_address_opens_nothing_but_says_who_asks(self, client, database, cast):
@@ -238,13 +238,13 @@ class TestFixation:
         fresh = strict(signed_in)["status"]["session_id"]
         assert fresh != planted
         assert fresh in signed_in.headers["Set-Cookie"]
-        assert strict(ask(client, header=planted))["data"]["asker"] == "anonymous"
-        assert strict(browser.get("/probe/user"))["data"]["asker"] == "Bob"
+        assert strict(ask(client, header=planted))["data"]["caller"] == "anonymous"
+        assert strict(browser.get("/probe/user"))["data"]["caller"] == "Bob"
 
     def test_a_link_with_somebodys_id_does_not_stay_in_the_browser(self, browser, cast):
         linked = browser.get("/probe/anyone", query_string={"session_id": cast.sessions["charlie"]})
-        assert strict(linked)["data"]["asker"] == "Charlie"
-        assert strict(browser.get("/probe/anyone"))["data"]["asker"] == "anonymous"
+        assert strict(linked)["data"]["caller"] == "Charlie"
+        assert strict(browser.get("/probe/anyone"))["data"]["caller"] == "anonymous"
 
     def test_signing_in_by_header_sets_no_cookie(self, client, cast):
         stranger = strict(ask(client, header=UNKNOWN))["status"]["session_id"]
@@ -255,7 +255,7 @@ class TestFixation:
         )
         assert "Set-Cookie" not in reply.headers
         fresh = strict(reply)["data"]["session"]["id"]
-        assert strict(ask(client, header=fresh))["data"]["asker"] == "Bob"
+        assert strict(ask(client, header=fresh))["data"]["caller"] == "Bob"
 
     def test_nothing_a_stranger_was_told_is_carried_along(self, browser, cast):
         browser.get("/probe/remember", query_string={"note": "a stranger's"})
@@ -289,7 +289,7 @@ class TestKeeping:
                 .where(SessionRow.id_hash == session_key(cast.sessions["bob"]))
                 .values(state=planted)
             )
-        assert strict(ask(client, header=cast.sessions["bob"]))["data"]["asker"] == "anonymous"
+        assert strict(ask(client, header=cast.sessions["bob"]))["data"]["caller"] == "anonymous"
 
     def test_the_twenty_first_session_of_a_user_ends_the_oldest(self, client, database, cast):
         with (

@@ -106,7 +106,7 @@ class TestPresented:
         by_header = client.get("/probe/viewer", headers={"X-Auth-Token": text})
         in_body = client.post("/probe/viewer", json={"data": {"token": text}})
         for reply in (by_header, in_body):
-            assert strict(reply)["data"]["asker"] == "token:grafana"
+            assert strict(reply)["data"]["caller"] == "token:grafana"
 
     def test_opens_no_session(self, client, database, token_for):
         text = token_for("read")
@@ -117,7 +117,7 @@ class TestPresented:
 
     def test_gives_way_to_a_user(self, client, cast, token_for):
         headers = {**cast.headers("bob"), "X-Auth-Token": token_for("read")}
-        assert strict(client.get("/probe/viewer", headers=headers))["data"]["asker"] == "Bob"
+        assert strict(client.get("/probe/viewer", headers=headers))["data"]["caller"] == "Bob"
 
     def test_a_bad_one_beside_a_user_is_not_looked_at(self, client, cast):
         headers = {**cast.headers("bob"), "X-Auth-Token": "nonsense"}
@@ -127,7 +127,7 @@ class TestPresented:
         given = strict(client.get("/probe/anyone"))["status"]["session_id"]
         headers = {"X-Session-Id": given, "X-Auth-Token": token_for("read")}
         reply = client.get("/probe/viewer", headers=headers)
-        assert strict(reply)["data"]["asker"] == "token:robot"
+        assert strict(reply)["data"]["caller"] == "token:robot"
 
     def test_a_bad_one_is_refused(self, client):
         for text in ("nonsense", f"anm_00000000_{'0' * 32}_00000000", "Ã¼"):

@@ -142,7 +142,7 @@ class TestUser:
         run("org", "create", "Acme")
         assert "12 to 256" in refused(self.make(run, stdin="short\n"))
         self.make(run)
-        assert "in use already" in refused(self.make(run))
+        assert "has an account already" in refused(self.make(run))
         nobody_to_ask = run(
             "user", "create", "--org", "Acme", "--email", "b@b.example", "--name", "B"
         )

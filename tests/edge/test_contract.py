@@ -61,7 +61,7 @@ class TestAnswering:
         answers = [strict(reply)["data"] for reply in replies]
         assert answers == [
             {
-                "asker": "Bob",
+                "caller": "Bob",
                 "count": 3,
                 "is_fast": True,
                 "words": ["a", "b"],

@@ -94,7 +94,7 @@ class TestCreate:
         assert len(bytes.fromhex(secret)) == 16
         assert reads_with(client, secret) == 200
         reply = client.post(READ, json={"data": {"token": secret}})
-        assert strict(reply)["data"]["asker"] == "token:robot"
+        assert strict(reply)["data"]["caller"] == "token:robot"
         # In an address it may be a session's id, so it says nothing there.
         assert client.get(READ, query_string={"token": secret}).status_code == 401
 
