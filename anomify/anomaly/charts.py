@@ -19,7 +19,7 @@ from anomify.metric.status import MetricStatus
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
-from anomify.rendering.chart import Ahead, Chart, ChartEvent, ChartLook, Mark
+from anomify.rendering.chart import Chart, ChartEvent, ChartLook, ForecastRange, Mark
 
 # Where the pictures are served; what is signed is this path and its parameters.
 ANOMALY_PATH: Final = "/image/anomaly"
@@ -72,7 +72,7 @@ def chart_of_metric(
         values=shown.values,
         lowers=shown.judgements.lowers,
         uppers=shown.judgements.uppers,
-        ahead=_ahead(standing, until_ms),
+        forecast=_ahead(standing, until_ms),
         from_time=from_ms,
         until_time=until_ms,
         anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
@@ -149,9 +149,9 @@ def _unit(metric: Metric, *, is_counter: bool) -> str:
     return f"{unit} per second".strip() if is_counter else unit
 
 
-def _ahead(standing: MetricStatus, until_ms: int) -> Ahead:
+def _ahead(standing: MetricStatus, until_ms: int) -> ForecastRange:
     found = expected_ahead(standing, 0, until_ms, now_ms())
-    return Ahead(found.times, found.lowers, found.uppers)
+    return ForecastRange(found.times, found.lowers, found.uppers)
 
 
 def _mark(span: Span) -> Mark:

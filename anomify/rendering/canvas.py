@@ -1,4 +1,4 @@
-"""A sheet of pixels with a few strokes: the thin layer over the Agg rasteriser."""
+"""Draws lines, areas, symbols, boxes and text on pixels with the Agg rasteriser of matplotlib."""
 
 from typing import Any, Final
 
@@ -13,25 +13,29 @@ from anomify.rendering.text import text_bitmap
 from anomify.rendering.theme import Rgb
 from anomify.series import Bools, Float64s
 
-# At 72 dots an inch a point is a pixel, so that widths mean what they say.
+# At 72 dots an inch a typographic point is one pixel, so widths are in pixels.
 DOTS_PER_INCH: Final = 72
 TRIANGLE: Final = Path([[0.0, 0.5], [0.5, -0.4], [-0.5, -0.4], [0.0, 0.5]], closed=True)
 DIAMOND: Final = Path([[0, 0.55], [0.42, 0], [0, -0.55], [-0.42, 0], [0, 0.55]], closed=True)
 DOT: Final = Path.unit_circle()
 IDENTITY: Final = IdentityTransform()
-# matplotlib annotates its drawing surface hardly at all.
+# Most of the methods of matplotlib's renderer have no types.
 Rasteriser: Final[Any] = RendererAgg
 
 
 class Canvas:
-    """Strokes in CSS pixels, y downwards; `scale` physical pixels make one of them.
+    """A picture of `width` by `height` CSS pixels, y downwards, with `scale` pixels to each.
 
-    A canvas belongs to the thread that made it. Nothing of it is shared, so threads may draw at
-    the same time.
+    One canvas is used by one thread. Canvases share nothing, so threads may draw at the same time.
+
+    >>> canvas = Canvas(3, 2, 1, (255, 255, 255))
+    >>> canvas.box(0, 0, 1, 1, colour=(0, 0, 0))
+    >>> canvas.pixels()[0, :, 0].tolist()
+    [0, 255, 255]
     """
 
     def __init__(self, width: int, height: int, scale: int, background: Rgb) -> None:
-        """Begin with a sheet of one colour."""
+        """Fill the picture with the background."""
         self.scale = scale
         self._height = height * scale
         self._agg = Rasteriser(width * scale, height * scale, DOTS_PER_INCH)
@@ -40,7 +44,7 @@ class Canvas:
         self._pixels.view("<u4")[...] = red | green << 8 | blue << 16 | 255 << 24
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Return what has been drawn: rows from the top, each pixel red, green, blue, opaque."""
+        """Return the pixels, uint8 (height, width, 4), rows from the top, red, green, blue, 255."""
         return self._pixels
 
     def line(
@@ -53,7 +57,7 @@ class Canvas:
         width: float,
         within: tuple[float, float, float, float],
     ) -> None:
-        """Stroke through the points, lifting the pen before each that begins a run."""
+        """Draw a line through the points, interrupted before each point where `begins` is set."""
         codes = np.where(begins, Path.MOVETO, Path.LINETO).astype(Path.code_type)
         pen = self._pen(colour, width=width, within=within)
         self._agg.draw_path(pen, Path(self._turned(xs, ys), codes), IDENTITY)
@@ -80,7 +84,7 @@ class Canvas:
         self._agg.draw_path(pen, path, IDENTITY, (*_fractions(colour), alpha))
 
     def marks(self, shape: Path, xs: Float64s, ys: Float64s, *, size: float, colour: Rgb) -> None:
-        """Set the shape, that many pixels large, at each of the points."""
+        """Draw the shape, `size` CSS pixels large, at each of the points."""
         if not len(xs):
             return
         scaled = Path(np.asarray(shape.vertices) * (size * self.scale), shape.codes)
@@ -98,7 +102,7 @@ class Canvas:
         colour: Rgb,
         alpha: float = 1.0,
     ) -> None:
-        """Fill the box, its sides on whole pixels and at least one pixel apart."""
+        """Fill the box, its sides rounded to whole pixels and at least one pixel apart."""
         x, y = round(left * self.scale), round(top * self.scale)
         x_end = max(x + 1, round(right * self.scale))
         y_end = max(y + 1, round(bottom * self.scale))
@@ -108,7 +112,7 @@ class Canvas:
     def text(
         self, x: float, baseline: float, text: str, *, size: float, colour: Rgb, bold: bool = False
     ) -> None:
-        """Write the text from `x` to the right; what leaves the sheet is cut off."""
+        """Write the text from `x` to the right; what lies outside the picture is cut off."""
         word = text_bitmap(text, size * self.scale, bold=bold)
         left = round(x * self.scale) + word.left
         top = round(baseline * self.scale) - word.above
@@ -120,11 +124,11 @@ class Canvas:
         part[...] = np.rint(part * (1 - share) + np.array(colour, np.float32) * share)
 
     def text_width(self, text: str, *, size: float, bold: bool = False) -> float:
-        """Return how wide the text will be."""
+        """Return the width of the text in CSS pixels."""
         return text_bitmap(text, size * self.scale, bold=bold).width / self.scale
 
     def _turned(self, xs: Float64s, ys: Float64s) -> Float64s:
-        """Return the points in physical pixels; Agg's y is upwards."""
+        """Return the points in physical pixels, float64 (n, 2); Agg's y is upwards."""
         return np.column_stack((xs * self.scale, self._height - ys * self.scale))
 
     def _pen(

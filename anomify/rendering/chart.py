@@ -1,4 +1,4 @@
-"""What a picture of one metric shows, as data, without anything that can draw."""
+"""The contents of a picture of one metric as checked values; nothing here draws."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,15 +19,15 @@ MAX_WIDTH: Final = 2_000
 MAX_HEIGHT: Final = 1_200
 SCALES: Final = (1, 2)
 MAX_MARKS: Final = 1_000
-# Calendars end somewhere; nobody measures beyond the year 2200.
+# The first moment of the year 2200, unix milliseconds; calendars of libraries end somewhat later.
 MAX_TIME: Final = 7_258_118_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something found in the metric, from its first time to its last, both unix milliseconds.
+    """An anomaly or a match, from its first time to its last, both unix milliseconds.
 
-    `last_time` is None while it still goes on; `score` is the display score 0..1.
+    `last_time` is None while it is open; `score` is the display score 0..1.
     """
 
     first_time: int
@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class ChartEvent:
-    """Something that happened around the metric, such as a deploy; time in unix milliseconds."""
+    """An event beside the metric, such as a deploy; `time` in unix milliseconds."""
 
     time: int
     label: str
@@ -45,9 +45,14 @@ class ChartEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartLook:
-    """How a chart is to look: a size that is checked, a theme, and what of it is shown.
+    """The size of a chart, its theme, and which of its parts are shown.
 
-    `width` and `height` are CSS pixels, of which a picture has `scale` squared each.
+    `width` and `height` are CSS pixels; the picture has `scale` times as many in each direction.
+    Raises `Invalid` for a size outside the limits and an unknown theme.
+
+    >>> ChartLook(width=10)
+    Traceback (most recent call last):
+    anomify.errors.Invalid: The width of a picture is 200 to 2000 pixels.
     """
 
     width: int = DEFAULT_WIDTH
@@ -62,31 +67,36 @@ class ChartLook:
     display_events: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse a size that cannot be read or drawn and a theme that is none."""
+        """Raise `Invalid` for a size outside the limits and for an unknown theme."""
         check_size(self.width, self.height, self.scale)
         if self.theme not in THEMES:
             raise Invalid("The theme is light or dark.", fields={"theme": "light or dark"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ahead:
-    """The expected range after the newest point: times in unix milliseconds, ascending."""
+class ForecastRange:
+    """The expected range after the newest point at n times, unix milliseconds, ascending.
+
+    `times` int64 (n,); `lowers` and `uppers` float64 (n,).
+    """
 
     times: Int64s
     lowers: Float64s
     uppers: Float64s
 
 
-NOTHING_AHEAD = Ahead(np.empty(0, np.int64), np.empty(0), np.empty(0))
+NO_FORECAST = ForecastRange(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chart:
-    """One metric over one window: complete, checked and ready to be drawn.
+    """One metric over one window, `from_time` to `until_time` in unix milliseconds.
 
-    `times` are unix milliseconds, ascending; `lowers` and `uppers` are the expected range of each
-    point, NaN where there is none. `step` is the metric's usual distance between two points in
-    milliseconds where it is known; a much longer distance is a gap and is not bridged.
+    `times` int64 (n,), unix milliseconds, ascending; `values` float64 (n,); `lowers` and `uppers`
+    (n,) are the expected range of each point, NaN where there is none. `step` is the metric's usual
+    time from point to point in milliseconds, None where it is unknown; the line is interrupted at a
+    much longer one. Raises ValueError for arrays of different lengths, and `Invalid` for a window,
+    a time zone or a number of marks that cannot be drawn.
     """
 
     title: str
@@ -94,7 +104,7 @@ class Chart:
     values: Float64s
     lowers: Float32s | Float64s
     uppers: Float32s | Float64s
-    ahead: Ahead = field(default_factory=lambda: NOTHING_AHEAD)
+    forecast: ForecastRange = field(default_factory=lambda: NO_FORECAST)
     from_time: int
     until_time: int
     anomalies: tuple[Mark, ...] = ()
@@ -106,7 +116,7 @@ class Chart:
     look: ChartLook = field(default_factory=ChartLook)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn, naming the field and its bounds."""
+        """Raise `Invalid` for what cannot be drawn, with the field and its limits."""
         if {len(self.values), len(self.lowers), len(self.uppers)} != {len(self.times)}:
             message = "Each point of a chart needs a time, a value and both ends of its range."
             raise ValueError(message)
@@ -122,14 +132,14 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    """One word of the legend and which mark it explains."""
+    """One entry of the legend: the kind of mark, and its label."""
 
     mark: str
     label: str
 
 
 def legend(chart: Chart) -> tuple[LegendEntry, ...]:
-    """Return the legend's entries, in the words and the order the pages use too."""
+    """Return the entries of the legend, with the labels and in the order of the pages."""
     entries = [LegendEntry("value", "Value")]
     if has_expected_range(chart):
         entries.append(LegendEntry("band", "Expected range"))
@@ -144,7 +154,7 @@ def legend(chart: Chart) -> tuple[LegendEntry, ...]:
 
 
 def visible(chart: Chart, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
-    """Return the marks of which at least a moment lies in the chart's window."""
+    """Return the marks that overlap the chart's window."""
     return tuple(
         mark
         for mark in marks
@@ -154,7 +164,7 @@ def visible(chart: Chart, marks: tuple[Mark, ...]) -> tuple[Mark, ...]:
 
 
 def visible_events(chart: Chart) -> tuple[ChartEvent, ...]:
-    """Return the events that are to be shown, oldest first; none where the look has none."""
+    """Return the events in the chart's window, oldest first; none if the look hides them."""
     if not chart.look.display_events:
         return ()
     inside = [one for one in chart.events if chart.from_time <= one.time <= chart.until_time]
@@ -168,7 +178,11 @@ def has_expected_range(chart: Chart) -> bool:
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the time zone of that name, or refuse the name."""
+    """Return the time zone of an IANA name. Raises `Invalid` for an unknown one.
+
+    >>> zone("Europe/Berlin").key
+    'Europe/Berlin'
+    """
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
@@ -179,7 +193,7 @@ def zone(name: str) -> ZoneInfo:
 
 
 def check_size(width: int, height: int, scale: int) -> None:
-    """Refuse a picture that is too small to read or too large to draw."""
+    """Raise `Invalid` for a size in CSS pixels or a scale outside the limits."""
     if scale not in SCALES:
         raise Invalid("The scale of a picture is 1 or 2.", fields={"scale": "1 or 2"})
     sides = (

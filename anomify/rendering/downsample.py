@@ -1,4 +1,8 @@
-"""Fewer points for the same picture: what a column of pixels can show, and where time has holes."""
+"""Selects the points that a picture can show, and finds the gaps between points.
+
+Keeping the least and the greatest value of each column of pixels gives the same line as all points;
+source: U. Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,29 +11,37 @@ import numpy as np
 
 from anomify.series import Bools, Float64s, Int64s
 
-# One or two missing points are a hiccup and are bridged; more are a gap and stay one.
+# The line is drawn across one or two missing points; more missing points are a gap.
 GAP_STEPS: Final = 3
-# Of how many distances, itself in the middle, the median is what is usual around a distance.
+# A distance is compared with the median of so many distances, itself in the middle.
 NEIGHBOURS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Points that are joined by a line as long as their run is the same, in order of time."""
+    """Positions of n points in order of time, int64 (n,), and the number of the run of each.
+
+    Points of one run are joined by a line.
+    """
 
     rows: Int64s
     runs: Int64s
 
     def begins(self) -> Bools:
-        """Return True for each row with which a run begins."""
+        """Return True for each point that is the first of its run, bool (n,)."""
         return np.concatenate(([True], self.runs[1:] != self.runs[:-1]))[: len(self.runs)]
 
 
 def run_numbers(times: Int64s, step: int | None) -> Int64s:
-    """Give each point the number of its run; between the points of a run lies no gap.
+    """Return the number of the run of each point, int64 (n,); a gap separates two runs.
 
-    A distance is a gap if it is over three usual steps, and also over three times what is usual
-    around it: a part that was measured less often is no row of gaps.
+    `times` int64 (n,), unix milliseconds, ascending; `step` is the usual distance in milliseconds,
+    None for the median distance. A distance is a gap if it is longer than three steps and also
+    longer than three times the median of the distances around it, so that a part with a longer
+    step is no series of gaps.
+
+    >>> run_numbers(np.array([0, 60_000, 120_000, 600_000]), 60_000)
+    array([0, 0, 0, 1])
     """
     distances = np.diff(times)
     if not len(distances):
@@ -45,9 +57,13 @@ def run_numbers(times: Int64s, step: int | None) -> Int64s:
 
 
 def extremes_by_column(columns: Int64s, values: Float64s, runs: Int64s) -> Runs:
-    """Keep the least and the greatest point of each column of pixels and run, in order of time.
+    """Return the points with the least and the greatest value of each column of pixels and run.
 
-    No spike is lost: the picture of what is kept covers every value of the picture of all.
+    `columns` int64 (n,), ascending; `values` float64 (n,), finite; `runs` int64 (n,); n >= 1.
+
+    >>> column = np.zeros(4, np.int64)
+    >>> extremes_by_column(column, np.array([1.0, 5.0, 2.0, 0.0]), column).rows
+    array([1, 3])
     """
     starts = group_starts(columns, runs)
     sizes = np.diff(np.append(starts, len(values)))
@@ -63,6 +79,6 @@ def extremes_by_column(columns: Int64s, values: Float64s, runs: Int64s) -> Runs:
 
 
 def group_starts(columns: Int64s, runs: Int64s) -> Int64s:
-    """Return where a new column of pixels or a new run begins; there must be a point at least."""
+    """Return the positions at which a column of pixels or a run begins; n must be at least 1."""
     changes = (columns[1:] != columns[:-1]) | (runs[1:] != runs[:-1])
     return np.concatenate(([0], np.flatnonzero(changes) + 1))

@@ -1,4 +1,7 @@
-"""Pixels to PNG: few colours, the same bytes for the same picture, and the ETag of a chart."""
+"""Encodes pixels as a PNG with a palette, and computes the ETag of a chart.
+
+Source: Portable Network Graphics Specification (W3C Recommendation; RFC 2083), colour type 3.
+"""
 
 import hashlib
 import struct
@@ -14,26 +17,31 @@ from numpy.typing import NDArray
 from anomify.rendering.chart import Chart
 from anomify.rendering.theme import Rgb, Theme
 
-# Raise it with every change of what a chart looks like: caches hold pictures by it.
+# The version of the drawing code. Raise it with every change of the pixels: it is part of the ETag.
 LOOK: Final = 3
 MAX_COLOURS: Final = 128
-# Level 2 is as quick as 1 here, and what follows costs more time than the bytes are worth.
+# zlib's level 2 takes as long as level 1 here; higher levels take more time for few bytes.
 COMPRESSION_LEVEL: Final = 2
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-# Colours are told apart by their five upper bits: finer shades only smooth the edge of a line.
+# Colours are compared by their five upper bits; the lower ones only smooth the edges of lines.
 CELLS: Final = 1 << 15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """Finished pixels, rows of red, green, blue and opaque, and the theme they were drawn in."""
+    """A drawn picture and its theme; `pixels` uint8 (height, width, 4): red, green, blue, 255."""
 
     pixels: NDArray[np.uint8]
     theme: Theme
 
 
 def encode_png(drawing: Drawing) -> bytes:
-    """Return the drawing as a PNG of at most 128 colours; equal drawings give equal bytes."""
+    """Return the drawing as a PNG of at most 128 colours; equal drawings give equal bytes.
+
+    >>> from anomify.rendering.theme import LIGHT
+    >>> encode_png(Drawing(np.full((2, 2, 4), 255, np.uint8), LIGHT)).startswith(SIGNATURE)
+    True
+    """
     height, width, _ = drawing.pixels.shape
     indices, palette = _quantise(drawing)
     rows = np.zeros((height, width + 1), np.uint8)
@@ -51,10 +59,16 @@ def encode_png(drawing: Drawing) -> bytes:
 
 
 def etag_of(chart: Chart) -> str:
-    """Return the strong ETag of the chart's PNG, without quotes and without drawing it.
+    """Return the strong ETag (RFC 9110, 8.8.3) of a chart's PNG, without quotes; draws nothing.
 
-    The bytes follow from the chart, from how we draw and from the rasteriser's version; the tag
-    covers all three.
+    It is the BLAKE2b hash (RFC 7693) of everything that the bytes depend on: the chart, the version
+    of the drawing code, and the version of the rasteriser.
+
+    >>> nothing = np.empty(0)
+    >>> chart = Chart(title="cpu", times=nothing.astype(int), values=nothing, lowers=nothing,
+    ...               uppers=nothing, from_time=0, until_time=60_000)
+    >>> len(etag_of(chart)), etag_of(chart) == etag_of(chart)
+    (32, True)
     """
     digest = hashlib.blake2b(f"{LOOK} {_rasteriser()}".encode(), digest_size=16)
     for field in fields(chart):
@@ -74,10 +88,10 @@ def _rasteriser() -> str:
 
 
 def _quantise(drawing: Drawing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return each pixel's place in a palette, and the palette, the background's colour first."""
+    """Return the palette index of each pixel (height, width), and the palette (n, 3), n <= 128."""
     words = np.ascontiguousarray(drawing.pixels).view("<u4")[..., 0]
     background = _word(drawing.theme.background)
-    # Most of a chart is background: only the rest is worth looking at.
+    # Most of a chart is background, which has index 0; only the rest is quantised.
     covered = words != background
     shades = words[covered]
     cells = _cells(shades)
@@ -87,7 +101,7 @@ def _quantise(drawing: Drawing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     examples = np.zeros(CELLS, np.uint32)
     examples[cells] = shades
     for colour in reversed(drawing.theme.colours()):
-        # The theme's own colours stay exact.
+        # The colours of the theme are in the palette exactly.
         word = _word(colour)
         examples[_cells(np.array([word]))] = word
     palette = _channels(np.append(background, examples[used]))
@@ -99,7 +113,7 @@ def _quantise(drawing: Drawing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def _nearest(colours: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return for each colour the place of the palette's nearest, the first of equally near ones."""
+    """Return the palette index of the nearest colour for each colour, the first of equal ones."""
     here, there = colours.astype(np.float32), palette.astype(np.float32)
     # The square of a distance without the square of `here`, which is the same for every place.
     return np.asarray(((there * there).sum(axis=1) - 2 * (here @ there.T)).argmin(axis=1))
@@ -114,7 +128,7 @@ def _cells(words: NDArray[np.uint32]) -> NDArray[np.intp]:
 
 
 def _word(colour: Rgb) -> np.uint32:
-    """Return the opaque colour as a pixel is kept."""
+    """Return the opaque colour as a little-endian pixel of four bytes."""
     red, green, blue = colour
     return np.uint32(red | green << 8 | blue << 16 | 255 << 24)
 

@@ -1,4 +1,7 @@
-"""Words as grey bitmaps: any unicode name is drawn somehow, none raises, none is mathematics."""
+"""Draws text as grey bitmaps, also where the fonts lack some characters.
+
+Any Unicode text is accepted. A character without a glyph is drawn as a box, and `$` is no markup.
+"""
 
 import unicodedata
 from dataclasses import dataclass
@@ -13,9 +16,9 @@ from numpy.typing import NDArray
 
 MAX_CHARACTERS: Final = 120
 ELLIPSIS: Final = "…"
-# What stands for a character that no font at hand can draw.
+# Is drawn in place of a character that no available font has.
 MISSING: Final = "□"
-# Families that can draw what the bundled font cannot, tried in this order where installed.
+# Font families for characters that the bundled font lacks, in this order, where installed.
 FALLBACK_FAMILIES: Final = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -36,7 +39,12 @@ FALLBACK_FAMILIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TextBitmap:
-    """A line of text as coverage 0..255, `left` pixels from its start, `above` the baseline."""
+    """A line of text as grey pixels, and where they lie.
+
+    `coverage` uint8 (height, width), 0 to 255; `left` pixels from the start of the text to its
+    first column, `above` pixels from its first row down to the baseline; `width` of the text in
+    pixels.
+    """
 
     coverage: NDArray[np.uint8]
     left: int
@@ -46,7 +54,11 @@ class TextBitmap:
 
 @lru_cache(maxsize=512)
 def text_bitmap(text: str, size: float, *, bold: bool = False) -> TextBitmap:
-    """Return the drawn text; `size` is in pixels. At most 120 characters are drawn."""
+    """Return the text as a bitmap; `size` is in pixels. At most 120 characters are drawn.
+
+    >>> text_bitmap("cpu", 11.0).coverage.max()
+    np.uint8(255)
+    """
     line = drawable(text)
     font = get_font(_font_paths(bold=bold))
     font.clear()
@@ -61,7 +73,11 @@ def text_bitmap(text: str, size: float, *, bold: bool = False) -> TextBitmap:
 
 
 def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """Return the text, cut with an ellipsis where it is wider than that many pixels."""
+    """Return the text, cut with an ellipsis where it is wider than `width` pixels.
+
+    >>> fitted("node_network_receive_bytes_total", 60.0, 11.0).endswith(ELLIPSIS)
+    True
+    """
     text = drawable(text)
     if text_bitmap(text, size, bold=bold).width <= width:
         return text
@@ -76,7 +92,11 @@ def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
 
 
 def drawable(text: str) -> str:
-    """Return one line of at most 120 characters, each of which a font at hand can draw."""
+    r"""Return the text as one line of at most 120 characters that the fonts have.
+
+    >>> drawable("two\nlines")
+    'two lines'
+    """
     text = text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + ELLIPSIS
     return "".join(_drawable_character(character) for character in text)
 
@@ -93,7 +113,7 @@ def _drawable_character(character: str) -> str:
 
 @lru_cache(maxsize=2)
 def _font_paths(*, bold: bool) -> tuple[str, ...]:
-    """Return the files to look for a glyph in, the bundled font first."""
+    """Return the font files in the order in which they are searched, the bundled one first."""
     bundled = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / bundled
     return (str(path), *_fallback_paths())
@@ -108,7 +128,7 @@ def _fallback_paths() -> tuple[str, ...]:
 
 
 def _opens(path: str) -> bool:
-    """Return whether the font is there and of a kind that can be drawn at any size."""
+    """Return whether the font file can be read and scaled."""
     try:
         return bool(get_font([path]).scalable)
     except (OSError, RuntimeError):
@@ -117,7 +137,7 @@ def _opens(path: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _characters() -> frozenset[int]:
-    """Return every code point that both the plain and the bold chain of fonts can draw."""
+    """Return the code points that both the plain and the bold fonts have."""
     chains = [[get_font([path]) for path in _font_paths(bold=bold)] for bold in (False, True)]
     plain, bold = (set[int]().union(*(font.get_charmap() for font in chain)) for chain in chains)
     return frozenset(plain & bold)

@@ -1,4 +1,4 @@
-"""The colours and sizes of a picture, the same that the pages use."""
+"""The colours and sizes of a picture, equal to those of the pages."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -9,7 +9,11 @@ Rgb = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Every colour of a picture, as red, green and blue 0..255, and the opacity of its areas."""
+    """The colours of a picture, as red, green and blue 0..255, and the opacities of its areas.
+
+    >>> LIGHT.colours()[0]
+    (255, 255, 255)
+    """
 
     background: Rgb
     ink: Rgb
@@ -25,7 +29,7 @@ class Theme:
     span_alpha: float
 
     def colours(self) -> tuple[Rgb, ...]:
-        """Return the colours that a picture must show exactly, the background first."""
+        """Return the colours that the palette must contain exactly, the background first."""
         return (
             *(self.background, self.ink, self.muted, self.grid, self.axis),
             *(self.value, self.band, self.anomaly, self.match, self.event),
@@ -66,7 +70,7 @@ DARK: Final = Theme(
     anomaly=(0xFF, 0x92, 0x2B),
     match=(0x51, 0xCF, 0x66),
     event=(0xCC, 0x8A, 0xDF),
-    # As far from a dark background, to the eye, as 15 % are from white.
+    # The same perceived contrast with a dark background as 15 % with white.
     band_alpha=0.28,
     span_alpha=0.14,
 )
@@ -77,7 +81,7 @@ VALUE_WIDTH: Final = 1.5
 STEM_WIDTH: Final = 1.0
 STEM_ALPHA: Final = 0.6
 MARK_SIZE: Final = 9.0
-# So many pixels of line, then so many of nothing.
+# The lengths of a dash and of the gap after it.
 DASH: Final = 4.0
 DASH_GAP: Final = 3.0
 TITLE_SIZE: Final = 13.0

@@ -1,4 +1,9 @@
-"""Where an axis is labelled and in what words: round values, round local times."""
+"""Chooses the ticks of an axis and their labels: round values, and round local times.
+
+Steps of 1, 2, 2.5 and 5 times a power of ten follow P. S. Heckbert, "Nice Numbers for Graph
+Labels", Graphics Gems (1990). Prefixes such as k and M are those of the International System of
+Units.
+"""
 
 import math
 from collections.abc import Iterator
@@ -18,13 +23,13 @@ CLOCK_STEPS_LONG: Final = (15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 3 * HOUR, 6
 DAY_STEPS: Final = (1, 2, 7, 14)
 MONTH_STEPS: Final = (1, 2, 3, 6, 12, 24, 60, 120, 240)
 MONTH_SECONDS: Final = 30.44 * DAY
-# Names of our own: a picture looks the same whatever the server's locale.
+# Not from the locale of the server, so that equal charts give equal pictures.
 MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 
-# Exponent of ten, and the letter for it; below one the letter comes only when decimals run out.
+# Exponents of ten and their SI prefixes; below one only where three decimals do not suffice.
 PREFIXES: Final = (
     (12, "T"),
     (9, "G"),
@@ -36,14 +41,17 @@ PREFIXES: Final = (
     (-9, "n"),
 )
 MAX_DECIMALS: Final = 3
-# Outside of these a power of ten says more than a prefix.
+# Outside of these limits labels have an exponent instead of a prefix.
 SMALLEST_NAMED: Final = 1e-9
 LARGEST_NAMED: Final = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class TimeTick:
-    """A labelled moment: unix milliseconds, its label, and the wider one that begins there."""
+    """A tick of the time axis: unix milliseconds, its label, and the label of a date or year.
+
+    `wider` is the date (or year) that begins at this tick, empty where none does.
+    """
 
     time: int
     label: str
@@ -51,14 +59,22 @@ class TimeTick:
 
 
 def value_ticks(low: float, high: float, count: int) -> list[float]:
-    """Return about `count` round values from `low` to `high`, ascending."""
+    """Return about `count` round values from `low` to `high`, ascending.
+
+    >>> value_ticks(0.0, 95.0, 4)
+    [0.0, 25.0, 50.0, 75.0]
+    """
     step = _round_step((high - low) / max(count, 1))
     first, last = math.ceil(low / step), math.floor(high / step)
     return [number * step for number in range(first, min(last, first + MAX_TICKS) + 1)]
 
 
 def value_labels(ticks: list[float]) -> list[str]:
-    """Return one short label a tick, all of them with the same prefix and as many decimals."""
+    """Return the label of each tick; all have the same prefix and number of decimals.
+
+    >>> value_labels([0.0, 2500.0, 5000.0])
+    ['0', '2.5k', '5.0k']
+    """
     largest = max((abs(tick) for tick in ticks), default=0.0)
     if largest == 0.0:
         return ["0"] * len(ticks)
@@ -72,7 +88,11 @@ def value_labels(ticks: list[float]) -> list[str]:
 
 
 def time_ticks(from_time: int, until_time: int, zone: ZoneInfo, count: int) -> list[TimeTick]:
-    """Return at most `count` or so round local times of the window, ascending, with labels."""
+    """Return about `count` round local times of a window in unix milliseconds, ascending.
+
+    >>> [tick.label for tick in time_ticks(0, 3_600_000, ZoneInfo("UTC"), 4)]
+    ['00:00', '00:15', '00:30', '00:45', '01:00']
+    """
     span = (until_time - from_time) / 1000
     spacing = span / max(count, 1)
     for step in CLOCK_STEPS + CLOCK_STEPS_LONG:
@@ -88,7 +108,11 @@ def time_ticks(from_time: int, until_time: int, zone: ZoneInfo, count: int) -> l
 
 
 def zone_label(time: int, zone: ZoneInfo) -> str:
-    """Return what people call the zone at that time: UTC, CET, UTC+05:45."""
+    """Return the abbreviation of a zone at a time in unix milliseconds, or its offset from UTC.
+
+    >>> zone_label(0, ZoneInfo("Europe/Berlin")), zone_label(0, ZoneInfo("Asia/Kathmandu"))
+    ('CET', 'UTC+05:30')
+    """
     local = _local(time, zone)
     name = local.tzname() or zone.key
     return name if name.isalpha() else f"UTC{local.isoformat()[-6:]}"
@@ -101,7 +125,7 @@ def _round_step(rough: float) -> float:
 
 
 def _prefix(largest: float, step: float) -> tuple[int, str]:
-    """Choose the prefix that keeps the largest value short and the step visible."""
+    """Return the exponent and prefix with which labels are short and still differ by the step."""
     for exponent, letter in PREFIXES:
         if largest < 10.0**exponent * (0.01 if exponent == 0 else 1):
             continue
@@ -140,7 +164,7 @@ def _clock_ticks(from_time: int, until_time: int, zone: ZoneInfo, step: int) -> 
 
 
 def _even_moments(from_time: int, zone: ZoneInfo, step: int) -> Iterator[int]:
-    """Yield moments `step` seconds apart, aligned to the local clock; no hour is left out."""
+    """Yield times in milliseconds, `step` seconds apart, aligned to the local clock at first."""
     offset = _local(from_time, zone).utcoffset() or timedelta()
     shift = int(offset.total_seconds())
     moment = (from_time // 1000 + shift) // step * step - shift
@@ -150,13 +174,13 @@ def _even_moments(from_time: int, zone: ZoneInfo, step: int) -> Iterator[int]:
 
 
 def _wall_moments(from_time: int, zone: ZoneInfo, step: int) -> Iterator[int]:
-    """Yield the moments of round wall-clock hours, each once, also where clocks are changed."""
+    """Yield the times of round local hours in milliseconds, each once at changes of clocks too."""
     local = _local(from_time, zone).replace(tzinfo=None)
     wall = local.replace(hour=local.hour // (step // HOUR) * (step // HOUR))
     wall = wall.replace(minute=0, second=0, microsecond=0)
     while True:
         aware = wall.replace(tzinfo=zone)
-        # An hour that the change of clocks leaves out has no moment.
+        # A local time that is skipped when clocks go forward does not exist.
         if aware.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == wall:
             yield int(aware.timestamp()) * 1000
         wall += timedelta(seconds=step)
@@ -205,5 +229,5 @@ def _date_ticks(
 
 
 def _local(time: int, zone: ZoneInfo) -> datetime:
-    """Return the local moment, whole seconds."""
+    """Return the local date and time, in whole seconds."""
     return datetime.fromtimestamp(time // 1000, zone)

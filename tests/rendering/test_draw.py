@@ -7,8 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from anomify.errors import Invalid
-from anomify.rendering import draw
-from anomify.rendering.chart import Ahead, ChartEvent, Mark
+from anomify.rendering import curves
+from anomify.rendering.chart import ChartEvent, ForecastRange, Mark
 from anomify.rendering.draw import draw_chart, draw_notice
 from anomify.rendering.encode import encode_png
 from anomify.rendering.theme import LIGHT
@@ -63,9 +63,11 @@ class TestDrawChart:
 
     def test_goes_on_with_the_range_after_the_newest_point_but_fainter(self):
         until = START + 80 * MINUTE
-        ahead = Ahead(START + np.arange(61, 81) * MINUTE, np.full(20, 92.0), np.full(20, 108.0))
+        ahead = ForecastRange(
+            START + np.arange(61, 81) * MINUTE, np.full(20, 92.0), np.full(20, 108.0)
+        )
         without = draw_chart(chart(until_time=until)).pixels[CURVES].astype(int)
-        drawing = draw_chart(chart(until_time=until, ahead=ahead)).pixels[CURVES].astype(int)
+        drawing = draw_chart(chart(until_time=until, forecast=ahead)).pixels[CURVES].astype(int)
         changed = np.flatnonzero((drawing != without).any(axis=(0, 2)))
         assert changed.max() - changed.min() > 150
         # The middle of the band, before the newest point and after it.
@@ -112,8 +114,8 @@ class TestDrawChart:
         times = START + np.arange(20_000) * 180
         requested = chart(values, times=times, **no_range(20_000))
         thinned = near(draw_chart(requested), LIGHT.value, 90)
-        every_row = draw.extremes_by_column(np.arange(20_000), values, np.zeros(20_000, np.int64))
-        monkeypatch.setattr(draw, "extremes_by_column", lambda *_: every_row)
+        every_row = curves.extremes_by_column(np.arange(20_000), values, np.zeros(20_000, np.int64))
+        monkeypatch.setattr(curves, "extremes_by_column", lambda *_: every_row)
         whole = near(draw_chart(requested), LIGHT.value, 90)
         assert not (thinned & ~widened(whole)).any()
         assert not (whole & ~widened(thinned)).any()
@@ -215,7 +217,7 @@ class TestDrawChart:
                 values,
                 lowers=lowers,
                 uppers=uppers,
-                ahead=Ahead(times, low_ahead, high_ahead),
+                forecast=ForecastRange(times, low_ahead, high_ahead),
                 width=200,
                 height=100,
                 anomalies=(Mark(START, None),),

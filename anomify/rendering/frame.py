@@ -1,0 +1,133 @@
+"""Selects the points that a chart shows, and maps times and values to pixels."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from anomify.rendering.chart import Chart
+from anomify.rendering.downsample import run_numbers
+from anomify.rendering.theme import VALUE_WIDTH
+from anomify.series import Bools, Float64s, Int64s
+
+# Beyond it the difference of two values is not finite.
+LARGEST_VALUE: Final = 1e300
+# A smaller range of values cannot be divided by; such values are drawn as one.
+SMALLEST_SPAN: Final = 1e-300
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The rectangle of the curves in CSS pixels, and the times and values at its edges.
+
+    >>> frame = Frame(0.0, 0.0, 100.0, 50.0, from_time=0, until_time=1000, low=0.0, high=10.0)
+    >>> frame.x(np.array([500])).tolist(), frame.y(np.array([10.0])).tolist()
+    ([50.0], [0.0])
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    from_time: int
+    until_time: int
+    low: float
+    high: float
+
+    def x(self, times: Int64s) -> Float64s:
+        """Return the horizontal positions of times, float64 (n,), CSS pixels."""
+        share = (times - self.from_time) / (self.until_time - self.from_time)
+        return np.asarray(self.left + share * (self.right - self.left), np.float64)
+
+    def y(self, values: Float64s) -> Float64s:
+        """Return the vertical positions of values, float64 (n,), at most one height outside."""
+        above = drawable_values(values) - self.low
+        # With a height near zero the share may overflow to infinity; that is clipped too.
+        with np.errstate(over="ignore"):
+            share = above / (self.high - self.low)
+        return np.asarray(self.bottom - np.clip(share, -1, 2) * (self.bottom - self.top))
+
+    def sides(self) -> tuple[float, float, float, float]:
+        """Return left, top, right and bottom, with a margin for half a stroke above and below."""
+        return self.left, self.top - VALUE_WIDTH, self.right, self.bottom + VALUE_WIDTH
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """The n points of the window and one neighbour at each side, as arrays (n,).
+
+    Points with the same number in `runs` are joined by a line; a gap separates two runs.
+    """
+
+    times: Int64s
+    values: Float64s
+    lowers: Float64s
+    uppers: Float64s
+    runs: Int64s
+
+    def of(self, rows: Bools) -> "Curve":
+        """Return only those rows."""
+        return Curve(
+            self.times[rows],
+            self.values[rows],
+            self.lowers[rows],
+            self.uppers[rows],
+            self.runs[rows],
+        )
+
+
+def curve_of(chart: Chart) -> Curve:
+    """Return the points of the chart that are drawn; a NaN or infinite value leaves a gap."""
+    first = max(int(np.searchsorted(chart.times, chart.from_time)) - 1, 0)
+    last = int(np.searchsorted(chart.times, chart.until_time, side="right")) + 1
+    rows = slice(first, last)
+    times, values = chart.times[rows], chart.values[rows]
+    finite = np.isfinite(values)
+    runs = run_numbers(times, chart.step) + np.cumsum(~finite)
+    lowers, uppers = chart.lowers[rows], chart.uppers[rows]
+    whole = Curve(times, values, lowers.astype(np.float64), uppers.astype(np.float64), runs)
+    kept = whole if finite.all() else whole.of(finite)
+    inside = (kept.times >= chart.from_time) & (kept.times <= chart.until_time)
+    return kept if inside.any() or len(set(kept.runs.tolist())) == 1 else kept.of(inside)
+
+
+def forecast_curve(chart: Chart, curve: Curve) -> Curve:
+    """Return the forecast range as a curve without values, starting at the newest point."""
+    count = 1 if len(chart.forecast.times) and len(curve.times) else 0
+    newest = slice(len(curve.times) - count, None)
+    times = np.concatenate((curve.times[newest], chart.forecast.times))
+    return Curve(
+        times,
+        np.full(len(times), np.nan),
+        np.concatenate((curve.lowers[newest], chart.forecast.lowers)),
+        np.concatenate((curve.uppers[newest], chart.forecast.uppers)),
+        np.zeros(len(times), np.int64),
+    )
+
+
+def value_limits(curve: Curve, forecast: Curve) -> tuple[float, float]:
+    """Return the ends of the value axis: they contain all values and 96 % of the range."""
+    if not len(curve.values):
+        return 0.0, 1.0
+    low, high = float(curve.values.min()), float(curve.values.max())
+    lowers = np.concatenate((curve.lowers, forecast.lowers))
+    uppers = np.concatenate((curve.uppers, forecast.uppers))
+    ranged = np.isfinite(lowers) & np.isfinite(uppers)
+    if ranged.any():
+        # A few very wide bounds, as at the end of learning, must not flatten the curve.
+        low = min(low, float(np.percentile(drawable_values(lowers[ranged]), 2)))
+        high = max(high, float(np.percentile(drawable_values(uppers[ranged]), 98)))
+    low, high = (min(max(end, -LARGEST_VALUE), LARGEST_VALUE) for end in (low, high))
+    largest = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * largest, SMALLEST_SPAN):
+        half = largest * 0.1 if largest > SMALLEST_SPAN else 1.0
+        return low - half, high + half
+    margin = (high - low) * 0.06
+    # An axis that nearly reaches zero begins there.
+    low = 0.0 if 0 <= low < margin * 2 else low
+    return low - margin / 2, high + margin
+
+
+def drawable_values(values: Float64s) -> Float64s:
+    """Return the values clipped to a size whose differences are finite."""
+    return np.clip(values, -LARGEST_VALUE, LARGEST_VALUE)
