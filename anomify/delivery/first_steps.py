@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from anomify.db import session
 from anomify.delivery.facts import OPENED, TEST
-from anomify.delivery.model import STATE_SENT, Delivery
+from anomify.delivery.model import SENT, Delivery
 from anomify.user.profile import is_step_missing, take_step_together
 
 TEST_STEP = "test_alert_sent"
@@ -27,7 +27,7 @@ def note_first_steps(delivery: Delivery) -> None:
         .where(
             Delivery.org_id == delivery.org_id,
             Delivery.transition == OPENED,
-            Delivery.state == STATE_SENT,
+            Delivery.state == SENT,
         )
         .distinct()
         .limit(ALERTS_WANTED)

@@ -1,19 +1,18 @@
 """The row of a delivery: one message to one channel, from enqueued to settled."""
 
-from datetime import datetime
-
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from anomify.db import Base, UtcDateTime
+from anomify.db import Base
+from anomify.job.model import Job
 
-STATE_PENDING = "pending"
-STATE_SENT = "sent"
-STATE_DEAD = "dead"
+SENT = "sent"
 
 
-class Delivery(Base):
+class Delivery(Job, Base):
     """A message in the outbox: its id stays the same through every attempt."""
+
+    done_state = SENT
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -51,10 +50,3 @@ class Delivery(Base):
     lane: Mapped[str] = mapped_column(String(260))
     # What was true when it was enqueued; the wording is made from it.
     facts: Mapped[dict[str, object]] = mapped_column(JSON)
-    state: Mapped[str] = mapped_column(String(16), default=STATE_PENDING)
-    attempts: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    last_error: Mapped[str | None] = mapped_column(Text, default=None)

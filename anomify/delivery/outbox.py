@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
@@ -18,12 +18,14 @@ from anomify.channel.kinds import EMAIL, WEBHOOK
 from anomify.channel.message import Receipt, Target
 from anomify.clock import now
 from anomify.db import session
-from anomify.delivery.backoff import next_attempt_at
+from anomify.delivery.backoff import delay_seconds, next_attempt_at
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts, facts_of_anomaly, facts_of_test
 from anomify.delivery.first_steps import note_first_steps
-from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
+from anomify.delivery.model import Delivery
 from anomify.delivery.recipient import mailed_users, nobody, target_of
 from anomify.errors import QuotaExceeded
+from anomify.job.model import DEAD, PENDING
+from anomify.job.queue import Queue
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.outbound import host_of
@@ -35,9 +37,10 @@ log = logging.getLogger(__name__)
 
 # Longer than a sender may take, so that a lease runs out only when the sender is no more.
 LEASE = timedelta(seconds=60)
+# More than a receiver that is away for a day can cause, so it stops only what ends its sender.
+MOST_ATTEMPTS = 500
 # Deliveries on their way at once to one host, or to the mail server.
 LANE_MOST = 4
-PROBLEM_MAX_CHARACTERS = 500
 # Rows of one statement: the embedded database takes a limited number of values in each.
 INSERTED_AT_ONCE = 500
 # Longer than the longest quiet time that a watcher can have.
@@ -48,6 +51,13 @@ TEST_EVERY = timedelta(minutes=1)
 THE_WEBHOOK = "webhook"
 # No host is called this.
 MAIL_LANE = "@mail"
+
+
+def _pause(attempts: int) -> timedelta:
+    return timedelta(seconds=delay_seconds(attempts, 0.5))
+
+
+DELIVERIES = Queue(Delivery, LEASE, MOST_ATTEMPTS, _pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +118,13 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
         .where(
             Delivery.anomaly_id == anomaly.id,
             Delivery.transition == OPENED,
-            Delivery.state != STATE_DEAD,
+            Delivery.state != DEAD,
         )
     )
     rows = []
     for opened, watcher in told:
-        if decision is not None and opened.state == STATE_PENDING and not opened.attempts:
-            _close(opened, STATE_DEAD, at)
-            opened.last_error = f"It was over before it could be told: {decision.why}."
+        if decision is not None and opened.state == PENDING and not opened.attempts:
+            DELIVERIES.give_up(opened, f"It was over before it could be told: {decision.why}.", at)
             anomaly.muted_at, anomaly.muted_severity = at, span.severity
             continue
         facts = facts_of_anomaly(RECOVERED, org, watcher, anomaly, span, metric)
@@ -128,7 +137,7 @@ def withdraw(anomaly_id: int) -> None:
     session().execute(
         delete(Delivery).where(
             Delivery.anomaly_id == anomaly_id,
-            Delivery.state == STATE_PENDING,
+            Delivery.state == PENDING,
             or_(Delivery.leased_until.is_(None), Delivery.leased_until <= now()),
         )
     )
@@ -155,12 +164,12 @@ def enqueue_test(org: Org, watcher: Watcher) -> int:
 
 def is_anything_due(at: datetime) -> bool:
     """Return whether a claim might find something; asking changes and locks nothing."""
-    return session().scalar(select(Delivery.id).where(*_is_free(at)).limit(1)) is not None
+    return DELIVERIES.is_any_due(at, _is_not_silenced(at))
 
 
 def longest_due(at: datetime) -> datetime | None:
     """Return since when the message that waits longest should have gone; None when none waits."""
-    return session().scalar(select(func.min(Delivery.due_at)).where(*_is_free(at)))
+    return session().scalar(select(func.min(Delivery.due_at)).where(*_may_go(at)))
 
 
 def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) -> list[Claim]:
@@ -170,24 +179,15 @@ def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) 
     same delivery while its lease runs. One whose recipient is no more is settled here and now.
     """
     claims = []
-    for delivery_id in _due(at, most, busy):
+    for delivery in DELIVERIES.claim_chosen(_due(at, most, busy), at, _is_not_silenced(at)):
         leased_until = at + LEASE
-        leased = session().execute(
-            update(Delivery)
-            .where(Delivery.id == delivery_id, *_is_free(at))
-            .values(leased_until=leased_until, attempts=Delivery.attempts + 1)
-            .execution_options(synchronize_session=False)
-        )
-        if leased.rowcount != 1:  # type: ignore[attr-defined] # an UPDATE gives a CursorResult
-            continue
-        delivery = session().get_one(Delivery, delivery_id, populate_existing=True)
         try:
             claimed: Claim | Receipt = _claimed(delivery, leased_until, at, sealing_key)
         except SQLAlchemyError:
             raise
         except Exception:
             # One that cannot be read must not hold up the others; it is tried again like them.
-            log.exception("delivery %s cannot be made ready to be sent", delivery_id)
+            log.exception("delivery %s cannot be made ready to be sent", delivery.id)
             claimed = Receipt(is_delivered=False, problem="The message cannot be read.")
         if isinstance(claimed, Receipt):
             settle(delivery.id, leased_until, claimed, at, chance=0.5)
@@ -204,27 +204,23 @@ def settle(
     What was delivered is sent, whoever holds the lease by now; a failure counts only for the one
     who still holds it. `chance` from 0 to 1 spreads the next attempt.
     """
-    delivery = session().get(Delivery, delivery_id, populate_existing=True, with_for_update=True)
-    if delivery is None or delivery.state != STATE_PENDING:
-        return
     if receipt.is_delivered:
-        _close(delivery, STATE_SENT, at)
-        delivery.last_error = None
-        note_first_steps(delivery)
+        sent = DELIVERIES.finish_unleased(delivery_id, at)
+        if sent is not None:
+            note_first_steps(sent)
         return
-    if delivery.leased_until != leased_until:
+    delivery = DELIVERIES.held(delivery_id, leased_until)
+    if delivery is None:
         return
-    delivery.last_error = receipt.problem[:PROBLEM_MAX_CHARACTERS]
     again_at = None
     if not (receipt.is_permanent or receipt.is_gone):
         again_at = next_attempt_at(
             delivery.created_at, at, delivery.attempts, chance, receipt.retry_after_seconds
         )
     if again_at is None:
-        _close(delivery, STATE_DEAD, at)
+        DELIVERIES.give_up(delivery, receipt.problem, at)
     else:
-        delivery.due_at = again_at
-        delivery.leased_until = None
+        DELIVERIES.retry(delivery, receipt.problem, at, again_at=again_at)
     if receipt.is_gone:
         _stop_webhook(delivery.watcher_id, at)
 
@@ -232,12 +228,6 @@ def settle(
 def forget_settled(at: datetime) -> None:
     """Forget what was settled so long ago that no watcher's quiet time can ask for it any more."""
     session().execute(delete(Delivery).where(Delivery.settled_at < at - FORGOTTEN_AFTER))
-
-
-def _close(delivery: Delivery, state: str, at: datetime) -> None:
-    delivery.state = state
-    delivery.settled_at = at
-    delivery.leased_until = None
 
 
 def _stop_webhook(watcher_id: int, at: datetime) -> None:
@@ -268,7 +258,7 @@ def _last_told(
             Delivery.watcher_id.in_(watcher_ids),
             Delivery.metric_id == metric_id,
             Delivery.transition == OPENED,
-            Delivery.state != STATE_DEAD,
+            Delivery.state != DEAD,
             Delivery.anomaly_id != but_anomaly_id,
         )
         .group_by(Delivery.watcher_id)
@@ -304,7 +294,7 @@ def _row(
         "recipient": recipient,
         "lane": lane,
         "facts": facts.as_row(),
-        "state": STATE_PENDING,
+        "state": PENDING,
         "attempts": 0,
         "created_at": at,
         "due_at": at,
@@ -323,14 +313,13 @@ def _insert(rows: Sequence[dict[str, object]]) -> int:
     return added
 
 
-def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Delivery.state == STATE_PENDING,
-        Delivery.due_at <= at,
-        or_(Delivery.leased_until.is_(None), Delivery.leased_until <= at),
-        # A test is a person's wish of this moment.
-        or_(Delivery.transition == TEST, Delivery.org_id.not_in(silenced_orgs(at))),
-    )
+def _may_go(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (*DELIVERIES.free(at), _is_not_silenced(at))
+
+
+def _is_not_silenced(at: datetime) -> ColumnElement[bool]:
+    # A test message was requested by a person just now, so it is sent during a silence too.
+    return or_(Delivery.transition == TEST, Delivery.org_id.not_in(silenced_orgs(at)))
 
 
 def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
@@ -344,7 +333,7 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
             opened.channel == Delivery.channel,
             opened.recipient == Delivery.recipient,
             opened.transition == OPENED,
-            opened.state == STATE_PENDING,
+            opened.state == PENDING,
         ),
     )
     full = [lane for lane, count in busy.items() if count >= LANE_MOST]
@@ -353,7 +342,7 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
     )
     ranked = (
         select(Delivery.id, Delivery.due_at, Delivery.lane, place.label("place"))
-        .where(*_is_free(at), ~has_to_wait, Delivery.lane.not_in(full))
+        .where(*_may_go(at), ~has_to_wait, Delivery.lane.not_in(full))
         .subquery()
     )
     # Lanes take turns: the first of each, then the second of each, so that no crowd holds up
@@ -371,8 +360,7 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
         if left > 0 and len(taken) < most:
             room[lane] = left - 1
             taken.append(delivery_id)
-    # In one order for everybody: two callers that lease rows crosswise would wait for each other.
-    return sorted(taken)
+    return taken
 
 
 def _answers_id(delivery: Delivery) -> str | None:

@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 
 from anomify.db import session
 from anomify.delivery.facts import OPENED
-from anomify.delivery.model import STATE_DEAD, STATE_SENT, Delivery
+from anomify.delivery.model import SENT, Delivery
+from anomify.job.model import DEAD
 
 # Databases bound the number of values in one statement.
 MOST_IDS = 500
@@ -28,7 +29,7 @@ def told_among(anomaly_ids: Sequence[int]) -> set[int]:
                 select(Delivery.anomaly_id).where(
                     Delivery.anomaly_id.in_(some),
                     Delivery.transition == OPENED,
-                    Delivery.state != STATE_DEAD,
+                    Delivery.state != DEAD,
                 )
             )
         )
@@ -54,7 +55,7 @@ def latest_problems(org_id: int, watcher_ids: Sequence[int]) -> dict[int, str]:
     rows = session().execute(
         select(attempted.c.watcher_id, attempted.c.last_error).where(
             attempted.c.age == 1,
-            attempted.c.state != STATE_SENT,
+            attempted.c.state != SENT,
             attempted.c.last_error.is_not(None),
         )
     )

@@ -18,6 +18,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from anomify.db import Base, UtcDateTime
+from anomify.job.model import Job
 from anomify.metric.folding import fold
 from anomify.org.model import Org
 
@@ -242,19 +243,15 @@ class FailingMetric(Base):
     isolated_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
-class Rebuild(Base):
+class Rebuild(Job, Base):
     """A leased slow job: the scores of a metric, made anew from its stored points."""
 
     __tablename__ = "rebuilds"
-    __table_args__ = (Index("ix_rebuilds_leased_until", "leased_until"),)
+    __table_args__ = (Index("ix_rebuilds_state_due_at", "state", "due_at"),)
+    is_deleted_when_done = True
 
     metric_id: Mapped[int] = mapped_column(
         ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     reason: Mapped[str] = mapped_column(String(64))
-    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Not before this moment, so that a back-fill in progress is rebuilt once, at its end.
-    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    attempts: Mapped[int] = mapped_column(default=0)
-    last_error: Mapped[str | None] = mapped_column(Text, default=None)
+    created_at: Mapped[datetime] = mapped_column("requested_at", UtcDateTime)

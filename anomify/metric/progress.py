@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.db import session
+from anomify.job.model import DEAD
+from anomify.job.queue import Queue
 from anomify.metric.model import Progress, Rebuild
 
 # More late points than this, and the scores of a metric are made anew (spec/storage.md 10.6).
@@ -21,6 +23,13 @@ REBUILD_SETTLES_AFTER = timedelta(seconds=5)
 REBUILD_WAITS_AT_MOST = timedelta(minutes=5)
 REBUILD_LEASE = timedelta(minutes=10)
 MOST_REBUILD_ATTEMPTS = 3
+
+
+def _pause(_attempts: int) -> timedelta:
+    return REBUILD_LEASE
+
+
+REBUILDS = Queue(Rebuild, REBUILD_LEASE, MOST_REBUILD_ATTEMPTS, _pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,55 +179,45 @@ def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -
 
 
 def request_rebuild(metric_id: int, reason: str, at: datetime) -> None:
-    """Queue one rebuild of the metric's scores, or put off the one that waits, if not for ever."""
+    """Queue one rebuild of the metric's scores, or put off the one that waits.
+
+    It waits until nothing more has been requested for REBUILD_SETTLES_AFTER, and at most
+    REBUILD_WAITS_AT_MOST. One that failed waits for its pause in any case.
+    """
     waiting = session().get(Rebuild, metric_id)
     due_at = at + REBUILD_SETTLES_AFTER
     if waiting is None:
-        waiting = Rebuild(metric_id=metric_id, reason=reason, requested_at=at, due_at=due_at)
+        waiting = Rebuild(metric_id=metric_id, reason=reason, created_at=at, due_at=due_at)
         session().add(waiting)
-    else:
-        waiting.due_at = min(due_at, waiting.requested_at + REBUILD_WAITS_AT_MOST)
-        waiting.attempts = 0
+        return
+    if waiting.state == DEAD:
+        waiting.created_at = at
+    REBUILDS.request_again(waiting, min(due_at, waiting.created_at + REBUILD_WAITS_AT_MOST))
 
 
-def find_due_rebuild(at: datetime) -> Rebuild | None:
-    """Return the rebuild that has waited longest, if one is due and nobody is at it."""
-    return session().scalar(
-        select(Rebuild)
-        .where(
-            Rebuild.due_at <= at,
-            Rebuild.attempts < MOST_REBUILD_ATTEMPTS,
-            or_(Rebuild.leased_until.is_(None), Rebuild.leased_until < at),
-        )
-        .order_by(Rebuild.requested_at)
-        .limit(1)
-    )
+def is_rebuild_due(at: datetime) -> bool:
+    """Return whether a claim might find a rebuild; this changes and locks nothing."""
+    return REBUILDS.is_any_due(at)
 
 
-def lease_rebuild(rebuild: Rebuild, at: datetime) -> None:
-    """Keep others from doing it too, and count the attempt."""
-    rebuild.leased_until = at + REBUILD_LEASE
-    rebuild.attempts += 1
+def claim_rebuild(at: datetime) -> Rebuild | None:
+    """Lease the rebuild that has been due longest to the caller; None where none is due."""
+    claimed = REBUILDS.claim(at, 1)
+    return claimed[0] if claimed else None
 
 
-def settle_rebuild(metric_id: int) -> None:
+def settle_rebuild(metric_id: int, at: datetime) -> None:
     """Take a finished rebuild off the queue; the metric has no unjudged late points any more.
 
-    One that was asked for again since its lease, when it may have begun already, is done again.
+    One that was requested again since it was claimed is done again. No lease is asked for: the
+    results are written by the one process that judges, and its transactions fail when it is not.
     """
-    # To ask again is to count the attempts anew, so a leased one has none only then.
-    is_done = or_(Rebuild.attempts > 0, Rebuild.leased_until.is_(None))
-    session().execute(delete(Rebuild).where(Rebuild.metric_id == metric_id, is_done))
-    session().execute(
-        update(Rebuild).where(Rebuild.metric_id == metric_id).values(leased_until=None)
-    )
+    REBUILDS.finish_unleased(metric_id, at)
     session().execute(
         update(Progress).where(Progress.metric_id == metric_id).values(unjudged_late_points=0)
     )
 
 
-def fail_rebuild(metric_id: int, error: str) -> None:
-    """Keep the reason why a rebuild did not succeed; it is tried again after its lease."""
-    session().execute(
-        update(Rebuild).where(Rebuild.metric_id == metric_id).values(last_error=error[:1000])
-    )
+def fail_rebuild(metric_id: int, leased_until: datetime, error: str, at: datetime) -> None:
+    """Keep the reason why a rebuild did not succeed; it is tried again after a pause."""
+    REBUILDS.fail(metric_id, leased_until, error, at)

@@ -1,23 +1,21 @@
 """Letters: mails of our own with a link or a code in them, from written to sent."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter
 from uuid import uuid4
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import delete, func, select, update
 
 from anomify.clock import now
 from anomify.db import sealing_key, session
+from anomify.job.model import DEAD, PENDING
+from anomify.job.queue import Queue
 from anomify.org.model import Letter
 from anomify.org.sealing import SealBroken, seal, unseal
 
-log = logging.getLogger(__name__)
-
-PENDING, SENT, DEAD = "pending", "sent", "dead"
 # Longer than a sender may take, so that a lease runs out only when the sender is no more.
 LEASE = timedelta(seconds=60)
 # A letter waits this long for a mail server that does not answer, or that nobody has set yet.
@@ -26,8 +24,16 @@ LIFETIME = timedelta(hours=24)
 RETRY_SECONDS = (5, 15, 30, 60, 120, 300, 600)
 # What was sent is remembered this long, without what it said, so that nobody's box is filled.
 FORGOTTEN_AFTER = timedelta(days=7)
-PROBLEM_MAX_CHARACTERS = 500
 NO_ORG = 0
+# More than a server that is away for a day can cause, so it stops only what ends its sender.
+MOST_ATTEMPTS = 500
+
+
+def _pause(attempts: int) -> timedelta:
+    return timedelta(seconds=RETRY_SECONDS[min(attempts, len(RETRY_SECONDS)) - 1])
+
+
+LETTERS = Queue(Letter, LEASE, MOST_ATTEMPTS, _pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ def keep_quiet(to: str, purpose: str) -> None:
     letter = session().get_one(
         Letter, post_letter(to, "Nothing", "Nothing", org_id=None, purpose=purpose)
     )
-    _close(letter, DEAD, letter.created_at)
+    letter.close(DEAD, letter.created_at)
 
 
 def count_letters(to: str, purpose: str, since: datetime) -> int:
@@ -102,65 +108,42 @@ def count_letters(to: str, purpose: str, since: datetime) -> int:
 
 def count_waiting_letters() -> int:
     """Return how many letters of all orgs wait to be sent; for whoever runs the installation."""
-    waiting = select(func.count()).select_from(Letter).where(Letter.state == PENDING)
-    return session().scalar(waiting) or 0
+    return LETTERS.count_waiting()
 
 
 def latest_letter_problem() -> str | None:
     """Return why the letter that was tried last still waits; None where none has failed."""
-    failed = select(Letter.last_error).where(
-        Letter.state == PENDING, Letter.last_error.is_not(None)
-    )
-    return session().scalar(failed.order_by(Letter.due_at.desc()).limit(1))
+    return LETTERS.latest_problem()
 
 
 def is_letter_due(at: datetime) -> bool:
     """Return whether a claim might find something; asking changes and locks nothing."""
-    return session().scalar(select(Letter.id).where(*_is_free(at)).limit(1)) is not None
+    return LETTERS.is_any_due(at, Letter.expires_at > at)
 
 
 def claim_letters(at: datetime, most: int) -> list[ClaimedLetter]:
-    """Lease due letters to the caller, oldest first; two callers never get the same one.
+    """Lease due letters to the caller and return them in the order in which they were written.
 
-    One that cannot be read with the present key is given up.
+    Two callers never get the same one. One that cannot be read with the present key is given up.
     """
-    free = select(Letter.id).where(*_is_free(at)).order_by(Letter.due_at, Letter.id).limit(most)
-    claimed: list[tuple[datetime, ClaimedLetter]] = []
-    # In one order for everybody: two that lease crosswise would wait for each other.
-    for letter_id in sorted(session().scalars(free)):
-        leased_until = at + LEASE
-        leased = session().execute(
-            update(Letter)
-            .where(Letter.id == letter_id, *_is_free(at))
-            .values(leased_until=leased_until, attempts=Letter.attempts + 1)
-            .returning(Letter.id)
-            .execution_options(synchronize_session=False)
-        )
-        if leased.first() is None:
-            continue
-        letter = session().get_one(Letter, letter_id, populate_existing=True)
+    claimed = []
+    leased = LETTERS.claim(at, most, Letter.expires_at > at)
+    for letter in sorted(leased, key=attrgetter("created_at")):
         try:
             written = unseal(sealing_key(), letter.org_id or NO_ORG, letter.sealed)
-            said = msgspec.json.decode(written, type=dict[str, str])
-            subject, text = said["subject"], said["text"]
-        except (SealBroken, msgspec.DecodeError, KeyError) as broken:
-            # It must not hold up the others.
-            log.warning("letter %s cannot be read and is given up: %r", letter.id, broken)
-            _close(letter, DEAD, at)
-            letter.last_error = (
-                str(broken) if isinstance(broken, SealBroken) else "The letter cannot be read."
-            )
+            content = msgspec.json.decode(written, type=dict[str, str])
+            subject, text = content["subject"], content["text"]
+        except SealBroken as broken:
+            LETTERS.give_up(letter, str(broken), at)
             continue
-        mine = ClaimedLetter(
-            letter.id,
-            letter.recipient,
-            subject,
-            text,
-            letter.purpose,
-            leased_until,
+        except (msgspec.DecodeError, KeyError):
+            LETTERS.give_up(letter, "The letter cannot be read.", at)
+            continue
+        until = letter.leased_until or at + LEASE
+        claimed.append(
+            ClaimedLetter(letter.id, letter.recipient, subject, text, letter.purpose, until)
         )
-        claimed.append((letter.created_at, mine))
-    return [mine for _, mine in sorted(claimed, key=itemgetter(0))]
+    return claimed
 
 
 def settle_letter(
@@ -171,26 +154,21 @@ def settle_letter(
     problem: str | None,
     is_permanent: bool = False,
 ) -> None:
-    """Write down what became of an attempt; no problem means that the mail server took it.
+    """Record the result of an attempt; no problem means that the mail server took the letter.
 
-    A failure counts only for the one who still holds the lease.
+    A failure is recorded only while the lease is still in force.
     """
-    letter = session().get(Letter, letter_id, populate_existing=True, with_for_update=True)
-    if letter is None or letter.state != PENDING:
-        return
     if problem is None:
-        _close(letter, SENT, at)
-        letter.last_error = None
+        LETTERS.finish_unleased(letter_id, at)
         return
-    if letter.leased_until != leased_until:
+    letter = LETTERS.held(letter_id, leased_until)
+    if letter is None:
         return
-    letter.last_error = problem[:PROBLEM_MAX_CHARACTERS]
-    letter.leased_until = None
-    letter.due_at = at + timedelta(
-        seconds=RETRY_SECONDS[min(letter.attempts, len(RETRY_SECONDS)) - 1]
-    )
-    if is_permanent or letter.due_at >= letter.expires_at:
-        _close(letter, DEAD, at)
+    again_at = at + _pause(letter.attempts)
+    if is_permanent or again_at >= letter.expires_at:
+        LETTERS.give_up(letter, problem, at)
+    else:
+        LETTERS.retry(letter, problem, at, again_at=again_at)
 
 
 def forget_letters(at: datetime) -> None:
@@ -217,19 +195,3 @@ def stop_letters_to(address: str, org_id: int, at: datetime) -> None:
         .values(state=DEAD, settled_at=at, sealed="", leased_until=None)
         .execution_options(synchronize_session=False)
     )
-
-
-def _is_free(at: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (
-        Letter.state == PENDING,
-        Letter.due_at <= at,
-        Letter.expires_at > at,
-        or_(Letter.leased_until.is_(None), Letter.leased_until <= at),
-    )
-
-
-def _close(letter: Letter, state: str, at: datetime) -> None:
-    letter.state = state
-    letter.settled_at = at
-    letter.leased_until = None
-    letter.sealed = ""

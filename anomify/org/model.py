@@ -7,6 +7,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
+from anomify.job.model import Job
 
 # The ladder a new org climbs, on the wire as org_onboarding_status_id (spec/anomify.md 1.1).
 ONBOARDING_NO_METRICS = 1
@@ -20,6 +21,8 @@ ONBOARDING_NAMES = {
     ONBOARDING_LIVE: "live",
 }
 
+
+LETTER_SENT = "sent"
 
 UUID_BYTES = 16
 
@@ -100,8 +103,10 @@ class WorkerHeartbeat(Base):
     lag_seconds: Mapped[float] = mapped_column(default=0.0)
 
 
-class Letter(Base):
+class Letter(Job, Base):
     """A mail of our own to one address, from written to sent; what it says is sealed."""
+
+    done_state = LETTER_SENT
 
     __tablename__ = "letters"
     __table_args__ = (
@@ -117,16 +122,13 @@ class Letter(Base):
     purpose: Mapped[str] = mapped_column(String(64))
     # Subject and text; emptied once the letter is sent or given up.
     sealed: Mapped[str] = mapped_column(Text)
-    # pending, sent or dead.
-    state: Mapped[str] = mapped_column(String(16))
-    attempts: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Nobody needs it later: the link or code in it is good no longer.
+    # It is not sent later: the link or code in it has expired by then.
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    last_error: Mapped[str | None] = mapped_column(Text, default=None)
+
+    def close(self, state: str, at: datetime) -> None:
+        """Set the state in which the letter ends, and delete its subject and text."""
+        super().close(state, at)
+        self.sealed = ""
 
 
 class OrgEvent(Base):

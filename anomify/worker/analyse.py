@@ -388,7 +388,7 @@ class Analyser:
         def settle_excluded() -> bool:
             is_excluded = bool(self._screen.excludes(only).any())
             if is_excluded:
-                settle_rebuild(metric_id)
+                settle_rebuild(metric_id, now())
             return is_excluded
 
         if self._were_deleted(only).any():
@@ -450,7 +450,7 @@ class Analyser:
         record_progress(steps)
         self._tally.correct(metric_id, before, after)
         forget_before_rebuild(metric_id)
-        settle_rebuild(metric_id)
+        settle_rebuild(metric_id, now())
         forget_failures(metric_id, now())
         partition = metric_id % PARTITIONS
         keep_checkpoint(

@@ -5,7 +5,7 @@ import logging
 from anomify.clock import now
 from anomify.db import Database
 from anomify.metric.failing import NOT_OF_ONE_METRIC, record_failure
-from anomify.metric.progress import fail_rebuild, find_due_rebuild, lease_rebuild
+from anomify.metric.progress import claim_rebuild, fail_rebuild, is_rebuild_due
 from anomify.worker.analyse import Analyser
 from anomify.worker.ownership import OwnershipLost
 
@@ -19,13 +19,12 @@ def rebuild_one(database: Database, analyser: Analyser) -> bool:
     """
     with database.unit_of_work(write=False):
         # Almost always there is none, and looking must not get in the way of those who write.
-        if find_due_rebuild(now()) is None:
+        if not is_rebuild_due(now()):
             return False
     with database.unit_of_work():
-        claimed = find_due_rebuild(now())
-        if claimed is None:
-            return False
-        lease_rebuild(claimed, now())
+        claimed = claim_rebuild(now())
+    if claimed is None or claimed.leased_until is None:
+        return False
     try:
         analyser.rebuild(claimed.metric_id)
     except OwnershipLost:
@@ -35,7 +34,8 @@ def rebuild_one(database: Database, analyser: Analyser) -> bool:
         # reason stays where people can see it.
         log.exception("the rebuild of metric %d failed", claimed.metric_id)
         with database.unit_of_work():
-            fail_rebuild(claimed.metric_id, f"{type(problem).__name__}: {problem}")
+            why = f"{type(problem).__name__}: {problem}"
+            fail_rebuild(claimed.metric_id, claimed.leased_until, why, now())
             if not isinstance(problem, NOT_OF_ONE_METRIC):
                 record_failure(claimed.metric_id, "rebuilding", problem, now())
     return True

@@ -16,7 +16,7 @@ def steps(unit, user) -> set[str]:
 
 
 def settled(unit, delivery, receipt=DELIVERED) -> None:
-    delivery.leased_until = now()
+    delivery.leased_until, delivery.attempts = now(), 1
     unit.flush()
     settle(delivery.id, delivery.leased_until, receipt, now(), chance=0.5)
     unit.flush()

@@ -15,7 +15,7 @@ from anomify.anomaly.model import Anomaly
 from anomify.channel.message import DELIVERED, Receipt, Target
 from anomify.channel.signature import new_secret
 from anomify.db import Database, session
-from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
+from anomify.delivery.model import SENT, Delivery
 from anomify.delivery.outbox import (
     LANE_MOST,
     LEASE,
@@ -28,6 +28,7 @@ from anomify.delivery.outbox import (
     settle,
 )
 from anomify.errors import QuotaExceeded
+from anomify.job.model import DEAD, PENDING
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.org.muting import mute_org
@@ -135,7 +136,7 @@ class TestEnqueueOpened:
 
     def test_is_not_quiet_after_a_message_that_never_arrived(self) -> None:
         anomaly = opened_once()
-        rows()[0].state = STATE_DEAD
+        rows()[0].state = DEAD
 
         assert enqueue_opened(make_anomaly(metric_of(anomaly), NOON + timedelta(minutes=1))) == 1
 
@@ -182,7 +183,7 @@ class TestEnqueueRecovered:
 
     def test_tells_nobody_whose_notice_never_arrived(self) -> None:
         anomaly = opened_once()
-        rows()[0].state = STATE_DEAD
+        rows()[0].state = DEAD
         end(anomaly)
 
         assert enqueue_recovered(anomaly) == 0
@@ -242,7 +243,7 @@ class TestClaim:
         opened_once()
 
         assert claim(NOON, 10, {}, b"x" * 32) == []
-        assert rows()[0].state == STATE_PENDING
+        assert rows()[0].state == PENDING
         assert rows()[0].due_at > NOON
         assert "another key" in (rows()[0].last_error or "")
 
@@ -262,7 +263,7 @@ class TestClaim:
             setattr(watcher, name, value)
 
         assert claim_all() == []
-        assert rows()[0].state == STATE_DEAD
+        assert rows()[0].state == DEAD
         assert why in (rows()[0].last_error or "")
 
     def test_gives_up_a_mail_to_somebody_who_left_or_does_not_want_it(self) -> None:
@@ -277,7 +278,7 @@ class TestClaim:
         claims = claim_all()
 
         assert [each.target for each in claims] == [Target(people[2].email, people[2].name)]
-        assert Counter(row.state for row in rows()) == {STATE_DEAD: 2, STATE_PENDING: 1}
+        assert Counter(row.state for row in rows()) == {DEAD: 2, PENDING: 1}
 
     def test_gives_up_what_another_version_wrote_and_goes_on_with_the_rest(self) -> None:
         org = make_org()
@@ -287,7 +288,7 @@ class TestClaim:
         rows()[0].facts = {"transition": "opened"}
 
         assert len(claim_all()) == 1
-        assert sorted(row.state for row in rows()) == [STATE_DEAD, STATE_PENDING]
+        assert sorted(row.state for row in rows()) == [DEAD, PENDING]
 
     def test_goes_on_with_the_rest_whatever_is_wrong_with_the_first(self) -> None:
         for wrong in (
@@ -311,7 +312,7 @@ class TestClaim:
             assert claimed.id == max(row.id for row in ours), wrong
             session().refresh(first)
             assert first.last_error, wrong
-            assert first.state == STATE_DEAD or first.due_at > NOON, wrong
+            assert first.state == DEAD or first.due_at > NOON, wrong
 
     def test_takes_no_more_of_a_lane_than_fit_and_lets_lanes_take_turns(self) -> None:
         org = make_org()
@@ -362,14 +363,14 @@ class TestSettle:
         opened_once()
         row = settle_claim(claim_all()[0], DELIVERED)
 
-        assert (row.state, row.settled_at, row.leased_until) == (STATE_SENT, NOON, None)
+        assert (row.state, row.settled_at, row.leased_until) == (SENT, NOON, None)
         assert claim_all(NOON + timedelta(days=1)) == []
 
     def test_what_failed_is_due_again_after_a_pause(self) -> None:
         opened_once()
         row = settle_claim(claim_all()[0], FAILED)
 
-        assert (row.state, row.due_at) == (STATE_PENDING, NOON + timedelta(seconds=10))
+        assert (row.state, row.due_at) == (PENDING, NOON + timedelta(seconds=10))
         assert row.last_error == "The receiver answered 500."
 
     def test_what_is_refused_for_good_is_dead_at_once(self) -> None:
@@ -378,7 +379,7 @@ class TestSettle:
             claim_all()[0], Receipt(is_delivered=False, problem="No.", is_permanent=True)
         )
 
-        assert (row.state, row.settled_at) == (STATE_DEAD, NOON)
+        assert (row.state, row.settled_at) == (DEAD, NOON)
 
     def test_what_fails_for_a_day_is_dead(self) -> None:
         opened_once()
@@ -388,7 +389,7 @@ class TestSettle:
             row = settle_claim(claims[0], FAILED, at)
             at = row.due_at
 
-        assert row.state == STATE_DEAD
+        assert row.state == DEAD
         assert row.settled_at == NOON + timedelta(hours=24)
         assert 20 < attempts < 40
 
@@ -397,7 +398,7 @@ class TestSettle:
         settle_claim(claim_all()[0], GONE)
 
         assert session().scalars(select(Watcher)).one().webhook_stopped_at == NOON
-        assert rows()[0].state == STATE_DEAD
+        assert rows()[0].state == DEAD
         assert enqueue_opened(make_anomaly(metric_of(anomaly), NOON + timedelta(hours=2))) == 0
 
     def test_a_failure_counts_only_for_the_one_who_holds_the_lease(self) -> None:
@@ -415,13 +416,13 @@ class TestSettle:
         holder = claim_all(NOON + LEASE)[0]
         settle_claim(late, DELIVERED, NOON + LEASE)
 
-        assert settle_claim(holder, FAILED, NOON + LEASE).state == STATE_SENT
+        assert settle_claim(holder, FAILED, NOON + LEASE).state == SENT
 
     def test_a_row_that_is_no_more_is_no_matter(self) -> None:
         opened_once()
         settle("4711", NOON, DELIVERED, NOON, chance=0.5)
 
-        assert [row.state for row in rows()] == [STATE_PENDING]
+        assert [row.state for row in rows()] == [PENDING]
 
 
 class Planted(Exception):
@@ -576,7 +577,7 @@ class TestMuting:
 
         assert enqueue_recovered(anomaly) == 0
         [opened] = rows()
-        assert (opened.state, opened.attempts) == (STATE_DEAD, 0)
+        assert (opened.state, opened.attempts) == (DEAD, 0)
         assert opened.last_error == "It was over before it could be told: the whole org is muted."
         assert anomaly.muted_at == NOON
 

@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from anomify.delivery.model import STATE_DEAD, STATE_SENT
+from anomify.delivery.model import SENT
 from anomify.delivery.queries import latest_problems
+from anomify.job.model import DEAD
 from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
 
 pytestmark = pytest.mark.usefixtures("unit")
@@ -15,11 +16,11 @@ class TestLatestProblems:
         org = make_org()
         first, second = (make_anomaly(make_metric(org, name)) for name in ("cpu.a", "cpu.b"))
         failing, mended, fresh = (make_watcher(org) for _ in range(3))
-        dead = {"state": STATE_DEAD, "attempts": 3, "last_error": "Gone.", "created_at": NOON}
+        dead = {"state": DEAD, "attempts": 3, "last_error": "Gone.", "created_at": NOON}
         later = NOON + timedelta(hours=1)
         make_delivery(failing, first, **dead)
         make_delivery(mended, first, **dead)
-        make_delivery(mended, second, state=STATE_SENT, attempts=1, created_at=later)
+        make_delivery(mended, second, state=SENT, attempts=1, created_at=later)
         make_delivery(fresh, first)
         ids = [failing.id, mended.id, fresh.id]
 

@@ -14,10 +14,9 @@ from anomify.metric.progress import (
     REBUILD_SETTLES_AFTER,
     REBUILD_WAITS_AT_MOST,
     Step,
+    claim_rebuild,
     count_late,
     fail_rebuild,
-    find_due_rebuild,
-    lease_rebuild,
     mark_ended,
     record_progress,
     request_rebuild,
@@ -104,56 +103,58 @@ class TestCountLate:
         assert unit.get_one(Rebuild, metric_ids[0]).reason == "back-fill"
 
 
+def fail(claimed: Rebuild, at: datetime) -> None:
+    fail_rebuild(claimed.metric_id, claimed.leased_until, "no such luck", at)
+
+
 class TestRequestRebuild:
     def test_waits_until_points_have_stopped_coming(self, metric_ids):
         request_rebuild(metric_ids[0], "back-fill", AT)
         request_rebuild(metric_ids[0], "back-fill", AT + 3 * SECOND)
         due_at = AT + 3 * SECOND + REBUILD_SETTLES_AFTER
-        assert find_due_rebuild(due_at - SECOND) is None
-        assert find_due_rebuild(due_at).metric_id == metric_ids[0]
+        assert claim_rebuild(due_at - SECOND) is None
+        assert claim_rebuild(due_at).metric_id == metric_ids[0]
 
     def test_does_not_wait_for_ever(self, metric_ids):
         last = AT
         while last < AT + 2 * REBUILD_WAITS_AT_MOST:
             request_rebuild(metric_ids[0], "late points", last)
             last += REBUILD_SETTLES_AFTER / 2
-        assert find_due_rebuild(AT + REBUILD_WAITS_AT_MOST - SECOND) is None
-        assert find_due_rebuild(AT + REBUILD_WAITS_AT_MOST).metric_id == metric_ids[0]
+        assert claim_rebuild(AT + REBUILD_WAITS_AT_MOST - SECOND) is None
+        assert claim_rebuild(AT + REBUILD_WAITS_AT_MOST).metric_id == metric_ids[0]
 
     def test_lets_one_that_failed_rest_however_many_points_come(self, metric_ids):
         request_rebuild(metric_ids[0], "late points", AT)
         later = AT + timedelta(minutes=1)
-        lease_rebuild(find_due_rebuild(later), later)
-        fail_rebuild(metric_ids[0], "no such luck")
+        fail(claim_rebuild(later), later)
         request_rebuild(metric_ids[0], "late points", later + SECOND)
-        assert find_due_rebuild(later + timedelta(minutes=1)) is None
-        again = find_due_rebuild(later + REBUILD_LEASE + SECOND)
-        assert (again.metric_id, again.attempts) == (metric_ids[0], 0)
+        assert claim_rebuild(later + timedelta(minutes=1)) is None
+        again = claim_rebuild(later + REBUILD_LEASE + SECOND)
+        assert (again.metric_id, again.attempts) == (metric_ids[0], 1)
 
 
-class TestFindDueRebuild:
+class TestClaimRebuild:
     def test_gives_the_one_that_has_waited_longest(self, unit, metric_ids):
         for place, metric_id in enumerate(reversed(metric_ids)):
             request_rebuild(metric_id, "late points", AT + place * SECOND)
         unit.flush()
-        assert find_due_rebuild(AT + timedelta(hours=1)).metric_id == metric_ids[-1]
+        assert claim_rebuild(AT + timedelta(hours=1)).metric_id == metric_ids[-1]
 
     def test_passes_over_one_that_somebody_is_at_until_the_lease_is_over(self, metric_ids):
         request_rebuild(metric_ids[0], "late points", AT)
         later = AT + timedelta(minutes=1)
-        lease_rebuild(find_due_rebuild(later), later)
-        assert find_due_rebuild(later + REBUILD_LEASE) is None
-        again = find_due_rebuild(later + REBUILD_LEASE + SECOND)
-        assert (again.metric_id, again.attempts) == (metric_ids[0], 1)
+        assert claim_rebuild(later).metric_id == metric_ids[0]
+        assert claim_rebuild(later + REBUILD_LEASE - SECOND) is None
+        again = claim_rebuild(later + REBUILD_LEASE + SECOND)
+        assert (again.metric_id, again.attempts) == (metric_ids[0], 2)
 
     def test_passes_over_one_that_has_failed_too_often(self, unit, metric_ids):
         request_rebuild(metric_ids[0], "late points", AT)
         at = AT + timedelta(minutes=1)
         for _ in range(MOST_REBUILD_ATTEMPTS):
-            lease_rebuild(find_due_rebuild(at), at)
-            fail_rebuild(metric_ids[0], "no such luck")
+            fail(claim_rebuild(at), at)
             at += REBUILD_LEASE + SECOND
-        assert find_due_rebuild(at) is None
+        assert claim_rebuild(at) is None
         assert unit.get_one(Rebuild, metric_ids[0]).last_error == "no such luck"
 
 
@@ -162,7 +163,7 @@ class TestSettleRebuild:
         record_progress(steps(metric_ids))
         count_late(metric_ids[0], 11, AT, is_backfill=False)
         unit.flush()
-        settle_rebuild(metric_ids[0])
+        settle_rebuild(metric_ids[0], AT)
         progress = progress_of(unit, metric_ids[0])
         assert (progress.late_points, progress.unjudged_late_points) == (11, 0)
         assert unit.query(Rebuild).count() == 0

@@ -11,7 +11,7 @@ from anomify.exclusion.assigning import excluder_of
 from anomify.exclusion.model import Exclusion
 from anomify.exclusion.queries import rules_in_force
 from anomify.metric.folding import fold
-from anomify.metric.model import Metric
+from anomify.metric.model import Metric, Rebuild
 from tests.conftest import alembic_config
 from tests.factories import (
     make_anomaly,
@@ -168,6 +168,28 @@ class TestNamesAsSent:
             with database.unit_of_work(write=False) as session:
                 rows = session.query(Metric).filter_by(takes_other_spelling=True)
                 assert [metric.name for metric in rows] == ["caf\u00e9"]
+        finally:
+            database.dispose()
+
+
+class TestRebuildsAreJobs:
+    def test_what_was_tried_too_often_is_given_up_and_the_rest_waits(self, engine_url):
+        alembic = alembic_config(engine_url)
+        command.upgrade(alembic, "head")
+        database = Database(engine_url)
+        try:
+            with database.unit_of_work() as session:
+                org = make_org()
+                for attempts in range(5):
+                    rebuild = {"reason": "late points", "created_at": now(), "due_at": now()}
+                    metric = make_metric(org, f"cpu{attempts}")
+                    session.add(Rebuild(metric_id=metric.id, attempts=attempts, **rebuild))
+            command.downgrade(alembic, "0014")
+            command.upgrade(alembic, "head")
+            with database.unit_of_work(write=False) as session:
+                rows = session.query(Rebuild).order_by(Rebuild.metric_id)
+                assert [row.state for row in rows] == ["pending"] * 3 + ["dead"] * 2
+                assert [row.settled_at is None for row in rows] == [True] * 3 + [False] * 2
         finally:
             database.dispose()
 

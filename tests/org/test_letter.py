@@ -6,12 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from anomify.clock import now
+from anomify.job.model import DEAD, PENDING
 from anomify.org.letter import (
-    DEAD,
     LEASE,
     LIFETIME,
-    PENDING,
-    SENT,
     claim_letters,
     count_letters,
     count_waiting_letters,
@@ -20,7 +18,7 @@ from anomify.org.letter import (
     post_letter,
     settle_letter,
 )
-from anomify.org.model import Letter
+from anomify.org.model import LETTER_SENT, Letter
 from anomify.org.sealing import seal
 from tests.factories import make_org
 
@@ -109,7 +107,7 @@ class TestSettle:
 
     def test_empties_what_was_sent(self, unit):
         letter = self.settled(unit, problem=None)
-        assert (letter.state, letter.sealed, letter.last_error) == (SENT, "", None)
+        assert (letter.state, letter.sealed, letter.last_error) == (LETTER_SENT, "", None)
 
     def test_tries_a_passing_failure_again(self, unit):
         letter = self.settled(unit, problem="the server is away")
@@ -128,7 +126,7 @@ class TestSettle:
         settle_letter(late.id, late.leased_until, now(), problem="too slow", is_permanent=True)
         assert the_letter(unit).state == PENDING
         settle_letter(other.id, other.leased_until, now(), problem=None)
-        assert the_letter(unit).state == SENT
+        assert the_letter(unit).state == LETTER_SENT
 
 
 class TestForget:

@@ -19,8 +19,9 @@ from anomify.channel.webhook import WebhookChannel
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.delivery.facts import Facts
-from anomify.delivery.model import STATE_DEAD, STATE_PENDING, STATE_SENT, Delivery
+from anomify.delivery.model import SENT, Delivery
 from anomify.delivery.outbox import LANE_MOST, LEASE, enqueue_opened, enqueue_recovered
+from anomify.job.model import DEAD, PENDING
 from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE, seal
 from anomify.outbound import Outbound
@@ -157,7 +158,7 @@ class TestWebhook:
         assert received.payload["type"] == "anomaly.opened"
         assert received.payload["data"]["metric"]["name"] == "cpu"
         assert received.payload["data"]["metric"]["url"].startswith("http://127.0.0.1:8080/ui/")
-        assert (received.id, post.states()) == (post.only_row().id, [STATE_SENT])
+        assert (received.id, post.states()) == (post.only_row().id, [SENT])
 
     def test_is_tried_again_with_the_same_id_until_it_is_taken(self, post: Post) -> None:
         with receiving(Answer(500), Answer(500), Answer(200), secret=SECRET) as receiver:
@@ -173,7 +174,7 @@ class TestWebhook:
 
         assert len(receiver.received) == 3
         assert len({request.id for request in receiver.received}) == 1
-        assert post.states() == [STATE_SENT]
+        assert post.states() == [SENT]
 
     def test_waits_as_long_as_the_receiver_asks(self, post: Post) -> None:
         with receiving(Answer(429, {"Retry-After": "7200"})) as receiver:
@@ -186,7 +187,7 @@ class TestWebhook:
             post.clock.pass_(timedelta(seconds=1))
             assert sender.run_once() == 1
 
-        assert post.states() == [STATE_SENT]
+        assert post.states() == [SENT]
 
     def test_a_receiver_that_is_gone_gets_nothing_more(self, post: Post) -> None:
         with receiving(Answer(410)) as receiver:
@@ -198,7 +199,7 @@ class TestWebhook:
             post.sender().run_once()
 
         assert len(receiver.received) == 1
-        assert post.states() == [STATE_DEAD]
+        assert post.states() == [DEAD]
         with post.database.unit_of_work(write=False):
             assert session().get_one(Watcher, watcher_id).webhook_stopped_at is not None
 
@@ -220,7 +221,7 @@ class TestWebhook:
             post.settings = post.settings.model_copy(update={"egress_allow": ()})
             post.sender().run_once()
 
-        assert (receiver.received, post.states()) == ([], [STATE_DEAD])
+        assert (receiver.received, post.states()) == ([], [DEAD])
         assert "egress_allow" in (post.only_row().last_error or "")
 
     def test_a_huge_answer_is_an_answer(self, post: Post) -> None:
@@ -229,7 +230,7 @@ class TestWebhook:
             post.open()
             post.sender().run_once()
 
-        assert post.states() == [STATE_SENT]
+        assert post.states() == [SENT]
 
     def test_a_secret_that_was_replaced_verifies_at_once(self, post: Post) -> None:
         changed = new_secret()
@@ -244,7 +245,7 @@ class TestWebhook:
                 watcher.webhook_secret_sealed = seal(key, post.org.id, changed)
             post.sender().run_once()
 
-        assert post.states() == [STATE_SENT]
+        assert post.states() == [SENT]
 
 
 class TestMail:
@@ -260,7 +261,7 @@ class TestMail:
             sender = post.sender(picture_of=picture_of)
             assert [sender.run_once(), sender.run_once()] == [1, 1]
         assert sink.recipients == [bob.email, bob.email]
-        assert post.states() == [STATE_SENT, STATE_SENT]
+        assert post.states() == [SENT, SENT]
         return sink.mails
 
     def test_arrives_with_the_picture_and_its_recovery_in_the_same_thread(self, post: Post) -> None:
@@ -298,7 +299,7 @@ class TestMail:
         post.open()
         post.sender().run_once()
 
-        assert post.states() == [STATE_PENDING]
+        assert post.states() == [PENDING]
         assert "smtp_host" in (post.only_row().last_error or "")
 
 
@@ -311,7 +312,7 @@ class TestCrash:
             channels[WEBHOOK] = CrashingOnce(channels[WEBHOOK])
             with pytest.raises(Crash):
                 post.sender(channels).run_once()
-            assert post.states() == [STATE_PENDING]
+            assert post.states() == [PENDING]
 
             heir = post.sender(channels)
             post.clock.pass_(LEASE - timedelta(seconds=1))
@@ -322,7 +323,7 @@ class TestCrash:
         first, second = receiver.received
         assert first.id == second.id
         assert first.payload == second.payload
-        assert post.states() == [STATE_SENT]
+        assert post.states() == [SENT]
 
     def test_of_a_channel_is_a_failure_like_any_other(self, post: Post) -> None:
         def fail(_: Message) -> Receipt:
@@ -332,11 +333,11 @@ class TestCrash:
         post.open()
         post.sender({WEBHOOK: Recorder(fail)}).run_once()
 
-        assert post.states() == [STATE_PENDING]
+        assert post.states() == [PENDING]
         assert "mistake" not in (post.only_row().last_error or "")
         post.clock.pass_(MINUTE)
         assert post.sender({WEBHOOK: Recorder()}).run_once() == 1
-        assert post.states() == [STATE_SENT]
+        assert post.states() == [SENT]
 
 
 class TestOrder:
@@ -361,7 +362,7 @@ class TestOrder:
             post.open(f"cpu.{number}", and_recover=True)
         recorder = Recorder(answer)
         for _ in range(200):
-            if set(post.states()) == {STATE_SENT}:
+            if set(post.states()) == {SENT}:
                 break
             try:
                 post.sender({WEBHOOK: recorder}).run_once()
@@ -369,7 +370,7 @@ class TestOrder:
                 post.clock.pass_(LEASE)
             post.clock.pass_(timedelta(seconds=chance.randrange(30)))
 
-        assert set(post.states()) == {STATE_SENT}
+        assert set(post.states()) == {SENT}
         told: dict[tuple[str, int], list[str]] = defaultdict(list)
         for message, (address, receipt) in zip(recorder.messages, recorder.sent, strict=True):
             if receipt.is_delivered:
@@ -409,7 +410,7 @@ class TestRunUntil:
             going_on.set()
             thread.join(20)
 
-        assert post.states() == [STATE_SENT, STATE_SENT]
+        assert post.states() == [SENT, SENT]
 
     def test_receivers_that_hang_hold_up_only_themselves(self, post: Post) -> None:
         def hang(wire: Wire) -> None:
@@ -461,7 +462,7 @@ class TestManySenders:
         senders = [post.sender({WEBHOOK: recorder, EMAIL: recorder}) for _ in range(3)]
 
         def empty(sender: Deliverer) -> None:
-            while set(post.states()) != {STATE_SENT}:
+            while set(post.states()) != {SENT}:
                 sender.run_once()
 
         threads = [threading.Thread(target=empty, args=(sender,)) for sender in senders]

@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from anomify.clock import now
 from anomify.config import Settings
-from anomify.org.letter import DEAD, PENDING, SENT, post_letter
-from anomify.org.model import Letter
+from anomify.job.model import DEAD, PENDING
+from anomify.org.letter import post_letter
+from anomify.org.model import LETTER_SENT, Letter
 from anomify.worker.letters import LetterSender
 from tests.kit.smtpsink import smtp_sink
 
@@ -43,7 +44,7 @@ class TestRunOnce:
         assert (mail["Subject"], sink.recipients) == ("Höhe", ["ann@example.com"])
         assert mail.get_content_type() == "text/plain"
         assert mail.get_content().replace("\r\n", "\n") == "Open this:\n"
-        assert the_letter(database).state == SENT
+        assert the_letter(database).state == LETTER_SENT
 
     def test_tells_one_person_in_the_order_in_which_it_happened(self, database):
         for hour in range(1, 4):

@@ -95,11 +95,11 @@ class TestRebuildOne:
         analyser.rebuild = lambda metric_id: metric_id // 0
         for attempt in range(MOST_REBUILD_ATTEMPTS):
             assert rebuild_one(plant.database, analyser)
-            assert not rebuild_one(plant.database, analyser), "it is leased"
+            assert not rebuild_one(plant.database, analyser), "it waits for its pause"
             with plant.database.unit_of_work():
                 rebuild = session().get_one(Rebuild, metric_id)
                 assert rebuild.attempts == attempt + 1
-                rebuild.leased_until -= REBUILD_LEASE + timedelta(seconds=1)
+                rebuild.due_at -= REBUILD_LEASE + timedelta(seconds=1)
         assert not rebuild_one(plant.database, analyser)
         wait_for_rebuild(plant, metric_id)
         assert rebuild_one(plant.database, analyser)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database, session
-from anomify.delivery.model import STATE_SENT, Delivery
+from anomify.delivery.model import SENT, Delivery
 from anomify.exclusion.editing import ExclusionFields, add_exclusion
 from anomify.exclusion.predicate import ExclusionKind
 from anomify.exclusion.queries import list_exclusions
@@ -49,7 +49,7 @@ class TestSweep:
             metric = make_metric(org)
             for days in (399, 401):
                 anomaly = make_anomaly(metric, now() - timedelta(days=days))
-                delivery = make_delivery(watcher, anomaly, state=STATE_SENT)
+                delivery = make_delivery(watcher, anomaly, state=SENT)
                 delivery.settled_at = now() - timedelta(days=days)
         swept(database, points, tmp_path)
         with database.unit_of_work(write=False):
