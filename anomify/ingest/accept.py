@@ -10,7 +10,7 @@ from anomify.metric.intake import Intake
 from anomify.metric.registry import UNMADE, OverQuota
 from anomify.org.refused_items import Refused
 from anomify.org.verified_token import Holder
-from anomify.protocol.batch import Batch, Known, Refusal
+from anomify.protocol.batch import Batch, MetricIdLookup, Refusal
 from anomify.storage.log import Entry
 
 
@@ -48,7 +48,7 @@ class Accepted:
         return sorted(found, key=lambda refusal: refusal.index)
 
 
-def known_to(app_state: AppState, sender: Sender) -> Known:
+def known_to(app_state: AppState, sender: Sender) -> MetricIdLookup:
     """Return the look-up with which a decoder finds the sender's metrics."""
     return app_state.registry.known(sender.org_id, sender.server_id)
 

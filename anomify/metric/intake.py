@@ -65,7 +65,7 @@ class Intake:
     """
 
     def __init__(self, batch: Batch, now_ms: int, server_id: str | None = None) -> None:
-        """Screen every row by its value and its time, and name the strangers that pass."""
+        """Screen every row by its value and its time, and name the unknown series that pass."""
         self._batch = batch
         self._server_id = server_id
         self._ids = batch.metric_ids
@@ -76,8 +76,8 @@ class Intake:
         self._apart: Mapping[bytes, str] = NOTHING_APART
         self.names: dict[bytes, str | DerivedName] = {}
         self.ended_names: dict[bytes, str | DerivedName] = {}
-        for stranger in batch.strangers:
-            self._name(stranger.key, stranger.identity, stranger.rows)
+        for series in batch.unknown_series:
+            self._name(series.key, series.identity, series.rows)
 
     def _name(self, key: bytes, identity: Identity, rows: list[int]) -> None:
         good = [row for row in rows if not self._faults[row]]
@@ -122,31 +122,31 @@ class Intake:
         refused: Mapping[bytes, str],
         apart: Mapping[bytes, str] = NOTHING_APART,
     ) -> None:
-        """Give the strangers their ids, and the reason to those that get none.
+        """Give the unknown series their ids, and the reason to those that get none.
 
         `apart` is what those are called whose derived name another series has.
         """
         self._apart = apart
-        if not self._batch.strangers:
+        if not self._batch.unknown_series:
             return
         self._ids = self._ids.copy()
-        for stranger in self._batch.strangers:
-            if stranger.key in ids:
-                self._ids[stranger.rows] = ids[stranger.key]
-            elif stranger.key in refused:
-                good = [row for row in stranger.rows if not self._faults[row]]
-                reason = refused[stranger.key]
+        for series in self._batch.unknown_series:
+            if series.key in ids:
+                self._ids[series.rows] = ids[series.key]
+            elif series.key in refused:
+                good = [row for row in series.rows if not self._faults[row]]
+                reason = refused[series.key]
                 kind = QUOTA if isinstance(reason, OverQuota) else BAD_NAME
                 self._refuse(good, NameRefused(str(reason), kind))
-            elif stranger.key in self.names:
-                raise KeyError(f"nobody said which metric {self.names[stranger.key]} is")
+            elif series.key in self.names:
+                raise KeyError(f"nobody said which metric {self.names[series.key]} is")
 
     @property
     def points(self) -> Points:
         """Return the datapoints to store."""
         batch = self._batch
         everything = Points(self._ids, batch.times, batch.values)
-        if not (self._has_faults or self._has_ends or batch.strangers):
+        if not (self._has_faults or self._has_ends or batch.unknown_series):
             return everything
         return everything.of(self._stored() & ~batch.ends)
 

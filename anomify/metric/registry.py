@@ -31,7 +31,7 @@ from anomify.metric.quota import KEPT_OUT_TIMES, Quota, quota_of
 from anomify.org.lock import lock_org
 from anomify.org.model import Org
 from anomify.org.quota_refusal import note_refusals
-from anomify.protocol.batch import Known
+from anomify.protocol.batch import MetricIdLookup
 
 # About 300 bytes each, so 300 MB at the most; beyond it the oldest quarter is forgotten.
 KNOWN_MAX = 1_000_000
@@ -165,7 +165,7 @@ class Registry:
         self._gone: set[int] = set()
         self._deleted = DeletedMetrics()
 
-    def known(self, org_id: int, server_id: str | None = None) -> Known:
+    def known(self, org_id: int, server_id: str | None = None) -> MetricIdLookup:
         """Return the look-up of keys that are known already, without touching the database."""
         return self._scopes.get((org_id, server_id), _NOBODY).get
 

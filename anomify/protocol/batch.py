@@ -1,4 +1,4 @@
-"""What every decoder hands on: datapoints as their sender named them, row by row."""
+"""The result of every decoder: datapoints in columns, and the series that they belong to."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ import numpy as np
 from anomify.errors import encodable
 from anomify.series import Bools, Float64s, Int64s
 
-# Labels as they were sent, in the sender's order; `__name__` is one of them.
+# Labels as they were sent, in the order of the sender, the metric's name as `__name__` among them.
 Labels = tuple[tuple[str, str], ...]
 
-# Looks a series key up, `dict.get` with its default: known(key, 0) is the metric's id, or 0.
-Known = Callable[[bytes, int], int]
+# Returns the metric id of a series key, like `dict.get`: the second argument where it has none.
+MetricIdLookup = Callable[[bytes, int], int]
 
-# A key is what a sender calls a series, in the fewest steps from the wire: it only has to be the
-# same the next time. Its first byte says how to read it, so that no two kinds can meet.
+# A key identifies a series of a sender. It is cheap to compute from the request and equal in every
+# request. Its first byte is the kind of key, so that keys of different kinds never collide.
 PLAIN_KEY = b"="
 UNKNOWN = 0
-# The kind of a refusal that says no other: the item is not what the protocol asks for.
+# The default kind of a refusal: the item is not what the protocol requires.
 UNREADABLE = "unreadable"
-# What is said of an item that a decoder fails at in a way that it has no sentence for.
+# The reason for an item at which a decoder failed with an unexpected exception.
 UNFORESEEN = "it cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedSeries:
-    """A series that its sender describes by parts, of which the product makes a name.
+    """A series that its sender describes by parts, from which a name is derived.
 
-    Other parts may make the same `name`; with the `labels` besides, no others do.
+    Different parts may give the same `name`, but never the same name and `labels`.
     """
 
     key: bytes
@@ -36,13 +36,13 @@ class DerivedSeries:
     labels: Labels
 
 
-# What a sender calls a series.
+# How a sender identifies a series: labels, one string, or parts.
 Identity = Labels | str | DerivedSeries
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
-    """A series nobody knows yet: its key, what it is called, and its rows of the batch."""
+class UnknownSeries:
+    """A series without a metric id: its key, its identity, and its rows of the batch."""
 
     key: bytes
     identity: Identity
@@ -51,10 +51,10 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An item of a request that is not stored: which one, of what metric, and why, in words.
+    """An item of a request that is not stored: its position, its metric, and the reason in words.
 
-    `kind` is the word that such refusals are counted by. The texts can always be encoded, whatever
-    they quote.
+    Refusals are counted by `kind`. `metric` and `reason` can always be encoded as UTF-8, whatever
+    the request contained.
     """
 
     index: int
@@ -63,18 +63,19 @@ class Refusal:
     kind: str = UNREADABLE
 
     def __post_init__(self) -> None:
-        """Make what is quoted encodable."""
+        """Replace what cannot be encoded in the quoted texts."""
         object.__setattr__(self, "metric", encodable(self.metric))
         object.__setattr__(self, "reason", encodable(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Datapoints of one request; the columns have one row each, in the sender's order.
+    """The n datapoints of one request as columns (n,), in the order of the sender.
 
-    `metric_ids` holds `UNKNOWN` for the rows of `strangers`; `items` is a row's position in the
-    request, as a report counts; `times` are unix milliseconds; where `ends` is set the series has
-    ended at that time and the value means nothing. `refusals` are items that have no row.
+    `metric_ids` int64 holds `UNKNOWN` for the rows of `unknown_series`; `items` int64 is the
+    position of a row's item in the request, from 0; `times` int64 are unix milliseconds; `values`
+    float64; `ends` bool marks rows that say that the series has ended at that time and have no
+    value; `keys` are the series keys. `refusals` are the items that have no row.
     """
 
     metric_ids: Int64s
@@ -83,7 +84,7 @@ class Batch:
     values: Float64s
     ends: Bools
     keys: Sequence[bytes]
-    strangers: list[Stranger]
+    unknown_series: list[UnknownSeries]
     refusals: list[Refusal]
 
     def __len__(self) -> int:
@@ -92,22 +93,32 @@ class Batch:
 
 
 def plain_key(name: str) -> bytes:
-    """Return the key of a metric that was named by one string."""
+    """Return the key of a series that is identified by one string.
+
+    >>> plain_key("cpu")
+    b'=cpu'
+    """
     return PLAIN_KEY + name.encode("utf-8", "surrogatepass")
 
 
 class BatchBuilder:
-    """Collects rows one by one, for the protocols that are not read by the column."""
+    """Collects rows one by one, for protocols that are not decoded in columns.
 
-    def __init__(self, known: Known) -> None:
-        """Start without rows; `known` tells which series have an id."""
-        self._known = known
+    >>> builder = BatchBuilder({b"=cpu": 7}.get)
+    >>> builder.add(0, b"=cpu", "cpu", 60_000, 1.5)
+    >>> builder.batch().metric_ids.tolist()
+    [7]
+    """
+
+    def __init__(self, metric_id_of: MetricIdLookup) -> None:
+        """Start without rows; `metric_id_of` returns the id of a series key."""
+        self._metric_id_of = metric_id_of
         self._ids: list[int] = []
         self._items: list[int] = []
         self._times: list[int] = []
         self._values: list[float] = []
         self._keys: list[bytes] = []
-        self._strangers: dict[bytes, Stranger] = {}
+        self._unknown_series: dict[bytes, UnknownSeries] = {}
         self.refusals: list[Refusal] = []
 
     def add(
@@ -118,15 +129,15 @@ class BatchBuilder:
         time_ms: int,
         value: float,
     ) -> None:
-        """Add a datapoint of the series with this key: what it is called, or how to tell that."""
+        """Add a datapoint; `identity` may be a function that derives it from the key."""
         row = len(self._ids)
-        metric_id = self._known(key, UNKNOWN)
+        metric_id = self._metric_id_of(key, UNKNOWN)
         if metric_id == UNKNOWN:
-            stranger = self._strangers.get(key)
-            if stranger is None:
+            series = self._unknown_series.get(key)
+            if series is None:
                 named = identity if isinstance(identity, str) else identity(key)
-                stranger = self._strangers[key] = Stranger(key, named, [])
-            stranger.rows.append(row)
+                series = self._unknown_series[key] = UnknownSeries(key, named, [])
+            series.rows.append(row)
         self._ids.append(metric_id)
         self._items.append(item)
         self._times.append(time_ms)
@@ -134,11 +145,11 @@ class BatchBuilder:
         self._keys.append(key)
 
     def refuse(self, item: int, metric: str, reason: str) -> None:
-        """Say why an item has no row."""
+        """Add an item without a row, and the reason."""
         self.refusals.append(Refusal(item, metric, reason))
 
     def batch(self) -> Batch:
-        """Return what was collected."""
+        """Return the collected rows and refusals."""
         return Batch(
             metric_ids=np.array(self._ids, np.int64),
             items=np.array(self._items, np.int64),
@@ -146,6 +157,6 @@ class BatchBuilder:
             values=np.array(self._values, np.float64),
             ends=np.zeros(len(self._ids), np.bool_),
             keys=self._keys,
-            strangers=list(self._strangers.values()),
+            unknown_series=list(self._unknown_series.values()),
             refusals=self.refusals,
         )

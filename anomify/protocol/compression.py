@@ -1,4 +1,8 @@
-"""Undoes compression without trusting the sender: no byte over the limit is ever allocated."""
+"""Decompresses bodies of requests without allocating more than a limit.
+
+Sources: gzip, RFC 1952 and RFC 1951; the raw block of Snappy, "Snappy compressed format
+description" in google/snappy.
+"""
 
 import zlib
 
@@ -6,20 +10,23 @@ import cramjam
 
 from anomify.errors import Invalid, TooLarge
 
-# Snappy's best case is a copy of 64 bytes written in three.
+# The best ratio of Snappy: a copy element of three bytes stands for 64.
 SNAPPY_MAX_RATIO = 22
 SNAPPY_SMALL_BYTES = 256
 GZIP_STEP_BYTES = 64 * 1024
-# A length is a varint of 32 bits.
+# The uncompressed length is a varint of 32 bits.
 SNAPPY_HEADER_BYTES = 5
 _GZIP_WINDOW = 31
 
 
 def unsnappy(data: bytes, limit_bytes: int) -> bytes:
-    """Return what was compressed as one raw snappy block.
+    """Return the content of one raw Snappy block.
 
-    The length the block declares is read before anything is allocated: over the limit it is
-    `TooLarge`, and a length that no such block can reach is `Invalid`, as is any damage.
+    The declared length is checked before memory is allocated. Raises `TooLarge` where it is over
+    `limit_bytes`, and `Invalid` where no block of this size can reach it and for damaged bytes.
+
+    >>> unsnappy(bytes([4, 12]) + b"up 1", limit_bytes=100)
+    b'up 1'
     """
     declared = unsnappied_length(data)
     if declared > limit_bytes:
@@ -41,7 +48,13 @@ def unsnappy(data: bytes, limit_bytes: int) -> bytes:
 
 
 def unsnappied_length(data: bytes) -> int:
-    """Return how long a raw snappy block says it is; nothing is unpacked, and it may lie."""
+    """Return the length that a raw Snappy block declares, in bytes; it may be wrong.
+
+    Raises `Invalid` where the block does not begin with a length.
+
+    >>> unsnappied_length(bytes([4, 12]) + b"up 1")
+    4
+    """
     length = 0
     for position, byte in enumerate(data[:SNAPPY_HEADER_BYTES]):
         length |= (byte & 0x7F) << (7 * position)
@@ -51,10 +64,14 @@ def unsnappied_length(data: bytes) -> int:
 
 
 def gunzip(data: bytes, limit_bytes: int) -> bytes:
-    """Return what was compressed with gzip, all its members.
+    """Return the content of all members of a gzip file.
 
-    Raises `TooLarge` as soon as there is more of it than the limit, however little was sent, and
-    `Invalid` for damage.
+    Raises `TooLarge` as soon as the content is longer than `limit_bytes`, and `Invalid` for damaged
+    or incomplete bytes. At most 64 KiB over the limit are decompressed.
+
+    >>> import gzip
+    >>> gunzip(gzip.compress(b"up 1"), limit_bytes=100)
+    b'up 1'
     """
     parts: list[bytes] = []
     total = 0

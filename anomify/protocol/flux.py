@@ -1,4 +1,8 @@
-"""Flux, the native ingestion wire: JSON of one or many datapoints, Telegraf's JSON, or a query."""
+"""Decodes requests of Flux, the native ingestion protocol.
+
+A request is a JSON body (RFC 8259) with one or many datapoints, a JSON body in the format of
+Telegraf, or the query of a GET request with one datapoint.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,16 +10,23 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from anomify.errors import Invalid, TooLarge
-from anomify.protocol.batch import UNFORESEEN, Batch, BatchBuilder, Known, Refusal, plain_key
+from anomify.protocol.batch import (
+    UNFORESEEN,
+    Batch,
+    BatchBuilder,
+    MetricIdLookup,
+    Refusal,
+    plain_key,
+)
 from anomify.protocol.json_body import decode_body
 from anomify.protocol.telegraf import list_fields, series_of_key
 
-# Telegraf sends up to 1,000 measurements of some ten to a hundred fields; each field is one.
+# Datapoints. Telegraf sends up to 1,000 measurements of ten to a hundred fields each.
 ITEMS_MAX = 100_000
-# Unix seconds beyond this are not seconds. What lies inside is judged by the clock, later.
+# A larger number is not in seconds. Smaller ones are compared with the clock later.
 TIMESTAMP_MAX_SECONDS = 10**11
 SHOWN_NAME_CHARACTERS = 200
-# What a number is in a text: ASCII digits alone, so neither `1_000` nor digits of other scripts.
+# A number in a text has ASCII digits only, so neither `1_000` nor digits of other scripts.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)\Z", re.IGNORECASE)
 _NUMBER_CHARACTERS_MAX = 100
@@ -28,22 +39,22 @@ _SMALLER_UNITS = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "millise
 
 
 class FluxDatapoint(NamedTuple):
-    """One item that could be read: where it stood, and what it says."""
+    """One decoded item: its position in the request, its metric, unix milliseconds, its value."""
 
     item: int
     metric: str
     time_ms: int
     value: float
-    # Where the name was made of a Telegraf measurement: what tells it from others of this name.
+    # The series key where the name is derived from a Telegraf measurement.
     telegraf_key: bytes | None = None
 
 
 @dataclass(slots=True)
 class FluxPost:
-    """A request, before it is known who sends it: the key may be inside.
+    """A decoded request, before its sender is identified: the API key may be in the body.
 
-    `count` is how many datapoints there were, the only one where it `is_single`; those that cannot
-    be read are in `refusals`.
+    `count` is the number of datapoints, refused ones included; `is_single` is True for a body that
+    is one datapoint. `live` and `backfill` are the decoded ones, `refusals` the others.
     """
 
     key: str | None = None
@@ -55,13 +66,17 @@ class FluxPost:
     backfill: list[FluxDatapoint] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
-    def batches(self, known: Known) -> tuple[Batch, Batch]:
-        """Return what is live and what is history; the refusals are with the first."""
-        return _batch(self.live, self.refusals, known), _batch(self.backfill, [], known)
+    def batches(self, metric_id_of: MetricIdLookup) -> tuple[Batch, Batch]:
+        """Return the live datapoints with all refusals, and the history."""
+        return _batch(self.live, self.refusals, metric_id_of), _batch(
+            self.backfill, [], metric_id_of
+        )
 
 
-def _batch(datapoints: list[FluxDatapoint], refusals: list[Refusal], known: Known) -> Batch:
-    builder = BatchBuilder(known)
+def _batch(
+    datapoints: list[FluxDatapoint], refusals: list[Refusal], metric_id_of: MetricIdLookup
+) -> Batch:
+    builder = BatchBuilder(metric_id_of)
     builder.refusals.extend(refusals)
     for item, metric, time_ms, value, telegraf_key in datapoints:
         if telegraf_key is None:
@@ -74,10 +89,14 @@ def _batch(datapoints: list[FluxDatapoint], refusals: list[Refusal], known: Know
 def parse_post(
     body: bytes, *, is_telegraf: bool = False, prefix: str = "", is_fill: bool = False
 ) -> FluxPost:
-    """Read a JSON body: one datapoint, many under `metrics`, or Telegraf's own output.
+    """Return the datapoints of a JSON body: one, many under `metrics`, or Telegraf's output.
 
-    With `is_fill` everything is history. Raises `Invalid` where the body is no such JSON; an item
-    that cannot be used is a refusal.
+    `prefix` begins the names derived from Telegraf's measurements. With `is_fill` all datapoints
+    are history. An item that cannot be used becomes a refusal. Raises `Invalid` for a body that is
+    not of any of these forms and `TooLarge` for more than `ITEMS_MAX` datapoints.
+
+    >>> parse_post(b'{"metric": "cpu", "timestamp": 1767225600, "value": 1.5}').live
+    [FluxDatapoint(item=0, metric='cpu', time_ms=1767225600000, value=1.5, telegraf_key=None)]
     """
     document = decode_body(body)
     if isinstance(document, list):
@@ -114,7 +133,11 @@ def parse_post(
 
 
 def parse_query(query: Mapping[str, str]) -> FluxPost:
-    """Read the one datapoint of a GET request, where everything is text."""
+    """Return the one datapoint of the query of a GET request, whose values are all text.
+
+    >>> parse_query({"metric": "cpu", "timestamp": "1767225600", "value": "1.5"}).live[0].value
+    1.5
+    """
     post = FluxPost(
         key=query.get("key"), is_test=is_true(query.get("test")), count=1, is_single=True
     )
@@ -122,14 +145,18 @@ def parse_query(query: Mapping[str, str]) -> FluxPost:
     item: dict[str, Any] = dict(query)
     for name in ("timestamp", "value"):
         if name in query:
-            # A plus sign that nobody has escaped is a space in an address: 1e+3 is 1e 3.
+            # A plus sign that was not escaped arrives as a space: 1e+3 as 1e 3.
             item[name] = _number_of(query[name].strip().replace(" ", "+"))
     _add_item(post, 0, item, fills_all=False)
     return post
 
 
 def is_true(value: object) -> bool:
-    """Return whether a flag is set, in any of the ways that senders write it."""
+    """Return whether a flag is set: True, or the text true, 1 or yes in any case.
+
+    >>> is_true("Yes"), is_true(1)
+    (True, False)
+    """
     return value is True or (isinstance(value, str) and value.lower() in {"true", "1", "yes"})
 
 
@@ -195,7 +222,11 @@ def _add_telegraf(post: FluxPost, items: list[Any], *, prefix: str, is_fill: boo
 
 
 def read_value(value: object) -> float | str:
-    """Return the number, or the reason why this is none; NaN and Inf pass, to be judged later."""
+    """Return the number, or the reason why it is none; NaN and infinity are refused later.
+
+    >>> read_value(3), read_value(True)
+    (3.0, 'the value is a boolean; send a number')
+    """
     if isinstance(value, bool):
         return "the value is a boolean; send a number"
     if isinstance(value, str):
@@ -209,7 +240,11 @@ def read_value(value: object) -> float | str:
 
 
 def read_timestamp(value: object) -> int | str:
-    """Return unix milliseconds from unix seconds, or the reason why this is no moment."""
+    """Return unix milliseconds of unix seconds, or the reason why the value is no timestamp.
+
+    >>> read_timestamp("1767225600.5")
+    1767225600500
+    """
     if isinstance(value, str):
         value = _number_of(value)
     if value is None or value == "":
@@ -227,7 +262,7 @@ def read_timestamp(value: object) -> int | str:
 
 
 def _number_of(text: str) -> int | float | str:
-    """Return the number that a text is, or the text; `nan` and `inf` are numbers, judged later."""
+    """Return the number in a text, or the text itself where it is none."""
     if len(text) > _NUMBER_CHARACTERS_MAX:
         return text
     if _NUMBER.match(text):

@@ -1,4 +1,7 @@
-"""JSON bodies, read so that one item that cannot be used does not cost the others."""
+"""Decodes JSON bodies so that an item that cannot be used does not make the others unusable.
+
+Source: RFC 8259, with the deviations that senders have in practice.
+"""
 
 import json
 import re
@@ -8,11 +11,11 @@ import msgspec
 
 from anomify.errors import Invalid, TooLarge
 
-# What is nested deeper than this is no part of any protocol here, and is read as an empty list.
+# No protocol here nests deeper; what is nested deeper is decoded as an empty list.
 DEPTH_MAX: Final = 32
-# Values take memory however short they are written; 100,000 points have some hundred thousand.
+# Limits the memory of the decoded values; 100,000 points have some hundred thousand of them.
 VALUES_MAX: Final = 3_000_000
-# No number that can be stored has more; Python itself reads no more than 4,300.
+# No finite float64 has more digits before the point; Python's int() refuses more than 4,300.
 _DIGITS_MAX: Final = 400
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
@@ -20,10 +23,10 @@ _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTAL
 def decode_body(body: bytes) -> Any:
     r"""Return the value of a JSON body. Raises `Invalid` for what is no JSON, or is cut short.
 
-    Senders write what JSON does not know (NaN, Infinity, bytes that are not UTF-8, halves of
-    surrogate pairs), and numbers and nestings without an end. All of that is let through in some
-    form that no datapoint can have, so that only the item that holds it is refused. Raises
-    `TooLarge` for more values than can be kept in memory.
+    Senders write what JSON does not allow: NaN, Infinity, bytes that are not UTF-8, single
+    surrogates, very long numbers and very deep nesting. These are decoded to values that no valid
+    datapoint has, so that only the item with them is refused. Raises `TooLarge` for more than
+    `VALUES_MAX` values.
 
     >>> decode_body(b'[1, NaN, "\\udcff", 1e999]')
     [1, nan, '\udcff', inf]
@@ -51,7 +54,7 @@ def _integer(digits: str) -> float:
 
 
 def _flattened(body: bytes) -> bytes:
-    """Put an empty list in the place of everything that is nested too deeply."""
+    """Return the JSON with an empty list in place of everything nested deeper than `DEPTH_MAX`."""
     parts: list[bytes] = []
     depth = kept_from = 0
     for found in _STRING_OR_BRACKET.finditer(body):

@@ -1,4 +1,4 @@
-"""What the script on a web page sends: how often which events happened, as JSON."""
+"""Decodes the JSON that the script on a web page sends: counts of events by name."""
 
 import re
 from collections import Counter
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 @dataclass(frozen=True, slots=True)
 class PageEvents:
-    """Counts of one request, by the event's name, and why the others are not taken."""
+    """The counts of one request by the event's name, and the refused events with reasons."""
 
     key: str
     site: str
@@ -28,10 +28,14 @@ class PageEvents:
 
 
 def parse_page_events(body: bytes) -> PageEvents:
-    """Return what a body says. Raises `Invalid` for one that cannot be read at all.
+    """Return the counts of a body. Raises `Invalid` for one without key, site and events.
 
-    Events of one name are added up. An event that is none, a name that none can be, and a count
-    that is less than one or more than ten thousand, is refused by itself.
+    Events of the same name are added up. An event with an invalid name, or a count that is not a
+    whole number from 1 to 10,000, is refused by itself.
+
+    >>> body = b'{"key": "anm_x", "site": "shop", "events": [{"name": "signup", "count": 2}]}'
+    >>> parse_page_events(body).counts
+    Counter({'signup': 2})
     """
     read = decode_body(body)
     key, site, events = (

@@ -1,4 +1,9 @@
-"""Prometheus remote write 1.0 and 2.0, read by the column."""
+"""Decodes Prometheus remote write 1.0 and 2.0 in columns.
+
+Sources: Prometheus documentation, "Prometheus Remote-Write Specification" 1.0 and 2.0, and Protocol
+Buffers documentation, "Encoding". A usual series ends with one sample, whose bytes have a fixed
+form; such bodies are decoded with numpy, and all others series by series.
+"""
 
 import struct
 from collections.abc import Callable
@@ -18,30 +23,32 @@ from anomify.protocol.batch import (
     UNFORESEEN,
     UNKNOWN,
     Batch,
-    Known,
     Labels,
+    MetricIdLookup,
     Refusal,
-    Stranger,
+    UnknownSeries,
 )
 from anomify.series import Bools, Float64s, Int64s
 
-# Senders put 500 to 10,000 series into a body; the rest of the limit is for the unusual.
+# Senders put 500 to 10,000 series into a body.
 SERIES_MAX = 100_000
 SAMPLES_MAX = 1_000_000
-# What refusals of these kinds are counted by.
+# Kinds of refusals.
 HISTOGRAM = "histogram"
 BAD_LABELS = "bad_labels"
-# The NaN that says "this series has ended"; every other NaN is a value that says nothing.
+# The bits of the stale marker, the NaN that marks the end of a series (Remote-Write 1.0, "Stale
+# Markers"); any other NaN is a refused value.
 STALE_MARKER_BITS = 0x7FF0000000000002
 
-# A 1.0 key is the labels' own bytes and begins with 0x0A, their field's tag; a 2.0 key with this.
+# A key of 1.0 is the encoded labels and begins with 0x0A, the tag of their field; a key of 2.0
+# begins with this byte.
 SYMBOLS_KEY = b"\xff"
 
-# A sample with a value and a time of our century is always these 18 bytes: 12 10 (field 2, of 16
-# bytes), 09 and a double, 10 and a varint of six bytes. A value of 0 is left out: 12 07 10, varint.
+# A sample with a time from 1971 to 2109 is encoded in these 18 bytes: 12 10 (field 2, 16 bytes), 09
+# and a double, 10 and a varint of six bytes. A value of 0 is omitted: 12 07 10 and the varint.
 TAIL_BYTES = 18
 ZERO_TAIL_BYTES = 9
-# The tail is looked at as little-endian words of eight bytes; each pair is a mask and what is left.
+# The end is read as little-endian words of eight bytes; each pair is a mask and the result.
 _FULL_HEAD = np.uint64(0xFF_FFFF), np.uint64(0x09_10_12)
 _ZERO_HEAD = np.uint64(0xFF_FFFF), np.uint64(0x10_07_12)
 # The last word: a byte of any kind, the tag 10, five bytes that continue and one that does not.
@@ -61,7 +68,7 @@ _SINGLE = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
 
 @dataclass(frozen=True, slots=True)
 class RemoteWrite:
-    """A request's datapoints, and how many there were of what we do not keep."""
+    """The datapoints of a request, and the numbers of its parts that are not stored."""
 
     batch: Batch
     histograms: int
@@ -70,10 +77,10 @@ class RemoteWrite:
 
 
 def _messages() -> dict[str, Any]:
-    """Build our own descriptors, wire-compatible with the official ones.
+    """Return message classes that are wire-compatible with the published ones.
 
-    What need not be looked into is `bytes` here, and strings are bytes too, so that one bad label
-    does not cost the whole body.
+    Parts that are not decoded are of type `bytes`, and so are strings, so that a label that is not
+    UTF-8 does not make the whole body invalid.
     """
     shapes: dict[str, list[tuple[str, int, int, bool, str]]] = {
         "Envelope1": [
@@ -130,10 +137,13 @@ _SERIES_2 = _WIRE["Series2"]
 
 
 def labels_of_key(key: bytes) -> Labels | str:
-    """Return what a key of a `Batch` stands for: labels, or one plain string.
+    """Return the labels of a series key of a `Batch`, or the string of a plain key.
 
-    Bytes that are not UTF-8 become halves of characters, each byte another one, so that what is
-    different stays different; no name may hold them.
+    Bytes that are not UTF-8 become single surrogates, a different one for each byte, so that
+    different keys have different labels; names with surrogates are refused later.
+
+    >>> labels_of_key(b"=cpu"), labels_of_key(bytes.fromhex("ff5f5f6e616d655f5fff7570"))
+    ('cpu', (('__name__', 'up'),))
     """
     if key.startswith(PLAIN_KEY):
         return key[len(PLAIN_KEY) :].decode("utf-8", "surrogatepass")
@@ -154,16 +164,16 @@ def _labels(labels: Any) -> Labels:
 
 
 class _Rows:
-    """Rows that were read one by one, to be joined with those read by the column."""
+    """The rows that are decoded one by one, to be joined with those decoded in columns."""
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, metric_id_of: MetricIdLookup) -> None:
+        self._metric_id_of = metric_id_of
         self.ids: list[int] = []
         self.items: list[int] = []
         self.times: list[int] = []
         self.values = bytearray()
         self.keys: list[bytes] = []
-        self.strangers: dict[bytes, Stranger] = {}
+        self.unknown_series: dict[bytes, UnknownSeries] = {}
         self.refusals: list[Refusal] = []
         self.histograms = 0
         self.exemplars = 0
@@ -175,22 +185,22 @@ class _Rows:
             raise TooLarge(
                 f"the body holds more than {SAMPLES_MAX:,} samples; send it in several requests"
             )
-        metric_id = self._known(key, UNKNOWN)
+        metric_id = self._metric_id_of(key, UNKNOWN)
         if metric_id == UNKNOWN:
-            if key not in self.strangers:
-                self.strangers[key] = Stranger(key, labels_of_key(key), [])
+            if key not in self.unknown_series:
+                self.unknown_series[key] = UnknownSeries(key, labels_of_key(key), [])
             first = len(self.ids)
-            self.strangers[key].rows.extend(range(first, first + len(samples)))
+            self.unknown_series[key].rows.extend(range(first, first + len(samples)))
         for sample in samples:
             self.ids.append(metric_id)
             self.items.append(item)
             self.times.append(sample.timestamp)
-            # By its bits: a stale marker must not be quietened on the way.
+            # Copied as bits, because arithmetic may change the bits of a stale marker.
             self.values += _DOUBLE.pack(sample.value)
             self.keys.append(key)
 
     def refuse_histograms(self, item: int, labels: Labels, count: int) -> None:
-        """Count native histograms and say that they are not kept."""
+        """Count native histograms, and refuse the item because they are not stored."""
         self.histograms += count
         self.refusals.append(
             Refusal(
@@ -202,7 +212,7 @@ class _Rows:
         )
 
     def read(self, item: int, body: bytes, read: Callable[[int, bytes, "_Rows"], None]) -> None:
-        """Read one series; one that cannot be read is refused, and the others are stored."""
+        """Decode one series; a series that cannot be decoded becomes a refusal."""
         try:
             read(item, body, self)
         except TooLarge:
@@ -215,11 +225,17 @@ class _Rows:
             self.refusals.append(Refusal(item, "", UNFORESEEN))
 
 
-def parse_write_1(body: bytes, known: Known) -> RemoteWrite:
-    """Read an uncompressed `prometheus.WriteRequest`.
+def parse_write_1(body: bytes, metric_id_of: MetricIdLookup) -> RemoteWrite:
+    """Return the datapoints of an uncompressed `prometheus.WriteRequest` (Remote-Write 1.0).
 
-    `known` is asked for the id of every series' key; a key that it knows is never looked into.
-    Raises `Invalid` for a body that is none, and nothing of it is then usable.
+    `metric_id_of` returns the metric id of a series key; labels are decoded for keys without an id
+    only. Raises `Invalid` for a body that is no such message, and `TooLarge` for more than
+    `SERIES_MAX` series or `SAMPLES_MAX` samples.
+
+    >>> body = bytes.fromhex("0a1d" "0a0e0a085f5f6e616d655f5f12027570" "120b09000000000000f03f1001")
+    >>> batch = parse_write_1(body, {}.get).batch
+    >>> batch.unknown_series[0].identity, batch.times.tolist(), batch.values.tolist()
+    ((('__name__', 'up'),), [1], [1.0])
     """
     envelope = _parsed(_ENVELOPE_1, body)
     count = len(envelope.timeseries)
@@ -234,23 +250,23 @@ def parse_write_1(body: bytes, known: Known) -> RemoteWrite:
         )
     bodies: list[bytes] = list(envelope.timeseries)
     del envelope
-    ids, times, values, keys = _read_columns(body, bodies, known)
+    ids, times, values, keys = _read_columns(body, bodies, metric_id_of)
     if ids.all():
         items = np.arange(count, dtype=np.int64)
         batch = Batch(ids, items, times, values, _ends(values), keys, [], [])
         return RemoteWrite(batch, 0, 0, metadata)
-    return _read_mixed(bodies, known, (ids, times, values, keys), metadata)
+    return _read_mixed(bodies, metric_id_of, (ids, times, values, keys), metadata)
 
 
 def _read_mixed(
     bodies: list[bytes],
-    known: Known,
+    metric_id_of: MetricIdLookup,
     columns: tuple[Int64s, Int64s, Float64s, list[bytes]],
     metadata: int,
 ) -> RemoteWrite:
-    """Read what the columns could not: series that are not known yet, and everything unusual."""
+    """Decode the series that `_read_columns` left: unknown ones and those of another form."""
     ids, times, values, keys = columns
-    rows = _Rows(known)
+    rows = _Rows(metric_id_of)
     for item in np.flatnonzero(ids == UNKNOWN).tolist():
         rows.read(item, bodies[item], _read_series_1)
     found = np.flatnonzero(ids != UNKNOWN)
@@ -259,13 +275,13 @@ def _read_mixed(
 
 
 def _read_columns(
-    request: bytes, bodies: list[bytes], known: Known
+    request: bytes, bodies: list[bytes], metric_id_of: MetricIdLookup
 ) -> tuple[Int64s, Int64s, Float64s, list[bytes]]:
-    """Read each series of a request as a key and the one usual sample that ends it.
+    """Return ids, times, values and keys of all series, read as a key and one sample at the end.
 
-    The id is `UNKNOWN` where the key is not known or the end is no such sample. A key is known
-    only after it was found to be a series' labels and nothing else, so that what follows it in a
-    body can only be the sample.
+    The id is `UNKNOWN` where the key has no id or the end is no sample of the usual form. A key has
+    an id only after it was decoded as the labels of a series and nothing else, so what follows such
+    a key in a body is the sample.
     """
     lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
     words, ends = _words(request, bodies, lengths)
@@ -286,7 +302,7 @@ def _read_columns(
         values[~is_full] = 0.0
         cuts = np.where(is_full, -TAIL_BYTES, -ZERO_TAIL_BYTES).tolist()
         keys = [body[:cut] for body, cut in zip(bodies, cuts, strict=True)]
-    ids = np.fromiter(map(known, keys, repeat(UNKNOWN)), np.int64, len(bodies))
+    ids = np.fromiter(map(metric_id_of, keys, repeat(UNKNOWN)), np.int64, len(bodies))
     ids[~is_sample] = UNKNOWN
     return ids, times.view(np.int64), values, keys
 
@@ -294,18 +310,18 @@ def _read_columns(
 def _words(
     request: bytes, bodies: list[bytes], lengths: Int64s
 ) -> tuple[NDArray[np.uint64], Int64s]:
-    """Return bytes as a word of eight from every position, and where in them each series ends.
+    """Return the word of eight bytes at every position, and the position of each series' end.
 
-    There are at least `TAIL_BYTES` before each end; before a shorter series they are others'.
+    At least `TAIL_BYTES` bytes precede each end; those before a shorter series are of other ones.
     """
-    # Each series stands in the request after its tag and its length, a varint.
+    # In the request each series follows its tag (one byte) and its length (a varint).
     sizes = lengths + 2
     for bits in (7, 14, 21):
         sizes += lengths >= 1 << bits
     ends = np.cumsum(sizes) + TAIL_BYTES
     flat = bytes(TAIL_BYTES) + request
     if not len(ends) or ends[-1] != len(flat):
-        # Something else stands between the series: metadata, as a rule.
+        # There are other fields between the series, usually metadata.
         flat = b"".join([body[-TAIL_BYTES:].rjust(TAIL_BYTES, b"\0") for body in bodies])
         ends = np.arange(1, len(bodies) + 1) * TAIL_BYTES
         flat = flat or bytes(TAIL_BYTES)
@@ -320,15 +336,21 @@ def _read_series_1(item: int, body: bytes, rows: _Rows) -> None:
         rows.refuse_histograms(item, _labels(series.labels), len(series.histograms))
     if not series.samples:
         return
-    # The labels as they would stand alone: for a usual body that is exactly what comes before
-    # the sample, which is what the column looks for the next time.
+    # The labels encoded alone. In a usual body these are the bytes before the sample, which
+    # `_read_columns` looks up in the next request.
     labels = _LABEL_SET.FromString(body)
     labels.DiscardUnknownFields()
     rows.add(item, labels.SerializeToString(), series.samples)
 
 
-def parse_write_2(body: bytes, known: Known) -> RemoteWrite:
-    """Read an uncompressed `io.prometheus.write.v2.Request`; promises as `parse_write_1`."""
+def parse_write_2(body: bytes, metric_id_of: MetricIdLookup) -> RemoteWrite:
+    """Return the datapoints of an uncompressed `io.prometheus.write.v2.Request` (Remote-Write 2.0).
+
+    Arguments and errors are those of `parse_write_1`.
+
+    >>> len(parse_write_2(b"", {}.get).batch)
+    0
+    """
     request = _parsed(_ENVELOPE_2, body)
     count = len(request.timeseries)
     if count > SERIES_MAX:
@@ -336,7 +358,7 @@ def parse_write_2(body: bytes, known: Known) -> RemoteWrite:
     symbols: list[bytes] = list(request.symbols)
     if body and not symbols and not count:
         raise Invalid("the body is no io.prometheus.write.v2.Request", code="bad_protobuf")
-    rows = _Rows(known)
+    rows = _Rows(metric_id_of)
     read = partial(_read_series_2, symbols, _unreadable(symbols))
     for item, series in enumerate(request.timeseries):
         rows.read(item, series, read)
@@ -345,9 +367,9 @@ def parse_write_2(body: bytes, known: Known) -> RemoteWrite:
 
 
 def _unreadable(symbols: list[bytes]) -> frozenset[int]:
-    """Return the places of the symbols that are not UTF-8; help texts are symbols too."""
+    """Return the positions of the symbols that are not UTF-8; they may be help texts only."""
     try:
-        # One check for all: NUL ends whatever character is unfinished.
+        # One check of all symbols; a NUL byte ends an incomplete character.
         b"\0".join(symbols).decode()
     except UnicodeDecodeError:
         return frozenset(place for place, symbol in enumerate(symbols) if not _is_utf8(symbol))
@@ -376,7 +398,7 @@ def _read_series_2(
         shown = b"".join(names[:1]).decode("utf-8", "backslashreplace")
         rows.refusals.append(Refusal(item, shown, "a label is not UTF-8", BAD_LABELS))
         return
-    # 0xFF is in no UTF-8 text, so the parts cannot be told apart in two ways.
+    # No UTF-8 text contains 0xFF, so the key can be split in one way only.
     key = SYMBOLS_KEY + SYMBOLS_KEY.join([symbols[ref] for ref in refs])
     rows.exemplars += len(series.exemplars)
     rows.metadata += bool(series.metadata)
@@ -392,7 +414,7 @@ def _read_series_2(
 def _joined(
     rows: _Rows, columns: tuple[Int64s, Int64s, Int64s, Float64s, list[bytes]], metadata: int
 ) -> RemoteWrite:
-    """Put the columns and the rows that were read one by one into the sender's order."""
+    """Return the columns and the rows decoded one by one, joined in the order of the sender."""
     ids, items, times, values, keys = columns
     all_items = np.concatenate([items, np.array(rows.items, np.int64)])
     all_values = np.concatenate([values, np.frombuffer(bytes(rows.values), np.float64)])
@@ -401,11 +423,9 @@ def _joined(
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     shift = len(ids)
-    strangers = [
-        Stranger(
-            stranger.key, stranger.identity, [int(place[row + shift]) for row in stranger.rows]
-        )
-        for stranger in rows.strangers.values()
+    unknown_series = [
+        UnknownSeries(series.key, series.identity, [int(place[row + shift]) for row in series.rows])
+        for series in rows.unknown_series.values()
     ]
     batch = Batch(
         metric_ids=np.concatenate([ids, np.array(rows.ids, np.int64)])[order],
@@ -414,7 +434,7 @@ def _joined(
         values=all_values[order],
         ends=_ends(all_values[order]),
         keys=[all_keys[row] for row in order.tolist()],
-        strangers=strangers,
+        unknown_series=unknown_series,
         refusals=rows.refusals,
     )
     return RemoteWrite(batch, rows.histograms, rows.exemplars, metadata)

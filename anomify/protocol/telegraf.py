@@ -1,27 +1,30 @@
-"""Telegraf's JSON output: one or many measurements, each of tags and fields."""
+"""Decodes the JSON output of Telegraf: measurements with tags and fields.
+
+Source: Telegraf documentation, "JSON serializer" (plugins/serializers/json) and "Metrics".
+"""
 
 from typing import Any
 
 from anomify.protocol.batch import DerivedSeries, Labels
 
-# A key begins with this byte and its parts are joined by the other; neither is in any UTF-8 text,
-# so different parts never make the same key. Databases keep hashes of keys: they stay as they are.
+# A key begins with the first byte and its parts are joined by the second. No UTF-8 text contains
+# either, so different parts never give the same key. Hashes of keys are stored: do not change them.
 TELEGRAF_KEY = b"\xfe"
 _PART = b"\xff"
-# Elements of a name are parted by dots, so a dot inside one becomes something else.
+# Dots separate the elements of a name, so a dot inside an element is replaced.
 _ELEMENT = str.maketrans({".": "_", "/": "-", " ": "_"})
-# What tells series apart whose tags are the same: a measurement or a field that is not in the name
-# as it was sent. A tag of this name is not taken then.
+# Labels that distinguish series with equal names and tags: the measurement or the field as it was
+# sent, where the name holds it in another form.
 MEASUREMENT_LABEL = "_measurement"
 FIELD_LABEL = "_field"
 
 
 def list_fields(item: object, prefix: str = "") -> list[tuple[str, bytes, Any]] | str:
-    """Return (name, key, raw value) of each field of a measurement, or why it cannot be read.
+    """Return (name, key, raw value) of each field of a measurement, or the reason for a refusal.
 
-    The name is `host.tags.measurement.field`, the tags' values in the order of their names; with
-    a prefix it stands before the host. Different series may have the same name, but never the same
-    key. A tag without a value is an absent one.
+    The name is `host.tags.measurement.field`, with the values of the tags in the order of their
+    names, and after `prefix` where one is given. Different series may have the same name, but never
+    the same key. A tag with an empty value is left out.
 
     >>> item = {"name": "cpu", "tags": {"host": "web.1", "cpu": "cpu0"},
     ...         "fields": {"usage_idle": 97.5}, "timestamp": 1767225600}
@@ -57,7 +60,12 @@ def list_fields(item: object, prefix: str = "") -> list[tuple[str, bytes, Any]] 
 
 
 def series_of_key(key: bytes) -> DerivedSeries:
-    """Return what a key of `list_fields` stands for."""
+    """Return the series of a key that `list_fields` returned.
+
+    >>> [(name, key, _)] = list_fields({"name": "mem", "fields": {"free": 1}})
+    >>> series_of_key(key).name, series_of_key(key).labels
+    ('mem.free', (('_measurement', 'mem'),))
+    """
     parts = [
         part.decode("utf-8", "surrogatepass") for part in key[len(TELEGRAF_KEY) :].split(_PART)
     ]
@@ -69,13 +77,13 @@ def series_of_key(key: bytes) -> DerivedSeries:
     if field != _element(field) or FIELD_LABEL in tags:
         labels += ((FIELD_LABEL, field),)
     if not labels:
-        # The name alone is what others may have.
+        # A plain metric may have the same name, so there must be a label.
         labels = ((MEASUREMENT_LABEL, name),)
     return DerivedSeries(key, ".".join([*_stem(prefix, name, tags), _element(field)]), labels)
 
 
 def _stem(prefix: str, name: str, tags: dict[str, str]) -> list[str]:
-    """Return the elements before the field's, of tags in the order of their names."""
+    """Return the elements of the name before that of the field."""
     elements = [tags["host"]] if "host" in tags else []
     elements += [value for tag, value in tags.items() if tag != "host"]
     stem = [_element(element) for element in [*elements, name]]
@@ -83,7 +91,7 @@ def _stem(prefix: str, name: str, tags: dict[str, str]) -> list[str]:
 
 
 def _key(prefix: str, name: str, tags: dict[str, str]) -> bytes:
-    """Return the key without the field, which comes last."""
+    """Return the beginning of the key, to which the field is appended."""
     parts = [prefix, name]
     for tag, value in tags.items():
         parts += [tag, value]

@@ -18,15 +18,15 @@ LOAD = {"__name__": "load1", "instance": "web:9100", "job": "node"}
 
 
 class Names:
-    """Learns every stranger, as the registry does."""
+    """Learns every unknown series, as the registry does."""
 
     def __init__(self):
         self.ids = {}
         self.known = self.ids.get
 
     def learn(self, written):
-        for stranger in written.batch.strangers:
-            self.ids[stranger.key] = len(self.ids) + 1
+        for unknown in written.batch.unknown_series:
+            self.ids[unknown.key] = len(self.ids) + 1
         return written
 
     def rows(self, written):
@@ -64,16 +64,16 @@ requests = st.lists(st.tuples(labels, st.lists(st.tuples(times, values), max_siz
 class TestParseWrite1:
     def test_names_a_series_it_meets_for_the_first_time(self):
         written = parse_write_1(body_1(series(UP, (NOW, 1.0))), Names().known)
-        (stranger,) = written.batch.strangers
-        assert dict(stranger.identity) == UP
-        assert stranger.rows == [0]
+        (unknown,) = written.batch.unknown_series
+        assert dict(unknown.identity) == UP
+        assert unknown.rows == [0]
         assert written.batch.metric_ids.tolist() == [0]
 
     def test_knows_it_the_next_time(self):
         names = Names()
         names.learn(parse_write_1(body_1(series(UP, (NOW, 1.0))), names.known))
         written = parse_write_1(body_1(series(UP, (NOW + 15_000, 2.5))), names.known)
-        assert written.batch.strangers == []
+        assert written.batch.unknown_series == []
         assert written.batch.metric_ids.tolist() == [1]
         assert written.batch.times.tolist() == [NOW + 15_000]
         assert written.batch.values.tolist() == [2.5]
@@ -85,7 +85,7 @@ class TestParseWrite1:
         batch = parse_write_1(body, names.known).batch
         assert batch.metric_ids.tolist() == [1, 1]
         assert batch.values.tolist() == [0.0, 3.0]
-        assert batch.strangers == []
+        assert batch.unknown_series == []
 
     @given(requests)
     def test_reads_any_request_alike_whether_series_are_known_or_not(self, timeseries):
@@ -94,23 +94,23 @@ class TestParseWrite1:
         first = names.learn(parse_write_1(body, names.known))
         again = parse_write_1(body, names.known)
         assert names.rows(first) == names.rows(again) == sent(timeseries)
-        assert again.batch.strangers == []
+        assert again.batch.unknown_series == []
         assert all(again.batch.metric_ids)
 
     @given(requests, st.randoms(use_true_random=False))
     def test_reads_series_the_same_when_only_some_are_known(self, timeseries, randomness):
         names = Names()
         body = body_1(*(series(labels, *samples) for labels, samples in timeseries))
-        strangers = parse_write_1(body, names.known).batch.strangers
-        for stranger in randomness.sample(strangers, len(strangers) // 2):
-            names.ids[stranger.key] = len(names.ids) + 1
+        unknown_series = parse_write_1(body, names.known).batch.unknown_series
+        for unknown in randomness.sample(unknown_series, len(unknown_series) // 2):
+            names.ids[unknown.key] = len(names.ids) + 1
         written = parse_write_1(body, names.known)
         assert names.rows(written) == sent(timeseries)
-        for stranger in written.batch.strangers:
-            assert [written.batch.keys[row] for row in stranger.rows] == [stranger.key] * len(
-                stranger.rows
+        for unknown in written.batch.unknown_series:
+            assert [written.batch.keys[row] for row in unknown.rows] == [unknown.key] * len(
+                unknown.rows
             )
-        strange = {row for stranger in written.batch.strangers for row in stranger.rows}
+        strange = {row for unknown in written.batch.unknown_series for row in unknown.rows}
         assert strange == set(np.flatnonzero(written.batch.metric_ids == 0).tolist())
 
     def test_keeps_the_order_of_rows_that_share_a_series_and_a_time(self):
@@ -139,7 +139,7 @@ class TestParseWrite1:
     def test_counts_exemplars_which_come_as_series_without_samples(self):
         exemplar = {"labels": [{"name": "trace_id", "value": "x"}], "value": 1, "timestamp": NOW}
         written = parse_write_1(body_1(series(UP, exemplars=[exemplar] * 3)), Names().known)
-        assert (len(written.batch), written.exemplars, written.batch.strangers) == (0, 3, [])
+        assert (len(written.batch), written.exemplars, written.batch.unknown_series) == (0, 3, [])
         assert written.batch.refusals == []
 
     def test_counts_metadata_which_comes_without_series(self):
@@ -222,7 +222,7 @@ class TestParseWrite1:
                 batch = parse(body, Names().known).batch
             except Invalid:
                 continue
-            assert len(batch) == len(batch.keys) == sum(len(s.rows) for s in batch.strangers)
+            assert len(batch) == len(batch.keys) == sum(len(s.rows) for s in batch.unknown_series)
 
     def test_reads_or_refuses_every_damaged_body(self):
         names = Names()
@@ -247,7 +247,7 @@ class TestParseWrite2:
         first = names.learn(parse_write_2(body, names.known))
         again = parse_write_2(body, names.known)
         assert names.rows(first) == names.rows(again) == sent(timeseries)
-        assert again.batch.strangers == []
+        assert again.batch.unknown_series == []
 
     def test_does_not_mind_that_symbols_change_their_places(self):
         names = Names()
