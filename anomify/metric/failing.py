@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from anomify.db import session
-from anomify.errors import Unavailable
+from anomify.errors import Unavailable, encodable
 from anomify.metric.model import FailingMetric, Metric
 from anomify.metric.progress import request_rebuild
 
@@ -19,6 +19,13 @@ SOUND_AFTER: Final = timedelta(hours=1)
 MOST_PROBLEM_CHARACTERS: Final = 1000
 # What stops everything for a while, and says nothing of the metric at hand.
 NOT_OF_ONE_METRIC: Final = (Unavailable, SQLAlchemyError)
+# Except where the database refuses a row itself: that is so each time until the row is another.
+_REFUSED_ROW: Final = (DataError, IntegrityError)
+
+
+def is_of_one_metric(problem: Exception) -> bool:
+    """Return whether a failure may be due to one metric, and does not stop all for a while."""
+    return isinstance(problem, _REFUSED_ROW) or not isinstance(problem, NOT_OF_ONE_METRIC)
 
 
 def record_failure(metric_id: int, doing: str, problem: Exception, at: datetime) -> bool:
@@ -35,7 +42,9 @@ def record_failure(metric_id: int, doing: str, problem: Exception, at: datetime)
         session().add(failing)
     failing.failures += 1
     failing.doing = doing
-    failing.problem = f"{type(problem).__name__}: {problem}"[:MOST_PROBLEM_CHARACTERS]
+    # PostgreSQL stores no NUL characters.
+    text = encodable(f"{type(problem).__name__}: {problem}").replace("\0", "\\0")
+    failing.problem = text[:MOST_PROBLEM_CHARACTERS]
     failing.failed_at = at
     is_isolated = failing.failures >= MOST_FAILURES
     if is_isolated and failing.isolated_at is None:

@@ -64,9 +64,11 @@ class PointVerdict:
         return Observation(
             time_ms=self.time_ms,
             value=self.value,
-            expected_lower=self.lower,
-            expected_upper=self.upper,
-            score=self.score,
+            # Values near the ends of what a float holds overflow in the engine. No database column
+            # may get NaN: SQLite stores it as NULL.
+            expected_lower=-math.inf if math.isnan(self.lower) else self.lower,
+            expected_upper=math.inf if math.isnan(self.upper) else self.upper,
+            score=1.0 if math.isnan(self.score) else self.score,
             alert=self.alert,
             severity=severity.name.lower(),
             evidence=self.evidence.name.lower(),
@@ -83,16 +85,17 @@ class PointVerdict:
         )
 
     def _amount(self) -> float | None:
-        """Return how far it lies off, in what its evidence is measured in."""
+        """Return how far it lies off, in what its evidence is measured in; None if not finite."""
         match self.evidence:
             case Evidence.ABOVE:
-                return self.value - self.upper
+                amount = self.value - self.upper
             case Evidence.BELOW:
-                return self.value - self.lower
+                amount = self.value - self.lower
             case Evidence.JUMP:
-                return self.value - self.amount
+                amount = self.value - self.amount
             case _:
-                return self.amount if math.isfinite(self.amount) else None
+                amount = self.amount
+        return amount if math.isfinite(amount) else None
 
 
 def observe(

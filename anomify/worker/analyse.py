@@ -21,6 +21,7 @@ from anomify.metric.deleting import DeletedMetrics, list_unsettled, settle_delet
 from anomify.metric.failing import (
     NOT_OF_ONE_METRIC,
     forget_failures,
+    is_of_one_metric,
     isolated_ids,
     record_failure,
 )
@@ -536,9 +537,9 @@ class Analyser:
                 news = self._find_news(scored)
                 if not is_recorded:
                     self._try_to_record(scored, news)
-            except NOT_OF_ONE_METRIC:
-                raise
-            except Exception as problem:  # noqa: BLE001 -- whatever it is, it is this metric's
+            except Exception as problem:
+                if not is_of_one_metric(problem):
+                    raise
                 failing.append((metric_id, problem))
             finally:
                 self._scorer.forget([metric_id])

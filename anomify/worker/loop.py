@@ -13,7 +13,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.errors import Unavailable
-from anomify.metric.failing import NOT_OF_ONE_METRIC
+from anomify.metric.failing import is_of_one_metric
 from anomify.metric.mixed import refuse_mixed
 from anomify.metric.open_store import open_points
 from anomify.metric.state import PARTITIONS
@@ -139,7 +139,7 @@ def judge_until(
             stopping.wait(STANDBY_SECONDS)
         except Exception as problem:
             # The next one finds out which metric it is, if it is one.
-            is_careful = not isinstance(problem, NOT_OF_ONE_METRIC)
+            is_careful = is_of_one_metric(problem)
             # The engine's memory may be ahead of what is recorded now, so it is thrown away.
             log.exception("judging failed; starting over from the last checkpoint")
             if time.monotonic() - began > TROUBLE_FORGOTTEN_SECONDS:

@@ -4,7 +4,7 @@ import logging
 
 from anomify.clock import now
 from anomify.db import Database
-from anomify.metric.failing import NOT_OF_ONE_METRIC, record_failure
+from anomify.metric.failing import is_of_one_metric, record_failure
 from anomify.metric.progress import claim_rebuild, fail_rebuild, is_rebuild_due
 from anomify.worker.analyse import Analyser
 from anomify.worker.ownership import OwnershipLost
@@ -36,6 +36,6 @@ def rebuild_one(database: Database, analyser: Analyser) -> bool:
         with database.unit_of_work():
             why = f"{type(problem).__name__}: {problem}"
             fail_rebuild(claimed.metric_id, claimed.leased_until, why, now())
-            if not isinstance(problem, NOT_OF_ONE_METRIC):
+            if is_of_one_metric(problem):
                 record_failure(claimed.metric_id, "rebuilding", problem, now())
     return True
