@@ -1,6 +1,5 @@
 """Requests whose bodies are whole or refused, and never take every thread while they arrive."""
 
-import threading
 from io import BytesIO
 from typing import IO, cast
 
@@ -9,15 +8,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.utils import cached_property
 from werkzeug.wsgi import LimitedStream
 
-from anomify.errors import Unavailable
+from anomify.edge.arriving_bodies import ArrivingBodies
 
 ENDS_BY_ITSELF = "wsgi.input_terminated"
-# A sender that falls silent in the middle keeps a thread for as long as its connection lasts.
-# So many may; the other threads are wanted for requests without a body, which is all reading.
-ARRIVING_MAX = 32
-ROOM_SECONDS = 1.0
+# The address that the connection comes from; REMOTE_ADDR may be what a proxy says.
+PEER = "anomify.peer"
 
-_room = threading.BoundedSemaphore(ARRIVING_MAX)
+arriving_bodies = ArrivingBodies()
 
 
 class BoundedRequest(Request):
@@ -31,18 +28,16 @@ class BoundedRequest(Request):
     def stream(self) -> IO[bytes]:
         """Return the whole body as a stream, once it has arrived.
 
-        Raises HTTP's 413, and `Unavailable` while too many other bodies are arriving.
+        Raises HTTP's 413, 408 for a body that arrived too slowly, and `Unavailable` while too many
+        others are arriving.
         """
         limit = self.max_content_length
         arriving = super().stream
         if self.content_length is None and limit is not None and self.environ.get(ENDS_BY_ITSELF):
             arriving = cast("IO[bytes]", _WholeOrNothing(self.environ["wsgi.input"], limit))
-        if not _room.acquire(timeout=ROOM_SECONDS):
-            raise Unavailable("Too many requests arrive slowly; send the same again shortly.")
-        try:
+        peer = str(self.environ.get(PEER) or self.environ.get("REMOTE_ADDR", ""))
+        with arriving_bodies.arriving(peer):
             return BytesIO(arriving.read())
-        finally:
-            _room.release()
 
 
 class _WholeOrNothing(LimitedStream):

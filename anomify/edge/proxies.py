@@ -9,6 +9,7 @@ from flask import Flask, Response, make_response, redirect, request
 
 from anomify.audit.recording import note_address
 from anomify.config import Settings
+from anomify.edge.bounded_request import PEER
 from anomify.edge.contract import current_route
 from anomify.errors import Denied
 
@@ -36,7 +37,8 @@ class TrustedProxies:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer the request as the client sent it."""
-        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
+        environ[PEER] = environ.get("REMOTE_ADDR", "")
+        if self._is_trusted(environ[PEER]):
             environ["REMOTE_ADDR"] = self._client(environ)
             scheme = _last(environ.get("HTTP_X_FORWARDED_PROTO", "")).lower()
             if scheme in {"http", "https"}:

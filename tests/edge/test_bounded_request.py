@@ -7,6 +7,7 @@ from io import BytesIO
 import pytest
 
 from anomify.edge import bounded_request
+from anomify.edge.arriving_bodies import ArrivingBodies
 from anomify.edge.install import BODY_BYTES_MAX
 from tests.kit.web import error, strict
 
@@ -63,8 +64,7 @@ class TestStream:
 
 class TestSilence:
     def test_takes_so_many_threads_and_no_more(self, app, cast, monkeypatch):
-        monkeypatch.setattr(bounded_request, "_room", threading.BoundedSemaphore(1))
-        monkeypatch.setattr(bounded_request, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(bounded_request, "arriving_bodies", ArrivingBodies(1, 0))
         silent, client = Silent(), app.test_client()
         with ThreadPoolExecutor(1) as others:
             kept = others.submit(send, app.test_client(), cast, silent, JSON)

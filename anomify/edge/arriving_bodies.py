@@ -1,0 +1,163 @@
+"""Bodies of requests that are still arriving: how many may, and which of them are cut off.
+
+The server hands a request to a thread before its body is there, and a read cannot be interrupted.
+A sender that stalls would keep that thread for as long as its connection lasts. So the connections
+of stalled bodies are shut down, which ends the read.
+"""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psutil
+from werkzeug.exceptions import RequestTimeout
+
+from anomify.errors import Unavailable
+
+# So many bodies may arrive at once; other threads are left for requests without a body.
+ARRIVING_MAX = 32
+# How long one more waits for its turn. Longer than a stalled body may last while others wait.
+TURN_SECONDS = 5.0
+# Offsets in Linux' struct tcp_info: the milliseconds since data was last sent and received.
+_LAST_SENT_OFFSET = 44
+_LAST_RECEIVED_OFFSET = 52
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """After how many seconds a body is cut off: without a new byte, and in all."""
+
+    silent_seconds: float
+    total_seconds: float
+
+
+# While there is room for others, and while others wait for it.
+RELAXED = Patience(30.0, 300.0)
+PRESSED = Patience(2.0, 60.0)
+
+
+@dataclass(eq=False, slots=True)
+class _Arrival:
+    peer: str
+    started: float
+    was_cut: bool = False
+
+
+class ArrivingBodies:
+    """Counts the bodies that are arriving and cuts off stalled ones. May be shared by threads."""
+
+    def __init__(
+        self,
+        most: int = ARRIVING_MAX,
+        turn_seconds: float = TURN_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with none arriving."""
+        self._turns = threading.BoundedSemaphore(most)
+        self._turn_seconds = turn_seconds
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        # In the order in which they began.
+        self._arrivals: dict[_Arrival, None] = {}
+
+    @contextmanager
+    def arriving(self, peer: str) -> Iterator[None]:
+        """Count a body as arriving from this address while the block reads it.
+
+        Raises `Unavailable` while too many others are arriving, and HTTP's 408 at the end of the
+        block where the body was cut off.
+        """
+        self._take_turn()
+        arrival = _Arrival(peer, self._monotonic())
+        with self._lock:
+            self._arrivals[arrival] = None
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._arrivals[arrival]
+            self._turns.release()
+            if arrival.was_cut:
+                # What was read may be a part only.
+                raise RequestTimeout("The body arrived too slowly. Send the same again.")
+
+    def _take_turn(self) -> None:
+        with self._lock:
+            oldest = next(iter(self._arrivals), None)
+            age = self._monotonic() - oldest.started if oldest else 0.0
+        if age > RELAXED.silent_seconds:
+            self.cut_stalled(RELAXED)
+        if self._turns.acquire(blocking=False):
+            return
+        deadline = self._monotonic() + self._turn_seconds
+        while (left := deadline - self._monotonic()) > 0:
+            self.cut_stalled(PRESSED)
+            if self._turns.acquire(timeout=min(left, PRESSED.silent_seconds / 4)):
+                return
+        raise Unavailable("Too many requests arrive slowly; send the same again shortly.")
+
+    def cut_stalled(self, patience: Patience) -> int:
+        """Shut down the connections of bodies that stalled; return how many connections.
+
+        The server does not say which connection a request came by. A connection is taken for that
+        of a stalled body where it comes from the same address, has sent more recently than it was
+        answered, and has been silent for long enough; of those the longest silent ones, and no more
+        than there are stalled bodies from that address.
+        """
+        now = self._monotonic()
+        with self._lock:
+            old = [one for one in self._arrivals if now - one.started >= patience.silent_seconds]
+        cut = 0
+        for peer in {one.peer for one in old}:
+            from_peer = [one for one in old if one.peer == peer]
+            ages = sorted(now - one.started for one in from_peer)
+            found = []
+            for connection in _connections_from(peer):
+                sent_seconds, received_seconds = _silence_of(connection)
+                is_unanswered = sent_seconds >= received_seconds
+                is_silent = received_seconds >= patience.silent_seconds
+                is_endless = ages[-1] >= patience.total_seconds <= sent_seconds
+                if is_unanswered and (is_silent or is_endless):
+                    found.append((sent_seconds, connection))
+                else:
+                    connection.close()
+            found.sort(key=lambda each: -each[0])
+            if found:
+                for arrival in from_peer:
+                    arrival.was_cut = True
+            for place, (_, connection) in enumerate(found):
+                if place < len(from_peer):
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
+                    cut += 1
+                connection.close()
+        return cut
+
+
+def _connections_from(peer: str) -> Iterator[socket.socket]:
+    """Give a duplicate of every TCP connection of this process that comes from an address."""
+    for found in psutil.Process().net_connections("tcp"):
+        # Empty where nobody is connected.
+        address = tuple(found.raddr)
+        if address[:1] == (peer,) and found.fd >= 0:
+            with suppress(OSError):
+                connection = socket.fromfd(found.fd, found.family, socket.SOCK_STREAM)
+                # The number may have been given to another file meanwhile.
+                if connection.getpeername()[:2] == address:
+                    yield connection
+                else:
+                    connection.close()
+
+
+def _silence_of(connection: socket.socket) -> tuple[float, float]:
+    """Return the seconds since data was last sent and since data was last received."""
+    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    sent_ms, received_ms = (
+        struct.unpack_from("=I", told, offset)[0]
+        for offset in (_LAST_SENT_OFFSET, _LAST_RECEIVED_OFFSET)
+    )
+    return sent_ms / 1000, received_ms / 1000
