@@ -15,6 +15,7 @@ from anomify.edge import install as edge_install
 from anomify.edge.app_state import AppState
 from anomify.edge.contract import check_declared
 from anomify.edge.problem import answer_problems_under
+from anomify.edge.static_files import StaticFilesApp
 from anomify.exclusion.assigning import excluder_of
 from anomify.ingest import flux, prometheus
 from anomify.ingest.blueprints import ingest_blueprints
@@ -30,7 +31,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Return the application, its stores open. Raises ConfigError for settings that cannot be."""
     settings = (settings or config.load()).with_secret_key()
     logging.basicConfig(level=settings.log_level.upper())
-    app = Flask(
+    app = StaticFilesApp(
         "anomify", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
     )
     database = Database(settings.meta_url)

@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.routing import PathConverter
 
-from anomify.edge import cors, headers, limits, problem, proxies, request_id
+from anomify.edge import compression, cors, headers, limits, problem, proxies, request_id
 from anomify.edge import request_counts as counting
 from anomify.edge.app_state import AppState, set_app_state
 from anomify.edge.bounded_request import BoundedRequest
@@ -31,6 +31,7 @@ def install(app: Flask, app_state: AppState) -> None:
     app.config["MAX_FORM_MEMORY_SIZE"] = BODY_BYTES_MAX
     app.config["MAX_FORM_PARTS"] = FORM_PARTS_MAX
     app.json = StrictJson(app)
+    compression.install(app)
     request_id.install(app)
     proxies.install(app, app_state.settings)
     counting.install(app)

@@ -16,6 +16,7 @@ from anomify.db import Database
 from anomify.edge import install as porch
 from anomify.edge.app_state import AppState
 from anomify.edge.contract import Access, Inputs, Outputs, check_declared
+from anomify.edge.static_files import StaticFilesApp
 from anomify.exclusion.assigning import excluder_of
 from anomify.metric.open_store import open_points
 from anomify.metric.registry import Registry
@@ -28,7 +29,7 @@ def make_app(
     database: Database, data_dir: Path, doors: Iterable[Blueprint], **settings: Any
 ) -> Flask:
     """An app whose errors are told like a user's, not raised into the test."""
-    app = Flask(
+    app = StaticFilesApp(
         "anomify", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
     )
     app_state = AppState(
