@@ -3,7 +3,7 @@
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     MetaData,
+    Table,
     any_,
     create_engine,
     event,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     literal,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
@@ -42,6 +44,8 @@ POSTGRES_POOL_SIZE = 16
 POSTGRES_POOL_SIZE_BESIDE = 8
 POOL_SECONDS = 2
 STATEMENT_TIMEOUT_MS = 30_000
+# Databases bound the number of values in one statement.
+STATEMENT_VALUES = 500
 
 
 class Base(DeclarativeBase):
@@ -116,6 +120,39 @@ def among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnEleme
         each = func.json_each(json.dumps(listed)).table_valued("value")
         return column.in_(select(each.c.value))
     return column == any_(literal(listed, ARRAY(BigInteger)))
+
+
+def upsert(
+    table: type[DeclarativeBase] | Table, connection: Connection | None = None
+) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT into the table that takes `on_conflict_do_update` or `_do_nothing`.
+
+    It is for the database of the connection, or of the open unit of work where none is given.
+    """
+    bind = session().get_bind() if connection is None else connection
+    return sqlite.insert(table) if bind.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def insert_once(row: type[DeclarativeBase], **values: Any) -> bool:
+    """Insert a row unless there is one with its key; return whether it was inserted.
+
+    Who inserts the same one at the same moment waits for us. Needs a unit of work that writes.
+    """
+    key = inspect(row).primary_key
+    inserted = session().execute(
+        upsert(row).values(**values).on_conflict_do_nothing(index_elements=key).returning(*key)
+    )
+    return inserted.first() is not None
+
+
+def batches(items: Sequence[Item], size: int = STATEMENT_VALUES) -> Iterator[Sequence[Item]]:
+    """Return the items in order, in slices of at most `size`, for one statement each.
+
+    >>> list(batches([1, 2, 3], 2))
+    [[1, 2], [3]]
+    """
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
 
 
 def sealing_key() -> bytes:

@@ -13,7 +13,17 @@ from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify import db
-from anomify.db import SQLITE_BUSY_SECONDS, Database, if_undone, plain, publish, session
+from anomify.db import (
+    SQLITE_BUSY_SECONDS,
+    Database,
+    batches,
+    if_undone,
+    insert_once,
+    plain,
+    publish,
+    session,
+)
+from anomify.metric.model import JudgingEpoch
 from anomify.org.model import Org
 
 MOMENT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -204,3 +214,19 @@ class TestWhatGoesWithAUnitOfWork:
         assert told == ["one", "two", "first", "second"]
         if_undone(lambda: told.append("never"))
         assert told[-1] == "second"
+
+
+class TestInsertOnce:
+    def test_inserts_one_row_of_a_key_and_returns_whether_it_did(self, unit):
+        row = {"name": "judging", "epoch": 1, "taken_by": "Alice", "taken_at": MOMENT}
+        assert insert_once(JudgingEpoch, **row)
+        assert not insert_once(JudgingEpoch, **{**row, "taken_by": "Bob"})
+        assert [kept.taken_by for kept in unit.query(JudgingEpoch)] == ["Alice"]
+
+
+class TestBatches:
+    def test_hold_every_item_once_and_in_order(self):
+        for count in (0, 1, 6, 7, 8, 20):
+            slices = list(batches(range(count), 7))
+            assert [item for some in slices for item in some] == list(range(count))
+            assert all(0 < len(some) <= 7 for some in slices)

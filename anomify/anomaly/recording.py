@@ -11,16 +11,13 @@ from sqlalchemy.orm import joinedload
 
 from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Span
 from anomify.clock import now
-from anomify.db import session
+from anomify.db import batches, session
 from anomify.metric.model import Metric
 
 # An anomaly closes when it has been normal for so many of the metric's steps, and no sooner than
 # after five minutes.
 CLOSING_STEPS = 3
 CLOSING_LEAST_MS = 300_000
-
-# Databases bound the number of values in one statement.
-MOST_IDS = 500
 
 SEVERITIES = ("low", "medium", "high")
 
@@ -167,11 +164,9 @@ def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
 def delete_untouched(anomaly_ids: Iterable[int]) -> None:
     """Forget these anomalies; what a person has put into another status stays."""
     ids = list(anomaly_ids)
-    for first in range(0, len(ids), MOST_IDS):
+    for some in batches(ids):
         session().execute(
-            delete(Anomaly).where(
-                Anomaly.id.in_(ids[first : first + MOST_IDS]), Anomaly.status == STATUS_ACTIVE
-            )
+            delete(Anomaly).where(Anomaly.id.in_(some), Anomaly.status == STATUS_ACTIVE)
         )
 
 

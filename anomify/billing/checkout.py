@@ -8,11 +8,10 @@ from anomify.billing.account import CHECKOUT, GIVING, refresh
 from anomify.billing.customer import UNDECIDED, GoneAtStripe, Hosted
 from anomify.billing.intent import Intent, begin_intent, finish_intent, note_result
 from anomify.billing.model import BillingAccount
-from anomify.billing.once import make_once
 from anomify.billing.plans import FREE_ID, Plan
 from anomify.billing.queries import find_account, find_account_for_update
 from anomify.billing.stripe_gateway import StripeGateway
-from anomify.db import Database
+from anomify.db import Database, insert_once
 from anomify.errors import AnomifyError, Conflict, Invalid, NotFound, UpstreamFailed
 from anomify.org.model import Org
 
@@ -135,7 +134,7 @@ def _become_customer(
     with settling(database, org.id, CUSTOMER):
         customer_id = gateway.create_customer(intent.key, org.id, org.name, email)
     with database.unit_of_work():
-        make_once(BillingAccount, org_id=org.id)
+        insert_once(BillingAccount, org_id=org.id)
         account = find_account_for_update(org.id)
         if account is None:
             raise NotFound("Your org is gone.")

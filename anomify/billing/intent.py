@@ -8,10 +8,9 @@ from datetime import timedelta
 from sqlalchemy import delete
 
 from anomify.billing.model import BillingIntent
-from anomify.billing.once import make_once
 from anomify.billing.queries import find_intent
 from anomify.clock import now
-from anomify.db import session
+from anomify.db import insert_once, session
 
 # Who comes back to the same wish after so long means it anew. Stripe knows keys for a day at least.
 SAME_FOR = timedelta(minutes=30)
@@ -33,7 +32,7 @@ def begin_intent(org_id: int, action: str, *about: object) -> Intent:
     a unit of work that writes, and has to be committed before Stripe is asked.
     """
     subject = hashlib.sha256(repr(about).encode()).hexdigest()
-    make_once(BillingIntent, org_id=org_id, action=action, about="", nonce="", begun_at=now())
+    insert_once(BillingIntent, org_id=org_id, action=action, about="", nonce="", begun_at=now())
     found = find_intent(org_id, action)
     replaced = None
     if found is None:

@@ -9,12 +9,11 @@ from anomify.billing.account import begin_reading, follow, read
 from anomify.billing.customer import PaymentEvent
 from anomify.billing.dunning import tell_of_debt
 from anomify.billing.model import BillingEvent
-from anomify.billing.once import make_once
 from anomify.billing.plans import Plan
 from anomify.billing.queries import find_account_of_customer, is_event_taken
 from anomify.billing.stripe_gateway import StripeGateway
 from anomify.clock import now
-from anomify.db import Database, session
+from anomify.db import Database, insert_once, session
 
 # Everything else is none of our business.
 HEEDED = ("checkout.session.", "customer.subscription.", "invoice.", "subscription_schedule.")
@@ -68,7 +67,7 @@ def forget_events(at: datetime) -> None:
 
 def _note(event: PaymentEvent, org_id: int) -> bool:
     """Write that the news is taken; False where somebody else has just done so."""
-    return make_once(
+    return insert_once(
         BillingEvent,
         id=event.id,
         type=event.type,

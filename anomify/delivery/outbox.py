@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
@@ -17,7 +16,7 @@ from anomify.anomaly.recording import is_more_severe
 from anomify.channel.kinds import EMAIL, WEBHOOK
 from anomify.channel.message import Receipt, Target
 from anomify.clock import now
-from anomify.db import session
+from anomify.db import batches, session, upsert
 from anomify.delivery.backoff import delay_seconds, next_attempt_at
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts, facts_of_anomaly, facts_of_test
 from anomify.delivery.first_steps import note_first_steps
@@ -41,8 +40,6 @@ LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 500
 # Deliveries on their way at once to one host, or to the mail server.
 LANE_MOST = 4
-# Rows of one statement: the embedded database takes a limited number of values in each.
-INSERTED_AT_ONCE = 500
 # Longer than the longest quiet time that a watcher can have.
 FORGOTTEN_AFTER = timedelta(days=400)
 # A test message goes out to people and servers: it is no way to fill their boxes.
@@ -303,13 +300,10 @@ def _row(
 
 def _insert(rows: Sequence[dict[str, object]]) -> int:
     """Add the rows whose recipient has no message of this transition yet; tell how many."""
-    is_sqlite = session().get_bind().dialect.name == "sqlite"
-    insert = sqlite.insert if is_sqlite else postgresql.insert
     added = 0
-    for start in range(0, len(rows), INSERTED_AT_ONCE):
-        asked = insert(Delivery).values(rows[start : start + INSERTED_AT_ONCE])
-        done = session().scalars(asked.on_conflict_do_nothing().returning(Delivery.id))
-        added += len(done.all())
+    for some in batches(rows):
+        inserted = upsert(Delivery).values(some).on_conflict_do_nothing()
+        added += len(session().scalars(inserted.returning(Delivery.id)).all())
     return added
 
 

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
-from anomify.db import session
+from anomify.db import batches, session
 from anomify.delivery.facts import OPENED
 from anomify.delivery.model import SENT, Delivery
 from anomify.job.model import DEAD
-
-# Databases bound the number of values in one statement.
-MOST_IDS = 500
 
 
 def count_messages_about(metric_id: int) -> int:
@@ -22,8 +19,7 @@ def count_messages_about(metric_id: int) -> int:
 def told_among(anomaly_ids: Sequence[int]) -> set[int]:
     """Return those of the anomalies that somebody was told of, or is about to be."""
     told: set[int] = set()
-    for first in range(0, len(anomaly_ids), MOST_IDS):
-        some = anomaly_ids[first : first + MOST_IDS]
+    for some in batches(anomaly_ids):
         told |= set(
             session().scalars(
                 select(Delivery.anomaly_id).where(

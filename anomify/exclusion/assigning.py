@@ -1,15 +1,13 @@
 """Which rule keeps which metric out: found anew whenever rules change, and once for a new name."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from anomify.db import session
+from anomify.db import batches, session, upsert
 from anomify.exclusion.model import Exclusion, ExclusionChange
 from anomify.exclusion.predicate import ExclusionKind, predicate_of
-from anomify.exclusion.queries import MOST_IDS, Named, names_of, rules_in_force
+from anomify.exclusion.queries import Named, names_of, rules_in_force
 from anomify.metric.model import Metric
 
 # Tells which rule keeps a metric of this name out, None if none does.
@@ -73,8 +71,7 @@ def _store(changed: Mapping[int, int | None]) -> None:
     for metric_id, rule_id in changed.items():
         by_rule.setdefault(rule_id, []).append(metric_id)
     for rule_id, metric_ids in by_rule.items():
-        left = iter(metric_ids)
-        while some := list(islice(left, MOST_IDS)):
+        for some in batches(metric_ids):
             session().execute(
                 update(Metric)
                 .where(Metric.id.in_(some))
@@ -84,10 +81,8 @@ def _store(changed: Mapping[int, int | None]) -> None:
 
 
 def _note_change(org_id: int) -> None:
-    is_sqlite = session().get_bind().dialect.name == "sqlite"
-    insert = sqlite.insert if is_sqlite else postgresql.insert
     session().execute(
-        insert(ExclusionChange)
+        upsert(ExclusionChange)
         .values(org_id=org_id, count=1)
         .on_conflict_do_update(index_elements=["org_id"], set_={"count": ExclusionChange.count + 1})
     )

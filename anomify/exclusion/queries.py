@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
-from anomify.db import Page, session
+from anomify.db import Page, batches, session
 from anomify.errors import NotFound
 from anomify.exclusion.model import Exclusion, ExclusionChange
 from anomify.metric.model import Metric
@@ -14,8 +14,6 @@ from anomify.metric.model import Metric
 MOST_EXCLUSIONS = 500
 # Rows fetched at once while all names of an org are looked through.
 NAMES_AT_ONCE = 5_000
-# Databases bound the number of values in one statement.
-MOST_IDS = 500
 
 
 class Named(NamedTuple):
@@ -134,8 +132,7 @@ def changes_so_far() -> tuple[int, int]:
 def excluded_among(metric_ids: Sequence[int]) -> list[int]:
     """Return those of the metrics, of any org, that a rule keeps out: the worker's view."""
     found: list[int] = []
-    for first in range(0, len(metric_ids), MOST_IDS):
-        some = metric_ids[first : first + MOST_IDS]
+    for some in batches(metric_ids):
         found += session().scalars(
             select(Metric.id).where(Metric.id.in_(some), Metric.excluded_by.is_not(None))
         )

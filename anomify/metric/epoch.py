@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from anomify.db import session
+from anomify.db import session, upsert
 from anomify.metric.model import JudgingEpoch
 
 JUDGING: Final = "judging"
@@ -33,8 +32,7 @@ _CURRENT_LOCKED = _CURRENT.add_columns(
 
 def take_epoch(taken_by: str, at: datetime) -> int:
     """Begin a new epoch, in which only the caller may write, and return its number."""
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(JudgingEpoch).values(
+    statement = upsert(JudgingEpoch).values(
         name=JUDGING, epoch=1, taken_by=taken_by[:TAKEN_BY_CHARACTERS_MAX], taken_at=at
     )
     taken = session().scalar(

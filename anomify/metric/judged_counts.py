@@ -7,15 +7,12 @@ from typing import Final
 
 import numpy as np
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from anomify.db import session
+from anomify.db import batches, session, upsert
 from anomify.metric.model import JudgedBeforeRebuild, JudgedHour, Metric
 from anomify.series import Int64s, Series, lengthened
 
 HOUR_MS: Final = 3_600_000
-# Databases bound the number of values in one statement.
-MOST_IDS: Final = 500
 UNKNOWN: Final = 0
 # By hour in unix ms, how many points of it there are.
 HourCounts = Counter[int]
@@ -59,12 +56,8 @@ class JudgedCounter:
         self._orgs = lengthened(self._orgs, int(metric_ids.max(initial=0)) + 1, UNKNOWN)
         asked = np.unique(metric_ids)
         missing = asked[self._orgs[asked] == UNKNOWN].tolist()
-        for first in range(0, len(missing), MOST_IDS):
-            rows = session().execute(
-                select(Metric.id, Metric.org_id).where(
-                    Metric.id.in_(missing[first : first + MOST_IDS])
-                )
-            )
+        for some in batches(missing):
+            rows = session().execute(select(Metric.id, Metric.org_id).where(Metric.id.in_(some)))
             for metric_id, org_id in rows:
                 self._orgs[metric_id] = org_id
         orgs: Int64s = self._orgs[metric_ids]
@@ -148,8 +141,7 @@ def forget_before_rebuild(metric_id: int) -> None:
 
 
 def _add(rows: Iterable[dict[str, int]]) -> None:
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(JudgedHour)
+    statement = upsert(JudgedHour)
     session().connection().execute(
         statement.on_conflict_do_update(
             index_elements=["org_id", "hour_ms"],

@@ -5,18 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from anomify.db import session
+from anomify.db import batches, session, upsert
 from anomify.job.model import DEAD
 from anomify.job.queue import Queue
 from anomify.metric.model import Progress, Rebuild
 
 # More late points than this, and the scores of a metric are made anew (spec/storage.md 10.6).
 MOST_UNJUDGED_LATE = 10
-
-# Databases bound the number of values in one statement.
-MOST_IDS = 500
 
 # A back-fill still running puts its rebuild off, so that it is done once, but not for ever.
 REBUILD_SETTLES_AFTER = timedelta(seconds=5)
@@ -64,8 +60,7 @@ def record_progress(steps: Sequence[Step]) -> None:
     if not steps:
         return
     rows = [{**asdict(step), "late_points": 0, "unjudged_late_points": 0} for step in steps]
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(Progress)
+    statement = upsert(Progress)
     kept = {"metric_id", "late_points", "unjudged_late_points"}
     changed = {
         column.name: statement.excluded[column.name]
@@ -91,8 +86,7 @@ def record_left_out(newest: Sequence[Latest]) -> None:
         }
         for each in newest
     ]
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(Progress)
+    statement = upsert(Progress)
     said = statement.excluded
     session().execute(
         statement.on_conflict_do_update(
@@ -112,8 +106,7 @@ def record_left_out(newest: Sequence[Latest]) -> None:
 def mark_ended(metric_ids: Iterable[int]) -> None:
     """Remember that the senders of these metrics have said that the series ended."""
     ended = list(metric_ids)
-    for first in range(0, len(ended), MOST_IDS):
-        some = ended[first : first + MOST_IDS]
+    for some in batches(ended):
         session().execute(
             update(Progress)
             .where(Progress.metric_id.in_(some))
@@ -140,8 +133,7 @@ def list_awaited() -> list[tuple[int, int, int]]:
 def take_overdue(metric_ids: Sequence[int]) -> list[Progress]:
     """Return how far these metrics are that are still awaited, and await them no more."""
     overdue: list[Progress] = []
-    for first in range(0, len(metric_ids), MOST_IDS):
-        some = metric_ids[first : first + MOST_IDS]
+    for some in batches(metric_ids):
         overdue += session().scalars(
             select(Progress).where(
                 Progress.metric_id.in_(some),

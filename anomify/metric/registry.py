@@ -9,12 +9,11 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.clock import now
-from anomify.db import Database, session
+from anomify.db import Database, batches, session, upsert
 from anomify.errors import Unavailable
 from anomify.metric.deleting import DeletedMetrics
 from anomify.metric.folding import fold
@@ -444,7 +443,7 @@ def _plan_new(plan: _Plan, key: bytes, name: str, hashed: bytes, source: bytes |
 
 def _find_rows(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, _Row]:
     found: dict[bytes, _Row] = {}
-    for some in _chunks(sorted(set(hashes))):
+    for some in batches(sorted(set(hashes)), STATEMENT_ROWS):
         rows = session().execute(
             select(
                 Metric.name_hash, Metric.id, Metric.source_hash, Metric.takes_other_spelling
@@ -459,7 +458,7 @@ def _find_rows(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, _Row]:
 
 def _find_ids(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    for some in _chunks(sorted(hashes)):
+    for some in batches(sorted(hashes), STATEMENT_ROWS):
         rows = session().execute(
             select(Metric.name_hash, Metric.id).where(
                 Metric.org_id == org_id, Metric.name_hash.in_(some)
@@ -526,8 +525,7 @@ def _make(org_id: int, new: Mapping[bytes, _New], made: Mapping[bytes, int | Non
     The rows go in by the order of their hashes: two requests with the same new names wait for
     each other instead of locking each other out.
     """
-    dialect = session().get_bind().dialect.name
-    to_metrics = sqlite.insert(Metric) if dialect == "sqlite" else postgresql.insert(Metric)
+    to_metrics = upsert(Metric)
     created_at = now()
     rows = {}
     for key in sorted(made):
@@ -560,8 +558,3 @@ def _make(org_id: int, new: Mapping[bytes, _New], made: Mapping[bytes, int | Non
             .values(source_hash=bindparam("source"), composed_hash=bindparam("composed")),
             told_apart,
         )
-
-
-def _chunks(hashes: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(hashes), STATEMENT_ROWS):
-        yield hashes[start : start + STATEMENT_ROWS]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from sqlalchemy import LargeBinary, delete, func, select
 
-from anomify.db import session
+from anomify.db import STATEMENT_VALUES, batches, session
 from anomify.detection.state import DamagedSnapshotError, EngineState, UnreadableSnapshotError
 from anomify.metric.model import Checkpoint, DormantState, Progress
 from anomify.series import Int64s
@@ -19,7 +19,6 @@ from anomify.series import Int64s
 PARTITIONS: Final = 64
 
 # Databases bound the number of values in one statement.
-MOST_IDS = 500
 
 # States that are packed together: reading one metric's unpacks so many, 9 kB each.
 GROUP: Final = 16
@@ -109,7 +108,7 @@ def unreadable_states() -> Iterator[str]:
         session().expunge(checkpoint)
     scratch, only = EngineState.new(1), np.array([0])
     asleep = select(DormantState.metric_id, DormantState.state)
-    for metric_id, state in session().execute(asleep.execution_options(yield_per=MOST_IDS)):
+    for metric_id, state in session().execute(asleep.execution_options(yield_per=STATEMENT_VALUES)):
         try:
             scratch.insert(only, state)
         except DamagedSnapshotError as problem:
@@ -201,10 +200,10 @@ def keep_checkpoint(partition: int, log_offset: int, state: bytes, at: datetime)
 
 def dormant_states(metric_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """Give the states of those of the metrics that sleep."""
-    for first in range(0, len(metric_ids), MOST_IDS):
+    for some in batches(metric_ids):
         rows = session().execute(
             select(DormantState.metric_id, DormantState.state).where(
-                DormantState.metric_id.in_(metric_ids[first : first + MOST_IDS])
+                DormantState.metric_id.in_(some)
             )
         )
         for row in rows:
@@ -219,7 +218,5 @@ def keep_dormant(metric_id: int, state: bytes) -> None:
 def drop_dormant(metric_ids: Iterable[int]) -> None:
     """Forget the sleep of metrics that are awake, now that a checkpoint holds their state."""
     awake = list(metric_ids)
-    for first in range(0, len(awake), MOST_IDS):
-        session().execute(
-            delete(DormantState).where(DormantState.metric_id.in_(awake[first : first + MOST_IDS]))
-        )
+    for some in batches(awake):
+        session().execute(delete(DormantState).where(DormantState.metric_id.in_(some)))

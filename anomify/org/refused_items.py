@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from anomify.db import Database, session
+from anomify.db import Database, session, upsert
 from anomify.org.model import Org, RefusedItems
 
 log = logging.getLogger(__name__)
@@ -128,8 +127,7 @@ def _write(waiting: Mapping[_Key, _Waiting]) -> None:
     ]
     if not rows:
         return
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(RefusedItems)
+    insert = upsert(RefusedItems)
     new = insert.excluded
     session().connection().execute(
         insert.on_conflict_do_update(

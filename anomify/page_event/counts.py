@@ -3,9 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import and_, delete, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from anomify.db import session
+from anomify.db import session, upsert
 from anomify.page_event.minutes import minute_of
 from anomify.page_event.model import CountedMinute
 from anomify.page_event.queries import ZEROS_BACK_MS, ZEROS_FOR_MS
@@ -14,8 +13,7 @@ from anomify.series import Points
 
 def add_counts(counts: Mapping[int, int], at_ms: int) -> None:
     """Add these counts, by metric id, to the minute that holds `at_ms`."""
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(CountedMinute)
+    statement = upsert(CountedMinute)
     session().connection().execute(
         statement.on_conflict_do_update(
             index_elements=["metric_id", "minute_ms"],
@@ -31,9 +29,8 @@ def add_counts(counts: Mapping[int, int], at_ms: int) -> None:
 
 def add_zeros(minutes: Collection[tuple[int, int]]) -> None:
     """Insert a count of 0 for each metric id and minute that has no count."""
-    dialect = sqlite if session().get_bind().dialect.name == "sqlite" else postgresql
     session().connection().execute(
-        dialect.insert(CountedMinute).on_conflict_do_nothing(),
+        upsert(CountedMinute).on_conflict_do_nothing(),
         [
             {"metric_id": metric_id, "minute_ms": minute_ms, "count": 0}
             for metric_id, minute_ms in sorted(minutes)

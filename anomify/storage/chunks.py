@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from anomify.db import batches, upsert
 from anomify.errors import Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Points, Series
 from anomify.storage.codec import Damaged, decode_series, encode_entry, encode_series
@@ -293,8 +293,7 @@ class ChunkStore:
         """Forget all that is sealed of these metrics."""
         keys = [_keys_of_metric(metric_id) for metric_id in metric_ids]
         for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
-            for first in range(0, len(keys), MOST_METRICS_FORGOTTEN):
-                some = keys[first : first + MOST_METRICS_FORGOTTEN]
+            for some in batches(keys, MOST_METRICS_FORGOTTEN):
                 self._write_month(month, partial(_delete_between, keys=some))
         self.shelf.forget_metrics(metric_ids)
 
@@ -461,8 +460,7 @@ class ChunkStore:
         with self._database.reading_chunks(month) as connection:
             metric_ids = [] if connection is None else list_metrics(connection)
         is_swept = False
-        for first in range(0, len(metric_ids), MOST_METRICS_SWEPT):
-            some = metric_ids[first : first + MOST_METRICS_SWEPT]
+        for some in batches(metric_ids, MOST_METRICS_SWEPT):
             keys = [
                 {"first": _key(each, -_BUCKET_ZERO), "last": _key(each, bucket) - 1}
                 for each in some
@@ -560,8 +558,7 @@ def _of_keys(keys: Int64s) -> Select[Any, Any, Any]:
 def _upsert(connection: Connection, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    chunk = make(point_chunks)
+    chunk = upsert(point_chunks, connection)
     connection.execute(
         chunk.on_conflict_do_update(
             index_elements=[point_chunks.c.chunk_key],

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from anomify.clock import now_ms
+from anomify.db import upsert
 from anomify.errors import Unavailable
 from anomify.series import Points
 from anomify.storage.codec import Damaged, decode_entry, encode_entry
@@ -310,8 +311,7 @@ def _last_offset(connection: Connection) -> int:
 
 
 def _raise_mark(connection: Connection, through: int) -> None:
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    mark = make(point_marks).values(name=_SEALED, log_offset=through)
+    mark = upsert(point_marks, connection).values(name=_SEALED, log_offset=through)
     connection.execute(
         mark.on_conflict_do_update(
             index_elements=[point_marks.c.name],

@@ -8,16 +8,14 @@ from enum import StrEnum
 
 import numpy as np
 from sqlalchemy import Connection, and_, delete, func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from anomify.clock import now_ms
+from anomify.db import batches, upsert
 from anomify.errors import Unavailable
 from anomify.storage.engines import PointDatabase
 from anomify.storage.tables import point_set_aside
 
 MOST_REASON_CHARACTERS = 1000
-MOST_IDS = 500
-
 _logger = logging.getLogger(__name__)
 
 
@@ -128,8 +126,7 @@ class Shelf:
     def forget(self, ids: Sequence[int]) -> None:
         """Delete these for good."""
         with self._database.writing_log() as connection:
-            for first in range(0, len(ids), MOST_IDS):
-                some = list(ids[first : first + MOST_IDS])
+            for some in batches(ids):
                 connection.execute(delete(point_set_aside).where(point_set_aside.c.id.in_(some)))
 
     def forget_metrics(self, metric_ids: Sequence[int]) -> None:
@@ -137,8 +134,7 @@ class Shelf:
         if not self.newest()[1]:
             return
         with self._database.writing_log() as connection:
-            for first in range(0, len(metric_ids), MOST_IDS):
-                some = list(metric_ids[first : first + MOST_IDS])
+            for some in batches(metric_ids):
                 connection.execute(
                     delete(point_set_aside).where(point_set_aside.c.metric_id.in_(some))
                 )
@@ -167,9 +163,8 @@ def put_aside(
     """Keep it in the transaction of whoever takes it out of use, and log it."""
     kept = bytes(blob) if isinstance(blob, bytes | memoryview) else str(blob).encode()
     from_ms, until_ms = span_ms or (None, None)
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     connection.execute(
-        make(point_set_aside)
+        upsert(point_set_aside, connection)
         .values(
             kind=kind.value,
             subject=subject,

@@ -14,7 +14,7 @@ import numpy as np
 from anomify.anomaly.queries import long_unheard
 from anomify.anomaly.recording import list_peak_times
 from anomify.clock import now, now_ms
-from anomify.db import Database
+from anomify.db import Database, batches
 from anomify.detection.state import DamagedSnapshotError, EngineSummary, UnreadableSnapshotError
 from anomify.errors import Unavailable
 from anomify.metric.deleting import DeletedMetrics, list_unsettled, settle_deleted
@@ -353,8 +353,7 @@ class Analyser:
             for metric_id, last_ms, stale_after_ms in unheard
             if at_ms - self._last_heard_ms(metric_id, last_ms) > stale_after_ms
         ]
-        for first in range(0, len(silent), MOST_SILENCES):
-            some = silent[first : first + MOST_SILENCES]
+        for some in batches(silent, MOST_SILENCES):
             write(self._database, partial(close_silent, some, Notifier(now())), some)
 
     def checkpoint(self, partitions: Iterable[int]) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
+from anomify.db import STATEMENT_VALUES
 from anomify.detection.state import EngineState
 from anomify.metric import state as state_module
 from anomify.metric.state import (
     GROUP,
     HEAD_BYTES,
-    MOST_IDS,
     PARTITIONS,
     dormant_states,
     drop_dormant,
@@ -54,7 +54,7 @@ class TestDormantStates:
         keep_dormant(second, b"two")
         unit.flush()
         # More than one statement takes.
-        strangers = list(range(10**6, 10**6 + MOST_IDS))
+        strangers = list(range(10**6, 10**6 + STATEMENT_VALUES))
         found = dict(dormant_states([first, *strangers, third, second]))
         assert found == {first: b"new", second: b"two"}
 
