@@ -36,9 +36,11 @@ def restore(file: Path, data_dir: Path | None) -> None:
     """Put the backup in FILE back, where nothing is yet; the product must not run."""
     settings = read_settings(data_dir=data_dir)
     _refuse_what_is_there(settings)
-    parent = settings.data_dir.resolve().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".restore-") as name:
+    # On the disk where the files stay: a directory that exists may be mounted there.
+    data_dir = settings.data_dir.resolve()
+    disk = data_dir if data_dir.exists() else data_dir.parent
+    disk.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=disk, prefix=".restore-") as name:
         folder = Path(name)
         manifest = _unpacked(file, folder)
         _check(manifest, folder, settings)
@@ -64,7 +66,9 @@ def restore(file: Path, data_dir: Path | None) -> None:
 
 
 def _refuse_what_is_there(settings: Settings) -> None:
-    if settings.data_dir.exists() and any(settings.data_dir.iterdir()):
+    there = settings.data_dir.iterdir() if settings.data_dir.exists() else ()
+    # Each mounted ext4 file system has this one.
+    if any(path.name != "lost+found" for path in there):
         raise Conflict(
             f"{settings.data_dir} is not empty. A backup is restored into an empty directory only:"
             " name another one with --data, or move this one away."
@@ -92,34 +96,41 @@ def _unpacked(file: Path, folder: Path) -> dict[str, Any]:
             while packed.read(PIECE_BYTES):
                 # To the end, where the compression has its own checksum.
                 pass
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, EOFError, tarfile.TarError, ValueError) as problem:
         raise Invalid(f"{file} is no whole backup: {problem}. Nothing was restored.") from problem
-    return manifest
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _check(manifest: dict[str, Any], folder: Path, settings: Settings) -> None:
     if manifest.get("format") != FORMAT:
         raise Invalid("This backup was made by another version of the product; use that one.")
-    listed = {each["name"]: each["sha256"] for each in manifest["files"]}
+    unpacked = {path.name for path in folder.iterdir()} - {MANIFEST}
+    try:
+        listed = {str(each["name"]): str(each["sha256"]) for each in manifest["files"]}
+        told = {key: str(manifest[key]) for key in ("database", "revision", "product", "made_at")}
+    except (KeyError, TypeError) as problem:
+        raise Invalid("The manifest of the backup is not whole. Nothing was restored.") from problem
     for name, digest in listed.items():
-        path = folder / name
-        if not path.exists() or digest_of(path) != digest:
+        # Only what was unpacked: a name with a path in it would move a file of this machine.
+        if name not in unpacked or digest_of(folder / name) != digest:
             raise Invalid(f"{name} in the backup is damaged. Nothing was restored.")
-    unlisted = {path.name for path in folder.iterdir()} - set(listed) - {MANIFEST}
+    unlisted = unpacked - set(listed)
+    if len(listed) != len(manifest["files"]):
+        raise Invalid("The manifest of the backup names a file twice. Nothing was restored.")
     if unlisted:
         raise Invalid(f"The backup holds what its manifest does not: {min(unlisted)}.")
     kind = "sqlite" if settings.database_url is None else "postgresql"
-    if manifest["database"] != kind:
+    if told["database"] != kind:
         raise Conflict(
-            f"The backup is of {manifest['database']} and database_url means {kind};"
+            f"The backup is of {told['database']} and database_url means {kind};"
             " set database_url as it was when the backup was made."
         )
     try:
-        ScriptDirectory.from_config(alembic_config(settings)).get_revision(manifest["revision"])
+        ScriptDirectory.from_config(alembic_config(settings)).get_revision(told["revision"])
     except CommandError as problem:
         raise Conflict(
-            f"The backup was made by version {manifest['product']}, which is newer than this one;"
+            f"The backup was made by version {told['product']}, which is newer than this one;"
             " restore it with that version."
         ) from problem
 

@@ -1,6 +1,7 @@
 """`anomify backup` and `anomify restore`: one moment, whole, private, and nothing mixed."""
 
 import gzip
+import hashlib
 import io
 import json
 import shutil
@@ -183,6 +184,28 @@ class TestRestore:
                 "newer than this one",
             ),
         ]
+        # Files of this machine, which the manifest names and the archive does not hold.
+        stranger = tmp_path / "stranger"
+        stranger.write_text("not yours")
+        digest = hashlib.sha256(b"not yours").hexdigest()
+        for name in (str(stranger), "../stranger", "../target/../stranger"):
+            files = [*listed["files"], {"name": name, "bytes": 9, "sha256": digest}]
+            manifest = json.dumps({**listed, "files": files}).encode()
+            changed.append(({**members, MANIFEST: manifest}, "is damaged"))
+        twice = json.dumps({**listed, "files": listed["files"] * 2}).encode()
+        changed.append(({**members, MANIFEST: twice}, "twice"))
+        for wrong in ({"files": None}, {"files": [{}]}, {"files": [1]}, {"files": ["x"]}):
+            manifest = json.dumps({**listed, **wrong}).encode()
+            changed.append(({**members, MANIFEST: manifest}, "not whole"))
+        changed += [
+            ({**members, MANIFEST: manifest}, said)
+            for manifest, said in (
+                (b"[]", "another version"),
+                (b"1", "another version"),
+                (b"null", "another version"),
+                (b'{"format": 1}', "not whole"),
+            )
+        ]
         bad = tmp_path / "bad"
         for parts, said in changed:
             with gzip.open(bad, "wb") as packed, tarfile.open(fileobj=packed, mode="w|") as archive:
@@ -196,7 +219,28 @@ class TestRestore:
             bad.write_bytes(content)
             assert "no whole backup" in run("restore", str(bad), "--data", str(target), code=1)
             assert not target.exists()
+        assert stranger.read_text() == "not yours"
         assert "is restored in" in run("restore", str(file), "--data", str(target))
+
+    def test_unpacks_inside_a_directory_that_exists_and_so_may_be_mounted(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file, target = tmp_path / "whole", tmp_path / "target"
+        run("backup", str(file), "--data", str(place.folder))
+        (target / "lost+found").mkdir(parents=True)
+        came_from: list[Path] = []
+        rename = Path.rename
+
+        def note(path: Path, to: Path) -> Path:
+            came_from.append(path)
+            return rename(path, to)
+
+        monkeypatch.setattr(Path, "rename", note)
+        assert "is restored in" in run("restore", str(file), "--data", str(target))
+        assert came_from
+        assert all(path.is_relative_to(target) for path in came_from)
+        assert (target / "meta.db").exists()
+        assert not list(target.glob(".restore-*"))
 
 
 class TestRefuseMixed:
