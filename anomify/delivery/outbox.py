@@ -170,7 +170,7 @@ def longest_due(at: datetime) -> datetime | None:
 
 
 def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) -> list[Claim]:
-    """Lease due deliveries to the caller, the longest due first, at most LANE_MOST a lane.
+    """Lease due deliveries to the caller, at most LANE_MOST a lane; orgs take turns.
 
     `busy` says how many of each lane the caller has on the way already. Two callers never get the
     same delivery while its lease runs. One whose recipient is no more is settled here and now.
@@ -331,20 +331,33 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
         ),
     )
     full = [lane for lane, count in busy.items() if count >= LANE_MOST]
-    place = func.row_number().over(
-        partition_by=Delivery.lane, order_by=(Delivery.due_at, Delivery.id)
+    turn = func.row_number().over(
+        partition_by=(Delivery.lane, Delivery.org_id), order_by=(Delivery.due_at, Delivery.id)
     )
-    ranked = (
-        select(Delivery.id, Delivery.due_at, Delivery.lane, place.label("place"))
+    waiting = (
+        select(Delivery.id, Delivery.due_at, Delivery.lane, Delivery.org_id, turn.label("turn"))
         .where(*_may_go(at), ~has_to_wait, Delivery.lane.not_in(full))
         .subquery()
     )
-    # Lanes take turns: the first of each, then the second of each, so that no crowd holds up
-    # a single message for somebody else.
+    # In a lane the orgs take turns: many mails of one org hold up no mail of another.
+    place = func.row_number().over(
+        partition_by=waiting.c.lane,
+        order_by=(waiting.c.turn, waiting.c.due_at, waiting.c.id),
+    )
+    placed = (
+        select(waiting, place.label("place")).where(waiting.c.turn <= LANE_MOST).subquery("placed")
+    )
+    # Each org's first, then each org's second: an org that sends to many slow hosts holds up
+    # nobody else. Of one org the lanes take turns.
+    org_turn = func.row_number().over(
+        partition_by=placed.c.org_id, order_by=(placed.c.place, placed.c.due_at, placed.c.id)
+    )
+    ranked = (
+        select(placed, org_turn.label("org_turn")).where(placed.c.place <= LANE_MOST).subquery()
+    )
     rows = session().execute(
         select(ranked.c.id, ranked.c.lane)
-        .where(ranked.c.place <= LANE_MOST)
-        .order_by(ranked.c.place, ranked.c.due_at, ranked.c.id)
+        .order_by(ranked.c.org_turn, ranked.c.place, ranked.c.due_at, ranked.c.id)
         .limit(most + LANE_MOST * len(busy))
     )
     taken: list[str] = []

@@ -331,6 +331,25 @@ class TestClaim:
         assert [each.lane for each in rest] == ["crowd.example"] * (LANE_MOST - 2)
         assert claim_all(**{"crowd.example": LANE_MOST}) == []
 
+    def test_lets_orgs_take_turns_whatever_one_of_them_sends(self) -> None:
+        """Many slow hosts, or many mails, of one org hold up no message of another."""
+        many, other = make_org(), make_org()
+        users = [make_user(many, f"User {number}") for number in range(2 * LANE_MOST)]
+        for number in range(12):
+            hooked(many, url=f"https://host{number}.example/")
+            make_watcher(many, email_user_ids=[user.id for user in users])
+        hooked(other, url="https://other.example/")
+        make_watcher(other, email_user_ids=[make_user(other, "Olga").id])
+        enqueue_opened(make_anomaly(make_metric(many)))
+        for row in rows():
+            row.due_at = NOON - timedelta(minutes=5)
+        assert enqueue_opened(make_anomaly(make_metric(other))) == 2
+
+        theirs = {row.id for row in rows() if row.org_id == other.id}
+        claimed = [each.id for each in claim_all(most=4)]
+        assert len(claimed) == 4
+        assert theirs <= set(claimed)
+
     def test_holds_a_recovery_back_until_its_notice_is_settled(self) -> None:
         anomaly = opened_once()
         end(anomaly)
