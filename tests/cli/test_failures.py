@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
@@ -39,7 +40,12 @@ ASKED = (
     "user reset-link --email a@a.example",
     "token list --org 1",
     "token create --org 1 --name t --scopes read",
+    "backup saved.tar.gz",
+    "restore saved.tar.gz",
+    "damaged list",
 )
+# They only read.
+READING = ("backup saved.tar.gz", "damaged list")
 # They do not look at it.
 NOT_ASKED = {"config", "push", "detect"}
 # Each command in one process; how it ended, and what it said.
@@ -69,16 +75,18 @@ def without_room() -> None:
 
 
 def ask_all(data_dir: Path, prepare_process, commands=ASKED) -> dict[str, list]:
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
-        env={**os.environ, "ANOMIFY_DATA_DIR": str(data_dir)},
-        preexec_fn=prepare_process,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with TemporaryDirectory() as working_directory:
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM, json.dumps(commands)],
+            env={**os.environ, "ANOMIFY_DATA_DIR": str(data_dir)},
+            cwd=working_directory,
+            preexec_fn=prepare_process,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr, ended.stderr
     return json.loads(ended.stdout.splitlines()[-1])
@@ -130,7 +138,7 @@ class TestDataDirectory:
     def test_whose_database_cannot_be_written(self, installation):
         (installation / "meta.db").chmod(0o400)
         told = ask_all(installation, without_privileges)
-        assert_sentences(told, "org list", "db check", "doctor", "prepare")
+        assert_sentences(told, "org list", "db check", "doctor", "prepare", *READING)
 
     def test_whose_disk_is_full(self, installation):
         told = ask_all(installation, without_room)
