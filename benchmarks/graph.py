@@ -1,9 +1,9 @@
-"""What a picture of 10,000 points costs, beside the same picture from a plain matplotlib Figure.
+"""Measures the CPU time of a picture of 10,000 points, beside that of a plain matplotlib Figure.
 
 Run `python benchmarks/graph.py`. Both sides draw the same line, expected range and 25 markers at
-800x300 and encode a PNG, turn by turn in this process; every picture has data and a title of its
-own. It prints the medians of the CPU time, their ratio (goal: at most 0.6), pictures a second of
-one core, and bytes.
+800x300 and encode a PNG, alternately in this process; every picture has other data and another
+title. It prints the medians of the CPU time, their ratio (goal: at most 0.6), pictures per second
+of one core, and bytes.
 """
 
 import io
@@ -30,7 +30,7 @@ STEP = 60_000
 
 
 def chart(number: int) -> Chart:
-    """Return a week of a daily rhythm with noise, a range around it and 25 anomalies."""
+    """Return a week of a daily season with noise, a range around it and 25 anomalies."""
     random = np.random.default_rng(number)
     times = 1_767_225_600_000 + np.arange(POINTS, dtype=np.int64) * STEP
     expected = 420 + 150 * np.sin(times / 86_400_000 * 2 * np.pi)
@@ -55,12 +55,12 @@ def chart(number: int) -> Chart:
 
 
 def ours(picture: Chart) -> bytes:
-    """Draw as the product does."""
+    """Return the PNG as the product draws it."""
     return encode_png(draw_chart(picture))
 
 
 def plain(picture: Chart) -> bytes:
-    """Draw as matplotlib's own example for web servers does: a Figure, no pyplot."""
+    """Return the PNG as matplotlib's example for web servers draws it: a Figure, no pyplot."""
     figure = Figure(figsize=(8, 3), dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -100,7 +100,7 @@ def measure(draw: Callable[[Chart], bytes], picture: Chart) -> tuple[float, int]
 
 
 def main() -> None:
-    """Measure both, print the table and fail where the goal is missed."""
+    """Measure both, print the table and exit with 1 where the goal is missed."""
     sides = {"anomify": ours, "matplotlib Figure + Agg": plain}
     for draw in sides.values():
         draw(chart(0))

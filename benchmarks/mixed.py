@@ -1,13 +1,12 @@
-"""Whether people who sign in, and pictures, ever stand in the way of a small read.
+"""Measures the latency of small reads while people sign in, pictures are drawn and points arrive.
 
 Run `python benchmarks/mixed.py`. The real product is started with a thousand metrics and history.
-First, small JSON reads are asked for one by one while nothing else happens, and the kernel's clock
-of the web process says what each costs (goal: 95 of 100 at most 5 ms of CPU). Then one of them is
-asked for twenty times a second, quietly, and again while eight people sign in, eight pictures are
-drawn and points come in, all without a pause. Did a read ever stand in line behind a password or a
-picture, it would take as long as those do (goal: 95 of 100 reads take less than half of the
-quicker of the two). The anchor is asked beside it in both: a process of its own that says "pong"
-and shares nothing with ours but the machine.
+First, small JSON reads are requested one at a time while nothing else happens; their cost is the
+CPU time of the web process (goal: p95 at most 5 ms). Then one of them is requested twenty times a
+second, first alone, then while eight people sign in, eight pictures are drawn and points are sent,
+all without a pause. A read that had to wait for a password hash or a picture would take as long as
+these (goal: the p95 of the read is at most half of the median time of the quicker of the two). The
+anchor is requested beside it in both cases: a separate process that answers "pong".
 """
 
 import argparse
@@ -93,7 +92,7 @@ def main() -> None:
 
 
 def prepare(server):
-    """Make an org with metrics, history, a watcher's worth of people, and return a token."""
+    """Create an org with metrics, history and users, and return an ingest token."""
     token = server.create_org("Bench")
     for name in ("reader", *(f"visitor{number}" for number in range(VISITORS))):
         server.cli(
@@ -114,7 +113,7 @@ def prepare(server):
 
 
 def settle(server, session_id):
-    """Have the rasteriser loaded, and wait until what was sent is judged."""
+    """Load the rasteriser by drawing, and wait until all points are judged."""
 
     def look(number):
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
@@ -140,7 +139,7 @@ def point(number, timestamp):
 
 @contextmanager
 def pong():
-    """Run a process that answers and does nothing else; the block is given its port."""
+    """Run the anchor process for the duration of a block, and yield its port."""
     port = free_port()
     process = multiprocessing.get_context("spawn").Process(target=answer, args=(port,), daemon=True)
     process.start()
@@ -158,11 +157,11 @@ def pong():
 
 
 def answer(port):
-    """Say pong for ever."""
+    """Answer every request with "pong" until the process is terminated."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # Head and body in one piece, or the body would wait for the head's acknowledgement.
+        # Head and body in one packet; with two, delayed acknowledgements add 40 ms.
         wbufsize = -1
 
         def do_GET(self):
@@ -177,11 +176,11 @@ def answer(port):
     HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
-# --- what is asked ---
+# --- requests ---
 
 
 def ask(connection, path, *, session_id=None, body=None, token=None):
-    """Ask once and return the status and the body."""
+    """Send one request and return the status and the body."""
     headers = {"X-Session-Id": session_id} if session_id else {}
     if token:
         headers["X-Auth-Token"] = token
@@ -194,7 +193,7 @@ def ask(connection, path, *, session_id=None, body=None, token=None):
 
 
 def expect(wanted, status, body=b""):
-    """Stop where an answer is not what it has to be."""
+    """Exit with a message where a status is not the expected one."""
     if status != wanted:
         raise SystemExit(f"{status} instead of {wanted}: {body!r}")
 
@@ -209,7 +208,7 @@ def sign_in(port, name):
 
 
 def print_costs(server, session_id):
-    """Print what each small read costs the web process."""
+    """Print the CPU time of the web process for each small read."""
     clock = cpu_clock_of(web_of(server))
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     everything = []
@@ -228,7 +227,7 @@ def print_costs(server, session_id):
 
 
 def probe(server, session_id, anchor, seconds):
-    """Ask ours and the anchor so often for so long; return what each answer took, in ms."""
+    """Request the read and the anchor at a fixed rate; return the latencies in ms."""
     took = {"ours": [], "anchor": []}
 
     def ask_again_and_again(name, port, path, session):
@@ -258,7 +257,7 @@ def probe(server, session_id, anchor, seconds):
 
 def under_load(server, token, session_id, anchor, wanted):
     """Probe while people sign in, pictures are drawn and points come in."""
-    # In a process of its own: what drives the load must not hold up what measures.
+    # In another process, so that the interpreter lock of the load does not delay the probes.
     stop = multiprocessing.get_context("spawn").Event()
     arguments = (server.port, token, session_id, stop, wanted)
     context = multiprocessing.get_context("spawn")
@@ -274,7 +273,7 @@ def under_load(server, token, session_id, anchor, wanted):
 
 
 def drive(port, token, session_id, stop, wanted, counts):
-    """Sign in, look at pictures and send points without a pause; say how long each took, in ms."""
+    """Sign in, draw pictures and send points without a pause; put the durations into `counts`."""
     done = {"sign-ins": [], "pictures": [], "hundreds": []}
 
     def again_and_again(what, act):
@@ -295,7 +294,7 @@ def drive(port, token, session_id, stop, wanted, counts):
         return act
 
     def enter(_connection, turn):
-        # Not who reads: a user's oldest sessions give way to new ones.
+        # Other users than the reader, because the oldest sessions of a user are ended by new ones.
         sign_in(port, f"visitor{turn % VISITORS}")
 
     def send(connection, _turn):

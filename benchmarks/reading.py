@@ -1,14 +1,14 @@
-"""What keeping and reading points costs, beside a plain SQLite table of rows.
+"""Measures storing and reading points, beside a plain SQLite table of rows.
 
 Run `python benchmarks/reading.py`. A day of 1,000 metrics at one point a minute (sine, counts,
 mostly constant, random walk, incompressible noise; a fifth each) goes minute by minute through the
 log into chunks, sealed every 15 minutes as the worker does, the last 15 minutes left unsealed. The
 anchor gets the same rows in a table WITHOUT ROWID keyed (metric, time), one upsert transaction a
-minute, with the same durability. Then 24 hours of one metric are read, turn by turn.
+minute, with the same durability. Then 24 hours of one metric are read, alternately.
 
-It prints the medians of reading (goal: at most 1 ms in process), bytes on disk for a value, without
-and with what was said of it, and points per CPU-second of 2,000-point appends alone and with
-sealing. `--json` for a script. Times are of one run on this machine, whatever else it does.
+It prints the medians of reading (goal: at most 1 ms in process), bytes on disk per value, without
+and with its judgement, and points per CPU-second of 2,000-point appends alone and with sealing.
+`--json` prints JSON. Other load on the machine changes the times.
 """
 
 import json
@@ -63,7 +63,7 @@ def minute_of_points(values: np.ndarray, minute: int) -> Points:
 
 
 def judgements_of(points: Points) -> Judgements:
-    """Return scores and a range as an engine might give them: smooth, not constant."""
+    """Return scores and a range similar to those of the engine: smooth, not constant."""
     random = np.random.default_rng(int(points.times[0] // MINUTE_MS))
     width = 3 + random.normal(0, 0.05, len(points))
     return Judgements(
@@ -74,7 +74,7 @@ def judgements_of(points: Points) -> Judgements:
 
 
 def fill(store: PointStore, values: np.ndarray, *, judged: bool) -> float:
-    """Keep the day; return the CPU seconds of sealing."""
+    """Store the day; return the CPU-seconds of sealing."""
     waiting: list[Points] = []
     spent = 0.0
     for minute in range(MINUTES):
@@ -93,7 +93,7 @@ def fill(store: PointStore, values: np.ndarray, *, judged: bool) -> float:
 
 
 def bytes_of_chunks(folder: Path) -> int:
-    """Return what the chunks take, their write-ahead log written back."""
+    """Return the bytes of the chunk files after a checkpoint of their write-ahead log."""
     for path in folder.glob("points-*.db"):
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -102,7 +102,7 @@ def bytes_of_chunks(folder: Path) -> int:
 
 
 def fill_rows(path: Path, values: np.ndarray) -> tuple[sqlite3.Connection, float]:
-    """Keep the day as rows; return the connection and the CPU seconds it took."""
+    """Store the day as rows; return the connection and the CPU-seconds it took."""
     rows = sqlite3.connect(path, isolation_level=None)
     rows.execute("PRAGMA journal_mode=WAL")
     rows.execute("PRAGMA synchronous=FULL")
@@ -133,7 +133,7 @@ def read_rows(rows: sqlite3.Connection, metric_id: int) -> np.ndarray:
 
 
 def measure_reads(sides: dict[str, Callable[[int], int]]) -> dict[str, dict[str, float]]:
-    """Read random metrics, turn by turn; return milliseconds of the clock for each side."""
+    """Read random metrics, alternately; return the milliseconds of wall-clock time by side."""
     random = np.random.default_rng(11)
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for metric_id in random.integers(1, METRICS + 1, READS).tolist():
@@ -209,7 +209,7 @@ def measure(folder: Path) -> dict[str, object]:
         "goal_ms": GOAL_MS,
         "bytes_a_value": {
             "anomify": round(bytes_of_chunks(folder / "plain") / sealed, 2),
-            "anomify with what was said": round(bytes_of_chunks(folder / "judged") / sealed, 2),
+            "anomify with judgements": round(bytes_of_chunks(folder / "judged") / sealed, 2),
             "SQLite rows": round((folder / "rows.db").stat().st_size / points, 2),
         },
         "points_per_cpu_second": {
@@ -222,7 +222,7 @@ def measure(folder: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, print the table and fail where the goal of reading is missed."""
+    """Measure, print the table and exit with 1 where the goal of reading is missed."""
     folder = Path(tempfile.mkdtemp(prefix="anomify-reading-"))
     try:
         figures = measure(folder)
@@ -239,9 +239,9 @@ def main() -> None:
         for name, size in figures["bytes_a_value"].items():
             print(f"on disk, {name:39} {size:7.2f} bytes a value")
         for name, rate in figures["points_per_cpu_second"].items():
-            print(f"kept, {name:42} {rate:9,} points per CPU-second")
+            print(f"stored, {name:40} {rate:9,} points per CPU-second")
         print(
-            f"reading {figures['read_ratio']} and keeping {figures['append_ratio']} times the rows'"
+            f"reading {figures['read_ratio']} and storing {figures['append_ratio']} times the rows'"
             f" (goal: reading at most {GOAL_MS} ms)"
         )
     sys.exit(0 if figures["read_24h"]["anomify"]["p50_ms"] <= GOAL_MS else 1)

@@ -1,13 +1,14 @@
-"""Remote write over HTTP, in points per CPU-second, beside Prometheus' and VictoriaMetrics' own.
+"""Measures remote write in points per CPU-second, beside Prometheus and VictoriaMetrics.
 
     .venv/bin/python benchmarks/remote_write.py [--rounds 4] [--timestamps 20] [--database-url URL]
 
-Every server is given the same bodies of 2,000 samples (10,000 series), posted in turns over five
-connections, as Prometheus' own shards would. CPU is what the kernel charged: of our web process
-until its last acknowledgement, which is durable, and of all our processes until everything is
-judged and sealed. VictoriaMetrics acknowledges before its data is safe; both anchors are charged
-until their last answer, and what they cost until they have stopped is printed beside it. Both are
-Debian 12's: Prometheus 2.42 (2023) and VictoriaMetrics 1.79.5 (2022).
+Every server is sent the same bodies of 2,000 samples (10,000 series), in turns over five
+connections, like the shards of Prometheus. Measured is the CPU time that the kernel has charged: of
+the web process of the product until its last acknowledgement, which is durable, and of all its
+processes until all points are judged and sealed. VictoriaMetrics acknowledges before its data is on
+disk; both anchors are measured until their last answer, and their CPU time until they have stopped
+is printed beside it. The Debian 12 packages are Prometheus 2.42 (2023) and VictoriaMetrics 1.79.5
+(2022).
 
 Debian packages: prometheus, victoria-metrics. An anchor that is not installed is left out.
 """
@@ -16,11 +17,9 @@ import argparse
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -29,15 +28,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cramjam
+sys.path.insert(0, str(Path(__file__).resolve().parent / "kit"))
+
+from remote_write_bodies import SAMPLES, SERIES, STEP_MS, make_bodies
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 ANOMIFY = Path(sys.executable).parent / "anomify"
 TICKS = os.sysconf("SC_CLK_TCK")
-SERIES = 10_000
-SAMPLES = 2_000
-STEP_MS = 1_000
 READY_SECONDS = 60
 ATTEMPTS = 10
 REST_MAX_SECONDS = 240
@@ -51,82 +48,6 @@ GOAL_PROMETHEUS = 3.0
 GOAL_VICTORIA = 0.5
 
 
-# --- bodies ---
-
-
-def varint(number):
-    """Return a number as protobuf writes it."""
-    parts = bytearray()
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
-
-
-def field_of(number, content):
-    """Return a protobuf field of bytes."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def label_bytes(number):
-    """Return the labels of one series, as a node exporter behind Prometheus has them."""
-    labels = {
-        "__name__": f"http_requests_{number % 50}_total",
-        "handler": f"/api/v1/resource/{number % 40}",
-        "instance": f"10.0.{number // 250 % 250}.{number % 250}:9100",
-        "job": "node",
-        "method": "GET" if number % 2 else "POST",
-        "shard": str(number),
-    }
-    return b"".join(
-        field_of(1, field_of(1, name.encode()) + field_of(2, value.encode()))
-        for name, value in sorted(labels.items())
-    )
-
-
-class Values:
-    """The next value of each series: slow waves, counts, constants, walks and noise."""
-
-    def __init__(self):
-        """Start every walk somewhere."""
-        self._random = random.Random(7)
-        self._walks = [self._random.uniform(0, 100) for _ in range(SERIES)]
-
-    def next(self, series, step):
-        """Return the value at a step."""
-        kind = series % 5
-        if kind == 0:
-            return round(50 + 40 * ((step + series) % 60) / 60, 2)
-        if kind == 1:
-            return float(self._random.randrange(12))
-        if kind == 2:
-            return 1.0
-        if kind == 3:
-            self._walks[series] += self._random.gauss(0, 1)
-            return round(self._walks[series], 3)
-        return self._random.random()
-
-
-def make_bodies(first_ms, timestamps, step_ms=STEP_MS):
-    """Return for each timestamp the bodies that hold one sample of every series."""
-    labels = [label_bytes(series) for series in range(SERIES)]
-    values = Values()
-    made = []
-    for step in range(timestamps):
-        time_field = b"\x10" + varint(first_ms + step * step_ms)
-        bodies = []
-        for first in range(0, SERIES, SAMPLES):
-            parts = []
-            for series in range(first, first + SAMPLES):
-                value = values.next(series, step)
-                # A value of zero is left out, as every sender does.
-                double = b"\x09" + struct.pack("<d", value) if value else b""
-                parts.append(field_of(1, labels[series] + field_of(2, double + time_field)))
-            bodies.append(bytes(cramjam.snappy.compress_raw(b"".join(parts))))
-        made.append(bodies)
-    return made
-
-
 # --- processes ---
 
 
@@ -137,7 +58,7 @@ def cpu_of(pid):
 
 
 def children_of(pid):
-    """Return a process and everything under it."""
+    """Return the ids of a process and its descendants."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -146,7 +67,7 @@ def children_of(pid):
 
 
 def tree_cpu(pid):
-    """Return what a process and everything under it have used, the dead ones too."""
+    """Return the CPU-seconds of a process and its descendants, ended ones included."""
     total = 0.0
     for process in children_of(pid):
         own, waited = cpu_of(process)
@@ -206,7 +127,7 @@ class Server:
         return sum(cpu_of(pid)[0] for pid in self.measured_pids())
 
     def post(self, timestamps):
-        """Post the bodies of some timestamps; as Prometheus' shards do, one connection a series."""
+        """Post the bodies of some timestamps over one connection a shard, like Prometheus."""
         failures = []
 
         def work(shard):
@@ -218,7 +139,7 @@ class Server:
                     said = reply.read()
                     if reply.status != 503:
                         break
-                    # As a sender would: the same again, a little later.
+                    # The same body again after a second, like a sender.
                     self.sent_again += 1
                     time.sleep(1)
                 if reply.status not in {200, 204}:
@@ -236,7 +157,7 @@ class Server:
             raise SystemExit(f"{self.name} refused: {failures[0]}")
 
     def measure(self, timestamps):
-        """Post all bodies of some timestamps, and charge the server for it."""
+        """Post all bodies of some timestamps, and add the CPU time of the server."""
         before, started = self.cpu(), time.monotonic()
         self.post(timestamps)
         self.wall_seconds += time.monotonic() - started
@@ -244,7 +165,7 @@ class Server:
         self.points += len(timestamps) * SERIES
 
     def rest(self):
-        """Wait until it has nothing left to do: two seconds that cost next to nothing."""
+        """Wait until it is idle: three times two seconds with less than 0.2 CPU-seconds each."""
         deadline = time.monotonic() + REST_MAX_SECONDS
         quiet = 0
         while quiet < 3 and time.monotonic() < deadline:
@@ -253,7 +174,7 @@ class Server:
             quiet = quiet + 1 if tree_cpu(self.process.pid) - before < 0.2 else 0
 
     def stop(self):
-        """Stop it politely and return the CPU-seconds of its whole life, all processes."""
+        """Stop it with SIGTERM and return the CPU-seconds of all its processes since the start."""
         self.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
@@ -265,7 +186,7 @@ class Server:
         raise SystemExit(f"{self.name} did not stop")
 
     def kill(self):
-        """Leave nothing behind, whatever happened."""
+        """Kill all its processes that still run."""
         if self.process is not None and self.process.returncode is None:
             for pid in reversed(children_of(self.process.pid)):
                 os.kill(pid, signal.SIGKILL)
@@ -284,7 +205,7 @@ class Ours(Server):
 
 
 def anomify(*arguments, data, database_url):
-    """Run one of our commands and return what it says as JSON."""
+    """Run one of the product's commands and return its JSON output."""
     environment = {**os.environ, "ANOMIFY_DATA_DIR": str(data)}
     if database_url:
         environment["ANOMIFY_DATABASE_URL"] = database_url
@@ -354,7 +275,7 @@ def run(arguments, folder):
         )
         ours.headers["Authorization"] = f"Bearer {made['token']}"
         for server in servers:
-            # Making 10,000 series is not what is measured here, for nobody.
+            # Registering 10,000 series is not measured, of any server.
             server.post(timestamps[: arguments.timestamps])
             server.rest()
         started = {server.name: tree_cpu(server.process.pid) for server in servers}
@@ -380,7 +301,7 @@ def run(arguments, folder):
 
 
 def print_table(servers):
-    """Print what was measured, each server beside ours."""
+    """Print the figures of each server beside those of the product."""
     ours = servers[0]
     rate = ours.points / ours.cpu_seconds
     print(f"\n{ours.points:,} points of {SERIES:,} series, {SAMPLES:,} samples a body")

@@ -1,9 +1,9 @@
-"""How long a newcomer waits, and what an empty product weighs.
+"""Measures the time until an empty product is ready, and its memory.
 
 Run `python benchmarks/starting.py`. The installed product is started three times in a new directory
-each: the time until it says that it is ready (goal: at most 10 s), and twenty seconds later the sum
-of the proportional memory of its processes (goal: at most 400 MiB). The anchor is this interpreter
-importing Flask, SQLAlchemy and NumPy, which is what any such product has to do at least once.
+each. Measured are the time until it reports that it is ready (goal: at most 10 s) and, twenty
+seconds later, the sum of the proportional memory (PSS) of its processes (goal: at most 400 MiB).
+The anchor is the time in which this interpreter imports Flask, SQLAlchemy and NumPy.
 """
 
 import statistics
@@ -37,11 +37,11 @@ def main() -> None:
                 weighed.append(sum(pss_mib(process.pid) for process in server.family()))
     print(f"until ready:  {statistics.median(waited):6.2f} s   (goal 10 s)")
     print(f"anchor:       {statistics.median(anchors):6.2f} s   ({ANCHOR})")
-    print(f"weight:       {statistics.median(weighed):6.0f} MiB (goal 400 MiB, sum of PSS)")
+    print(f"memory:       {statistics.median(weighed):6.0f} MiB (goal 400 MiB, sum of PSS)")
 
 
 def pss_mib(pid: int) -> float:
-    """Return the proportional memory of a process."""
+    """Return the proportional set size of a process in MiB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 

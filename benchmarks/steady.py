@@ -1,13 +1,13 @@
-"""The everyday load: 10,000 metrics, a point of each a minute, sent, stored, judged and sealed.
+"""Measures the CPU of 10,000 metrics with one point a minute each: sent, stored, judged and sealed.
 
     .venv/bin/python benchmarks/steady.py [--minutes 30] [--every 4] [--database-url URL]
 
-The real product is started; it learns 110 minutes of every metric and comes to rest. Then so many
-minutes are sent, one every few seconds, and after them it is stopped politely, which seals
-everything and keeps every state: once in half an hour, while in daily life that is spread over
-fifteen minutes. The kernel's count of CPU for all our processes, divided by the minutes, and what
-an idle minute costs, are the figure. The anchor stores the same points as rows of one SQLite table
-and does nothing else: it neither answers HTTP nor judges.
+The real product is started; it learns 110 minutes of every metric, and the program waits until it
+is idle. Then `--minutes` minutes are sent, one every `--every` seconds, and the product is stopped
+with SIGTERM, which seals all points and saves all states; in normal operation that happens every
+fifteen minutes. The figure is the CPU time of all processes divided by the minutes, plus the CPU
+time of an idle minute. The anchor stores the same points as rows of one SQLite table, without HTTP
+and judging.
 """
 
 import argparse
@@ -20,14 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from remote_write import (
-    SERIES,
     anomify,
     children_of,
     cpu_of,
-    make_bodies,
     our_server,
     tree_cpu,
 )
+from remote_write_bodies import SERIES, make_bodies
 
 LEARNING_MINUTES = 110
 MINUTE_MS = 60_000
@@ -36,7 +35,7 @@ GOAL_SHARE = 0.10
 
 
 def worker_cpu(pid):
-    """Return what the process that judges has used."""
+    """Return the CPU-seconds of the worker process."""
     for child in children_of(pid)[1:]:
         if b"\0worker\0" in Path(f"/proc/{child}/cmdline").read_bytes() + b"\0":
             return cpu_of(child)[0]
@@ -101,7 +100,7 @@ def run(folder, minutes, every, database_url):
 
 
 def main():
-    """Measure, print the table, and fail where the goal is missed."""
+    """Measure, print the table, and exit with 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=int, default=30)
     parser.add_argument("--every", type=float, default=4.0)

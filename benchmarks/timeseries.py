@@ -1,10 +1,11 @@
-"""A day of one metric over HTTP: `/metric/{name}/timeseries`, beside VictoriaMetrics' export.
+"""Measures reads of a day of one metric over HTTP, beside VictoriaMetrics' export.
 
     .venv/bin/python benchmarks/timeseries.py [--reads 300]
 
-The real product is given a day of minutes of 200 metrics and judges it. Then random metrics are
-read in full, raw, over one connection, in turns with the same day exported by VictoriaMetrics
-(Debian's package; left out where it is not installed) and with `/ping`, what any answer costs.
+The real product is sent a day of minutes of 200 metrics and judges it. Then random metrics are read
+from `/metric/{name}/timeseries` in raw resolution over one connection, alternately with the export
+of the same day by VictoriaMetrics (Debian's package; left out where it is not installed) and with
+`/ping`, the cost of any request.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from pathlib import Path
 import cramjam
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from remote_write import HEADERS, anchors, anomify, field_of, our_server, varint
+from remote_write import HEADERS, anchors, anomify, our_server
+from remote_write_bodies import field_of, varint
 
 METRICS = 200
 MINUTES = 1_440
@@ -74,7 +76,7 @@ def wait_until_judged(connection, headers):
 
 
 def measure(folder, reads):
-    """Return the milliseconds of each read, by who was asked."""
+    """Return the milliseconds of each read by the name of the server."""
     ours = our_server(folder, None)
     others = [server for server in anchors(folder) if server.name == "victoria-metrics"]
     first_ms = (int(time.time()) // 60 - MINUTES) * MINUTE_MS
@@ -111,7 +113,7 @@ def measure(folder, reads):
             path = f"/metric/{metric}/timeseries?resolution=raw&{window}"
             body, took = ask(lines["anomify"], path, headers)
             if len(json.loads(body)["data"]["timeseries"]) != MINUTES:
-                raise SystemExit("a read was not whole")
+                raise SystemExit("a read had too few points")
             spent["anomify"].append(took)
             spent["anomify /ping"].append(ask(lines["anomify"], "/ping", {})[1])
             for server in others:
@@ -125,7 +127,7 @@ def measure(folder, reads):
 
 
 def main():
-    """Measure, print the table, and fail where the goal is missed."""
+    """Measure, print the table, and exit with 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reads", type=int, default=300)
     asked = parser.parse_args()

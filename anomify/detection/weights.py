@@ -1,4 +1,4 @@
-"""The weights of the heads, as `benchmarks/detection/train.py --write` leaves them.
+"""The weights of the scoring heads, written by `benchmarks/detection/train.py`.
 
 Learnt from the development halves of MSCLOUD and NAB (both MIT) whose files have the
 SHA-256 7ef71f5b22f2cfeb2d976e58aa3c8d0b1cb04a80d34f656443261d4079433510,

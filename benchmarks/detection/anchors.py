@@ -2,7 +2,7 @@
 
     python benchmarks/detection/anchors.py --data DIR [--sets WSD,MSCLOUD] [--split dev]
 
-DIR holds `manifest.json` and `series/` as ../shared/data does. Every detector, ours included, gets
+DIR holds `manifest.json` and `series/`, the labelled series. Every detector, ours included, gets
 the same record rule, the same protocol (protocol.py) and one threshold for all series of all sets:
 ours has the one it ships with, each anchor the one that suits it best on these very series, so that
 the anchors are flattered. `--page` writes the table of the documentation. Its columns: AP and
@@ -294,7 +294,7 @@ def seasonal_quantile(times: np.ndarray, values: np.ndarray, step: int) -> np.nd
 
 @numba.njit
 def skyline(times: np.ndarray, values: np.ndarray, step: int) -> np.ndarray:
-    """Score how many of Skyline's nine rules fire (spec/anomify.md 3.2), as restated there.
+    """Score how many of Skyline's nine rules fire of Etsy (github.com/etsy/skyline, 2013).
 
     The window is a day of one-minute data and a week of slower ones. The ks_test needs 20 points in
     ten minutes, which no step of these series gives: it never fires here. Grubbs' critical value is

@@ -1,12 +1,12 @@
-"""Measures how often alerts are false, on data whose licence lets the result be shipped.
+"""Measures the rates of false alarms, on series whose licence allows to publish the result.
 
     python benchmarks/detection/calibrate.py --data DIR
 
-DIR holds `manifest.json` and `series/<SET>/<name>.csv.gz` with `<name>.labels.csv`, as in
-../shared/data. Used are the development halves of NAB and MSCLOUD (both MIT) and 400 generated
-metrics of three steps; series of other licences are never opened. A false alarm is an episode of
-alerts that touches no labelled incident, counted again each hour (or twelve steps) that it lasts;
-rates are per metric-week of unlabelled time after the first 15 % of each series.
+DIR holds `manifest.json` and `series/<SET>/<name>.csv.gz` with `<name>.labels.csv`. Used are the
+development halves of NAB and MSCLOUD (both MIT) and 400 generated metrics of three steps; series of
+other licences are never opened. A false alarm is an episode of alerts that touches no labelled
+incident, counted again each hour (or twelve steps) that it lasts; rates are per metric-week of
+unlabelled time after the first 15 % of each series.
 
 What it prints last goes into `anomify/detection/threshold.py`. The rate of a threshold is that of
 the worst set, NAB left out: NAB labels a few windows in series full of other oddities, so that its
@@ -42,7 +42,7 @@ GENERATED = ((60, 28, 240), (300, 42, 80), (3600, 90, 80))  # step in seconds, d
 
 @dataclass(frozen=True)
 class Labelled:
-    """One series, its alerts, and what was really an incident."""
+    """One series with its alerts and its labelled incidents."""
 
     set_name: str
     step_ms: int
@@ -52,8 +52,8 @@ class Labelled:
 
 
 @dataclass
-class Tally:
-    """What one threshold did to one set."""
+class Counts:
+    """The counts of one threshold on one set."""
 
     incidents: int = 0
     detected: int = 0
@@ -65,8 +65,8 @@ class Tally:
         """False alarms a metric-week."""
         return self.false_alarms / max(self.weeks, 1e-9)
 
-    def add(self, other: "Tally") -> None:
-        """Add what it did to another series."""
+    def add(self, other: "Counts") -> None:
+        """Add the counts of another series."""
         self.incidents += other.incidents
         self.detected += other.detected
         self.false_alarms += other.false_alarms
@@ -84,32 +84,34 @@ def main() -> None:
     print(f"{'':>9}  " + "  ".join(f"{'recall':>10} {'false/week':>11}" for _ in [*names, "all"]))
     for threshold in np.arange(4.0, 10.01, 0.5):
         cells = [
-            f"{tally.detected / max(tally.incidents, 1):>10.3f} {tally.rate:>11.3f}"
-            for tally in tallies(everything, names, float(threshold)).values()
+            f"{counts.detected / max(counts.incidents, 1):>10.3f} {counts.rate:>11.3f}"
+            for counts in counts_by_set(everything, names, float(threshold)).values()
         ]
         print(f"{threshold:>9.2f}  " + "  ".join(cells))
     print("\nMEASURED: Final = (")
     for rate, _ in MEASURED:
         found = least_threshold(
-            lambda threshold: decisive_rate(tallies(everything, names, threshold)), rate
+            lambda threshold: decisive_rate(counts_by_set(everything, names, threshold)), rate
         )
         print(f"    ({rate}, {found:.2f}),")
     print(")")
 
 
-def tallies(everything: list[Labelled], names: list[str], threshold: float) -> dict[str, Tally]:
-    """Return one tally a set, and one over all series."""
-    counted = {name: Tally() for name in [*names, "all"]}
+def counts_by_set(
+    everything: list[Labelled], names: list[str], threshold: float
+) -> dict[str, Counts]:
+    """Return the counts of each set, and one over all series."""
+    counted = {name: Counts() for name in [*names, "all"]}
     for series in everything:
-        tally = tally_of(series, threshold)
-        counted[series.set_name].add(tally)
-        counted["all"].add(tally)
+        counts = counts_of(series, threshold)
+        counted[series.set_name].add(counts)
+        counted["all"].add(counts)
     return counted
 
 
-def decisive_rate(counted: dict[str, Tally]) -> float:
+def decisive_rate(counted: dict[str, Counts]) -> float:
     """Return the highest rate of those that must hold the promise."""
-    return max(tally.rate for name, tally in counted.items() if name != "NAB")
+    return max(counts.rate for name, counts in counted.items() if name != "NAB")
 
 
 def least_threshold(rate: Callable[[float], float], allowed: float) -> float:
@@ -120,8 +122,8 @@ def least_threshold(rate: Callable[[float], float], allowed: float) -> float:
     return threshold
 
 
-def tally_of(series: Labelled, threshold: float) -> Tally:
-    """Count incidents found and false alarms in one series (detection.md 3.7)."""
+def counts_of(series: Labelled, threshold: float) -> Counts:
+    """Return the counts of detected incidents and false alarms in one series."""
     times = series.times
     first = int(PROBATION * len(times))
     gap = max(3 * series.step_ms, 1_800_000)
@@ -129,19 +131,19 @@ def tally_of(series: Labelled, threshold: float) -> Tally:
     longest = max(12 * series.step_ms, 3_600_000)
     incidents = [pair for pair in merged(series.incidents, gap) if pair[1] >= times[first]]
     labelled = sum(end - start + series.step_ms for start, end in incidents)
-    tally = Tally(
+    counts = Counts(
         incidents=len(incidents), weeks=max(times[-1] - times[first] - labelled, 0) / WEEK_MS
     )
     alarms = times[first:][series.alerts[first:] >= threshold]
     for start, end in incidents:
-        tally.detected += bool(((alarms >= start - tolerance) & (alarms <= end + tolerance)).any())
+        counts.detected += bool(((alarms >= start - tolerance) & (alarms <= end + tolerance)).any())
     for episode in episodes(alarms, gap, longest):
         touches = any(
             ((episode >= start - tolerance) & (episode <= end + tolerance)).any()
             for start, end in incidents
         )
-        tally.false_alarms += not touches
-    return tally
+        counts.false_alarms += not touches
+    return counts
 
 
 def merged(incidents: list[tuple[int, int]], gap: int) -> list[tuple[int, int]]:
@@ -178,7 +180,7 @@ def read_clean(data: Path) -> Iterator[Labelled]:
 
 
 def clean_entries(data: Path) -> Iterator[dict[str, Any]]:
-    """List the series that may be used; refuse one whose licence is not what it should be."""
+    """Yield the series that may be used; exit where the licence of one is another."""
     for entry in json.loads((data / "manifest.json").read_text()):
         if entry["set"] not in CLEAN_SETS or entry.get("split", "dev") != "dev":
             continue

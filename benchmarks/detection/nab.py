@@ -1,4 +1,8 @@
-"""The score of the Numenta Anomaly Benchmark (detection.md 3.4), written for this project."""
+"""Computes the score of the Numenta Anomaly Benchmark; written for this project.
+
+Source: A. Lavin and S. Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms - the Numenta
+Anomaly Benchmark", ICMLA 2015.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ import numba
 import numpy as np
 from protocol import LabelledSeries
 
-# What a window found, a false alarm and a window missed are worth.
+# The values of a detected window, of a false alarm and of a missed window.
 PROFILES = {"standard": (1.0, 0.11, 1.0), "low FP": (1.0, 0.22, 1.0), "low FN": (1.0, 0.11, 2.0)}
 LATEST_PROBATION = 750
 _FAR = 3.0  # windows after which a false alarm costs in full
@@ -15,7 +19,7 @@ _FAR = 3.0  # windows after which a false alarm costs in full
 
 @dataclass(frozen=True)
 class Prepared:
-    """The scored rows of some series one after the other: what an alarm there is worth."""
+    """The scored rows of some series one after the other, and the value of an alarm at each."""
 
     rows: list[np.ndarray]  # which rows of each series are scored
     worth: np.ndarray  # -1 to 1
@@ -25,7 +29,7 @@ class Prepared:
 
 
 def prepare(everything: Sequence[LabelledSeries]) -> Prepared:
-    """Weigh every row of the series."""
+    """Return the value of an alarm at every scored row of the series."""
     rows, worths, owners = [], [], []
     all_windows = 0
     for series in everything:
@@ -60,7 +64,9 @@ def scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return thresholds, highest first, and the score at each, 100 for a perfect detector."""
     right, wrong, missed = PROFILES[profile]
-    pooled = np.concatenate([felt[rows] for felt, rows in zip(alerts, prepared.rows, strict=True)])
+    pooled = np.concatenate(
+        [alert[rows] for alert, rows in zip(alerts, prepared.rows, strict=True)]
+    )
     order = np.argsort(-pooled, kind="stable")
     thresholds, totals = _sweep(
         pooled[order],

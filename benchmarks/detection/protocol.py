@@ -1,9 +1,10 @@
-"""Labelled series and the rules by which detectors are compared on them (detection.md 3).
+"""Reads labelled series and computes the figures by which detectors are compared on them.
 
-A detector gives a score to every row of a series, from that row and earlier ones only. Of each
-series the first 15 % are not scored. Scores are judged twice: as a ranking of points (average
-precision, and the area under precision and recall with soft borders), and as alarms (incidents
-found, false alarms a metric-week), with one threshold for all series.
+The area under precision and recall with soft borders is VUS-PR of J. Paparrizos et al., "Volume
+Under the Surface", VLDB 2022. A detector gives a score to every row of a series, from that row and
+earlier ones only. Of each series the first 15 % are not scored. Scores are judged twice: as a
+ranking of points (average precision, and the area under precision and recall with soft borders),
+and as alarms (incidents found, false alarms a metric-week), with one threshold for all series.
 """
 
 import csv
@@ -84,7 +85,7 @@ def _read_one(data: Path, entry: dict) -> LabelledSeries:
 
 
 def record_alerts(series: LabelledSeries, scores: np.ndarray) -> np.ndarray:
-    """Keep the scores that beat a slowly forgotten record: the same rule for every detector."""
+    """Return the scores above the decaying maximum of earlier ones, else 0; for every detector."""
     half_life = max(RECORD_SECONDS, 3.0 * series.step)
     return _record_alerts(series.times, np.nan_to_num(scores), half_life)
 
@@ -104,7 +105,7 @@ def _record_alerts(times: np.ndarray, scores: np.ndarray, half_life: float) -> n
 
 @dataclass
 class Alarms:
-    """What a threshold did, over series added one after the other."""
+    """The counts of one threshold, summed over series."""
 
     incidents: int = 0
     detected: int = 0
@@ -138,12 +139,12 @@ def count_alarms(
     episode is cut each hour (or twelve steps), so that one endless alarm counts again and again.
     """
     total = Alarms()
-    for series, felt in zip(everything, alerts, strict=True):
+    for series, by_row in zip(everything, alerts, strict=True):
         incidents, first = series.incidents, series.first_scored
         times, step = series.times, series.step
         detected, false_alarms = _count(
             times[first:],
-            np.nan_to_num(felt[first:]),
+            np.nan_to_num(by_row[first:]),
             np.stack((times[incidents[:, 0]], times[incidents[:, 1]])),
             threshold,
             max(3 * step, 1800),
@@ -194,7 +195,7 @@ def _count(
 def thresholds_of(everything: Sequence[LabelledSeries], alerts: Sequence[np.ndarray]) -> np.ndarray:
     """Return thresholds worth trying, highest first: spaced by rank over the top tenth."""
     pooled = np.concatenate(
-        [felt[series.first_scored :] for series, felt in zip(everything, alerts, strict=True)]
+        [by_row[series.first_scored :] for series, by_row in zip(everything, alerts, strict=True)]
     )
     pooled = np.sort(np.nan_to_num(pooled)[np.nan_to_num(pooled) > 0])[::-1]
     if not len(pooled):
@@ -211,7 +212,7 @@ def rank_quality(
 ) -> tuple[float, float]:
     """Return average precision and the soft area (VUS-PR), each the mean over labelled series."""
     precisions, areas = [], []
-    for series, felt in zip(everything, scores, strict=True):
+    for series, by_row in zip(everything, scores, strict=True):
         first = series.first_scored
         ranges = np.clip(series.ranges[series.ranges[:, 1] >= first] - first, 0, None)
         if not len(ranges):
@@ -219,8 +220,8 @@ def rank_quality(
         labels = np.zeros(len(series.times) - first)
         for start, last in ranges:
             labels[start : last + 1] = 1.0
-        order = np.argsort(-np.nan_to_num(felt[first:]), kind="stable")
-        ranked = np.nan_to_num(felt[first:])[order]
+        order = np.argsort(-np.nan_to_num(by_row[first:]), kind="stable")
+        ranked = np.nan_to_num(by_row[first:])[order]
         precisions.append(_average_precision(ranked, labels[order]))
         areas.append(np.mean([_soft_area(ranked, order, labels, ranges, w) for w in BORDERS]))
     return float(np.mean(precisions)), float(np.mean(areas))

@@ -1,4 +1,4 @@
-"""Learns the weights of the heads, on data whose licence lets the result be shipped.
+"""Learns the weights of the scoring heads, from series whose licence allows to publish them.
 
     python benchmarks/detection/train.py --data DIR [--folds] [--write]
 
@@ -91,7 +91,7 @@ class Measured:
 
 
 def main() -> None:
-    """Print the weights that were found, and how well they do."""
+    """Print the weights that were found and, with --folds, their quality on other series."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.json")
     parser.add_argument("--folds", action="store_true", help="judge on series not learnt from")
@@ -194,14 +194,14 @@ def alerts_of(measured: Measured, tried: Weights) -> np.ndarray:
 
 
 @numba.njit
-def _record(times: np.ndarray, felt: np.ndarray, half_life: float) -> np.ndarray:
-    alerts = np.zeros(len(felt))
+def _record(times: np.ndarray, strength: np.ndarray, half_life: float) -> np.ndarray:
+    alerts = np.zeros(len(strength))
     record = 0.0
-    for row in range(len(felt)):
+    for row in range(len(strength)):
         if row > 0:
             record *= 0.5 ** ((times[row] - times[row - 1]) / half_life)
-        if felt[row] > record:
-            alerts[row] = record = felt[row]
+        if strength[row] > record:
+            alerts[row] = record = strength[row]
     return alerts
 
 
@@ -227,18 +227,18 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
     before = np.append(0.0, moving[:-1])
     gaps = np.diff(measured.series.times[measured.rows], prepend=0)
     before[gaps > ensemble.STALE_STEPS * measured.series.step] = 0.0
-    felt: np.ndarray = np.maximum(
+    strength: np.ndarray = np.maximum(
         np.maximum(moving + tried["CONFIRMATION"] * before, shifted),
         ensemble.FLAT_ALONE * of("FLATNESS"),
     )
-    return felt
+    return strength
 
 
 # --- the display score ---
 
 
 def learn_shown(mscloud: Sequence[Measured], generated: Generated, alarm: Weights) -> Weights:
-    """Find what is to be added to a fading alarm."""
+    """Return the weights of what the display score adds to a decaying alarm."""
     groups = [[*mscloud], *[group[::4] for group in generated.groups]]
     parts = [[shown_parts(measured, alarm) for measured in group] for group in groups]
 
@@ -258,7 +258,7 @@ def learn_shown(mscloud: Sequence[Measured], generated: Generated, alarm: Weight
 
 
 def shown_parts(measured: Measured, alarm: Weights) -> np.ndarray:
-    """Return the fading alarm and what may be added to it, a column each."""
+    """Return the decaying alarm and the features that may be added to it, a row each."""
     times = measured.series.times[measured.rows]
     half_life = max(
         ensemble.DISPLAY_HALF_LIFE_SECONDS, ensemble.DISPLAY_HALF_LIFE_STEPS * measured.series.step
@@ -281,11 +281,11 @@ def spread_out(measured: Measured, parts: np.ndarray, tried: Weights) -> np.ndar
 
 
 @numba.njit
-def _fading(times: np.ndarray, felt: np.ndarray, half_life: float) -> np.ndarray:
-    shown = np.zeros(len(felt))
-    for row in range(len(felt)):
+def _fading(times: np.ndarray, strength: np.ndarray, half_life: float) -> np.ndarray:
+    shown = np.zeros(len(strength))
+    for row in range(len(strength)):
         keep = 0.5 ** ((times[row] - times[row - 1]) / half_life) if row else 0.0
-        shown[row] = max(felt[row], keep * shown[row - 1])
+        shown[row] = max(strength[row], keep * shown[row - 1])
     return shown
 
 
@@ -310,7 +310,7 @@ def learn_novelty(group: Sequence[Measured]) -> tuple[Weights, float]:
     ]
 
     def quality(tried: np.ndarray) -> float:
-        alerts = [news_of(*pair, tried) for pair in zip(group, columns, strict=True)]
+        alerts = [novelty_alerts_of(*pair, tried) for pair in zip(group, columns, strict=True)]
         return float(np.mean([around_best(prepared, alerts, name) for name in nab.PROFILES]))
 
     ends = [climb(np.array(start), quality) for start in NEW_STARTS]
@@ -320,13 +320,13 @@ def learn_novelty(group: Sequence[Measured]) -> tuple[Weights, float]:
         name: float(f"{value:.2g}") for name, value in zip(NEW_FEATURES, chosen, strict=True)
     }
     rounded = np.array(list(found_weights.values()))
-    alerts = [news_of(*pair, rounded) for pair in zip(group, columns, strict=True)]
+    alerts = [novelty_alerts_of(*pair, rounded) for pair in zip(group, columns, strict=True)]
     thresholds, scores = nab.scores(prepared, alerts, "standard")
     return found_weights, float(f"{thresholds[np.argmax(scores)]:.3f}")
 
 
 def climb(chosen: np.ndarray, quality: Callable[[np.ndarray], float]) -> np.ndarray:
-    """Multiply, divide and drop one weight at a time while that helps, in ever smaller steps."""
+    """Return weights found by changing one at a time while that helps, in ever smaller steps."""
     best, step = quality(chosen), 2.0
     while step > 1.15:
         improved = False
@@ -352,26 +352,26 @@ def around_best(prepared: nab.Prepared, alerts: Sequence[np.ndarray], profile: s
     return 0.5 * scores[place] + 0.5 * float(np.interp(grid, levels, scores[near][::-1]).mean())
 
 
-def news_of(measured: Measured, columns: np.ndarray, tried: np.ndarray) -> np.ndarray:
-    """Return what the novelty head would raise, a row each of the series."""
+def novelty_alerts_of(measured: Measured, columns: np.ndarray, tried: np.ndarray) -> np.ndarray:
+    """Return the alerts of the novelty head, a row each of the series."""
     alerts = np.zeros(len(measured.series.times))
-    alerts[measured.rows] = _news_record(tried @ columns)
+    alerts[measured.rows] = _novelty_alerts(tried @ columns)
     return alerts
 
 
 @numba.njit
-def _news_record(felt: np.ndarray) -> np.ndarray:
-    alerts = np.zeros(len(felt))
+def _novelty_alerts(strength: np.ndarray) -> np.ndarray:
+    alerts = np.zeros(len(strength))
     record = 0.0
-    for row in range(len(felt)):
+    for row in range(len(strength)):
         record *= 1.0 - 10.0**-2.31
-        if felt[row] > 1.05 * record:
-            alerts[row] = felt[row]
-        record = max(record, felt[row])
+        if strength[row] > 1.05 * record:
+            alerts[row] = strength[row]
+        record = max(record, strength[row])
     return alerts
 
 
-# --- how well that does ---
+# --- quality of the weights ---
 
 
 def report_folds(
@@ -429,9 +429,9 @@ def report_alarm(
             parts = shown_parts(measured, tried)
             shown[measured.series.name] = spread_out(measured, parts, tried)
     everything = [measured.series for measured in group]
-    felt = [alerts[series.name] for series in everything]
-    at_one = count_alarms(everything, felt, 1.0)
-    swept = [count_alarms(everything, felt, level) for level in np.geomspace(0.5, 3.0, 100)]
+    strength = [alerts[series.name] for series in everything]
+    at_one = count_alarms(everything, strength, 1.0)
+    swept = [count_alarms(everything, strength, level) for level in np.geomspace(0.5, 3.0, 100)]
     found = {
         rate: max((alarms.recall for alarms in swept if alarms.rate <= rate), default=0.0)
         for rate in (1.0, 0.25, 0.05)
@@ -469,7 +469,9 @@ def report_novelty(
             columns = np.stack([measured.column(name) for name in NEW_FEATURES])
             values = np.array([tried[name] for name in NEW_FEATURES])
             everything.append(measured.series)
-            alerts.append(news_of(measured, columns.astype(np.float64), values) / threshold)
+            alerts.append(
+                novelty_alerts_of(measured, columns.astype(np.float64), values) / threshold
+            )
     prepared = nab.prepare(everything)
     cells = []
     for profile in nab.PROFILES:
@@ -527,18 +529,20 @@ def measured_series(series: LabelledSeries) -> Measured:
 
 
 def check_formulas(measured: Measured) -> None:
-    """Make sure that the formulas here are those of the engine."""
+    """Raise AssertionError where the formulas here differ from those of the engine."""
     series = measured.series
     slots = np.zeros(len(series.times), np.int64)
     shipped = {name: getattr(weights, name) for name in ("JUMP", *ALARM_GRID, *SHOWN_GRID)}
     ours = alerts_of(measured, shipped)
     engine = judge(EngineState.new(1), slots, series.times * 1000, series.values)
-    news = np.array([getattr(weights, f"NEW_{name}") for name in NEW_FEATURES])
+    novelty = np.array([getattr(weights, f"NEW_{name}") for name in NEW_FEATURES])
     columns = np.stack([measured.column(name) for name in NEW_FEATURES]).astype(np.float64)
-    engine_news = judge(EngineState.new(1), slots, series.times * 1000, series.values, Head.NOVELTY)
+    engine_novelty = judge(
+        EngineState.new(1), slots, series.times * 1000, series.values, Head.NOVELTY
+    )
     np.testing.assert_allclose(ours, engine.alerts, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(
-        news_of(measured, columns, news), engine_news.alerts, rtol=1e-3, atol=1e-3
+        novelty_alerts_of(measured, columns, novelty), engine_novelty.alerts, rtol=1e-3, atol=1e-3
     )
 
 
@@ -546,10 +550,10 @@ def module_text(digest: str, chosen: Weights, new: Weights, new_threshold: float
     """Return the module that holds the weights."""
     lines = [f"{name}: Final = {chosen[name]}" for name in ("JUMP", *ALARM_GRID)]
     shown = [f"{name}: Final = {chosen[name]}" for name in SHOWN_GRID]
-    news = [f"NEW_{name}: Final = {value}" for name, value in new.items()]
+    novelty = [f"NEW_{name}: Final = {value}" for name, value in new.items()]
     return "\n".join(
         (
-            '"""The weights of the heads, as `benchmarks/detection/train.py --write` leaves them.',
+            '"""The weights of the scoring heads, written by `benchmarks/detection/train.py`.',
             "",
             "Learnt from the development halves of MSCLOUD and NAB (both MIT) whose files have the",
             f"SHA-256 {digest},",
@@ -566,7 +570,7 @@ def module_text(digest: str, chosen: Weights, new: Weights, new_threshold: float
             *shown,
             "",
             "# The novelty head and its threshold.",
-            *news,
+            *novelty,
             f"NEW_THRESHOLD: Final = {new_threshold}",
             "",
         )
