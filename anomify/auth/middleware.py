@@ -26,7 +26,7 @@ from anomify.auth.subject import (
 )
 from anomify.auth.token import presented_token
 from anomify.edge.app_state import AppState
-from anomify.edge.contract import Access, Declared, current_route
+from anomify.edge.contract import Declared, current_route
 from anomify.edge.limits import Limit, limits_of, spend
 from anomify.edge.parameters import find_parameter
 from anomify.edge.problem import cause_of
@@ -42,7 +42,6 @@ from anomify.user.queries import find_user
 log = logging.getLogger(__name__)
 
 SESSIONS_PURPOSE = "stateless-sessions"
-_WITHOUT_SESSION = {Access.PUBLIC, Access.INGEST}
 
 
 def install(app: Flask, app_state: AppState) -> None:
@@ -76,9 +75,9 @@ class _Guard:
         if route is None:
             self._look_only()
             return
-        if route.access in _WITHOUT_SESSION:
+        if not route.access.identifies_caller:
             return
-        if route.access is Access.SIGNED and SIGNATURE in request.args:
+        if route.access.takes_signed_link and SIGNATURE in request.args:
             holder = self._link_holder()
             put_subject(holder)
             _count(route, holder, _network())

@@ -1,47 +1,43 @@
-"""What a route demands, held against whoever asks."""
+"""Checks of what a route declares against the caller."""
 
 from flask import request
 
-from anomify.auth.subject import Anonymous, OrgSubject, Subject, UserSubject
+from anomify.auth.subject import Anonymous, Subject
 from anomify.billing.debt import check_may_write
 from anomify.clock import now
-from anomify.edge.contract import Access, Declared
+from anomify.edge.access import Access
+from anomify.edge.contract import Declared
 from anomify.errors import Denied, Invalid, Unauthenticated
 
-# In an address they would end up in logs and histories.
+# Parameters that must not be in a URL, which ends up in logs and histories.
 PASSWORDS = {"password", "password_1", "password_2", "current"}
-# What changes nothing of an org: signing in and out, and looking around in a demo.
-_CHANGES_NO_ORG = {Access.PUBLIC, Access.ANYONE}
 
 
 def check_access(access: Access, caller: Subject) -> None:
-    """Raise `Unauthenticated` for strangers and `Denied` for others who may not ask this."""
-    if access is Access.INGEST or caller.can(access):
+    """Raise `Unauthenticated` for unknown callers and `Denied` for known ones without the right."""
+    if access.allows(caller):
         return
-    match caller:
-        case Anonymous():
-            raise Unauthenticated("Sign in, or send a token of your org as X-Auth-Token.")
-        case OrgSubject():
-            raise Denied(_token_sentence(access))
-        case UserSubject():
-            raise Denied(f"Your role is {caller.user.role}; this needs the role {access.value}.")
-        case _:
-            raise Denied("This link shows one thing only.")
+    if isinstance(caller, Anonymous):
+        raise Unauthenticated("Sign in, or send a token of your org as X-Auth-Token.")
+    raise Denied(access.refusal(caller))
 
 
 def check_may_change(route: Declared, caller: Subject) -> None:
-    """Raise `Denied` for a change of a demo org, at which everybody looks, or of one that owes."""
-    if not route.changes or route.access in _CHANGES_NO_ORG or isinstance(caller, Anonymous):
+    """Raise `Denied` for a change of a demo org, or of one whose bill is long overdue.
+
+    Routes that are open to everybody change nothing of an org: signing in and out, for example.
+    """
+    if not route.changes or route.access.is_open or isinstance(caller, Anonymous):
         return
     if caller.org.is_demo:
         raise read_only()
-    if route.access is Access.EDITOR:
-        # Paying, people and leaving are for admins, and go on.
+    if route.access.needs_paid_bill:
+        # Admins can still pay, manage users and leave.
         check_may_write(caller.org.overdue_since, now())
 
 
 def read_only() -> Denied:
-    """Return what to raise for what the people of a demo org may not do."""
+    """Return the error for changes that the users of a demo org may not make."""
     return Denied(
         "This is a demo that everybody may look at, so nothing can be changed in it. Make an org "
         "of your own to do this.",
@@ -58,11 +54,3 @@ def check_no_password_in_address() -> None:
             code="password_in_address",
             fields=dict.fromkeys(found, "Send it in the body."),
         )
-
-
-def _token_sentence(access: Access) -> str:
-    needed = {Access.VIEWER: "read", Access.SIGNED: "read"}
-    needed |= {Access.EDITOR: "write", Access.ADMIN: "admin"}
-    if access in needed:
-        return f"The token lacks the scope {needed[access]}."
-    return "Tokens may not do this; it needs a user."

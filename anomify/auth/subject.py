@@ -6,29 +6,13 @@ from typing import cast
 from flask import g
 
 from anomify.db import if_undone, plain
-from anomify.edge.contract import Access
+from anomify.edge.access import ROLES
 from anomify.errors import Unauthenticated
 from anomify.org.model import Org, Token
-from anomify.org.token import SCOPES, has_scope
+from anomify.org.token import SCOPES
 from anomify.user.model import User
 
 SUBJECT_KEY = "anomify_subject"
-# Each role may what those before it may.
-ROLES = ("viewer", "editor", "admin", "owner")
-_ROLE_FOR = {
-    Access.USER: "viewer",
-    Access.SIGNED: "viewer",
-    Access.VIEWER: "viewer",
-    Access.EDITOR: "editor",
-    Access.ADMIN: "admin",
-    Access.OWNER: "owner",
-}
-_SCOPE_FOR = {
-    Access.SIGNED: "read",
-    Access.VIEWER: "read",
-    Access.EDITOR: "write",
-    Access.ADMIN: "admin",
-}
 # What a user may let a machine do: no more than they may do themselves.
 _GRANTABLE_BY = {
     "viewer": ("read",),
@@ -36,7 +20,6 @@ _GRANTABLE_BY = {
     "admin": SCOPES,
     "owner": SCOPES,
 }
-_FOR_ALL = {Access.PUBLIC, Access.ANYONE}
 
 
 @dataclass(frozen=True)
@@ -70,12 +53,20 @@ class UserSubject:
         """Return the role above which this user may put nobody: their own."""
         return self.user.role
 
-    def can(self, access: Access) -> bool:
-        """Return whether a route with this access may be asked."""
-        if access in _FOR_ALL:
-            return True
-        needed = _ROLE_FOR.get(access)
-        return needed is not None and ROLES.index(self.user.role) >= ROLES.index(needed)
+    @property
+    def user_role(self) -> str:
+        """Return the role of the user."""
+        return self.user.role
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return nothing: a user has a role instead."""
+        return ()
+
+    @property
+    def has_signed_link(self) -> bool:
+        """Return whether a signed link is all that the caller sent."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -97,19 +88,27 @@ class OrgSubject:
     @property
     def grantable(self) -> tuple[str, ...]:
         """Return the scopes that a token made by this one may have: its own."""
-        return tuple(self.token.scopes.split(","))
+        return self.scopes
 
     @property
     def role(self) -> str:
         """Return the role above which this machine may put nobody."""
-        return "admin" if has_scope(self.token, "admin") else "viewer"
+        return "admin" if "admin" in self.scopes else "viewer"
 
-    def can(self, access: Access) -> bool:
-        """Return whether a route with this access may be asked."""
-        if access in _FOR_ALL:
-            return True
-        needed = _SCOPE_FOR.get(access)
-        return needed is not None and has_scope(self.token, needed)
+    @property
+    def user_role(self) -> None:
+        """Return nothing: a token has scopes instead."""
+        return None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return what the token may be used for."""
+        return tuple(self.token.scopes.split(","))
+
+    @property
+    def has_signed_link(self) -> bool:
+        """Return whether a signed link is all that the caller sent."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -137,9 +136,20 @@ class LinkSubject:
         """Return the least there is."""
         return ROLES[0]
 
-    def can(self, access: Access) -> bool:
-        """Return whether a route with this access may be asked."""
-        return access in _FOR_ALL or access is Access.SIGNED
+    @property
+    def user_role(self) -> None:
+        """Return nothing: a link has no role."""
+        return None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return nothing: a link has no scopes."""
+        return ()
+
+    @property
+    def has_signed_link(self) -> bool:
+        """Return whether a signed link is all that the caller sent."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -166,9 +176,20 @@ class Anonymous:
         """Return the least there is."""
         return ROLES[0]
 
-    def can(self, access: Access) -> bool:
-        """Return whether a route with this access may be asked."""
-        return access in _FOR_ALL
+    @property
+    def user_role(self) -> None:
+        """Return nothing: an unknown caller has no role."""
+        return None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return nothing: an unknown caller has no scopes."""
+        return ()
+
+    @property
+    def has_signed_link(self) -> bool:
+        """Return whether a signed link is all that the caller sent."""
+        return False
 
 
 Subject = UserSubject | OrgSubject | LinkSubject | Anonymous

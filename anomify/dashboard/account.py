@@ -10,8 +10,9 @@ from anomify.auth.subject import UserSubject, put_subject, user_subject
 from anomify.dashboard.device_name import device_of
 from anomify.dashboard.layout import framed, said
 from anomify.dashboard.page_blueprint import PageBlueprint
+from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.authenticator import (
@@ -70,7 +71,7 @@ class EndIn(Inputs):
     session: Text = ""
 
 
-@blueprint.route(PATH, inputs=Inputs, access=Access.USER, methods=["GET"])
+@blueprint.route(PATH, inputs=Inputs, access=USER, methods=["GET"])
 def page(inputs: Inputs) -> Response:
     """Show the account."""
     del inputs
@@ -80,7 +81,7 @@ def page(inputs: Inputs) -> Response:
 @blueprint.route(
     f"{PATH}/profile",
     inputs=ProfileIn,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     has_own_transactions=True,
@@ -108,7 +109,7 @@ def profile(inputs: ProfileIn) -> Response:
 @blueprint.route(
     f"{PATH}/password",
     inputs=PasswordForm,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -139,7 +140,7 @@ def password(inputs: PasswordForm) -> Response:
 @blueprint.route(
     f"{PATH}/totp/begin",
     inputs=TotpIn,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -160,7 +161,7 @@ def begin_totp(inputs: TotpIn) -> Response:
 @blueprint.route(
     f"{PATH}/totp/confirm",
     inputs=TotpIn,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -182,7 +183,7 @@ def confirm_totp(inputs: TotpIn) -> Response:
 @blueprint.route(
     f"{PATH}/totp/disable",
     inputs=TotpIn,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -203,9 +204,7 @@ def disable_totp(inputs: TotpIn) -> Response:
     return _done("totp")
 
 
-@blueprint.route(
-    f"{PATH}/sessions", inputs=EndIn, access=Access.USER, changes=True, methods=["POST"]
-)
+@blueprint.route(f"{PATH}/sessions", inputs=EndIn, access=USER, changes=True, methods=["POST"])
 def end(inputs: EndIn) -> Response:
     """End a session, or all but this one."""
     caller = user_subject()

@@ -12,7 +12,8 @@ from anomify.dashboard.layout import framed, said
 from anomify.dashboard.metric_page import PATH as METRIC_PATH
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import Moment
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.access import USER
+from anomify.edge.contract import Inputs, names
 
 blueprint = PageBlueprint("alert_page", __name__)
 
@@ -38,7 +39,7 @@ class Row:
     has_left: bool
 
 
-@blueprint.route("/ui/adminalert", inputs=AlertPageIn, access=Access.USER, methods=["GET"])
+@blueprint.route("/ui/adminalert", inputs=AlertPageIn, access=USER, methods=["GET"])
 def page(inputs: AlertPageIn) -> str:
     """Show one warning that was alert."""
     alert = get_raised_alert(subject().org.id, inputs.code)

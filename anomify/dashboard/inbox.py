@@ -19,8 +19,9 @@ from anomify.dashboard.paging import Choice, page_links
 from anomify.dashboard.sparkline import Sparkline
 from anomify.dashboard.wording import thousands
 from anomify.db import Page
+from anomify.edge.access import PUBLIC, USER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.metric.model import Progress
 from anomify.metric.queries import count_by_state, find_progress
@@ -80,15 +81,13 @@ class Row:
     spark: Sparkline
 
 
-@blueprint.route("/", access=Access.PUBLIC, methods=["GET"], has_own_transactions=True)
+@blueprint.route("/", access=PUBLIC, methods=["GET"], has_own_transactions=True)
 def start() -> Response:
     """Lead whoever types the bare address to the pages."""
     return make_response(redirect(HOME))
 
 
-@blueprint.route(
-    HOME, inputs=InboxIn, access=Access.USER, methods=["GET"], has_own_transactions=True
-)
+@blueprint.route(HOME, inputs=InboxIn, access=USER, methods=["GET"], has_own_transactions=True)
 def page(inputs: InboxIn) -> str:
     """Show the anomalies of the org."""
     with transaction(write=False):
@@ -125,7 +124,7 @@ def _shown(inputs: InboxIn, found: Page[Anomaly]) -> str:
     )
 
 
-@blueprint.route("/ui/newer", inputs=NewerIn, access=Access.USER, methods=["GET"])
+@blueprint.route("/ui/newer", inputs=NewerIn, access=USER, methods=["GET"])
 def newer(inputs: NewerIn) -> Response:
     """Say how many anomalies have begun since the newest one that the inbox shows."""
     found = count_anomalies(

@@ -5,8 +5,9 @@ from pydantic import Field
 
 from anomify.auth.accept_invitation import join_with_password
 from anomify.dashboard.page_blueprint import HOME, PageBlueprint
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.invitation import PATH, bad_link, find_invitation
@@ -27,7 +28,7 @@ class AcceptForm(LinkIn):
     password: str = Field("", max_length=1_024, description="A password.", repr=False)
 
 
-@blueprint.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"])
+@blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"])
 def page(inputs: LinkIn) -> Response:
     """Ask the invited for a password; opening the link uses nothing up."""
     return _form(AcceptForm(token=inputs.token))
@@ -36,7 +37,7 @@ def page(inputs: LinkIn) -> Response:
 @blueprint.route(
     PATH,
     inputs=AcceptForm,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="accept",

@@ -16,8 +16,9 @@ from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_aro
 from anomify.dashboard.layout import framed, said
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import thousands
+from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.contract import Inputs, names
 from anomify.edge.validation_sentences import WrongParameter
 from anomify.errors import NotFound
 from anomify.exclusion.wording import explained, rules_behind
@@ -117,7 +118,7 @@ class RangeLink:
     is_chosen: bool
 
 
-@blueprint.route(PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+@blueprint.route(PATH, inputs=MetricPageIn, access=USER, methods=["GET"])
 def page(inputs: MetricPageIn) -> str | Response:
     """Show one metric."""
     standing = _standing(inputs)
@@ -155,7 +156,7 @@ def page(inputs: MetricPageIn) -> str | Response:
     )
 
 
-@blueprint.route(EVENTS_PATH, inputs=MetricPageIn, access=Access.USER, methods=["GET"])
+@blueprint.route(EVENTS_PATH, inputs=MetricPageIn, access=USER, methods=["GET"])
 def events(inputs: MetricPageIn) -> str:
     """Show the parts of the page that change with its window and its selection."""
     standing = _standing(inputs)

@@ -12,7 +12,8 @@ from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.paging import Choice, page_links
 from anomify.dashboard.setup import refused_lately
 from anomify.dashboard.wording import NO_VALUE, Moment, number
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.access import USER
+from anomify.edge.contract import Inputs
 from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.queries import count_by_state, list_metrics
 from anomify.metric.status import MetricStatus, State
@@ -49,7 +50,7 @@ class Row:
     last_seen: Moment | None
 
 
-@blueprint.route(PATH, inputs=MetricsPageIn, access=Access.USER, methods=["GET"])
+@blueprint.route(PATH, inputs=MetricsPageIn, access=USER, methods=["GET"])
 def page(inputs: MetricsPageIn) -> str:
     """Show the metrics of the org, by name."""
     org_id, at = subject().org.id, now()

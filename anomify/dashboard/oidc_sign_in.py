@@ -5,7 +5,8 @@ from pydantic import Field
 
 from anomify.auth.oidc_sign_in import CALLBACK, START, begin, finish, forget
 from anomify.dashboard.page_blueprint import HOME, PageBlueprint, local_path
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.access import ANYONE
+from anomify.edge.contract import Inputs, names
 
 blueprint = PageBlueprint("sign_in_elsewhere", __name__)
 
@@ -34,7 +35,7 @@ class CallbackIn(Inputs):
 @blueprint.route(
     START,
     inputs=BeginIn,
-    access=Access.ANYONE,
+    access=ANYONE,
     methods=["GET"],
     limits=("login",),
     # The other server is asked, and no transaction waits for that.
@@ -48,7 +49,7 @@ def start(inputs: BeginIn) -> Response:
 @blueprint.route(
     CALLBACK,
     inputs=CallbackIn,
-    access=Access.ANYONE,
+    access=ANYONE,
     methods=["GET"],
     limits=("login",),
     has_own_transactions=True,

@@ -8,8 +8,9 @@ from pydantic import Field, StringConstraints
 from anomify.auth.password_reset import finish_reset
 from anomify.dashboard.page_blueprint import PageBlueprint
 from anomify.dashboard.sign_in import after_sign_in
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Inputs
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.user.recovery import PATH, find_reset_user, request_reset
@@ -40,7 +41,7 @@ class ResetForm(LinkIn):
     password_2: Text = Field("", repr=False)
 
 
-@blueprint.route(FORGOT, inputs=Inputs, access=Access.ANYONE, methods=["GET"])
+@blueprint.route(FORGOT, inputs=Inputs, access=ANYONE, methods=["GET"])
 def page(inputs: Inputs) -> str:
     """Ask for the address to mail a link to."""
     del inputs
@@ -50,7 +51,7 @@ def page(inputs: Inputs) -> str:
 @blueprint.route(
     FORGOT,
     inputs=ForgotForm,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="ask",
@@ -62,7 +63,7 @@ def ask(inputs: ForgotForm) -> str:
     return _asking(is_sent=True)
 
 
-@blueprint.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"], endpoint="reset_page")
+@blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"], endpoint="reset_page")
 def reset_page(inputs: LinkIn) -> Response:
     """Ask for the new password, of whoever has the link."""
     return _form(inputs)
@@ -71,7 +72,7 @@ def reset_page(inputs: LinkIn) -> Response:
 @blueprint.route(
     PATH,
     inputs=ResetForm,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="reset",

@@ -15,8 +15,9 @@ from anomify.dashboard.page_blueprint import PageBlueprint
 from anomify.dashboard.send_instructions import PLACEHOLDER, send_instructions
 from anomify.dashboard.wording import Moment
 from anomify.detection.state import LEARNING_POINTS
+from anomify.edge.access import ADMIN, ANYONE, USER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
 from anomify.metric.queries import MetricOrder, list_metrics
@@ -83,7 +84,7 @@ class Arrivals:
     learning_points: int = LEARNING_POINTS
 
 
-@blueprint.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"])
+@blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"])
 def page(inputs: LinkIn) -> Response:
     """Ask for the first org and account, of whoever has the link that the server printed."""
     if needs_setup() and find_setup_link(inputs.link) is not None:
@@ -94,7 +95,7 @@ def page(inputs: LinkIn) -> Response:
 @blueprint.route(
     PATH,
     inputs=SetUpIn,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="finish",
@@ -123,7 +124,7 @@ def finish(inputs: SetUpIn) -> Response:
         return make_response(_connect_page(key=_new_key(), is_first=True))
 
 
-@blueprint.route(CONNECT_PATH, inputs=Inputs, access=Access.USER, methods=["GET"])
+@blueprint.route(CONNECT_PATH, inputs=Inputs, access=USER, methods=["GET"])
 def connect(inputs: Inputs) -> str:
     """Show how to send metrics."""
     del inputs
@@ -133,7 +134,7 @@ def connect(inputs: Inputs) -> str:
 @blueprint.route(
     CONNECT_PATH,
     inputs=Inputs,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     methods=["POST"],
     endpoint="make_key",
@@ -144,7 +145,7 @@ def make_key(inputs: Inputs) -> str:
     return _connect_page(key=_new_key())
 
 
-@blueprint.route("/ui/arrivals", inputs=Inputs, access=Access.USER, methods=["GET"])
+@blueprint.route("/ui/arrivals", inputs=Inputs, access=USER, methods=["GET"])
 def arrivals(inputs: Inputs) -> str:
     """Show what has arrived so far."""
     del inputs
@@ -200,7 +201,7 @@ def _connect_page(*, key: str | None = None, is_first: bool = False) -> str:
         send_instructions=send_instructions(app_state().settings.base_url, key or PLACEHOLDER),
         is_first=is_first,
         is_reply=key is not None,
-        may_make_key=user_subject().can(Access.ADMIN) and not subject().org.is_demo,
+        may_make_key=ADMIN.allows(user_subject()) and not subject().org.is_demo,
         is_demo=subject().org.is_demo,
         arrivals=_arrivals(),
     )

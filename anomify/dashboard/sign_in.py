@@ -9,8 +9,9 @@ from anomify.auth.session_id import sign_out, web_session
 from anomify.auth.sign_in import AwaitsCode, confirm_sign_in, sign_in
 from anomify.auth.subject import UserSubject, subject
 from anomify.dashboard.page_blueprint import HOME, SIGN_IN, PageBlueprint, address, local_path
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.contract import Inputs
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, QuotaExceeded, Unauthenticated
 from anomify.org.queries import list_demo_orgs
@@ -50,7 +51,7 @@ class CodeIn(CodePageIn):
     remember: bool = False
 
 
-@blueprint.route(SIGN_IN, inputs=SignInPageIn, access=Access.ANYONE, methods=["GET"])
+@blueprint.route(SIGN_IN, inputs=SignInPageIn, access=ANYONE, methods=["GET"])
 def page(inputs: SignInPageIn) -> Response:
     """Ask who is there; whoever is signed in already is led on."""
     if isinstance(subject(), UserSubject):
@@ -63,7 +64,7 @@ def page(inputs: SignInPageIn) -> Response:
 @blueprint.route(
     SIGN_IN,
     inputs=SignInIn,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="enter",
@@ -81,9 +82,7 @@ def enter(inputs: SignInIn) -> Response:
     return after_sign_in(found, inputs.next)
 
 
-@blueprint.route(
-    CODE, inputs=CodePageIn, access=Access.ANYONE, methods=["GET"], endpoint="code_page"
-)
+@blueprint.route(CODE, inputs=CodePageIn, access=ANYONE, methods=["GET"], endpoint="code_page")
 def code_page(inputs: CodePageIn) -> Response:
     """Ask for the code; whoever is signed in already is led on."""
     if isinstance(subject(), UserSubject) and not inputs.token:
@@ -94,7 +93,7 @@ def code_page(inputs: CodePageIn) -> Response:
 @blueprint.route(
     CODE,
     inputs=CodeIn,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="confirm",
@@ -114,7 +113,7 @@ def confirm(inputs: CodeIn) -> Response:
 @blueprint.route(
     "/ui/logout",
     inputs=Inputs,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("write",),

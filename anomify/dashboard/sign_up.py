@@ -9,8 +9,9 @@ from anomify.auth.password_reset import finish_signup
 from anomify.auth.sign_in import start_session
 from anomify.dashboard.page_blueprint import HOME, PageBlueprint
 from anomify.dashboard.setup import CONNECT_PATH, zones
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, names
+from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, NotFound
 from anomify.org.queries import list_demo_orgs
@@ -47,7 +48,7 @@ class VerifyForm(LinkIn):
     password_2: Text = Field("", repr=False)
 
 
-@blueprint.route(SIGN_UP, inputs=Inputs, access=Access.ANYONE, methods=["GET"])
+@blueprint.route(SIGN_UP, inputs=Inputs, access=ANYONE, methods=["GET"])
 def page(inputs: Inputs) -> Response:
     """Ask for an org and an address, where anybody may sign up."""
     del inputs
@@ -57,7 +58,7 @@ def page(inputs: Inputs) -> Response:
 @blueprint.route(
     SIGN_UP,
     inputs=SignUpIn,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="ask",
@@ -83,7 +84,7 @@ def ask(inputs: SignUpIn) -> Response:
     return _form(inputs, sent_to=asked.email)
 
 
-@blueprint.route(PATH, inputs=LinkIn, access=Access.ANYONE, methods=["GET"], endpoint="verify_page")
+@blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"], endpoint="verify_page")
 def verify_page(inputs: LinkIn) -> Response:
     """Ask for a password, of whoever has the link."""
     return _choosing(inputs)
@@ -92,7 +93,7 @@ def verify_page(inputs: LinkIn) -> Response:
 @blueprint.route(
     PATH,
     inputs=VerifyForm,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     endpoint="verify",
@@ -113,7 +114,7 @@ def verify(inputs: VerifyForm) -> Response:
 @blueprint.route(
     "/ui/demo",
     inputs=Inputs,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),

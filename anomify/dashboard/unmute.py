@@ -4,13 +4,14 @@ from flask import Response, make_response, redirect
 
 from anomify.auth.subject import user_subject
 from anomify.dashboard.page_blueprint import HOME, PageBlueprint
-from anomify.edge.contract import Access, Inputs
+from anomify.edge.access import ADMIN
+from anomify.edge.contract import Inputs
 from anomify.org.muting import mute_org
 
 blueprint = PageBlueprint("muting", __name__)
 
 
-@blueprint.route("/ui/unmute", inputs=Inputs, access=Access.ADMIN, methods=["POST"], changes=True)
+@blueprint.route("/ui/unmute", inputs=Inputs, access=ADMIN, methods=["POST"], changes=True)
 def unmute(inputs: Inputs) -> Response:
     """Let people be told again."""
     del inputs

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial, wraps
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -12,6 +11,7 @@ from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 from werkzeug.exceptions import MethodNotAllowed
 
+from anomify.edge.access import INGEST, Access
 from anomify.edge.list_text import as_list, lists_of
 from anomify.edge.parameters import has_unstorable, read_inputs
 from anomify.edge.problem import Problem, answer_problems_under
@@ -27,29 +27,6 @@ JSON_MEDIA = "application/json"
 PAGE_MEDIA = "text/html"
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-
-class Access(StrEnum):
-    """Who may ask. From VIEWER on: a user of that role or more, or a token with its scope."""
-
-    # No session work at all.
-    PUBLIC = "public"
-    # Whoever holds a signed link to this very thing, or a viewer.
-    SIGNED = "signed"
-    # A token with `ingest`; the ingestion door reads it itself, and no session is touched.
-    INGEST = "ingest"
-    # Anybody; a stranger is given a session.
-    ANYONE = "anyone"
-    # A user or a token with `read`.
-    VIEWER = "viewer"
-    # An editor or a token with `write`.
-    EDITOR = "editor"
-    # An admin or a token with `admin`.
-    ADMIN = "admin"
-    # An owner; tokens are refused.
-    OWNER = "owner"
-    # A signed-in user of any role; tokens are refused.
-    USER = "user"
 
 
 class Inputs(BaseModel):
@@ -224,7 +201,7 @@ class DeclaredBlueprint(Blueprint):
 
             @wraps(view)
             def answer(**path: object) -> Response:
-                if request.method == "HEAD" and (changes or access is Access.INGEST):
+                if request.method == "HEAD" and (changes or access == INGEST):
                     # Whoever asks for the head only does not mean to change anything.
                     raise MethodNotAllowed(valid_methods=list(methods))
                 try:

@@ -15,7 +15,7 @@ from typing import cast
 from flask import Flask, Response, current_app, g
 
 from anomify.config import ConfigError
-from anomify.edge.contract import Access, Declared
+from anomify.edge.contract import Declared
 from anomify.errors import QuotaExceeded
 
 LIMITS_KEY = "anomify_limits"
@@ -66,7 +66,6 @@ RATES = {
     Limit.EXPORT: Rate(6, 3_600),
     Limit.STRANGER: Rate(20, 60),
 }
-_FREE = {Access.PUBLIC, Access.INGEST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +150,13 @@ def limits_of(route: Declared) -> tuple[Limit, ...]:
     """Return the classes that a request to this route counts against."""
     if route.limits is not None:
         return tuple(Limit(name) for name in route.limits)
-    if route.access in _FREE:
+    if not route.access.identifies_caller:
         return ()
     if route.media.startswith("image/"):
         return (Limit.IMAGE,)
     if not route.changes:
         return (Limit.READ,)
-    return (Limit.LOGIN,) if route.access is Access.ANYONE else (Limit.WRITE,)
+    return (Limit.LOGIN,) if route.access.is_open else (Limit.WRITE,)
 
 
 def spend(route: Declared, caller: object, org: object, signing_in_by: object) -> None:

@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Response, jsonify, make_response, request
 
+from anomify.edge.access import INGEST
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access
 from anomify.errors import Invalid
 from anomify.ingest import counters
 from anomify.ingest import shapes as described
@@ -31,7 +31,7 @@ flux = IngestBlueprint("flux", __name__, url_prefix="/flux")
 
 @flux.route(
     "/metric_data",
-    access=Access.INGEST,
+    access=INGEST,
     methods=["GET"],
     wire=described.ONE_POINT,
     has_own_transactions=True,
@@ -48,7 +48,7 @@ def metric_data() -> Response:
 
 @flux.route(
     "/metric_data_post",
-    access=Access.INGEST,
+    access=INGEST,
     methods=["POST"],
     wire=described.POINTS,
     has_own_transactions=True,

@@ -12,8 +12,9 @@ from flask import Response, jsonify, make_response, request
 from anomify.auth.token import verified_tokens
 from anomify.billing.debt import check_may_write
 from anomify.clock import now, now_ms
+from anomify.edge.access import INGEST
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, current_route
+from anomify.edge.contract import current_route
 from anomify.edge.limits import spend
 from anomify.edge.problem import Problem
 from anomify.ingest import counters
@@ -55,7 +56,7 @@ blueprint = PageEventsBlueprint(DOOR, __name__, url_prefix="/flux")
 
 @blueprint.route(
     "/events",
-    access=Access.INGEST,
+    access=INGEST,
     methods=["POST"],
     wire=described.PAGE_EVENTS,
     limits=("write",),

@@ -10,8 +10,8 @@ refused, to a sender of 1.0 with 207.
 
 from flask import Response, jsonify, make_response, request
 
+from anomify.edge.access import INGEST
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access
 from anomify.edge.request_id import request_id
 from anomify.errors import Invalid, Unsupported
 from anomify.ingest import counters
@@ -47,7 +47,7 @@ prometheus = IngestBlueprint("prometheus", __name__)
 @prometheus.route(
     "/api/v1/write",
     "/api/v1/write/",
-    access=Access.INGEST,
+    access=INGEST,
     methods=["POST"],
     wire=described.REMOTE_WRITE,
     tag="flux",
@@ -77,7 +77,7 @@ def write() -> Response:
 @prometheus.route(
     "/flux/prometheus/write",
     "/flux/prometheus/write/",
-    access=Access.INGEST,
+    access=INGEST,
     methods=["POST"],
     wire=described.REPORTED_WRITE,
     has_own_transactions=True,

@@ -15,8 +15,9 @@ from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
 from anomify.db import Page
 from anomify.detection.explanation import human_number
+from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.transaction import transaction
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeBlueprint
@@ -150,7 +151,7 @@ class LookupIn(Inputs):
     "/anomalies",
     inputs=SoughtIn,
     outputs=AnomaliesOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     has_own_transactions=True,
 )
 def anomalies(inputs: SoughtIn) -> AnomaliesOut:
@@ -170,7 +171,7 @@ def anomalies(inputs: SoughtIn) -> AnomaliesOut:
     return listed
 
 
-@blueprint.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=Access.VIEWER)
+@blueprint.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=VIEWER)
 def lookup(inputs: LookupIn) -> OneAnomalyOut:
     """Find the anomaly of a metric that was running at a moment, or within a minute of it.
 
@@ -184,7 +185,7 @@ def lookup(inputs: LookupIn) -> OneAnomalyOut:
 
 
 @blueprint.route(
-    "/anomaly/<int:anomaly_id>", inputs=AnomalyIn, outputs=OneAnomalyOut, access=Access.VIEWER
+    "/anomaly/<int:anomaly_id>", inputs=AnomalyIn, outputs=OneAnomalyOut, access=VIEWER
 )
 def anomaly(inputs: AnomalyIn) -> OneAnomalyOut:
     """Show one anomaly."""

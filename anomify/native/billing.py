@@ -16,8 +16,9 @@ from anomify.billing.model import BillingAccount
 from anomify.billing.plans import SELF_HOSTED, Plan, free_plan, metrics_over
 from anomify.billing.queries import find_account, list_invoices
 from anomify.billing.stripe_gateway import StripeGateway, gateway_of
+from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.transaction import transaction
 from anomify.metric.quota import quota_of
 from anomify.native.envelope import NativeBlueprint
@@ -196,7 +197,7 @@ class ChangeOut(Outputs):
     "/billing/plans",
     inputs=Inputs,
     outputs=PlansOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     has_own_transactions=True,
     errors=(502,),
 )
@@ -216,7 +217,7 @@ def plans(inputs: Inputs) -> PlansOut:
     )
 
 
-@blueprint.route("/billing/history", inputs=HistoryIn, outputs=HistoryOut, access=Access.ADMIN)
+@blueprint.route("/billing/history", inputs=HistoryIn, outputs=HistoryOut, access=ADMIN)
 def history(inputs: HistoryIn) -> HistoryOut:
     """List the org's invoices, its plan and its next bill.
 
@@ -248,7 +249,7 @@ def history(inputs: HistoryIn) -> HistoryOut:
     "/billing/getcheckoutsession",
     inputs=CheckoutIn,
     outputs=CheckoutOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     has_own_transactions=True,
     errors=(402, 409, 502),
@@ -279,7 +280,7 @@ def getcheckoutsession(inputs: CheckoutIn) -> CheckoutOut:
     "/billing/getportalsession",
     inputs=PortalIn,
     outputs=PortalOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     has_own_transactions=True,
     errors=(404, 409, 502),
@@ -301,7 +302,7 @@ def getportalsession(inputs: PortalIn) -> PortalOut:
     "/billing/change",
     inputs=ChangeIn,
     outputs=ChangeOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     has_own_transactions=True,
     errors=(402, 409, 502),

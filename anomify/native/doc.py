@@ -10,10 +10,12 @@ from typing import Final, Literal, cast
 from flask import Response, current_app, make_response, render_template, request
 from pydantic import BaseModel, Field
 
+from anomify.edge.access import PUBLIC
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import PAGE_MEDIA, Access, DeclaredReply, Inputs, Wire, declared_routes
+from anomify.edge.contract import PAGE_MEDIA, DeclaredReply, Inputs, Wire, declared_routes
 from anomify.edge.limits import RATES
-from anomify.edge.openapi import FAILURES, Title, describe
+from anomify.edge.openapi.document import Title, describe
+from anomify.edge.openapi.schemas import FAILURES
 from anomify.edge.strict_json import encode
 from anomify.errors import NotFound
 from anomify.native.envelope import NativeBlueprint
@@ -101,7 +103,7 @@ class GuideIn(Inputs):
 @blueprint.route(
     "/doc/openapi",
     inputs=Inputs,
-    access=Access.PUBLIC,
+    access=PUBLIC,
     has_own_transactions=True,
     wire=Wire(
         replies=(
@@ -126,7 +128,7 @@ def openapi(inputs: Inputs) -> Response:
     "/doc",
     "/doc/",
     inputs=Inputs,
-    access=Access.PUBLIC,
+    access=PUBLIC,
     media=PAGE_MEDIA,
     methods=["GET"],
     has_own_transactions=True,
@@ -140,7 +142,7 @@ def reference(inputs: Inputs) -> Response:
 @blueprint.route(
     "/doc/guide",
     inputs=Inputs,
-    access=Access.PUBLIC,
+    access=PUBLIC,
     media=PAGE_MEDIA,
     methods=["GET"],
     has_own_transactions=True,
@@ -154,7 +156,7 @@ def guide(inputs: Inputs) -> Response:
 @blueprint.route(
     "/doc/guide/<page>",
     inputs=GuideIn,
-    access=Access.PUBLIC,
+    access=PUBLIC,
     media=PAGE_MEDIA,
     methods=["GET"],
     has_own_transactions=True,
@@ -169,7 +171,7 @@ def guide_page(inputs: GuideIn) -> Response:
 @blueprint.route(
     "/doc/detection",
     inputs=Inputs,
-    access=Access.PUBLIC,
+    access=PUBLIC,
     media=PAGE_MEDIA,
     methods=["GET"],
     has_own_transactions=True,

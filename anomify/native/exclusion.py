@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from anomify.auth.subject import subject
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import ADMIN, VIEWER
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.exclusion.editing import (
     ExclusionFields,
     add_exclusion,
@@ -127,7 +128,7 @@ class ExclusionIn(Inputs):
     exclusion_id: RowId = Field(description="The rule's id.", json_schema_extra=names("exclusion"))
 
 
-@blueprint.route("/exclusion/types", outputs=TypesOut, access=Access.VIEWER)
+@blueprint.route("/exclusion/types", outputs=TypesOut, access=VIEWER)
 def types() -> TypesOut:
     """List the kinds of rules, each with an example."""
     return TypesOut(
@@ -138,7 +139,7 @@ def types() -> TypesOut:
     )
 
 
-@blueprint.route("/exclusion/list", inputs=PageIn, outputs=ExclusionsOut, access=Access.VIEWER)
+@blueprint.route("/exclusion/list", inputs=PageIn, outputs=ExclusionsOut, access=VIEWER)
 def exclusions(inputs: PageIn) -> ExclusionsOut:
     """List the org's rules, newest first."""
     page = list_exclusions(subject().org.id, limit=inputs.limit, offset=inputs.offset)
@@ -149,7 +150,7 @@ def exclusions(inputs: PageIn) -> ExclusionsOut:
     "/exclusion/test",
     inputs=TrialIn,
     outputs=TrialOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     limits=("heavy",),
 )
 def test(inputs: TrialIn) -> TrialOut:
@@ -169,7 +170,7 @@ def test(inputs: TrialIn) -> TrialOut:
     "/exclusion/add",
     inputs=AddIn,
     outputs=AddedOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     errors=(409, 429),
 )
@@ -197,7 +198,7 @@ def add(inputs: AddIn) -> AddedOut:
     "/exclusion/delete",
     inputs=ExclusionIn,
     outputs=DeletedOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     errors=(409,),
 )

@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 from anomify.anomaly.charts import chart_of_anomaly, chart_of_metric
 from anomify.anomaly.queries import get_anomaly, get_anomaly_at
 from anomify.auth.subject import LinkSubject, subject
+from anomify.edge.access import SIGNED
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, names
+from anomify.edge.contract import names
 from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
@@ -52,7 +53,7 @@ class AnomalyImageIn(LookIn):
 @blueprint.route(
     "/metric",
     inputs=MetricImageIn,
-    access=Access.SIGNED,
+    access=SIGNED,
     media="image/png",
     has_own_transactions=True,
 )
@@ -72,7 +73,7 @@ def metric(inputs: MetricImageIn) -> Response:
 @blueprint.route(
     "/anomaly",
     inputs=AnomalyImageIn,
-    access=Access.SIGNED,
+    access=SIGNED,
     media="image/png",
     has_own_transactions=True,
 )

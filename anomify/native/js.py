@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import Response, current_app, request
 
-from anomify.edge.contract import Access
+from anomify.edge.access import PUBLIC
 from anomify.native.envelope import NativeBlueprint
 
 blueprint = NativeBlueprint("js", __name__)
@@ -17,7 +17,7 @@ CACHED_SECONDS: Final = 3600
 
 @blueprint.route(
     "/js/eventsender",
-    access=Access.PUBLIC,
+    access=PUBLIC,
     methods=["GET"],
     media="text/javascript",
     has_own_transactions=True,

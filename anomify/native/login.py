@@ -8,8 +8,9 @@ from anomify.auth.password_reset import finish_reset
 from anomify.auth.session_id import current_session_id
 from anomify.auth.sign_in import AwaitsCode, confirm_sign_in, known_as, sign_in
 from anomify.auth.subject import UserSubject
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Address, Code, Password
 from anomify.native.user.account import MessageOut, UserOut, user_out
@@ -108,7 +109,7 @@ class ResetIn(Inputs):
     "/login",
     inputs=LoginIn,
     outputs=LoginOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -133,7 +134,7 @@ def login(inputs: LoginIn) -> LoginOut:
     "/login/validateclient",
     inputs=ValidateIn,
     outputs=ValidatedOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     limits=("login",),
     errors=(401,),
@@ -154,7 +155,7 @@ def validateclient(inputs: ValidateIn) -> ValidatedOut:
     "/login/forgotpassword",
     inputs=ForgotIn,
     outputs=MessageOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -170,7 +171,7 @@ def forgotpassword(inputs: ForgotIn) -> MessageOut:
     "/login/resetpassword",
     inputs=ResetIn,
     outputs=LoginOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),

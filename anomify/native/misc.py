@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from anomify.clock import now
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.access import ANYONE
+from anomify.edge.contract import Inputs, Outputs
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.window import Timestamp
 from anomify.org.time_zone import ago, zones
@@ -59,7 +60,7 @@ class TimeSinceIn(Inputs):
     "/misc/phonecodes",
     inputs=Inputs,
     outputs=PhoneCodesOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     has_own_transactions=True,
 )
 def phonecodes(inputs: Inputs) -> PhoneCodesOut:
@@ -77,7 +78,7 @@ def phonecodes(inputs: Inputs) -> PhoneCodesOut:
     "/misc/timezones",
     inputs=Inputs,
     outputs=TimezonesOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     has_own_transactions=True,
 )
 def timezones(inputs: Inputs) -> TimezonesOut:
@@ -100,7 +101,7 @@ def timezones(inputs: Inputs) -> TimezonesOut:
     "/misc/timesince",
     inputs=TimeSinceIn,
     outputs=TimeSinceOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     has_own_transactions=True,
 )
 def timesince(inputs: TimeSinceIn) -> TimeSinceOut:

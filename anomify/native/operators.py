@@ -13,8 +13,9 @@ from prometheus_client import (
 )
 
 from anomify.auth.token import presented_token
+from anomify.edge.access import PUBLIC
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, DeclaredReply, Wire
+from anomify.edge.contract import DeclaredReply, Wire
 from anomify.edge.health import DATABASE, LOG, Component, components
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
@@ -45,9 +46,7 @@ READY = Wire(
 COUNTED = Wire(replies=(DeclaredReply(200, "The counts, in Prometheus' text format.", TEXT),))
 
 
-@blueprint.route(
-    "/-/healthy", tag=TAG, wire=HEALTHY, access=Access.PUBLIC, has_own_transactions=True
-)
+@blueprint.route("/-/healthy", tag=TAG, wire=HEALTHY, access=PUBLIC, has_own_transactions=True)
 def healthy() -> Response:
     """Say that the process answers and its threads are there: then it needs no new start.
 
@@ -59,7 +58,7 @@ def healthy() -> Response:
     return Response("healthy\n", mimetype="text/plain")
 
 
-@blueprint.route("/-/ready", tag=TAG, wire=READY, access=Access.PUBLIC, has_own_transactions=True)
+@blueprint.route("/-/ready", tag=TAG, wire=READY, access=PUBLIC, has_own_transactions=True)
 def ready() -> Response:
     """Return whether requests can be answered: the database and the point log work.
 
@@ -79,7 +78,7 @@ def ready() -> Response:
     tag=TAG,
     wire=COUNTED,
     errors=(401, 403),
-    access=Access.PUBLIC,
+    access=PUBLIC,
     has_own_transactions=True,
 )
 def metrics() -> Response:

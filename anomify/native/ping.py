@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.access import PUBLIC
+from anomify.edge.contract import Inputs, Outputs
 from anomify.native.envelope import NativeBlueprint
 
 blueprint = NativeBlueprint("ping", __name__)
@@ -14,9 +15,7 @@ class PongOut(Outputs):
     pong: str = Field(description="Always `pong`.", examples=["pong"])
 
 
-@blueprint.route(
-    "/ping", inputs=Inputs, outputs=PongOut, access=Access.PUBLIC, has_own_transactions=True
-)
+@blueprint.route("/ping", inputs=Inputs, outputs=PongOut, access=PUBLIC, has_own_transactions=True)
 def ping(inputs: Inputs) -> PongOut:
     """Answer, so that the caller knows the API is up."""
     del inputs

@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.contract import Inputs, Outputs
 from anomify.edge.health import components
 from anomify.native.envelope import NativeBlueprint
 
@@ -33,7 +34,7 @@ class StatusOut(Outputs):
     "/status",
     inputs=Inputs,
     outputs=StatusOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     # A part that cannot answer is news, not a failure of this route.
     has_own_transactions=True,
 )

@@ -11,8 +11,9 @@ from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now
 from anomify.delivery.outbox import enqueue_test
 from anomify.delivery.queries import latest_problems
+from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.limits import Limit, spend_also
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, RowId, RowIds, Words
@@ -170,9 +171,7 @@ class ChipsIn(Inputs):
     q: str = Field("", max_length=200, description="What has been typed of the next one.")
 
 
-@blueprint.route(
-    "/watcher/create", inputs=CreateIn, outputs=SavedOut, access=Access.EDITOR, changes=True
-)
+@blueprint.route("/watcher/create", inputs=CreateIn, outputs=SavedOut, access=EDITOR, changes=True)
 def create(inputs: CreateIn) -> SavedOut:
     """Make a watcher for the metrics that hold every chip."""
     caller = subject()
@@ -186,7 +185,7 @@ def create(inputs: CreateIn) -> SavedOut:
     "/watcher/<int:watcher_id>/update",
     inputs=UpdateIn,
     outputs=SavedOut,
-    access=Access.EDITOR,
+    access=EDITOR,
     changes=True,
 )
 def update(inputs: UpdateIn) -> SavedOut:
@@ -201,7 +200,7 @@ def update(inputs: UpdateIn) -> SavedOut:
     "/watcher/<int:watcher_id>/delete",
     inputs=WatcherIn,
     outputs=OneWatcherOut,
-    access=Access.EDITOR,
+    access=EDITOR,
     changes=True,
 )
 def delete(inputs: WatcherIn) -> OneWatcherOut:
@@ -213,7 +212,7 @@ def delete(inputs: WatcherIn) -> OneWatcherOut:
     "/watcher/<int:watcher_id>/undelete",
     inputs=DeletedIn,
     outputs=OneWatcherOut,
-    access=Access.EDITOR,
+    access=EDITOR,
     changes=True,
     errors=(410, 429),
 )
@@ -222,7 +221,7 @@ def undelete(inputs: DeletedIn) -> OneWatcherOut:
     return _one(undelete_watcher(subject().org.id, inputs.watcher_id, subject().label))
 
 
-@blueprint.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=Access.VIEWER)
+@blueprint.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=VIEWER)
 def watchers(inputs: ListIn) -> WatchersOut:
     """List the org's watchers with what each hears of."""
     org = subject().org
@@ -236,7 +235,7 @@ def watchers(inputs: ListIn) -> WatchersOut:
     return WatchersOut(watchers=_all_json(page.items), total=page.total)
 
 
-@blueprint.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=Access.VIEWER)
+@blueprint.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=VIEWER)
 def chips(inputs: ChipsIn) -> ChipsOut:
     """Suggest words of metric names to add to the chosen chips."""
     found = names_holding(subject().org.id, inputs.chips)
@@ -318,7 +317,7 @@ def _wish(inputs: CreateIn | UpdateIn) -> WatcherFields:
 
 def _shown_url(url: str | None) -> str | None:
     # The path of many receivers' URLs is a password.
-    if url is None or subject().can(Access.EDITOR):
+    if url is None or EDITOR.allows(subject()):
         return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/…"

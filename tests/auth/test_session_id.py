@@ -11,7 +11,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
 from anomify.clock import now
-from anomify.edge.contract import Access, DeclaredBlueprint
+from anomify.edge.access import USER
+from anomify.edge.contract import DeclaredBlueprint
 from anomify.user.model import SessionRow
 from anomify.user.session import session_key
 from tests.factories import PASSWORD, make_session, make_token
@@ -93,7 +94,7 @@ class TestOrder:
 
         blueprint = Pages("pages", __name__)
 
-        @blueprint.route("/ui/me", access=Access.USER)
+        @blueprint.route("/ui/me", access=USER)
         def me():
             """Say that somebody is signed in."""
             return "you"

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+from anomify.edge.access import INGEST, PUBLIC
 from anomify.edge.contract import declared_routes
 from anomify.edge.limits import Limit, limits_of
 
@@ -42,4 +43,4 @@ def test_every_route_is_limited_by_classes_that_there_are(product):
     limited = {route.endpoint: limits_of(route) for route in declared_routes(product.app).values()}
     free = {endpoint for endpoint, limits in limited.items() if not limits}
     assert {limit for limits in limited.values() for limit in limits} <= set(Limit)
-    assert all(declared_routes(product.app)[name].access in {"public", "ingest"} for name in free)
+    assert all(declared_routes(product.app)[name].access in {PUBLIC, INGEST} for name in free)

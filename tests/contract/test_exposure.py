@@ -5,7 +5,8 @@ import re
 
 from sqlalchemy import text
 
-from anomify.edge.contract import Access, declared_routes
+from anomify.edge.access import ADMIN, OWNER, USER
+from anomify.edge.contract import declared_routes
 from tests.contract.test_tenants import ask, filled, kept_of_acme
 from tests.kit.tenants import Product
 
@@ -55,7 +56,7 @@ class TestBodies:
             named = set(route.inputs.model_fields if route.inputs else ())
             assert named & forbidden == set(), route.endpoint
             if named & of_ranks:
-                assert route.access in {Access.ADMIN, Access.OWNER, Access.USER}, route.endpoint
+                assert route.access in {ADMIN, OWNER, USER}, route.endpoint
 
     def test_change_nothing_that_they_do_not_declare(self, product):
         asked = 0

@@ -17,7 +17,8 @@ from sqlalchemy.exc import OperationalError
 
 from anomify.clock import now
 from anomify.db import session
-from anomify.edge.contract import Access, declared_routes
+from anomify.edge.access import ANYONE, PUBLIC
+from anomify.edge.contract import declared_routes
 from anomify.org.model import Org
 from anomify.org.onboarding import create_setup_link
 from anomify.user.authenticator import begin_enrolment, finish_enrolment
@@ -249,7 +250,7 @@ class TestEveryChange:
                 continue
             requested = given.get(route.rule)
             who, requested = requested if isinstance(requested, tuple) else (None, requested)
-            is_for_all = route.access in {Access.ANYONE, Access.PUBLIC}
+            is_for_all = route.access in {ANYONE, PUBLIC}
             who = who or ("stranger" if is_for_all else "plain")
             requested = filled(product, route) if requested is None else requested
             with refusing_to_commit(product) as failed:
@@ -262,7 +263,7 @@ class TestEveryChange:
             if reply.status_code != 503:
                 continue
             told = check_shape(route, reply)
-            if route.access is not Access.PUBLIC:
+            if route.access is not PUBLIC:
                 assert told is None or told["status"]["session_id"] == people.sessions[who]
             cookies = [each.split("=")[0] for each in reply.headers.getlist("Set-Cookie")]
             assert not {"session_id", "client_id"} & set(cookies), route.rule

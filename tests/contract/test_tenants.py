@@ -7,13 +7,15 @@ here; only a new kind of thing wants a planter, in tests/kit/tenants.py.
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from sqlalchemy import MetaData, select
 
-from anomify.edge.contract import NAMES_KEY, Access, Declared, declared_routes
+from anomify.edge.access import INGEST, Access, is_at_least
+from anomify.edge.contract import NAMES_KEY, Declared, declared_routes
 from tests.kit.tenants import EXAMPLES, MARK, NOBODYS, NOBODYS_NUMBER, PERSONAL, PLANTERS, Product
 
 # What differs between any two replies.
@@ -24,14 +26,22 @@ _CHANGING = re.compile(
 _PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
 # What an input that names a thing is called; one that only sounds so says names(None).
 _SOUNDS_LIKE_A_NAME = re.compile(r"(^|_)(id|ids|uuid|alert_code|metric|metrics|name|names|event)$")
-CLOSED = set(Access) - {Access.PUBLIC, Access.ANYONE, Access.INGEST}
-RANKED = {Access.EDITOR, Access.ADMIN, Access.OWNER}
 # Rows of the world, not of an org; who asks has some of them, whatever was asked.
 _NOBODYS_TABLES = {"sessions", "worker_beats", "alembic_version"}
 
 
-def routes(product: Product, accesses: set[Access]) -> list[Declared]:
-    return [route for route in declared_routes(product.app).values() if route.access in accesses]
+def is_closed(access: Access) -> bool:
+    """Whether callers without credentials are refused, before the view runs."""
+    return access.identifies_caller and not access.is_open
+
+
+def is_ranked(access: Access) -> bool:
+    """Whether some users of the org itself are refused."""
+    return access.least_role is not None and not is_at_least("viewer", access.least_role)
+
+
+def routes(product: Product, wanted: Callable[[Access], bool] = bool) -> list[Declared]:
+    return [route for route in declared_routes(product.app).values() if wanted(route.access)]
 
 
 def wire_name(name: str, field: FieldInfo) -> str:
@@ -150,9 +160,62 @@ def of_lower_rank(product: Product, access: Access) -> dict[str, dict[str, str]]
         "dave": product.cast.headers("dave"),
         "reader": {"X-Auth-Token": product.tokens["acme reader"]},
     }
-    if access in {Access.ADMIN, Access.OWNER}:
+    if access.least_role is not None and not is_at_least("editor", access.least_role):
         found["bob"] = product.cast.headers("bob")
     return found
+
+
+def check_things_of(product, route):
+    """Ask for a thing of Acme and for nobody's by every input that names one; count."""
+    asked = 0
+    for name, kind in naming(route).items():
+        where = (route.endpoint, name)
+        acmes, nobodys = product.plant(kind), NOBODYS.get(kind, NOBODYS_NUMBER)
+        rest = filled(product, route)
+        before = kept_of_acme(product)
+        for who, headers in outsiders(product, kind).items():
+            of_acmes, of_nobodys = (
+                [
+                    told(reply, [acmes, nobodys])
+                    for reply in ask(product, route, {**rest, name: thing}, headers)
+                ]
+                for thing in (acmes, nobodys)
+            )
+            assert of_acmes == of_nobodys, (who, *where)
+            assert of_acmes, where
+            assert max(status for status, _ in of_acmes) < 500, (who, *where)
+            asked += len(of_acmes)
+        for who, headers in of_lower_rank(product, route.access).items():
+            for thing in (acmes, nobodys) if is_ranked(route.access) else ():
+                for reply in ask(product, route, {**rest, name: thing}, headers):
+                    assert reply.status_code in {302, 403}, (who, *where)
+        for thing in (acmes, nobodys) if is_closed(route.access) else ():
+            for reply in ask(product, route, {**rest, name: thing}, {}):
+                assert reply.status_code in {302, 401, 405}, ("a stranger", *where)
+        assert kept_of_acme(product) == before, where
+        owner = "alice" if kind in PERSONAL else None
+        owner_finds_it(product, route, {**rest, name: acmes}, owner)
+    return asked
+
+
+def owner_finds_it(product, route, given, owner):
+    # What is asked may end the session: whoever hands the org over is an admin after that.
+    session_id = product.cast.sessions[owner] if owner else product.fresh_owner()[0]
+    credentials = (
+        {"Cookie": f"session_id={session_id}"}
+        if route.is_cookie_only
+        else {"X-Session-Id": session_id}
+    )
+    headers = {**credentials, "Origin": "http://127.0.0.1:8080"}
+    # Where one address is two routes, one by GET and one by POST, either may be the way.
+    replies = [
+        reply
+        for other in declared_routes(product.app).values()
+        if other.rules == route.rules
+        for reply in ask(product, other, given, headers)
+    ]
+    found = [reply for reply in replies if reply.status_code not in {400, 401, 403, 404, 405}]
+    assert found, (route.endpoint, given, [reply.text for reply in replies])
 
 
 class TestDeclarations:
@@ -178,61 +241,17 @@ class TestDeclarations:
 class TestThings:
     def test_of_others_are_as_if_they_did_not_exist(self, product):
         """And asked for by their owner, the same way, they do: or this would prove nothing."""
-        asked = 0
-        for route in routes(product, set(Access) - {Access.INGEST}):
-            for name, kind in naming(route).items():
-                where = (route.endpoint, name)
-                acmes, nobodys = product.plant(kind), NOBODYS.get(kind, NOBODYS_NUMBER)
-                rest = filled(product, route)
-                before = kept_of_acme(product)
-                for who, headers in outsiders(product, kind).items():
-                    of_acmes, of_nobodys = (
-                        [
-                            told(reply, [acmes, nobodys])
-                            for reply in ask(product, route, {**rest, name: thing}, headers)
-                        ]
-                        for thing in (acmes, nobodys)
-                    )
-                    assert of_acmes == of_nobodys, (who, *where)
-                    assert of_acmes, where
-                    assert max(status for status, _ in of_acmes) < 500, (who, *where)
-                    asked += len(of_acmes)
-                for who, headers in of_lower_rank(product, route.access).items():
-                    for thing in (acmes, nobodys) if route.access in RANKED else ():
-                        for reply in ask(product, route, {**rest, name: thing}, headers):
-                            assert reply.status_code in {302, 403}, (who, *where)
-                for thing in (acmes, nobodys) if route.access in CLOSED else ():
-                    for reply in ask(product, route, {**rest, name: thing}, {}):
-                        assert reply.status_code in {302, 401, 405}, ("a stranger", *where)
-                assert kept_of_acme(product) == before, where
-                owner = "alice" if kind in PERSONAL else None
-                self.owner_finds_it(product, route, {**rest, name: acmes}, owner)
-        assert asked > 100
-
-    def owner_finds_it(self, product, route, given, owner):
-        # What is asked may end the session: whoever hands the org over is an admin after that.
-        session_id = product.cast.sessions[owner] if owner else product.fresh_owner()[0]
-        credentials = (
-            {"Cookie": f"session_id={session_id}"}
-            if route.is_cookie_only
-            else {"X-Session-Id": session_id}
+        asked = sum(
+            check_things_of(product, route)
+            for route in routes(product, lambda access: access != INGEST)
         )
-        headers = {**credentials, "Origin": "http://127.0.0.1:8080"}
-        # Where one address is two routes, one by GET and one by POST, either may be the way.
-        replies = [
-            reply
-            for other in declared_routes(product.app).values()
-            if other.rules == route.rules
-            for reply in ask(product, other, given, headers)
-        ]
-        found = [reply for reply in replies if reply.status_code not in {400, 401, 403, 404, 405}]
-        assert found, (route.endpoint, given, [reply.text for reply in replies])
+        assert asked > 100
 
 
 class TestOutsiders:
     def test_find_nothing_of_acme_wherever_they_look(self, product):
         for who, headers in outsiders(product).items():
-            for route in routes(product, set(Access)):
+            for route in routes(product):
                 # The documentation's examples are about some Acme, to everybody.
                 for reply in ask(product, route, {}, headers) if route.tag != "doc" else ():
                     text = said(reply).lower()
@@ -257,7 +276,7 @@ class TestOutsiders:
 class TestStrangers:
     def test_are_let_in_nowhere(self, product):
         # Ingestion asks for its token itself, and its own tests hold it to that.
-        for route in routes(product, CLOSED):
+        for route in routes(product, is_closed):
             for reply in ask(product, route, filled(product, route), {}):
                 assert reply.status_code in {302, 401, 405}, (route.endpoint, reply.status_code)
                 assert reply.headers.get("Location", "/ui/login").startswith("/ui/login")
@@ -265,7 +284,7 @@ class TestStrangers:
 
 class TestReaders:
     def test_change_nothing(self, product):
-        for route in routes(product, RANKED):
+        for route in routes(product, is_ranked):
             for who, headers in of_lower_rank(product, route.access).items():
                 for reply in ask(product, route, filled(product, route), headers):
                     assert reply.status_code in {302, 403}, (who, route.endpoint)

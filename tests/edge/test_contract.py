@@ -3,7 +3,8 @@
 import pytest
 from flask import Blueprint
 
-from anomify.edge.contract import Access, DeclaredBlueprint, check_declared, declared_routes
+from anomify.edge.access import EDITOR, PUBLIC
+from anomify.edge.contract import DeclaredBlueprint, check_declared, declared_routes
 from tests.kit.web import strict
 
 
@@ -28,7 +29,7 @@ class TestDeclared:
         change = routes["probe.change_editor"]
         assert (change.rule, change.access, change.changes) == (
             "/probe/editor/change",
-            Access.EDITOR,
+            EDITOR,
             True,
         )
         assert change.summary == "Say what was asked, by whom."
@@ -38,7 +39,7 @@ class TestDeclared:
     def test_a_prefix_of_the_door_is_part_of_the_rule(self, app):
         blueprint = DeclaredBlueprint("prefixed", __name__, url_prefix="/under")
 
-        @blueprint.route("/here", access=Access.PUBLIC)
+        @blueprint.route("/here", access=PUBLIC)
         def here():
             """Be here."""
             return "here"

@@ -3,7 +3,7 @@
 import pytest
 
 from anomify.config import ConfigError, Settings
-from anomify.edge.contract import Access
+from anomify.edge.access import ANYONE, PUBLIC
 from anomify.edge.limits import ORG_FACTOR, RATES, REMEMBERED_MAX, Bucket, Limit, Rate, RateLimits
 from anomify.native import login, watcher
 from tests.kit.web import error, make_app, probe_door
@@ -141,7 +141,7 @@ class TestReplies:
     def test_never_turn_away_who_looks_whether_we_live(self, database, tmp_path):
         client = self.app(database, tmp_path, "read=1/60,write=1/60").test_client()
         for _ in range(3):
-            reply = client.get(f"/probe/{Access.PUBLIC}")
+            reply = client.get(f"/probe/{PUBLIC}")
             assert reply.status_code == 200
             assert "RateLimit-Limit" not in reply.headers
 
@@ -165,7 +165,7 @@ class TestReplies:
     def test_keep_no_session_for_an_address_that_asks_for_many(self, database, tmp_path):
         client = self.app(database, tmp_path, "stranger=3/60").test_client(use_cookies=False)
         for _ in range(10):
-            reply = client.get(f"/probe/{Access.ANYONE}")
+            reply = client.get(f"/probe/{ANYONE}")
             assert reply.status_code == 200
             assert len(reply.json["status"]["session_id"]) == 32
         with database.unit_of_work(write=False) as session:

@@ -3,8 +3,9 @@
 import pytest
 from pydantic import Field
 
-from anomify.edge.contract import Access, Inputs, Outputs, declared_routes, names
-from anomify.edge.openapi import Title, describe
+from anomify.edge.access import EDITOR, PUBLIC
+from anomify.edge.contract import Inputs, Outputs, declared_routes, names
+from anomify.edge.openapi.document import Title, describe
 from anomify.native.envelope import NativeBlueprint
 
 
@@ -29,7 +30,7 @@ def document(app):
         "/cat/<int:cat_id>",
         inputs=CatIn,
         outputs=CatOut,
-        access=Access.EDITOR,
+        access=EDITOR,
         changes=True,
         errors=(409,),
     )
@@ -39,11 +40,11 @@ def document(app):
         It will not listen.
         """
 
-    @blueprint.route("/cat/picture", access=Access.PUBLIC, media="image/png")
+    @blueprint.route("/cat/picture", access=PUBLIC, media="image/png")
     def picture():
         """Draw a cat."""
 
-    @blueprint.route("/cats", access=Access.PUBLIC, media="text/html")
+    @blueprint.route("/cats", access=PUBLIC, media="text/html")
     def page():
         """Show all cats."""
 

@@ -14,8 +14,9 @@ from anomify.auth.subject import subject
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.edge import install as porch
+from anomify.edge.access import ANYONE, BUILT_IN, PUBLIC
 from anomify.edge.app_state import AppState
-from anomify.edge.contract import Access, Inputs, Outputs, check_declared
+from anomify.edge.contract import Inputs, Outputs, check_declared
 from anomify.edge.static_files import StaticFilesApp
 from anomify.exclusion.assigning import excluder_of
 from anomify.metric.open_store import open_points
@@ -88,14 +89,14 @@ def probe_door() -> NativeBlueprint:
         """Say what was asked, by whom."""
         return ProbeOut(caller=subject().label, **requested.model_dump())
 
-    for access in Access:
+    for access in BUILT_IN:
         blueprint.route(
             f"/probe/{access}",
             f"/probe/{access}/<int:count>",
             inputs=ProbeIn,
             outputs=ProbeOut,
             access=access,
-            endpoint=access,
+            endpoint=str(access),
         )(answer)
         blueprint.route(
             f"/probe/{access}/change",
@@ -106,12 +107,12 @@ def probe_door() -> NativeBlueprint:
             endpoint=f"change_{access}",
         )(answer)
 
-    @blueprint.route("/probe/failure", access=Access.PUBLIC)
+    @blueprint.route("/probe/failure", access=PUBLIC)
     def failure():
         """Fail in a way that nobody foresaw."""
         raise ZeroDivisionError("the secret of the house")
 
-    @blueprint.route("/probe/remember", access=Access.ANYONE, inputs=ProbeIn, outputs=ProbeOut)
+    @blueprint.route("/probe/remember", access=ANYONE, inputs=ProbeIn, outputs=ProbeOut)
     def remember(requested: ProbeIn) -> ProbeOut:
         """Remember a note in the session, and give back the one before."""
         before = flask_session.get("note", "")

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from anomify.auth import csrf, session_id
-from anomify.edge.contract import Access, declared_routes
+from anomify.edge.access import ANYONE
+from anomify.edge.contract import declared_routes
 from anomify.edge.parameters import CREDENTIALS
 from tests.kit.tenants import open_product
 
@@ -143,6 +144,6 @@ def ask(product, route, path, method, request):
         headers = {"X-Session-Id": product.owner}
         return product.client.open(path, method=method, headers=headers, **request)
     client = product.app.test_client()
-    if route.access is not Access.ANYONE:
+    if route.access is not ANYONE:
         client.set_cookie("session_id", product.owner)
     return client.open(path, method=method, headers={"Origin": "http://localhost"}, **request)

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from anomify.edge.contract import Access, names
+from anomify.edge.access import VIEWER
+from anomify.edge.contract import names
 from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.details import metric_of_whole_path
@@ -25,7 +26,7 @@ class MetricAnomaliesIn(MetricIn, AnomaliesIn):
     "/metric/anomalies",
     inputs=MetricAnomaliesIn,
     outputs=AnomaliesOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     otherwise=metric_of_whole_path,
 )
 def metric_anomalies(inputs: MetricAnomaliesIn) -> AnomaliesOut:

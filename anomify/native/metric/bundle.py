@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from anomify.edge.contract import Access, Outputs, names
+from anomify.edge.access import VIEWER
+from anomify.edge.contract import Outputs, names
 from anomify.metric.chart_events import events_on
 from anomify.metric.reading import as_read
 from anomify.metric.status import MetricStatus
@@ -94,7 +95,7 @@ class BundleIn(YhatIn, AnomaliesIn):
     "/metric/bundle",
     inputs=BundleIn,
     outputs=BundleOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     limits=("heavy",),
     otherwise=metric_of_whole_path,
 )

@@ -6,8 +6,9 @@ from pydantic import Field
 from anomify.anomaly.ranking import tally
 from anomify.auth.subject import subject
 from anomify.clock import now_ms
+from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Outputs
+from anomify.edge.contract import Outputs
 from anomify.edge.parameters import find_parameter
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, Invalid, NotFound
@@ -65,7 +66,7 @@ class DetailsOut(OneMetricOut):
 
 
 @blueprint.route(
-    "/metric/<path:metric>", "/metric", inputs=MetricIn, outputs=DetailsOut, access=Access.VIEWER
+    "/metric/<path:metric>", "/metric", inputs=MetricIn, outputs=DetailsOut, access=VIEWER
 )
 def metric(inputs: MetricIn) -> DetailsOut:
     """Show one metric, where it stands, who watches it, and how well it reports."""

@@ -9,8 +9,9 @@ from pydantic import Field, JsonValue, WithJsonSchema
 from anomify.anomaly.queries import MOST_ANOMALIES, list_anomalies
 from anomify.auth.subject import subject
 from anomify.clock import now_ms
+from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Outputs
+from anomify.edge.contract import Outputs
 from anomify.metric.forecast import expected_ahead
 from anomify.metric.reading import rate_in, read_raw, three_sigma
 from anomify.metric.status import MetricStatus
@@ -116,7 +117,7 @@ class RangesIn(YhatIn):
     "/metric/yhat",
     inputs=RangesIn,
     outputs=RangesOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     limits=("heavy",),
     otherwise=metric_of_whole_path,
 )

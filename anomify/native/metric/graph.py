@@ -4,8 +4,8 @@ from flask import Response
 
 from anomify.anomaly.charts import chart_of_metric
 from anomify.auth.subject import subject
+from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access
 from anomify.edge.transaction import transaction
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.details import metric_of_whole_path
@@ -24,7 +24,7 @@ class GraphIn(MetricIn, LookIn, WindowIn):
     "/metric/graph",
     inputs=GraphIn,
     media="image/png",
-    access=Access.VIEWER,
+    access=VIEWER,
     has_own_transactions=True,
     otherwise=metric_of_whole_path,
 )

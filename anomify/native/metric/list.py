@@ -4,7 +4,8 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.clock import now
-from anomify.edge.contract import Access, Outputs
+from anomify.edge.access import VIEWER
+from anomify.edge.contract import Outputs
 from anomify.metric.queries import Broad, MetricOrder, list_metrics
 from anomify.metric.status import State
 from anomify.native.metric.blueprint import blueprint
@@ -46,7 +47,7 @@ class MetricsIn(PageIn):
     )
 
 
-@blueprint.route("/metrics", inputs=MetricsIn, outputs=MetricsOut, access=Access.VIEWER)
+@blueprint.route("/metrics", inputs=MetricsIn, outputs=MetricsOut, access=VIEWER)
 def metrics(inputs: MetricsIn) -> MetricsOut:
     """Search and browse the metrics of the org, by name."""
     org_id = subject().org.id

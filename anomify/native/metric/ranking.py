@@ -8,8 +8,9 @@ from anomify.anomaly.ranking import Ranked, most_anomalous, most_recently_anomal
 from anomify.auth.subject import subject
 from anomify.clock import now_ms
 from anomify.db import Page
+from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.contract import Inputs, Outputs
 from anomify.metric.reading import read_sparkline
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.window import DAY, WindowIn, timestamp_of
@@ -55,9 +56,7 @@ class RankingIn(WindowIn, RowsIn):
     """Which window, and how much of its ranking."""
 
 
-@blueprint.route(
-    "/metrics/mostanomalous", inputs=RankingIn, outputs=RankingOut, access=Access.VIEWER
-)
+@blueprint.route("/metrics/mostanomalous", inputs=RankingIn, outputs=RankingOut, access=VIEWER)
 def most(inputs: RankingIn) -> RankingOut:
     """Rank metrics by how many anomalies began in a window, the last seven days by default.
 
@@ -75,9 +74,7 @@ def most(inputs: RankingIn) -> RankingOut:
     )
 
 
-@blueprint.route(
-    "/metrics/mostrecentlyanomalous", inputs=RowsIn, outputs=RankingOut, access=Access.VIEWER
-)
+@blueprint.route("/metrics/mostrecentlyanomalous", inputs=RowsIn, outputs=RankingOut, access=VIEWER)
 def latest(inputs: RowsIn) -> RankingOut:
     """Rank metrics by when their last anomaly began, the latest first."""
     return _ranking(

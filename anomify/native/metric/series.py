@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Outputs
+from anomify.edge.contract import Outputs
 from anomify.metric.reading import (
     SeriesWindow,
     as_read,
@@ -60,7 +61,7 @@ class TimeseriesIn(MetricIn, WindowIn):
     "/metric/timeseries",
     inputs=TimeseriesIn,
     outputs=TimeseriesOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     limits=("heavy",),
     otherwise=metric_of_whole_path,
 )

@@ -6,8 +6,9 @@ from typing import Annotated, Final
 from pydantic import Field, StringConstraints
 
 from anomify.auth.subject import subject
+from anomify.edge.access import ADMIN, EDITOR, VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Outputs
+from anomify.edge.contract import Outputs
 from anomify.edge.transaction import transaction
 from anomify.errors import Invalid
 from anomify.metric.model import Metric
@@ -128,7 +129,7 @@ class DeletedOut(Outputs):
     "/metric/settings",
     inputs=MetricIn,
     outputs=MetricSettingsOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     methods=["GET"],
     tag="metric",
     otherwise=metric_of_whole_path,
@@ -144,7 +145,7 @@ def settings(inputs: MetricIn) -> MetricSettingsOut:
     "/metric/settings",
     inputs=SettingsIn,
     outputs=ChangedSettingsOut,
-    access=Access.EDITOR,
+    access=EDITOR,
     changes=True,
     methods=["POST"],
     tag="metric",
@@ -167,7 +168,7 @@ def change(inputs: SettingsIn) -> ChangedSettingsOut:
     "/metric/delete",
     inputs=DeleteIn,
     outputs=DeletedOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     methods=["POST"],
     has_own_transactions=True,

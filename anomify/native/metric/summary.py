@@ -6,7 +6,8 @@ from pydantic import Field
 
 from anomify.anomaly.ranking import MetricSummary, summarise
 from anomify.auth.subject import subject
-from anomify.edge.contract import Access, Outputs, names
+from anomify.edge.access import VIEWER
+from anomify.edge.contract import Outputs, names
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.metric.details import metric_of_whole_path
@@ -64,7 +65,7 @@ class SummaryIn(WindowIn):
     "/metric/anomalysummary",
     inputs=SummaryIn,
     outputs=OneSummaryOut,
-    access=Access.VIEWER,
+    access=VIEWER,
     otherwise=metric_of_whole_path,
 )
 def summary(inputs: SummaryIn) -> OneSummaryOut:

@@ -19,7 +19,8 @@ from anomify.admin_alert.settings import (
     change_alert_settings,
 )
 from anomify.auth.subject import subject
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import ADMIN, VIEWER
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.errors import Conflict
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import RowIds, Words
@@ -179,7 +180,7 @@ class OneRaisedOut(Outputs):
     "/org/adminalerts",
     inputs=ReadOnlyIn,
     outputs=AdminAlertsOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     methods=["GET"],
 )
 def adminalerts(inputs: ReadOnlyIn) -> AdminAlertsOut:
@@ -192,7 +193,7 @@ def adminalerts(inputs: ReadOnlyIn) -> AdminAlertsOut:
     "/org/adminalerts",
     inputs=AdminAlertsIn,
     outputs=AdminAlertsOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     methods=["POST"],
     changes=True,
     errors=(409,),
@@ -220,7 +221,7 @@ def change_adminalerts(inputs: AdminAlertsIn) -> AdminAlertsOut:
     "/org/adminalert/<alert_code>",
     inputs=RaisedIn,
     outputs=OneRaisedOut,
-    access=Access.VIEWER,
+    access=VIEWER,
 )
 def adminalert(inputs: RaisedIn) -> OneRaisedOut:
     """Show one warning that was raised: which metrics, since when, and whether it is over."""

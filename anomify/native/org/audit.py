@@ -7,7 +7,8 @@ from pydantic import Field, JsonValue
 from anomify.audit.model import ACTION_CHARACTERS_MAX, AuditEntry
 from anomify.audit.queries import list_audit
 from anomify.auth.subject import subject
-from anomify.edge.contract import Access, Outputs, names
+from anomify.edge.access import ADMIN
+from anomify.edge.contract import Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.window import PageIn, WindowIn
 
@@ -46,7 +47,7 @@ class AuditOut(Outputs):
     total: int = Field(description="How many there are in all.")
 
 
-@blueprint.route("/org/audit", inputs=AuditIn, outputs=AuditOut, access=Access.ADMIN)
+@blueprint.route("/org/audit", inputs=AuditIn, outputs=AuditOut, access=ADMIN)
 def audit(inputs: AuditIn) -> AuditOut:
     """List who changed what in the org, the latest first."""
     page = list_audit(

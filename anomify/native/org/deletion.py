@@ -13,8 +13,9 @@ from anomify.auth.sign_in import prove_password
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, user_subject
 from anomify.billing.cancel_subscription import stop_paying
 from anomify.billing.stripe_gateway import gateway_of
+from anomify.edge.access import OWNER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied
 from anomify.native.envelope import NativeBlueprint
@@ -55,7 +56,7 @@ class DeletedOut(Outputs):
 @blueprint.route(
     "/org/export",
     inputs=Inputs,
-    access=Access.OWNER,
+    access=OWNER,
     changes=True,
     limits=("export",),
     media=ZIP,
@@ -91,7 +92,7 @@ def export(inputs: Inputs) -> Response:
     "/org/delete",
     inputs=DeleteIn,
     outputs=DeletedOut,
-    access=Access.OWNER,
+    access=OWNER,
     changes=True,
     methods=["POST"],
     limits=("login", "write"),

@@ -8,7 +8,8 @@ from pydantic import Field
 from anomify.anomaly.activity import Activity, list_activity
 from anomify.auth.subject import subject
 from anomify.clock import now
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import EDITOR, VIEWER
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips
 from anomify.native.window import DAY, PageIn, Timestamp, WindowIn
@@ -99,7 +100,7 @@ class OneEventOut(Outputs):
     event: ToldOut = Field(description="The event as it is kept.")
 
 
-@blueprint.route("/org/events", inputs=EventsIn, outputs=EventsOut, access=Access.VIEWER)
+@blueprint.route("/org/events", inputs=EventsIn, outputs=EventsOut, access=VIEWER)
 def events(inputs: EventsIn) -> EventsOut:
     """List what happened in the org: found, told and changed, the last 24 hours by default.
 
@@ -124,7 +125,7 @@ def events(inputs: EventsIn) -> EventsOut:
     "/org/events/create",
     inputs=CreateIn,
     outputs=OneEventOut,
-    access=Access.EDITOR,
+    access=EDITOR,
     changes=True,
 )
 def create(inputs: CreateIn) -> OneEventOut:

@@ -9,8 +9,9 @@ from anomify.billing.account import plan_in_force
 from anomify.billing.debt import debt_of, sentence_about
 from anomify.billing.queries import find_account
 from anomify.clock import now
+from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.metric.quota import quota_of
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Line
@@ -124,14 +125,14 @@ class UpdateIn(Inputs):
     )
 
 
-@blueprint.route("/org/info", inputs=Inputs, outputs=InfoOut, access=Access.VIEWER)
+@blueprint.route("/org/info", inputs=Inputs, outputs=InfoOut, access=VIEWER)
 def info(inputs: Inputs) -> InfoOut:
     """Say which org is asking, and what it may have."""
     del inputs
     return InfoOut(org=_own(subject().org))
 
 
-@blueprint.route("/org/update", inputs=UpdateIn, outputs=InfoOut, access=Access.ADMIN, changes=True)
+@blueprint.route("/org/update", inputs=UpdateIn, outputs=InfoOut, access=ADMIN, changes=True)
 def update(inputs: UpdateIn) -> InfoOut:
     """Rename the org, set its time zone, or mute it for some minutes.
 
@@ -170,7 +171,7 @@ def org_out(org: Org) -> OrgOut:
 
 
 def _own(org: Org) -> OwnOrgOut:
-    quota, may_see_keys = quota_of(org.id), subject().can(Access.ADMIN)
+    quota, may_see_keys = quota_of(org.id), ADMIN.allows(subject())
     settings = app_state().settings
     plan = plan_in_force(
         find_account(org),

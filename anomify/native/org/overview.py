@@ -13,7 +13,8 @@ from anomify.anomaly.overview import (
 )
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
-from anomify.edge.contract import Access, Outputs
+from anomify.edge.access import VIEWER
+from anomify.edge.contract import Outputs
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.window import DAY, HOUR, WindowIn, timestamp_of
 from anomify.org.refused_items import list_refused
@@ -115,7 +116,7 @@ class GraphIn(WindowIn):
     )
 
 
-@blueprint.route("/org/summary", inputs=WindowIn, outputs=SummaryOut, access=Access.VIEWER)
+@blueprint.route("/org/summary", inputs=WindowIn, outputs=SummaryOut, access=VIEWER)
 def summary(inputs: WindowIn) -> SummaryOut:
     """Sum up what the org's metrics had, the last seven days beside the seven before."""
     org_id = subject().org.id
@@ -145,7 +146,7 @@ def summary(inputs: WindowIn) -> SummaryOut:
     )
 
 
-@blueprint.route("/org/graph", inputs=GraphIn, outputs=GraphOut, access=Access.VIEWER)
+@blueprint.route("/org/graph", inputs=GraphIn, outputs=GraphOut, access=VIEWER)
 def graph(inputs: GraphIn) -> GraphOut:
     """Count the org's anomalies and judged points over time: all there ever were, day by day.
 

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.clock import now
+from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import Invalid
 from anomify.metric.name import NameRefused, plain_or_labelled_name
@@ -94,9 +95,7 @@ class RemoveIn(Inputs):
     )
 
 
-@blueprint.route(
-    "/org/getquotametrics", inputs=CountedIn, outputs=CountedListOut, access=Access.VIEWER
-)
+@blueprint.route("/org/getquotametrics", inputs=CountedIn, outputs=CountedListOut, access=VIEWER)
 def counted(inputs: CountedIn) -> CountedListOut:
     """List the metrics that count against the quota, by name."""
     org_id = subject().org.id
@@ -126,7 +125,7 @@ def counted(inputs: CountedIn) -> CountedListOut:
     "/org/removequotametrics",
     inputs=RemoveIn,
     outputs=RemovedOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     has_own_transactions=True,
 )

@@ -7,8 +7,9 @@ from anomify.billing.checkout import need_gateway
 from anomify.billing.plans import free_plan
 from anomify.billing.stripe_event import take_event
 from anomify.billing.stripe_gateway import gateway_of
+from anomify.edge.access import PUBLIC
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Body, Inputs, Outputs, Wire
+from anomify.edge.contract import Body, Inputs, Outputs, Wire
 from anomify.native.envelope import NativeBlueprint
 
 blueprint = NativeBlueprint("org_stripecallback", __name__)
@@ -32,7 +33,7 @@ class SignedHeaders(Inputs):
     "/org/stripecallback",
     "/billing/checkoutcallback",
     outputs=NewsOut,
-    access=Access.PUBLIC,
+    access=PUBLIC,
     changes=True,
     has_own_transactions=True,
     methods=("POST",),

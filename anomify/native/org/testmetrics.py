@@ -4,7 +4,8 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.clock import now
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import VIEWER
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.metric.dry_run import SERVER_CHARACTERS_MAX, find_dry_run
 from anomify.native.envelope import NativeBlueprint
 
@@ -45,7 +46,7 @@ class RehearsalOut(Outputs):
     would_exceed_quota: bool = Field(description="Whether the metric quota had no room for some.")
 
 
-@blueprint.route("/org/testmetrics", inputs=RehearsalIn, outputs=RehearsalOut, access=Access.VIEWER)
+@blueprint.route("/org/testmetrics", inputs=RehearsalIn, outputs=RehearsalOut, access=VIEWER)
 def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
     """Show what the last test submission would have stored and refused; kept for an hour.
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from anomify.auth.subject import subject
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import ADMIN
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Line, RowId
 from anomify.native.window import MOST_TIMESTAMP, PageIn
@@ -98,7 +99,7 @@ class SecretOut(OneTokenOut):
     )
 
 
-@blueprint.route("/org/tokens", inputs=PageIn, outputs=TokensOut, access=Access.ADMIN)
+@blueprint.route("/org/tokens", inputs=PageIn, outputs=TokensOut, access=ADMIN)
 def tokens(inputs: PageIn) -> TokensOut:
     """List the org's tokens, newest first, without their secrets."""
     page = list_tokens(subject().org, limit=inputs.limit, offset=inputs.offset)
@@ -106,7 +107,7 @@ def tokens(inputs: PageIn) -> TokensOut:
 
 
 @blueprint.route(
-    "/org/tokens/create", inputs=CreateIn, outputs=SecretOut, access=Access.ADMIN, changes=True
+    "/org/tokens/create", inputs=CreateIn, outputs=SecretOut, access=ADMIN, changes=True
 )
 def create(inputs: CreateIn) -> SecretOut:
     """Make a token; its secret is shown in this reply and never again."""
@@ -128,7 +129,7 @@ def create(inputs: CreateIn) -> SecretOut:
     "/org/tokens/rotate",
     inputs=TokenIn,
     outputs=SecretOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     errors=(409,),
 )
@@ -141,7 +142,7 @@ def rotate(inputs: TokenIn) -> SecretOut:
 
 
 @blueprint.route(
-    "/org/tokens/revoke", inputs=TokenIn, outputs=OneTokenOut, access=Access.ADMIN, changes=True
+    "/org/tokens/revoke", inputs=TokenIn, outputs=OneTokenOut, access=ADMIN, changes=True
 )
 def revoke(inputs: TokenIn) -> OneTokenOut:
     """Make a token worthless; senders are refused within half a minute."""

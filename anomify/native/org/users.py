@@ -4,8 +4,9 @@ from pydantic import Field
 
 from anomify.auth.sign_in import renew_session
 from anomify.auth.subject import UserSubject, subject
+from anomify.edge.access import ADMIN, OWNER, VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.errors import Denied
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Address, RowId
@@ -129,9 +130,7 @@ class SentOut(OneInvitationOut):
     )
 
 
-@blueprint.route(
-    "/org/users", inputs=Inputs, outputs=UsersOut, access=Access.VIEWER, methods=["GET"]
-)
+@blueprint.route("/org/users", inputs=Inputs, outputs=UsersOut, access=VIEWER, methods=["GET"])
 def users(inputs: Inputs) -> UsersOut:
     """List who is in the org, by name."""
     del inputs
@@ -143,7 +142,7 @@ def users(inputs: Inputs) -> UsersOut:
     "/org/users",
     inputs=InviteIn,
     outputs=SentOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     methods=["POST"],
     endpoint="invite",
@@ -165,7 +164,7 @@ def ask_in(inputs: InviteIn) -> SentOut:
     "/org/users/role",
     inputs=RoleIn,
     outputs=UserOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     errors=(409,),
 )
@@ -182,7 +181,7 @@ def role(inputs: RoleIn) -> UserOut:
     "/org/users/transfer",
     inputs=UserIn,
     outputs=UserOut,
-    access=Access.OWNER,
+    access=OWNER,
     changes=True,
     errors=(409,),
 )
@@ -200,7 +199,7 @@ def transfer(inputs: UserIn) -> UserOut:
     "/org/users/remove",
     inputs=UserIn,
     outputs=UserOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     errors=(409,),
 )
@@ -215,7 +214,7 @@ def remove(inputs: UserIn) -> UserOut:
     return gone
 
 
-@blueprint.route("/org/invitations", inputs=PageIn, outputs=InvitationsOut, access=Access.ADMIN)
+@blueprint.route("/org/invitations", inputs=PageIn, outputs=InvitationsOut, access=ADMIN)
 def invitations(inputs: PageIn) -> InvitationsOut:
     """List the invitations that were not accepted yet, newest first."""
     page = list_invitations(subject().org, limit=inputs.limit, offset=inputs.offset)
@@ -227,7 +226,7 @@ def invitations(inputs: PageIn) -> InvitationsOut:
     "/org/invitations/resend",
     inputs=InvitationIn,
     outputs=SentOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     limits=("write", "mail"),
     errors=(409,),
@@ -241,7 +240,7 @@ def resend(inputs: InvitationIn) -> SentOut:
     "/org/invitations/revoke",
     inputs=InvitationIn,
     outputs=OneInvitationOut,
-    access=Access.ADMIN,
+    access=ADMIN,
     changes=True,
     errors=(409,),
 )

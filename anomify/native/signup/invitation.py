@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from anomify.auth.accept_invitation import join_with_password
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import ANYONE
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.login import SessionOut, session_out
 from anomify.native.params import Password
@@ -39,7 +40,7 @@ class AcceptedOut(Outputs):
     "/signup/invitation",
     inputs=AcceptIn,
     outputs=AcceptedOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),

@@ -6,8 +6,9 @@ from pydantic import Field, StringConstraints
 
 from anomify.auth.password_reset import finish_signup
 from anomify.auth.sign_in import start_session
+from anomify.edge.access import ANYONE
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.errors import Denied, NotFound
 from anomify.metric.quota import quota_of
 from anomify.native.envelope import NativeBlueprint
@@ -130,7 +131,7 @@ class DemoOrgsOut(Outputs):
     "/signup/selfserve",
     inputs=SelfserveIn,
     outputs=SelfserveOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login", "mail"),
@@ -184,7 +185,7 @@ def selfserve(inputs: SelfserveIn) -> SelfserveOut:
     "/signup/verify",
     inputs=VerifyIn,
     outputs=VerifyOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -204,7 +205,7 @@ def verify(inputs: VerifyIn) -> VerifyOut:
     "/signup/demo",
     inputs=DemoIn,
     outputs=VerifyOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -221,7 +222,7 @@ def demo(inputs: DemoIn) -> VerifyOut:
     return VerifyOut(session=session_out(start_session(create_demo_visitor(found))))
 
 
-@blueprint.route("/signup/demo-orgs", inputs=Inputs, outputs=DemoOrgsOut, access=Access.ANYONE)
+@blueprint.route("/signup/demo-orgs", inputs=Inputs, outputs=DemoOrgsOut, access=ANYONE)
 def demo_orgs(inputs: Inputs) -> DemoOrgsOut:
     """List the demo orgs."""
     del inputs

@@ -8,8 +8,9 @@ from anomify.anomaly.unread import count_unread
 from anomify.auth.session_id import renew_stranger, sign_out
 from anomify.auth.sign_in import prove_password, renew_session
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, subject, user_subject
+from anomify.edge.access import ANYONE, USER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.strict_json import decode
 from anomify.edge.transaction import transaction
 from anomify.errors import Denied, Invalid
@@ -180,7 +181,7 @@ class TicketOut(Outputs):
     ticket_id: str = Field(description="Name it when you write about it again.")
 
 
-@blueprint.route("/user/info", inputs=Inputs, outputs=InfoOut, access=Access.USER)
+@blueprint.route("/user/info", inputs=Inputs, outputs=InfoOut, access=USER)
 def info(inputs: Inputs) -> InfoOut:
     """Say who is signed in."""
     del inputs
@@ -188,7 +189,7 @@ def info(inputs: Inputs) -> InfoOut:
     return InfoOut(user=user_out(caller.user, caller.org))
 
 
-@blueprint.route("/user/update", inputs=UpdateIn, outputs=InfoOut, access=Access.USER, changes=True)
+@blueprint.route("/user/update", inputs=UpdateIn, outputs=InfoOut, access=USER, changes=True)
 def update(inputs: UpdateIn) -> InfoOut:
     """Change what you say of yourself, and how you are told of things."""
     caller = user_subject()
@@ -214,7 +215,7 @@ def update(inputs: UpdateIn) -> InfoOut:
     "/user/updatepassword",
     inputs=UpdatePasswordIn,
     outputs=MessageOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -241,7 +242,7 @@ def updatepassword(inputs: UpdatePasswordIn) -> MessageOut:
     "/user/delete",
     inputs=DeleteIn,
     outputs=DeletedOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     errors=(404, 409),
 )
@@ -260,7 +261,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     "/user/logout",
     inputs=LogoutIn,
     outputs=MessageOut,
-    access=Access.ANYONE,
+    access=ANYONE,
     changes=True,
     limits=("write",),
 )
@@ -280,7 +281,7 @@ def logout(inputs: LogoutIn) -> MessageOut:
             raise Denied("Tokens may not do this; it needs a user.")
 
 
-@blueprint.route("/user/ping", inputs=Inputs, outputs=PingOut, access=Access.USER)
+@blueprint.route("/user/ping", inputs=Inputs, outputs=PingOut, access=USER)
 def ping(inputs: Inputs) -> PingOut:
     """Keep the session alive, and say how old it is and how many anomalies are unread."""
     del inputs
@@ -297,7 +298,7 @@ def ping(inputs: Inputs) -> PingOut:
     "/user/reportissue",
     inputs=IssueIn,
     outputs=TicketOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     limits=("mail",),
     errors=(409,),

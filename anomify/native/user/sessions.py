@@ -4,7 +4,8 @@ from pydantic import Field
 
 from anomify.audit.recording import record_audit
 from anomify.auth.subject import UserSubject, user_subject
-from anomify.edge.contract import Access, Inputs, Outputs, names
+from anomify.edge.access import USER
+from anomify.edge.contract import Inputs, Outputs, names
 from anomify.errors import Invalid
 from anomify.native.envelope import NativeBlueprint
 from anomify.user.queries import list_sessions
@@ -50,7 +51,7 @@ class RevokedOut(Outputs):
     revoked: int = Field(description="How many sessions have ended.")
 
 
-@blueprint.route("/user/sessions", inputs=Inputs, outputs=SessionsOut, access=Access.USER)
+@blueprint.route("/user/sessions", inputs=Inputs, outputs=SessionsOut, access=USER)
 def sessions(inputs: Inputs) -> SessionsOut:
     """List where you are signed in."""
     del inputs
@@ -74,7 +75,7 @@ def sessions(inputs: Inputs) -> SessionsOut:
     "/user/sessions/revoke",
     inputs=RevokeIn,
     outputs=RevokedOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     errors=(404,),
 )

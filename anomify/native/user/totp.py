@@ -6,7 +6,8 @@ from pydantic import Field, StringConstraints
 
 from anomify.auth.sign_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import user_subject
-from anomify.edge.contract import Access, Inputs, Outputs
+from anomify.edge.access import USER
+from anomify.edge.contract import Inputs, Outputs
 from anomify.edge.transaction import transaction
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Code, Password
@@ -67,7 +68,7 @@ class RecoveryOut(Outputs):
     )
 
 
-@blueprint.route("/user/totp", inputs=Inputs, outputs=TotpOut, access=Access.USER)
+@blueprint.route("/user/totp", inputs=Inputs, outputs=TotpOut, access=USER)
 def totp(inputs: Inputs) -> TotpOut:
     """Return whether signing in takes a code of your authenticator app."""
     del inputs
@@ -79,7 +80,7 @@ def totp(inputs: Inputs) -> TotpOut:
     "/user/totp/begin",
     inputs=PasswordIn,
     outputs=BegunOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -100,7 +101,7 @@ def begin(inputs: PasswordIn) -> BegunOut:
     "/user/totp/confirm",
     inputs=ConfirmIn,
     outputs=RecoveryOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -119,7 +120,7 @@ def confirm(inputs: ConfirmIn) -> RecoveryOut:
     "/user/totp/disable",
     inputs=DisableIn,
     outputs=MessageOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
@@ -142,7 +143,7 @@ def disable(inputs: DisableIn) -> MessageOut:
     "/user/totp/recoverycodes",
     inputs=DisableIn,
     outputs=RecoveryOut,
-    access=Access.USER,
+    access=USER,
     changes=True,
     methods=["POST"],
     limits=("login",),
