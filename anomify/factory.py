@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in (*ingest_blueprints(), *native_blueprints(), *dashboard_blueprints()):
         app.register_blueprint(blueprint)
     # Unknown addresses answer in the dialect of their neighbours.
-    answer_problems_under(app, "/flux/", flux.flux)
-    answer_problems_under(app, "/api/v1/", prometheus.prometheus)
+    answer_problems_under(app, "/flux/", flux.blueprint)
+    answer_problems_under(app, "/api/v1/", prometheus.blueprint)
     check_declared(app)
     return app

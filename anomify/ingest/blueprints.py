@@ -7,4 +7,4 @@ from anomify.ingest import flux, page_events, prometheus
 
 def ingest_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
-    return (flux.flux, prometheus.prometheus, page_events.blueprint)
+    return tuple(module.blueprint for module in (flux, prometheus, page_events))

@@ -26,10 +26,10 @@ from anomify.ingest.wire import (
 )
 from anomify.protocol.flux import FluxPost, is_true, parse_post, parse_query
 
-flux = IngestBlueprint("flux", __name__, url_prefix="/flux")
+blueprint = IngestBlueprint("flux", __name__, url_prefix="/flux")
 
 
-@flux.route(
+@blueprint.route(
     "/metric_data",
     access=INGEST,
     methods=["GET"],
@@ -46,7 +46,7 @@ def metric_data() -> Response:
     return answer_post(post, sender_of(sent_token() or post.key, "flux"), blueprint="flux")
 
 
-@flux.route(
+@blueprint.route(
     "/metric_data_post",
     access=INGEST,
     methods=["POST"],

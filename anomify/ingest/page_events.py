@@ -31,7 +31,7 @@ from anomify.user.login import network_of
 # What a browser sends for a page that is being left.
 BODY_BYTES_MAX: Final = 64 * 1024
 SCOPE: Final = "events"
-DOOR: Final = "page_events"
+ROUTE: Final = "page_events"
 _OPEN: Final = {
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
@@ -51,7 +51,7 @@ class PageEventsBlueprint(IngestBlueprint):
         return self.respond(super().respond_problem(problem))
 
 
-blueprint = PageEventsBlueprint(DOOR, __name__, url_prefix="/flux")
+blueprint = PageEventsBlueprint(ROUTE, __name__, url_prefix="/flux")
 
 
 @blueprint.route(
@@ -78,13 +78,13 @@ def events() -> Response:
     if route is not None:
         # Apart from what the org's own people and machines may do.
         network = network_of(address)
-        spend(route, (DOOR, holder.org_id, network), (DOOR, holder.org_id), network)
+        spend(route, (ROUTE, holder.org_id, network), (ROUTE, holder.org_id), network)
     check_may_write(holder.overdue_since, now())
     counted, refused = _count(holder.org_id, told)
     kinds: dict[str, Refused] = {}
     for one in refused:
         kinds.setdefault(one.kind, Refused(0, one.metric, one.reason)).items += 1
-    counters.count(DOOR, holder.org_id, counted, kinds)
+    counters.count(ROUTE, holder.org_id, counted, kinds)
     if not refused:
         return make_response("", 204)
     report = {

@@ -41,10 +41,10 @@ _JSON_TYPES = {"application/json", "text/json"}
 _TYPES_OF_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain"}
 _JSON_HINT = "Send JSON to /flux/metric_data_post, with Content-Type: application/json."
 
-prometheus = IngestBlueprint("prometheus", __name__)
+blueprint = IngestBlueprint("prometheus", __name__)
 
 
-@prometheus.route(
+@blueprint.route(
     "/api/v1/write",
     "/api/v1/write/",
     access=INGEST,
@@ -74,7 +74,7 @@ def write() -> Response:
     return _with_counts(reply, proto, accepted)
 
 
-@prometheus.route(
+@blueprint.route(
     "/flux/prometheus/write",
     "/flux/prometheus/write/",
     access=INGEST,

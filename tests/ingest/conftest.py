@@ -12,8 +12,7 @@ from anomify.edge import install as porch
 from anomify.edge.app_state import AppState
 from anomify.edge.contract import check_declared
 from anomify.exclusion.assigning import excluder_of
-from anomify.ingest.flux import flux
-from anomify.ingest.prometheus import prometheus
+from anomify.ingest import flux, prometheus
 from anomify.metric.model import Metric
 from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
@@ -76,8 +75,8 @@ def doors(database, backend, tmp_path):
     app_state = AppState(settings, database, store, Registry(database, excluder_of))
     app = Flask("anomify")
     porch.install(app, app_state)
-    app.register_blueprint(flux)
-    app.register_blueprint(prometheus)
+    app.register_blueprint(flux.blueprint)
+    app.register_blueprint(prometheus.blueprint)
     check_declared(app)
     made = Doors(app_state, app.test_client(), 0, "", app)
     made.org_id, made.token = made.make_org("Acme")

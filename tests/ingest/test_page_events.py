@@ -24,7 +24,7 @@ ELSEWHERE = {"Origin": "https://shop.example", "Content-Type": "text/plain"}
 @pytest.fixture
 def app(database, tmp_path):
     made = make_app(
-        database, tmp_path, [page_events.blueprint, flux.flux, js.blueprint, org.blueprint]
+        database, tmp_path, [page_events.blueprint, flux.blueprint, js.blueprint, org.blueprint]
     )
     yield made
     made.extensions["anomify"].points.close()

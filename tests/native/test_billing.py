@@ -30,7 +30,7 @@ DOORS = (
     billing.blueprint,
     org.blueprint,
     org_stripecallback.blueprint,
-    flux.flux,
+    flux.blueprint,
     watcher.blueprint,
 )
 # Addresses that no browser may be sent to after paying.

@@ -14,7 +14,7 @@ from tests.kit.web import make_app, strict
 
 @pytest.fixture
 def client(database, tmp_path):
-    app = make_app(database, tmp_path, [flux.flux, org_testmetrics.blueprint])
+    app = make_app(database, tmp_path, [flux.blueprint, org_testmetrics.blueprint])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 
