@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, contains_eager
@@ -29,6 +29,14 @@ class Running(StrEnum):
     ALL = "all"
     OPEN = "open"
     ENDED = "ended"
+
+
+class StaleMetric(NamedTuple):
+    """A metric, the time of its newest point, and after how long without another it is stale."""
+
+    metric_id: int
+    last_ms: int
+    stale_after_ms: int
 
 
 def get_anomaly(org_id: int, anomaly_id: int) -> Anomaly:
@@ -135,6 +143,17 @@ def open_spans(metric_ids: Iterable[int]) -> list[Span]:
     )
 
 
+def list_metrics_with_open_spans(metric_ids: Iterable[int]) -> list[int]:
+    """Return those of these metrics, of any org, that have an open span, each once."""
+    return list(
+        session().scalars(
+            select(Span.metric_id)
+            .where(Span.is_open.is_(True), among(Span.metric_id, metric_ids))
+            .distinct()
+        )
+    )
+
+
 def open_spans_of_excluded() -> list[Span]:
     """Return the open spans of metrics of any org that a rule excludes, with case and metric."""
     return _loaded(_with_evidence().where(Span.is_open.is_(True), Metric.excluded_by.is_not(None)))
@@ -153,11 +172,10 @@ def count_silences(org_id: int) -> int:
     )
 
 
-def long_unheard(at_ms: int) -> list[tuple[int, int, int]]:
+def list_stale_with_open_anomaly(at_ms: int) -> list[StaleMetric]:
     """Return the metrics of any org with an open anomaly whose newest point is stale at that time.
 
-    A row is a metric, when its newest point was, and after how long it is stale. Silences are left
-    out: they wait for a point.
+    No-data anomalies are left out: they stay open until a point comes.
     """
     rows = session().execute(
         select(Progress.metric_id, Progress.judged_until_ms, Progress.stale_after_ms)
@@ -168,7 +186,7 @@ def long_unheard(at_ms: int) -> list[tuple[int, int, int]]:
             Progress.judged_until_ms + Progress.stale_after_ms < at_ms,
         )
     )
-    return [(metric_id, last_ms, stale_after_ms) for metric_id, last_ms, stale_after_ms in rows]
+    return [StaleMetric(*row) for row in rows]
 
 
 def _loaded(wanted: Select[Anomaly]) -> list[Span]:

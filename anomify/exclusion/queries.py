@@ -129,11 +129,17 @@ def changes_so_far() -> tuple[int, int]:
     return int(orgs), int(changes)
 
 
-def excluded_among(metric_ids: Sequence[int]) -> list[int]:
-    """Return those of the metrics, of any org, that a rule keeps out: the worker's view."""
-    found: list[int] = []
+def exclusions_of_metrics(metric_ids: Sequence[int]) -> dict[int, int]:
+    """Return the id of the rule that excludes a metric, for those of the metrics that one excludes.
+
+    For the worker: the metrics may be of any org.
+    """
+    found: dict[int, int] = {}
     for some in batches(metric_ids):
-        found += session().scalars(
-            select(Metric.id).where(Metric.id.in_(some), Metric.excluded_by.is_not(None))
+        rows = session().execute(
+            select(Metric.id, Metric.excluded_by).where(
+                Metric.id.in_(some), Metric.excluded_by.is_not(None)
+            )
         )
+        found |= {metric_id: rule for metric_id, rule in rows if rule is not None}
     return found

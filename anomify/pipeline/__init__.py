@@ -1,1 +1,1 @@
-"""What happens to new datapoints, in order: scored, screened, recorded, announced."""
+"""What happens to new datapoints: `observe.py` shows the order, each step has its own file."""

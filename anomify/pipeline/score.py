@@ -1,4 +1,4 @@
-"""Engine state in, verdicts out: every fresh point of every metric, in one call of the engine."""
+"""Score the new points of all metrics in one call of the engine: states in, verdicts out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -14,24 +14,24 @@ from anomify.detection.tuning import Tuning, tune
 from anomify.series import Bools, Float64s, Int64s, Points, lengthened
 from anomify.storage.log import LogRow
 
-# Points wait for so long at the most to be sent together; what covers more is history.
+# The longest time for which a sender collects points; a delivery that covers more is history.
 MOST_LAG_MS = 3_600_000
-# So much of it is remembered by each delivery that covers less.
+# How much of the known lag is kept at each delivery that covers less, in percent.
 LAG_KEPT_PERCENT = 99
 FIRST_CAPACITY = 256
 NO_SLOT = -1
 # From this alert on an anomaly opens where people have set nothing else.
 LEAST_ALERT = THRESHOLDS[Severity.LOW]
-# Unix milliseconds need 43 bits until the year 2248; the rest holds a metric's place in the tick.
+# Unix milliseconds need 43 bits until the year 2248; the other bits hold the place of a metric.
 TIME_BITS = 43
 
 
 @dataclass(frozen=True, slots=True)
 class WaitTimes:
-    """How long one waits for the next points of some metrics, a row each.
+    """How long to wait for the next points of some metrics, a row each.
 
-    `stale_after_ms` is how long they are silent at the most, `lag_ms` how long their points wait
-    before they are sent together.
+    `stale_after_ms` is the longest time between two points, `lag_ms` how long the sender collects
+    points before it sends them together.
     """
 
     stale_after_ms: Int64s
@@ -43,7 +43,7 @@ Columns = TypeVar("Columns", Verdicts, EngineSummary, WaitTimes)
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Rows of the log, flat: points in log order, each with its offset and how it came."""
+    """The points of some rows of the log in log order, each with its offset and its origin."""
 
     points: Points
     offsets: Int64s
@@ -53,7 +53,7 @@ class Fresh:
 
     @classmethod
     def of_rows(cls, rows: list[LogRow]) -> "Fresh":
-        """Lay the entries of consecutive log rows one after the other."""
+        """Return the entries of consecutive log rows one after the other."""
         counts = [len(row.entry.points) for row in rows]
         return cls(
             points=Points.joined([row.entry.points for row in rows]),
@@ -68,7 +68,7 @@ class Fresh:
         return self.of(self.offsets > least_offset_of[self.points.metric_ids % partitions])
 
     def of(self, rows: Bools) -> "Fresh":
-        """Return only these rows; what has ended stays."""
+        """Return only these rows; `ended` is unchanged."""
         return Fresh(
             self.points.of(rows),
             self.offsets[rows],
@@ -78,7 +78,7 @@ class Fresh:
         )
 
     def joined(self, more: "Fresh") -> "Fresh":
-        """Return these rows and then those; what has ended stays."""
+        """Return these rows and then those; `ended` is unchanged."""
         return Fresh(
             Points.joined([self.points, more.points]),
             np.append(self.offsets, more.offsets),
@@ -101,26 +101,26 @@ class Scored:
     # Where each metric's rows begin; metric i has rows starts[i] to starts[i + 1].
     metric_ids: Int64s
     starts: Int64s
-    # What the engine knows of each of the metrics now.
-    standing: EngineSummary
+    # What the engine has learnt about each of the metrics so far.
+    summary: EngineSummary
     wait_times: WaitTimes
     # The alert from which an anomaly of each of the metrics opens.
     least_alerts: Float64s
 
     @property
     def has_moved(self) -> Bools:
-        """Tell of each of the metrics whether any of its points came in its turn."""
+        """Return for each of the metrics whether any of its points was not late."""
         in_turn = np.add.accumulate(np.append(0, ~self.is_late))
         moved: Bools = in_turn[self.starts[1:]] > in_turn[self.starts[:-1]]
         return moved
 
     def rows_of(self, metrics: Bools) -> Bools:
-        """Return which rows are of the metrics that are marked."""
+        """Return a mask of the rows of the metrics in a mask of the metrics."""
         rows: Bools = np.repeat(metrics, np.diff(self.starts))
         return rows
 
     def of_metrics(self, metrics: Bools) -> "Scored":
-        """Return only what concerns the metrics that are marked."""
+        """Return only the rows of the metrics in a mask of the metrics."""
         rows = self.rows_of(metrics)
         return Scored(
             self.points.of(rows),
@@ -130,43 +130,43 @@ class Scored:
             _columns_of(self.verdicts, rows),
             self.metric_ids[metrics],
             np.append(0, np.cumsum(np.diff(self.starts)[metrics])),
-            _columns_of(self.standing, metrics),
+            _columns_of(self.summary, metrics),
             _columns_of(self.wait_times, metrics),
             self.least_alerts[metrics],
         )
 
 
 class Scorer:
-    """The engine's memory of the metrics that are awake, found by metric id."""
+    """The engine states that are loaded, found by metric id."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start with no state loaded."""
         self.state = EngineState.new(FIRST_CAPACITY)
         self._slots = np.full(FIRST_CAPACITY, NO_SLOT, np.int64)
         self._metrics = np.full(FIRST_CAPACITY, NO_SLOT, np.int64)
         self._free = list(range(FIRST_CAPACITY - 1, -1, -1))
         self._tunings: dict[int, Tuning] = {}
-        # How long each metric's points wait to be sent together, by metric id.
+        # The lag of each metric (see `WaitTimes`), by metric id.
         self._lags_ms = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
-        """Return how many metrics are awake."""
+        """Return how many states are loaded."""
         return self.state.capacity - len(self._free)
 
-    def awake(self) -> Int64s:
-        """Return the ids of the metrics that are awake, ascending."""
-        awake: Int64s = np.sort(self._metrics[self._metrics != NO_SLOT])
-        return awake
+    def loaded(self) -> Int64s:
+        """Return the ids of the metrics whose state is loaded, ascending."""
+        loaded: Int64s = np.sort(self._metrics[self._metrics != NO_SLOT])
+        return loaded
 
-    def asleep(self, metric_ids: Int64s) -> Int64s:
-        """Return those of the metrics that have no state here."""
-        asleep: Int64s = metric_ids[self._slots_of(metric_ids) == NO_SLOT]
-        return asleep
+    def not_loaded(self, metric_ids: Int64s) -> Int64s:
+        """Return those of the metrics whose state is not loaded."""
+        missing: Int64s = metric_ids[self._slots_of(metric_ids) == NO_SLOT]
+        return missing
 
     def score(self, fresh: Fresh) -> Scored:
-        """Judge every point, in log order for each metric; new metrics start from nothing."""
-        # Within one log entry a sender's points count as simultaneous and are put in order of
-        # time; across entries the log's order holds, so that a replay judges the same.
+        """Judge every point, in log order for each metric; new metrics start with a new state."""
+        # Within one log entry the points are sorted by time; across entries the order of the log
+        # is kept, so that a replay gives the same verdicts.
         order = np.lexsort((fresh.points.times, fresh.offsets, fresh.points.metric_ids))
         points = fresh.points.of(order)
         metric_ids, starts = np.unique(points.metric_ids, return_index=True)
@@ -192,27 +192,27 @@ class Scorer:
         )
 
     def tune(self, metric_id: int, tuning: Tuning) -> None:
-        """Judge a metric from its next point on as people want it, also after it has slept."""
+        """Judge a metric with this tuning from its next point on, loaded or not."""
         self._tunings[metric_id] = tuning
         slot = int(self._slots_of(np.array([metric_id], np.int64))[0])
         if slot != NO_SLOT:
             tune(self.state, slot, tuning)
 
-    def wake(self, metric_ids: Int64s, snapshot: bytes) -> None:
-        """Take the states of these metrics back in, as `snapshot_of` gave them."""
+    def load(self, metric_ids: Int64s, snapshot: bytes) -> None:
+        """Load the states of these metrics from a result of `snapshot_of`."""
         slots = self._slots_for(metric_ids)
         self.state.insert(slots, snapshot)
-        # What people have set may be newer than the state.
+        # The settings may be newer than the state.
         for slot, metric_id in zip(slots.tolist(), metric_ids.tolist(), strict=True):
             if metric_id in self._tunings:
                 tune(self.state, slot, self._tunings[metric_id])
 
     def snapshot_of(self, metric_ids: Int64s) -> bytes:
-        """Return the states of these metrics, all of them awake, in this order."""
+        """Return the states of these metrics, all of them loaded, in this order."""
         return self.state.extract(self._slots_of(metric_ids))
 
-    def forget(self, metric_ids: Iterable[int]) -> None:
-        """Let go of these metrics' states."""
+    def unload(self, metric_ids: Iterable[int]) -> None:
+        """Drop the states of these metrics from memory."""
         for metric_id in metric_ids:
             slot = int(self._slots[metric_id])
             if slot == NO_SLOT:
@@ -222,12 +222,12 @@ class Scorer:
             self._metrics[slot] = NO_SLOT
             self._free.append(slot)
 
-    def standing_of(self, metric_ids: Int64s) -> EngineSummary:
-        """Return what the engine knows of these metrics, all of them awake."""
+    def summary_of(self, metric_ids: Int64s) -> EngineSummary:
+        """Return what the engine has learnt about these metrics, all of them loaded."""
         return describe(self.state, self._slots_of(metric_ids))
 
     def wait_times_of(self, metric_ids: Int64s) -> WaitTimes:
-        """Return how long one waits for these metrics, all of them awake."""
+        """Return how long to wait for points of these metrics, all of them loaded."""
         self._lags_ms = lengthened(self._lags_ms, int(metric_ids.max(initial=0)) + 1, 0)
         return WaitTimes(
             stale_after_ms(self.state, self._slots_of(metric_ids)), self._lags_ms[metric_ids]
@@ -239,7 +239,7 @@ class Scorer:
         return least
 
     def _note_deliveries(self, points: Points, offsets: Int64s) -> None:
-        """Note what time each entry of the log covers of a metric; the rows are in order."""
+        """Update the lags by the time that each log entry covers of a metric; rows are in order."""
         metric_ids, times = points.metric_ids, points.times
         if not len(times):
             return
@@ -247,7 +247,7 @@ class Scorer:
         starts = _where_changes(metric_ids, offsets)
         spans = times[np.append(starts[1:], len(times)) - 1] - times[starts]
         metric_ids = metric_ids[starts]
-        # Most metrics come point by point, and there is nothing to note of them.
+        # Most metrics come point by point: their lag is and stays zero.
         matters = (spans > 0) | (self._lags_ms[metric_ids] > 0)
         noted = np.flatnonzero(np.isin(metric_ids, metric_ids[matters]))
         for metric_id, span_ms in zip(
@@ -284,7 +284,7 @@ class Scorer:
 
 
 def _columns_of(table: Columns, rows: Bools) -> Columns:
-    """Return the marked rows of a value whose fields are arrays of one length."""
+    """Return the rows in the mask of a value whose fields are arrays of one length."""
     return replace(table, **{each.name: getattr(table, each.name)[rows] for each in fields(table)})
 
 
@@ -299,9 +299,9 @@ def _where_changes(*columns: Int64s) -> Int64s:
 
 
 def _late(times: Int64s, counts: Int64s, last_times: Int64s) -> Bools:
-    """Tell for rows ordered by metric whether an earlier row, or the state, has that time already.
+    """Return for rows ordered by metric whether that time or a later one came before.
 
-    The running maximum over (place of the metric, time) as one number starts anew at each metric.
+    The running maximum over (place of the metric, time) as one number restarts at each metric.
     """
     if not len(times):
         return np.zeros(0, bool)

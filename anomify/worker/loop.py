@@ -205,7 +205,7 @@ def _judge(
         PeriodicTask(OWNERSHIP_EVERY_SECONDS, ownership.check),
         PeriodicTask(HEARTBEAT_EVERY_SECONDS, heartbeat),
         *([PeriodicTask(HEARTBEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
-        PeriodicTask(SETTINGS_EVERY_SECONDS, analyser.take_settings),
+        PeriodicTask(SETTINGS_EVERY_SECONDS, analyser.reload_settings),
         PeriodicTask(SILENCE_EVERY_SECONDS, analyser.look_for_silence),
         PeriodicTask(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),
         PeriodicTask(
@@ -234,12 +234,12 @@ class _NewStates:
     """Keeps what was learnt of new metrics soon, so that their forecasts need not wait."""
 
     def __init__(self, analyser: Analyser) -> None:
-        self._analyst = analyser
+        self._analyser = analyser
         self._rest_until = time.monotonic()
 
     def keep(self) -> None:
         began = time.monotonic()
-        if began < self._rest_until or not self._analyst.keep_new_states():
+        if began < self._rest_until or not self._analyser.keep_new_states():
             return
         ended = time.monotonic()
         self._rest_until = ended + (ended - began) / NEW_STATES_SHARE

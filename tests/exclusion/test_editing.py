@@ -21,7 +21,7 @@ from anomify.exclusion.predicate import ExclusionKind
 from anomify.exclusion.queries import (
     changes_so_far,
     count_kept_out,
-    excluded_among,
+    exclusions_of_metrics,
     list_exclusions,
     names_of,
 )
@@ -209,7 +209,7 @@ class TestNewNames:
         assert sorted(found.refused) == [b"c"]
         with database.unit_of_work(write=False):
             quota = quota_of(org_id)
-            excluded = excluded_among(list(found.ids.values()))
+            excluded = exclusions_of_metrics(list(found.ids.values()))
         assert (quota.used, quota.kept_out, quota.room) == (2, 3, 0)
         assert set(excluded) == {found.ids[f"staging.{one}".encode()] for one in "abc"}
 

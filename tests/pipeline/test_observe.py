@@ -13,8 +13,10 @@ from anomify.detection.evidence import Evidence
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.metric.model import Metric
 from anomify.org.model import Org
-from anomify.pipeline.announce import TOLD_FOR, Notifier
-from anomify.pipeline.observe import PointVerdict, close_silent, follow
+from anomify.pipeline.announce import ANNOUNCED_FOR, Notifier
+from anomify.pipeline.candidates import PointVerdict
+from anomify.pipeline.no_data import close_all_of_silent
+from anomify.pipeline.observe import record_metric
 from tests.factories import make_anomaly, make_metric, make_org, make_watcher
 
 MINUTE = 60_000
@@ -44,7 +46,7 @@ class Diary(Notifier):
     told: list[tuple[str, str]] = field(default_factory=list)
 
     def opened(self, span: Span) -> None:
-        if self.finds_fresh(span):
+        if self.is_recent(span.last_over_ms):
             self.told.append(("opened", span.severity))
 
     def recovered(self, span: Span) -> None:
@@ -74,7 +76,7 @@ def notifier(minutes: float = 10) -> Diary:
 
 def story(metric: Metric, *point_verdicts: PointVerdict, diary: Diary | None = None) -> list[tuple]:
     """When each anomaly began, was last loud, and whether it still runs, in minutes."""
-    spans = follow(point_verdicts, metric.id, None, CLOSING_MS, diary or notifier())
+    spans = record_metric(point_verdicts, metric.id, None, CLOSING_MS, diary or notifier())
     return [
         ((span.started_ms - NOON_MS) / MINUTE, (span.last_over_ms - NOON_MS) / MINUTE, span.is_open)
         for span in spans
@@ -101,14 +103,14 @@ class TestFollow:
 
     def test_finds_the_same_cases_when_it_is_walked_again(self, metric):
         point_verdicts = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
-        first = follow(point_verdicts, metric.id, None, CLOSING_MS, notifier())
+        first = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier())
         known = [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in first]
-        again = follow(point_verdicts, metric.id, None, CLOSING_MS, notifier())
+        again = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier())
         assert [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in again] == known
 
     def test_goes_on_with_one_that_is_open(self, metric):
-        [span] = follow([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier())
-        assert follow([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier()) == [span]
+        [span] = record_metric([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier())
+        assert record_metric([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier()) == [span]
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
 
 
@@ -124,7 +126,7 @@ class TestTelling:
         assert diary.told == [("opened", "low"), ("opened", "high")]
 
     def test_is_not_done_of_what_was_over_more_than_an_hour_ago(self, metric):
-        minutes = TOLD_FOR.total_seconds() / 60 + 2
+        minutes = ANNOUNCED_FOR.total_seconds() / 60 + 2
         diary = notifier(minutes + 0.001)
         story(metric, at(2, HIGH), diary=diary)
         assert diary.told == []
@@ -151,7 +153,7 @@ class TestTelling:
 class TestHerald:
     def test_tells_of_the_end_only_those_who_heard_of_the_beginning(self, unit, metric):
         told, untold = (
-            follow([at(minutes, HIGH)], metric.id, None, CLOSING_MS, Diary(NOON))[0]
+            record_metric([at(minutes, HIGH)], metric.id, None, CLOSING_MS, Diary(NOON))[0]
             for minutes in (0, 20)
         )
         make_watcher(unit.get_one(Org, metric.org_id), webhook_url="https://hooks.example/")
@@ -173,7 +175,7 @@ class TestCloseSilent:
         other = make_anomaly(make_metric(make_org("Globex")), NOON, minutes=None)
         unit.flush()
         diary = notifier()
-        close_silent([metric.id, 10**6], diary)
+        close_all_of_silent([metric.id, 10**6], diary)
         still_open = open_spans([metric.id, other.span.metric_id])
         assert [span.anomaly_id for span in still_open] == [other.id]
         assert running.span.ended_by_silence

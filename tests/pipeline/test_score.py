@@ -120,7 +120,7 @@ class TestScorer:
         many = [(metric_id, START, 1.0) for metric_id in range(1, 3 * FIRST_CAPACITY)]
         score(scorer, row(1, *many))
         assert len(scorer) == len(many)
-        assert scorer.awake().tolist() == [metric_id for metric_id, _, _ in many]
+        assert scorer.loaded().tolist() == [metric_id for metric_id, _, _ in many]
 
     def test_a_metric_that_slept_goes_on_as_if_it_had_not(self):
         awake, slept = Scorer(), Scorer()
@@ -128,11 +128,11 @@ class TestScorer:
         for scorer in (awake, slept):
             score(scorer, row(1, *line(7)))
         state = slept.snapshot_of(only)
-        slept.forget([7])
-        assert slept.asleep(only).tolist() == [7]
+        slept.unload([7])
+        assert slept.not_loaded(only).tolist() == [7]
         # Somebody else is given its place meanwhile.
         score(slept, row(2, *line(8)))
-        slept.wake(only, state)
+        slept.load(only, state)
         for scorer in (awake, slept):
             score(scorer, row(3, *line(7, COUNT, 5)))
         assert slept.snapshot_of(only) == awake.snapshot_of(only)
@@ -140,6 +140,6 @@ class TestScorer:
     def test_begins_from_nothing_where_somebody_was_forgotten(self):
         scorer = Scorer()
         score(scorer, row(1, *line(1)))
-        scorer.forget([1, 1])
+        scorer.unload([1, 1])
         score(scorer, row(2, (2, START, 1.0)))
-        assert scorer.standing_of(np.array([2])).seen.tolist() == [1]
+        assert scorer.summary_of(np.array([2])).seen.tolist() == [1]

@@ -34,14 +34,14 @@ def add(org, pattern):
 
 
 def excluded(screen, *metrics):
-    return screen.excludes(np.array([metric.id for metric in metrics], np.int64)).tolist()
+    return screen.are_excluded(np.array([metric.id for metric in metrics], np.int64)).tolist()
 
 
 class TestScreen:
     def test_asks_nothing_where_nobody_ever_excluded_anything(self, acme, asked):
         metric = make_metric(acme, "a")
         screen = Screen()
-        assert not screen.look()
+        assert not screen.reload()
         asked.clear()
         assert excluded(screen, metric, metric) == [False, False]
         assert asked == []
@@ -50,10 +50,10 @@ class TestScreen:
         out, within = make_metric(acme, "out"), make_metric(acme, "in")
         add(acme, "out")
         screen = Screen()
-        assert screen.look()
+        assert screen.reload()
         assert excluded(screen, out, within, out) == [True, False, True]
         asked.clear()
-        assert not screen.look()
+        assert not screen.reload()
         assert excluded(screen, out, within) == [True, False]
         assert len(asked) == 1
 
@@ -61,16 +61,16 @@ class TestScreen:
         metric = make_metric(acme, "a")
         screen = Screen()
         rule_id = add(acme, "a")
-        assert screen.look()
+        assert screen.reload()
         assert excluded(screen, metric) == [True]
         delete_exclusion(acme.id, rule_id, "Alice")
-        assert screen.look()
+        assert screen.reload()
         assert excluded(screen, metric) == [False]
 
     def test_knows_metrics_that_come_later(self, acme):
         add(acme, "a")
         screen = Screen()
-        screen.look()
+        screen.reload()
         later = make_metric(acme, "a", excluded_by=1)
         assert excluded(screen, later) == [True]
-        assert screen.excludes(np.empty(0, np.int64)).tolist() == []
+        assert screen.are_excluded(np.empty(0, np.int64)).tolist() == []

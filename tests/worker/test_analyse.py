@@ -20,11 +20,11 @@ from anomify.metric.queries import get_standing
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
-from anomify.pipeline import silence
+from anomify.pipeline import no_data
 from anomify.series import Judgements, Points, Series
 from anomify.storage.chunks import BUCKET_MS, ChunkStore
 from anomify.storage.log import Entry
-from anomify.worker import analyse
+from anomify.worker import checkpoints
 from anomify.worker.analyse import Analyser
 from anomify.worker.loop import DROP_EVERY_SECONDS
 from anomify.worker.rebuild import rebuild_one
@@ -271,7 +271,7 @@ class TestKilledInCheckpoint:
         # Of these the last one is corrected, so that there is something late to be sealed.
         plant.send(killed, times[half - 1 : half], values[half - 1 : half] + 1)
         drain(first)
-        home = {"seal": first._chunks, "prune": first._log}.get(step, analyse)
+        home = {"seal": first._chunks, "prune": first._log}.get(step, checkpoints)
         real = getattr(home, step)
 
         def die(*arguments: object) -> None:
@@ -322,7 +322,7 @@ class TestCheckpoint:
         plant.send(metric_id, times[:-1], values[:-1])
         analyser = plant.analyser()
         drain(analyser)
-        analyser._heard_ms[:] = 1
+        analyser._received.times_ms[:] = 1
         analyser.checkpoint(range(PARTITIONS))
         assert len(analyser._scorer) == 0
         plant.send(metric_id, times[-1:], values[-1:])
@@ -384,7 +384,7 @@ class TestLookForSilence:
         drain(analyser)
         analyser.look_for_silence()
         assert plant.anomalies()[0][2] is None, "its points have only just arrived"
-        analyser._heard_ms[:] = now_ms() - 20 * MINUTE
+        analyser._received.times_ms[:] = now_ms() - 20 * MINUTE
         analyser.look_for_silence()
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
@@ -397,12 +397,12 @@ class TestLookForSilence:
         analyser = plant.analyser()
         drain(analyser)
         assert plant.progress(metric_id).resolution_ms == DAY
-        analyser._heard_ms[:] = now_ms() - 2 * DAY
+        analyser._received.times_ms[:] = now_ms() - 2 * DAY
         analyser.checkpoint(range(PARTITIONS))
         assert len(analyser._scorer) == 0
         analyser.look_for_silence()
         assert plant.anomalies()[0][2] is None, "it may be silent for five of its days"
-        analyser._heard_ms[:] = now_ms() - 6 * DAY
+        analyser._received.times_ms[:] = now_ms() - 6 * DAY
         analyser.look_for_silence()
         assert plant.anomalies()[0][2] is not None
 
@@ -415,7 +415,7 @@ class TestLookForSilence:
         second = plant.analyser()
         second.look_for_silence()
         assert plant.anomalies()[0][2] is None, "its sender may only now be able to send again"
-        second._heard_ms[:] -= 6 * MINUTE
+        second._received.times_ms[:] -= 6 * MINUTE
         second.look_for_silence()
         assert plant.anomalies()[0][2] is not None
 
@@ -428,7 +428,7 @@ class TestSilence:
         plant.send(plant.metric_ids[0], times, noise(count))
         analyser = plant.analyser()
         drain(analyser)
-        analyser._awaited._from_ms -= 10 * MINUTE
+        analyser._overdue._from_ms -= 10 * MINUTE
         return analyser
 
     def test_is_an_anomaly_of_its_own_and_told(self, plant: Plant) -> None:
@@ -455,7 +455,7 @@ class TestSilence:
         [(_, again, ended, _)] = plant.anomalies()
         assert (again, ended) == (started, back[0])
         assert plant.told() == [("opened", started), ("recovered", started)]
-        analyser._awaited._from_ms -= 60 * MINUTE
+        analyser._overdue._from_ms -= 60 * MINUTE
         analyser.look_for_silence()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 
@@ -463,7 +463,7 @@ class TestSilence:
         self.silenced(plant).look_for_silence()
         analyser = plant.analyser()
         analyser.look_for_silence()
-        analyser._awaited._from_ms -= 10 * MINUTE
+        analyser._overdue._from_ms -= 10 * MINUTE
         analyser.look_for_silence()
         assert len(plant.anomalies()) == 1
 
@@ -484,7 +484,7 @@ class TestSilence:
         plant.send(plant.metric_ids[0], past(300, end_ms=now_ms() - 3 * DAY), noise(300))
         analyser = plant.analyser()
         drain(analyser)
-        analyser._awaited._from_ms -= DAY
+        analyser._overdue._from_ms -= DAY
         analyser.look_for_silence()
         assert plant.anomalies() == []
 
@@ -501,7 +501,7 @@ class TestSilence:
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
-        analyser.take_settings()
+        analyser.reload_settings()
         analyser.look_for_silence()
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
@@ -537,8 +537,8 @@ class TestSilence:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), POINTS - 2))
         analyser = plant.analyser()
         drain(analyser)
-        analyser._awaited._from_ms -= 10 * MINUTE
-        analyser._heard_ms -= 10 * MINUTE
+        analyser._overdue._from_ms -= 10 * MINUTE
+        analyser._received.times_ms -= 10 * MINUTE
         analyser.look_for_silence()
         with plant.database.unit_of_work(write=False):
             page = list_anomalies(plant.org_id, oldest_first=True)
@@ -549,13 +549,13 @@ class TestSilence:
     def test_of_very_many_is_recorded_and_told_of_a_few(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(silence, "MOST_TOLD_AT_ONCE", 2)
+        monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)
         plant.watch()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(300), noise(300))
         analyser = plant.analyser()
         drain(analyser)
-        analyser._awaited._from_ms -= 10 * MINUTE
+        analyser._overdue._from_ms -= 10 * MINUTE
         analyser.look_for_silence()
         assert len(plant.anomalies()) == 3
         assert len(plant.told()) == 2
@@ -657,7 +657,7 @@ class TestTally:
 
             analyser._chunks.rewrite_scores = rewrite_some
             # At last all are rewritten, but that is not written down.
-            analyser._record_rebuilt = die
+            analyser._rebuilder._record_rebuilt = die
             with pytest.raises(Killed):
                 analyser.rebuild(metric_id)
             analyser._chunks.rewrite_scores = rewrite_scores
@@ -703,7 +703,7 @@ class TestOpenAnomalies:
         analyser.look_for_silence()
         with plant.database.unit_of_work():
             change_settings(session().get_one(Metric, quiet), Wanted(may_be_silent=True), "Alice")
-        analyser.take_settings()
+        analyser.reload_settings()
         analyser.checkpoint(range(PARTITIONS))
         event.remove(Span, "load", note)
         assert set(loaded) == {one}

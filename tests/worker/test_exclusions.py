@@ -167,6 +167,6 @@ class TestExcluded:
             analyser.apply_exclusions()
         with plant.database.unit_of_work():
             session().get_one(Progress, metric_id).silent_from_ms = 1
-        analyser._awaited.note([(metric_id, 1)])
+        analyser._overdue.note([(metric_id, 1)])
         analyser.look_for_silence()
         assert len(plant.anomalies()) == (0 if is_excluded else 1)

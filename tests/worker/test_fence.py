@@ -15,19 +15,20 @@ from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import JudgedBatch
 from anomify.metric.open_store import open_points
 from anomify.metric.state import PARTITIONS
-from anomify.worker import analyse
+from anomify.worker import metric_rebuild
 from anomify.worker.analyse import Analyser
 from anomify.worker.ownership import Ownership, OwnershipLost
 from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
-# Where the first owner is paused: on its way to a transaction, or on its way out of one.
+# Where the first owner is paused, before or after a transaction: the task, the attribute of the
+# analyser ("" for itself), and its method.
 PAUSES = (
-    ("tick", "_find_news"),
-    ("tick", "_keep"),
-    ("checkpoint", "_checkpoint_one"),
-    ("rebuild", "_write_down_counted"),
-    ("rebuild", "_record_rebuilt"),
-    ("silence", "_close_silent"),
+    ("tick", "", "_find_new_rows"),
+    ("tick", "", "_keep"),
+    ("checkpoint", "_checkpoints", "keep_one"),
+    ("rebuild", "_rebuilder", "_write_down_counted"),
+    ("rebuild", "_rebuilder", "_record_rebuilt"),
+    ("silence", "_no_data", "_close_silent"),
 )
 
 
@@ -96,9 +97,15 @@ def judged_on_charts(plant: Plant) -> int:
 
 
 class TestPausedOwner:
-    @pytest.mark.parametrize(("task", "step"), PAUSES)
+    @pytest.mark.parametrize(("task", "part", "step"), PAUSES)
     def test_writes_nothing_when_it_wakes_after_its_successor(
-        self, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, step: str
+        self,
+        plant: Plant,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        task: str,
+        part: str,
+        step: str,
     ) -> None:
         times = past()
         half = POINTS // 2
@@ -113,7 +120,8 @@ class TestPausedOwner:
             plant.send(metric_id, times[half:], values[half:])
         if task != "tick":
             drain(first)
-        real = getattr(first, step)
+        place = getattr(first, part) if part else first
+        real = getattr(place, step)
         state: list[object] = []
 
         def sleep_then_go_on(*arguments: object) -> object:
@@ -133,7 +141,7 @@ class TestPausedOwner:
 
         # Where it is called inside a transaction, it is paused before that one begins.
         if step == "_record_rebuilt":
-            real_write = analyse.write
+            real_write = metric_rebuild.write
 
             def write(database: Database, act: Callable[[], object], ids: object = ()) -> object:
                 if "_record_rebuilt" in getattr(act, "__code__", real_write.__code__).co_names:
@@ -145,9 +153,9 @@ class TestPausedOwner:
                 real = real_write
                 return sleep_then_go_on(*arguments)
 
-            monkeypatch.setattr(analyse, "write", write)
+            monkeypatch.setattr(metric_rebuild, "write", write)
         else:
-            monkeypatch.setattr(first, step, sleep_then_go_on)
+            monkeypatch.setattr(place, step, sleep_then_go_on)
         act = {
             "tick": lambda: drain(first),
             "checkpoint": lambda: first.checkpoint(range(PARTITIONS)),

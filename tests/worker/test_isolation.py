@@ -95,7 +95,7 @@ class TestDamagedState:
             checkpoint.state = bad
         again = plant.analyser()
         only = np.array([metric_id])
-        assert again._scorer.standing_of(only).seen[0] == POINTS
+        assert again._scorer.summary_of(only).seen[0] == POINTS
         aside = [one for one in plant.points.chunks.shelf.list() if one.kind is Kind.STATE]
         assert plant.points.chunks.shelf.blob(aside[-1].id) == bad
 

@@ -53,14 +53,14 @@ class TestRebuildOne:
         analyser = plant.analyser()
         drain(analyser)
         wait_for_rebuild(plant, metric_id)
-        take_settings = analyser.take_settings
+        take_settings = analyser.reload_settings
 
         def take_settings_too_early() -> None:
             take_settings()
             wait_for_rebuild(plant, metric_id)
-            analyser.take_settings = take_settings
+            analyser.reload_settings = take_settings
 
-        analyser.take_settings = take_settings_too_early
+        analyser.reload_settings = take_settings_too_early
         assert rebuild_one(plant.database, analyser)
         assert plant.rebuilds() == [metric_id], "what was set meanwhile is not judged by yet"
         assert rebuild_one(plant.database, analyser), "it need not wait for the lease"

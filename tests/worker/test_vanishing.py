@@ -15,19 +15,19 @@ from anomify.errors import NotFound
 from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import DormantState, Metric, Progress
 from anomify.metric.state import PARTITIONS
+from anomify.metric_deletion.delete_metric import delete_metric_and_anomalies
 from anomify.org.model import Org
 from anomify.org_deletion.delete_org import delete_org
-from anomify.pipeline.deletion import delete_with_all
 from anomify.user.model import User
 from anomify.watcher.model import Watcher
-from anomify.worker import analyse
-from anomify.worker.analyse import DORMANT_AFTER_MS
+from anomify.worker import no_data
+from anomify.worker.checkpoints import DORMANT_AFTER_MS
 from tests.factories import make_metric, make_org, make_user, make_watcher
 from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spike
 
 
 def delete_metric_of(plant: Plant) -> None:
-    delete_with_all(session().get_one(Metric, plant.metric_ids[1]), "Alice")
+    delete_metric_and_anomalies(session().get_one(Metric, plant.metric_ids[1]), "Alice")
 
 
 def delete_org_of(plant: Plant) -> None:
@@ -162,7 +162,7 @@ class TestMetricVanishes:
         analyser = plant.analyser()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(), with_spike(noise(), POINTS - 2))
-        self.vanish_before(plant, monkeypatch, analyser, "_find_news")
+        self.vanish_before(plant, monkeypatch, analyser, "_find_new_rows")
         drain(analyser)
         kept = [plant.metric_ids[0], plant.metric_ids[2]]
         assert [found[0] for found in plant.anomalies()] == kept
@@ -178,18 +178,27 @@ class TestMetricVanishes:
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(), noise())
         drain(analyser)
-        analyser._heard_ms[:] -= 2 * DORMANT_AFTER_MS
+        analyser._received.times_ms[:] -= 2 * DORMANT_AFTER_MS
         self.vanish_before(plant, monkeypatch, analyser._chunks, "seal")
         analyser.checkpoint([plant.metric_ids[1] % PARTITIONS])
         with plant.database.unit_of_work(write=False):
             assert session().get(DormantState, plant.metric_ids[1]) is None
 
-    @pytest.mark.parametrize("step", ["_checkpoint_one", "_write_down_counted", "take_settings"])
-    def test_in_a_rebuild(self, plant: Plant, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    @pytest.mark.parametrize(
+        ("part", "step"),
+        [
+            ("_checkpoints", "keep_one"),
+            ("_rebuilder", "_write_down_counted"),
+            ("_settings", "reload"),
+        ],
+    )
+    def test_in_a_rebuild(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch, part: str, step: str
+    ) -> None:
         analyser = plant.analyser()
         plant.send(plant.metric_ids[1], past(), noise())
         drain(analyser)
-        self.vanish_before(plant, monkeypatch, analyser, step)
+        self.vanish_before(plant, monkeypatch, getattr(analyser, part), step)
         analyser.rebuild(plant.metric_ids[1])
         with plant.database.unit_of_work(write=False):
             assert session().get(Progress, plant.metric_ids[1]) is None
@@ -202,8 +211,8 @@ class TestMetricVanishes:
         with plant.database.unit_of_work():
             for metric_id in plant.metric_ids:
                 session().get_one(Progress, metric_id).silent_from_ms = now_ms() - 1
-        analyser._awaited.note((each, now_ms() - 1) for each in plant.metric_ids)
-        real = analyse.write
+        analyser._overdue.note((each, now_ms() - 1) for each in plant.metric_ids)
+        real = no_data.write
 
         def delete_first(*arguments: object) -> object:
             monkeypatch.undo()
@@ -211,7 +220,7 @@ class TestMetricVanishes:
                 delete_metric_of(plant)
             return real(*arguments)
 
-        monkeypatch.setattr(analyse, "write", delete_first)
+        monkeypatch.setattr(no_data, "write", delete_first)
         analyser.look_for_silence()
         with plant.database.unit_of_work(write=False):
             silences = set(session().scalars(select(Span.metric_id).where(Span.is_silence)))

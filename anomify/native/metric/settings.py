@@ -14,11 +14,11 @@ from anomify.errors import Invalid
 from anomify.metric.model import Metric
 from anomify.metric.queries import find_metric, find_numbered_metric, get_metric
 from anomify.metric.settings import Direction, MetricKind, Wanted, change_settings, wanted_of
+from anomify.metric_deletion.delete_metric import count_deletions, delete_metric_and_anomalies
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.metric.details import metric_of_whole_path
 from anomify.native.metric.shapes import MetricIn
 from anomify.native.params import canonical
-from anomify.pipeline.deletion import count_deletions, delete_with_all
 
 blueprint = NativeBlueprint("metric_settings", __name__)
 
@@ -189,7 +189,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     if not inputs.dry_run:
         with transaction(write=True):
             metric = _named(org_id, metric.name)
-            delete_with_all(metric, actor)
+            delete_metric_and_anomalies(metric, actor)
         app_state().registry.forget({metric.id})
     return DeletedOut(
         metric=metric.name,

@@ -14,10 +14,10 @@ from anomify.errors import Invalid
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.quota import Quota, quota_of
 from anomify.metric.quota_usage import MOST_REMOVED, list_counted, metrics_of, pick_metrics
+from anomify.metric_deletion.delete_metric import delete_metric_and_anomalies
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import SOUGHT_CHARACTERS_MAX, Name
 from anomify.native.window import PageIn, timestamp_of
-from anomify.pipeline.deletion import delete_with_all
 
 blueprint = NativeBlueprint("org_quota", __name__)
 
@@ -148,7 +148,7 @@ def remove(inputs: RemoveIn) -> RemovedOut:
         while some := set(islice(left, REMOVED_AT_ONCE)):
             with transaction(write=True):
                 for metric in metrics_of(org_id, some):
-                    delete_with_all(metric, actor)
+                    delete_metric_and_anomalies(metric, actor)
             app_state().registry.forget(some)
     with transaction(write=False):
         quota = quota_of(org_id)

@@ -159,7 +159,7 @@ class TestSettings:
         analyser = shop.analyser()
         analyser.run_once()
         shop.data("POST", "/metric/cpu.load/settings", direction="down", may_be_silent=True)
-        analyser.take_settings()
+        analyser.reload_settings()
         for known in (analyser, shop.analyser()):
             slot = known._scorer._slots_of(np.array([shop.metric_id]))
             assert known._scorer.state.slots["set_direction"][slot] == -1

@@ -1,4 +1,4 @@
-"""The story of a metric that somebody deletes: what goes with it, and in which order."""
+"""Count and delete a metric's points, anomalies and messages."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from anomify.metric.store import PointStore
 
 @dataclass(frozen=True, slots=True)
 class DeletionCounts:
-    """What goes with a metric."""
+    """How much is deleted with a metric."""
 
     points: int
     anomalies: int
@@ -19,7 +19,7 @@ class DeletionCounts:
 
 
 def count_deletions(metric: Metric, points: PointStore) -> DeletionCounts:
-    """Count what would go with a metric; all its points are looked at."""
+    """Count what would be deleted with a metric; this reads all its points."""
     return DeletionCounts(
         points=points.count(metric.id),
         anomalies=count_anomalies_of(metric.id),
@@ -27,7 +27,7 @@ def count_deletions(metric: Metric, points: PointStore) -> DeletionCounts:
     )
 
 
-def delete_with_all(metric: Metric, actor: str) -> None:
-    """Delete a metric with its anomalies and the messages about them, told or not."""
+def delete_metric_and_anomalies(metric: Metric, actor: str) -> None:
+    """Delete a metric with its anomalies and the messages about them, sent or not."""
     delete_anomalies_of(metric.id)
     delete_metric(metric, actor)

@@ -1,4 +1,4 @@
-"""The story of a metric that falls silent: an anomaly of its own, until points come again."""
+"""Anomalies of metrics that stop reporting: opened when points are overdue, until some come."""
 
 import math
 from collections.abc import Iterable
@@ -16,16 +16,16 @@ from anomify.metric.model import Progress
 from anomify.metric.queries import metric_of_any_org
 from anomify.pipeline.announce import Notifier
 
-# Whoever has so many silent metrics at once has lost a sender or a network, which an admin alert
-# says once; a message for each would only bury it.
-MOST_TOLD_AT_ONCE = 20
+# An org with so many silent metrics at once has lost a sender or a network, which one admin alert
+# states; further messages, one for each metric, would only hide it.
+MOST_ANNOUNCED_AT_ONCE = 20
 SEVERITY = Severity.MEDIUM
 """How severe it is that no data comes: there may be an incident that nobody can see."""
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """A metric that should have reported by now."""
+class OverdueMetric:
+    """A metric that should have reported by now; times in milliseconds since the epoch."""
 
     metric_id: int
     last_ms: int
@@ -33,8 +33,8 @@ class Silence:
     step_ms: int
 
     @classmethod
-    def of(cls, progress: Progress) -> "Silence":
-        """Return the silence of a metric that has come so far."""
+    def of(cls, progress: Progress) -> "OverdueMetric":
+        """Return the overdue metric with this progress."""
         return cls(
             progress.metric_id,
             progress.judged_until_ms,
@@ -43,11 +43,11 @@ class Silence:
         )
 
     def observation(self, at_ms: int) -> Observation:
-        """Return what is recorded of it at that moment; it expects nothing of any value."""
+        """Return what is recorded of it at that moment; every value would have been expected."""
         silent_seconds = (at_ms - self.last_ms) / 1000
         alert = THRESHOLDS[SEVERITY]
         return Observation(
-            # When the first point failed to come.
+            # When the first missing point was due.
             time_ms=self.last_ms + max(self.step_ms, 1),
             value=self.last_value,
             expected_lower=-math.inf,
@@ -63,32 +63,39 @@ class Silence:
         )
 
 
-def open_silences(overdue: Iterable[Progress], notifier: Notifier) -> None:
-    """Open an anomaly for each metric that should have reported, and tell of the first ones."""
+def open_no_data(overdue: Iterable[Progress], notifier: Notifier) -> None:
+    """Open an anomaly for each metric that should have reported; announce the first of each org."""
     at_ms = int(notifier.at.timestamp() * 1000)
-    # How many each org has is counted once, however many there are.
+    # The open ones of each org are counted once, however many are added here.
     silences: dict[int, int] = {}
     for progress in overdue:
         metric = metric_of_any_org(progress.metric_id)
         if metric.org_id not in silences:
             silences[metric.org_id] = count_silences(metric.org_id)
-        is_told = silences[metric.org_id] < MOST_TOLD_AT_ONCE
+        is_announced = silences[metric.org_id] < MOST_ANNOUNCED_AT_ONCE
         silences[metric.org_id] += 1
-        span = open_anomaly(metric, Silence.of(progress).observation(at_ms))
+        span = open_anomaly(metric, OverdueMetric.of(progress).observation(at_ms))
         span.last_over_ms = max(at_ms, span.started_ms)
-        if is_told:
+        if is_announced:
             notifier.opened(span)
 
 
-def forgive_silence(metric_ids: Iterable[int], notifier: Notifier) -> None:
-    """Close the silences of metrics that may be silent from now on."""
+def close_no_data_of(metric_ids: Iterable[int], notifier: Notifier) -> None:
+    """Close the no-data anomalies of metrics that are allowed to be silent from now on."""
     for span in open_spans(metric_ids):
         if span.is_silence:
-            break_silence(span, int(notifier.at.timestamp() * 1000), notifier)
+            close_no_data(span, int(notifier.at.timestamp() * 1000), notifier)
 
 
-def break_silence(span: Span, first_ms: int, notifier: Notifier) -> None:
-    """Close the anomaly of a metric that reports again, with points from that moment on."""
+def close_no_data(span: Span, first_ms: int, notifier: Notifier) -> None:
+    """Close the no-data anomaly of a metric that reports again, with points from `first_ms` on."""
     span.last_over_ms = max(span.started_ms, first_ms)
     close_anomaly(span)
     notifier.recovered(span)
+
+
+def close_all_of_silent(metric_ids: Iterable[int], notifier: Notifier) -> None:
+    """Close all open anomalies of metrics that have stopped reporting or have ended."""
+    for span in open_spans(metric_ids):
+        close_anomaly(span, by_silence=not span.is_silence)
+        notifier.recovered(span)

@@ -1,0 +1,1 @@
+"""Deletion of one metric with everything that belongs to it."""
