@@ -7,6 +7,7 @@ from sqlalchemy import event
 from anomify.exclusion.editing import ExclusionFields, add_exclusion, delete_exclusion
 from anomify.exclusion.predicate import ExclusionKind
 from anomify.pipeline.screen import Screen
+from anomify.pipeline.verdict import Anomalous, Excluded
 from tests.factories import make_metric, make_org
 
 
@@ -35,6 +36,22 @@ def add(org, pattern):
 
 def excluded(screen, *metrics):
     return screen.are_excluded(np.array([metric.id for metric in metrics], np.int64)).tolist()
+
+
+class TestResults:
+    def test_name_the_rule_that_excludes_a_metric(self, acme):
+        out, within = make_metric(acme, "out"), make_metric(acme, "in")
+        screen = Screen()
+        screen.reload()
+        assert screen.screen([out.id, within.id]) == [Anomalous(), Anomalous()]
+        first, second = add(acme, "out"), add(acme, "ou")
+        assert first != second
+        screen.reload()
+        assert screen.screen([within.id, out.id]) == [Anomalous(), Excluded(first)]
+        delete_exclusion(acme.id, first, "Alice")
+        screen.reload()
+        assert screen.screen([out.id]) == [Excluded(second)]
+        assert screen.screen([]) == []
 
 
 class TestScreen:

@@ -70,6 +70,35 @@ class TestExcluded:
         assert (progress.points_seen, progress.judged_until_ms) == (300, times[-1])
         assert progress.silent_from_ms is None
 
+    def test_holds_for_the_tick_in_which_the_rule_is_made(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog
+    ) -> None:
+        """It is made after the points are judged and before the result is recorded."""
+        out, within, _ = plant.metric_ids
+        plant.watch()
+        times, values = past(), with_spike(noise(), 450)
+        analyser = plant.analyser()
+        for metric_id in (out, within):
+            plant.send(metric_id, times[:400], values[:400])
+        drain(analyser)
+        for metric_id in (out, within):
+            plant.send(metric_id, times[400:], values[400:])
+        score = analyser._scorer.score
+
+        def exclude_after(fresh):
+            scored = score(fresh)
+            monkeypatch.undo()
+            rules.append(exclude(plant, out))
+            return scored
+
+        rules: list[int] = []
+        monkeypatch.setattr(analyser._scorer, "score", exclude_after)
+        with caplog.at_level("INFO"):
+            drain(analyser)
+        assert [found[0] for found in plant.anomalies()] == [within]
+        assert f"metric {out} is excluded by rule {rules[0]}: no anomaly is recorded" in caplog.text
+        assert plant.progress(out).points_seen == POINTS
+
     def test_ends_an_open_anomaly_and_tells_nobody(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
