@@ -53,14 +53,14 @@ class TestRebuildOne:
         analyser = plant.analyser()
         drain(analyser)
         wait_for_rebuild(plant, metric_id)
-        take_settings = analyser.reload_settings
+        reload = analyser._settings.reload
 
-        def take_settings_too_early() -> None:
-            take_settings()
+        def reload_too_early() -> None:
+            reload()
             wait_for_rebuild(plant, metric_id)
-            analyser.reload_settings = take_settings
+            analyser._settings.reload = reload
 
-        analyser.reload_settings = take_settings_too_early
+        analyser._settings.reload = reload_too_early
         assert rebuild_one(plant.database, analyser)
         assert plant.rebuilds() == [metric_id], "what was set meanwhile is not judged by yet"
         assert rebuild_one(plant.database, analyser), "it need not wait for the lease"

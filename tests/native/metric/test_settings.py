@@ -163,7 +163,7 @@ class TestSettings:
         for known in (analyser, shop.analyser()):
             slot = known._scorer._slots_of(np.array([shop.metric_id]))
             assert known._scorer.state.slots["set_direction"][slot] == -1
-            assert known._wanted[shop.metric_id].may_be_silent
+            assert known._settings.by_metric[shop.metric_id].may_be_silent
 
 
 class TestDelete:
@@ -228,7 +228,7 @@ class TestDelete:
         shop.send(new_id, 10)
         while analyser.run_once():
             pass
-        assert analyser._scorer.standing_of(np.array([new_id])).seen.tolist() == [10]
+        assert analyser._scorer.summary_of(np.array([new_id])).seen.tolist() == [10]
         assert len(shop.app_state.points.read(new_id, 0, now_ms() + DAY_MS)) == 10
 
     def test_is_heard_of_by_processes_that_did_not_delete(self, shop: Shop) -> None:
