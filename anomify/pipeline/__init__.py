@@ -1,1 +1,1 @@
-"""What happens to new datapoints: `pipeline/observe.py` shows the order, each step has its own file."""
+"""What happens to new datapoints, one step in each file; `pipeline/observe.py` shows the order."""
