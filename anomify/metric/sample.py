@@ -4,7 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from anomify.detection.generator import DAY_SECONDS, generate
+from anomify.detection.generated_values import DAY_SECONDS
+from anomify.detection.generator import generate
 from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
 from anomify.series import Points

@@ -13,7 +13,6 @@ from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
@@ -27,6 +26,13 @@ from anomify.protocol.batch import (
     MetricIdLookup,
     Refusal,
     UnknownSeries,
+)
+from anomify.protocol.prometheus_messages import (
+    ENVELOPE_1,
+    ENVELOPE_2,
+    LABEL_SET,
+    SERIES_1,
+    SERIES_2,
 )
 from anomify.series import Bools, Float64s, Int64s
 
@@ -57,13 +63,6 @@ _VARINT_STEPS = tuple((np.uint64(16 + step), np.uint64(0x7F << (7 * step))) for 
 
 _NAME = b"__name__"
 _DOUBLE = struct.Struct("<d")
-_BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
-_DOUBLE_TYPE = descriptor_pb2.FieldDescriptorProto.TYPE_DOUBLE
-_INT64 = descriptor_pb2.FieldDescriptorProto.TYPE_INT64
-_UINT32 = descriptor_pb2.FieldDescriptorProto.TYPE_UINT32
-_MESSAGE = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
-_REPEATED = descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
-_SINGLE = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,66 +73,6 @@ class RemoteWrite:
     histograms: int
     exemplars: int
     metadata: int
-
-
-def _messages() -> dict[str, Any]:
-    """Return message classes that are wire-compatible with the published ones.
-
-    Parts that are not decoded are of type `bytes`, and so are strings, so that a label that is not
-    UTF-8 does not make the whole body invalid.
-    """
-    shapes: dict[str, list[tuple[str, int, int, bool, str]]] = {
-        "Envelope1": [
-            ("timeseries", 1, _BYTES, True, ""),
-            ("metadata", 3, _BYTES, True, ""),
-        ],
-        "Label": [("name", 1, _BYTES, False, ""), ("value", 2, _BYTES, False, "")],
-        "LabelSet": [("labels", 1, _MESSAGE, True, "Label")],
-        "Sample": [("value", 1, _DOUBLE_TYPE, False, ""), ("timestamp", 2, _INT64, False, "")],
-        "Series1": [
-            ("labels", 1, _MESSAGE, True, "Label"),
-            ("samples", 2, _MESSAGE, True, "Sample"),
-            ("exemplars", 3, _BYTES, True, ""),
-            ("histograms", 4, _BYTES, True, ""),
-        ],
-        "Envelope2": [
-            ("symbols", 4, _BYTES, True, ""),
-            ("timeseries", 5, _BYTES, True, ""),
-        ],
-        "Series2": [
-            ("labels_refs", 1, _UINT32, True, ""),
-            ("samples", 2, _MESSAGE, True, "Sample"),
-            ("histograms", 3, _BYTES, True, ""),
-            ("exemplars", 4, _BYTES, True, ""),
-            ("metadata", 5, _BYTES, False, ""),
-        ],
-    }
-    package = "anomify.wire"
-    file = descriptor_pb2.FileDescriptorProto(
-        name="anomify/remote_write.proto", package=package, syntax="proto3"
-    )
-    for shape, fields in shapes.items():
-        message = file.message_type.add(name=shape)
-        for name, number, kind, is_repeated, of in fields:
-            message.field.add(
-                name=name,
-                number=number,
-                type=kind,
-                label=_REPEATED if is_repeated else _SINGLE,
-                type_name=f".{package}.{of}" if of else None,
-            )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        shape: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{shape}"))
-        for shape in shapes
-    }
-
-
-_WIRE = _messages()
-_ENVELOPE_1, _ENVELOPE_2 = _WIRE["Envelope1"], _WIRE["Envelope2"]
-_SERIES_1, _LABEL_SET = _WIRE["Series1"], _WIRE["LabelSet"]
-_SERIES_2 = _WIRE["Series2"]
 
 
 def labels_of_key(key: bytes) -> Labels | str:
@@ -150,7 +89,7 @@ def labels_of_key(key: bytes) -> Labels | str:
     if key.startswith(SYMBOLS_KEY):
         texts = [part.decode("utf-8", "surrogateescape") for part in key[1:].split(SYMBOLS_KEY)]
         return tuple(zip(texts[::2], texts[1::2], strict=False))
-    return _labels(_LABEL_SET.FromString(key).labels)
+    return _labels(LABEL_SET.FromString(key).labels)
 
 
 def _labels(labels: Any) -> Labels:
@@ -237,7 +176,7 @@ def parse_write_1(body: bytes, metric_id_of: MetricIdLookup) -> RemoteWrite:
     >>> batch.unknown_series[0].identity, batch.times.tolist(), batch.values.tolist()
     ((('__name__', 'up'),), [1], [1.0])
     """
-    envelope = _parsed(_ENVELOPE_1, body)
+    envelope = _parsed(ENVELOPE_1, body)
     count = len(envelope.timeseries)
     if count > SERIES_MAX:
         raise TooLarge(f"the body holds {count:,} series; at most {SERIES_MAX:,} are taken")
@@ -329,7 +268,7 @@ def _words(
 
 
 def _read_series_1(item: int, body: bytes, rows: _Rows) -> None:
-    series = _SERIES_1.FromString(body)
+    series = SERIES_1.FromString(body)
     if series.exemplars:
         rows.exemplars += len(series.exemplars)
     if series.histograms:
@@ -338,7 +277,7 @@ def _read_series_1(item: int, body: bytes, rows: _Rows) -> None:
         return
     # The labels encoded alone. In a usual body these are the bytes before the sample, which
     # `_read_columns` looks up in the next request.
-    labels = _LABEL_SET.FromString(body)
+    labels = LABEL_SET.FromString(body)
     labels.DiscardUnknownFields()
     rows.add(item, labels.SerializeToString(), series.samples)
 
@@ -351,7 +290,7 @@ def parse_write_2(body: bytes, metric_id_of: MetricIdLookup) -> RemoteWrite:
     >>> len(parse_write_2(b"", {}.get).batch)
     0
     """
-    request = _parsed(_ENVELOPE_2, body)
+    request = _parsed(ENVELOPE_2, body)
     count = len(request.timeseries)
     if count > SERIES_MAX:
         raise TooLarge(f"the body holds {count:,} series; at most {SERIES_MAX:,} are taken")
@@ -387,7 +326,7 @@ def _is_utf8(text: bytes) -> bool:
 def _read_series_2(
     symbols: list[bytes], unreadable: frozenset[int], item: int, body: bytes, rows: _Rows
 ) -> None:
-    series = _SERIES_2.FromString(body)
+    series = SERIES_2.FromString(body)
     refs = list(series.labels_refs)
     if len(refs) % 2 or (refs and max(refs) >= len(symbols)):
         reason = "its labels point outside the symbols"

@@ -4,7 +4,8 @@ import pytest
 from anomify.detection.counter import rates
 from anomify.detection.detector import Head, judge
 from anomify.detection.evidence import Evidence
-from anomify.detection.generator import GeneratedKind, generate
+from anomify.detection.generated_values import GeneratedKind
+from anomify.detection.generator import generate
 from anomify.detection.state import LEARNING_POINTS, EngineState, describe
 from anomify.detection.threshold import THRESHOLDS, Severity
 

@@ -5,7 +5,8 @@ import pytest
 
 from anomify.detection.detector import judge
 from anomify.detection.forecast import MOST_POINTS, REACH_MS, forecast
-from anomify.detection.generator import GeneratedKind, generate
+from anomify.detection.generated_values import GeneratedKind
+from anomify.detection.generator import generate
 from anomify.detection.state import EngineState
 
 MONDAY_MS = 1_790_553_600_000

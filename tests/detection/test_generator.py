@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from anomify.detection.generator import GeneratedKind, IncidentKind, generate
+from anomify.detection.generated_incidents import IncidentKind
+from anomify.detection.generated_values import GeneratedKind
+from anomify.detection.generator import generate
 
 MONDAY_MS = 1_790_553_600_000
 

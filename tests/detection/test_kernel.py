@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from anomify.detection.detector import Head, judge
-from anomify.detection.generator import GeneratedKind, generate
+from anomify.detection.generated_values import GeneratedKind
+from anomify.detection.generator import generate
 from anomify.detection.state import LEARNING_POINTS, EngineState
 from anomify.detection.threshold import display_score
 from tests.detection.naive import NaiveGauge

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from anomify.detection.detector import judge
-from anomify.detection.generator import GeneratedKind, generate
+from anomify.detection.generated_values import GeneratedKind
+from anomify.detection.generator import generate
 from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState, describe
 from anomify.detection.tuning import AS_COUNTER, AS_GAUGE, Tuning, tune

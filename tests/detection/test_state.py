@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from anomify.detection.detector import judge
-from anomify.detection.generator import GeneratedKind, generate
+from anomify.detection.generated_values import GeneratedKind
+from anomify.detection.generator import generate
 from anomify.detection.state import (
     LEARNING_POINTS,
     SLOT,
