@@ -128,21 +128,29 @@ def list_metrics(
     wanted = [Metric.org_id == org_id, *holding(words)]
     if state is not None:
         wanted.append(in_state(state, int(at.timestamp() * 1000)))
-    found, counted = select(Metric), select(func.count()).select_from(Metric)
+    found = select(Metric)
     # How far each is judged is joined only where it is asked for: it is most of the work.
     if state is not None or order is MetricOrder.RECENT:
         found = found.outerjoin(Progress, Progress.metric_id == Metric.id)
-    if state is not None:
-        counted = counted.outerjoin(Progress, Progress.metric_id == Metric.id)
+    limit = min(limit, MOST_METRICS)
     metrics = session().scalars(
-        found.where(*wanted).order_by(*_order(order)).limit(min(limit, MOST_METRICS)).offset(offset)
+        found.where(*wanted).order_by(*_order(order)).limit(limit).offset(offset)
     )
     listed = list(metrics)
     progress = find_progress(org_id, [metric.id for metric in listed])
-    total = session().scalar(counted.where(*wanted)) or 0
+    # A page that is not full ends with the last one: then nothing needs to be counted.
+    is_last = len(listed) < limit and bool(listed or not offset)
+    total = offset + len(listed) if is_last else _count_metrics(wanted, has_state=state is not None)
     left_out = isolated_among([metric.id for metric in listed])
     standings = [status_of(one, progress.get(one.id), at) for one in listed]
     return Page([isolated(one) if one.metric.id in left_out else one for one in standings], total)
+
+
+def _count_metrics(wanted: Sequence[ColumnElement[bool]], *, has_state: bool) -> int:
+    counted = select(func.count()).select_from(Metric)
+    if has_state:
+        counted = counted.outerjoin(Progress, Progress.metric_id == Metric.id)
+    return session().scalar(counted.where(*wanted)) or 0
 
 
 def count_by_state(org_id: int, at: datetime) -> dict[State, int]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from itertools import product
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from anomify.errors import NotFound
@@ -91,6 +92,28 @@ class TestFindProgress:
 
 
 class TestListMetrics:
+    def test_counts_only_where_the_page_does_not_show_the_total(self, unit, acme):
+        for name in ("a.cpu", "b.cpu", "c.cpu", "memory"):
+            make_metric(acme, name)
+        counted = []
+
+        def note(_connection, _cursor, statement, *_):
+            counted.append("count(" in statement)
+
+        connection = unit.connection()
+        event.listen(connection, "before_cursor_execute", note)
+        try:
+            for words, total in (["cpu"], 3), (["memory"], 1), ([], 4), (["nothing"], 0):
+                for limit, offset in product((0, 1, 3, 4, 50), (0, 1, 3, 4, 9)):
+                    counted.clear()
+                    page = list_metrics(acme.id, AT, words=words, limit=limit, offset=offset)
+                    assert page.total == total
+                    shown = len(page.items)
+                    is_plain = shown < limit and (shown > 0 or offset == 0)
+                    assert any(counted) is not is_plain
+        finally:
+            event.remove(connection, "before_cursor_execute", note)
+
     def test_gives_a_page_by_name_and_counts_them_all(self, acme, globex):
         for name in ("c", "a", "b"):
             make_metric(acme, name)
