@@ -26,14 +26,17 @@ STRICT_TRANSPORT = "max-age=31536000; includeSubDomains"
 
 def install(app: Flask, settings: Settings) -> None:
     """Put the headers on each reply; only files and pictures may be kept by caches."""
-    is_encrypted = settings.base_url.startswith("https://")
+    wanted = {**HEADERS, "Cache-Control": "no-store"}
+    if settings.base_url.startswith("https://"):
+        wanted["Strict-Transport-Security"] = STRICT_TRANSPORT
+    every_reply = [(name, name.lower(), value) for name, value in wanted.items()]
 
     @app.after_request
     def put_headers(reply: Response) -> Response:
-        for name, value in HEADERS.items():
-            # A picture behind a signed link says itself who may embed it.
-            reply.headers.setdefault(name, value)
-        if is_encrypted:
-            reply.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
-        reply.headers.setdefault("Cache-Control", "no-store")
+        headers = reply.headers
+        # A picture behind a signed link says itself who may embed it.
+        present = {name.lower() for name, _ in headers}
+        for name, lowered, value in every_reply:
+            if lowered not in present:
+                headers.add(name, value)
         return reply
