@@ -14,7 +14,7 @@ from anomify.clock import now
 from anomify.edge.contract import DeclaredBlueprint, Outputs
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import request_id
-from anomify.errors import Invalid, TooLarge, Unsupported
+from anomify.errors import Invalid, TooLarge, Unavailable, Unsupported
 from anomify.ingest import counters
 from anomify.ingest.accept import Accepted, Sender
 from anomify.ingest.shapes import IngestProblemOut
@@ -48,7 +48,11 @@ RETRY_AFTER_SECONDS = 5
 _SENDER_KEY = "anomify_ingest_sender"
 # What of a whole request is refused for good; who asks and how often is counted elsewhere.
 _REFUSED_FOR_GOOD = {400, 413, 415}
+# So many large bodies at once, the one that is read included: each holds a thread and its memory,
+# which senders of small bodies and readers need too. The next one is told to come again.
+LARGE_BODIES_MAX = 8
 _turnstile = threading.Lock()
+_line = threading.BoundedSemaphore(LARGE_BODIES_MAX)
 
 
 class IngestBlueprint(DeclaredBlueprint):
@@ -173,12 +177,24 @@ def unpacked(body: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def turn_for(size_bytes: int) -> Iterator[None]:
-    """Let large bodies be read one after the other, so that memory stays bounded."""
+    """Let large bodies be read one after the other, so that memory stays bounded.
+
+    Raises `Unavailable` where too many of them wait already.
+    """
     if size_bytes <= LARGE_BODY_BYTES:
         yield
         return
-    with _turnstile:
-        yield
+    if not _line.acquire(blocking=False):
+        raise Unavailable(
+            f"{LARGE_BODIES_MAX} bodies of more than {LARGE_BODY_BYTES // 1024**2} MiB are being"
+            " read already; send the same again shortly, or in smaller parts.",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    try:
+        with _turnstile:
+            yield
+    finally:
+        _line.release()
 
 
 def report(accepted: Accepted, *, is_dry_run: bool = False) -> dict[str, Any]:

@@ -95,6 +95,9 @@ class TestSend:
     @pytest.mark.parametrize(
         ("header", "seconds"),
         [
+            # Numbers that no clock holds, from a receiver that means no good.
+            ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", None),
+            ("Mon, 01 Jan 2024 9999999999999:00:00 GMT", None),
             ("120", 120.0),
             (" 7 ", 7.0),
             (format_datetime(NOON + timedelta(minutes=5), usegmt=True), 300.0),
