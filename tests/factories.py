@@ -4,13 +4,13 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.clock import now
-from anomify.db import session
+from anomify.db import Base, session
 from anomify.delivery.model import Delivery
 from anomify.metric.model import Metric
 from anomify.metric.name import composed_hash, name_hash
@@ -26,7 +26,10 @@ PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(P
 _numbers = count(1)
 
 
-def _kept(row: Any) -> Any:
+Row = TypeVar("Row", bound=Base)
+
+
+def _kept(row: Row) -> Row:
     session().add(row)
     session().flush()
     return row

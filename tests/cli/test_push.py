@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from anomify.cli import push as push_module
 from anomify.cli.main import anomify
-from tests.kit.door import open_door
+from tests.kit.ingest_server import open_ingest_server
 
 
 @pytest.fixture
 def blueprint():
-    with open_door() as opened:
+    with open_ingest_server() as opened:
         yield opened
 
 

@@ -7,7 +7,7 @@ import pytest
 from anomify.demo import feed as feed_module
 from anomify.demo.feed import Feed
 from anomify.demo.scenario import Scenario
-from tests.kit.door import open_door
+from tests.kit.ingest_server import open_ingest_server
 
 STEP_MS = 300_000
 START_MS = 1_800_000_000_000
@@ -15,7 +15,7 @@ START_MS = 1_800_000_000_000
 
 @pytest.fixture
 def blueprint():
-    with open_door() as opened:
+    with open_ingest_server() as opened:
         yield opened
 
 

@@ -71,7 +71,7 @@ class Issuer:
                 **self.discovery,
             }
         if path == "/keys":
-            return 200, KeySet(self.keys).as_dict(private=False)
+            return 200, KeySet([*self.keys]).as_dict(private=False)
         if path == "/userinfo":
             assert headers["Authorization"] == "Bearer access"
             return 200, {"sub": self.sub, **self.userinfo}

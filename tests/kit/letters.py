@@ -21,10 +21,16 @@ def read_letters(database: Database, to: str | None = None) -> list[ClaimedLette
 
 def code_in(letter: ClaimedLetter) -> str:
     """The six digits of a letter."""
-    return re.search(r"\b\d{6}\b", letter.text)[0]
+    return _first(r"\b\d{6}\b", letter.text)
 
 
 def link_in(letter: ClaimedLetter) -> tuple[str, dict[str, str]]:
     """The path of a letter's first link, and what it carries."""
-    parts = urlsplit(re.search(r"http\S+", letter.text)[0])
+    parts = urlsplit(_first(r"http\S+", letter.text))
     return parts.path, dict(parse_qsl(parts.query))
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found is not None, f"there is no {pattern} in {text!r}"
+    return found[0]

@@ -1,6 +1,7 @@
 """An org with some metrics, its points, and a worker that judges them when it is told to."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from sqlalchemy import select
@@ -58,7 +59,10 @@ class Plant:
         """Return what is in the outbox: the transition, and when its anomaly had begun."""
         with self.database.unit_of_work(write=False):
             rows = session().scalars(select(Delivery).order_by(Delivery.created_at)).all()
-            return [(row.transition, row.facts["anomaly"]["started_ms"]) for row in rows]
+            return [
+                (row.transition, cast("dict[str, int]", row.facts["anomaly"])["started_ms"])
+                for row in rows
+            ]
 
     def rebuilds(self) -> list[int]:
         """Return the metrics whose rebuild waits."""

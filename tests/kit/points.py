@@ -1,6 +1,6 @@
 """Databases of points of either kind, and points that read like a table."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class Machines:
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
         self.folder = folder
-        self._closers = []
+        self._closers: list[Callable[[], None]] = []
 
     def open(self, **options: int) -> PointDatabase:
         """Open the same points once more, as another process would."""

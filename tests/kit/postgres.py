@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -136,7 +137,7 @@ def _may_run(program: Path) -> bool:
     return True
 
 
-def _account() -> dict[str, object]:
+def _account() -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     return {"user": UNPRIVILEGED, "extra_groups": [], "cwd": "/"}

@@ -5,6 +5,8 @@ Field numbers are those of prometheus/prometheus `prompb/types.proto`, `prompb/r
 """
 
 import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cramjam
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -33,7 +35,7 @@ TWO = {
 }
 
 
-def _messages(package, shapes):
+def _messages(package: str, shapes: Mapping[str, str]) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{package}.proto", package=package, syntax="proto3"
     )
@@ -58,13 +60,14 @@ def _messages(package, shapes):
     }
 
 
+Labels = Mapping[str, str] | Sequence[tuple[str, str]]
 PROMETHEUS = _messages("prometheus", ONE)
 WRITE_2 = _messages("io.prometheus.write.v2", TWO)
 
 
-def series(labels, *samples, **others):
+def series(labels: Labels, *samples: tuple[int, float], **others: Any) -> Any:
     """A 1.0 series: labels as a mapping (sent as sorted) or as pairs (sent as they are)."""
-    pairs = sorted(labels.items()) if isinstance(labels, dict) else labels
+    pairs = sorted(labels.items()) if isinstance(labels, Mapping) else labels
     return PROMETHEUS["TimeSeries"](
         labels=[{"name": name, "value": value} for name, value in pairs],
         samples=[{"timestamp": time, "value": value} for time, value in samples],
@@ -72,22 +75,23 @@ def series(labels, *samples, **others):
     )
 
 
-def body_1(*timeseries, metadata=()):
-    return PROMETHEUS["WriteRequest"](timeseries=timeseries, metadata=metadata).SerializeToString()
+def body_1(*timeseries: Any, metadata: Sequence[Any] = ()) -> bytes:
+    request = PROMETHEUS["WriteRequest"](timeseries=timeseries, metadata=metadata)
+    return bytes(request.SerializeToString())
 
 
-def body_2(*timeseries):
+def body_2(*timeseries: Any) -> bytes:
     """A 2.0 request of (labels, samples, other fields of the series) each."""
     symbols = [""]
 
-    def ref(text):
+    def ref(text: str) -> int:
         if text not in symbols:
             symbols.append(text)
         return symbols.index(text)
 
     made = []
     for labels, samples, *others in timeseries:
-        pairs = sorted(labels.items()) if isinstance(labels, dict) else labels
+        pairs = sorted(labels.items()) if isinstance(labels, Mapping) else labels
         made.append(
             WRITE_2["TimeSeries"](
                 labels_refs=[ref(text) for pair in pairs for text in pair],
@@ -95,8 +99,8 @@ def body_2(*timeseries):
                 **(others[0] if others else {}),
             )
         )
-    return WRITE_2["Request"](symbols=symbols, timeseries=made).SerializeToString()
+    return bytes(WRITE_2["Request"](symbols=symbols, timeseries=made).SerializeToString())
 
 
-def snappy(body):
+def snappy(body: bytes) -> bytes:
     return bytes(cramjam.snappy.compress_raw(body))

@@ -28,7 +28,8 @@ SETUP_LINE = re.compile(r"^Nobody can sign in yet\. .*?(http\S+)$", re.MULTILINE
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Server:
@@ -78,6 +79,12 @@ class Server:
             self.wait_until_ready()
         return self
 
+    @property
+    def running(self) -> subprocess.Popen[bytes]:
+        """Return the process that was started."""
+        assert self.process is not None, "start the server first"
+        return self.process
+
     def wait_until_ready(self) -> None:
         self.wait_for(lambda: READY_LINE.search(self.log()) is not None)
 
@@ -85,7 +92,7 @@ class Server:
         """Wait until something is so, as long as the server lives."""
         deadline = time.monotonic() + seconds
         while not claim():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.running.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"it did not come to that; the server's log:\n{self.log()}")
             time.sleep(POLL_SECONDS)
 
@@ -103,7 +110,7 @@ class Server:
     def family(self) -> list[psutil.Process]:
         """Return the supervisor and everything under it."""
         try:
-            supervisor = psutil.Process(self.process.pid)
+            supervisor = psutil.Process(self.running.pid)
             return [supervisor, *supervisor.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
@@ -115,7 +122,7 @@ class Server:
         return found
 
     def find_child(self, name: str) -> psutil.Process | None:
-        for process in psutil.Process(self.process.pid).children():
+        for process in psutil.Process(self.running.pid).children():
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                 if name in process.cmdline():
                     return process
@@ -133,7 +140,7 @@ class Server:
         for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.wait()
+        self.running.wait()
 
     def kill_web(self) -> None:
         """SIGKILL the web alone: the process that answers, and the one above it."""
@@ -179,7 +186,8 @@ class Server:
             *("token", "create", "--org", name, "--name", "test"),
             *("--scopes", "ingest,read,write", "--json"),
         )
-        return made["token"]
+        token: str = made["token"]
+        return token
 
     def ask(
         self, path: str, token: str | None = None, **parameters: object
@@ -205,7 +213,8 @@ class Server:
             until_timestamp=until_seconds,
             resolution="raw",
         )
-        return data["timeseries"]
+        timeseries: list[list[float]] = data["timeseries"]
+        return timeseries
 
     def post(
         self, path: str, token: str, document: object, seconds: float = 30

@@ -1,5 +1,6 @@
 """A mail server that keeps what it is given, with STARTTLS or without."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class SmtpSink:
     ) -> str:
         if self.data_answer is not None:
             return self.data_answer
+        assert isinstance(envelope.content, bytes)
         self.mails.append(message_from_bytes(envelope.content, policy=default))
         self.recipients.extend(envelope.rcpt_tos)
         self.was_encrypted.append(session.ssl is not None)
@@ -46,8 +48,9 @@ class SmtpSink:
 class _Controller(Controller):
     def _trigger_server(self) -> None:
         # Asked for port 0, so that the system picks a free one: only now is it known which.
+        assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call] # the library declares no types
 
 
 @contextmanager
@@ -58,8 +61,10 @@ def smtp_sink(
     sink = SmtpSink()
 
     def check(server: object, session: object, envelope: object, how: str, given: object) -> object:
-        right = isinstance(given, LoginPassword) and account is not None
-        is_known = right and (given.login.decode(), given.password.decode()) == account
+        is_known = (
+            isinstance(given, LoginPassword)
+            and (given.login.decode(), given.password.decode()) == account
+        )
         return AuthResult(success=is_known, handled=False)
 
     controller = _Controller(

@@ -88,7 +88,7 @@ class StripeWire:
     ) -> str:
         product = self._make("prod", "product", name=name, active=True, metadata={})
         metadata = {} if quota is None else {"metrics_quota": str(quota)}
-        return self._make(
+        price = self._make(
             "price",
             "price",
             active=True,
@@ -100,7 +100,9 @@ class StripeWire:
             metadata=metadata,
             product=product["id"],
             **more,
-        )["id"]
+        )
+        price_id: str = price["id"]
+        return price_id
 
     def withdraw_price(self, price_id: str) -> None:
         self.things[price_id]["active"] = False
@@ -299,24 +301,24 @@ class StripeWire:
             case ["POST", "subscriptions", subscription_id]:
                 return self._change(self._get(subscription_id, "subscription"), given)
             case ["DELETE", "subscriptions", subscription_id]:
-                found = self._get(subscription_id, "subscription")
-                if found["status"] == "canceled":
+                ended = self._get(subscription_id, "subscription")
+                if ended["status"] == "canceled":
                     raise _missing("subscription", subscription_id)
-                self._end(found)
-                return self._shown(found, given)
+                self._end(ended)
+                return self._shown(ended, given)
             case ["POST", "subscription_schedules"]:
                 return self._schedule(self._get(given["from_subscription"], "subscription"))
             case ["POST", "subscription_schedules", schedule_id]:
                 return self._plan_phases(self._get(schedule_id, "subscription_schedule"), given)
             case ["POST", "subscription_schedules", schedule_id, "release"]:
-                found = self._get(schedule_id, "subscription_schedule")
-                if found["status"] not in {"active", "not_started"}:
+                schedule = self._get(schedule_id, "subscription_schedule")
+                if schedule["status"] not in {"active", "not_started"}:
                     raise _invalid("You cannot release a subscription schedule that is over.")
-                subscription = self.things[found["subscription"]]
+                subscription = self.things[schedule["subscription"]]
                 subscription["schedule"] = None
-                found.update(status="released", released_subscription=subscription["id"])
+                schedule.update(status="released", released_subscription=subscription["id"])
                 self.tell("customer.subscription.updated", subscription)
-                return _public(found)
+                return _public(schedule)
             case ["GET", "invoices"]:
                 mine = [t for t in self._all("invoice") if t["customer"] == given["customer"]]
                 return self._list(mine[::-1], given)
@@ -436,7 +438,8 @@ class StripeWire:
         if not starts <= at <= ends:
             raise _invalid("The proration date must be within the current period.")
         difference = self.things[price_id]["unit_amount"] - self._amount_of(found)
-        return round(difference * (ends - at) / (ends - starts))
+        proration: int = round(difference * (ends - at) / (ends - starts))
+        return proration
 
     def _bill(self, subscription: dict[str, Any], amount: int) -> None:
         invoice = self._make("in", "invoice", **self._invoice_fields(subscription, amount))
@@ -475,7 +478,8 @@ class StripeWire:
         self.tell("customer.subscription.deleted", subscription)
 
     def _amount_of(self, subscription: dict[str, Any]) -> int:
-        return self.things[subscription["items"]["data"][0]["price"]]["unit_amount"]
+        amount: int = self.things[subscription["items"]["data"][0]["price"]]["unit_amount"]
+        return amount
 
     def _id(self, prefix: str) -> str:
         with self.lock:

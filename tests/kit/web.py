@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Blueprint, Flask
 from flask import session as flask_session
@@ -61,7 +61,8 @@ def error(reply: TestResponse) -> dict[str, Any]:
     told = strict(reply)
     assert told["status"]["code"] == reply.status_code
     assert told["data"] == {}
-    return told["status"]["error"]
+    found: dict[str, Any] = told["status"]["error"]
+    return found
 
 
 class ProbeIn(Inputs):
@@ -108,7 +109,7 @@ def probe_door() -> NativeBlueprint:
         )(answer)
 
     @blueprint.route("/probe/failure", access=PUBLIC)
-    def failure():
+    def failure() -> NoReturn:
         """Fail in a way that nobody foresaw."""
         raise ZeroDivisionError("the secret of the house")
 

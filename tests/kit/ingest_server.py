@@ -1,22 +1,23 @@
-"""A door for points that answers as it is told, for programs that send to it."""
+"""An HTTP server for points that answers as it is told, for programs that send to it."""
 
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
 
 
-class DeclaredBlueprint(ThreadingHTTPServer):
+class IngestServer(ThreadingHTTPServer):
     """Keeps what it is sent and answers from a list; 204 when the list is empty."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.received: list[dict] = []
+        self.received: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.answers: list[tuple[int, dict, dict]] = []
+        self.answers: list[tuple[int, dict[str, str], dict[str, Any]]] = []
 
     @property
     def url(self) -> str:
@@ -32,13 +33,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
+        server = cast("IngestServer", self.server)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status, headers, reply = (
-            self.server.answers.pop(0) if self.server.answers else (204, {}, {})
-        )
+        status, headers, reply = server.answers.pop(0) if server.answers else (204, {}, {})
         if status < 300:
-            self.server.received.append(body)
-            self.server.keys.append(self.headers["Authorization"])
+            server.received.append(body)
+            server.keys.append(self.headers["Authorization"])
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -52,8 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def open_door() -> Iterator[DeclaredBlueprint]:
-    opened = DeclaredBlueprint()
+def open_ingest_server() -> Iterator[IngestServer]:
+    opened = IngestServer()
     thread = threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield opened
