@@ -161,7 +161,8 @@ def _moment(data_dir: Path) -> Iterator[dict[str, sqlite3.Connection]]:
             time.sleep(RETRY_SECONDS)
         with ExitStack() as stack:
             before = _sealed(stack.enter_context(_opened(data_dir / META)))
-            names = [LOG, *sorted(path.name for path in data_dir.glob(POINTS)), META]
+            months = _month_files(data_dir)
+            names = [LOG, *months, META]
             opened = {}
             for name in names:
                 if not (data_dir / name).exists():
@@ -171,10 +172,15 @@ def _moment(data_dir: Path) -> Iterator[dict[str, sqlite3.Connection]]:
                 # The first question is what fixes the moment.
                 source.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 opened[name] = source
-            if _sealed(opened[META]) == before:
+            # Chunks that moved from one file to another meanwhile could be in neither.
+            if _sealed(opened[META]) == before and _month_files(data_dir) == months:
                 yield opened
                 return
     raise Unavailable("The worker seals too often for a backup now; try again in a minute.")
+
+
+def _month_files(data_dir: Path) -> list[str]:
+    return sorted(path.name for path in data_dir.glob(POINTS))
 
 
 @contextmanager

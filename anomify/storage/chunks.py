@@ -134,7 +134,12 @@ class ChunkStore:
         first = bucket_of(max(from_ms, OLDEST_MS))
         last = bucket_of(min(until_ms - 1, NEWEST_MS))
         for month in self._database.months_with(metric_id, first, last):
-            keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
+            # What old months share holds others too.
+            begin, end = self._buckets_of(month)
+            keys = {
+                "first": _key(metric_id, max(first, begin)),
+                "last": _key(metric_id, min(last, end)),
+            }
             rows: Sequence[Any] | None = None
             while rows is None or len(rows) == MOST_CHUNKS_READ:
                 rows = []
@@ -144,6 +149,13 @@ class ChunkStore:
                 if rows:
                     keys["first"] = rows[-1][0] + 1
                     yield [chunk for row in rows if (chunk := self._chunk(month, *row))]
+
+    def _buckets_of(self, month: int) -> tuple[int, int]:
+        """Return the first and the last bucket of a month that a key can name."""
+        first_ms, end_ms = self._database.span_of(month)
+        return max(first_ms // BUCKET_MS, -_BUCKET_ZERO), min(
+            (end_ms - 1) // BUCKET_MS, _BUCKET_ZERO - 1
+        )
 
     def read_parts(self, metric_id: int) -> Iterator[list[Chunk]]:
         """Give all that is sealed of a metric, oldest first, some weeks at a time."""
@@ -292,17 +304,21 @@ class ChunkStore:
     def forget(self, metric_ids: Sequence[int]) -> None:
         """Forget all that is sealed of these metrics."""
         keys = [_keys_of_metric(metric_id) for metric_id in metric_ids]
-        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+        for month in self._database.parts():
             for some in batches(keys, MOST_METRICS_FORGOTTEN):
                 self._write_month(month, partial(_delete_between, keys=some))
         self.shelf.forget_metrics(metric_ids)
+
+    def pack_old_months(self, most: int) -> int:
+        """Store up to so many old months together that have few chunks; return how many it did."""
+        return self._database.pack_old_months(most)
 
     def check(self) -> Iterator[tuple[int, str | None]]:
         """Look at every chunk, changing nothing: give how many were looked at and what is wrong.
 
         A pair is a number of chunks, or a sentence about one that cannot be read.
         """
-        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+        for month in self._database.parts():
             after = -1
             try:
                 while True:
@@ -318,14 +334,12 @@ class ChunkStore:
                         break
                     after = rows[-1][0]
             except Damaged as problem:
-                first_ms, _ = self._database.span_of(month)
-                since = np.datetime64(first_ms, "ms").astype("datetime64[D]")
-                yield 0, f"the chunks of the month from {since}: {problem.message}"
+                yield 0, f"{self._database.name_of(month)}: {problem.message}"
 
     def greatest_metric(self) -> int:
         """Return the greatest id of a metric that has chunks, 0 without any."""
         greatest = 0
-        for month in self._database.months(-_BUCKET_ZERO, _BUCKET_ZERO - 1):
+        for month in self._database.parts():
             with self._or_without(month), self._database.reading_chunks(month) as connection:
                 if connection is not None:
                     key = connection.execute(select(func.max(point_chunks.c.chunk_key))).scalar()
@@ -345,7 +359,8 @@ class ChunkStore:
         )
 
     def _newest(self, month: int, connection: Connection, metric_id: int) -> Chunk | None:
-        keys = _keys_of_metric(metric_id)
+        first, last = self._buckets_of(month)
+        keys = {"first": _key(metric_id, first), "last": _key(metric_id, last)}
         while row := connection.execute(_NEWEST, keys).first():
             chunk = self._chunk(month, *row)
             if chunk is not None:
@@ -425,8 +440,9 @@ class ChunkStore:
             with self._writing(month) as connection:
                 act(connection)
         except Damaged as problem:
-            kept = self._database.renew_month(month)
-            self._note_month(month, f"{problem.message} {kept}")
+            part = self._database.part_of(month)
+            kept = self._database.renew_month(part)
+            self._note_month(part, f"{problem.message} {kept}")
             with self._writing(month) as connection:
                 act(connection)
 

@@ -35,10 +35,18 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from anomify.clock import now_ms
 from anomify.errors import AnomifyError, Unavailable
 from anomify.series import Int64s
 from anomify.storage.codec import Damaged
-from anomify.storage.tables import CHUNK_TABLES, LAYOUT, LOG_TABLES, point_chunks
+from anomify.storage.tables import (
+    BUCKET_MASK,
+    CHUNK_TABLES,
+    LAYOUT,
+    LOG_TABLES,
+    OLD_CHUNK_TABLES,
+    point_chunks,
+)
 
 # Four hours to a chunk: a day is read from six blobs, and rewriting one every fifteen minutes while
 # it grows stays cheap (benchmarks/reading.py; two hours read a third slower, six seal slower).
@@ -62,8 +70,22 @@ CACHE_KIB = 4096
 # What is left of a write-ahead log that a burst has made long.
 WAL_KEPT_BYTES = 32 * 1024 * 1024
 
-# A number says that the month's file was begun anew beside a damaged one.
-_MONTH_FILE = re.compile(r"points-(-?\d{4,}-\d\d)(?:\.(\d+))?\.db")
+# The part that all old months share that have few chunks: one file instead of hundreds.
+OLD_MONTHS = -(1 << 40)
+# A month so many months before this one is old: what is sealed of it begins in the shared file.
+OLD_AFTER_MONTHS = 3
+# With more chunks than that an old month gets a file of its own; with no more than this, and
+# unchanged for so long, it gives its own file up again. Larger files are not looked into for that.
+MOST_CHUNKS_SHARED = 1024
+MOST_CHUNKS_PACKED = 256
+PACKED_AFTER_SECONDS = 3600
+MOST_BYTES_PACKED = 1024 * 1024
+# How often somebody may find that a month moved to another file just now.
+MOST_MOVES = 10
+
+# A number says that the file was begun anew beside a damaged one.
+_MONTH_FILE = re.compile(r"points-(old|-?\d{4,}-\d\d)(?:\.(\d+))?\.db")
+_BUCKET_ZERO = 1 << (KEY_BUCKET_BITS - 1)
 
 # What SQLite says, and what PostgreSQL says, when stored pages are not what was written.
 _SQLITE_DAMAGED = {
@@ -108,6 +130,15 @@ class PointDatabase(Protocol):
     def months_with(self, metric_id: int, first_bucket: int, last_bucket: int) -> list[int]:
         """Return the parts that may hold chunks of this metric and these buckets, oldest first."""
 
+    def parts(self) -> list[int]:
+        """Return all parts that are stored: months, and what several old months share."""
+
+    def part_of(self, month: int) -> int:
+        """Return the part that the chunks of a month are stored in now."""
+
+    def name_of(self, part: int) -> str:
+        """Say in words which chunks are in a part."""
+
     def months_of(self, buckets: Int64s) -> Int64s:
         """Return the part that each bucket belongs to."""
 
@@ -122,6 +153,9 @@ class PointDatabase(Protocol):
 
     def drop_month(self, month: int) -> None:
         """Let go of one whole part and give its disk back."""
+
+    def pack_old_months(self, most: int) -> int:
+        """Store up to so many old months together that have few chunks; return how many it did."""
 
     def give_back(self, month: int) -> None:
         """Give the disk of deleted chunks of one part back, where that is cheap."""
@@ -197,6 +231,12 @@ class _KnownMetrics:
 class PointFiles:
     """The points of one folder: `log.db`, and one `points-YYYY-MM.db` for each month.
 
+    Old months with few chunks share `points-old.db`, so that one sender of a point a month makes
+    one file and not hundreds. Where a month has a file of its own, that one counts, and what the
+    shared file may still hold of the month does not: so a move from one to the other, which first
+    writes the target and then deletes the source, may be cut short at any moment. Both moves
+    happen in a writing transaction of the shared file.
+
     Safe for many threads, and for other processes with the same folder. At most `most_open`
     months stay open; one that somebody uses is never closed under them.
     """
@@ -210,6 +250,8 @@ class PointFiles:
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
         self._paths: dict[int, Path] = {}
         self._known_metrics: dict[int, _KnownMetrics] = {}
+        # The signatures of old months' files that hold too much to be packed.
+        self._large: dict[int, tuple[int, ...]] = {}
 
     @contextmanager
     def reading_log(self) -> Iterator[Connection]:
@@ -228,11 +270,26 @@ class PointFiles:
         return self.writing_log()
 
     def months(self, first_bucket: int, last_bucket: int) -> list[int]:
-        """Return the months between these buckets that have a file, oldest first."""
-        first, last = (
-            int(month) for month in self.months_of(np.array([first_bucket, last_bucket]))
-        )
-        return [month for month in self._stored_months() if first <= month <= last]
+        """Return the months between these buckets of which something is stored, oldest first."""
+        first, last = self._months_at(first_bucket, last_bucket)
+        own = [month for month in self._stored_months() if first <= month <= last]
+        return sorted({*own, *self._shared_months(_keys_ordered_by_bucket(first, last))})
+
+    def parts(self) -> list[int]:
+        """Return the months that have a file, after the shared file where there is one."""
+        shared = [OLD_MONTHS] if self._path(OLD_MONTHS).exists() else []
+        return [*shared, *self._stored_months()]
+
+    def part_of(self, month: int) -> int:
+        """Return the month where it has a file of its own or will get one, else what is shared."""
+        has_own = self._path(month).exists() or not self._path(OLD_MONTHS).exists()
+        return month if has_own else OLD_MONTHS
+
+    def name_of(self, part: int) -> str:
+        """Say in words which chunks are in a part."""
+        if part == OLD_MONTHS:
+            return "the chunks of old months in the file that they share"
+        return f"the chunks of the month from {np.datetime64(part, 'M').astype('datetime64[D]')}"
 
     def months_with(self, metric_id: int, first_bucket: int, last_bucket: int) -> list[int]:
         """Return the months between these buckets that may hold chunks of the metric.
@@ -240,10 +297,38 @@ class PointFiles:
         A month of which few metrics have chunks is opened for those only: who sends one point a
         month for decades slows nobody else down.
         """
-        months = self.months(first_bucket, last_bucket)
-        if len(months) <= MOST_MONTHS_TRIED:
-            return months
-        return [month for month in months if self._may_hold(month, metric_id)]
+        first, last = self._months_at(first_bucket, last_bucket)
+        own = [month for month in self._stored_months() if first <= month <= last]
+        if len(own) > MOST_MONTHS_TRIED:
+            own = [month for month in own if self._may_hold(month, metric_id)]
+        if not _is_old(first):
+            return own
+        return sorted({*own, *self._shared_months(_keys_of_metric(metric_id, first, last))})
+
+    def _months_at(self, first_bucket: int, last_bucket: int) -> tuple[int, int]:
+        first, last = self.months_of(np.array([first_bucket, last_bucket])).tolist()
+        return first, last
+
+    def _shared_months(self, keys: "_Keys") -> list[int]:
+        """Return the months of which the shared file holds such chunks.
+
+        Where it is damaged it is given as a part itself: whoever reads that learns what is wrong.
+        """
+        months = []
+        try:
+            with self.reading_chunks(OLD_MONTHS) as connection:
+                if connection is None:
+                    return []
+                driver: Any = connection.connection.driver_connection
+                after = keys.first
+                while row := driver.execute(keys.next_one, (after, keys.last)).fetchone():
+                    bucket = (row[0] & BUCKET_MASK) - _BUCKET_ZERO
+                    month = self._months_at(bucket, bucket)[0]
+                    months.append(month)
+                    after = (row[0] & ~BUCKET_MASK) + _low_bits(month + 1)[0]
+        except Damaged:
+            return [OLD_MONTHS]
+        return months
 
     def _may_hold(self, month: int, metric_id: int) -> bool:
         signature = _signature(self._path(month))
@@ -282,26 +367,143 @@ class PointFiles:
     def months_before(self, bucket: int) -> list[int]:
         """Return the stored months that ended before this bucket."""
         month = int(self.months_of(np.array([bucket]))[0])
-        return [stored for stored in self._stored_months() if stored < month]
+        every = _keys_ordered_by_bucket(*self._months_at(-_BUCKET_ZERO, bucket))
+        stored = {*self._stored_months(), *self._shared_months(every)}
+        return sorted(each for each in stored - {OLD_MONTHS} if each < month)
 
     @contextmanager
     def reading_chunks(self, month: int) -> Iterator[Connection | None]:
-        """Give a connection to the month's file, or None where there is no such file."""
-        with self._leased(month, is_made=False) as file:
-            if file is None:
+        """Give a connection to the file that holds the month's chunks, or None where none does.
+
+        Of the shared file it sees one moment, and other months too.
+        """
+        for _ in range(MOST_MOVES):
+            with self._leased(month, is_made=False) as own:
+                if own is not None:
+                    with _reachable(), own.engine.connect() as connection:
+                        yield connection
+                    return
+            if month == OLD_MONTHS:
                 yield None
                 return
-            with _reachable(), file.engine.connect() as connection:
-                yield connection
+            with self._leased(OLD_MONTHS, is_made=False) as shared:
+                if shared is None:
+                    if self._path(month).exists():
+                        continue
+                    yield None
+                    return
+                with _reachable(), shared.engine.connect() as connection:
+                    driver: Any = connection.connection.driver_connection
+                    driver.execute("BEGIN")
+                    # This question fixes the moment; a month without a file then was in here.
+                    driver.execute("SELECT 1 FROM point_chunks LIMIT 1").fetchone()
+                    if self._path(month).exists():
+                        continue
+                    yield connection
+                    return
+        raise Unavailable("The store of points is being changed; try again.")
 
     @contextmanager
     def writing_chunks(self, month: int) -> Iterator[Connection]:
-        """Give the only connection that may write the month's file, which is made if missing."""
-        with self._leased(month, is_made=True) as file:
-            if file is None:
-                raise Unavailable("The store of points is being changed; try again.")
-            with _reachable(), file.writer.begin() as connection:
-                yield connection
+        """Give the only connection that may write the file that holds the month's chunks.
+
+        A new month gets a file of its own, an old one has it once it is large.
+        """
+        for _ in range(MOST_MOVES):
+            part = self._part_to_write(month)
+            with self._leased(part, is_made=part == OLD_MONTHS) as file:
+                if file is None:
+                    continue
+                with _reachable(), file.writer.begin() as connection:
+                    # Now that nobody else may write it, it cannot be moved any more.
+                    has_own = part != month and self._path(month).exists()
+                    if has_own or _inode(self._path(part)) != file.inode:
+                        continue
+                    yield connection
+                    is_large = part != month and _is_large(connection, month)
+            if is_large:
+                self._give_own_file(month)
+            return
+        raise Unavailable("The store of points is being changed; try again.")
+
+    def _part_to_write(self, month: int) -> int:
+        if month == OLD_MONTHS or self._path(month).exists():
+            return month
+        if _is_old(month):
+            return OLD_MONTHS
+        self._give_own_file(month)
+        return month
+
+    def _give_own_file(self, month: int) -> None:
+        """Make the month's own file, with all that the shared file holds of it."""
+        path = self._path(month)
+        with self._leased(OLD_MONTHS, is_made=False) as shared:
+            if shared is None:
+                _make_file(path, CHUNK_TABLES)
+                return
+            with _reachable(), shared.writer.begin() as connection:
+                driver: Any = connection.connection.driver_connection
+                if not path.exists():
+                    rows = driver.execute(f"SELECT {_COLUMNS} {_FROM_MONTH}", _low_bits(month))
+                    _make_file(path, CHUNK_TABLES, rows)
+                driver.execute(f"DELETE {_FROM_MONTH}", _low_bits(month))
+
+    def pack_old_months(self, most: int) -> int:
+        """Move up to so many old months with few chunks from their own file to the shared one."""
+        packed = 0
+        for month in self._stored_months():
+            if packed >= most or not _is_old(month):
+                break
+            signature = _signature(self._path(month))
+            if self._large.get(month) == signature or len(self._generations(month)) != 1:
+                continue
+            if now_ms() - _changed_ms(self._path(month)) < PACKED_AFTER_SECONDS * 1000:
+                continue
+            try:
+                is_small = self._is_small(month)
+                packed += is_small and self._pack(month)
+            except (Damaged, Unavailable):
+                # Whoever reads it says what is wrong with it; and it is tried again.
+                continue
+            if not is_small:
+                self._large[month] = signature
+        return packed
+
+    def _is_small(self, month: int) -> bool:
+        path = self._path(month)
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return False
+        if status.st_size > MOST_BYTES_PACKED:
+            return False
+        with self.reading_chunks(month) as connection:
+            return connection is not None and not _is_large(connection, month, MOST_CHUNKS_PACKED)
+
+    def _pack(self, month: int) -> bool:
+        """Move one month; False where another process has its file open, so that it must wait."""
+        path = self._path(month)
+        self._retire(month)
+        engine = _sqlite_engine(path, pool=NullPool)
+        with (
+            self._leased(OLD_MONTHS, is_made=True) as shared,
+            _reachable(),
+            engine.connect() as own,
+        ):
+            if shared is None or not _leave_wal(own):
+                return False
+            # From here on nobody else can open the month's file until it is gone.
+            source: Any = own.connection.driver_connection
+            rows = source.execute(f"SELECT {_COLUMNS} FROM point_chunks").fetchall()
+            with shared.writer.begin() as connection:
+                if _inode(self._path(OLD_MONTHS)) != shared.inode:
+                    return False
+                target: Any = connection.connection.driver_connection
+                target.execute(f"DELETE {_FROM_MONTH}", _low_bits(month))
+                target.executemany(_INSERT_CHUNK, rows)
+            path.unlink()
+            _sync_folder(self._folder)
+        return True
 
     def drop_month(self, month: int) -> None:
         """Remove the month's file, or only empty it while another process has it open.
@@ -309,6 +511,8 @@ class PointFiles:
         Removing a file that is open elsewhere could let that process, when it closes its own,
         delete the write-ahead log of a later file of the same name. Ask again later.
         """
+        # The shared file first: what is left there would count again without the month's own.
+        self._drop_shared(month)
         path = self._path(month)
         self._retire(month)
         if not path.exists():
@@ -330,9 +534,19 @@ class PointFiles:
                 connection.execute(table.delete())
         self.give_back(month)
 
+    def _drop_shared(self, month: int) -> None:
+        with self._leased(OLD_MONTHS, is_made=False) as shared:
+            if shared is None:
+                return
+            with _reachable(), shared.writer.begin() as connection:
+                driver: Any = connection.connection.driver_connection
+                dropped = driver.execute(f"DELETE {_FROM_MONTH}", _low_bits(month)).rowcount
+        if dropped:
+            self.give_back(OLD_MONTHS)
+
     def give_back(self, month: int) -> None:
-        """Shrink the month's file by the pages that are no longer used."""
-        with self._leased(month, is_made=False) as file:
+        """Shrink the file that holds the month by the pages that are no longer used."""
+        with self._leased(self.part_of(month), is_made=False) as file:
             if file is None:
                 return
             with _reachable(), file.engine.connect() as connection:
@@ -342,7 +556,9 @@ class PointFiles:
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).all()
 
     def span_of(self, month: int) -> tuple[int, int]:
-        """Return when the month begins and ends."""
+        """Return when the month begins and ends; what old months share ends with the newest."""
+        if month == OLD_MONTHS:
+            return -_BUCKET_ZERO * BUCKET_MS, self.span_of(_month_now() - OLD_AFTER_MONTHS)[1]
         first, end = (
             int(np.datetime64(each, "M").astype("datetime64[ms]").astype(np.int64))
             for each in (month, month + 1)
@@ -358,7 +574,7 @@ class PointFiles:
         with self._guard:
             damaged = self._path(month)
             fresh = self._folder / _file_name(month, _generation_of(damaged.name) + 1)
-            saved = _make_file(fresh, CHUNK_TABLES, _readable_chunks(damaged))
+            saved = _make_file(fresh, _tables_of(month), _readable_chunks(damaged))
             self._paths[month] = fresh
             if month in self._open:
                 self._forget(month)
@@ -392,7 +608,7 @@ class PointFiles:
 
     def _generations(self, month: int) -> list[Path]:
         """Return the month's files, those that are damaged first."""
-        found = self._folder.glob(f"points-{np.datetime64(month, 'M')}*.db")
+        found = self._folder.glob(f"points-{_label(month)}*.db")
         named = [path for path in found if _month_of(path.name) == month]
         return sorted(named, key=lambda path: _generation_of(path.name))
 
@@ -412,6 +628,7 @@ class PointFiles:
             ):
                 # Another process has begun the month's file anew.
                 self._paths[month] = self._folder / name
+        months.discard(OLD_MONTHS)
         return sorted(months)
 
     def _log_file(self) -> _OpenFile:
@@ -454,8 +671,12 @@ class PointFiles:
             if inode is None:
                 if not is_made:
                     return None
-                _make_file(path, CHUNK_TABLES)
-            file = self._open[month] = _open_file(path)
+                _make_file(path, _tables_of(month))
+            try:
+                file = self._open[month] = _open_file(path)
+            except FileNotFoundError:
+                # It was removed a moment ago.
+                return None
         self._open.move_to_end(month)
         for other in list(self._open)[: max(0, len(self._open) - self._most_open)]:
             if not self._open[other].users and other != month:
@@ -478,7 +699,9 @@ class PointFiles:
 def _month_of(name: str) -> int | None:
     """Return the month that a file of this name holds, None of any other file."""
     named = _MONTH_FILE.fullmatch(name)
-    return None if named is None else int(np.datetime64(named[1], "M").astype(np.int64))
+    if named is None:
+        return None
+    return OLD_MONTHS if named[1] == "old" else int(np.datetime64(named[1], "M").astype(np.int64))
 
 
 @lru_cache(maxsize=10_000)
@@ -517,7 +740,79 @@ def list_metrics(connection: Connection, most: int | None = None) -> list[int]:
 
 def _file_name(month: int, generation: int) -> str:
     suffix = f".{generation}" if generation else ""
-    return f"points-{np.datetime64(month, 'M')}{suffix}.db"
+    return f"points-{_label(month)}{suffix}.db"
+
+
+def _label(month: int) -> str:
+    return "old" if month == OLD_MONTHS else str(np.datetime64(month, "M"))
+
+
+def _tables_of(month: int) -> MetaData:
+    return OLD_CHUNK_TABLES if month == OLD_MONTHS else CHUNK_TABLES
+
+
+def _month_now() -> int:
+    return int(np.datetime64(now_ms(), "ms").astype("datetime64[M]").astype(np.int64))
+
+
+def _is_old(month: int) -> bool:
+    return month <= _month_now() - OLD_AFTER_MONTHS
+
+
+def _changed_ms(path: Path) -> float:
+    """Return when a file or its write-ahead log was last written to, 0 where it is gone."""
+    try:
+        times = [each.stat().st_mtime for each in (path, path.with_name(f"{path.name}-wal"))]
+    except FileNotFoundError:
+        times = [path.stat().st_mtime] if path.exists() else [0.0]
+    return max(times) * 1000
+
+
+# --- what of the shared file is of a month ---
+
+_COLUMNS = "chunk_key, through_offset, blob"
+_FROM_MONTH = f"FROM point_chunks WHERE chunk_key & {BUCKET_MASK} BETWEEN ? AND ?"
+_NEXT_BUCKET = (
+    f"SELECT chunk_key & {BUCKET_MASK} {_FROM_MONTH} ORDER BY chunk_key & {BUCKET_MASK} LIMIT 1"
+)
+_NEXT_KEY = (
+    "SELECT chunk_key FROM point_chunks WHERE chunk_key BETWEEN ? AND ? ORDER BY chunk_key LIMIT 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Where to look for months, and what finds the next chunk between two numbers."""
+
+    next_one: str
+    first: int
+    last: int
+
+
+def _keys_ordered_by_bucket(first_month: int, last_month: int) -> _Keys:
+    return _Keys(_NEXT_BUCKET, _low_bits(first_month)[0], _low_bits(last_month)[1])
+
+
+def _keys_of_metric(metric_id: int, first_month: int, last_month: int) -> _Keys:
+    metric = metric_id << KEY_BUCKET_BITS
+    first, last = _low_bits(first_month)[0], _low_bits(last_month)[1]
+    return _Keys(_NEXT_KEY, metric | first, metric | last)
+
+
+def _low_bits(month: int) -> tuple[int, int]:
+    """Return what the keys of a month's first and last bucket end with."""
+    first, beyond = (
+        int(np.datetime64(each, "M").astype("datetime64[ms]").astype(np.int64)) // BUCKET_MS
+        for each in (month, month + 1)
+    )
+    return max(first + _BUCKET_ZERO, 0), min(beyond - 1 + _BUCKET_ZERO, BUCKET_MASK)
+
+
+def _is_large(connection: Connection, month: int, most: int = MOST_CHUNKS_SHARED) -> bool:
+    driver: Any = connection.connection.driver_connection
+    counted = f"SELECT count(*) FROM (SELECT 1 {_FROM_MONTH} LIMIT ?)"
+    (count,) = driver.execute(counted, (*_low_bits(month), most + 1)).fetchone()
+    return bool(count > most)
 
 
 def _unlink(path: Path) -> None:
@@ -749,6 +1044,19 @@ class PointTables:
         del metric_id, first_bucket, last_bucket
         return [0]
 
+    def parts(self) -> list[int]:
+        """Return the one part there is."""
+        return [0]
+
+    def part_of(self, month: int) -> int:
+        """Return the one part there is."""
+        return month
+
+    def name_of(self, part: int) -> str:
+        """Say that it is all."""
+        del part
+        return "the chunks"
+
     def months_of(self, buckets: Int64s) -> Int64s:
         """Return the one part there is for each bucket."""
         return np.zeros_like(buckets)
@@ -773,6 +1081,11 @@ class PointTables:
         with self.writing_chunks(month) as connection:
             for table in CHUNK_TABLES.sorted_tables:
                 connection.execute(table.delete())
+
+    def pack_old_months(self, most: int) -> int:
+        """Do nothing: all months are in one table already."""
+        del most
+        return 0
 
     def give_back(self, month: int) -> None:
         """Leave it to autovacuum."""

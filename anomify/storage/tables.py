@@ -10,6 +10,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    literal_column,
 )
 
 # What this program reads and writes. A newer one on disk is refused, never guessed at.
@@ -70,3 +71,10 @@ point_chunks = Table(
     Column("blob", LargeBinary, nullable=False),
     postgresql_with={"fillfactor": 70, "toast_tuple_target": 8160},
 )
+
+# The same for old months that share a file, where months are found by the bucket: what a key ends
+# with. The number is written out, so that SQLite takes the index.
+BUCKET_MASK = (1 << 21) - 1
+OLD_CHUNK_TABLES = MetaData()
+_old_chunks = point_chunks.to_metadata(OLD_CHUNK_TABLES)
+Index("ix_point_chunks_bucket", _old_chunks.c.chunk_key.op("&")(literal_column(str(BUCKET_MASK))))

@@ -18,6 +18,9 @@ from anomify.user.second_factor import forget_attempts
 from anomify.user.session import prune_sessions
 from anomify.user.signup import forget_signups
 
+# Old months whose chunks move to the file that they share, in one turn: each takes some syncs.
+MOST_MONTHS_PACKED = 16
+
 
 def sweep(database: Database, points: PointStore, settings: Settings) -> None:
     """Do what needs doing once in a while; running it twice is harmless."""
@@ -35,3 +38,4 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         forget_refused_items(now_ms())
         try_isolated_again(now())
     retain(points, settings.retention_days, now_ms())
+    points.chunks.pack_old_months(MOST_MONTHS_PACKED)

@@ -31,6 +31,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.usefixtures("no_month_is_old")
 class TestPointFiles:
     def test_keep_the_log_and_each_month_in_a_file_of_its_own(self, folder: Path) -> None:
         files = PointFiles(folder)

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text, update
@@ -254,6 +255,7 @@ class TestDamagedScores:
         assert [(one.kind, one.subject) for one in store.chunks.shelf.list()] == [(Kind.SCORES, 1)]
 
 
+@pytest.mark.usefixtures("no_month_is_old")
 class TestDamagedMonth:
     """A file of which SQLite itself cannot read the pages."""
 
