@@ -155,6 +155,13 @@ class DamagedSnapshotError(UnreadableSnapshotError):
     """Raised for bytes that differ from what was extracted, or that a newer version wrote."""
 
 
+def snapshot_size(snapshot: bytes) -> int | None:
+    """Return of how many metrics this says that it is a snapshot, None if it does not."""
+    if len(snapshot) < _HEADER.size or snapshot[:4] != _MAGIC:
+        return None
+    return int(_HEADER.unpack_from(snapshot)[3])
+
+
 class EngineState:
     """The state of `capacity` metrics, one slot each, numbered from 0.
 

@@ -10,7 +10,12 @@ import numpy as np
 from sqlalchemy import LargeBinary, delete, func, select
 
 from anomify.db import STATEMENT_VALUES, batches, session
-from anomify.detection.state import DamagedSnapshotError, EngineState, UnreadableSnapshotError
+from anomify.detection.state import (
+    DamagedSnapshotError,
+    EngineState,
+    UnreadableSnapshotError,
+    snapshot_size,
+)
 from anomify.metric.model import Checkpoint, DormantState, Progress
 from anomify.series import Int64s
 
@@ -62,11 +67,14 @@ def unpack_states(kept: bytes) -> list[Group]:
         raise DamagedSnapshotError("A checkpoint does not match its checksum.")
     try:
         metric_ids, at = _ids_of(kept)
-        if kept[at : at + len(_GROUPED)] != _GROUPED:
-            return [(metric_ids, kept[at:])]
-        starts, ends = _places_of_groups(len(metric_ids), kept, at)
+        is_grouped = kept[at : at + len(_GROUPED)] == _GROUPED
+        starts, ends = _places_of_groups(len(metric_ids), kept, at) if is_grouped else ([], [])
     except (struct.error, ValueError) as problem:
         raise DamagedSnapshotError("A checkpoint is cut short.") from problem
+    if not start and not _is_older_form(metric_ids, kept[at:]):
+        raise DamagedSnapshotError("A checkpoint does not begin as one does.")
+    if not is_grouped:
+        return [(metric_ids, kept[at:])]
     return [
         (metric_ids[group * GROUP : (group + 1) * GROUP], kept[start:end])
         for group, (start, end) in enumerate(zip(starts, ends, strict=True))
@@ -158,6 +166,16 @@ def _ids_of(states: bytes) -> tuple[Int64s, int]:
     (count,) = _COUNT.unpack_from(states, start)
     metric_ids = np.frombuffer(states, "<i8", count, start + _COUNT.size).astype(np.int64)
     return metric_ids, start + _COUNT.size + 8 * count
+
+
+def _is_older_form(metric_ids: Int64s, states: bytes) -> bool:
+    """Tell whether this can be what a version without checksums kept, which had no groups.
+
+    What lost its checksum could name any metrics there are, and more than memory has room for.
+    """
+    partitions = np.unique(metric_ids % PARTITIONS)
+    is_ascending = bool((np.diff(metric_ids, prepend=0) > 0).all())
+    return is_ascending and len(partitions) <= 1 and snapshot_size(states) == len(metric_ids)
 
 
 def _begin_of(states: bytes) -> int:

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import session
+from anomify.detection.state import DamagedSnapshotError, EngineState
 from anomify.metric.failing import (
     MOST_FAILURES,
     TRIED_AGAIN_AFTER,
@@ -79,8 +80,10 @@ class TestDamagedState:
     )
     def test_is_learnt_anew_from_the_points(self, plant: Plant, data: st.DataObject) -> None:
         metric_id = plant.metric_ids[0]
-        times = past()
-        if len(plant.read(metric_id)) < POINTS:
+        times = plant.read(metric_id).times
+        if not len(times):
+            # Once: the minutes go on while this is tried.
+            times = past()
             plant.send(metric_id, times, noise())
         analyser = plant.analyser()
         drain(analyser)
@@ -116,11 +119,26 @@ class TestDamagedState:
         assert plant.progress(metric_id).points_seen == POINTS
 
     def test_of_an_older_version_has_no_checksum_and_is_read(self) -> None:
-        scorer, only = Scorer(), np.array([5], np.int64)
-        kept = pack_states(np.array([], np.int64), scorer.snapshot_of)
-        assert unpack_states(kept[8:]) == unpack_states(kept)
-        [(metric_ids, snapshot)] = unpack_states(pack_states(only, lambda _: b"abc")[8:])
-        assert (metric_ids.tolist(), snapshot) == ([5], b"abc")
+        states = EngineState.new(64)
+        for some in ([], [5], [2, 66, (1 << 40) + 2]):
+            snapshot = states.extract(np.arange(len(some)))
+            head = len(some).to_bytes(4, "little") + np.array(some, "<i8").tobytes()
+            [(metric_ids, kept)] = unpack_states(head + snapshot)
+            assert (metric_ids.tolist(), kept) == (some, snapshot)
+
+    def test_without_its_begin_is_never_taken_for_one_of_an_older_version(self) -> None:
+        """It would name metrics that do not exist, of any number, or none at all."""
+        states = EngineState.new(64)
+        for some in ([3], [64, 128], list(range(1, 64 * 40, 64)), [1 << 40]):
+            kept = pack_states(np.array(some), lambda ids: states.extract(np.arange(len(ids))))
+            for cut in range(1, len(kept)):
+                with pytest.raises(DamagedSnapshotError):
+                    unpack_states(kept[cut:])
+            for bit in range(64):
+                damaged = bytearray(kept)
+                damaged[bit // 8] ^= 1 << bit % 8
+                with pytest.raises(DamagedSnapshotError):
+                    unpack_states(bytes(damaged))
 
 
 def fail_for(metric_id: int, plain, ids_of):
