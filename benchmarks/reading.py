@@ -6,6 +6,9 @@ log into chunks, sealed every 15 minutes as the worker does, the last 15 minutes
 anchor gets the same rows in a table WITHOUT ROWID keyed (metric, time), one upsert transaction a
 minute, with the same durability. Then 24 hours of one metric are read, alternately.
 
+Then all of a metric of 60 days is read alone, and beside a sender of 324 points, one a month (goal:
+no more than 1.1 times the time), with whatever a new process reads first, and all of that sender.
+
 It prints the medians of reading (goal: at most 1 ms in process), bytes on disk per value, without
 and with its judgement, and points per CPU-second of 2,000-point appends alone and with sealing.
 `--json` prints JSON. Other load on the machine changes the times.
@@ -37,6 +40,9 @@ READS = 500
 APPENDS = 300
 APPENDED_POINTS = 2_000
 GOAL_MS = 1.0
+DENSE_DAYS = 60
+SPARSE_MONTHS = 324
+MONTH_MS = 31 * 1_440 * MINUTE_MS
 
 
 def day_of_values() -> np.ndarray:
@@ -177,6 +183,43 @@ def measure_appends(folder: Path) -> float:
     return APPENDS * APPENDED_POINTS / spent
 
 
+def measure_old_months(folder: Path) -> dict[str, float]:
+    """Return milliseconds of reading all of a metric, beside one of a point a month and alone."""
+    dense, sparse = 1, 2
+    times = START + np.arange(-DENSE_DAYS * MINUTES, 0) * MINUTE_MS
+    filled = PointStore(PointFiles(folder))
+
+    def seal(metric_id: int, times: np.ndarray) -> None:
+        ids = np.full(len(times), metric_id, np.int64)
+        points = Points(ids, times, np.arange(len(times), dtype=np.float64))
+        filled.chunks.seal(points, Judgements.none(len(times)), 1)
+
+    def read_again(metric_id: int) -> tuple[float, float]:
+        """Return how long a new process takes at first, and then."""
+        store, spent = PointStore(PointFiles(folder)), []
+        for _ in range(15):
+            began = time.perf_counter()
+            store.chunks.read_all(metric_id)
+            spent.append((time.perf_counter() - began) * 1000)
+        store.close()
+        return round(spent[0], 1), round(statistics.median(spent[1:]), 1)
+
+    seal(dense, times)
+    first_alone, alone = read_again(dense)
+    seal(sparse, START - MONTH_MS * np.arange(4, 4 + SPARSE_MONTHS))
+    filled.close()
+    first_beside, beside = read_again(dense)
+    first_itself, itself = read_again(sparse)
+    return {
+        "60 days, alone, first": first_alone,
+        "60 days, alone": alone,
+        "60 days beside 324 old months, first": first_beside,
+        "60 days beside 324 old months": beside,
+        "the 324 old months, first": first_itself,
+        "the 324 old months": itself,
+    }
+
+
 def measure(folder: Path) -> dict[str, object]:
     """Fill both sides, read both, and return every figure."""
     values = day_of_values()
@@ -205,6 +248,7 @@ def measure(folder: Path) -> dict[str, object]:
     anchor = points / rows_seconds
     return {
         "read_24h": reads,
+        "read_all_ms": measure_old_months(folder / "months"),
         "read_ratio": round(reads["anomify"]["p50_ms"] / reads["SQLite rows"]["p50_ms"], 2),
         "goal_ms": GOAL_MS,
         "bytes_a_value": {
@@ -236,6 +280,8 @@ def main() -> None:
                 f"24 h of one metric, {name:28} p50 {times['p50_ms']:7.3f} ms"
                 f"  p99 {times['p99_ms']:7.3f} ms"
             )
+        for name, spent in figures["read_all_ms"].items():
+            print(f"all of one metric, {name:36} {spent:7.1f} ms")
         for name, size in figures["bytes_a_value"].items():
             print(f"on disk, {name:39} {size:7.2f} bytes a value")
         for name, rate in figures["points_per_cpu_second"].items():

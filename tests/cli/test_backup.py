@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -150,6 +151,43 @@ class TestBackup:
                 assert values == [metric_id * 1e6 + number for number in range(len(values))]
         left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
         assert left == [], "nothing half made stays behind"
+
+    def test_while_old_months_move_between_files_holds_them(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        place.start -= 2 * 365 * 24 * 60 * MINUTE
+        place.send()
+        values_in(place.folder, place.metric_ids)
+        files = place.points.chunks._database
+        months = files.months(0, (1 << 20) - 1)
+        stopping = threading.Event()
+
+        def move() -> None:
+            while not stopping.is_set():
+                for month in months:
+                    files._give_own_file(month)
+                stopping.wait(0.2)
+                for path in place.folder.glob("points-*"):
+                    os.utime(path, (1_700_000_000, 1_700_000_000))
+                files.pack_old_months(9)
+                stopping.wait(0.2)
+
+        thread = threading.Thread(target=move)
+        thread.start()
+        try:
+            for number in range(4):
+                run("backup", str(tmp_path / f"{number}.backup"), "--data", str(place.folder))
+        finally:
+            stopping.set()
+            thread.join()
+        for number in range(4):
+            target = tmp_path / f"restored-{number}"
+            run("restore", str(tmp_path / f"{number}.backup"), "--data", str(target))
+            assert (target / "points-old.db").exists()
+            for metric_id, values in zip(
+                place.metric_ids, values_in(target, place.metric_ids), strict=True
+            ):
+                assert values[:ROWS] == [metric_id * 1e6 + row for row in range(ROWS)]
 
     def test_refuses_a_file_that_exists_and_a_directory_without_data(
         self, place: Place, tmp_path: Path

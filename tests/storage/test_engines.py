@@ -23,6 +23,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "a folder?with#odd%signs"
 
 
+pytestmark = pytest.mark.usefixtures("no_month_is_old")
+
+
 def chunk(at: int, metric_id: int = 1) -> Chunk:
     return Chunk(metric_id, at // BUCKET_MS * BUCKET_MS, 1, series((at, 1.0)))
 
@@ -31,7 +34,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.usefixtures("no_month_is_old")
 class TestPointFiles:
     def test_keep_the_log_and_each_month_in_a_file_of_its_own(self, folder: Path) -> None:
         files = PointFiles(folder)

@@ -21,6 +21,13 @@ METRICS = (1, 2, 3)
 OLDEST = START - 400 * 31 * DAY
 
 
+@pytest.fixture(autouse=True)
+def _in_november_2026(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let START be a month ago, at whatever time this runs."""
+    november = int(np.datetime64("2026-11", "M").astype(np.int64))
+    monkeypatch.setattr(engines, "_month_now", lambda: november)
+
+
 def seal(chunks: ChunkStore, *rows: tuple[int, int, float], through: int = 1) -> None:
     chunks.seal(points(*rows), Judgements.none(len(rows)), through)
 
@@ -34,10 +41,11 @@ def months_back(count: int, metric_id: int = 1) -> list[tuple[int, int, float]]:
     return [(metric_id, START - (12 + month) * 31 * DAY, float(month)) for month in range(count)]
 
 
-def let_age(folder: Path) -> None:
-    """Let files look as if nobody had written them for a day."""
+def let_age(folder: Path, seconds: int = 86_400) -> None:
+    """Let files look as if nobody had written them for so long."""
+    changed = engines.now_ms() // 1000 - seconds
     for path in folder.glob("points-*"):
-        os.utime(path, (1_700_000_000, 1_700_000_000))
+        os.utime(path, (changed, changed))
 
 
 def with_own_files(folder: Path, rows: list[tuple[int, int, float]]) -> None:
@@ -169,6 +177,7 @@ class TestOldMonths:
         assert len(names(tmp_path)) == 31
         files = PointFiles(tmp_path)
         chunks = ChunkStore(files)
+        let_age(tmp_path, 60)
         assert chunks.pack_old_months(16) == 0, "somebody wrote them just now"
         let_age(tmp_path)
         reader = PointFiles(tmp_path)
