@@ -156,7 +156,11 @@ class DamagedSnapshotError(UnreadableSnapshotError):
 
 
 def snapshot_size(snapshot: bytes) -> int | None:
-    """Return of how many metrics this says that it is a snapshot, None if it does not."""
+    """Return of how many metrics this says that it is a snapshot, None if it does not.
+
+    >>> snapshot_size(EngineState.new(5).extract(np.arange(3)))
+    3
+    """
     if len(snapshot) < _HEADER.size or snapshot[:4] != _MAGIC:
         return None
     return int(_HEADER.unpack_from(snapshot)[3])
