@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import exists, update
@@ -31,6 +31,7 @@ from anomify.admin_alert.queries import (
 from anomify.admin_alert.recipients import alert_recipients
 from anomify.admin_alert.reporting import ReportingWait, StoppedMetric, StoppedMetrics
 from anomify.admin_alert.settings import AlertSettings, alert_settings_of
+from anomify.clock import datetime_from_ms
 from anomify.db import session
 from anomify.metric.model import Progress
 from anomify.org.letter import post_letter
@@ -152,7 +153,7 @@ class _OrgAlerts:
             alert.told_at = self._at
 
     def _raise_for_metrics(self, type_id: int, metrics: Sequence[StoppedMetric]) -> RaisedAlert:
-        return self._raise(type_id, _datetime(min(one.since_ms for one in metrics)))
+        return self._raise(type_id, datetime_from_ms(min(one.since_ms for one in metrics)))
 
     def _raise(self, type_id: int, began_at: datetime) -> RaisedAlert:
         alert = RaisedAlert(
@@ -178,7 +179,7 @@ class _OrgAlerts:
             elif row.returned_at is None:
                 continue
             # Either new, or it had returned and has stopped again.
-            row.silent_since, row.noticed_at = _datetime(one.since_ms), self._at
+            row.silent_since, row.noticed_at = datetime_from_ms(one.since_ms), self._at
             row.last_ms, row.returned_at, row.left_at = one.last_ms, None, None
         alert.metric_count = len(rows)
         session().flush()
@@ -258,7 +259,3 @@ class _OrgAlerts:
             post_letter(
                 user.email, letter.subject, letter.text, org_id=self._org.id, purpose=PURPOSE
             )
-
-
-def _datetime(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,6 +14,7 @@ from anomify.admin_alert.queries import list_alerts_raised, list_alerts_recovere
 from anomify.anomaly.model import Anomaly, Span
 from anomify.audit.model import AuditEntry
 from anomify.audit.queries import list_changes
+from anomify.clock import datetime_from_ms, to_ms
 from anomify.db import Page, session
 from anomify.metric.model import Metric
 from anomify.metric.status import in_words
@@ -108,7 +109,7 @@ def _opened(requested: _Wish) -> Page[Activity]:
             Activity(
                 f"anomaly-{span.anomaly_id}-opened",
                 OPENED,
-                _moment(span.started_ms),
+                datetime_from_ms(span.started_ms),
                 OURSELVES,
                 span.explanation,
                 name,
@@ -136,7 +137,12 @@ def _endings(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
             else f"Back to normal after {lasted}."
         )
         yield Activity(
-            f"anomaly-{span.anomaly_id}-ended", ENDED, _moment(ended_ms), OURSELVES, text, name
+            f"anomaly-{span.anomaly_id}-ended",
+            ENDED,
+            datetime_from_ms(ended_ms),
+            OURSELVES,
+            text,
+            name,
         )
 
 
@@ -145,8 +151,8 @@ def _spans(
 ) -> tuple[list[tuple[Span, str]], int]:
     wanted = (
         Anomaly.org_id == requested.org_id,
-        time >= int(requested.from_at.timestamp() * 1000),
-        time < int(requested.until_at.timestamp() * 1000),
+        time >= to_ms(requested.from_at),
+        time < to_ms(requested.until_at),
     )
     asked = (
         select(Span, Metric.name)
@@ -229,10 +235,6 @@ def _sentence(entry: AuditEntry) -> str:
     words = (done, _NOUNS.get(noun, noun.replace("_", " ")), entry.target)
     sentence = " ".join(word for word in words if word)
     return f"{sentence[:1].upper()}{sentence[1:]}."
-
-
-def _moment(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)
 
 
 _SOURCES: tuple[Callable[[_Wish], Page[Activity]], ...] = (

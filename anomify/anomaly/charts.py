@@ -1,12 +1,11 @@
 """What a picture shows: a metric's window, or an anomaly and what lay around it; and its link."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.queries import list_anomalies
-from anomify.clock import now, now_ms
+from anomify.clock import datetime_from_timestamp, now, now_ms, to_ms, to_timestamp
 from anomify.config import Settings
 from anomify.errors import Invalid
 from anomify.metric.chart_events import events_on
@@ -77,7 +76,7 @@ def chart_of_metric(
         until_time=until_ms,
         anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
         events=tuple(
-            ChartEvent(int(event.occurred_at.timestamp() * 1000), event.text)
+            ChartEvent(to_ms(event.occurred_at), event.text)
             for event in (events_on(metric, from_ms, until_ms) if look.display_events else ())
         ),
         step=step,
@@ -132,9 +131,9 @@ def metric_image_url(
 
 
 def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, str]) -> str:
-    ends = int((now() + DEFAULT_LIFETIME).timestamp())
+    ends = to_timestamp(now() + DEFAULT_LIFETIME)
     # To the hour: an address that stays the same for a while can be kept by a browser's cache.
-    expires_at = datetime.fromtimestamp(ends // HOUR_SECONDS * HOUR_SECONDS, UTC)
+    expires_at = datetime_from_timestamp(ends // HOUR_SECONDS * HOUR_SECONDS)
     link = signed_link(settings.key_for(KEY_PURPOSE), org.uuid, path, parameters, expires_at)
     return f"{settings.base_url}{link}"
 

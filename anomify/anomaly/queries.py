@@ -1,7 +1,7 @@
 """Every question asked of the anomalies' rows; the org comes first."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
-from anomify.clock import now_ms
+from anomify.clock import datetime_from_ms, now_ms
 from anomify.db import Page, among, session
 from anomify.errors import NotFound
 from anomify.metric.chip import holding
@@ -209,4 +209,4 @@ def _with_evidence() -> Select[Anomaly]:
 
 def moment(time_ms: int) -> datetime:
     """Return unix milliseconds as the moment that rows are kept by."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC)
+    return datetime_from_ms(time_ms)

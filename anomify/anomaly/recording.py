@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import joinedload
 
 from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Span
-from anomify.clock import now
+from anomify.clock import datetime_from_ms, now
 from anomify.db import batches, session
 from anomify.metric.model import Metric
 
@@ -78,7 +77,7 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
         .limit(1)
         .options(joinedload(Span.anomaly), joinedload(Span.metric))
     )
-    opened_at = datetime.fromtimestamp(observation.time_ms / 1000, UTC)
+    opened_at = datetime_from_ms(observation.time_ms)
     if span is None:
         anomaly = Anomaly(
             uuid=str(uuid4()), org_id=metric.org_id, opened_at=opened_at, recorded_at=now()
@@ -155,7 +154,7 @@ def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
         return
     span.started_ms = min(span.started_ms, recorded.started_ms)
     span.last_over_ms = max(span.last_over_ms, recorded.last_over_ms)
-    span.anomaly.opened_at = datetime.fromtimestamp(span.started_ms / 1000, UTC)
+    span.anomaly.opened_at = datetime_from_ms(span.started_ms)
     if not span.is_open:
         span.ended_ms = span.last_over_ms
     _take_as_peak(span, recorded.peak)

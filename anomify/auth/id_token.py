@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from anomify.clock import to_timestamp
 from anomify.errors import Denied
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def verified_claims(
             },
             params={"client_id": client_id, "access_token": access_token},
         )
-        seconds = int(moment.timestamp())
+        seconds = to_timestamp(moment)
         claims.validate(now=seconds, leeway=LEEWAY_SECONDS)
         _check_more(claims, client_id, nonce, seconds)
     except (_Doubt, JoseError, ValueError, TypeError, KeyError) as doubt:

@@ -1,7 +1,7 @@
 """Another plan for those who pay already: more at once, less or nothing when the period ends."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from anomify.audit.recording import record_audit
@@ -19,7 +19,7 @@ from anomify.billing.intent import begin_intent, finish_intent
 from anomify.billing.plans import FREE_ID, Plan, allows_more
 from anomify.billing.queries import find_account
 from anomify.billing.stripe_gateway import StripeGateway
-from anomify.clock import now
+from anomify.clock import datetime_from_timestamp, now
 from anomify.db import Database
 from anomify.errors import Conflict, Invalid
 from anomify.org.model import Org
@@ -132,9 +132,7 @@ def _foreseen(
     database: Database,
 ) -> Change:
     moment = now().replace(microsecond=0)
-    priced_at = (
-        moment if priced_timestamp is None else datetime.fromtimestamp(priced_timestamp, UTC)
-    )
+    priced_at = moment if priced_timestamp is None else datetime_from_timestamp(priced_timestamp)
     if not moment - PRICE_HOLDS <= priced_at <= moment:
         raise Invalid(
             "A price holds for an hour; ask for it again.",

@@ -37,7 +37,7 @@ from anomify.billing.stripe_shape import (
     plan_of_price,
     shaped,
 )
-from anomify.clock import now_timestamp
+from anomify.clock import now_timestamp, to_timestamp
 from anomify.config import Settings
 from anomify.errors import Conflict, Invalid, UpstreamFailed
 from anomify.outbound import EVERYWHERE, CallLimits, Outbound
@@ -162,7 +162,7 @@ class StripeGateway:
                     "subscription_details": {
                         "items": [{"id": subscription.item_id, "price": price_id}],
                         "proration_behavior": "always_invoice",
-                        "proration_date": int(at.timestamp()),
+                        "proration_date": to_timestamp(at),
                     },
                 }
             )
@@ -234,7 +234,7 @@ class StripeGateway:
                     # Paid for at once or not changed at all.
                     "proration_behavior": "always_invoice",
                     "payment_behavior": "error_if_incomplete",
-                    "proration_date": int(at.timestamp()),
+                    "proration_date": to_timestamp(at),
                 },
                 {"idempotency_key": key},
             )
@@ -249,7 +249,7 @@ class StripeGateway:
                 ),
             )
             starts, ends = (
-                int(moment.timestamp())
+                to_timestamp(moment)
                 for moment in (subscription.period_start, subscription.period_end)
             )
             self._client.v1.subscription_schedules.update(

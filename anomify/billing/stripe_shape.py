@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from anomify.billing.customer import Bill, Invoice
 from anomify.billing.plans import Plan
+from anomify.clock import datetime_from_timestamp
 
 log = logging.getLogger(__name__)
 
@@ -213,4 +214,4 @@ def customer_of(thing: Mapping[str, Any]) -> str | None:
 
 def moment_of(timestamp: int) -> datetime:
     """Return the moment of unix seconds."""
-    return datetime.fromtimestamp(timestamp, UTC)
+    return datetime_from_timestamp(timestamp)

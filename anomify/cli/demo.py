@@ -2,14 +2,13 @@
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from anomify.cli.settings import data_option, json_option, print_json, read_settings
 from anomify.cli.up import run
-from anomify.clock import now_ms
+from anomify.clock import datetime_from_ms, now_ms
 
 
 @click.command()
@@ -36,5 +35,5 @@ def demo(
         print_json([asdict(incident) for incident in told])
         return
     for incident in told:
-        began = datetime.fromtimestamp(incident.from_ms / 1000, tz=UTC)
+        began = datetime_from_ms(incident.from_ms)
         click.echo(f"{began:%Y-%m-%d %H:%M}  {incident.metric}: {incident.story}")

@@ -34,6 +34,7 @@ from anomify.cli.cells import (
 )
 from anomify.cli.reading_options import Choices
 from anomify.cli.table_layout import SEPARATORS, Layout, NoLayout, find_layout
+from anomify.clock import to_ms
 from anomify.series import Bools, Float64s, Int64s
 
 SAMPLE_LINES: Final = 200
@@ -42,7 +43,7 @@ SHOWN_UNREADABLE: Final = 5
 # A datetime's own years; what lies outside cannot be shown and is no time of a metric.
 _EARLIEST_MS: Final = -62_135_596_800_000
 _LATEST_MS: Final = 253_402_300_799_999
-_EPOCH_SUSPECT_MS: Final = int(datetime(1980, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_EPOCH_SUSPECT_MS: Final = to_ms(datetime(1980, 1, 1, tzinfo=UTC))
 _MAGIC: Final = {
     b"PK\x03\x04": "is a ZIP archive or an Excel workbook; save the table as CSV",
     b"BZh": "is packed with bzip2; unpack it first, or use gzip",

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from anomify.auth.sign_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import UserSubject, put_subject, user_subject
+from anomify.clock import to_ms
 from anomify.dashboard.device_name import device_of
 from anomify.dashboard.layout import framed, said
 from anomify.dashboard.page_blueprint import PageBlueprint
@@ -265,7 +266,7 @@ def _sessions(user: User, caller: UserSubject) -> list[dict[str, object]]:
             "is_current": row.id_hash == caller.session_key,
             "device": device_of(row.client),
             "address": row.address,
-            "seen": said(int(row.last_seen_at.timestamp() * 1000)),
+            "seen": said(to_ms(row.last_seen_at)),
         }
         for row in list_sessions(user)
     ]

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from anomify.admin_alert.kinds import ALL_STOPPED, KINDS, QUOTA_EXCEEDED
 from anomify.admin_alert.queries import get_raised_alert, list_metrics_of, refused_names
 from anomify.auth.subject import subject
+from anomify.clock import to_ms
 from anomify.dashboard.layout import framed, said
 from anomify.dashboard.metric_page import PATH as METRIC_PATH
 from anomify.dashboard.page_blueprint import PageBlueprint, address
@@ -47,8 +48,8 @@ def page(inputs: AlertPageIn) -> str:
         Row(
             name,
             address(METRIC_PATH, name=name),
-            said(_ms(row.silent_since.timestamp())),
-            None if row.returned_at is None else said(_ms(row.returned_at.timestamp())),
+            said(to_ms(row.silent_since)),
+            None if row.returned_at is None else said(to_ms(row.returned_at)),
             row.left_at is not None,
         )
         for name, row in list_metrics_of(alert, limit=ROWS)
@@ -59,13 +60,9 @@ def page(inputs: AlertPageIn) -> str:
         name=KINDS[alert.type_id].name,
         is_all=alert.type_id == ALL_STOPPED,
         is_quota=alert.type_id == QUOTA_EXCEEDED,
-        began=said(_ms(alert.began_at.timestamp())),
-        over=None if over is None else said(_ms(over.timestamp())),
+        began=said(to_ms(alert.began_at)),
+        over=None if over is None else said(to_ms(over)),
         count=alert.metric_count,
         rows=rows,
         refused=refused_names(alert.org_id) if alert.type_id == QUOTA_EXCEEDED else [],
     )
-
-
-def _ms(timestamp: float) -> int:
-    return int(timestamp * 1000)

@@ -8,7 +8,7 @@ from flask import render_template
 
 from anomify.anomaly.queries import Running, list_anomalies
 from anomify.auth.subject import UserSubject, user_subject
-from anomify.clock import now
+from anomify.clock import now, to_ms
 from anomify.dashboard.wording import Moment, initials, moment
 from anomify.detection.state import LEARNING_POINTS
 from anomify.edge.access import ADMIN
@@ -60,7 +60,7 @@ def _viewer(caller: UserSubject) -> Viewer:
         org_name=org.name,
         timezone=org.timezone,
         running=list_anomalies(org.id, running=Running.OPEN, limit=0).total,
-        muted_until=said(int(muted_until.timestamp() * 1000)) if muted_until else None,
+        muted_until=said(to_ms(muted_until)) if muted_until else None,
         muted_minutes=minutes_left(org, at),
         may_unmute=ADMIN.allows(caller),
     )

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from anomify.clock import datetime_from_ms
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 
 NO_VALUE: Final = "\N{EN DASH}"
@@ -30,7 +31,7 @@ class Moment:
 
 def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
     """Say a moment in a time zone, near ones by their day: Today 14:05, 18 Nov 09:12."""
-    utc = datetime.fromtimestamp(time_ms / 1000, UTC)
+    utc = datetime_from_ms(time_ms)
     local, today = utc.astimezone(zone), at.astimezone(zone)
     if local.date() == today.date():
         day = "Today"

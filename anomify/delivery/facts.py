@@ -1,12 +1,13 @@
 """What was true when a message was enqueued: the wording needs no other row."""
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.wording import amount_in_words, seen_before_in_words
+from anomify.clock import datetime_from_ms, to_ms
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
 from anomify.org.model import Org
@@ -114,7 +115,7 @@ def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
     """Write down that somebody wants to see whether messages arrive."""
     return Facts(
         transition=TEST,
-        occurred_ms=int(at.timestamp() * 1000),
+        occurred_ms=to_ms(at),
         org_id=org.id,
         org_name=org.name,
         timezone=org.timezone,
@@ -126,7 +127,7 @@ def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
 
 def moment(time_ms: int) -> datetime:
     """Return a time of a point as an aware moment."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC)
+    return datetime_from_ms(time_ms)
 
 
 def _finite(number: float) -> float | None:

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
+from anomify.clock import to_ms
 from anomify.org.creating import create_org
 from anomify.org.model import Org
 from anomify.org.queries import list_orgs
@@ -34,7 +35,7 @@ def create_demo() -> CreatedDemo:
     if find_user_by_email(EMAIL) is None:
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         create_user(org, EMAIL, USER_NAME, "owner", password)
-    return CreatedDemo(int(org.created_at.timestamp() * 1000), _new_token(org), password)
+    return CreatedDemo(to_ms(org.created_at), _new_token(org), password)
 
 
 def _new_token(org: Org) -> str:

@@ -1,7 +1,6 @@
 """Which of an org's events belong on the chart of a metric."""
 
-from datetime import UTC, datetime
-
+from anomify.clock import datetime_from_ms
 from anomify.metric.chip import folded, is_matched
 from anomify.metric.model import Metric
 from anomify.org.event import DRAWN_MAX, list_events
@@ -15,8 +14,8 @@ def events_on(metric: Metric, from_ms: int, until_ms: int) -> list[OrgEvent]:
     """
     found = list_events(
         metric.org_id,
-        from_at=datetime.fromtimestamp(from_ms / 1000, UTC),
-        until_at=datetime.fromtimestamp(until_ms / 1000, UTC),
+        from_at=datetime_from_ms(from_ms),
+        until_at=datetime_from_ms(until_ms),
         limit=DRAWN_MAX,
     )
     name = metric.folded_name

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from anomify.clock import to_ms
 from anomify.errors import encodable
 from anomify.metric.name import (
     BAD_NAME,
@@ -28,7 +29,7 @@ from anomify.series import Bools, Points
 # Clocks differ; a point further ahead than this would hide what comes after it.
 FUTURE_MS = 5 * 60 * 1000
 # No metric is older; what claims to be is a unit mistake (minutes, or a clock that starts at 0).
-OLDEST_MS = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+OLDEST_MS = to_ms(datetime(2000, 1, 1, tzinfo=UTC))
 SERVER_LABEL = "_server_id"
 SHOWN_NAME_CHARACTERS = 200
 NOTHING_APART: Mapping[bytes, str] = MappingProxyType({})

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from anomify.clock import to_ms
 from anomify.metric.reading import MOST_RAW
 from anomify.metric.status import MetricStatus
 from anomify.metric.store import PointStore
@@ -19,7 +20,7 @@ def sparsity(points: PointStore, standing: MetricStatus, at_ms: int) -> float | 
         return None
     from_ms = at_ms - DAY_MS
     series = points.read(metric.id, from_ms, at_ms + 1, most_points=MOST_RAW)
-    came_ms = int(metric.created_at.timestamp() * 1000)
+    came_ms = to_ms(metric.created_at)
     if len(series):
         # It may have brought its past with it.
         came_ms = min(came_ms, int(series.times[0]))

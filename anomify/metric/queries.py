@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from anomify.clock import to_ms
 from anomify.db import Page, session
 from anomify.errors import NotFound
 from anomify.metric.chip import holding
@@ -127,7 +128,7 @@ def list_metrics(
     """List the metrics whose names hold every word, with where each stands."""
     wanted = [Metric.org_id == org_id, *holding(words)]
     if state is not None:
-        wanted.append(in_state(state, int(at.timestamp() * 1000)))
+        wanted.append(in_state(state, to_ms(at)))
     found = select(Metric)
     # How far each is judged is joined only where it is asked for: it is most of the work.
     if state is not None or order is MetricOrder.RECENT:
@@ -155,7 +156,7 @@ def _count_metrics(wanted: Sequence[ColumnElement[bool]], *, has_state: bool) ->
 
 def count_by_state(org_id: int, at: datetime) -> dict[State, int]:
     """Count the org's metrics by where they stand."""
-    now_ms = int(at.timestamp() * 1000)
+    now_ms = to_ms(at)
     columns = [func.count().filter(in_state(state, now_ms)).label(state.value) for state in State]
     row = (
         session()

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 
+from anomify.clock import to_ms
 from anomify.db import Page, session
 from anomify.errors import Invalid
 from anomify.metric.chip import holding
@@ -52,7 +53,7 @@ def list_counted(
     wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id, Metric.excluded_by.is_(None)]
     wanted.extend(holding([text]))
     if is_stale:
-        at_ms = int(at.timestamp() * 1000)
+        at_ms = to_ms(at)
         wanted.append(or_(in_state(State.STALE, at_ms), in_state(State.ENDED, at_ms)))
     rows = session().execute(
         select(Metric, Progress.judged_until_ms)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from anomify.clock import to_ms
 from anomify.detection.state import LEARNING_POINTS
 from anomify.metric.model import Metric, Progress
 
@@ -53,7 +54,7 @@ def status_of(metric: Metric, progress: Progress | None, at: datetime) -> Metric
         sentence = "Waiting: its first points have arrived and are judged in a moment."
         return MetricStatus(metric, None, State.WAITING, 0, LEARNING_POINTS, sentence)
     learned = min(progress.points_seen, progress.learning_points)
-    state, sentence = _state(progress, learned, int(at.timestamp() * 1000))
+    state, sentence = _state(progress, learned, to_ms(at))
     return MetricStatus(metric, progress, state, learned, progress.learning_points, sentence)
 
 
@@ -74,7 +75,7 @@ def inactive_since_ms(standing: MetricStatus, at: datetime) -> int | None:
     if progress.has_ended:
         return progress.judged_until_ms
     since_ms = progress.judged_until_ms + INACTIVE_AFTER_MS
-    is_over = since_ms < int(at.timestamp() * 1000)
+    is_over = since_ms < to_ms(at)
     return since_ms if is_over and not progress.may_be_silent else None
 
 

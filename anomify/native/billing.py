@@ -16,6 +16,7 @@ from anomify.billing.model import BillingAccount
 from anomify.billing.plans import SELF_HOSTED, Plan, free_plan, metrics_over
 from anomify.billing.queries import find_account, list_invoices
 from anomify.billing.stripe_gateway import StripeGateway, gateway_of
+from anomify.clock import to_timestamp
 from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
@@ -231,7 +232,7 @@ def history(inputs: HistoryIn) -> HistoryOut:
             InvoiceOut(
                 id=invoice.id,
                 number=invoice.number,
-                date=int(invoice.made_at.timestamp()),
+                date=to_timestamp(invoice.made_at),
                 amount=invoice.amount,
                 currency=invoice.currency,
                 status=invoice.status,
@@ -330,10 +331,10 @@ def change(inputs: ChangeIn) -> ChangeOut:
         plan=PlanOut(**found.plan.as_fields()),
         dry_run=inputs.dry_run,
         effective=found.effect,
-        effective_timestamp=int(found.effective_at.timestamp()),
+        effective_timestamp=to_timestamp(found.effective_at),
         amount_due_now=found.due_now.amount,
         currency=found.due_now.currency,
-        priced_timestamp=int(found.priced_at.timestamp()),
+        priced_timestamp=to_timestamp(found.priced_at),
         metrics_over=metrics_over(found.plan, used),
     )
 
@@ -360,9 +361,7 @@ def _own_plan_out(org: Org, account: BillingAccount | None) -> OwnPlanOut:
     return OwnPlanOut(
         **{**_own_plan(account).as_fields(), "metric_quota": org.metric_quota},
         status=account.status if account else "none",
-        period_end_timestamp=(
-            int(paid.period_end.timestamp()) if paid and paid.period_end else None
-        ),
+        period_end_timestamp=(to_timestamp(paid.period_end) if paid and paid.period_end else None),
         ends_at_period_end=bool(paid and paid.is_ending),
         next_plan_id=paid.next_plan_id if paid else None,
     )
@@ -372,7 +371,7 @@ def _next_bill_out(account: BillingAccount | None) -> NextBillOut | None:
     if account is None or account.next_bill_at is None or account.next_bill_amount is None:
         return None
     return NextBillOut(
-        date=int(account.next_bill_at.timestamp()),
+        date=to_timestamp(account.next_bill_at),
         amount=account.next_bill_amount,
         currency=account.next_bill_currency or "",
     )

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from anomify.auth.session_id import current_session_id
 from anomify.auth.subject import Anonymous, UserSubject, subject
-from anomify.clock import now
+from anomify.clock import now, to_timestamp
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import DeclaredBlueprint, Outputs
 from anomify.edge.problem import Problem
@@ -109,7 +109,7 @@ def _status(code: int) -> dict[str, Any]:
     moment = now()
     zone_name = org.timezone if org else "UTC"
     return {
-        "created_timestamp": int(moment.timestamp()),
+        "created_timestamp": to_timestamp(moment),
         "created_string": moment.astimezone(_zone(zone_name)).strftime("%Y-%m-%d %H:%M:%S %Z"),
         "duration": round(elapsed_seconds(), 6),
         "language": LANGUAGE,

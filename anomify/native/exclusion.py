@@ -1,11 +1,11 @@
 """/exclusion: rules that keep metrics out of judging, and what one would do before it is saved."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from pydantic import Field
 
 from anomify.auth.subject import subject
+from anomify.clock import datetime_from_timestamp, to_timestamp
 from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.exclusion.editing import (
@@ -187,7 +187,7 @@ def add(inputs: AddIn) -> AddedOut:
             kind=inputs.type,
             pattern=inputs.pattern,
             reason=inputs.reason,
-            expires_at=None if expires is None else datetime.fromtimestamp(expires, UTC),
+            expires_at=None if expires is None else datetime_from_timestamp(expires),
         ),
         subject().label,
     )
@@ -220,8 +220,8 @@ def exclusion_json(rule: Exclusion, kept_out: int) -> ExclusionOut:
         pattern=rule.pattern,
         reason=rule.reason,
         created_by=rule.created_by,
-        created_timestamp=int(rule.created_at.timestamp()),
-        expires=None if rule.expires_at is None else int(rule.expires_at.timestamp()),
+        created_timestamp=to_timestamp(rule.created_at),
+        expires=None if rule.expires_at is None else to_timestamp(rule.expires_at),
         metrics_matched=kept_out,
     )
 

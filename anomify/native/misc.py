@@ -1,10 +1,8 @@
 """/misc: what forms offer to choose from, and times in words; for everybody."""
 
-from datetime import UTC, datetime
-
 from pydantic import Field
 
-from anomify.clock import now
+from anomify.clock import datetime_from_timestamp, now
 from anomify.edge.access import ANYONE
 from anomify.edge.contract import Inputs, Outputs
 from anomify.native.envelope import NativeBlueprint
@@ -106,5 +104,5 @@ def timezones(inputs: Inputs) -> TimezonesOut:
 )
 def timesince(inputs: TimeSinceIn) -> TimeSinceOut:
     """Say in words how long ago a moment was, or in what time it will be."""
-    then = datetime.fromtimestamp(inputs.timestamp, UTC)
+    then = datetime_from_timestamp(inputs.timestamp)
     return TimeSinceOut(timesince=ago(then, now()))

@@ -1,14 +1,14 @@
 """/watcher, /watchers: who is told about which metrics, and how."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from anomify.auth.subject import UserSubject, subject
-from anomify.clock import now
+from anomify.clock import now, to_timestamp
 from anomify.delivery.outbox import enqueue_test
 from anomify.delivery.queries import latest_problems
 from anomify.edge.access import EDITOR, VIEWER
@@ -262,9 +262,9 @@ def watcher_json(watcher: Watcher, heard: Heard, problem: str | None) -> Watcher
         webhook_stopped=watcher.webhook_stopped_at is not None,
         problem=problem,
         created_by=watcher.created_by,
-        created_timestamp=_timestamp(watcher.created_at),
+        created_timestamp=to_timestamp(watcher.created_at),
         deleted=watcher.deleted_at is not None,
-        deleted_timestamp=None if watcher.deleted_at is None else _timestamp(watcher.deleted_at),
+        deleted_timestamp=None if watcher.deleted_at is None else to_timestamp(watcher.deleted_at),
         metrics=heard.metrics,
         anomalies_7d=heard.anomalies,
     )
@@ -321,7 +321,3 @@ def _shown_url(url: str | None) -> str | None:
         return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/…"
-
-
-def _timestamp(moment: datetime) -> int:
-    return int(moment.timestamp())

@@ -1,12 +1,11 @@
 """The stretch of time that a native route is asked about, validated in one place."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
-from anomify.clock import now_timestamp
+from anomify.clock import datetime_from_ms, now_timestamp
 from anomify.edge.contract import Inputs
 from anomify.edge.validation_sentences import WrongParameter
 
@@ -88,5 +87,5 @@ def timestamp_of(time_ms: int) -> int | float:
 
 def local_string(time_ms: int, timezone: str) -> str:
     """Return a moment as people of that time zone write it."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
+    moment = datetime_from_ms(time_ms).astimezone(ZoneInfo(timezone))
     return moment.strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
-from anomify.clock import now_timestamp
+from anomify.clock import now_timestamp, to_timestamp
 
 # The purpose under which the key is derived; another number here would end every link given out.
 KEY_PURPOSE = "signed-links-2"
@@ -23,7 +23,7 @@ def signed_link(
     query = {
         **parameters,
         ORG: org_uuid,
-        EXPIRES: str(int(expires_at.timestamp())),
+        EXPIRES: str(to_timestamp(expires_at)),
     }
     return f"{quote(path)}?{urlencode({**query, SIGNATURE: _signature(key, path, query)})}"
 

@@ -9,6 +9,7 @@ import numpy as np
 from anomify.anomaly.model import Span
 from anomify.anomaly.queries import count_silences, open_spans
 from anomify.anomaly.recording import Observation, close_anomaly, open_anomaly
+from anomify.clock import to_ms
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import explain_silence
 from anomify.detection.threshold import THRESHOLDS, Severity, display_score
@@ -65,7 +66,7 @@ class OverdueMetric:
 
 def open_no_data(overdue: Iterable[Progress], notifier: Notifier) -> None:
     """Open an anomaly for each metric that should have reported; announce the first of each org."""
-    at_ms = int(notifier.at.timestamp() * 1000)
+    at_ms = to_ms(notifier.at)
     # The open ones of each org are counted once, however many are added here.
     silences: dict[int, int] = {}
     for progress in overdue:
@@ -84,7 +85,7 @@ def close_no_data_of(metric_ids: Iterable[int], notifier: Notifier) -> None:
     """Close the no-data anomalies of metrics that are allowed to be silent from now on."""
     for span in open_spans(metric_ids):
         if span.is_silence:
-            close_no_data(span, int(notifier.at.timestamp() * 1000), notifier)
+            close_no_data(span, to_ms(notifier.at), notifier)
 
 
 def close_no_data(span: Span, first_ms: int, notifier: Notifier) -> None:

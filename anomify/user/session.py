@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 
-from anomify.clock import now
+from anomify.clock import now, now_timestamp
 from anomify.db import session
 from anomify.errors import NotFound
 from anomify.user.model import SessionRow, User
@@ -135,7 +135,7 @@ def prune_sessions(moment: datetime) -> None:
 
 def new_stateless_id(key: bytes) -> str:
     """Return an id that we know again without having kept it, for when rows have run out."""
-    body = _BODY.pack(int(now().timestamp()) // 60, secrets.token_bytes(4))
+    body = _BODY.pack(now_timestamp() // 60, secrets.token_bytes(4))
     return (body + _seal(key, body)).hex()
 
 
@@ -149,7 +149,7 @@ def is_stateless_id(key: bytes, session_id: str) -> bool:
     if len(raw) != SESSION_ID_LENGTH // 2 or not hmac.compare_digest(seal, _seal(key, body)):
         return False
     issued_minute, _ = _BODY.unpack(body)
-    age = timedelta(minutes=int(now().timestamp()) // 60 - issued_minute)
+    age = timedelta(minutes=now_timestamp() // 60 - issued_minute)
     return timedelta(0) <= age <= ANONYMOUS
 
 

@@ -8,7 +8,7 @@ from anomify.admin_alert.update_alerts import (
     reporting_waits_of,
     update_alerts,
 )
-from anomify.clock import now, now_ms
+from anomify.clock import now, now_ms, to_ms
 from anomify.db import Database
 from anomify.org.queries import list_worker_heartbeats
 
@@ -28,7 +28,7 @@ class AdminAlertMonitor:
         with database.unit_of_work(write=False):
             heartbeats = list_worker_heartbeats()
         last = heartbeats[0].beaten_at if heartbeats else now()
-        self._reporting = ReportingTracker(int(last.timestamp() * 1000))
+        self._reporting = ReportingTracker(to_ms(last))
 
     def run_once(self) -> None:
         """Raise, extend and close alerts; write to the database only if there is something to."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from anomify.clock import to_timestamp
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import Outputs, names
 from anomify.metric.chart_events import events_on
@@ -119,7 +120,7 @@ def bundle(inputs: BundleIn) -> BundleOut:
             ChartEventOut(
                 id=event.id,
                 type=event.type,
-                timestamp=int(event.occurred_at.timestamp()),
+                timestamp=to_timestamp(event.occurred_at),
                 text=event.text,
             )
             for event in events_on(status.metric, *inputs.window_ms(DAY))

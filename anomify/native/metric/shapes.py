@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from anomify.auth.subject import subject
-from anomify.clock import now
+from anomify.clock import now, to_timestamp
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.exclusion.model import Exclusion
 from anomify.exclusion.wording import explained, rules_behind
@@ -89,7 +89,7 @@ def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
         metric=metric.name,
         display_name=named.pop(NAME_LABEL, metric.name),
         labels=named,
-        created_timestamp=int(metric.created_at.timestamp()),
+        created_timestamp=to_timestamp(metric.created_at),
         state=status.state,
         state_sentence=status.sentence,
         learned_points=status.learned,
@@ -112,7 +112,7 @@ def _excluded_by(rule: Exclusion) -> ExcludedByOut:
         type=rule.kind,
         pattern=rule.pattern,
         reason=rule.reason,
-        expires=None if rule.expires_at is None else int(rule.expires_at.timestamp()),
+        expires=None if rule.expires_at is None else to_timestamp(rule.expires_at),
     )
 
 

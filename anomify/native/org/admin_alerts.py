@@ -19,6 +19,7 @@ from anomify.admin_alert.settings import (
     change_alert_settings,
 )
 from anomify.auth.subject import subject
+from anomify.clock import to_timestamp
 from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.errors import Conflict
@@ -232,9 +233,9 @@ def adminalert(inputs: RaisedIn) -> OneRaisedOut:
         alert=RaisedOut(
             type=raised.type_id,
             name=KINDS[raised.type_id].name,
-            raised=int(raised.raised_at.timestamp()),
-            since=int(raised.began_at.timestamp()),
-            recovered_at=None if over is None else int(over.timestamp()),
+            raised=to_timestamp(raised.raised_at),
+            since=to_timestamp(raised.began_at),
+            recovered_at=None if over is None else to_timestamp(over),
             metric_count=raised.metric_count,
             metrics=[
                 silent_json(name, row) for name, row in list_metrics_of(raised, limit=METRICS_MAX)
@@ -267,9 +268,9 @@ def silent_json(name: str, row: SilentMetric) -> SilentOut:
     """Return a metric that stopped as the wire has it."""
     return SilentOut(
         metric=name,
-        since=int(row.silent_since.timestamp()),
-        returned=None if row.returned_at is None else int(row.returned_at.timestamp()),
-        left=None if row.left_at is None else int(row.left_at.timestamp()),
+        since=to_timestamp(row.silent_since),
+        returned=None if row.returned_at is None else to_timestamp(row.returned_at),
+        left=None if row.left_at is None else to_timestamp(row.left_at),
     )
 
 

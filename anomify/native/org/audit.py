@@ -1,12 +1,13 @@
 """/org/audit: who changed what in the org."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import Field, JsonValue
 
 from anomify.audit.model import ACTION_CHARACTERS_MAX, AuditEntry
 from anomify.audit.queries import list_audit
 from anomify.auth.subject import subject
+from anomify.clock import datetime_from_timestamp, to_timestamp
 from anomify.edge.access import ADMIN
 from anomify.edge.contract import Outputs, names
 from anomify.native.envelope import NativeBlueprint
@@ -65,7 +66,7 @@ def entry_json(entry: AuditEntry) -> EntryOut:
     """Tell of a change."""
     return EntryOut(
         id=entry.id,
-        timestamp=int(entry.recorded_at.timestamp()),
+        timestamp=to_timestamp(entry.recorded_at),
         actor=entry.actor,
         address=entry.address or None,
         action=entry.action,
@@ -76,4 +77,4 @@ def entry_json(entry: AuditEntry) -> EntryOut:
 
 
 def _moment(timestamp: float | None) -> datetime | None:
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+    return None if timestamp is None else datetime_from_timestamp(timestamp)

@@ -1,13 +1,12 @@
 """/org/events: what happened in the org, and telling of what happened elsewhere."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
 
 from anomify.anomaly.activity import Activity, list_activity
 from anomify.auth.subject import subject
-from anomify.clock import now
+from anomify.clock import datetime_from_ms, now, to_timestamp
 from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
@@ -112,8 +111,8 @@ def events(inputs: EventsIn) -> EventsOut:
     from_ms, until_ms = inputs.window_ms(DAY)
     page = list_activity(
         subject().org.id,
-        from_at=_moment(from_ms),
-        until_at=_moment(until_ms),
+        from_at=datetime_from_ms(from_ms),
+        until_at=datetime_from_ms(until_ms),
         types=inputs.types,
         limit=inputs.limit,
         offset=inputs.offset,
@@ -138,7 +137,7 @@ def create(inputs: CreateIn) -> OneEventOut:
         text=inputs.text,
         occurred_at=now().replace(microsecond=0)
         if inputs.timestamp is None
-        else _moment(round(inputs.timestamp * 1000)),
+        else datetime_from_ms(round(inputs.timestamp * 1000)),
         tags=inputs.tags,
         chips=inputs.chips,
     )
@@ -151,7 +150,7 @@ def activity_json(found: Activity) -> ActivityOut:
     return ActivityOut(
         id=found.id,
         type=found.type,
-        timestamp=int(found.at.timestamp()),
+        timestamp=to_timestamp(found.at),
         actor=found.actor,
         metric=found.metric,
         text=found.text,
@@ -163,13 +162,9 @@ def told_json(event: OrgEvent) -> ToldOut:
     return ToldOut(
         id=event.id,
         type=event.type,
-        timestamp=int(event.occurred_at.timestamp()),
+        timestamp=to_timestamp(event.occurred_at),
         actor=event.actor,
         text=event.text,
         tags=event.tags,
         chips=event.chips,
     )
-
-
-def _moment(time_ms: int) -> datetime:
-    return datetime.fromtimestamp(time_ms / 1000, UTC)

@@ -8,7 +8,7 @@ from anomify.auth.subject import subject
 from anomify.billing.account import plan_in_force
 from anomify.billing.debt import debt_of, sentence_about
 from anomify.billing.queries import find_account
-from anomify.clock import now
+from anomify.clock import now, to_ms, to_timestamp
 from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
@@ -156,9 +156,9 @@ def org_out(org: Org) -> OrgOut:
         timezone=org.timezone,
         alert_muting=AlertMutingOut(
             muted=until is not None,
-            muted_until_timestamp=int(until.timestamp()) if until else None,
+            muted_until_timestamp=to_timestamp(until) if until else None,
             muted_until_timestamp_string=(
-                local_string(int(until.timestamp() * 1000), org.timezone) if until else None
+                local_string(to_ms(until), org.timezone) if until else None
             ),
             minutes_remaining=minutes_left(org, at),
         ),
@@ -182,7 +182,7 @@ def _own(org: Org) -> OwnOrgOut:
     return OwnOrgOut(
         **org_out(org).model_dump(),
         demo=org.is_demo,
-        created_timestamp=int(org.created_at.timestamp()),
+        created_timestamp=to_timestamp(org.created_at),
         plan=plan.name,
         metric_quota=quota.limit,
         metric_count=quota.used,
@@ -198,7 +198,7 @@ def _own(org: Org) -> OwnOrgOut:
         ],
         debt=DebtOut(
             state=debt,
-            since_timestamp=int(since.timestamp()) if since else None,
+            since_timestamp=to_timestamp(since) if since else None,
             message=sentence_about(debt, since),
         ),
     )

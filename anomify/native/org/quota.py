@@ -5,7 +5,7 @@ from itertools import islice
 from pydantic import Field
 
 from anomify.auth.subject import subject
-from anomify.clock import now
+from anomify.clock import now, to_timestamp
 from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
@@ -111,7 +111,7 @@ def counted(inputs: CountedIn) -> CountedListOut:
         metrics=[
             CountedOut(
                 name=one.metric.name,
-                first_seen=int(one.metric.created_at.timestamp()),
+                first_seen=to_timestamp(one.metric.created_at),
                 last_seen=None if one.last_ms is None else timestamp_of(one.last_ms),
             )
             for one in page.items

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from anomify.auth.subject import subject
-from anomify.clock import now
+from anomify.clock import now, to_timestamp
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.metric.dry_run import SERVER_CHARACTERS_MAX, find_dry_run
@@ -67,7 +67,7 @@ def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
         )
     told = found.rehearsed
     return RehearsalOut(
-        submitted_timestamp=int(found.at.timestamp()),
+        submitted_timestamp=to_timestamp(found.at),
         server_id=found.server_id or None,
         accepted=list(told.accepted),
         accepted_total=told.accepted_total,

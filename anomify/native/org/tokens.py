@@ -1,10 +1,11 @@
 """/org/tokens: the keys of the org's machines."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import Field
 
 from anomify.auth.subject import subject
+from anomify.clock import datetime_from_timestamp, to_timestamp
 from anomify.edge.access import ADMIN
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
@@ -117,7 +118,7 @@ def create(inputs: CreateIn) -> SecretOut:
         inputs.name,
         inputs.scopes,
         subject().label,
-        expires_at=None if expires is None else datetime.fromtimestamp(expires, UTC),
+        expires_at=None if expires is None else datetime_from_timestamp(expires),
         networks=inputs.networks,
         grantable=subject().grantable,
         is_legacy=inputs.legacy,
@@ -162,7 +163,7 @@ def token_json(row: Token) -> TokenOut:
         legacy=is_legacy(row),
         works=is_valid(row),
         created_by=row.created_by,
-        created_timestamp=int(row.created_at.timestamp()),
+        created_timestamp=to_timestamp(row.created_at),
         expires_timestamp=_timestamp(row.expires_at),
         revoked_timestamp=_timestamp(row.revoked_at),
         last_used_timestamp=_timestamp(row.last_used_at),
@@ -172,4 +173,4 @@ def token_json(row: Token) -> TokenOut:
 
 
 def _timestamp(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
+    return None if moment is None else to_timestamp(moment)

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from anomify.auth.sign_in import renew_session
 from anomify.auth.subject import UserSubject, subject
+from anomify.clock import to_timestamp
 from anomify.edge.access import ADMIN, OWNER, VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
@@ -265,9 +266,9 @@ def invitation_json(invitation: Invitation) -> InvitationOut:
         name=invitation.name or None,
         role=invitation.role,
         invited_by=invitation.invited_by,
-        created_timestamp=int(invitation.created_at.timestamp()),
-        sent_timestamp=int(invitation.sent_at.timestamp()),
-        expires_timestamp=int(invitation.expires_at.timestamp()),
+        created_timestamp=to_timestamp(invitation.created_at),
+        sent_timestamp=to_timestamp(invitation.sent_at),
+        expires_timestamp=to_timestamp(invitation.expires_at),
         waiting=is_waiting(invitation),
     )
 

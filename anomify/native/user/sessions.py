@@ -4,6 +4,7 @@ from pydantic import Field
 
 from anomify.audit.recording import record_audit
 from anomify.auth.subject import UserSubject, user_subject
+from anomify.clock import to_timestamp
 from anomify.edge.access import USER
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.errors import Invalid
@@ -62,9 +63,9 @@ def sessions(inputs: Inputs) -> SessionsOut:
             is_current=row.id_hash == caller.session_key,
             device=row.client,
             address=row.address,
-            created_timestamp=int(row.created_at.timestamp()),
-            last_seen_timestamp=int(row.last_seen_at.timestamp()),
-            expires_timestamp=int(row.expires_at.timestamp()),
+            created_timestamp=to_timestamp(row.created_at),
+            last_seen_timestamp=to_timestamp(row.last_seen_at),
+            expires_timestamp=to_timestamp(row.expires_at),
         )
         for row in list_sessions(caller.user)
     ]
