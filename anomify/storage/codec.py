@@ -1,8 +1,10 @@
-"""How points and judgements become bytes, and bytes points again, checked and exact.
+"""Encodes points, series and judgements as bytes with a checksum, and decodes them exactly.
 
-Every blob is one frame: a format byte, flags, counts, a CRC of everything, a directory of columns
-(each with its own codec byte and length) and the columns. A reader needs no other table to
-understand it, so blobs can move between databases unchanged.
+A blob is one frame, little-endian: a format byte, flags, the counts of columns and rows, a CRC-32
+(as in RFC 1952) of everything else, a directory with the codec byte and the length of each column,
+and the columns. It refers to nothing outside itself, so blobs can be copied between databases.
+Values and times are compressed with pcodec (M. Loncaric et al., "Pcodec: Better Compression for
+Numerical Sequences", 2025) or, without that library, with zlib (RFC 1950).
 """
 
 import struct
@@ -22,17 +24,17 @@ SERIES = 0x11
 ENTRY = 0x21
 JUDGED = 0x31
 
-# The codec byte of a column. Numbers are on disk for ever: add, never change.
+# The codec byte of a column. These numbers are stored on disk: add new ones, never change one.
 RAW, PCODEC, ZLIB, CONSTANT, STEPS, NARROW = range(6)
 
-# Level 8, the library's default, costs ten times the CPU for one per cent of the size; and letting
-# it find out by itself whether differences are shorter than values costs three times as much.
+# Level 8, the default of the library, takes ten times the CPU for one per cent of the size, and its
+# own search for the better of values and differences takes three times the CPU.
 _OF_VALUES = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.no_op())
 _OF_DIFFERENCES = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.try_consecutive(1))
 _OF_SCORES = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.no_op(), enable_8_bit=True)
-# Differences are taken where the mean one is so many times smaller than the range of values.
+# Differences are encoded where their mean size is so many times smaller than the range of values.
 _SMOOTH = 16
-# Below this a column's pcodec header is longer than what it saves.
+# In a shorter column the header of pcodec takes more bytes than it saves.
 _LEAST_PCODEC_BYTES = 64
 
 _HEAD = struct.Struct("<BBBIII")  # format, flags, columns, rows, further rows, CRC32
@@ -53,12 +55,12 @@ _IS_LONG = 0x01
 _IS_BACKFILL = 0x02
 _IS_JUDGED = 0x04
 
-# No frame holds more rows: whatever says so is damaged, and must not take all memory.
+# A frame that declares more rows is damaged; this limits the memory that decoding allocates.
 _MOST_ROWS = 1 << 26
 
 NOT_JUDGED = 255
 _MOST_SCORE = 254
-# The curve of stored scores: a step is 0.0007 near 0 and 0.012 near 1.
+# The logarithmic scale of stored scores: a step is 0.0007 near 0 and 0.012 near 1.
 _SCORE_CURVE = 15.0
 
 
@@ -72,14 +74,17 @@ _SCORES = _decoded_scores()
 
 
 class Damaged(AnomifyError):
-    """Stored bytes are not what was written: the disk, the file or the version is wrong."""
+    """Raised for stored bytes that are damaged, or of an unknown version of the format."""
 
     code = "damaged_storage"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the engine said of points of many metrics, row by row."""
+    """The judgements of n points of many metrics, row by row.
+
+    `metric_ids` int64 (n,); `times` int64 (n,), unix milliseconds; `judgements` has n rows.
+    """
 
     metric_ids: Int64s
     times: Int64s
@@ -91,7 +96,17 @@ class Judged:
 
 
 def encode_entry(points: Points, ended: Points, *, is_backfill: bool) -> bytes:
-    """Return the bytes of a log entry; cheap rather than small, for it lives minutes."""
+    """Return the bytes of a log entry: accepted points, ended series, and whether it is history.
+
+    The encoding is fast rather than small, because an entry is deleted after some minutes.
+
+    >>> points = Points(np.array([7]), np.array([60_000]), np.array([1.5]))
+    >>> decoded, _, is_backfill = decode_entry(
+    ...     encode_entry(points, Points.empty(), is_backfill=True)
+    ... )
+    >>> decoded.values.tolist(), is_backfill
+    ([1.5], True)
+    """
     return _frame(
         ENTRY,
         _IS_BACKFILL if is_backfill else 0,
@@ -107,7 +122,10 @@ def encode_entry(points: Points, ended: Points, *, is_backfill: bool) -> bytes:
 
 
 def decode_entry(blob: bytes) -> tuple[Points, Points, bool]:
-    """Return the points, what ended and whether it is a back-fill; arrays may be read-only."""
+    """Return the points, the ended series and whether the entry is history.
+
+    The arrays may be read-only; the values of the ended series are NaN. Raises `Damaged`.
+    """
     flags, (rows, ended_rows), columns = _unframe(blob, ENTRY, 5)
     points = Points(
         _unpack(columns[0], rows, _INT64),
@@ -123,10 +141,17 @@ def decode_entry(blob: bytes) -> tuple[Points, Points, bool]:
 
 
 def encode_series(series: Series, *, codec: int = PCODEC) -> bytes:
-    """Return the bytes of a chunk: times and values exact, scores as 8-bit codes.
+    """Return the bytes of a chunk: times, values and bounds exact, scores as 8-bit codes.
 
-    `codec` is what columns are packed with when nothing simpler describes them: PCODEC is small,
-    ZLIB does without the library that PCODEC needs.
+    `codec` is PCODEC or ZLIB, for columns that are neither constant nor evenly spaced. ZLIB is
+    larger and needs no library.
+
+    >>> series = Series(np.arange(3) * 60_000, np.array([1.0, 2.0, 4.0]), Judgements.none(3))
+    >>> decode_series(encode_series(series)).values.tolist()
+    [1.0, 2.0, 4.0]
+    >>> decode_series(encode_series(series)[:-1])
+    Traceback (most recent call last):
+    anomify.storage.codec.Damaged: A stored blob does not match its checksum.
     """
     columns = [_steps(series.times, codec), _floats(series.values, codec)]
     flags = 0
@@ -138,7 +163,7 @@ def encode_series(series: Series, *, codec: int = PCODEC) -> bytes:
 
 
 def decode_series(blob: bytes) -> Series:
-    """Return the series that was encoded; scores are those that their 8-bit codes stand for."""
+    """Return the encoded series; scores are rounded to their 8-bit codes. Raises `Damaged`."""
     # A damaged page may give text where bytes were stored: `_unframe` says so.
     is_binary = isinstance(blob, bytes | memoryview)
     is_judged = is_binary and len(blob) > 1 and bool(blob[1] & _IS_JUDGED)
@@ -153,7 +178,12 @@ def decode_series(blob: bytes) -> Series:
 
 
 def encode_judged(judged: Judged) -> bytes:
-    """Return the bytes of a batch of judgements; scores as the same codes that chunks hold."""
+    """Return the bytes of a batch of judgements; scores as the 8-bit codes of chunks.
+
+    >>> judged = Judged(np.array([7]), np.array([60_000]), Judgements.none(1))
+    >>> decode_judged(encode_judged(judged)).times.tolist()
+    [60000]
+    """
     judgements = judged.judgements
     return _frame(
         JUDGED,
@@ -170,7 +200,7 @@ def encode_judged(judged: Judged) -> bytes:
 
 
 def decode_judged(blob: bytes) -> Judged:
-    """Return the judgements that were encoded; scores as their codes stand for them."""
+    """Return the encoded judgements; scores are rounded to their codes. Raises `Damaged`."""
     _, (rows, _), columns = _unframe(blob, JUDGED, 5)
     return Judged(
         _unpack(columns[0], rows, _INT64),
@@ -184,14 +214,20 @@ def decode_judged(blob: bytes) -> Judged:
 
 
 def score_codes(scores: Float32s) -> NDArray[np.uint8]:
-    """Return the 8-bit code of each display score 0..1 on a log scale, 255 where not judged."""
+    """Return the 8-bit code of each display score, uint8 (n,), on a logarithmic scale of 0..254.
+
+    The code of NaN, a point that was not judged, is 255.
+
+    >>> score_codes(np.array([0.0, 1.0, np.nan], np.float32)).tolist()
+    [0, 254, 255]
+    """
     curved = np.log1p(np.clip(scores, 0.0, 1.0) * _SCORE_CURVE) / np.log1p(_SCORE_CURVE)
     codes = np.rint(curved * _MOST_SCORE)
     return np.where(np.isnan(codes), NOT_JUDGED, codes).astype(np.uint8)
 
 
 def says_something(judgements: Judgements) -> NDArray[np.bool_]:
-    """Tell of each row whether it holds a score or a bound at all."""
+    """Return True for each row with a score or a bound, bool (n,)."""
     silent = np.isnan(judgements.scores) & np.isnan(judgements.lowers)
     return ~(silent & np.isnan(judgements.uppers))
 
@@ -246,7 +282,7 @@ def _bytes_of(column: NDArray[Any]) -> bytes:
 
 
 def _narrow(column: Int64s) -> tuple[int, bytes]:
-    """Pack whole numbers as the distance from the least, in as few bytes as hold the greatest."""
+    """Return whole numbers as differences from the least, of 1, 2 or 4 bytes each if they fit."""
     if not len(column):
         return RAW, b""
     base, span = int(column.min()), int(column.max()) - int(column.min())
@@ -260,7 +296,7 @@ def _narrow(column: Int64s) -> tuple[int, bytes]:
 
 
 def _steps(times: Int64s, codec: int) -> tuple[int, bytes]:
-    """Pack times: as first and step where the step never changes."""
+    """Return times encoded; evenly spaced ones as the first time and the step."""
     if len(times) > 1:
         steps = times[1:] - times[:-1]
         if (steps == steps[0]).all():
@@ -269,7 +305,7 @@ def _steps(times: Int64s, codec: int) -> tuple[int, bytes]:
 
 
 def _floats(values: Float64s | Float32s, codec: int) -> tuple[int, bytes]:
-    """Pack floats bit for bit: as one where they never change."""
+    """Return floats encoded bit for bit; constant ones as a single value."""
     bits = values.view(np.int64 if values.itemsize == 8 else np.int32)  # noqa: PLR2004 - bytes of a float64
     if len(bits) > 1 and (bits == bits[0]).all():
         return CONSTANT, values[:1].tobytes()
@@ -342,7 +378,7 @@ def _unpack_narrow(data: memoryview, rows: int, dtype: np.dtype[Any]) -> NDArray
     return column
 
 
-# What the unpackers raise for bytes that are not theirs.
+# The exceptions of the decoders for damaged bytes.
 _UNREADABLE = (
     KeyError,
     IndexError,

@@ -1,4 +1,4 @@
-"""The point log: what is durable once `append` has returned, in the order of its offsets."""
+"""The point log: accepted points in the order of their offsets, durable when `append` returns."""
 
 import threading
 from collections import deque
@@ -17,11 +17,11 @@ from anomify.storage.engines import PointDatabase
 from anomify.storage.setaside import Kind, put_aside
 from anomify.storage.tables import point_log, point_marks
 
-# One group commit: more waits for the next, so that no transaction grows without end.
+# The limits of one group commit; further entries wait for the next transaction.
 MOST_GROUP_ENTRIES = 256
 MOST_GROUP_BYTES = 8 * 1024 * 1024
-# While the database takes nothing, no more threads than these wait for it; the others are wanted
-# for reading. Who finds no room within a second is told to come again.
+# While the database accepts no writes, at most so many threads wait for it, so that threads remain
+# for reads. An append that cannot wait within this time raises Unavailable.
 MOST_WAITING = 32
 ROOM_SECONDS = 1.0
 
@@ -56,7 +56,7 @@ _OLDEST = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one append keeps: accepted points, series that ended, and whether it is history.
+    """The content of one append: accepted points, series that ended, and whether it is history.
 
     `points` are in the order of acceptance: a later row wins over an earlier one of the same
     metric and time. `ended` are stale markers; their values mean nothing and are not kept.
@@ -69,14 +69,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One entry and where it stands in the log."""
+    """One entry and its offset in the log."""
 
     offset: int
     entry: Entry
 
 
 class _Waiting:
-    """An entry on its way into the log."""
+    """An entry that waits for a group commit, and its result."""
 
     __slots__ = ("blob", "error", "is_done", "offset")
 
@@ -101,12 +101,11 @@ class PointLog:
         self._room = threading.BoundedSemaphore(MOST_WAITING)
 
     def append(self, entry: Entry) -> int:
-        """Keep the entry and return its offset; it is durable when this returns.
+        """Append the entry durably and return its offset.
 
-        Offsets grow, and no smaller one becomes visible after a greater one. Raises Unavailable
-        when the database refuses; then nothing of the entry is visible, unless the connection
-        broke while it answered: appending it again is always right. Also raises Unavailable when
-        too many wait already.
+        Offsets grow, and no smaller one becomes visible after a greater one. Raises `Unavailable`
+        when the database refuses or too many threads wait already. The entry is not in the log
+        then, unless the connection broke before the reply; appending it again is always correct.
         """
         if not self._room.acquire(timeout=ROOM_SECONDS):
             raise Unavailable("The store of points is busy; send them again.")
@@ -119,7 +118,7 @@ class PointLog:
         mine = _Waiting(encode_entry(entry.points, entry.ended, is_backfill=entry.is_backfill))
         self._queue.append(mine)
         with self._committing:
-            # Whoever comes first commits for all who wait; the others find their entry done.
+            # The first thread commits the entries of all that wait; the others find theirs done.
             while not mine.is_done:
                 self._commit_group()
         if mine.error is not None:
@@ -179,7 +178,7 @@ class PointLog:
         return rows
 
     def greatest_metric(self) -> int:
-        """Return the greatest id of a metric of which points wait in the log, 0 without any."""
+        """Return the greatest id of a metric with points in the log, 0 without any."""
         greatest = after = 0
         while rows := self.read(after):
             after = rows[-1].offset
@@ -188,7 +187,7 @@ class PointLog:
         return greatest
 
     def greatest_offset(self) -> int:
-        """Return the greatest offset that was ever given, also to entries that are gone."""
+        """Return the greatest offset that was ever assigned, also to deleted entries."""
         with self._database.reading_log() as connection:
             last = _last_offset(connection)
             if connection.dialect.name != "sqlite":

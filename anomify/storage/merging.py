@@ -1,4 +1,4 @@
-"""Many writes become one series: of each time the last value, and the last that was said of it."""
+"""Merges writes to one series: for each time the last value and the last judgement."""
 
 import numpy as np
 
@@ -7,10 +7,15 @@ from anomify.storage.codec import says_something
 
 
 def merge(times: Int64s, values: Float64s, judgements: Judgements) -> Series:
-    """Return the series that these rows, in the order of their writing, make.
+    """Return the series of n rows in the order of their writing; all arguments have n rows.
 
-    Of rows with the same time the last value counts, and the last judgement that says anything:
-    a point that is written again without one keeps what was said of it.
+    Of rows with the same time, the last value and the last judgement that is not all NaN are kept:
+    a point that is written again keeps its judgement.
+
+    >>> times, values = np.array([60_000, 0, 60_000]), np.array([1.0, 2.0, 3.0])
+    >>> merged = merge(times, values, Judgements.none(3))
+    >>> merged.times.tolist(), merged.values.tolist()
+    ([0, 60000], [2.0, 3.0])
     """
     if (times[1:] > times[:-1]).all():
         return Series(times, values, judgements)
@@ -27,9 +32,9 @@ def merge(times: Int64s, values: Float64s, judgements: Judgements) -> Series:
 
 
 def judge(series: Series, times: Int64s, judgements: Judgements) -> Series:
-    """Return the series with these judgements, in the order of judging, where its times occur.
+    """Return the series with these judgements applied in order to the points of the same times.
 
-    What says nothing replaces nothing; times that the series does not have are passed over.
+    A row of NaN replaces nothing; times that are not in the series are ignored.
     """
     rows, told = _matching(series, times)
     said = says_something(judgements)[told]
@@ -37,7 +42,7 @@ def judge(series: Series, times: Int64s, judgements: Judgements) -> Series:
 
 
 def judge_anew(series: Series, times: Int64s, judgements: Judgements) -> Series:
-    """Return the series with what was said of these times replaced, by silence too."""
+    """Return the series with the judgements of these times replaced, also by rows of NaN."""
     rows, told = _matching(series, times)
     return _replaced(series, rows, judgements.of(told))
 

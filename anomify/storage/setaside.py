@@ -1,4 +1,4 @@
-"""What is stored and cannot be read: kept for the operator, left out of everything else."""
+"""Keeps stored data that cannot be read for the operator, and leaves it out of all reads."""
 
 import hashlib
 import logging
@@ -20,21 +20,22 @@ _logger = logging.getLogger(__name__)
 
 
 class Kind(StrEnum):
-    """What it is that cannot be read."""
+    """The kind of data that cannot be read."""
 
     CHUNK = "chunk"  # four hours of a metric
     MONTH = "month"  # a file with the chunks of a month
     ENTRY = "entry"  # one accepted request, in the log
-    SCORES = "scores"  # what the engine said of some points, until it is sealed
-    STATE = "state"  # what the engine had learnt of some metrics
+    SCORES = "scores"  # judgements of points that are not sealed yet
+    STATE = "state"  # a snapshot of the engine's state of some metrics
     POINTS = "points"  # points, readable, that could not be sealed
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """One thing that was set aside, without its bytes.
+    """One row of data that was set aside, without its bytes.
 
-    Where it concerns one metric, or one span of time, they are known.
+    `metric_id` is None for data of several metrics; `from_ms` and `until_ms`, unix milliseconds,
+    are None for data without a known span of time.
     """
 
     id: int
@@ -56,7 +57,7 @@ class SetAside:
         return is_theirs and self.from_ms < until_ms and self.until_ms > from_ms
 
     def in_words(self) -> str:
-        """Say what it is, of which metric and time, and why it was set aside."""
+        """Return its kind, metric, span of time and reason as one line of text."""
         what = f"{self.kind.value} {self.subject}" if self.metric_id is None else self.kind.value
         whose = "" if self.metric_id is None else f" of metric {self.metric_id}"
         if self.from_ms is None or self.until_ms is None:
@@ -68,7 +69,7 @@ _SHOWN = [column for column in point_set_aside.c if column.name in SetAside.__da
 
 
 class Shelf:
-    """What has been set aside of one database, in the order in which it was found."""
+    """Reads and writes the table of data that was set aside in one database."""
 
     def __init__(self, database: PointDatabase) -> None:
         """Use this database; nothing is opened before the first call."""
@@ -87,7 +88,7 @@ class Shelf:
         span_ms: tuple[int, int] | None = None,
         through_offset: int = 0,
     ) -> None:
-        """Keep it durably; the same once more changes nothing. Raises Unavailable."""
+        """Add a row durably; adding the same again changes nothing. Raises `Unavailable`."""
         with self._database.writing_log() as connection:
             put_aside(
                 connection,
@@ -108,7 +109,7 @@ class Shelf:
         return [SetAside(**{**row._mapping, "kind": Kind(row.kind)}) for row in rows]  # noqa: SLF001 -- its public name
 
     def newest(self) -> tuple[int, int]:
-        """Return the greatest id and how many there are: other numbers say that it changed."""
+        """Return the greatest id and the number of rows; they differ after every change."""
         with self._database.reading_log() as connection:
             row = connection.execute(
                 select(func.coalesce(func.max(point_set_aside.c.id), 0), func.count()).select_from(
@@ -160,7 +161,7 @@ def put_aside(
     span_ms: tuple[int, int] | None = None,
     through_offset: int = 0,
 ) -> None:
-    """Keep it in the transaction of whoever takes it out of use, and log it."""
+    """Add a row in the transaction of the caller, which removes the data, and log it."""
     kept = bytes(blob) if isinstance(blob, bytes | memoryview) else str(blob).encode()
     from_ms, until_ms = span_ms or (None, None)
     connection.execute(
@@ -184,17 +185,17 @@ def put_aside(
 
 
 class KnownAside:
-    """What is set aside, in memory, for those who read points; one object serves all threads."""
+    """Caches the rows that were set aside, for reads of points; may be used by many threads."""
 
     def __init__(self, shelf: Shelf) -> None:
-        """Know nothing before the first look."""
+        """Begin empty; `look` fills the cache."""
         self._shelf = shelf
         self._seen = (0, 0)
         self._additions = 0
         self.all: tuple[SetAside, ...] = ()
 
     def look(self) -> None:
-        """Take in what has changed since the last look; quick where nothing has."""
+        """Read the rows again if they have changed since the last call; else one short query."""
         self._additions = self._shelf.additions
         try:
             seen = self._shelf.newest()
@@ -206,7 +207,7 @@ class KnownAside:
     def of(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
         """Return the spans of the window of which points of the metric are missing."""
         if self._additions != self._shelf.additions:
-            # What reading has just met is said in the same reply.
+            # Data that was set aside during this read is reported in the same reply.
             self.look()
         if not self.all:
             return []

@@ -1,4 +1,8 @@
-"""The tail: what is in the log and not yet in chunks, in memory, found by metric at once."""
+"""The tail: points that are in the log and not in chunks yet, in memory, indexed by metric.
+
+Batches are merged to sorted runs of growing size, as in P. O'Neil et al., "The Log-Structured
+Merge-Tree", Acta Informatica 33 (1996).
+"""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,10 +14,10 @@ from anomify.series import Float64s, Int64s, Judgements, Points
 from anomify.storage.codec import Judged
 from anomify.storage.log import PointLog
 
-# Batches wait unsorted until there are this many rows or batches, then become one sorted run.
+# Batches are kept unsorted up to so many rows or batches, then they are sorted into one run.
 MOST_FRESH_ROWS = 65_536
 MOST_FRESH_BATCHES = 32
-# So many runs of about one size become one run of the next size.
+# So many runs of about the same size are merged into one.
 RUNS_MERGED = 8
 MOST_ROWS_LISTED = 1024
 MOST_BYTES_LOADED = 16 * 1024 * 1024
@@ -21,7 +25,7 @@ MOST_BYTES_LOADED = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of many metrics: `orders` says which of two writes was later, `offsets` is pruned by."""
+    """Rows of many metrics; `orders` is the order of writing, `offsets` the log offsets."""
 
     metric_ids: Int64s
     times: Int64s
@@ -66,10 +70,10 @@ class _Rows:
 
 
 class _Runs:
-    """Rows that come in batches and are asked for by metric; safe for many threads.
+    """Rows that are appended in batches and read by metric; safe for many threads.
 
-    Batches are first kept as they are; a number of them becomes one run sorted by metric, and a
-    number of runs of one size becomes a larger one, so that a question looks into few places.
+    Batches are kept unsorted at first; several are sorted by metric into one run, and several runs
+    of about the same size are merged into a larger one, so that a read searches few of them.
     """
 
     def __init__(self) -> None:
@@ -108,7 +112,7 @@ class _Runs:
         return found if len(parts) == 1 and _is_rising(found.orders) else _in_order(found)
 
     def prune(self, through: int) -> None:
-        """Forget most rows up to this offset: at once where a whole batch or run is that old."""
+        """Drop batches and runs up to this offset, and the old rows of runs that are mostly old."""
         with self._tidying:
             for run in self._runs:
                 old = int(np.count_nonzero(run.offsets <= through))
@@ -122,7 +126,7 @@ class _Runs:
                 self._fresh_rows = sum(len(rows) for rows in self._fresh)
 
     def tidy(self) -> None:
-        """Merge runs of about one size; what others append or ask meanwhile does not wait."""
+        """Merge runs of about the same size; appends and reads do not wait for it."""
         with self._tidying:
             while runs := self._mergeable():
                 self._replace(runs, _sorted(_Rows.joined(runs)))
@@ -152,9 +156,9 @@ class _Runs:
 
 
 class Tail:
-    """The unsealed points of one database; fed by our own appends and by following the log.
+    """The unsealed points of one database, from appends of this process and from the log.
 
-    Safe for many threads. Every entry of the log is taken in once, whoever wrote it.
+    Safe for many threads. Every entry of the log is added once, whichever process wrote it.
     """
 
     def __init__(self) -> None:
@@ -172,7 +176,7 @@ class Tail:
         return len(self._runs)
 
     def append(self, offset: int, points: Points) -> None:
-        """Take in what the log keeps at this offset; a second time changes nothing."""
+        """Add the points of the log's entry at this offset; a second time changes nothing."""
         with self._guard:
             if offset <= self._followed or offset in self._ahead:
                 return
@@ -183,10 +187,10 @@ class Tail:
                 self._runs.append(_Rows(points.metric_ids, points.times, orders, orders, columns))
 
     def follow(self, log: PointLog) -> None:
-        """Take in the entries that other processes have written; quick when there are none.
+        """Add the entries that other processes have written; one short query when there are none.
 
-        Offsets become visible in their order, so whatever is not in the log below its greatest
-        visible offset never will be: nothing is skipped, however late our own threads are.
+        Offsets become visible in their order, so an offset that is missing below the greatest
+        visible one is never written later, and no entry is skipped.
         """
         with self._following:
             while listed := log.list_offsets(self._followed, most_rows=MOST_ROWS_LISTED):
@@ -201,7 +205,7 @@ class Tail:
         self._runs.tidy()
 
     def _missing(self, listed: list[tuple[int, int]]) -> Iterator[list[int]]:
-        """Give the offsets that have not been taken in, in pieces that fit into memory."""
+        """Yield the offsets that have not been added, in parts of limited size."""
         with self._guard:
             missing = [(offset, size) for offset, size in listed if offset not in self._ahead]
         piece: list[int] = []
@@ -228,7 +232,7 @@ class Tail:
         return rows.times, rows.columns[0], rows.offsets
 
     def prune(self, through: int) -> None:
-        """Let go of points up to this offset, which chunks hold."""
+        """Drop points up to this offset, which are in chunks."""
         self._runs.prune(through)
 
 
@@ -272,7 +276,7 @@ class ScoreTail:
                 )
 
     def tidy(self) -> None:
-        """Keep questions quick; to be called now and then."""
+        """Merge runs, so that reads search few of them; call it regularly."""
         self._runs.tidy()
 
     def read(
@@ -290,7 +294,7 @@ class ScoreTail:
         return rows.times, Judgements(scores, lowers, uppers), rows.offsets
 
     def prune(self, through: int) -> None:
-        """Let go of judgements of points up to this offset, which chunks hold."""
+        """Drop judgements of points up to this offset, which are in chunks."""
         self._runs.prune(through)
 
 
@@ -309,15 +313,18 @@ def _in_order(rows: _Rows) -> _Rows:
 
 
 def _sorted(rows: _Rows) -> _Rows:
-    """Return the rows sorted by metric, those of a metric as they stood."""
+    """Return the rows sorted by metric; the rows of a metric keep their order."""
     return rows.of(stable_order(rows.metric_ids))
 
 
 def stable_order(ids: Int64s) -> Int64s:
-    """Return the stable order of whole numbers, 16 bits at a time.
+    """Return the stable order of int64 (n,), n >= 1, by a radix sort of 16 bits at a time.
 
-    numpy sorts 16-bit numbers by radix, which is several times as fast as its sort of longer
-    ones; ids are dense, so that one or two rounds do.
+    numpy sorts 16-bit numbers by radix, several times as fast as longer ones. Ids are dense, so
+    one or two passes suffice.
+
+    >>> stable_order(np.array([3, 1, 3, 2]))
+    array([1, 3, 0, 2])
     """
     distances = (ids - ids.min()).view(np.uint64)
     order = np.argsort(distances.astype(np.uint16), kind="stable")
