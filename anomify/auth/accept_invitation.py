@@ -1,4 +1,4 @@
-"""From the link of an invitation to an account and a session, for whichever door has the form."""
+"""Accept an invitation: create the account and start a session."""
 
 from anomify.auth.sign_in import remember_client, start_session
 from anomify.auth.subject import UserSubject
@@ -11,7 +11,7 @@ from anomify.user.second_factor import EMAIL
 def join_with_password(secret: str, name: str, password: str) -> UserSubject:
     """Make the account that an invitation is for, and sign its owner in.
 
-    An empty name leaves the one that whoever invited them said. No unit of work may be open.
+    An empty name keeps the one that the inviting user gave. No unit of work may be open.
     Raises `Invalid` for a link that is no good and for a name or password that cannot be, and
     `Conflict` where the address has an account already.
     """

@@ -1,4 +1,4 @@
-"""Whether a change was meant: browsers send cookies along for anybody who asks them to."""
+"""Protection against cross-site request forgery (CSRF) of requests that change something."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ HEADER = "X-CSRF-Token"
 PARAMETER = "csrf_token"
 KEY_PURPOSE = "csrf"
 READING_METHODS = {"GET", "HEAD"}
-# What a browser says of a request that our own page, or the person at the keyboard, made.
+# Values of Sec-Fetch-Site for requests of our own pages or of the user directly.
 OWN_SITES = {"same-origin", "none"}
 
 
@@ -31,8 +31,8 @@ def csrf_token() -> str:
 def check_csrf(route: Declared, caller: Subject) -> None:
     """Raise `Denied` or `MethodNotAllowed` for a change that another site may have forged.
 
-    What carries a header of ours, or a token, cannot be: no foreign page may send those. Reading
-    is free, by POST too.
+    Requests authenticated by X-Session-Id or by a token cannot be forged, since no other site can
+    send these. Routes that only read are not checked, by whichever method.
     """
     source = web_session().source
     if not route.changes or isinstance(caller, OrgSubject) or source is Source.HEADER:
@@ -50,14 +50,14 @@ def check_csrf(route: Declared, caller: Subject) -> None:
             raise _forged()
         return
     if origin is None and not isinstance(caller, UserSubject):
-        # No browser, which would have named an origin, and nobody's rights to misuse.
+        # Not a browser, which would send an origin, and no user whose rights could be misused.
         return
     if not _has_right_token():
         raise _forged()
 
 
 def is_same_origin() -> bool:
-    """Return whether a page of ours or the person at the keyboard asks; what does not say, does."""
+    """Return whether Sec-Fetch-Site allows the request; it does where the header is missing."""
     return request.headers.get("Sec-Fetch-Site", "none") in OWN_SITES
 
 
@@ -67,7 +67,7 @@ def _has_right_token() -> bool:
 
 
 def _is_ours(origin: str) -> bool:
-    """Compare with what the operator set, or with the name by which the browser reached us."""
+    """Return whether it is the configured base URL's origin, or the host of this request."""
     if origin == _origin(app_state().settings.base_url):
         return True
     # A page elsewhere cannot choose the Host that its visitor's browser sends us.

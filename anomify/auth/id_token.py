@@ -1,4 +1,4 @@
-"""What another server says of a user who signed in there: verified, or not believed at all."""
+"""Verification of the ID token of an OpenID Connect provider."""
 
 import base64
 import binascii
@@ -19,16 +19,16 @@ from anomify.errors import Denied
 
 log = logging.getLogger(__name__)
 
-# Signatures with a key that only the issuer has; never one that we could have made ourselves.
+# Asymmetric signatures only: with a shared key we could have signed the token ourselves.
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
 TOKEN_CHARACTERS_MAX = 16_384
 SUBJECT_CHARACTERS_MAX = 255
-# Clocks differ by so much.
+# Allowed difference between our clock and the issuer's.
 LEEWAY_SECONDS = 60
-# It was made for this very sign-in, moments ago.
+# A token made for this sign-in is seconds old.
 AGE_SECONDS_MAX = 600
 
 
@@ -48,7 +48,7 @@ def verified_claims(
 ) -> Mapping[str, Any]:
     """Return the claims of an ID token that this issuer made for us, for this sign-in, just now.
 
-    Raises `Denied` for any other; why is told to the log only. Raises `KeyUnknown` where newer
+    Raises `Denied` for any other and logs the reason. Raises `KeyUnknown` where newer
     keys of the issuer may help.
     """
     try:
@@ -68,7 +68,7 @@ def verified_claims(
         claims.validate(now=seconds, leeway=LEEWAY_SECONDS)
         _check_more(claims, client_id, nonce, seconds)
     except (_Doubt, JoseError, ValueError, TypeError, KeyError) as doubt:
-        log.warning("an ID token of %s is not believed: %s", issuer, doubt)
+        log.warning("an ID token of %s was refused: %s", issuer, doubt)
         raise Denied(
             "The other server's word could not be verified. Try again; if it happens again, tell "
             "whoever runs this server.",

@@ -1,4 +1,4 @@
-"""Puts one subject on each request: the walk from credentials to who asks, in one place."""
+"""Authentication of each request: session, token or signed link, then the checks of the route."""
 
 import logging
 
@@ -45,7 +45,7 @@ SESSIONS_PURPOSE = "stateless-sessions"
 
 
 def install(app: Flask, app_state: AppState) -> None:
-    """Let every request of the app be asked by somebody. Call it after the porch is up."""
+    """Authenticate every request of the app. Call it after `edge.install`."""
     settings = app_state.settings
     app_state.database.sealing_key = settings.key_for(ROWS_PURPOSE)
     sessions = RowSessions(
@@ -67,10 +67,10 @@ class _Guard:
         self._sessions = sessions
 
     def admit(self) -> None:
-        """Find out who asks, and let them through or raise why not."""
+        """Identify the caller, and raise an error where the route does not allow them."""
         route = current_route()
         if request.method == "OPTIONS":
-            # Only says which methods there are; no view runs.
+            # Answered by Flask with the allowed methods; no view runs.
             return
         if route is None:
             self._look_only()
@@ -82,7 +82,7 @@ class _Guard:
             put_subject(holder)
             _count(route, holder, _network())
             return
-        caller = self._asker(route)
+        caller = self._caller(route)
         put_subject(caller)
         _count(route, caller, self._signing_in_by(route))
         check_csrf(route, caller)
@@ -92,7 +92,7 @@ class _Guard:
             check_no_password_in_address()
 
     def _look_only(self) -> None:
-        """At an address that does not exist, tell who asks where that is known; make nothing."""
+        """For a URL that does not exist, identify a signed-in user, without starting a session."""
         if request.endpoint is not None:
             return
         session = web_session()
@@ -104,8 +104,8 @@ class _Guard:
         key = self._settings.key_for(KEY_PURPOSE)
         query = request.args.to_dict()
         is_repeated = len(query) != len(list(request.args.items(multi=True)))
-        # Of a name that is there twice only one value would be looked at here, and perhaps both
-        # by the view.
+        # Of a repeated parameter only one value would be verified here, and the view might use
+        # the other one.
         org_uuid = None if is_repeated else org_of_link(key, request.path, query)
         if org_uuid is not None:
             with self._database.unit_of_work(write=False):
@@ -114,13 +114,13 @@ class _Guard:
                 return LinkSubject(org)
         raise Denied("This link has expired or was changed; ask for a new one.", code="bad_link")
 
-    def _asker(self, route: Declared) -> Subject:
+    def _caller(self, route: Declared) -> Subject:
         session = web_session()
         has_parameter = self._settings.legacy_session_param
         caller: Subject | None
         with self._database.unit_of_work(write=False):
             self._sessions.find(session, route, has_parameter=has_parameter)
-            # After the session: whoever presents a token wrongly is told of theirs all the same.
+            # After the session, so that the reply to a wrong token names the session, too.
             token = None if route.is_cookie_only else presented_token()
             caller = _user_of(session)
             if caller is None and token is not None:
@@ -130,7 +130,7 @@ class _Guard:
             self._note_use(caller)
             return caller
         if caller is None and token is not None:
-            # Before a stranger's session: whoever sends a token has no use for one.
+            # Before an anonymous session is started: clients with a token need none.
             raise Unauthenticated("This token is not valid, has expired or was revoked.")
         if session.sid is None:
             self._sessions.open_stranger(session)
@@ -139,9 +139,9 @@ class _Guard:
         return caller or Anonymous()
 
     def _signing_in_by(self, route: Declared) -> object:
-        """Return what signing in is counted by: a client that somebody is known by, or a network.
+        """Return the key that sign-in attempts are counted by: a known client, or the network.
 
-        So a stranger in the same network takes no try from those who have been here before.
+        So an unknown client does not use up the attempts of known ones in the same network.
         """
         if Limit.LOGIN not in limits_of(route):
             return _network()
@@ -159,7 +159,7 @@ class _Guard:
             with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
                 note_use(caller.token.id, request.remote_addr or "")
         except (OperationalError, PoolTimeout) as error:
-            # A full disk must not take reading away too.
+            # Reading has to work while the database cannot be written, on a full disk for example.
             log.warning("the last use of a token could not be written: %s", cause_of(error))
 
 
@@ -171,7 +171,7 @@ def _count(route: Declared, caller: Subject, signing_in_by: object) -> None:
         case OrgSubject():
             spend(route, ("token", caller.token.id), caller.org.id, signing_in_by)
         case LinkSubject():
-            # Links are passed on; their holders take nothing from the people of the org.
+            # Links are passed on, so their requests do not count against the org's users.
             spend(route, network, ("links", caller.org.id), signing_in_by)
         case Anonymous():
             spend(route, network, None, signing_in_by)

@@ -114,9 +114,9 @@ class OidcProvider:
         self, url: str, access_token: str, claims: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
-        told = _object(self._outbound.call("GET", url, None, headers), url)
-        # Whoever it speaks of must be who signed in.
-        return told if told.get("sub") == claims["sub"] else {}
+        claimed = _object(self._outbound.call("GET", url, None, headers), url)
+        # It has to describe the user who signed in.
+        return claimed if claimed.get("sub") == claims["sub"] else {}
 
     def _client(self, redirect_uri: str, found: Mapping[str, Any] | None = None) -> OAuth2Client:
         methods = (found or {}).get("token_endpoint_auth_methods_supported")
@@ -139,7 +139,7 @@ class OidcProvider:
         url = self.issuer.rstrip("/") + DISCOVERY_PATH
         found = self._get(url)
         if str(found.get("issuer", "")).rstrip("/") != self.issuer.rstrip("/"):
-            raise _misled(f"{url} speaks for another issuer than oidc_issuer")
+            raise _misled(f"{url} names another issuer than oidc_issuer")
         for name in NEEDED:
             self._check_endpoint(name, found.get(name))
         if "userinfo_endpoint" in found:

@@ -47,7 +47,7 @@ NAME_CHARACTERS_MAX: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class OidcAttempt:
-    """What we have to know of a sign-in when it comes back; sealed in the browser's own cookie."""
+    """The state of a sign-in until the browser returns; kept encrypted in its cookie."""
 
     state: str
     nonce: str
@@ -187,7 +187,7 @@ class _UsedStates:
         self._lock = threading.Lock()
 
     def add(self, state: str) -> bool:
-        """Remember a state; tell whether it is the first time."""
+        """Remember a state and return whether it is new."""
         key = hashlib.sha256(state.encode()).digest()
         with self._lock:
             if key in self._used:

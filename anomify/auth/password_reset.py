@@ -1,4 +1,4 @@
-"""From a mailed link to a password, and on to a session: resets and sign-ups, for any door."""
+"""Set a password with a mailed link and start a session, for resets and sign-ups."""
 
 import logging
 

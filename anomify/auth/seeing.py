@@ -1,4 +1,4 @@
-"""Remembers which anomalies the user who asks has seen; no list fails because that cannot be."""
+"""Record which anomalies a user has seen; a list does not fail where that cannot be written."""
 
 import logging
 from collections.abc import Iterable

@@ -67,7 +67,7 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         # The row's key and user, where the session is one of a row.
         self.key: bytes | None = None
         self.user_id: int | None = None
-        # Whether the reply tells an id that the request did not present.
+        # Whether the reply names a session id that the request did not present.
         self.is_new = False
         self.needs_to_be_seen = False
         # The id by which the client is known since this request, and for how long it will be.
@@ -75,7 +75,7 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         self.client_known_for: timedelta | None = None
 
     def know_client(self, client_id: str, lasts: timedelta) -> None:
-        """Have the reply tell a client by which id it is known, unless the unit of work fails."""
+        """Send the client its id with the reply, unless the unit of work fails."""
         before = self.client_id, self.client_known_for
 
         def forget() -> None:
@@ -103,7 +103,7 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         if_undone(put_back)
 
     def forget(self) -> None:
-        """Remember nothing; what a stranger's session held is not carried into a user's."""
+        """Discard the data: that of an anonymous session is not carried into a user's."""
         dict.clear(self)
         self.modified = False
 
@@ -112,7 +112,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
     """Flask-Session's interface over rows of our own, under hashes, as JSON and nothing else.
 
     Flask asks for a session before it knows the route, so opening is left to the middleware:
-    what goes wrong there is told in the dialect of the door that was asked.
+    errors there are answered in the format of the requested blueprint.
     """
 
     session_class = WebSession
@@ -202,7 +202,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
             log.warning("the last use of a session could not be written: %s", cause_of(error))
 
     def open_stranger(self, session: WebSession) -> None:
-        """Give a stranger a session of their own, never one that they asked for.
+        """Start an anonymous session with a new id, never with one that the client sent.
 
         It is not kept where there are as many as may be, where their address has been given many
         of late, or where it cannot be written.
@@ -213,7 +213,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
                 with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
                     session_id = open_anonymous_session(*_client())
             except (OperationalError, PoolTimeout) as error:
-                log.warning("a stranger's session could not be written: %s", cause_of(error))
+                log.warning("an anonymous session could not be written: %s", cause_of(error))
             if session_id is None:
                 self._full_until = time.monotonic() + FULL_SECONDS
         session.take(
@@ -252,7 +252,7 @@ class JsonOnly(Serializer):  # type: ignore[misc] # the library ships no types
         return encode(dict(session))
 
     def decode(self, serialized_data: bytes) -> dict[str, Any]:
-        """Return what the JSON says. Raises `Invalid` for what is not a JSON object."""
+        """Return the decoded object. Raises `Invalid` for what is not a JSON object."""
         return cast("dict[str, Any]", decode(serialized_data))
 
 
@@ -282,7 +282,7 @@ def open_session_for(user: User) -> str:
 
 
 def renew_stranger() -> bytes:
-    """Give a stranger another session in place of the one they came with; return its key.
+    """Replace the session by a new anonymous one and return its key.
 
     Needs a unit of work that writes. The key is known again even where the session is not kept.
     If the unit of work fails the session is the one that it was.
@@ -299,7 +299,7 @@ def renew_stranger() -> bytes:
 def sign_out() -> None:
     """End the session of the request. Needs a unit of work that writes.
 
-    Who was signed in is a stranger afterwards, with a stranger's new session.
+    The caller has a new anonymous session afterwards.
     """
     current = web_session()
     if current.user_id is not None and current.key is not None:

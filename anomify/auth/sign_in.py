@@ -1,4 +1,4 @@
-"""From an address and a password, and a code where one is needed, to a session, for any door."""
+"""Sign in with address, password and, where needed, a code, and start a session."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -146,7 +146,7 @@ def await_code(user: User, way: str, *, remembers: bool) -> AwaitsCode:
 
     Needs a unit of work that writes.
     """
-    # A new stranger's session: whoever may have planted the one before cannot give the code.
+    # A new anonymous session: somebody who planted the one before cannot submit the code.
     key = renew_stranger()
     open_attempt(
         user,
@@ -164,7 +164,7 @@ def await_code(user: User, way: str, *, remembers: bool) -> AwaitsCode:
 
 
 def prove_password(caller: UserSubject, password: str) -> None:
-    """Raise `Unauthenticated` unless the password is the asker's, `QuotaExceeded` after many tries.
+    """Raise `Unauthenticated` unless it is their password, `QuotaExceeded` after many tries.
 
     For changes that a stolen session must not be enough for. No unit of work may be open.
     """

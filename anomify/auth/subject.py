@@ -1,4 +1,4 @@
-"""Who asks: a user, an org's token, the holder of a signed link, or somebody we do not know."""
+"""The caller of a request: a user, a token of an org, a signed link, or nobody known."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -13,7 +13,7 @@ from anomify.org.token import SCOPES
 from anomify.user.model import User
 
 SUBJECT_KEY = "anomify_subject"
-# What a user may let a machine do: no more than they may do themselves.
+# The scopes that a user may give a token, by role: no more than they may do themselves.
 _GRANTABLE_BY = {
     "viewer": ("read",),
     "editor": ("ingest", "read", "write"),
@@ -26,7 +26,7 @@ _GRANTABLE_BY = {
 class UserSubject:
     """A user who signed in; what it holds of rows are copies that belong to no unit of work.
 
-    So a reply can tell who asked whatever has failed meanwhile, a commit for one.
+    So it can be read in the reply after a failed commit.
     """
 
     user: User
@@ -35,12 +35,12 @@ class UserSubject:
     session_key: bytes
 
     def __post_init__(self) -> None:
-        """Keep copies of what was given."""
+        """Replace the rows by detached copies."""
         _copy(self, "user", "org")
 
     @property
     def label(self) -> str:
-        """Return how lists name whoever made something."""
+        """Return the name that is recorded for what the caller creates or changes."""
         return self.user.name
 
     @property
@@ -50,7 +50,7 @@ class UserSubject:
 
     @property
     def role(self) -> str:
-        """Return the role above which this user may put nobody: their own."""
+        """Return the highest role that this user may give: their own."""
         return self.user.role
 
     @property
@@ -71,18 +71,18 @@ class UserSubject:
 
 @dataclass(frozen=True)
 class OrgSubject:
-    """A machine with a token of an org; it is no user."""
+    """A client with a token of an org; it is no user."""
 
     org: Org
     token: Token
 
     def __post_init__(self) -> None:
-        """Keep copies of what was given."""
+        """Replace the rows by detached copies."""
         _copy(self, "org", "token")
 
     @property
     def label(self) -> str:
-        """Return how lists name whoever made something."""
+        """Return the name that is recorded for what the caller creates or changes."""
         return f"token:{self.token.name}"
 
     @property
@@ -92,7 +92,7 @@ class OrgSubject:
 
     @property
     def role(self) -> str:
-        """Return the role above which this machine may put nobody."""
+        """Return the highest role that this token may give."""
         return "admin" if "admin" in self.scopes else "viewer"
 
     @property
@@ -113,17 +113,17 @@ class OrgSubject:
 
 @dataclass(frozen=True)
 class LinkSubject:
-    """Whoever holds a signed link: they may see what the link says, and nothing else of the org."""
+    """The holder of a signed link, who may see what it names and nothing else of the org."""
 
     org: Org
 
     def __post_init__(self) -> None:
-        """Keep a copy of what was given."""
+        """Replace the row by a detached copy."""
         _copy(self, "org")
 
     @property
     def label(self) -> str:
-        """Return how lists name whoever made something."""
+        """Return the name that is recorded for what the caller creates or changes."""
         return "link"
 
     @property
@@ -133,7 +133,7 @@ class LinkSubject:
 
     @property
     def role(self) -> str:
-        """Return the least there is."""
+        """Return the lowest role."""
         return ROLES[0]
 
     @property
@@ -154,26 +154,26 @@ class LinkSubject:
 
 @dataclass(frozen=True)
 class Anonymous:
-    """Somebody we do not know."""
+    """A caller without valid credentials."""
 
     @property
     def org(self) -> Org:
-        """Raise `Unauthenticated`: a stranger has no org."""
+        """Raise `Unauthenticated`: the caller has no org."""
         raise Unauthenticated("Sign in, or send a token of your org as X-Auth-Token.")
 
     @property
     def label(self) -> str:
-        """Return how lists name whoever made something."""
+        """Return the name that is recorded for what the caller creates or changes."""
         return "anonymous"
 
     @property
     def grantable(self) -> tuple[str, ...]:
-        """Return nothing: strangers make no tokens."""
+        """Return nothing: an unknown caller makes no tokens."""
         return ()
 
     @property
     def role(self) -> str:
-        """Return the least there is."""
+        """Return the lowest role."""
         return ROLES[0]
 
     @property
@@ -196,7 +196,7 @@ Subject = UserSubject | OrgSubject | LinkSubject | Anonymous
 
 
 def subject() -> Subject:
-    """Return who asks the current request; `Anonymous` where nobody has looked."""
+    """Return the caller of the current request; `Anonymous` before authentication."""
     return cast("Subject", g.get(SUBJECT_KEY, Anonymous()))
 
 
@@ -209,7 +209,7 @@ def user_subject() -> UserSubject:
 
 
 def put_subject(found: Subject) -> None:
-    """Say who asks the current request, which is undone if the open unit of work fails."""
+    """Set the caller of the current request; undone if the open unit of work fails."""
     before = subject()
     if_undone(lambda: setattr(g, SUBJECT_KEY, before))
     setattr(g, SUBJECT_KEY, found)

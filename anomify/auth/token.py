@@ -48,7 +48,7 @@ def _in_body() -> str | None:
     try:
         wrapped = body_parameters().get("data")
     except (Invalid, Unsupported):
-        # Whoever needs the body says what is wrong with it.
+        # The view reports what is wrong with the body.
         return None
     token = wrapped.get("token") if isinstance(wrapped, dict) else None
     return token if isinstance(token, str) and token else None

@@ -9,7 +9,7 @@ ROLES: Final = ("viewer", "editor", "admin", "owner")
 
 
 class Caller(Protocol):
-    """What an access has to know of whoever sends a request; `auth` has the classes."""
+    """What an access reads of the caller of a request; the classes are in `auth.subject`."""
 
     @property
     def user_role(self) -> str | None:
@@ -77,7 +77,7 @@ class Access:
         return self.scope is not None and self.scope in caller.scopes
 
     def refusal(self, caller: Caller) -> str:
-        """Return the sentence that tells a known caller why they may not use the route."""
+        """Return the sentence of the 403 reply to a known caller."""
         if caller.user_role is not None:
             if self.least_role is None:
                 return "Users may not do this; it needs a token."

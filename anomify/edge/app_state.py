@@ -1,4 +1,4 @@
-"""The house: what every request may use, made once by the factory."""
+"""AppState: settings, databases and stores that every request may use."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -34,10 +34,10 @@ class AppState:
 
 
 def app_state() -> AppState:
-    """Return the house of the app that is answering."""
+    """Return the state of the current app."""
     return cast("AppState", current_app.extensions[APP_STATE_KEY])
 
 
 def set_app_state(app: "Flask", state: AppState) -> None:
-    """Let `house()` find the house in this app."""
+    """Register the state with the app, so that `app_state()` finds it."""
     app.extensions[APP_STATE_KEY] = state

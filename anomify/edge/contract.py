@@ -1,4 +1,4 @@
-"""What a route takes, gives and demands, declared once beside it."""
+"""Declarations of routes: inputs, outputs, access and everything the documentation needs."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +19,9 @@ from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, Invalid, NotFound
 
 ROUTES_KEY = "anomify_routes"
-# Databases have no room for more; what is larger names nothing.
+# The largest integer that databases store.
 INTEGER_MAX = 2**63 - 1
-# Under this key an input's schema says which kind of thing it names.
+# The key in an input's schema for the kind of thing that it names.
 NAMES_KEY = "x-names"
 JSON_MEDIA = "application/json"
 PAGE_MEDIA = "text/html"
@@ -30,7 +30,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Inputs(BaseModel):
-    """The parent of what routes take.
+    """The base class of inputs.
 
     Forms know texts only, so `true`, `12` and `1.5` are read as what they stand for, and a list is
     read by the one rule of `list_text`. What is not declared is refused by routes that change
@@ -61,15 +61,15 @@ class Inputs(BaseModel):
 def names(kind: str | None) -> dict[str, JsonValue]:
     """Mark an input as one that names a thing: `Field(json_schema_extra=names("watcher"))`.
 
-    An id, a list of ids, or a name. The documentation tells of it, and the generated tests ask for
-    other orgs' things by it, so an input that names a thing must say so. An input that only sounds
-    like one (words of a name, a name to be given) says `names(None)`.
+    An id, a list of ids, or a name. It is in the documentation, and the generated tests request
+    other orgs' things by it, so every input that names a thing has to be marked. An input that only
+    looks like one (words of a name, a new name) is marked `names(None)`.
     """
     return {NAMES_KEY: kind}
 
 
 class Outputs(BaseModel):
-    """The parent of what routes give; a field that is not declared never leaves the house."""
+    """The base class of outputs; a field that is not declared is never sent."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -108,13 +108,13 @@ class Declared:
     """One route as declared; all of them together are the documentation and the generated tests."""
 
     endpoint: str
-    # Every rule has the door's URL prefix; the first one is the one to show.
+    # Every rule with the blueprint's URL prefix; the first one is the one to show.
     rules: tuple[str, ...]
     methods: tuple[str, ...]
     inputs: type[Inputs] | None
     outputs: type[Outputs] | None
     access: Access
-    # True for what changes something: guarded against forgery, and never done by a cookie's GET.
+    # True for what changes something: protected against CSRF, and refused by GET with a cookie.
     changes: bool
     # The first line of the view's docstring, and what stands below it.
     summary: str
@@ -127,12 +127,12 @@ class Declared:
     errors: tuple[int, ...]
     # What a good answer is: JSON, a picture, a script.
     media: str
-    # Said by routes of other wires than their door's.
+    # For routes whose requests or replies differ from their blueprint's.
     wire: Wire | None
-    # What the door puts beside a good answer's data, and what its failures look like.
+    # The blueprint's `status` beside the data of a good reply, and its shape of failures.
     status_shape: type[BaseModel] | None
     problem_shape: type[BaseModel] | None
-    # Pages: neither a session id in a header or parameter nor a token says who asks.
+    # Pages: only the session cookie authenticates, no header, parameter or token.
     is_cookie_only: bool
 
     @property
@@ -147,22 +147,22 @@ class Declared:
 
 
 class DeclaredBlueprint(Blueprint):
-    """A blueprint whose routes are declared, and which answers failures in its own dialect."""
+    """A blueprint whose routes are declared, and which renders failures in its own format."""
 
     is_cookie_only: ClassVar[bool] = False
-    # Addresses under these that no route knows are this door's to answer for, too.
+    # Unknown URLs under these prefixes are answered by this blueprint, too.
     answers_under: ClassVar[tuple[str, ...]] = ()
     # For the documentation: `status` in the envelope of a good reply, and the body of a failure.
     status_shape: ClassVar[type[BaseModel] | None] = None
     problem_shape: ClassVar[type[BaseModel] | None] = None
 
     def __init__(self, name: str, import_name: str, **more: Any) -> None:
-        """Make the door; `more` is what any blueprint takes."""
+        """Create the blueprint; `more` is what any blueprint takes."""
         super().__init__(name, import_name, **more)
         for prefix in self.answers_under:
             self.record(partial(self._answer_under, prefix))
 
-    def route(  # type: ignore[override] # a declared route says more than Flask's does
+    def route(  # type: ignore[override] # a declared route has more parameters than Flask's
         self,
         *rules: str,
         access: Access,
@@ -179,7 +179,7 @@ class DeclaredBlueprint(Blueprint):
         wire: Wire | None = None,
         otherwise: Callable[[AnomifyError], Any] | None = None,
     ) -> Callable[[View], View]:
-        """Declare a route and hang the view on it.
+        """Declare a route and register the view for it.
 
         The view is given its inputs, read and checked; without `inputs` it is given the path's
         values by name. It runs inside one unit of work, which writes when `changes` is true and is
@@ -191,8 +191,8 @@ class DeclaredBlueprint(Blueprint):
         answer that is not JSON, `limits` the classes of limits other than the usual ones, `wire`
         what a route takes and gives that reads its request or writes its reply by itself.
 
-        `otherwise` is asked, outside of a unit of work, where the address names nothing or an input
-        is missing or wrong: it returns what else the address may mean, or raises the error again.
+        `otherwise` is called, outside of a unit of work, where the URL names nothing that exists or
+        an input is missing or wrong: it returns another result, or raises the error again.
         """
 
         def declare(view: View) -> View:
@@ -202,7 +202,7 @@ class DeclaredBlueprint(Blueprint):
             @wraps(view)
             def answer(**path: object) -> Response:
                 if request.method == "HEAD" and (changes or access == INGEST):
-                    # Whoever asks for the head only does not mean to change anything.
+                    # A HEAD request must not change anything.
                     raise MethodNotAllowed(valid_methods=list(methods))
                 try:
                     found = run(path)
@@ -253,11 +253,11 @@ class DeclaredBlueprint(Blueprint):
         return declare
 
     def respond(self, found: Any) -> Response:
-        """Make the reply of what a view returned; a door with a wire of its own overrides this."""
+        """Make the reply of what a view returned; blueprints with their own format override it."""
         return make_response(found)
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Make the reply of a failure; a door with a wire of its own overrides this."""
+        """Make the reply of a failure; blueprints with their own format override it."""
         reply = make_response(f"{problem.message}\n", problem.status)
         reply.mimetype = "text/plain"
         return reply
@@ -277,15 +277,15 @@ def declared_routes(app: Flask) -> dict[str, Declared]:
 
 
 def current_route() -> Declared | None:
-    """Return the route that the current request asks for; None for unknown URLs and files."""
+    """Return the route of the current request; None for unknown URLs and files."""
     return declared_routes(current_app).get(request.endpoint or "")
 
 
 def check_declared(app: Flask) -> None:
-    """Raise `RuntimeError` if a route of the app does not declare who may ask it."""
+    """Raise `RuntimeError` if a route of the app does not declare its access."""
     declared = declared_routes(app)
     for rule in app.url_map.iter_rules():
         if rule.endpoint == "static" or rule.endpoint.endswith(".static"):
             continue
         if rule.endpoint not in declared:
-            raise RuntimeError(f"the route {rule.rule} does not declare who may ask it")
+            raise RuntimeError(f"the route {rule.rule} does not declare its access")

@@ -28,7 +28,7 @@ def install(app: Flask, settings: Settings) -> None:
         route = current_route()
         if (route is not None and route.is_page) or ALLOWED_ORIGIN in reply.headers:
             return reply
-        # Whoever keeps replies keeps one for each origin.
+        # Caches keep one reply for each origin.
         reply.vary.add("Origin")
         origin = request.headers.get("Origin")
         if origin not in origins:

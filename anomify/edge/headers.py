@@ -1,4 +1,4 @@
-"""The headers that every reply carries, whatever it is and whoever asked."""
+"""The security headers of every reply."""
 
 from flask import Flask, Response
 

@@ -1,4 +1,4 @@
-"""How the parts of the product are, for users, load balancers and whoever is on call."""
+"""Health of the parts of the service, for users, load balancers and operators."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from anomify.org.queries import list_worker_heartbeats
 
 # A worker beats every few seconds; one that has missed so many is not working.
 BEAT_MISSING = timedelta(seconds=60)
-# Points older than this when they are judged are told about too late.
+# Points older than this when they are judged lead to late notifications.
 LAG_SECONDS_MAX = 300.0
 
 DATABASE = "database"

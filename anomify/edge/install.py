@@ -1,4 +1,4 @@
-"""The porch, put up: limits, request ids, headers and problems, before the doors hang."""
+"""Install the request middleware: limits, request ids, headers and error replies."""
 
 from flask import Flask
 from werkzeug.routing import PathConverter
@@ -22,7 +22,7 @@ class AnyPath(PathConverter):
 
 
 def install(app: Flask, app_state: AppState) -> None:
-    """Prepare the app. Call it before doors are registered: names in paths may hold `//`."""
+    """Prepare the app. Call it before blueprints are registered: names in paths may hold `//`."""
     set_app_state(app, app_state)
     app.request_class = BoundedRequest
     app.url_map.merge_slashes = False

@@ -1,4 +1,4 @@
-"""How often one asker, and one org, may ask: a bucket for each class of requests, refilled evenly.
+"""Rate limits per caller and per org: a token bucket for each class of requests.
 
 One web process serves an installation, so the buckets are in its memory and need no database. They
 are full again after a restart, which nobody outside can bring about.
@@ -20,18 +20,18 @@ from anomify.errors import QuotaExceeded
 
 LIMITS_KEY = "anomify_limits"
 _STANDING_KEY = "anomify_limit_standing"
-_ASKER_KEY = "anomify_limit_asker"
-# For each class; past it those that have not asked for longest are forgotten.
+_CALLER_KEY = "anomify_limit_caller"
+# For each class; past it the least recent ones are forgotten.
 REMEMBERED_MAX = 20_000
 OFF = "off"
-# All askers of an org together may ask so much more than one of them.
+# The limit of all callers of an org together, as a multiple of one caller's.
 ORG_FACTOR = 5
 
 
 class Limit(StrEnum):
     """The classes of requests that are counted apart."""
 
-    # Proving who one is; counted by address, whoever asks.
+    # Signing in; counted by address for every caller.
     LOGIN = "login"
     READ = "read"
     # Reading that costs much: long stretches of many points.
@@ -70,7 +70,7 @@ RATES = {
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """Where an asker stands after a request; `wait_seconds` is 0 where it may be answered."""
+    """The state of a bucket after a request; `wait_seconds` is 0 where it may be answered."""
 
     rate: Rate
     remaining: int
@@ -132,9 +132,9 @@ class RateLimits:
         }
 
     def take(self, limit: Limit, caller: object, org: object = None) -> LimitStatus | None:
-        """Count a request of an asker, and of their org if they have one.
+        """Count a request of a caller, and of their org if they have one.
 
-        Returns the standing that is nearer to its end, or None for a class without a limit.
+        Returns the state of the bucket with less left, or None for a class without a limit.
         """
         own = self._own.get(limit)
         if own is None:
@@ -162,11 +162,11 @@ def limits_of(route: Declared) -> tuple[Limit, ...]:
 def spend(route: Declared, caller: object, org: object, signing_in_by: object) -> None:
     """Count the current request. Raises `QuotaExceeded` with the seconds to wait.
 
-    `asker` is whatever tells this one from others: a user, a token or a network. `signing_in_by` is
-    what signing in is counted by whoever asks: a network, or a client that is known. `org` is
-    whatever tells those apart who share a larger bucket, or None.
+    `caller` is the key of the caller: a user, a token or a network. `signing_in_by` is the key of
+    sign-in attempts: a network, or a known client. `org` is the key of the larger bucket that
+    callers share, or None.
     """
-    setattr(g, _ASKER_KEY, (caller, org, signing_in_by))
+    setattr(g, _CALLER_KEY, (caller, org, signing_in_by))
     for limit in limits_of(route):
         spend_also(limit)
 
@@ -176,7 +176,7 @@ def spend_also(limit: Limit) -> None:
 
     Raises `QuotaExceeded` as `spend` does, which has to have been called.
     """
-    caller, org, signing_in_by = getattr(g, _ASKER_KEY)
+    caller, org, signing_in_by = getattr(g, _CALLER_KEY)
     standing = (
         the_limits().take(limit, signing_in_by)
         if limit is Limit.LOGIN
@@ -203,7 +203,7 @@ def the_limits() -> RateLimits:
 
 
 def install(app: Flask, limits: RateLimits) -> None:
-    """Say in each reply that was counted where the asker stands."""
+    """Add the state of the limit to each reply that was counted."""
     app.extensions[LIMITS_KEY] = limits
 
     @app.after_request

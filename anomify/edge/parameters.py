@@ -28,12 +28,12 @@ NOT_KNOWN = "This parameter is not known here; nothing was changed."
 MOST_UNKNOWN_TOLD = 10
 UNKNOWN_CHARACTERS_TOLD = 100
 
-Wish = TypeVar("Wish", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_inputs(
-    model: type[Wish], path: Mapping[str, object], *, refuses_unknown: bool = False
-) -> Wish:
+    model: type[Model], path: Mapping[str, object], *, refuses_unknown: bool = False
+) -> Model:
     """Return the inputs of the current request: path before body before query.
 
     Raises `Invalid` naming each field that is missing or wrong, that has different values in two
@@ -74,7 +74,7 @@ def find_parameter(name: str) -> str | None:
     try:
         body = body_parameters()
     except (Invalid, Unsupported):
-        # Whoever needs the body says what is wrong with it.
+        # The route that reads the body reports what is wrong with it.
         body = {}
     query = _from_multidict(request.args)
     found = [place[name] for place in (body, query) if name in place]
@@ -84,16 +84,16 @@ def find_parameter(name: str) -> str | None:
 
 
 def body_parameters() -> Mapping[str, object]:
-    """Return what the form or the JSON object of the body says; read once, kept for the request.
+    """Return the fields of the body, a form or a JSON object; read once and kept.
 
-    Raises `Invalid` for a body that is not what its type says, `Unsupported` for other types.
+    Raises `Invalid` for a body that does not match its content type, `Unsupported` for other types.
     """
     if request.method in BODILESS:
         return {}
     if request.mimetype in FORM_TYPES:
         form = _from_multidict(request.form)
         if any(name.lstrip().startswith(("{", "[")) for name in form):
-            # What curl says of a body of which nothing else was said.
+            # The default content type of curl.
             raise Unsupported("The body is JSON: send it with Content-Type: application/json.")
         return form
     if JSON_KEY not in g:
@@ -161,7 +161,7 @@ def _from_multidict(values: MultiDict[str, str]) -> dict[str, object]:
 
 
 def _as_text(value: object) -> str:
-    """Spell a value as a form would, so that the same wish in two places is the same."""
+    """Spell a value as a form would, so that equal inputs in two places compare equal."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -170,9 +170,9 @@ def _as_text(value: object) -> str:
 
 
 def _meaning(value: object, *, is_list: bool) -> str:
-    """Spell a value so that the same wish in two places is the same, however it was written."""
+    """Spell a value so that equal inputs in two places compare equal, however written."""
     if is_list:
-        # Whoever needs the list says what is wrong with it.
+        # The route that reads the list reports what is wrong with it.
         with suppress(ValueError):
             value = as_list(value)
     return _as_text(value)

@@ -1,4 +1,4 @@
-"""What went wrong with a request, as data, for the door that was asked to put into its dialect."""
+"""Errors of requests as data, which each blueprint renders in its own format."""
 
 import logging
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DOORS_KEY = "anomify_doors"
+RENDERERS_KEY = "anomify_doors"
 RETRY_AFTER_SECONDS = 2
-# From here on HTTP says that it was us; below, down to the callers' own, that it was them.
+# HTTP statuses from here on are server errors; below are client errors.
 SERVERS_FAULT = 500
 CALLERS_FAULT = 400
 # What HTTP's own failures are called here, and what a person reads.
@@ -40,7 +40,7 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """A failure as it may be told: the sentence holds nothing of the inside of the product."""
+    """An error as it is sent: the message holds no internals."""
 
     status: int
     code: str
@@ -51,19 +51,19 @@ class Problem:
 
 
 class RendersProblems(Protocol):
-    """Whoever can put a problem into a dialect."""
+    """A blueprint that renders problems."""
 
     def respond_problem(self, problem: Problem) -> Response:
         """Make the reply of a failure."""
 
 
 def answer_problems_under(app: Flask, prefix: str, blueprint: RendersProblems) -> None:
-    """Let a door answer for addresses under a prefix that no route knows; the longest one wins."""
-    app.extensions.setdefault(DOORS_KEY, {})[prefix] = blueprint
+    """Let a blueprint answer unknown URLs under a prefix; the longest prefix wins."""
+    app.extensions.setdefault(RENDERERS_KEY, {})[prefix] = blueprint
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return what may be told of an exception; the unforeseen is logged, once, and is a 500."""
+    """Return the problem of an exception; an unexpected one is logged once and is a 500."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         log.warning("request %s: the database cannot answer: %s", request_id(), cause_of(error))
         error = Unavailable(
@@ -94,17 +94,17 @@ def problem_of(error: Exception) -> Problem:
 
 
 def install(app: Flask) -> None:
-    """Have each failure told by the door that was asked, once, whatever was raised."""
+    """Have every exception rendered by the blueprint of the requested URL."""
 
     @app.errorhandler(Exception)
-    def tell(error: Exception) -> "ResponseReturnValue":
+    def reply_to(error: Exception) -> "ResponseReturnValue":
         if isinstance(error, HTTPException) and (error.code or SERVERS_FAULT) < CALLERS_FAULT:
             return cast("Response", error.get_response())
         return respond_problem(problem_of(error), app)
 
 
 def respond_problem(problem: Problem, app: Flask) -> Response:
-    """Make the reply of a problem in the dialect of the current request's address."""
+    """Make the reply of a problem in the format of the current request's URL."""
     reply = _door(app).respond_problem(problem)
     if problem.retry_after_seconds is not None:
         reply.headers["Retry-After"] = str(problem.retry_after_seconds)
@@ -117,10 +117,10 @@ def _door(app: Flask) -> RendersProblems:
     asked = app.blueprints.get(request.blueprint or "")
     if asked is not None and hasattr(asked, "respond_problem"):
         return cast("RendersProblems", asked)
-    doors: dict[str, RendersProblems] = app.extensions.get(DOORS_KEY, {})
-    for prefix in sorted(doors, key=len, reverse=True):
+    renderers: dict[str, RendersProblems] = app.extensions.get(RENDERERS_KEY, {})
+    for prefix in sorted(renderers, key=len, reverse=True):
         if f"{request.path}/".startswith(f"{prefix.rstrip('/')}/"):
-            return doors[prefix]
+            return renderers[prefix]
     return _Plain()
 
 

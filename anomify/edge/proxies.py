@@ -20,7 +20,7 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # Proxies that stand one behind the other; what is further away than this is not looked at.
 PROXIES_MAX = 20
 HOST_CHARACTERS_MAX = 253
-# They tell nothing but that we live, to whoever balances load between us, before any encryption.
+# They only answer that the service runs, to load balancers, also without encryption.
 FOR_EVERYBODY = {"/-/healthy", "/-/ready"}
 
 
@@ -88,7 +88,7 @@ def _without_https(base_url: str) -> Response | None:
         return None
     route = current_route()
     is_page = route.is_cookie_only if route else request.path.startswith(("/ui", "/static/"))
-    # A proxy that we do not trust says that it was encrypted: who is sent there comes back here.
+    # An untrusted proxy claims HTTPS: a redirect there would come back here.
     if is_page and "X-Forwarded-Proto" not in request.headers:
         query = request.query_string.decode("ascii", "replace")
         wanted = quote(request.path) + (f"?{query}" if query else "")

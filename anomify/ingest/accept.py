@@ -1,4 +1,4 @@
-"""The one way in: whoever a datapoint comes from, it is screened, named, and stored here."""
+"""Store received datapoints: check times and values, register metrics, append to the log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

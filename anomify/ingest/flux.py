@@ -1,4 +1,4 @@
-"""The Flux door: datapoints as JSON or in a query, and Telegraf's JSON.
+"""/flux: datapoints as JSON or in a query, and Telegraf's JSON.
 
 Limits: 32 MiB of JSON once uncompressed, and up to 100,000 datapoints in it. A datapoint is
 history, and judged as such, where it says `fill: "true"`; the whole request is, where the body or a
@@ -63,7 +63,7 @@ def metric_data_post() -> Response:
 
 
 def receive_json(blueprint: str, *, is_telegraf: bool = False) -> Response:
-    """Store a JSON body; who sends is found out before it is read, where a header says that."""
+    """Store a JSON body; a token in a header is verified before the body is read."""
     token = sent_token()
     sender = sender_of(token, blueprint) if token else None
     with unpacked(read_body()) as text:

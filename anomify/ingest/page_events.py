@@ -1,4 +1,4 @@
-"""The door for events of web pages: any site may post to it, with a key that can do nothing else.
+"""/flux/page-events: events of web pages, sent with a key that allows nothing else.
 
 A key stands in the page for everybody to read. All it is good for is to count into the org's
 metrics under `events.`; what was acknowledged is on disk, and becomes a datapoint when its minute
@@ -39,7 +39,7 @@ _OPEN: Final = {
 
 
 class PageEventsBlueprint(IngestBlueprint):
-    """An ingestion door whose every answer, a refusal too, may be read by the page that asked."""
+    """A blueprint whose every reply, errors too, may be read by pages of other origins."""
 
     def respond(self, found: Response) -> Response:
         """Let the page read the answer."""
@@ -71,16 +71,16 @@ def events() -> Response:
     event `signup` of the site `shop` is counted minute by minute in the metric
     `events.shop.signup`.
     """
-    told = parse_page_events(read_body(BODY_BYTES_MAX))
+    events = parse_page_events(read_body(BODY_BYTES_MAX))
     address = request.remote_addr or ""
-    holder = verified_tokens().holder(told.key, SCOPE, address)
+    holder = verified_tokens().holder(events.key, SCOPE, address)
     route = current_route()
     if route is not None:
         # Apart from what the org's own people and machines may do.
         network = network_of(address)
         spend(route, (ROUTE, holder.org_id, network), (ROUTE, holder.org_id), network)
     check_may_write(holder.overdue_since, now())
-    counted, refused = _count(holder.org_id, told)
+    counted, refused = _count(holder.org_id, events)
     kinds: dict[str, Refused] = {}
     for one in refused:
         kinds.setdefault(one.kind, Refused(0, one.metric, one.reason)).items += 1
@@ -94,10 +94,10 @@ def events() -> Response:
     return make_response(jsonify(report), 207 if counted else 400)
 
 
-def _count(org_id: int, told: PageEvents) -> tuple[int, list[Refusal]]:
+def _count(org_id: int, events: PageEvents) -> tuple[int, list[Refusal]]:
     """Count what can be counted; return how many names that were, and why the rest is not."""
     over: dict[str, str] = {}
-    wanted = {name: f"{NAMESPACE}.{told.site}.{name}" for name in told.counts}
+    wanted = {name: f"{NAMESPACE}.{events.site}.{name}" for name in events.counts}
     with app_state().database.unit_of_work(write=False):
         fitting = countable_names(org_id, wanted.values())
     for name, metric in wanted.items():
@@ -109,11 +109,11 @@ def _count(org_id: int, told: PageEvents) -> tuple[int, list[Refusal]]:
     for name, metric in wanted.items():
         key = metric.encode()
         if key in registered.ids:
-            counts[registered.ids[key]] = told.counts[name]
+            counts[registered.ids[key]] = events.counts[name]
         elif key in registered.refused:
             over[name] = str(registered.refused[key])
     if counts:
         with app_state().database.unit_of_work():
             add_counts(counts, now_ms())
     full = [Refusal(0, name, reason, QUOTA) for name, reason in over.items()]
-    return len(counts), [*told.refused, *full]
+    return len(counts), [*events.refused, *full]

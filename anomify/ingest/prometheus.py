@@ -1,4 +1,4 @@
-"""The Prometheus doors: remote write 1.0 and 2.0, at the usual path and with a report at Flux's.
+"""Prometheus remote write 1.0 and 2.0, at the usual path and with a report at Flux's.
 
 Prometheus sends again after 5xx, and throws the whole body away after 4xx. So `/api/v1/write`
 stores what is good whatever the rest is, and counts the rest. Of remote write 1.0 it answers 204
@@ -37,7 +37,7 @@ PROTO_2 = "io.prometheus.write.v2.Request"
 _PARSERS = {PROTO_1: parse_write_1, PROTO_2: parse_write_2}
 _PROTOBUF_TYPES = {"application/x-protobuf", "application/protobuf", "application/octet-stream", ""}
 _JSON_TYPES = {"application/json", "text/json"}
-# What clients say that were not told what they send.
+# The content type of clients that set none.
 _TYPES_OF_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain"}
 _JSON_HINT = "Send JSON to /flux/metric_data_post, with Content-Type: application/json."
 
@@ -93,8 +93,8 @@ def write_reported() -> Response:
     if not accepted.refused_total:
         return _with_counts(make_response("", 204), proto, accepted)
     is_success = proto == PROTO_1 and accepted.stored > 0
-    told = make_response(jsonify(report(accepted)), 207 if is_success else 400)
-    return _with_counts(told, proto, accepted)
+    reply = make_response(jsonify(report(accepted)), 207 if is_success else 400)
+    return _with_counts(reply, proto, accepted)
 
 
 def _is_json() -> bool:
@@ -142,7 +142,7 @@ def _with_counts(reply: Response, proto: str, accepted: Accepted) -> Response:
 
 
 def _proto() -> str:
-    """Return which message the body says it is. Raises `Unsupported`, so that senders fall back."""
+    """Return the message type of the body. Raises `Unsupported`, so that senders fall back."""
     if request.mimetype not in _PROTOBUF_TYPES:
         raise Unsupported(
             f"Remote write is application/x-protobuf; {request.mimetype[:60]!r} is not taken here."

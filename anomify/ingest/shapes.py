@@ -1,4 +1,4 @@
-"""What the ingestion doors take and give, for the documentation; they read it all themselves."""
+"""Requests and replies of the ingestion routes, for the documentation only."""
 
 from pydantic import BaseModel, Field
 
@@ -17,7 +17,8 @@ class PointIn(BaseModel):
     timestamp: float | str = Field(description="When, unix seconds.", examples=[1_767_225_600])
     value: float = Field(description="How much; finite.", examples=[21.5])
     fill: bool | str | None = Field(
-        None, description="True for history: it is judged as at its time, and nobody is told."
+        None,
+        description="True for history: it is judged as of its own time, and nobody is notified.",
     )
 
 
@@ -32,7 +33,9 @@ class PointQueryIn(BaseModel):
         None, description="A token's 32 characters of hexadecimal, for senders that know no header."
     )
     status: str | None = Field(None, description="`true` only asks whether points are taken.")
-    test: str | None = Field(None, description="`true` stores nothing and says what would be.")
+    test: str | None = Field(
+        None, description="`true` stores nothing and reports what would be stored."
+    )
     validate_key: str | None = Field(None, description="`true` only checks the token.")
 
 
@@ -42,7 +45,9 @@ class PointsIn(BaseModel):
     metrics: list[PointIn] = Field(description="The datapoints, at most 100,000.")
     key: str | None = Field(None, description="The token, for senders that know no header.")
     fill: bool | str | None = Field(None, description="True where all of them are history.")
-    test: bool | str | None = Field(None, description="True stores nothing and says what would be.")
+    test: bool | str | None = Field(
+        None, description="True stores nothing and reports what would be stored."
+    )
     validate_key: bool | str | None = Field(None, description="True only checks the token.")
 
 
@@ -67,7 +72,7 @@ class RehearsalHeaders(BaseModel):
     test_only: str | None = Field(
         None,
         validation_alias="x-test-only",
-        description="`true` stores nothing and says what would be.",
+        description="`true` stores nothing and reports what would be stored.",
     )
 
 

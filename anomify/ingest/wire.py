@@ -1,4 +1,4 @@
-"""What all ingestion doors share: where the token is, how large a body may be, how to say no."""
+"""Common parts of the ingestion routes: token, body size, reports and error replies."""
 
 import threading
 from collections.abc import Iterator
@@ -38,11 +38,11 @@ SELECTING_HEADERS = (
 )
 # Telegraf's 1,000 measurements are some 2 MB; what is beyond this once unpacked is a mistake.
 BODY_BYTES_MAX = 32 * 1024 * 1024
-# A report names every refused item up to here, and says how many there are in all.
+# A report lists at most this many refused items, and their total number.
 REPORTED_MAX = 10_000
 # Bodies beyond this take turns, for they can need twenty times their size while they are read.
 LARGE_BODY_BYTES = 4 * 1024 * 1024
-# What a sender is told after 503 where nobody knows better.
+# The default of Retry-After in a 503 reply.
 RETRY_AFTER_SECONDS = 5
 
 _SENDER_KEY = "anomify_ingest_sender"
@@ -56,27 +56,27 @@ _line = threading.BoundedSemaphore(LARGE_BODIES_MAX)
 
 
 class IngestBlueprint(DeclaredBlueprint):
-    """An ingestion door: plain JSON when something is wrong, no body when everything is right."""
+    """A blueprint that answers errors as plain JSON, and success without a body."""
 
     problem_shape: ClassVar[type[Outputs] | None] = IngestProblemOut
 
     def __init__(self, name: str, import_name: str, **more: Any) -> None:
-        """Make the door; `more` is what any blueprint takes."""
+        """Create the blueprint; `more` is what any blueprint takes."""
         super().__init__(name, import_name, **more)
         self.before_request(check_headers)
 
     def respond_problem(self, problem: Problem) -> Response:
         """Say what was wrong, in JSON that a person can read in a sender's log."""
         _count_refused_request(problem)
-        told: dict[str, Any] = {
+        body: dict[str, Any] = {
             "status": "error",
             "code": problem.code,
             "message": problem.message,
             "request_id": request_id(),
         }
         if problem.fields:
-            told["fields"] = dict(problem.fields)
-        reply = make_response(jsonify(told), problem.status)
+            body["fields"] = dict(problem.fields)
+        reply = make_response(jsonify(body), problem.status)
         if problem.status == 503:  # noqa: PLR2004 -- HTTP's "not now"
             reply.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if problem.status == 401:  # noqa: PLR2004 -- HTTP's "who are you" demands to say how to answer
@@ -119,10 +119,10 @@ def check_headers() -> None:
 
 
 def sender_of(token: str | None, blueprint: str) -> Sender:
-    """Return who sends by this door. Raises `Unauthenticated`, `Denied` or `Unavailable`.
+    """Return the request's token. Raises `Unauthenticated`, `Denied` or `Unavailable`.
 
     An org that has not paid for so long that it may only read is denied.
-    X-Scope-OrgID and x-tenant-id are not looked at: the token alone says which org it is.
+    X-Scope-OrgID and x-tenant-id are ignored: the token alone determines the org.
     """
     holder = verified_tokens().holder(token, SCOPE, request.remote_addr or "")
     check_may_write(holder.overdue_since, now())
@@ -139,7 +139,7 @@ def _count_refused_request(problem: Problem) -> None:
 
 
 def is_dry_run() -> bool:
-    """Return whether the sender only wants to know what would be stored."""
+    """Return whether the request is a test that stores nothing."""
     return is_true(request.headers.get("x-test-only"))
 
 
@@ -200,7 +200,7 @@ def turn_for(size_bytes: int) -> Iterator[None]:
 def report(accepted: Accepted, *, is_dry_run: bool = False) -> dict[str, Any]:
     """Return what became of each item, for 207 and for dry runs."""
     refusals = accepted.refusals()
-    told: dict[str, Any] = {
+    counts: dict[str, Any] = {
         "accepted": accepted.stored,
         "rejected": [
             {"index": refusal.index, "metric": refusal.metric, "reason": refusal.reason}
@@ -209,10 +209,10 @@ def report(accepted: Accepted, *, is_dry_run: bool = False) -> dict[str, Any]:
         "rejected_total": len(refusals),
     }
     if not accepted.stored and not is_dry_run:
-        told["message"] = summed_up(accepted)
+        counts["message"] = summed_up(accepted)
     if is_dry_run:
-        return {"status": "test, nothing was stored", **told, "new": list(accepted.new_metrics)}
-    return {"status": "partly stored" if accepted.stored else "nothing was stored", **told}
+        return {"status": "test, nothing was stored", **counts, "new": list(accepted.new_metrics)}
+    return {"status": "partly stored" if accepted.stored else "nothing was stored", **counts}
 
 
 def summed_up(accepted: Accepted) -> str:

@@ -1,4 +1,4 @@
-"""/anomalies, /anomaly: what was found, one by one and as a list."""
+"""/anomalies, /anomaly: lists of anomalies, and single ones."""
 
 import math
 from collections.abc import Sequence
@@ -42,25 +42,25 @@ class AnomalyOut(Outputs):
     uuid: str = Field(description="An id that no other installation has.")
     metric_id: int = Field(description="Its metric's id.")
     metric: str = Field(description="Its metric's name.")
-    value: float = Field(description="The value where the evidence was loudest.")
+    value: float = Field(description="The value at the peak of the anomaly.")
     timestamp: int | float = Field(description="When it began.")
     timestamp_string: str = Field(description="When it began, in the org's time zone.")
     until_timestamp: int | float | None = Field(description="When it ended; null while it runs.")
-    peak_timestamp: int | float = Field(description="When the evidence was loudest.")
+    peak_timestamp: int | float = Field(description="The time of the peak, unix seconds.")
     score: float = Field(description="0 to 1; 0.5 is where anomalies begin.")
     severity: Literal["low", "medium", "high"] = Field(
         description="How rarely such a score is a false alarm."
     )
     expected_range_lower: float | None = Field(
-        description="The least that was expected where it was loudest; null if nothing was."
+        description="Lower end of the expected range at the peak; null if there was none."
     )
     expected_range_upper: float | None = Field(
-        description="The greatest that was expected there; null if nothing was."
+        description="Upper end of the expected range at the peak; null if there was none."
     )
     expected_range_lower_string: str = Field(description="The same for people.")
     expected_range_upper_string: str = Field(description="The same for people.")
     evidence: str = Field(
-        description="Which kind of evidence spoke most: above or below (the expected range), jump,"
+        description="The strongest kind of evidence: above or below (the expected range), jump,"
         " noisier, shifted, novel, flat, or silent (no data has come).",
         examples=["above"],
     )
@@ -85,9 +85,9 @@ class AnomalyOut(Outputs):
         description="The same in words.",
         examples=["Similar was seen 3 times before, the last time 6 days earlier."],
     )
-    status: str = Field(description="What people have made of it.")
+    status: str = Field(description="The status that users have set.")
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
-    muted: bool = Field(description="Nobody was told of it, for the org was muted.")
+    muted: bool = Field(description="Nobody was notified, because the org was muted.")
 
 
 class OneAnomalyOut(Outputs):

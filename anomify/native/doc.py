@@ -30,8 +30,8 @@ GROUPS: Final = {
     "metric": "One metric: where it stands, its points, what was expected, its picture.",
     "anomalies": "What was found, as a list.",
     "anomaly": "What was found, one by one.",
-    "watchers": "Who is told about which metrics.",
-    "watcher": "Make, change and delete what tells people.",
+    "watchers": "Who is notified about which metrics.",
+    "watcher": "Create, change and delete watchers, which notify people.",
     "image": "Pictures for mails and other pages, behind signed links.",
     "exclusion": "Metrics that are kept and not judged.",
     "org": "Your org: its people, tokens, events, quota and summary.",
@@ -44,7 +44,7 @@ GROUPS: Final = {
     "ping": "Is anybody there?",
     "status": "How the parts of the product are.",
     "doc": "This description.",
-    "operators": "For load balancers and whoever is on call.",
+    "operators": "For load balancers and operators.",
 }
 # Pages that belong to no group, by the last word of their address.
 CHAPTERS: Final = {

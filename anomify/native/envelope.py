@@ -1,4 +1,4 @@
-"""The native wire: status and data around every reply, and failures in the same envelope."""
+"""The envelope of native replies: `status` and `data`, for failures, too."""
 
 from datetime import UTC, tzinfo
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ class TimezoneOut(Outputs):
 
 
 class ReplyStatusOut(Outputs):
-    """What every reply says about itself."""
+    """The status of every reply."""
 
     created_timestamp: int = Field(description="When the reply was made, unix seconds.")
     created_string: str = Field(description="The same, in the org's time zone.")
@@ -63,7 +63,7 @@ class ErrorOut(Outputs):
 
 
 class FailedStatusOut(ReplyStatusOut):
-    """What a failure says about itself."""
+    """The status of a failure."""
 
     error: ErrorOut = Field(description="What went wrong, in words for programs and people.")
 
@@ -80,7 +80,7 @@ class ProblemOut(Outputs):
 
 
 class NativeBlueprint(DeclaredBlueprint):
-    """A door that speaks the envelope: a view returns its `Outputs`, or a response as it is."""
+    """A blueprint with the envelope: a view returns its `Outputs`, or a finished response."""
 
     answers_under = ("/",)
     status_shape: ClassVar[type[Outputs] | None] = ReplyStatusOut

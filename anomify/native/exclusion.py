@@ -105,9 +105,7 @@ class RuleIn(Inputs):
 class AddIn(RuleIn):
     """A new rule."""
 
-    reason: str = Field(
-        "", max_length=REASON_CHARACTERS_MAX, description="Why, for whoever wonders later."
-    )
+    reason: str = Field("", max_length=REASON_CHARACTERS_MAX, description="Why the rule was made.")
     expires: int | None = Field(
         None,
         ge=0,

@@ -198,7 +198,7 @@ def forgotten_sentence(*, has_mail: bool) -> str:
 
 
 def login_out(found: UserSubject | AwaitsCode) -> LoginOut:
-    """Tell of a sign-in that is done, or of the code that it waits for."""
+    """Return the reply of a finished sign-in, or of one that needs a code."""
     match found:
         case AwaitsCode(way, sentence):
             return LoginOut(
@@ -215,5 +215,5 @@ def login_out(found: UserSubject | AwaitsCode) -> LoginOut:
 
 
 def session_out(signed_in: UserSubject) -> SessionOut:
-    """Tell of a session that has just begun."""
+    """Return the reply of a new session."""
     return SessionOut(id=current_session_id() or "", user=user_out(signed_in.user, signed_in.org))

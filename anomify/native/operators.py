@@ -1,4 +1,4 @@
-"""/-: for load balancers and whoever is on call; no session, and nothing of any org."""
+"""/-: for load balancers and operators; no session, and no data of any org."""
 
 import ipaddress
 from collections import Counter

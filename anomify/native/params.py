@@ -1,4 +1,4 @@
-"""Values that GET and POST both spell as text, typed."""
+"""Types of parameters that several native routes take."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ RowId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 # One line that a person typed.
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=320)]
-# Passwords are never trimmed; whether one is good enough is for the user room to say.
+# Passwords are never trimmed; the user package checks their strength.
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 # A code of a mail or an app, or a recovery code.
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]

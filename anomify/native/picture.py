@@ -1,4 +1,4 @@
-"""How pictures are asked for and how they are answered, the same at every native address."""
+"""Parameters and replies of pictures, the same for every native route."""
 
 from typing import Final, Literal
 

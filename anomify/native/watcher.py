@@ -45,9 +45,13 @@ class WatcherOut(Outputs):
     id: int = Field(description="Its id.")
     name: str = Field(description="What people call it.")
     chips: list[str] = Field(description="Words that a metric's name must all hold.")
-    alert: bool = Field(description="Whether anybody is told.")
-    severity: Literal["low", "medium", "high"] = Field(description="The least severity told.")
-    expiration_time: int = Field(description="Quiet time about a metric once it has been told.")
+    alert: bool = Field(description="Whether anybody is notified.")
+    severity: Literal["low", "medium", "high"] = Field(
+        description="The least severity that is notified about."
+    )
+    expiration_time: int = Field(
+        description="How long nothing is sent about a metric after a notification."
+    )
     expiration_time_unit: str = Field(description="The unit of expiration_time.")
     email_user_ids: list[int] = Field(description="Users of the org who get e-mails.")
     webhook_url: str | None = Field(description="To those who may not change it, the host only.")
@@ -103,17 +107,18 @@ class ChipsOut(Outputs):
 
 
 class WatcherFieldsIn(Inputs):
-    """What a watcher can be told to be."""
+    """The settings of a watcher."""
 
     name: str | None = Field(
         None, description="The chips when it is left out.", json_schema_extra=names(None)
     )
-    alert: bool | None = Field(None, description="Whether to tell anybody; false at first.")
+    alert: bool | None = Field(None, description="Whether to notify anybody; false at first.")
     severity: str | None = Field(
-        None, description="The least severity to tell: low, medium or high; high at first."
+        None, description="The least severity to notify about: low, medium or high; high at first."
     )
     expiration_time: int | None = Field(
-        None, description="Quiet time about a metric once it has been told; 3600 s at first."
+        None,
+        description="How long nothing is sent about a metric after a message; 3600 s at first.",
     )
     expiration_time_unit: str | None = Field(
         None, description=f"{', '.join(UNIT_SECONDS)}; second when left out."
@@ -175,7 +180,7 @@ class ChipsIn(Inputs):
 def create(inputs: CreateIn) -> SavedOut:
     """Make a watcher for the metrics that hold every chip."""
     caller = subject()
-    saved = _saved(_editor().create(caller.org.id, _wish(inputs), caller.label), inputs)
+    saved = _saved(_editor().create(caller.org.id, _fields(inputs), caller.label), inputs)
     if isinstance(caller, UserSubject):
         take_step(caller.user.id, "alert_created")
     return saved
@@ -192,7 +197,7 @@ def update(inputs: UpdateIn) -> SavedOut:
     """Change a watcher; what is left out stays as it is."""
     caller = subject()
     return _saved(
-        _editor().update(caller.org.id, inputs.watcher_id, _wish(inputs), caller.label), inputs
+        _editor().update(caller.org.id, inputs.watcher_id, _fields(inputs), caller.label), inputs
     )
 
 
@@ -223,7 +228,7 @@ def undelete(inputs: DeletedIn) -> OneWatcherOut:
 
 @blueprint.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=VIEWER)
 def watchers(inputs: ListIn) -> WatchersOut:
-    """List the org's watchers with what each hears of."""
+    """List the org's watchers with the number of metrics and anomalies of each."""
     org = subject().org
     page = list_watchers(
         org.id,
@@ -301,7 +306,7 @@ def _editor() -> WatcherEditor:
     return WatcherEditor(Outbound(settings.egress_allow), settings.key_for(PURPOSE))
 
 
-def _wish(inputs: CreateIn | UpdateIn) -> WatcherFields:
+def _fields(inputs: CreateIn | UpdateIn) -> WatcherFields:
     return WatcherFields(
         chips=inputs.chips,
         name=inputs.name,

@@ -1,4 +1,4 @@
-"""The stretch of time that a native route is asked about, validated in one place."""
+"""The time window of a native request, and pages of lists."""
 
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo

@@ -5,12 +5,12 @@ import pytest
 from anomify.native import login
 from anomify.native.user import account
 from tests.factories import make_cast
-from tests.kit.web import make_app, probe_door
+from tests.kit.web import make_app, probe_blueprint
 
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, [probe_door(), login.blueprint, account.blueprint])
+    app = make_app(database, tmp_path, [probe_blueprint(), login.blueprint, account.blueprint])
     yield app
     app.extensions["anomify"].points.close()
 

@@ -48,7 +48,7 @@ def app_with(database, tmp_path, there):
     apps = []
 
     def app_with(**settings):
-        doors = (
+        blueprints = (
             *(password_reset, inbox, invitation, metrics_page, sign_in, oidc_sign_in, sign_up),
             *(login, user),
         )
@@ -59,7 +59,9 @@ def app_with(database, tmp_path, there):
             "oidc_name": "Acme ID",
             **settings,
         }
-        apps.append(make_app(database, tmp_path, [each.blueprint for each in doors], **settings))
+        apps.append(
+            make_app(database, tmp_path, [each.blueprint for each in blueprints], **settings)
+        )
         return apps[-1]
 
     yield app_with

@@ -16,7 +16,7 @@ from anomify.edge.contract import DeclaredBlueprint
 from anomify.user.model import SessionRow
 from anomify.user.session import session_key
 from tests.factories import PASSWORD, make_session, make_token
-from tests.kit.web import error, make_app, probe_door, strict
+from tests.kit.web import error, make_app, probe_blueprint, strict
 
 UNKNOWN = "f" * 32
 PLACES = ("header", "parameter", "cookie")
@@ -175,7 +175,9 @@ class TestCookie:
 
     def test_is_secure_where_others_can_reach_us(self, database, tmp_path):
 
-        app = make_app(database, tmp_path, [probe_door()], public_url="https://metrics.example")
+        app = make_app(
+            database, tmp_path, [probe_blueprint()], public_url="https://metrics.example"
+        )
         reply = ask(app.test_client())
         assert "Secure" in reply.headers["Set-Cookie"]
         assert "Strict-Transport-Security" in reply.headers

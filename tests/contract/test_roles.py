@@ -21,7 +21,7 @@ MAY = {
     "admin": {"admin", "owner", "admin token"},
     "owner": {"owner"},
     "user": {"viewer", "editor", "admin", "owner"},
-    # The ingestion door reads the token itself.
+    # The ingestion routes verify the token themselves.
     "ingest": set(),
 }
 ROLES = ("viewer", "editor", "admin", "owner")

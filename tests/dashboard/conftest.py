@@ -33,7 +33,7 @@ from anomify.storage.log import Entry
 from tests.factories import Cast, make_cast, make_metric
 from tests.kit.web import make_app
 
-DOORS = [
+BLUEPRINTS = [
     *(
         account.blueprint,
         password_reset.blueprint,
@@ -104,7 +104,7 @@ class Site:
 @pytest.fixture
 def empty_site(database: Database, tmp_path: Path) -> Iterator[Site]:
     """Nobody is there yet."""
-    site = Site(make_app(database, tmp_path, DOORS), database)
+    site = Site(make_app(database, tmp_path, BLUEPRINTS), database)
     yield site
     site.app_state.points.close()
 

@@ -8,7 +8,7 @@ import pytest
 from anomify.clock import now_timestamp
 from anomify.user.authenticator import begin_enrolment, finish_enrolment
 from anomify.user.queries import find_user
-from tests.dashboard.conftest import DOORS, Site
+from tests.dashboard.conftest import BLUEPRINTS, Site
 from tests.dashboard.test_sign_in import hidden
 from tests.factories import PASSWORD, make_cast
 from tests.kit.letters import code_in, link_in, read_letters
@@ -21,7 +21,7 @@ NEW = "another quite long phrase"
 @pytest.fixture
 def site(database, tmp_path):
     """A site that mails codes, and lets anybody sign up."""
-    app = make_app(database, tmp_path, DOORS, smtp_host="127.0.0.1", signup=True)
+    app = make_app(database, tmp_path, BLUEPRINTS, smtp_host="127.0.0.1", signup=True)
     with database.unit_of_work():
         cast = make_cast()
     made = Site(app, database, cast)

@@ -6,7 +6,7 @@ import pytest
 
 from anomify.db import Database
 from tests.factories import make_cast
-from tests.kit.web import make_app, probe_door
+from tests.kit.web import make_app, probe_blueprint
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def database(migrated_sqlite_file, tmp_path):
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, [probe_door()])
+    app = make_app(database, tmp_path, [probe_blueprint()])
     yield app
     app.extensions["anomify"].points.close()
 

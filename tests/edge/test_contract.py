@@ -18,9 +18,9 @@ class TestCheckDeclared:
 
     def test_a_declared_route_cannot_leave_its_access_out(self):
         with pytest.raises(TypeError, match="access"):
-            DeclaredBlueprint("door", __name__).route("/open")
+            DeclaredBlueprint("example", __name__).route("/open")
         with pytest.raises(TypeError, match="access"):
-            DeclaredBlueprint("door", __name__).get("/open")
+            DeclaredBlueprint("example", __name__).get("/open")
 
 
 class TestDeclared:
@@ -36,7 +36,7 @@ class TestDeclared:
         assert routes["probe.viewer"].rules == ("/probe/viewer", "/probe/viewer/<int:count>")
         assert set(routes["probe.viewer"].methods) == {"GET", "POST"}
 
-    def test_a_prefix_of_the_door_is_part_of_the_rule(self, app):
+    def test_a_prefix_of_the_blueprint_is_part_of_the_rule(self, app):
         blueprint = DeclaredBlueprint("prefixed", __name__, url_prefix="/under")
 
         @blueprint.route("/here", access=PUBLIC)

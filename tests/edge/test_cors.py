@@ -4,7 +4,7 @@ import pytest
 
 from anomify.config import ConfigError, load
 from anomify.edge.contract import declared_routes
-from tests.kit.web import make_app, probe_door
+from tests.kit.web import make_app, probe_blueprint
 
 LISTED = "https://app.acme.example"
 OTHERS = [
@@ -19,7 +19,7 @@ OTHERS = [
 
 @pytest.fixture
 def client(database, tmp_path):
-    app = make_app(database, tmp_path, [probe_door()], cors_origins=(LISTED,))
+    app = make_app(database, tmp_path, [probe_blueprint()], cors_origins=(LISTED,))
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

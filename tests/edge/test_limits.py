@@ -6,7 +6,7 @@ from anomify.config import ConfigError, Settings
 from anomify.edge.access import ANYONE, PUBLIC
 from anomify.edge.limits import ORG_FACTOR, RATES, REMEMBERED_MAX, Bucket, Limit, Rate, RateLimits
 from anomify.native import login, watcher
-from tests.kit.web import error, make_app, probe_door
+from tests.kit.web import error, make_app, probe_blueprint
 
 
 class Clock:
@@ -104,7 +104,9 @@ class TestLimits:
 
 class TestReplies:
     def app(self, database, tmp_path, limits):
-        return make_app(database, tmp_path, [probe_door(), login.blueprint], rate_limits=limits)
+        return make_app(
+            database, tmp_path, [probe_blueprint(), login.blueprint], rate_limits=limits
+        )
 
     def test_say_where_the_asker_stands_and_when_to_come_again(self, database, cast, tmp_path):
         client = self.app(database, tmp_path, "read=2/60").test_client(use_cookies=False)

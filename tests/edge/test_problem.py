@@ -55,7 +55,7 @@ class TestUnforeseen:
             reply = client.get("/probe/failure")
         request_id = reply.headers["X-Request-Id"]
         assert request_id in error(reply)["message"]
-        assert "secret of the house" not in reply.text
+        assert "secret of the server" not in reply.text
         assert "Traceback" not in reply.text
         logged = [record for record in caplog.records if record.name == problem.__name__]
         assert [request_id in record.getMessage() for record in logged] == [True]

@@ -4,7 +4,7 @@ import pytest
 
 from anomify.dashboard import inbox, metrics_page, sign_in
 from anomify.native import operators
-from tests.kit.web import error, make_app, probe_door
+from tests.kit.web import error, make_app, probe_blueprint
 
 ELSEWHERE = "198.51.100.7"
 PROXY = "192.0.2.1"
@@ -17,8 +17,8 @@ def ask(database, tmp_path):
 
     def ask(path="/probe/anyone", address=ELSEWHERE, method="GET", headers=None, **settings):
         pages = [sign_in.blueprint, inbox.blueprint, metrics_page.blueprint]
-        doors = [probe_door(), operators.blueprint, *pages]
-        apps.append(make_app(database, tmp_path, doors, **settings))
+        blueprints = [probe_blueprint(), operators.blueprint, *pages]
+        apps.append(make_app(database, tmp_path, blueprints, **settings))
         client = apps[-1].test_client(use_cookies=False)
         base = {"REMOTE_ADDR": address}
         return client.open(path, method=method, headers=headers, environ_base=base)

@@ -8,7 +8,7 @@ from anomify.config import Settings
 from anomify.edge.contract import declared_routes
 from anomify.factory import create_app
 
-# Addresses of other families, by how they begin, and the doors they belong to.
+# Addresses of other families, by how they begin, and the blueprints they belong to.
 OTHER_FAMILIES = {
     "/ui": "anomify.dashboard",
     "/flux": "anomify.ingest",

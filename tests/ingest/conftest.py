@@ -1,4 +1,4 @@
-"""A small app with the ingestion doors, the real registry and the real store of points."""
+"""A small app with the ingestion api, the real registry and the real store of points."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from anomify.clock import now
 from anomify.config import Settings
-from anomify.edge import install as porch
+from anomify.edge import install as edge_install
 from anomify.edge.app_state import AppState
 from anomify.edge.contract import check_declared
 from anomify.exclusion.assigning import excluder_of
@@ -24,8 +24,8 @@ ALWAYS = 1 << 45
 
 
 @dataclass
-class Doors:
-    """A client of the doors, and what lies behind them."""
+class IngestApi:
+    """A client of the ingestion routes, and access to what was stored."""
 
     app_state: AppState
     client: object
@@ -68,17 +68,17 @@ class Doors:
 
 
 @pytest.fixture
-def doors(database, backend, tmp_path):
+def api(database, backend, tmp_path):
     points = PointFiles(tmp_path) if backend == "sqlite" else PointTables(database.engine)
     store = PointStore(points)
     settings = Settings(data_dir=tmp_path, secret_key=SecretStr("00" * 32))
     app_state = AppState(settings, database, store, Registry(database, excluder_of))
     app = Flask("anomify")
-    porch.install(app, app_state)
+    edge_install.install(app, app_state)
     app.register_blueprint(flux.blueprint)
     app.register_blueprint(prometheus.blueprint)
     check_declared(app)
-    made = Doors(app_state, app.test_client(), 0, "", app)
+    made = IngestApi(app_state, app.test_client(), 0, "", app)
     made.org_id, made.token = made.make_org("Acme")
     store.follow()
     yield made

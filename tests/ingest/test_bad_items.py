@@ -51,22 +51,22 @@ SETTINGS = settings(
 
 @SETTINGS
 @given(st.lists(ANYTHING | NEARLY, max_size=4), st.data())
-def test_of_json_lists(doors, bad, data):
+def test_of_json_lists(api, bad, data):
     good = [{"metric": f"good.{number}", "timestamp": AT, "value": number} for number in range(3)]
     for item in bad:
         good.insert(data.draw(st.integers(0, len(good))), item)
     body = json.dumps({"metrics": good})
     for path in (POST, "/flux/prometheus/write"):
-        reply = doors.post(path, body, Content_Type="application/json")
+        reply = api.post(path, body, Content_Type="application/json")
         assert reply.status_code in {204, 207}, reply.text
-        assert doors.stored("good.2") == [(AT * 1000, 2.0)]
+        assert api.stored("good.2") == [(AT * 1000, 2.0)]
         if reply.status_code == 207:
             assert reply.json["accepted"] + reply.json["rejected_total"] == len(good)
 
 
 @SETTINGS
 @given(st.lists(ANYTHING | NEARLY, max_size=4), st.data())
-def test_of_telegraf(doors, bad, data):
+def test_of_telegraf(api, bad, data):
     good = [
         {"name": "good", "tags": {"host": "h"}, "fields": {f"f{number}": number}, "timestamp": AT}
         for number in range(3)
@@ -74,25 +74,25 @@ def test_of_telegraf(doors, bad, data):
     for item in bad:
         good.insert(data.draw(st.integers(0, len(good))), item)
     body = gzip.compress(json.dumps({"metrics": good}).encode())
-    reply = doors.post(POST, body, telegraf="true", Content_Encoding="gzip")
+    reply = api.post(POST, body, telegraf="true", Content_Encoding="gzip")
     assert reply.status_code in {204, 207}, reply.text
     for number in range(3):
-        [name] = [name for name in doors.names() if name.endswith(f"good.f{number}")]
-        assert (AT * 1000, float(number)) in doors.stored(name)
+        [name] = [name for name in api.names() if name.endswith(f"good.f{number}")]
+        assert (AT * 1000, float(number)) in api.stored(name)
 
 
 @SETTINGS
 @given(ANYTHING | NEARLY, st.binary(max_size=30))
-def test_of_one_item_alone(doors, item, junk):
+def test_of_one_item_alone(api, item, junk):
     for body in (json.dumps(item).encode(), json.dumps({"metrics": item}).encode() + junk):
         for headers in ({}, {"telegraf": "true"}):
-            reply = doors.post(POST, body, **headers)
+            reply = api.post(POST, body, **headers)
             assert 200 <= reply.status_code < 500
             assert reply.status_code == 204 or reply.json
-    query = {"key": doors.token, "metric": "m", "timestamp": str(AT), "value": "1"}
+    query = {"key": api.token, "metric": "m", "timestamp": str(AT), "value": "1"}
     for name in query:
         asked = query | {name: json.dumps(item)}
-        reply = doors.client.get("/flux/metric_data", query_string=asked)
+        reply = api.client.get("/flux/metric_data", query_string=asked)
         assert 200 <= reply.status_code < 500
 
 
@@ -103,7 +103,7 @@ LABELS = st.lists(st.tuples(st.binary(max_size=6), st.binary(max_size=6)), max_s
 @given(
     st.lists(st.binary(max_size=30) | LABELS, max_size=4), st.floats(), st.integers(-(2**62), 2**62)
 )
-def test_of_remote_write(doors, bad, value, time):
+def test_of_remote_write(api, bad, value, time):
     good = {"__name__": "good"}
     body = b""
     for one in bad:
@@ -118,40 +118,40 @@ def test_of_remote_write(doors, bad, value, time):
             body += b"\x0a" + bytes([len(inner)]) + inner
         body += body_1(series(good, (AT * 1000, 1.0)))
     body += body_1(series(good, (AT * 1000 + 1, 2.0)), series({"__name__": "v"}, (time, value)))
-    reply = doors.post("/api/v1/write", snappy(body), Content_Type=ONE)
+    reply = api.post("/api/v1/write", snappy(body), Content_Type=ONE)
     assert reply.status_code == 204, reply.text
-    assert (AT * 1000 + 1, 2.0) in doors.stored("good")
+    assert (AT * 1000 + 1, 2.0) in api.stored("good")
 
 
 @SETTINGS
 @given(st.lists(st.binary(max_size=30), max_size=4), st.floats(), st.integers(-(2**62), 2**62))
-def test_of_remote_write_2(doors, bad, value, time):
+def test_of_remote_write_2(api, bad, value, time):
     good = body_2(({"__name__": "good"}, [(AT * 1000, 1.0)]), ({"__name__": "v"}, [(time, value)]))
     body = b"".join(
         b"".join((b"\x2a", bytes([len(one)]), one, b"\x22", bytes([len(one)]), one)) for one in bad
     )
-    reply = doors.post("/api/v1/write", snappy(body + good), Content_Type=TWO)
+    reply = api.post("/api/v1/write", snappy(body + good), Content_Type=TWO)
     if not bad:
-        assert (AT * 1000, 1.0) in doors.stored("good")
+        assert (AT * 1000, 1.0) in api.stored("good")
     assert reply.status_code in {204, 400}
     # Symbols before those of the good series would move them; here they come after.
-    reply = doors.post("/api/v1/write", snappy(good + body), Content_Type=TWO)
+    reply = api.post("/api/v1/write", snappy(good + body), Content_Type=TWO)
     assert reply.status_code in {204, 400}
     assert int(reply.headers["X-Prometheus-Remote-Write-Samples-Written"]) >= 1
-    assert (AT * 1000, 1.0) in doors.stored("good")
+    assert (AT * 1000, 1.0) in api.stored("good")
 
 
 @SETTINGS
 @given(st.binary(max_size=20), st.sampled_from(["prefix", "X-Server-Id", "key", "Authorization"]))
-def test_of_headers(doors, value, name):
+def test_of_headers(api, value, name):
     text = value.decode("latin-1").replace("\r", "").replace("\n", "")
-    item = {"metric": "m", "timestamp": AT, "value": 1, "key": doors.token}
+    item = {"metric": "m", "timestamp": AT, "value": 1, "key": api.token}
     headers = {name: text, "telegraf": "false"}
-    reply = doors.client.post(POST, data=json.dumps(item), headers=headers)
+    reply = api.client.post(POST, data=json.dumps(item), headers=headers)
     assert reply.status_code < 500
 
 
-def test_a_poisoned_batch_of_every_kind_is_answered_and_reported(doors):
+def test_a_poisoned_batch_of_every_kind_is_answered_and_reported(api):
     """A half of a surrogate pair in whatever a refusal may quote."""
     half = "\udcff"
     items = [
@@ -165,13 +165,13 @@ def test_a_poisoned_batch_of_every_kind_is_answered_and_reported(doors):
         half,
         {"metric": "good", "timestamp": AT, "value": 1},
     ]
-    reply = doors.post(POST, json.dumps({"metrics": items}))
+    reply = api.post(POST, json.dumps({"metrics": items}))
     assert reply.status_code == 207
     assert [one["index"] for one in reply.json["rejected"]] == list(range(8))
-    rehearsed = doors.post(POST, json.dumps({"metrics": items, "test": True}))
+    rehearsed = api.post(POST, json.dumps({"metrics": items, "test": True}))
     assert (rehearsed.status_code, rehearsed.json["accepted"]) == (200, 1)
     for document in ({"key": half}, {"metrics": items, "key": half}, {half: half}):
-        assert doors.post(POST, json.dumps(document), token=None).status_code in {400, 401}
+        assert api.post(POST, json.dumps(document), token=None).status_code in {400, 401}
     basic = base64.b64encode(b"\xff\xfe:\xff").decode()
-    reply = doors.post(POST, b"[]", token=None, Authorization=f"Basic {basic}")
+    reply = api.post(POST, b"[]", token=None, Authorization=f"Basic {basic}")
     assert reply.status_code == 401

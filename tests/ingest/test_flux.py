@@ -19,8 +19,8 @@ def item(metric="a.b", timestamp=AT, value=1.5, **others):
     return {"metric": metric, "timestamp": timestamp, "value": value, **others}
 
 
-def post(doors, document, path=POST, **headers):
-    return doors.post(path, json.dumps(document), **headers)
+def post(api, document, path=POST, **headers):
+    return api.post(path, json.dumps(document), **headers)
 
 
 def measurement(tags, name="net", **fields):
@@ -32,7 +32,7 @@ TAGS = st.dictionaries(st.sampled_from(["host", "a", "_field", "_measurement"]),
 
 
 class TestTelegraf:
-    def test_never_stores_two_series_as_one(self, doors):
+    def test_never_stores_two_series_as_one(self, api):
         sent = [
             measurement({"src": "10"}, bytes=1),
             measurement({"dst": "10"}, bytes=2),
@@ -47,18 +47,18 @@ class TestTelegraf:
             measurement({}, **{"a.b": 11, "a_b": 12}),
         ]
         for _ in range(2):
-            assert post(doors, {"metrics": sent}, telegraf="true").status_code == 204
-        found = [doors.stored(name) for name in doors.names()]
+            assert post(api, {"metrics": sent}, telegraf="true").status_code == 204
+        found = [api.stored(name) for name in api.names()]
         assert sorted(found) == [[(AT * 1000, float(value))] for value in range(1, 13)]
-        assert "10.net.bytes" in doors.names()
-        assert 'web_1.net.bytes{host="web_1"}' in doors.names()
+        assert "10.net.bytes" in api.names()
+        assert 'web_1.net.bytes{host="web_1"}' in api.names()
 
     @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.lists(st.tuples(TAGS, TELEGRAF_TEXTS.filter(bool), TELEGRAF_TEXTS), max_size=6),
         st.data(),
     )
-    def test_keeps_apart_or_refuses_whatever_is_sent_in_any_order(self, doors, drawn, data):
+    def test_keeps_apart_or_refuses_whatever_is_sent_in_any_order(self, api, drawn, data):
         series = {
             (name, field, tuple(sorted((tag, value) for tag, value in tags.items() if value)))
             for tags, name, field in drawn
@@ -67,10 +67,10 @@ class TestTelegraf:
             measurement(dict(tags), name=name, **{field: value})
             for value, (name, field, tags) in enumerate(sorted(series))
         ]
-        org_id, token = doors.make_org("Drawn")
+        org_id, token = api.make_org("Drawn")
         stored = set()
         for order in (sent, data.draw(st.permutations(sent))):
-            reply = post(doors, {"metrics": order}, telegraf="true", token=token)
+            reply = post(api, {"metrics": order}, telegraf="true", token=token)
             refused = {entry["index"] for entry in (reply.json or {"rejected": []})["rejected"]}
             stored |= {
                 float(value)
@@ -78,57 +78,57 @@ class TestTelegraf:
                 if index not in refused
                 for value in item["fields"].values()
             }
-        found = [doors.stored(name, org_id) for name in doors.names(org_id)]
+        found = [api.stored(name, org_id) for name in api.names(org_id)]
         assert sorted(found) == [[(AT * 1000, value)] for value in sorted(stored)]
 
-    def test_says_in_a_dry_run_what_the_series_would_be_called(self, doors):
+    def test_says_in_a_dry_run_what_the_series_would_be_called(self, api):
         sent = [measurement({"src": "10"}), measurement({"dst": "10"})]
-        told = post(doors, {"metrics": sent}, telegraf="true", x_test_only="true").json
+        told = post(api, {"metrics": sent}, telegraf="true", x_test_only="true").json
         assert told["new"] == ["10.net.bytes", '10.net.bytes{dst="10"}']
 
 
 class TestNames:
-    def test_keeps_spellings_apart_and_refuses_what_cannot_be_seen(self, doors):
+    def test_keeps_spellings_apart_and_refuses_what_cannot_be_seen(self, api):
         sent = [item("caf\u00e9", value=1), item("cafe\u0301", value=2), item("c\u200bpu", value=3)]
-        reply = post(doors, {"metrics": sent})
+        reply = post(api, {"metrics": sent})
         assert [refused["index"] for refused in reply.json["rejected"]] == [2]
         assert "ZERO WIDTH SPACE" in reply.json["rejected"][0]["reason"]
-        assert doors.stored("caf\u00e9") == [(AT * 1000, 1.0)]
-        assert doors.stored("cafe\u0301") == [(AT * 1000, 2.0)]
+        assert api.stored("caf\u00e9") == [(AT * 1000, 1.0)]
+        assert api.stored("cafe\u0301") == [(AT * 1000, 2.0)]
 
-    def test_refuses_a_label_that_the_header_contradicts(self, doors):
+    def test_refuses_a_label_that_the_header_contradicts(self, api):
         sent = [item('m{_server_id="1"}'), item('m{_server_id="2"}'), item("n")]
-        reply = post(doors, {"metrics": sent}, x_server_id="2")
+        reply = post(api, {"metrics": sent}, x_server_id="2")
         assert [refused["index"] for refused in reply.json["rejected"]] == [0]
-        assert doors.names() == ['m{_server_id="2"}', 'n{_server_id="2"}']
+        assert api.names() == ['m{_server_id="2"}', 'n{_server_id="2"}']
 
-    def test_refuses_a_query_that_is_not_utf_8(self, doors):
-        headers = {"Authorization": f"Bearer {doors.token}"}
+    def test_refuses_a_query_that_is_not_utf_8(self, api):
+        headers = {"Authorization": f"Bearer {api.token}"}
         for name, status in (("m%25FF", 204), ("m%FF", 400), ("m%C3%A9", 204)):
-            reply = doors.client.get(
+            reply = api.client.get(
                 f"/flux/metric_data?metric={name}&timestamp={AT}&value=1", headers=headers
             )
             assert reply.status_code == status, name
-        assert doors.names() == ["m%FF", "mé"]
+        assert api.names() == ["m%FF", "mé"]
 
 
 class TestPost:
-    def test_answers_204_when_everything_is_stored(self, doors):
-        reply = post(doors, {"metrics": [item(), item("c", value=2), item(timestamp=AT + 1)]})
+    def test_answers_204_when_everything_is_stored(self, api):
+        reply = post(api, {"metrics": [item(), item("c", value=2), item(timestamp=AT + 1)]})
         assert (reply.status_code, reply.data) == (204, b"")
-        assert doors.stored("a.b") == [(AT * 1000, 1.5), ((AT + 1) * 1000, 1.5)]
-        assert doors.stored("c") == [(AT * 1000, 2.0)]
+        assert api.stored("a.b") == [(AT * 1000, 1.5), ((AT + 1) * 1000, 1.5)]
+        assert api.stored("c") == [(AT * 1000, 2.0)]
 
-    def test_has_stored_it_durably_before_it_answers(self, doors):
-        post(doors, item())
-        (entry,) = doors.log()
+    def test_has_stored_it_durably_before_it_answers(self, api):
+        post(api, item())
+        (entry,) = api.log()
         assert entry.points.values.tolist() == [1.5]
         assert not entry.is_backfill
 
-    def test_makes_no_session(self, doors):
-        assert "Set-Cookie" not in post(doors, item()).headers
+    def test_makes_no_session(self, api):
+        assert "Set-Cookie" not in post(api, item()).headers
 
-    def test_tells_item_by_item_what_is_refused_and_stores_the_rest(self, doors):
+    def test_tells_item_by_item_what_is_refused_and_stores_the_rest(self, api):
         document = {
             "metrics": [
                 item("good"),
@@ -141,7 +141,7 @@ class TestPost:
                 item("good", timestamp=AT + 1),
             ]
         }
-        reply = post(doors, document)
+        reply = post(api, document)
         assert reply.status_code == 207
         told = reply.json
         assert told["status"] == "partly stored"
@@ -155,103 +155,103 @@ class TestPost:
             (6, ""),
         ]
         assert all(entry["reason"] for entry in told["rejected"])
-        assert doors.names() == ["good"]
+        assert api.names() == ["good"]
 
     @pytest.mark.parametrize("position", range(4))
     @pytest.mark.parametrize("literal", ["NaN", "Infinity", "1e400", "null"])
-    def test_names_the_one_bad_number_wherever_it_stands(self, doors, position, literal):
+    def test_names_the_one_bad_number_wherever_it_stands(self, api, position, literal):
         items = [json.dumps(item(f"m{index}")) for index in range(4)]
         items[position] = f'{{"metric": "bad", "timestamp": {AT}, "value": {literal}}}'
-        reply = doors.post(POST, '{"metrics": [' + ",".join(items) + "]}")
+        reply = api.post(POST, '{"metrics": [' + ",".join(items) + "]}")
         (rejected,) = reply.json["rejected"]
         assert (rejected["index"], rejected["metric"]) == (position, "bad")
-        assert len(doors.names()) == 3
+        assert len(api.names()) == 3
 
     @pytest.mark.parametrize("value", ["1", True, None])
-    def test_answers_400_when_the_only_datapoint_is_refused(self, doors, value):
-        reply = post(doors, item(value=value))
+    def test_answers_400_when_the_only_datapoint_is_refused(self, api, value):
+        reply = post(api, item(value=value))
         assert reply.status_code == 400
         assert reply.json["rejected"][0]["index"] == 0
-        assert doors.names() == []
+        assert api.names() == []
 
     @pytest.mark.parametrize("how_many", [1, 3])
-    def test_answers_400_when_nothing_of_a_list_is_stored(self, doors, how_many):
+    def test_answers_400_when_nothing_of_a_list_is_stored(self, api, how_many):
         """Senders take 207 for a success."""
         items = [item(f"m{number}", value="x") for number in range(how_many)]
         for document in ({"metrics": items}, items):
-            reply = post(doors, document)
+            reply = post(api, document)
             assert reply.status_code == 400
             assert reply.json["rejected_total"] == how_many
             assert "the value is a string" in reply.json["message"]
-        assert doors.names() == []
-        assert post(doors, {"metrics": [*items, item()]}).status_code == 207
+        assert api.names() == []
+        assert post(api, {"metrics": [*items, item()]}).status_code == 207
 
-    def test_reads_json_whatever_its_type_says(self, doors):
+    def test_reads_json_whatever_its_type_says(self, api):
         for content_type in ("", "text/plain", "application/x-www-form-urlencoded"):
             headers = {"Content_Type": content_type} if content_type else {}
             for path in (POST, "/flux/prometheus/write"):
-                assert post(doors, item(), path, **headers).status_code == 204
+                assert post(api, item(), path, **headers).status_code == 204
 
-    def test_changes_nothing_when_the_same_comes_twice_in_any_order(self, doors):
+    def test_changes_nothing_when_the_same_comes_twice_in_any_order(self, api):
         items = [item(timestamp=AT + step, value=step) for step in range(5)]
         for order in (items, items[::-1], items[2:], items):
-            assert post(doors, {"metrics": order}).status_code == 204
-        assert doors.stored("a.b") == [((AT + step) * 1000, step) for step in range(5)]
+            assert post(api, {"metrics": order}).status_code == 204
+        assert api.stored("a.b") == [((AT + step) * 1000, step) for step in range(5)]
 
-    def test_keeps_the_last_of_two_values_of_one_time(self, doors):
-        post(doors, {"metrics": [item(value=1), item(value=2)]})
-        assert doors.stored("a.b") == [(AT * 1000, 2.0)]
+    def test_keeps_the_last_of_two_values_of_one_time(self, api):
+        post(api, {"metrics": [item(value=1), item(value=2)]})
+        assert api.stored("a.b") == [(AT * 1000, 2.0)]
 
-    def test_stores_any_age_and_fractions_of_seconds(self, doors):
-        post(doors, {"metrics": [item(timestamp=946_684_800), item(timestamp=AT + 0.25)]})
-        assert [time for time, _ in doors.stored("a.b")] == [946_684_800_000, AT * 1000 + 250]
+    def test_stores_any_age_and_fractions_of_seconds(self, api):
+        post(api, {"metrics": [item(timestamp=946_684_800), item(timestamp=AT + 0.25)]})
+        assert [time for time, _ in api.stored("a.b")] == [946_684_800_000, AT * 1000 + 250]
 
-    def test_marks_history(self, doors):
-        reply = post(doors, {"metrics": [item(fill="true", timestamp=AT - 1), item()]})
+    def test_marks_history(self, api):
+        reply = post(api, {"metrics": [item(fill="true", timestamp=AT - 1), item()]})
         assert reply.status_code == 204
-        assert sorted(entry.is_backfill for entry in doors.log()) == [False, True]
-        assert len(doors.stored("a.b")) == 2
+        assert sorted(entry.is_backfill for entry in api.log()) == [False, True]
+        assert len(api.stored("a.b")) == 2
 
     @pytest.mark.parametrize("how", ["header", "body"])
-    def test_marks_a_whole_request_as_history(self, doors, how):
+    def test_marks_a_whole_request_as_history(self, api, how):
         document = {"metrics": [item()]} | ({"fill": True} if how == "body" else {})
-        post(doors, document, **({"fill": "true"} if how == "header" else {}))
-        assert [entry.is_backfill for entry in doors.log()] == [True]
+        post(api, document, **({"fill": "true"} if how == "header" else {}))
+        assert [entry.is_backfill for entry in api.log()] == [True]
 
-    def test_says_in_a_dry_run_what_would_happen(self, doors):
-        post(doors, item("known"))
+    def test_says_in_a_dry_run_what_would_happen(self, api):
+        post(api, item("known"))
         document = {"test": True, "metrics": [item("known"), item("new"), item("bad", value="x")]}
-        reply = post(doors, document)
+        reply = post(api, document)
         assert reply.status_code == 200
         assert reply.json["accepted"] == 2
         assert reply.json["new"] == ["new"]
         assert [entry["index"] for entry in reply.json["rejected"]] == [2]
-        assert doors.names() == ["known"]
-        assert len(doors.log()) == 1
+        assert api.names() == ["known"]
+        assert len(api.log()) == 1
 
-    def test_refuses_what_is_over_the_quota_and_names_it(self, doors):
-        org_id, token = doors.make_org("Small", quota=1)
-        reply = post(doors, {"metrics": [item("a"), item("b"), item("a", AT + 1)]}, token=token)
+    def test_refuses_what_is_over_the_quota_and_names_it(self, api):
+        org_id, token = api.make_org("Small", quota=1)
+        reply = post(api, {"metrics": [item("a"), item("b"), item("a", AT + 1)]}, token=token)
         assert reply.status_code == 207
         (rejected,) = reply.json["rejected"]
         assert (rejected["index"], rejected["metric"]) == (1, "b")
         assert "limit of 1 metrics" in rejected["reason"]
-        assert doors.names(org_id) == ["a"]
+        assert api.names(org_id) == ["a"]
 
-    def test_keeps_servers_apart(self, doors):
+    def test_keeps_servers_apart(self, api):
         for server in ("1", "2"):
-            post(doors, item("cpu"), x_server_id=server)
-        assert doors.names() == ['cpu{_server_id="1"}', 'cpu{_server_id="2"}']
+            post(api, item("cpu"), x_server_id=server)
+        assert api.names() == ['cpu{_server_id="1"}', 'cpu{_server_id="2"}']
 
-    def test_gives_labelled_names_one_spelling(self, doors):
-        post(doors, {"metrics": [item('m{b="2",a="1"}'), item('m{a="1", b="2"}', AT + 1)]})
-        assert len(doors.stored('m{a="1",b="2"}')) == 2
+    def test_gives_labelled_names_one_spelling(self, api):
+        post(api, {"metrics": [item('m{b="2",a="1"}'), item('m{a="1", b="2"}', AT + 1)]})
+        assert len(api.stored('m{a="1",b="2"}')) == 2
 
-    def test_reads_gzip(self, doors):
+    def test_reads_gzip(self, api):
         body = gzip.compress(json.dumps(item()).encode())
-        assert doors.post(POST, body, Content_Encoding="gzip").status_code == 204
+        assert api.post(POST, body, Content_Encoding="gzip").status_code == 204
 
-    def test_reads_telegraf(self, doors):
+    def test_reads_telegraf(self, api):
         measurement = {
             "name": "cpu",
             "tags": {"host": "web.1"},
@@ -259,25 +259,25 @@ class TestPost:
             "timestamp": AT,
         }
         body = gzip.compress(json.dumps({"metrics": [measurement]}).encode())
-        reply = doors.post(
+        reply = api.post(
             POST,
             body,
             token=None,
             Content_Encoding="gzip",
-            key=doors.token,
+            key=api.token,
             telegraf="true",
             prefix="tg",
         )
         assert reply.status_code == 207
         assert reply.json["rejected"][0]["metric"] == "tg.web_1.cpu.state"
-        assert doors.names() == ["tg.web_1.cpu.idle"]
+        assert api.names() == ["tg.web_1.cpu.idle"]
 
-    def test_says_503_and_when_to_come_again_if_it_cannot_store(self, doors, monkeypatch):
+    def test_says_503_and_when_to_come_again_if_it_cannot_store(self, api, monkeypatch):
         def refuse(entry):
             raise Unavailable("The points could not be stored; send them again.")
 
-        monkeypatch.setattr(doors.app_state.points, "append", refuse)
-        reply = post(doors, item())
+        monkeypatch.setattr(api.app_state.points, "append", refuse)
+        reply = post(api, item())
         assert reply.status_code == 503
         assert int(reply.headers["Retry-After"]) > 0
         assert reply.json["status"] == "error"
@@ -297,8 +297,8 @@ class TestPost:
         ],
         ids=lambda value: repr(value)[:24],
     )
-    def test_refuses_a_body_it_cannot_read_and_says_why(self, doors, body, headers, status):
-        reply = doors.post(POST, body, **headers)
+    def test_refuses_a_body_it_cannot_read_and_says_why(self, api, body, headers, status):
+        reply = api.post(POST, body, **headers)
         assert reply.status_code == status
         assert reply.json["message"]
         assert reply.json["request_id"] == reply.headers["X-Request-Id"]
@@ -307,128 +307,128 @@ class TestPost:
         suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
     )
     @given(st.binary(max_size=80) | st.sampled_from([b'{"metrics":[{}]}', b"[[]]", b'{"value":1}']))
-    def test_never_fails_on_any_bytes(self, doors, body):
+    def test_never_fails_on_any_bytes(self, api, body):
         for headers in ({}, {"telegraf": "true"}, {"Content_Encoding": "gzip"}):
-            reply = doors.post(POST, body, **headers)
+            reply = api.post(POST, body, **headers)
             assert 200 <= reply.status_code < 500
             assert reply.status_code == 204 or reply.json
 
 
 class TestKey:
-    def test_is_taken_from_every_usual_place(self, doors):
+    def test_is_taken_from_every_usual_place(self, api):
         document = item()
         basic = [
             base64.b64encode(f"{user}:{password}".encode()).decode()
             for user, password in (
-                ("anybody", doors.token),
-                ("", doors.token),
-                (doors.token, ""),
-                (doors.token, "x-oauth-basic"),
-                (doors.token, doors.token),
+                ("anybody", api.token),
+                ("", api.token),
+                (api.token, ""),
+                (api.token, "x-oauth-basic"),
+                (api.token, api.token),
             )
         ]
         for headers in (
-            {"Authorization": f"Bearer {doors.token}"},
+            {"Authorization": f"Bearer {api.token}"},
             *({"Authorization": f"Basic {one}"} for one in basic),
-            {"X_Auth_Token": doors.token},
-            {"key": doors.token},
+            {"X_Auth_Token": api.token},
+            {"key": api.token},
         ):
-            assert post(doors, document, token=None, **headers).status_code == 204
-        assert post(doors, document | {"key": doors.token}, token=None).status_code == 204
+            assert post(api, document, token=None, **headers).status_code == 204
+        assert post(api, document | {"key": api.token}, token=None).status_code == 204
 
     @pytest.mark.parametrize("key", ["nonsense", "anm_00000000_" + "0" * 32 + "_00000000", "é"])
-    def test_is_refused_when_it_is_none_of_ours(self, doors, key):
-        reply = post(doors, item(key=key), token=None)
+    def test_is_refused_when_it_is_none_of_ours(self, api, key):
+        reply = post(api, item(key=key), token=None)
         assert reply.status_code == 401
         assert reply.json["code"] == "token_invalid"
         assert "Bearer" in reply.headers["WWW-Authenticate"]
         assert key not in reply.text
 
-    def test_is_asked_for_when_none_is_sent(self, doors):
-        reply = post(doors, item(), token=None)
+    def test_is_asked_for_when_none_is_sent(self, api):
+        reply = post(api, item(), token=None)
         assert reply.status_code == 401
         assert reply.json["code"] == "token_missing"
 
-    def test_needs_the_scope_of_ingestion(self, doors):
-        _, token = doors.make_org("Readers", scopes=("read", "write", "admin"))
-        reply = post(doors, item(), token=token)
+    def test_needs_the_scope_of_ingestion(self, api):
+        _, token = api.make_org("Readers", scopes=("read", "write", "admin"))
+        reply = post(api, item(), token=token)
         assert reply.status_code == 403
         assert "ingest" in reply.json["message"]
 
-    def test_can_be_checked_alone(self, doors):
-        reply = post(doors, {"key": doors.token, "validate_key": True}, token=None)
+    def test_can_be_checked_alone(self, api):
+        reply = post(api, {"key": api.token, "validate_key": True}, token=None)
         assert (reply.status_code, reply.json) == (200, {"status": "key valid"})
-        assert post(doors, {"key": "x", "validate_key": True}, token=None).status_code == 401
+        assert post(api, {"key": "x", "validate_key": True}, token=None).status_code == 401
 
-    def test_says_which_org_and_nothing_else_does(self, doors):
-        globex, token = doors.make_org("Globex")
-        post(doors, item("m"))
-        post(doors, item("m", value=9), token=token, X_Scope_OrgID="1", x_tenant_id="Acme")
-        assert doors.stored("m") == [(AT * 1000, 1.5)]
-        assert doors.stored("m", globex) == [(AT * 1000, 9.0)]
+    def test_says_which_org_and_nothing_else_does(self, api):
+        globex, token = api.make_org("Globex")
+        post(api, item("m"))
+        post(api, item("m", value=9), token=token, X_Scope_OrgID="1", x_tenant_id="Acme")
+        assert api.stored("m") == [(AT * 1000, 1.5)]
+        assert api.stored("m", globex) == [(AT * 1000, 9.0)]
 
 
 class TestGet:
-    def get(self, doors, **query):
-        return doors.client.get("/flux/metric_data", query_string=query)
+    def get(self, api, **query):
+        return api.client.get("/flux/metric_data", query_string=query)
 
-    def test_stores_one_datapoint(self, doors):
-        query = {"key": doors.token, "metric": "a b", "timestamp": AT, "value": "1e3"}
-        assert self.get(doors, **query).status_code == 204
-        assert doors.stored("a b") == [(AT * 1000, 1000.0)]
+    def test_stores_one_datapoint(self, api):
+        query = {"key": api.token, "metric": "a b", "timestamp": AT, "value": "1e3"}
+        assert self.get(api, **query).status_code == 204
+        assert api.stored("a b") == [(AT * 1000, 1000.0)]
 
-    def test_stores_nothing_for_who_asks_for_the_head_only(self, doors):
-        query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1}
-        reply = doors.client.head("/flux/metric_data", query_string=query)
+    def test_stores_nothing_for_who_asks_for_the_head_only(self, api):
+        query = {"key": api.token, "metric": "m", "timestamp": AT, "value": 1}
+        reply = api.client.head("/flux/metric_data", query_string=query)
         assert reply.status_code == 405
-        assert doors.stored("m") is None
+        assert api.stored("m") is None
 
     @pytest.mark.parametrize(("name", "value"), [("value", "nan"), ("timestamp", "x")])
-    def test_says_400_for_a_value_or_time_that_is_none(self, doors, name, value):
-        query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1} | {name: value}
-        reply = self.get(doors, **query)
+    def test_says_400_for_a_value_or_time_that_is_none(self, api, name, value):
+        query = {"key": api.token, "metric": "m", "timestamp": AT, "value": 1} | {name: value}
+        reply = self.get(api, **query)
         assert reply.status_code == 400
         assert reply.json["rejected"][0]["reason"]
 
-    def test_takes_fractions_of_seconds(self, doors):
-        query = {"key": doors.token, "metric": "m", "timestamp": f"{AT}.5", "value": 1}
-        assert self.get(doors, **query).status_code == 204
-        assert doors.stored("m") == [(AT * 1000 + 500, 1.0)]
+    def test_takes_fractions_of_seconds(self, api):
+        query = {"key": api.token, "metric": "m", "timestamp": f"{AT}.5", "value": 1}
+        assert self.get(api, **query).status_code == 204
+        assert api.stored("m") == [(AT * 1000 + 500, 1.0)]
 
-    def test_refuses_an_address_that_is_not_utf8(self, doors):
+    def test_refuses_an_address_that_is_not_utf8(self, api):
         """Two names that cannot be read would be one."""
         for name in ("%ff", "a%C3", "%ED%B3%BF"):
-            address = f"/flux/metric_data?key={doors.token}&metric={name}&timestamp={AT}&value=1"
-            reply = doors.client.get(address)
+            address = f"/flux/metric_data?key={api.token}&metric={name}&timestamp={AT}&value=1"
+            reply = api.client.get(address)
             assert (reply.status_code, reply.json["code"]) == (400, "not_utf8")
-        assert doors.names() == []
+        assert api.names() == []
 
-    def test_is_told_of_the_method_where_only_another_is_taken(self, doors):
+    def test_is_told_of_the_method_where_only_another_is_taken(self, api):
         for path, method, taken in (
             (POST, "get", "POST"),
             (POST, "put", "POST"),
             ("/flux/metric_data", "post", "GET"),
             ("/api/v1/write", "get", "POST"),
         ):
-            reply = getattr(doors.client, method)(path)
+            reply = getattr(api.client, method)(path)
             assert reply.status_code == 405
             assert taken in reply.headers["Allow"]
             assert f"takes {taken}, not {method.upper()}" in reply.text
 
-    def test_says_401_for_a_bad_key(self, doors):
-        assert self.get(doors, key="x", metric="m", timestamp=AT, value=1).status_code == 401
+    def test_says_401_for_a_bad_key(self, api):
+        assert self.get(api, key="x", metric="m", timestamp=AT, value=1).status_code == 401
 
-    def test_tells_without_a_key_whether_it_is_well(self, doors):
-        reply = self.get(doors, status="true")
+    def test_tells_without_a_key_whether_it_is_well(self, api):
+        reply = self.get(api, status="true")
         assert (reply.status_code, reply.json) == (200, {"status": "ok"})
 
-    def test_can_be_a_dry_run(self, doors):
-        query = {"key": doors.token, "metric": "m", "timestamp": AT, "value": 1, "test": "true"}
-        assert self.get(doors, **query).json["new"] == ["m"]
-        assert doors.names() == []
+    def test_can_be_a_dry_run(self, api):
+        query = {"key": api.token, "metric": "m", "timestamp": AT, "value": 1, "test": "true"}
+        assert self.get(api, **query).json["new"] == ["m"]
+        assert api.names() == []
 
-    def test_says_400_for_a_query_that_says_two_things_of_one(self, doors):
-        query = {"key": doors.token, "metric": ["m", "n"], "timestamp": AT, "value": 1}
-        reply = self.get(doors, **query)
+    def test_says_400_for_a_query_that_says_two_things_of_one(self, api):
+        query = {"key": api.token, "metric": ["m", "n"], "timestamp": AT, "value": 1}
+        reply = self.get(api, **query)
         assert (reply.status_code, reply.json["code"]) == (400, "conflicting_parameter")
-        assert doors.names() == []
+        assert api.names() == []

@@ -14,29 +14,29 @@ UNREADABLE = ("", "\u00fc", "\u00c3\u00bc", "web\u00a01", "\u00ff\u00fe")
 
 
 @pytest.mark.parametrize("name", SELECTING_HEADERS)
-def test_is_refused_and_named_at_every_route(doors, name):
-    item = json.dumps({"metric": "m", "timestamp": AT, "value": 1, "key": doors.token})
+def test_is_refused_and_named_at_every_route(api, name):
+    item = json.dumps({"metric": "m", "timestamp": AT, "value": 1, "key": api.token})
     sample = snappy(body_1(series({"__name__": "m"}, (AT * 1000, 1.0))))
-    query = f"?key={doors.token}&metric=m&timestamp={AT}&value=1"
+    query = f"?key={api.token}&metric=m&timestamp={AT}&value=1"
     for value in UNREADABLE:
         headers = {name: value}
         for reply in (
-            doors.client.post("/flux/metric_data_post", data=item, headers=headers),
-            doors.client.post("/flux/prometheus/write", data=sample, headers=headers),
-            doors.client.post("/api/v1/write", data=sample, headers=headers),
-            doors.client.get(f"/flux/metric_data{query}", headers=headers),
+            api.client.post("/flux/metric_data_post", data=item, headers=headers),
+            api.client.post("/flux/prometheus/write", data=sample, headers=headers),
+            api.client.post("/api/v1/write", data=sample, headers=headers),
+            api.client.get(f"/flux/metric_data{query}", headers=headers),
         ):
             assert reply.status_code == 400
             assert reply.json["code"] == "header_unreadable"
             assert list(reply.json["fields"]) == [name]
             assert name in reply.json["message"]
-    assert doors.names() == []
+    assert api.names() == []
 
 
-def test_is_taken_as_it_is_where_it_can_be_read(doors):
+def test_is_taken_as_it_is_where_it_can_be_read(api):
     item = {"name": "cpu", "fields": {"f": 1}, "timestamp": AT}
     for prefix, server in (("a", "1"), ("b", "1"), ("a", "2"), ("a", "%C3%BC")):
-        reply = doors.post(
+        reply = api.post(
             "/flux/metric_data_post",
             json.dumps({"metrics": [item]}),
             telegraf="true",
@@ -44,4 +44,4 @@ def test_is_taken_as_it_is_where_it_can_be_read(doors):
             x_server_id=server,
         )
         assert reply.status_code == 204
-    assert len(doors.names()) == 4
+    assert len(api.names()) == 4

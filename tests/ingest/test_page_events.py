@@ -139,8 +139,8 @@ class TestKey:
         assert send(app, "nonsense", {"name": "a"}).status_code == 401
 
     def test_is_counted_apart_and_not_without_end(self, database, tmp_path, key):
-        doors = [page_events.blueprint]
-        app = make_app(database, tmp_path, doors, rate_limits=("write=5/600",))
+        api = [page_events.blueprint]
+        app = make_app(database, tmp_path, api, rate_limits=("write=5/600",))
         replies = [send(app, key, {"name": "a b"}) for _ in range(6)]
         assert [reply.status_code for reply in replies] == [400] * 5 + [429]
         assert int(replies[-1].headers["Retry-After"]) > 0

@@ -23,13 +23,13 @@ def wanted_by(sender: int) -> list[str]:
     return [*shared, *own, f"staging.{sender}"]
 
 
-def send(doors, token, names):
+def send(api, token, names):
     """Send until it was taken, as senders do; return the names that were refused."""
     body = json.dumps(
         {"metrics": [{"metric": name, "timestamp": AT, "value": 1.0} for name in names]}
     )
     # A client of its own: they are not made to be shared.
-    client = doors.app.test_client()
+    client = api.app.test_client()
     for _ in range(100):
         reply = client.post(
             "/flux/metric_data_post", data=body, headers={"Authorization": f"Bearer {token}"}
@@ -48,32 +48,32 @@ def send(doors, token, names):
 
 
 class TestFiftySenders:
-    def test_never_exceed_the_quota_and_hear_of_each_refused_metric(self, doors):
-        org_id, token = doors.make_org("Small", quota=QUOTA)
-        with doors.app_state.database.unit_of_work():
+    def test_never_exceed_the_quota_and_hear_of_each_refused_metric(self, api):
+        org_id, token = api.make_org("Small", quota=QUOTA)
+        with api.app_state.database.unit_of_work():
             add_exclusion(org_id, ExclusionFields(ExclusionKind.PREFIX, "staging."), "Alice")
         barrier = threading.Barrier(SENDERS)
 
         def send_at_once(sender):
             barrier.wait()
-            return send(doors, token, wanted_by(sender))
+            return send(api, token, wanted_by(sender))
 
         with ThreadPoolExecutor(SENDERS) as pool:
             refused = list(pool.map(send_at_once, range(SENDERS)))
-        there = set(doors.names(org_id))
+        there = set(api.names(org_id))
         counted = {name for name in there if not name.startswith("staging.")}
         assert len(counted) == QUOTA
         assert {f"staging.{sender}" for sender in range(SENDERS)} <= there
         for sender, names in enumerate(refused):
             assert len(names) == len(set(names))
             assert set(names) == set(wanted_by(sender)) - there
-        assert [doors.stored(name, org_id) for name in sorted(there)] == [
+        assert [api.stored(name, org_id) for name in sorted(there)] == [
             [(AT * 1000, 1.0)] for _ in there
         ]
         # Who is known is never refused, whoever else is.
-        assert send(doors, token, sorted(there)) == []
-        assert send(doors, token, ["one.more"]) == ["one.more"]
-        with doors.app_state.database.unit_of_work(write=False):
+        assert send(api, token, sorted(there)) == []
+        assert send(api, token, ["one.more"]) == ["one.more"]
+        with api.app_state.database.unit_of_work(write=False):
             assert session().get_one(Org, org_id).metric_quota == QUOTA
             quota = quota_of(org_id)
         assert (quota.used, quota.kept_out) == (QUOTA, SENDERS)

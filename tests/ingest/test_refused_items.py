@@ -17,17 +17,17 @@ ONE = "application/x-protobuf"
 TWO = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 
 
-def told(doors, org_id=None):
+def told(api, org_id=None):
     """How many items were refused, by route and kind."""
-    doors.app_state.refused.flush()
-    with doors.app_state.database.unit_of_work(write=False):
-        found = list_refused(org_id or doors.org_id, now_ms() - HOUR_MS, now_ms() + HOUR_MS)
+    api.app_state.refused.flush()
+    with api.app_state.database.unit_of_work(write=False):
+        found = list_refused(org_id or api.org_id, now_ms() - HOUR_MS, now_ms() + HOUR_MS)
     return {(one.route, one.kind): one.items for one in found}
 
 
 class TestEveryRoute:
-    def test_json(self, doors):
-        org_id, token = doors.make_org("Small", quota=1)
+    def test_json(self, api):
+        org_id, token = api.make_org("Small", quota=1)
         ahead = now_ms() // 1000 + 3_600
         items = [
             {"metric": "first", "timestamp": AT, "value": 1},
@@ -42,8 +42,8 @@ class TestEveryRoute:
         ]
         for _ in range(2):
             document = json.dumps({"metrics": items})
-            assert doors.post("/flux/metric_data_post", document, token).status_code == 207
-        assert told(doors, org_id) == {
+            assert api.post("/flux/metric_data_post", document, token).status_code == 207
+        assert told(api, org_id) == {
             ("flux", "quota"): 4,
             ("flux", "future"): 2,
             ("flux", "name_too_long"): 2,
@@ -51,94 +51,94 @@ class TestEveryRoute:
             ("flux", "too_old"): 2,
             ("flux", "unreadable"): 4,
         }
-        assert told(doors) == {}
+        assert told(api) == {}
 
-    def test_get(self, doors):
-        query = {"key": doors.token, "metric": "m", "timestamp": "x", "value": 1}
-        assert doors.client.get("/flux/metric_data", query_string=query).status_code == 400
-        assert told(doors) == {("flux", "unreadable"): 1}
+    def test_get(self, api):
+        query = {"key": api.token, "metric": "m", "timestamp": "x", "value": 1}
+        assert api.client.get("/flux/metric_data", query_string=query).status_code == 400
+        assert told(api) == {("flux", "unreadable"): 1}
 
-    def test_telegraf(self, doors):
+    def test_telegraf(self, api):
         item = {"name": "n", "fields": {"a": 1, "b": "text", "c": True}, "timestamp": AT}
         document = json.dumps({"metrics": [item]})
-        assert doors.post("/flux/metric_data_post", document, telegraf="1").status_code == 207
-        assert told(doors) == {("telegraf", "unreadable"): 2}
+        assert api.post("/flux/metric_data_post", document, telegraf="1").status_code == 207
+        assert told(api) == {("telegraf", "unreadable"): 2}
 
     @pytest.mark.parametrize(
         ("path", "route"),
         [("/api/v1/write", "prometheus"), ("/flux/prometheus/write", "flux_prometheus")],
     )
-    def test_remote_write(self, doors, path, route):
+    def test_remote_write(self, api, path, route):
         ahead = now_ms() + HOUR_MS
         twice = [("__name__", "d"), ("a", "1"), ("a", "2")]
         one = body_1(series({"__name__": "m"}, (ahead, 1.0)), series(twice, (AT * 1000, 1.0)))
         two = body_2(({"__name__": "m"}, [(ahead, 1.0)], {"histograms": [{"sum": 1.0}]}))
         for body, content_type in ((one, ONE), (two, TWO)):
-            doors.post(path, snappy(body), Content_Type=content_type)
-        assert told(doors) == {
+            api.post(path, snappy(body), Content_Type=content_type)
+        assert told(api) == {
             (route, "future"): 2,
             (route, "duplicate_label"): 1,
             (route, "histogram"): 1,
         }
 
-    def test_whole_requests(self, doors):
+    def test_whole_requests(self, api):
         bomb = gzip.compress(bytes(33 * 1024 * 1024))
-        doors.post("/flux/metric_data_post", b"{")
-        doors.post("/flux/metric_data_post", bomb, Content_Encoding="gzip")
-        doors.post("/api/v1/write", b"no snappy", Content_Type=ONE)
-        doors.post("/api/v1/write", b"no snappy", token="nonsense", Content_Type=ONE)
-        assert told(doors) == {
+        api.post("/flux/metric_data_post", b"{")
+        api.post("/flux/metric_data_post", bomb, Content_Encoding="gzip")
+        api.post("/api/v1/write", b"no snappy", Content_Type=ONE)
+        api.post("/api/v1/write", b"no snappy", token="nonsense", Content_Type=ONE)
+        assert told(api) == {
             ("flux", "bad_json"): 1,
             ("flux", "too_large"): 1,
             ("prometheus", "bad_snappy"): 1,
         }
 
-    def test_tests_count_nothing(self, doors):
+    def test_tests_count_nothing(self, api):
         item = {"metric": "m", "timestamp": AT, "value": "x", "test": True}
-        assert doors.post("/flux/metric_data_post", json.dumps(item)).status_code == 200
-        assert told(doors) == {}
+        assert api.post("/flux/metric_data_post", json.dumps(item)).status_code == 200
+        assert told(api) == {}
 
 
 class TestCounter:
-    def refuse(self, doors, org_id, items, at_ms, metric="m"):
-        doors.app_state.refused.add(org_id, "flux", {"nan": Refused(items, metric, "why")}, at_ms)
+    def refuse(self, api, org_id, items, at_ms, metric="m"):
+        api.app_state.refused.add(org_id, "flux", {"nan": Refused(items, metric, "why")}, at_ms)
 
-    def test_adds_up_the_hours_and_shows_the_last_example(self, doors):
+    def test_adds_up_the_hours_and_shows_the_last_example(self, api):
         at_ms = now_ms()
         for hours, metric in ((3, "old"), (0, "new"), (1, "mid\0dle")):
-            self.refuse(doors, doors.org_id, 2, at_ms - hours * HOUR_MS, metric)
-            doors.app_state.refused.flush()
-        with doors.app_state.database.unit_of_work(write=False):
-            [found] = list_refused(doors.org_id, at_ms - 3 * HOUR_MS, at_ms + 1)
-            [late] = list_refused(doors.org_id, at_ms, at_ms + 1)
+            self.refuse(api, api.org_id, 2, at_ms - hours * HOUR_MS, metric)
+            api.app_state.refused.flush()
+        with api.app_state.database.unit_of_work(write=False):
+            [found] = list_refused(api.org_id, at_ms - 3 * HOUR_MS, at_ms + 1)
+            [late] = list_refused(api.org_id, at_ms, at_ms + 1)
         assert (found.items, found.metric, found.last_ms) == (6, "new", at_ms)
         assert late.items == 2
 
-    def test_keeps_what_cannot_be_written_now(self, doors, monkeypatch):
-        self.refuse(doors, doors.org_id, 2, now_ms())
+    def test_keeps_what_cannot_be_written_now(self, api, monkeypatch):
+        self.refuse(api, api.org_id, 2, now_ms())
 
         def fail(**_):
             raise OperationalError("", {}, Exception("locked"))
 
-        monkeypatch.setattr(doors.app_state.database, "unit_of_work", fail)
-        doors.app_state.refused.flush()
-        self.refuse(doors, doors.org_id, 3, now_ms())
+        monkeypatch.setattr(api.app_state.database, "unit_of_work", fail)
+        api.app_state.refused.flush()
+        self.refuse(api, api.org_id, 3, now_ms())
         monkeypatch.undo()
-        assert told(doors) == {("flux", "nan"): 5}
+        assert told(api) == {("flux", "nan"): 5}
 
-    def test_passes_over_an_org_that_is_gone(self, doors):
-        gone, _ = doors.make_org("Gone")
-        self.refuse(doors, gone, 1, now_ms())
-        self.refuse(doors, doors.org_id, 1, now_ms())
-        with doors.app_state.database.unit_of_work() as session:
+    def test_passes_over_an_org_that_is_gone(self, api):
+        gone, _ = api.make_org("Gone")
+        self.refuse(api, gone, 1, now_ms())
+        self.refuse(api, api.org_id, 1, now_ms())
+        with api.app_state.database.unit_of_work() as session:
             session.delete(session.get_one(Org, gone))
-        assert told(doors) == {("flux", "nan"): 1}
-        assert told(doors, gone) == {}
+        assert told(api) == {("flux", "nan"): 1}
+        assert told(api, gone) == {}
 
-    def test_forgets_after_ninety_days(self, doors):
-        self.refuse(doors, doors.org_id, 1, now_ms() - KEPT_MS - HOUR_MS)
-        self.refuse(doors, doors.org_id, 1, now_ms())
-        doors.app_state.refused.flush()
-        with doors.app_state.database.unit_of_work() as session:
+    def test_forgets_after_ninety_days(self, api):
+        self.refuse(api, api.org_id, 1, now_ms() - KEPT_MS - HOUR_MS)
+        self.refuse(api, api.org_id, 1, now_ms())
+        api.app_state.refused.flush()
+        with api.app_state.database.unit_of_work() as session:
             forget_refused_items(now_ms())
             assert session.query(RefusedItems).count() == 1

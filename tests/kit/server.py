@@ -197,7 +197,7 @@ class Server:
         return self.pool.request("GET", f"{self.url}{path}{query}", headers=headers)
 
     def data(self, path: str, token: str, **parameters: object) -> Any:
-        """Ask the native door and return what is under `data`."""
+        """Send a request to the native API and return what is under `data`."""
         reply = self.ask(path, token, **parameters)
         assert reply.status == 200, f"{path}: {reply.status} {reply.data[:500]!r}"
         return reply.json()["data"]

@@ -1,4 +1,4 @@
-"""An app on a test's own database, with the doors that a test is about."""
+"""An app on a test's own database, with the blueprints that a test is about."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from anomify.auth import middleware
 from anomify.auth.subject import subject
 from anomify.config import Settings
 from anomify.db import Database
-from anomify.edge import install as porch
+from anomify.edge import install as edge_install
 from anomify.edge.access import ANYONE, BUILT_IN, PUBLIC
 from anomify.edge.app_state import AppState
 from anomify.edge.contract import Inputs, Outputs, check_declared
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def make_app(
-    database: Database, data_dir: Path, doors: Iterable[Blueprint], **settings: Any
+    database: Database, data_dir: Path, blueprints: Iterable[Blueprint], **settings: Any
 ) -> Flask:
     """An app whose errors are told like a user's, not raised into the test."""
     app = StaticFilesApp(
@@ -39,9 +39,9 @@ def make_app(
         open_points(database, data_dir),
         Registry(database, excluder_of),
     )
-    porch.install(app, app_state)
+    edge_install.install(app, app_state)
     middleware.install(app, app_state)
-    for blueprint in doors:
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
     check_declared(app)
     return app
@@ -82,7 +82,7 @@ class ProbeOut(Outputs):
     ratio: float = 1.0
 
 
-def probe_door() -> NativeBlueprint:
+def probe_blueprint() -> NativeBlueprint:
     """A route to read and one to change for each access, which say who asked for what."""
     blueprint = NativeBlueprint("probe", __name__)
 
@@ -111,7 +111,7 @@ def probe_door() -> NativeBlueprint:
     @blueprint.route("/probe/failure", access=PUBLIC)
     def failure() -> NoReturn:
         """Fail in a way that nobody foresaw."""
-        raise ZeroDivisionError("the secret of the house")
+        raise ZeroDivisionError("the secret of the server")
 
     @blueprint.route("/probe/remember", access=ANYONE, inputs=ProbeIn, outputs=ProbeOut)
     def remember(requested: ProbeIn) -> ProbeOut:

@@ -34,7 +34,7 @@ SEED_FIELDS = {
 
 @dataclass
 class Ward:
-    """An app with the anomaly door, and one ended and one running anomaly of Acme."""
+    """An app with the anomaly routes, and one ended and one running anomaly of Acme."""
 
     client: FlaskClient
     database: Database

@@ -26,7 +26,7 @@ from tests.kit.stripe_wire import (
 )
 from tests.kit.web import error, make_app, strict
 
-DOORS = (
+BLUEPRINTS = (
     billing.blueprint,
     org.blueprint,
     org_stripecallback.blueprint,
@@ -67,7 +67,7 @@ def shop(database, tmp_path, wire, cast):
     app = make_app(
         database,
         tmp_path,
-        DOORS,
+        BLUEPRINTS,
         stripe_secret_key=SECRET_KEY,
         stripe_webhook_secret=WEBHOOK_SECRET,
         stripe_api_base=wire.url,
@@ -80,7 +80,7 @@ def shop(database, tmp_path, wire, cast):
 
 @pytest.fixture
 def self_hosted(database, tmp_path):
-    app = make_app(database, tmp_path, DOORS)
+    app = make_app(database, tmp_path, BLUEPRINTS)
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

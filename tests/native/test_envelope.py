@@ -6,7 +6,7 @@ import time_machine
 from anomify.native import ping
 from anomify.native.user import account
 from tests.factories import make_cast
-from tests.kit.web import make_app, probe_door, strict
+from tests.kit.web import make_app, probe_blueprint, strict
 
 FIELDS = {
     "created_timestamp",
@@ -38,7 +38,7 @@ def client(database, tmp_path):
     app = make_app(
         database,
         tmp_path,
-        [probe_door(), ping.blueprint, account.blueprint],
+        [probe_blueprint(), ping.blueprint, account.blueprint],
         public_url="https://metrics.example:8443/",
     )
     yield app.test_client(use_cookies=False)

@@ -17,7 +17,7 @@ from anomify.anomaly.render_pool import RenderPool
 from anomify.auth import middleware
 from anomify.clock import now
 from anomify.config import Settings
-from anomify.edge import install as porch
+from anomify.edge import install as edge_install
 from anomify.edge.app_state import AppState
 from anomify.edge.contract import check_declared
 from anomify.metric.model import Metric
@@ -61,7 +61,7 @@ def world(database, tmp_path) -> Iterator[World]:
     store = open_points(database, tmp_path)
     app = Flask("anomify")
     app_state = AppState(settings, database, store, Registry(database))
-    porch.install(app, app_state)
+    edge_install.install(app, app_state)
     middleware.install(app, app_state)
     app.register_blueprint(image.blueprint)
     for blueprint in metric_blueprints():
@@ -225,7 +225,7 @@ class TestSignedLink:
                 wanted = {403} if "sig" in parameters else {401}
                 assert reply.status_code in wanted, parameters
 
-    def test_opens_no_other_door(self, world):
+    def test_allows_nothing_else(self, world):
         query = urlsplit(world.anomaly_url).query
         assert world.client.get(f"/image/metric?{query}").status_code == 403
 

@@ -75,14 +75,14 @@ def cast(database):
 
 @pytest.fixture
 def client(cast, database, tmp_path):
-    doors = [
+    blueprints = [
         anomaly.blueprint,
         exclusion.blueprint,
         *metric_blueprints(),
         quota.blueprint,
         watcher.blueprint,
     ]
-    app = make_app(database, tmp_path, doors)
+    app = make_app(database, tmp_path, blueprints)
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

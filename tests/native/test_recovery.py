@@ -22,9 +22,9 @@ NEW = "another quite long phrase"
 
 @pytest.fixture
 def app(database, tmp_path):
-    doors = [login.blueprint, account.blueprint]
+    blueprints = [login.blueprint, account.blueprint]
     app = make_app(
-        database, tmp_path, doors, smtp_host="127.0.0.1", public_url="https://anomify.example"
+        database, tmp_path, blueprints, smtp_host="127.0.0.1", public_url="https://anomify.example"
     )
     yield app
     app.extensions["anomify"].points.close()

@@ -19,14 +19,14 @@ from tests.factories import PASSWORD, make_cast, make_session
 from tests.kit.letters import code_in, link_in, read_letters
 from tests.kit.web import error, make_app, strict
 
-DOORS = [login.blueprint, account.blueprint, user_session.blueprint, user_totp.blueprint]
+BLUEPRINTS = [login.blueprint, account.blueprint, user_session.blueprint, user_totp.blueprint]
 MAIL = {"smtp_host": "127.0.0.1"}
 WRONG = "000000"
 
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, DOORS, **MAIL)
+    app = make_app(database, tmp_path, BLUEPRINTS, **MAIL)
     yield app
     app.extensions["anomify"].points.close()
 
@@ -204,7 +204,7 @@ class TestMailedCodes:
         assert len(read_letters(database)) == 5
 
     def test_are_taken_where_strangers_sessions_are_not_kept(self, database, tmp_path, cast):
-        app = make_app(database, tmp_path, DOORS, **MAIL, rate_limits=("stranger=1/3600",))
+        app = make_app(database, tmp_path, BLUEPRINTS, **MAIL, rate_limits=("stranger=1/3600",))
         app.test_client().post("/user/logout")
         caller = Caller(app)
         caller.login(cast.bob)
@@ -216,7 +216,7 @@ class TestMailedCodes:
 
     def test_are_not_asked_for_where_they_are_not_wanted(self, database, tmp_path, cast):
         for settings in ({}, {**MAIL, "login_codes": False}):
-            app = make_app(database, tmp_path, DOORS, **settings)
+            app = make_app(database, tmp_path, BLUEPRINTS, **settings)
             assert Caller(app).login(cast.bob)["session"]
             app.extensions["anomify"].points.close()
 

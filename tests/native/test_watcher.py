@@ -35,7 +35,7 @@ CHANGES = ("/watcher/create", "/watcher/{}/update", "/watcher/{}/delete", "/watc
 
 @dataclass
 class Ward:
-    """An app with the watcher door, and one watcher of Acme with two metrics it is about."""
+    """An app with the watcher routes, and one watcher of Acme with two metrics it is about."""
 
     client: FlaskClient
     database: Database

@@ -49,14 +49,14 @@ class ChartEventOut(Outputs):
 class BundleOut(Outputs):
     """All that a page about a metric shows, in one reply, or those parts that were asked for."""
 
-    metric: MetricOut | None = Field(None, description="The metric and where it stands.")
+    metric: MetricOut | None = Field(None, description="The metric and its state.")
     timeseries: Pairs | None = Field(None, description="Each point as a timestamp and a value.")
     derivative: Pairs | None = Field(None, description="A counter's rate a second.")
     resolution: float | None = Field(
         None, description="Seconds from point to point, once known; with timeseries."
     )
     downsampled: bool | None = Field(
-        None, description="Only the least and greatest of each stretch are in timeseries."
+        None, description="Only the smallest and largest point of each interval is in timeseries."
     )
     missing: list[SpanOut] | None = Field(
         None, description="Where stored points cannot be read; with timeseries."
@@ -133,8 +133,8 @@ def _points_of_bundle(status: MetricStatus, inputs: BundleIn, parts: set[Part]) 
     reading = as_read(read_points_to_thin(status, inputs), has_rates=is_counter(status))
     found: dict[str, Any] = {}
     if Part.TIMESERIES in parts:
-        told = timeseries_out(status, reading, inputs)
-        found |= {name: getattr(told, name) for name in TimeseriesOut.model_fields}
+        timeseries = timeseries_out(status, reading, inputs)
+        found |= {name: getattr(timeseries, name) for name in TimeseriesOut.model_fields}
     if Part.YHAT in parts:
         judged = reading.values if reading.rates is None else reading.rates
         found["yhat"] = expected_json(judged, inputs) | forecast_json(status, judged, inputs)

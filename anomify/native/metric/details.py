@@ -25,28 +25,28 @@ from anomify.watcher.routing import watchers_of
 class OneMetricOut(Outputs):
     """One metric."""
 
-    metric: MetricOut = Field(description="The metric and where it stands.")
+    metric: MetricOut = Field(description="The metric and its state.")
 
 
 class WatchedByOut(Outputs):
-    """A watcher that a metric is about."""
+    """A watcher that the metric belongs to."""
 
     id: int = Field(description="Its id.")
     name: str = Field(description="Its name.")
-    alert: bool = Field(description="Whether it tells anybody.")
-    severity: str = Field(description="The least severity that it tells.")
+    alert: bool = Field(description="Whether it notifies anybody.")
+    severity: str = Field(description="The least severity that it notifies about.")
 
 
 class CountsOut(Outputs):
-    """What a metric has had."""
+    """Numbers of a metric's anomalies."""
 
-    anomalies: int = Field(description="Every anomaly that is kept.")
+    anomalies: int = Field(description="All stored anomalies.")
     anomalies_7d: int = Field(description="Those that began in the last seven days.")
-    open: int = Field(description="Those that run now.")
+    open: int = Field(description="Those that are open now.")
 
 
 class QualityOut(Outputs):
-    """How well a metric reports."""
+    """The quality of a metric's data."""
 
     resolution: float | None = Field(description="Seconds from point to point, once known.")
     sparsity: float | None = Field(
@@ -54,22 +54,22 @@ class QualityOut(Outputs):
         " null until its resolution is known."
     )
     derivative: bool = Field(description="It is a counter, and its rate a second is judged.")
-    stale: bool = Field(description="It is silent for longer than it ever was.")
+    stale: bool = Field(description="No data has come for longer than ever before.")
 
 
 class DetailsOut(OneMetricOut):
-    """One metric with all that is known about it."""
+    """One metric with its watchers, counts and data quality."""
 
     watchers: list[WatchedByOut] = Field(description="Watchers whose chips it holds.")
-    counts: CountsOut = Field(description="What it has had.")
-    quality: QualityOut = Field(description="How well it reports.")
+    counts: CountsOut = Field(description="Numbers of its anomalies.")
+    quality: QualityOut = Field(description="The quality of its data.")
 
 
 @blueprint.route(
     "/metric/<path:metric>", "/metric", inputs=MetricIn, outputs=DetailsOut, access=VIEWER
 )
 def metric(inputs: MetricIn) -> DetailsOut:
-    """Show one metric, where it stands, who watches it, and how well it reports."""
+    """Show one metric: its state, its watchers, and the quality of its data."""
     org_id, status = subject().org.id, metric_status_named(inputs.metric)
     (shown,) = metrics_json([status])
     had = tally(org_id, status.metric.id, since_ms=now_ms() - 7 * DAY * 1000)

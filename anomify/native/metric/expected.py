@@ -89,7 +89,7 @@ class RangesOut(YhatOut):
 
 
 class YhatIn(MetricIn, WindowIn):
-    """Which expected range, and what beside it."""
+    """Which window, and which values beside the expected range."""
 
     include_value: bool = Field(default=False, description="Add the value that came.")
     include_mean: bool = Field(default=False, description="Add the middle of the range.")
@@ -102,7 +102,7 @@ class YhatIn(MetricIn, WindowIn):
 
 
 class RangesIn(YhatIn):
-    """Which expected range, and whether also when it was left."""
+    """Which window, and whether to add the anomalies in it."""
 
     include_3sigma: bool = Field(
         default=True, description="Add the mean of the window less and plus three deviations."
@@ -122,7 +122,7 @@ class RangesIn(YhatIn):
     otherwise=metric_of_whole_path,
 )
 def yhat(inputs: RangesIn) -> RangesOut:
-    """Show the expected range of a window; it is the same however far one zooms.
+    """Show the expected range of a window; it does not depend on the window.
 
     After the metric's newest point it is a forecast, for a day ahead of now if `until` asks for it.
     """
@@ -197,7 +197,7 @@ def forecast_json(status: MetricStatus, judged: Series, inputs: YhatIn) -> dict[
 def _three_sigma_bounds(
     judged: Series, inputs: YhatIn
 ) -> tuple[Sequence[float | None], Sequence[float | None]]:
-    """Return the bounds of each point as the wire has them; None where there is none to tell."""
+    """Return the bounds of each point as the wire has them; None where there is none."""
     if not inputs.include_3sigma:
         nothing: list[float | None] = [None] * len(judged)
         return nothing, nothing

@@ -19,7 +19,7 @@ from anomify.watcher.queries import names_holding
 class MetricsOut(Outputs):
     """A page of metrics."""
 
-    metrics: list[MetricOut] = Field(description="The metrics, with where each stands.")
+    metrics: list[MetricOut] = Field(description="The metrics and their states.")
     total: int = Field(description="How many there are in all.")
     chips: list[ChipOut] | None = Field(
         None, description="With include_chips: words that would narrow the search."
@@ -27,7 +27,7 @@ class MetricsOut(Outputs):
 
 
 class MetricsIn(PageIn):
-    """Which metrics a list is to hold."""
+    """Filters and order of a list of metrics."""
 
     chips: Chips = Field(default=[], description="Words that the name must hold.")
     q: str = Field(
@@ -35,12 +35,12 @@ class MetricsIn(PageIn):
     )
     state: State | Broad | None = Field(
         None,
-        description="Only those that stand so. live are all that report and are not excluded;"
+        description="Only metrics in this state. live are all that report and are not excluded;"
         " inactive those that ended or have been silent for a day.",
     )
     order: MetricOrder = Field(
         MetricOrder.NAME,
-        description="By name, the newest first, or the most recently heard of first.",
+        description="By name, the newest first, or the one with the latest point first.",
     )
     include_chips: bool = Field(
         default=False, description="Also suggest words to add to the search."

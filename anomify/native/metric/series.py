@@ -41,17 +41,19 @@ class TimeseriesOut(Outputs):
         description="Seconds from point to point, once known; where downsampled, seconds of each"
         " stretch."
     )
-    downsampled: bool = Field(description="Only the least and greatest of each stretch are here.")
+    downsampled: bool = Field(
+        description="Only the smallest and largest point of each interval is included."
+    )
     missing: list[SpanOut] = Field(
         [], description="Where stored points cannot be read: the operator can see why."
     )
 
 
 class TimeseriesIn(MetricIn, WindowIn):
-    """Which datapoints, and how fine."""
+    """Which datapoints, and at which resolution."""
 
     resolution: Literal["raw"] | Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
-        None, description="raw, or seconds: the least and greatest of each such stretch."
+        None, description="raw, or seconds: the smallest and largest point of each such interval."
     )
     derivative: bool = Field(default=False, description="Add the rate a second.")
 
@@ -66,7 +68,7 @@ class TimeseriesIn(MetricIn, WindowIn):
     otherwise=metric_of_whole_path,
 )
 def timeseries(inputs: TimeseriesIn) -> TimeseriesOut:
-    """Show datapoints: raw, by a resolution, or as many as a chart has room for."""
+    """Show datapoints: raw, by a resolution, or downsampled for a chart."""
     status = metric_status_named(inputs.metric)
     if inputs.resolution == "raw":
         series = read_points(status, inputs)

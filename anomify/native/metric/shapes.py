@@ -27,25 +27,27 @@ class ExcludedByOut(Outputs):
 
 
 class MetricOut(Outputs):
-    """A metric and where it stands."""
+    """A metric and its state."""
 
     id: int = Field(description="Its id.")
     metric: str = Field(description="Its name, with its labels.")
     display_name: str = Field(description="Its name without its labels.")
     labels: dict[str, str] = Field(description="Its labels.")
-    created_timestamp: int = Field(description="When it came, unix seconds.")
-    state: State = Field(description="Where it stands.")
-    state_sentence: str = Field(description="Why it is judged or not, in plain words.")
+    created_timestamp: int = Field(description="When its first point arrived, unix seconds.")
+    state: State = Field(description="Its state.")
+    state_sentence: str = Field(description="Why it is judged or not, as a sentence.")
     learned_points: int = Field(
         description="How many points have been learnt, at most as many as it takes."
     )
-    learning_points: int = Field(description="So many points teach before the first is judged.")
-    points: int = Field(description="How many points have been seen in order.")
+    learning_points: int = Field(
+        description="How many points are learnt before the first is judged."
+    )
+    points: int = Field(description="How many points arrived in order.")
     late_points: int = Field(
         description="How many points came too late to be judged in their turn."
     )
     resolution: float | None = Field(description="Seconds from point to point.")
-    is_counter: bool = Field(description="It only grows; its rate a second is judged.")
+    is_counter: bool = Field(description="It only increases, so its rate a second is judged.")
     inactive: bool = Field(description="Out of use: it has ended, or been silent for a day.")
     inactive_at: int | float | None = Field(description="Since when, unix seconds.")
     excluded_by: ExcludedByOut | None = Field(

@@ -39,7 +39,7 @@ Expiration = Annotated[int, Field(ge=EXPIRATION_SECONDS_LEAST, le=EXPIRATION_SEC
 
 
 class ToldUserOut(Outputs):
-    """A user who is told."""
+    """A user who is notified."""
 
     id: int = Field(description="Their id.")
     name: str = Field(description="Their name.")
@@ -47,7 +47,7 @@ class ToldUserOut(Outputs):
 
 
 class ToldOut(Outputs):
-    """One way in which somebody is told."""
+    """One way to notify somebody."""
 
     method: Literal["email"] = Field(description="By which way.")
     ref: int = Field(description="The id of the user.")
@@ -64,7 +64,7 @@ class AdminAlertOut(Outputs):
         description="Within so long of a mail about it no other one is sent.", examples=[3600]
     )
     enabled: bool = Field(description="Whether anybody is warned.")
-    alerts: list[ToldOut] = Field(description="Who is told, and how.")
+    alerts: list[ToldOut] = Field(description="Who is notified, and how.")
 
 
 class AdminAlertsOut(Outputs):
@@ -83,11 +83,11 @@ class AdminAlertsIn(Inputs):
     )
     type_1_email: RowIds | None = Field(
         None,
-        description="The users who are told by mail; all admins when empty.",
+        description="The users who are notified by mail; all admins when empty.",
         json_schema_extra=names("user"),
     )
     type_1_slack: Slack | None = Field(
-        None, description="Slack channels to tell; none can be named while no Slack is connected."
+        None, description="Slack channels to notify; none can be named while no Slack is connected."
     )
     type_2_enabled: bool | None = Field(None, description="Warn when some metrics have stopped.")
     type_2_wait_seconds: Wait | None = Field(None, description="After so long of silence.")
@@ -96,11 +96,11 @@ class AdminAlertsIn(Inputs):
     )
     type_2_email: RowIds | None = Field(
         None,
-        description="The users who are told by mail; all admins when empty.",
+        description="The users who are notified by mail; all admins when empty.",
         json_schema_extra=names("user"),
     )
     type_2_slack: Slack | None = Field(
-        None, description="Slack channels to tell; none can be named while no Slack is connected."
+        None, description="Slack channels to notify; none can be named while no Slack is connected."
     )
     type_3_enabled: bool | None = Field(
         None, description="Of an exceeded quota everybody is warned; this cannot be changed."

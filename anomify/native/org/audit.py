@@ -63,7 +63,7 @@ def audit(inputs: AuditIn) -> AuditOut:
 
 
 def entry_json(entry: AuditEntry) -> EntryOut:
-    """Tell of a change."""
+    """Return a change as the API describes it."""
     return EntryOut(
         id=entry.id,
         timestamp=to_timestamp(entry.recorded_at),

@@ -17,7 +17,7 @@ from anomify.org.model import OrgEvent
 
 blueprint = NativeBlueprint("org_event", __name__)
 
-# Room for every type there is.
+# Enough for every type.
 TYPES_MAX = 50
 
 
@@ -82,7 +82,7 @@ class CreateIn(Inputs):
 
 
 class ToldOut(Outputs):
-    """An event that the org was told of."""
+    """An event that was sent to the org."""
 
     id: int = Field(description="Its id.")
     type: str = Field(description="deploy or custom.")

@@ -28,9 +28,9 @@ KEYS_MAX: Final = 100
 
 
 class AlertMutingOut(Outputs):
-    """Whether the whole org is being kept quiet."""
+    """Whether notifications of the whole org are muted."""
 
-    muted: bool = Field(description="Nobody is told of anything at the moment.")
+    muted: bool = Field(description="No notifications are sent at the moment.")
     muted_until_timestamp: int | None = Field(description="Until when, unix seconds; or null.")
     muted_until_timestamp_string: str | None = Field(description="The same in the org's time.")
     minutes_remaining: int = Field(description="How many minutes that is; 0 when not muted.")
@@ -88,7 +88,7 @@ class DebtOut(Outputs):
 class OwnOrgOut(OrgOut):
     """An org with what only itself needs to know."""
 
-    demo: bool = Field(description="Whether it is for looking only.")
+    demo: bool = Field(description="Whether it is a read-only demo.")
     created_timestamp: int = Field(description="When it was made, unix seconds.")
     plan: str = Field(description="The name of its plan.", examples=["Self-hosted"])
     metric_quota: int | None = Field(description="How many metrics it may have; null: no limit.")
@@ -120,14 +120,14 @@ class UpdateIn(Inputs):
         None,
         ge=0,
         le=MINUTES_MAX,
-        description="Tell nobody of anything for so many minutes from now; 0 ends that.",
+        description="Send no notifications for so many minutes from now; 0 ends that.",
         examples=[30],
     )
 
 
 @blueprint.route("/org/info", inputs=Inputs, outputs=InfoOut, access=VIEWER)
 def info(inputs: Inputs) -> InfoOut:
-    """Say which org is asking, and what it may have."""
+    """Show the caller's org, its plan and its keys."""
     del inputs
     return InfoOut(org=_own(subject().org))
 
@@ -137,7 +137,7 @@ def update(inputs: UpdateIn) -> InfoOut:
     """Rename the org, set its time zone, or mute it for some minutes.
 
     While an org is muted everything is still found and recorded, and marked as muted. Afterwards
-    people hear of what is new or has changed, not of what they were not told before.
+    people are notified of what is new or has changed, not of what was muted.
     """
     org_id, actor = subject().org.id, subject().label
     org = change_org(org_id, actor=actor, name=inputs.name, timezone=inputs.timezone)
@@ -147,7 +147,7 @@ def update(inputs: UpdateIn) -> InfoOut:
 
 
 def org_out(org: Org) -> OrgOut:
-    """Tell of an org what any of its users may know."""
+    """Return an org as any of its users may see it."""
     at = now()
     until = org.muted_until if is_muted(org, at) else None
     return OrgOut(

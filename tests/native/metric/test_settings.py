@@ -31,7 +31,7 @@ COUNT = 300
 
 @dataclass
 class Shop:
-    """An app with the door under test, its cast, and a metric of Acme's."""
+    """An app with the routes under test, its users, and a metric of Acme's."""
 
     client: FlaskClient
     app_state: AppState

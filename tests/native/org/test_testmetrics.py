@@ -1,4 +1,4 @@
-"""/org/testmetrics tells what a test submission at the ingestion doors would have done."""
+"""/org/testmetrics tells what a test submission at the ingestion blueprints would have done."""
 
 from datetime import timedelta
 

@@ -9,14 +9,16 @@ from anomify.clock import now
 from anomify.native.org import audit as org_audit
 from anomify.native.org import tokens as org_token
 from tests.factories import make_cast, make_token, make_user
-from tests.kit.web import error, make_app, probe_door, strict
+from tests.kit.web import error, make_app, probe_blueprint, strict
 
 READ = "/probe/viewer"
 
 
 @pytest.fixture
 def client(database, tmp_path):
-    app = make_app(database, tmp_path, [org_audit.blueprint, org_token.blueprint, probe_door()])
+    app = make_app(
+        database, tmp_path, [org_audit.blueprint, org_token.blueprint, probe_blueprint()]
+    )
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
 

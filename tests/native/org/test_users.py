@@ -24,11 +24,11 @@ NEW_PASSWORD = "seven unrelated words of mine"
 
 @pytest.fixture
 def app(database, tmp_path):
-    doors = (org_user, signup_invitation, login, user, invitation, inbox, sign_in)
+    blueprints = (org_user, signup_invitation, login, user, invitation, inbox, sign_in)
     made = make_app(
         database,
         tmp_path,
-        [module.blueprint for module in doors],
+        [module.blueprint for module in blueprints],
         smtp_host="127.0.0.1",
         public_url="http://anomify.test",
     )

@@ -25,7 +25,7 @@ from tests.kit.smtpsink import smtp_sink
 from tests.kit.web import error, make_app, strict
 from tests.native.test_login import USER_FIELDS
 
-DOORS = [login.blueprint, org.blueprint, signup.blueprint, user.blueprint, watcher.blueprint]
+BLUEPRINTS = [login.blueprint, org.blueprint, signup.blueprint, user.blueprint, watcher.blueprint]
 ON = {"smtp_host": "127.0.0.1", "signup": True}
 PASSWORD = "tulip anchor 92 rain"
 WISH = {
@@ -39,7 +39,7 @@ WISH = {
 
 @pytest.fixture
 def app(database, tmp_path):
-    app = make_app(database, tmp_path, DOORS, **ON)
+    app = make_app(database, tmp_path, BLUEPRINTS, **ON)
     yield app
     app.extensions["anomify"].points.close()
 
@@ -123,7 +123,7 @@ class TestSelfserve:
         assert len(read_letters(database)) == 3
 
     def test_is_off_unless_the_operator_turned_it_on(self, database, tmp_path):
-        app = make_app(database, tmp_path, DOORS, smtp_host="127.0.0.1")
+        app = make_app(database, tmp_path, BLUEPRINTS, smtp_host="127.0.0.1")
         reply = ask(app.test_client())
         assert (reply.status_code, error(reply)["code"]) == (403, "signup_is_off")
         app.extensions["anomify"].points.close()
