@@ -5,6 +5,7 @@ A sender that stalls would keep that thread for as long as its connection lasts.
 of stalled bodies are shut down, which ends the read.
 """
 
+import math
 import socket
 import struct
 import threading
@@ -22,6 +23,8 @@ from anomify.errors import Unavailable
 ARRIVING_MAX = 32
 # How long one more waits for its turn. Longer than a stalled body may last while others wait.
 TURN_SECONDS = 5.0
+# Looking through the connections of the process takes milliseconds; it is done so often at most.
+LOOK_SECONDS = 0.5
 # Offsets in Linux' struct tcp_info: the milliseconds since data was last sent and received.
 _LAST_SENT_OFFSET = 44
 _LAST_RECEIVED_OFFSET = 52
@@ -42,7 +45,9 @@ PRESSED = Patience(2.0, 60.0)
 
 @dataclass(eq=False, slots=True)
 class _Arrival:
+    # The client's address as the connection has it, and the port that this server listens on.
     peer: str
+    port: int
     started: float
     was_cut: bool = False
 
@@ -61,18 +66,19 @@ class ArrivingBodies:
         self._turn_seconds = turn_seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._look_again_at = -math.inf
         # In the order in which they began.
         self._arrivals: dict[_Arrival, None] = {}
 
     @contextmanager
-    def arriving(self, peer: str) -> Iterator[None]:
-        """Count a body as arriving from this address while the block reads it.
+    def arriving(self, peer: str, port: int) -> Iterator[None]:
+        """Count a body as arriving, from an address at a port of ours, while the block reads it.
 
         Raises `Unavailable` while too many others are arriving, and HTTP's 408 at the end of the
         block where the body was cut off.
         """
         self._take_turn()
-        arrival = _Arrival(peer, self._monotonic())
+        arrival = _Arrival(peer, port, self._monotonic())
         with self._lock:
             self._arrivals[arrival] = None
         try:
@@ -96,12 +102,14 @@ class ArrivingBodies:
         deadline = self._monotonic() + self._turn_seconds
         while (left := deadline - self._monotonic()) > 0:
             self.cut_stalled(PRESSED)
-            if self._turns.acquire(timeout=min(left, PRESSED.silent_seconds / 4)):
+            if self._turns.acquire(timeout=min(left, LOOK_SECONDS)):
                 return
         raise Unavailable("Too many requests arrive slowly; send the same again shortly.")
 
     def cut_stalled(self, patience: Patience) -> int:
         """Shut down the connections of bodies that stalled; return how many connections.
+
+        Does nothing within `LOOK_SECONDS` of the last call.
 
         The server does not say which connection a request came by. A connection is taken for that
         of a stalled body where it comes from the same address, has sent more recently than it was
@@ -110,13 +118,16 @@ class ArrivingBodies:
         """
         now = self._monotonic()
         with self._lock:
+            if now < self._look_again_at:
+                return 0
+            self._look_again_at = now + LOOK_SECONDS
             old = [one for one in self._arrivals if now - one.started >= patience.silent_seconds]
         cut = 0
-        for peer in {one.peer for one in old}:
-            from_peer = [one for one in old if one.peer == peer]
+        for peer, port in {(one.peer, one.port) for one in old}:
+            from_peer = [one for one in old if (one.peer, one.port) == (peer, port)]
             ages = sorted(now - one.started for one in from_peer)
             found = []
-            for connection in _connections_from(peer):
+            for connection in _connections_from(peer, port):
                 sent_seconds, received_seconds = _silence_of(connection)
                 is_unanswered = sent_seconds >= received_seconds
                 is_silent = received_seconds >= patience.silent_seconds
@@ -138,12 +149,14 @@ class ArrivingBodies:
         return cut
 
 
-def _connections_from(peer: str) -> Iterator[socket.socket]:
-    """Give a duplicate of every TCP connection of this process that comes from an address."""
+def _connections_from(peer: str, port: int) -> Iterator[socket.socket]:
+    """Give a duplicate of every TCP connection from an address to a port of this process."""
     for found in psutil.Process().net_connections("tcp"):
         # Empty where nobody is connected.
         address = tuple(found.raddr)
-        if address[:1] == (peer,) and found.fd >= 0:
+        # Our own connections to that address, such as the database's, have another local port.
+        is_from_peer = address[:1] == (peer,) and tuple(found.laddr)[1:] == (port,)
+        if is_from_peer and found.fd >= 0:
             with suppress(OSError):
                 connection = socket.fromfd(found.fd, found.family, socket.SOCK_STREAM)
                 # The number may have been given to another file meanwhile.

@@ -36,7 +36,7 @@ class BoundedRequest(Request):
         if self.content_length is None and limit is not None and self.environ.get(ENDS_BY_ITSELF):
             arriving = cast("IO[bytes]", _WholeOrNothing(self.environ["wsgi.input"], limit))
         peer = str(self.environ.get(PEER) or self.environ.get("REMOTE_ADDR", ""))
-        with arriving_bodies.arriving(peer):
+        with arriving_bodies.arriving(peer, int(self.environ.get("SERVER_PORT", 0))):
             return BytesIO(arriving.read())
 
 

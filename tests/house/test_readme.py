@@ -25,7 +25,7 @@ DOCUMENTS = [
 # A path in a document, such as `native/metric/`, `tests/kit/smtpsink.py` or `pyproject.toml`.
 # What has a placeholder in it (`<kind>`, `...`) is no path.
 SPAN = re.compile(r"`([^`\n]+)`")
-PATH = re.compile(r"[\w.-]+(/[\w.-]+)*(/|\.(py|md|toml|html|js|css|lock))")
+PATH = re.compile(r"[\w.-]+(/[\w.-]+)*(/|\.(py|md|toml|html|js|css|csv|lock))")
 # What the product makes or reads where it is installed.
 MADE_ELSEWHERE = {"anomify.toml"}
 

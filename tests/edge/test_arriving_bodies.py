@@ -1,0 +1,68 @@
+"""Connections of stalled bodies are shut down, and no others."""
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+from werkzeug.exceptions import RequestTimeout
+
+from anomify.edge.arriving_bodies import ArrivingBodies, Patience
+
+IMPATIENT = Patience(0.05, 60.0)
+
+
+class Clock:
+    def __init__(self):
+        self.moment = 0.0
+
+    def __call__(self):
+        return self.moment
+
+
+def connected(stack, listener):
+    """Return both ends of a new connection: the client's and the server's."""
+    client = stack.enter_context(socket.create_connection(listener.getsockname()))
+    server = stack.enter_context(listener.accept()[0])
+    client.settimeout(5)
+    return client, server
+
+
+def receives_nothing(client):
+    """Wait long enough for the kernel to count this connection as silent."""
+    client.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    client.settimeout(5)
+
+
+class TestCutStalled:
+    def test_shuts_the_stalled_one_down_and_leaves_answered_ones(self):
+        clock = Clock()
+        bodies = ArrivingBodies(2, 0, clock)
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listener.getsockname()[1]
+            answered, its_server = connected(stack, listener)
+            stalled, other_server = connected(stack, listener)
+            for client, server in ((answered, its_server), (stalled, other_server)):
+                client.sendall(b"part")
+                assert server.recv(10) == b"part"
+            receives_nothing(stalled)
+            its_server.sendall(b"reply")
+            assert answered.recv(10) == b"reply"
+            receives_nothing(stalled)
+            with pytest.raises(RequestTimeout), bodies.arriving("127.0.0.1", port):
+                assert bodies.cut_stalled(IMPATIENT) == 0
+                clock.moment = 0.2
+                # So soon after the last time it does not look again.
+                assert bodies.cut_stalled(IMPATIENT) == 0
+                clock.moment = 1.0
+                with bodies.arriving("192.0.2.1", port):
+                    assert bodies.cut_stalled(IMPATIENT) == 1
+            assert stalled.recv(10) == b""
+            its_server.sendall(b"more")
+            assert answered.recv(10) == b"more"
+            # The other ends lie in this process, too, as its connections to a database do.
+            assert stalled.send(b"x") == 1
+        with bodies.arriving("127.0.0.1", port):
+            pass
