@@ -64,13 +64,19 @@ def sign_in(
         mails_codes=settings.can_mail,
     )
     with transaction(write=True):
+        current = session().get(User, user.id)
+        if current is None or current.password_hash != user.password_hash:
+            # A password that was changed because it leaked must open no session after that.
+            raise Unauthenticated(
+                "The account was changed while you signed in; sign in again.",
+                code="bad_credentials",
+            )
         is_known = is_client_of(user.id, client)
         # While many guess, a right password of a stranger may be a lucky one.
         is_doubted = settings.can_mail and not is_known and _guard().is_besieged(user.email)
         way = needed_way(user, client, mails_codes=settings.mails_login_codes or is_doubted)
         if way is not None:
             return await_code(user, way, remembers=remembers)
-        current = session().get_one(User, user.id)
         if not is_known:
             # So that nobody who guesses at the password keeps this client from signing in.
             remember_client(current, PASSWORD, client_id)

@@ -198,11 +198,15 @@ def sign_in_with_password(
         fresh_hash = hash_password(password)
         with database.unit_of_work():
             # Not where somebody has set another password meanwhile.
-            session().execute(
+            written = session().scalar(
                 update(User)
                 .where(User.id == user.id, User.password_hash == user.password_hash)
                 .values(password_hash=fresh_hash)
+                .returning(User.id)
+                .execution_options(synchronize_session=False)
             )
+        if written is not None:
+            user.password_hash = fresh_hash
     return user
 
 

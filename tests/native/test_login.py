@@ -3,11 +3,14 @@
 import pytest
 from sqlalchemy import select
 
+from anomify.auth import sign_in as sign_in_module
 from anomify.auth.sign_in import GUARD_KEY
+from anomify.db import session
 from anomify.native import login
 from anomify.native.user import account
 from anomify.user.login import BESIEGING_NETWORKS, Origin
-from anomify.user.model import SessionRow
+from anomify.user.model import SessionRow, User
+from anomify.user.recovery import change_password
 from tests.factories import PASSWORD, make_cast
 from tests.kit.web import error, make_app, strict
 
@@ -56,6 +59,26 @@ class TestLogin:
         assert session["user"]["org"]["name"] == "Acme"
         assert session["user"]["admin"] is True
         assert strict(client.get("/user/info"))["data"]["user"] == session["user"]
+
+    def test_opens_no_session_where_the_password_is_changed_meanwhile(
+        self, client, cast, database, monkeypatch
+    ):
+        """Comparing passwords is slow; whoever changes a stolen one in that time has to win."""
+        compare = sign_in_module.sign_in_with_password
+
+        def compare_then_change(*args, **more):
+            user = compare(*args, **more)
+            with database.unit_of_work():
+                change_password(session().get_one(User, user.id), "another")
+            return user
+
+        monkeypatch.setattr(sign_in_module, "sign_in_with_password", compare_then_change)
+        form = {"email": cast.alice.email, "password": PASSWORD}
+        reply = client.post("/login", data=form)
+        assert reply.status_code == 401
+        with database.unit_of_work(write=False):
+            users = session().scalars(select(SessionRow.user_id)).all()
+        assert cast.alice.id not in users
 
     def test_takes_json_and_says_who_is_no_admin(self, client, cast):
         reply = client.post("/login", json={"email": cast.bob.email, "password": PASSWORD})
