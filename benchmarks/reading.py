@@ -88,9 +88,9 @@ def fill(store: PointStore, values: np.ndarray, *, judged: bool) -> float:
         offset = store.append(Entry(waiting[-1], Points.empty()))
         if len(waiting) == SEALED_MINUTES and minute < MINUTES - 1:
             points = Points.joined(waiting)
-            said = judgements_of(points) if judged else Judgements.none(len(points))
+            judgements = judgements_of(points) if judged else Judgements.none(len(points))
             began = time.process_time()
-            store.chunks.seal(points, said, offset)
+            store.chunks.seal(points, judgements, offset)
             spent += time.process_time() - began
             store.log.prune(offset)
             store.follow()

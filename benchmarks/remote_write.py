@@ -76,7 +76,7 @@ def tree_cpu(pid):
 
 
 def free_port():
-    """Return a port nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -136,14 +136,14 @@ class Server:
                 for _ in range(ATTEMPTS):
                     connection.request("POST", self.path, bodies[shard], HEADERS | self.headers)
                     reply = connection.getresponse()
-                    said = reply.read()
+                    answer = reply.read()
                     if reply.status != 503:
                         break
                     # The same body again after a second, like a sender.
                     self.sent_again += 1
                     time.sleep(1)
                 if reply.status not in {200, 204}:
-                    failures.append(f"{reply.status} {said[:300]!r}")
+                    failures.append(f"{reply.status} {answer[:300]!r}")
                     break
             connection.close()
 

@@ -99,10 +99,10 @@ def measure(folder, reads):
             for server in (ours, *others):
                 line = lines[server.name]
                 line.request("POST", server.path, body, HEADERS | server.headers)
-                said = line.getresponse()
-                said.read()
-                if said.status not in {200, 204}:
-                    raise SystemExit(f"{server.name} refused: {said.status}")
+                reply = line.getresponse()
+                reply.read()
+                if reply.status not in {200, 204}:
+                    raise SystemExit(f"{server.name} refused: {reply.status}")
         headers = {"X-Auth-Token": made["token"]}
         wait_until_judged(lines["anomify"], headers)
         window = f"from={first_ms // 1000}&until={first_ms // 1000 + MINUTES * 60}"

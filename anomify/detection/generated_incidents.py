@@ -126,8 +126,8 @@ def apply_incident(
     ragged = rng.uniform(0.6, 1.1, count)
     match incident.kind:
         case IncidentKind.SPIKE:
-            calmer = np.exp(-rng.uniform(0.0, 2.0) * np.linspace(0.0, 1.0, count))
-            values[span] = usual + size * ragged * calmer
+            decay = np.exp(-rng.uniform(0.0, 2.0) * np.linspace(0.0, 1.0, count))
+            values[span] = usual + size * ragged * decay
         case IncidentKind.DROP:
             values[span] = np.maximum(usual - size * ragged, 0.02 * usual)
         case IncidentKind.OUTAGE:

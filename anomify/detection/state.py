@@ -156,7 +156,7 @@ class DamagedSnapshotError(UnreadableSnapshotError):
 
 
 def snapshot_size(snapshot: bytes) -> int | None:
-    """Return of how many metrics this says that it is a snapshot, None if it does not.
+    """Return the number of metrics that a snapshot declares, None for other bytes.
 
     >>> snapshot_size(EngineState.new(5).extract(np.arange(3)))
     3

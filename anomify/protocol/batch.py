@@ -74,7 +74,7 @@ class Batch:
 
     `metric_ids` int64 holds `UNKNOWN` for the rows of `unknown_series`; `items` int64 is the
     position of a row's item in the request, from 0; `times` int64 are unix milliseconds; `values`
-    float64; `ends` bool marks rows that say that the series has ended at that time and have no
+    float64; `ends` bool marks rows at which the series has ended at that time and have no
     value; `keys` are the series keys. `refusals` are the items that have no row.
     """
 

@@ -20,7 +20,7 @@ from anomify.rendering.theme import (
 )
 from anomify.series import Float64s
 
-# Pixels; the shading of a shorter span could not be told from its stem.
+# Pixels; the shading of a shorter span looks like its stem.
 LEAST_SPAN: Final = 2.0
 # Pixels around the label of an event, and the least width in which a label is written.
 EVENT_LABEL_GAP: Final = 4.0

@@ -155,7 +155,7 @@ def encode_series(series: Series, *, codec: int = PCODEC) -> bytes:
     """
     columns = [_steps(series.times, codec), _floats(series.values, codec)]
     flags = 0
-    if says_something(series.judgements).any():
+    if has_judgement(series.judgements).any():
         flags = _IS_JUDGED
         bounds = np.concatenate([series.judgements.lowers, series.judgements.uppers])
         columns += [_codes(series.judgements.scores, codec), _floats(bounds, codec)]
@@ -164,7 +164,7 @@ def encode_series(series: Series, *, codec: int = PCODEC) -> bytes:
 
 def decode_series(blob: bytes) -> Series:
     """Return the encoded series; scores are rounded to their 8-bit codes. Raises `Damaged`."""
-    # A damaged page may give text where bytes were stored: `_unframe` says so.
+    # A damaged page may give text where bytes were stored: `_unframe` raises `Damaged` then.
     is_binary = isinstance(blob, bytes | memoryview)
     is_judged = is_binary and len(blob) > 1 and bool(blob[1] & _IS_JUDGED)
     _, (rows, _), columns = _unframe(blob, SERIES, 4 if is_judged else 2)
@@ -226,7 +226,7 @@ def score_codes(scores: Float32s) -> NDArray[np.uint8]:
     return np.where(np.isnan(codes), NOT_JUDGED, codes).astype(np.uint8)
 
 
-def says_something(judgements: Judgements) -> NDArray[np.bool_]:
+def has_judgement(judgements: Judgements) -> NDArray[np.bool_]:
     """Return True for each row with a score or a bound, bool (n,)."""
     silent = np.isnan(judgements.scores) & np.isnan(judgements.lowers)
     return ~(silent & np.isnan(judgements.uppers))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from anomify.series import Float64s, Int64s, Judgements, Series
-from anomify.storage.codec import says_something
+from anomify.storage.codec import has_judgement
 
 
 def merge(times: Int64s, values: Float64s, judgements: Judgements) -> Series:
@@ -26,9 +26,9 @@ def merge(times: Int64s, values: Float64s, judgements: Judgements) -> Series:
     if len(last) == len(times):
         return Series(times, values, judgements)
     first = np.append(0, last[:-1] + 1)
-    said = np.where(says_something(judgements), np.arange(len(times)), -1)
-    telling = np.maximum.reduceat(said, first)
-    return Series(times[last], values[last], judgements.of(np.where(telling < 0, last, telling)))
+    judged_rows = np.where(has_judgement(judgements), np.arange(len(times)), -1)
+    judged = np.maximum.reduceat(judged_rows, first)
+    return Series(times[last], values[last], judgements.of(np.where(judged < 0, last, judged)))
 
 
 def judge(series: Series, times: Int64s, judgements: Judgements) -> Series:
@@ -36,15 +36,15 @@ def judge(series: Series, times: Int64s, judgements: Judgements) -> Series:
 
     A row of NaN replaces nothing; times that are not in the series are ignored.
     """
-    rows, told = _matching(series, times)
-    said = says_something(judgements)[told]
-    return _replaced(series, rows[said], judgements.of(told[said]))
+    rows, matched = _matching(series, times)
+    is_judged = has_judgement(judgements)[matched]
+    return _replaced(series, rows[is_judged], judgements.of(matched[is_judged]))
 
 
 def judge_anew(series: Series, times: Int64s, judgements: Judgements) -> Series:
     """Return the series with the judgements of these times replaced, also by rows of NaN."""
-    rows, told = _matching(series, times)
-    return _replaced(series, rows, judgements.of(told))
+    rows, matched = _matching(series, times)
+    return _replaced(series, rows, judgements.of(matched))
 
 
 def joined(parts: list[Judgements]) -> Judgements:
@@ -61,8 +61,8 @@ def _matching(series: Series, times: Int64s) -> tuple[Int64s, Int64s]:
     if not len(series):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     rows = np.minimum(np.searchsorted(series.times, times), len(series) - 1)
-    told = np.flatnonzero(series.times[rows] == times)
-    return rows[told], told
+    matched = np.flatnonzero(series.times[rows] == times)
+    return rows[matched], matched
 
 
 def _replaced(series: Series, rows: Int64s, judgements: Judgements) -> Series:

@@ -223,7 +223,7 @@ class Tail:
         """Return times, values and log offsets of a metric's points, in the order of writing.
 
         `from_ms` is included, `until_ms` is not. A time may come more than once: the last wins.
-        Points that have been sealed may still be among them: their offsets tell.
+        Points that have been sealed may still be among them; compare their offsets.
         """
         rows = self._runs.of_metric(metric_id)
         if rows is None:
@@ -264,14 +264,14 @@ class ScoreTail:
                 return
             self._last_id = batch_id
             if len(judged):
-                said = judged.judgements
+                judgements = judged.judgements
                 self._runs.append(
                     _Rows(
                         judged.metric_ids,
                         judged.times,
                         np.full(len(judged), batch_id),
                         np.full(len(judged), through_offset),
-                        (said.scores, said.lowers, said.uppers),
+                        (judgements.scores, judgements.lowers, judgements.uppers),
                     )
                 )
 

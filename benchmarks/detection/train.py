@@ -6,7 +6,7 @@ DIR is as for `calibrate.py`. Used are the development halves of MSCLOUD and NAB
 metrics of the project's generator, of another seed than those that `calibrate.py` measures the
 thresholds on; series of other licences are never opened. `--write` replaces
 `anomify/detection/weights.py`; the same data and versions give the same bytes. Then run
-`calibrate.py`. `--folds` also says how well weights do on series that they were not learnt from:
+`calibrate.py`. `--folds` also measures the weights on series that they were not learnt from:
 four times, those of three quarters of the series are judged on the last quarter.
 
 The weights are round numbers, tried one after the other until none helps. What counts for the alarm
