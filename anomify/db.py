@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     MetaData,
+    Select,
     Table,
     any_,
     create_engine,
@@ -68,12 +69,23 @@ LISTS_USERS = {"lists": "users"}
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """A page of a list, and how many items the whole list holds."""
 
-    items: list[Item]
-    total: int
+    def __init__(self, items: list[Item], total: int | Select[int]) -> None:
+        """Take the items and the total, or the statement that counts it when it is asked for."""
+        self.items = items
+        self._counted = total
+
+    @cached_property
+    def total(self) -> int:
+        """Return how many items the whole list holds.
+
+        May need the unit of work in which the page was read: a list is not counted before this.
+        """
+        if isinstance(self._counted, int):
+            return self._counted
+        return session().scalar(self._counted) or 0
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from sqlite3 import connect
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -16,6 +16,7 @@ from anomify import db
 from anomify.db import (
     SQLITE_BUSY_SECONDS,
     Database,
+    Page,
     batches,
     if_undone,
     insert_once,
@@ -230,3 +231,19 @@ class TestBatches:
             slices = list(batches(range(count), 7))
             assert [item for some in slices for item in some] == list(range(count))
             assert all(0 < len(some) <= 7 for some in slices)
+
+
+class TestPage:
+    def test_counts_the_whole_list_once_and_only_when_asked(self, database, unit):
+        make_org("Acme")
+        statements = []
+
+        def note(_connection, _cursor, statement, *_more):
+            statements.append(statement)
+
+        unit.flush()
+        event.listen(database.engine, "before_cursor_execute", note)
+        page = Page([], select(func.count()).select_from(Org))
+        assert statements == []
+        assert (page.total, page.total, len(statements)) == (1, 1, 1)
+        event.remove(database.engine, "before_cursor_execute", note)

@@ -117,7 +117,7 @@ def list_anomalies(
     counted = select(func.count()).select_from(Anomaly).join(Span)
     if named:
         counted = counted.join(Metric)
-    return Page(list(rows), session().scalar(counted.where(*wanted)) or 0)
+    return Page(list(rows), counted.where(*wanted))
 
 
 def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:

@@ -96,8 +96,7 @@ def list_events(
         .limit(limit)
         .offset(offset)
     )
-    total = session().scalar(select(func.count()).select_from(OrgEvent).where(*wanted))
-    return Page(list(rows), total or 0)
+    return Page(list(rows), select(func.count()).select_from(OrgEvent).where(*wanted))
 
 
 def _check(happening: Happening, text: str) -> None:

@@ -210,9 +210,9 @@ def note_use(token_id: int, address: str) -> None:
 def list_tokens(org: Org, *, limit: int = 500, offset: int = 0) -> Page[Token]:
     """Return the org's tokens, newest first, those that work no more too."""
     own = Token.org_id == org.id
-    total = session().scalar(select(func.count()).select_from(Token).where(own)) or 0
     rows = select(Token).where(own).order_by(Token.id.desc()).limit(limit).offset(offset)
-    return Page(list(session().scalars(rows)), total)
+    counted = select(func.count()).select_from(Token).where(own)
+    return Page(list(session().scalars(rows)), counted)
 
 
 def _get_token(org: Org, token_id: int) -> Token:
