@@ -97,7 +97,7 @@ def is_at_least(role: str, least: str) -> bool:
 # No session or token is looked up, and nothing is counted.
 PUBLIC: Final = Access(
     name="public",
-    sentence="Anybody may ask; no session is made.",
+    sentence="Open to everybody; no session is started.",
     credentials=(),
     is_open=True,
     identifies_caller=False,
@@ -105,8 +105,8 @@ PUBLIC: Final = Access(
 # The holder of a signed link to exactly this request, or a viewer.
 SIGNED: Final = Access(
     name="signed",
-    sentence="For users of any role, tokens with the scope `read`, and whoever holds a signed link"
-    " to this very thing.",
+    sentence="For users of any role, tokens with the scope `read`, and holders of a signed"
+    " link to exactly this.",
     credentials=(Credential.SESSION, Credential.TOKEN, Credential.LINK),
     least_role="viewer",
     scope="read",
@@ -122,7 +122,7 @@ INGEST: Final = Access(
 # A caller without credentials is given an anonymous session.
 ANYONE: Final = Access(
     name="anyone",
-    sentence="Anybody may ask; a stranger is given a session.",
+    sentence="Open to everybody; a caller without a session is given one.",
     credentials=(Credential.SESSION, Credential.NONE),
     is_open=True,
 )

@@ -18,7 +18,7 @@ class Repeated(list[str]):
 
 
 def takes_list(annotation: object) -> bool:
-    """Return whether a field of this type is a list, whatever stands around: `Annotated`, `| None`.
+    """Return whether a field of this type is a list, whatever wraps it: `Annotated`, `| None`.
 
     >>> takes_list(list[int] | None), takes_list(dict[str, bool])
     (True, False)

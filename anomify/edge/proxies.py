@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
-# Proxies that stand one behind the other; what is further away than this is not looked at.
+# The longest chain of proxies; entries beyond it are ignored.
 PROXIES_MAX = 20
 HOST_CHARACTERS_MAX = 253
 # They only answer that the service runs, to load balancers, also without encryption.
@@ -25,7 +25,7 @@ FOR_EVERYBODY = {"/-/healthy", "/-/ready"}
 
 
 class TrustedProxies:
-    """Takes the word of trusted proxies, and of nobody else, for who asks, how and for which host.
+    """Take client address, scheme and host from trusted proxies, and from nobody else.
 
     Everything behind this sees the client's own address, scheme and host in the usual places.
     """

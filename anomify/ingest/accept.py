@@ -16,7 +16,7 @@ from anomify.storage.log import Entry
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends: an org by its token, and which of its servers, where that is said."""
+    """The sender: an org by its token, and the id of its server, where one is given."""
 
     holder: Holder
     server_id: str | None = None

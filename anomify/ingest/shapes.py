@@ -67,7 +67,7 @@ class MeasurementsIn(BaseModel):
 
 
 class RehearsalHeaders(BaseModel):
-    """What may stand in the headers."""
+    """Headers of the request."""
 
     test_only: str | None = Field(
         None,
@@ -77,10 +77,10 @@ class RehearsalHeaders(BaseModel):
 
 
 class PointsHeaders(RehearsalHeaders):
-    """What may stand in the headers instead of the body."""
+    """Headers that replace fields of the body."""
 
     telegraf: str | None = Field(None, description="`true` where the body is Telegraf's JSON.")
-    prefix: str | None = Field(None, description="Telegraf: stands before every name.")
+    prefix: str | None = Field(None, description="Telegraf: a prefix for every name.")
     fill: str | None = Field(None, description="`true` where all of the body is history.")
 
 

@@ -75,7 +75,7 @@ class AnomalyOut(Outputs):
     )
     amount_string: str = Field(description="The same in words.", examples=["332 above the range"])
     since_timestamp: int | float = Field(
-        description="Since when it is so; of a value that stands still, before the anomaly began."
+        description="Since when it has been so; for an unchanged value, before the anomaly began."
     )
     seen_before: int = Field(
         description="How many anomalies of the same evidence the metric had before.", examples=[3]

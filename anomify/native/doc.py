@@ -27,7 +27,7 @@ DESCRIPTION_KEY: Final = "anomify_openapi"
 GROUPS: Final = {
     "flux": "Send points: JSON, Telegraf's JSON, Prometheus remote write.",
     "metrics": "Search, browse and rank what reports.",
-    "metric": "One metric: where it stands, its points, what was expected, its picture.",
+    "metric": "One metric: its state, its points, its expected range, its picture.",
     "anomalies": "What was found, as a list.",
     "anomaly": "What was found, one by one.",
     "watchers": "Who is notified about which metrics.",
@@ -162,7 +162,7 @@ def guide(inputs: Inputs) -> Response:
     has_own_transactions=True,
 )
 def guide_page(inputs: GuideIn) -> Response:
-    """Show a page of the guide, with examples that run as they stand."""
+    """Show a page of the guide, with examples that can be run unchanged."""
     if inputs.page not in guide_pages():
         raise NotFound("The guide has no such page; /doc/guide lists them.")
     return _page(f"doc/guide/{inputs.page}.html", page=inputs.page)

@@ -176,7 +176,7 @@ def add(inputs: AddIn) -> AddedOut:
     """Add a rule: metrics that it hits are kept, but neither judged nor counted.
 
     It holds from the next points on, for metrics that are there and for those that come. An
-    anomaly that one of them has open ends, and nobody is told so.
+    anomaly that one of them has open ends, without a notification.
     """
     expires = inputs.expires
     made, kept_out = add_exclusion(

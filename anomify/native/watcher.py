@@ -1,4 +1,4 @@
-"""/watcher, /watchers: who is told about which metrics, and how."""
+"""/watcher, /watchers: who is notified about which metrics, and how."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -17,18 +17,18 @@ Schema = dict[str, Any]
 
 FAILURES: Final = {
     400: "A parameter is missing or wrong; `fields` says which and why.",
-    401: "Nobody we know is asking: sign in, or send a valid token.",
+    401: "The caller is not authenticated: sign in, or send a valid token.",
     402: "A payment failed.",
-    403: "Who asks is known, and may not.",
+    403: "The caller is known, and is not allowed to do this.",
     404: "No such thing in the caller's org; things of other orgs answer the same.",
     405: "This address does not take this method, or not with a cookie alone.",
     409: "The thing is in a state that does not allow this.",
-    410: "It was there once and is gone.",
+    410: "It existed and has been deleted.",
     413: "The body is too large.",
     415: "The body is of a type that is not taken here.",
     422: "What was sent is well-formed and still cannot be done.",
-    429: "A limit is reached; `Retry-After` says when to ask again.",
-    502: "Somebody else's server did not do its part.",
+    429: "A limit is reached; `Retry-After` is the number of seconds to wait.",
+    502: "Another server that is needed for this failed.",
     503: "Not now; the same request may succeed after `Retry-After` seconds.",
 }
 

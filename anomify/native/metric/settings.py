@@ -1,4 +1,4 @@
-"""/metric/settings, /metric/delete: what people set for a metric, and the end of one."""
+"""/metric/settings, /metric/delete: settings of a metric, and its deletion."""
 
 from dataclasses import replace
 from typing import Annotated, Final
@@ -23,7 +23,7 @@ from anomify.native.params import canonical
 blueprint = NativeBlueprint("metric_settings", __name__)
 
 WEEK_SECONDS: Final = 604_800
-# Whoever accepts more wants another tool.
+# The most false alarms a week that can be accepted.
 FALSE_ALARMS_MOST: Final = 50.0
 CHANGE_MOST: Final = 1e100
 UNIT_MOST: Final = 32
@@ -32,7 +32,7 @@ Unit = Annotated[str, StringConstraints(strip_whitespace=True, max_length=UNIT_M
 
 
 class SettingsOut(Outputs):
-    """What holds for a metric."""
+    """The settings of a metric."""
 
     metric: str = Field(description="The metric's name.", examples=["cpu.load"])
     direction: Direction = Field(
@@ -49,7 +49,7 @@ class SettingsOut(Outputs):
         " out to be.",
         examples=[None, 60],
     )
-    unit: str = Field(description="Said after values in sentences.", examples=["ms"])
+    unit: str = Field(description="Shown after values in sentences.", examples=["ms"])
     may_be_silent: bool = Field(description="That no data comes is neither stale nor an anomaly.")
     sensitivity: float | None = Field(
         description="How many false alarms a week people accept of this metric; null is as"
@@ -59,13 +59,15 @@ class SettingsOut(Outputs):
 
 
 class MetricSettingsOut(Outputs):
-    """What holds for a metric."""
+    """The settings of a metric."""
 
-    settings: SettingsOut = Field(description="What holds from the metric's next point on.")
+    settings: SettingsOut = Field(
+        description="The settings, in force from the metric's next point on."
+    )
 
 
 class ChangedSettingsOut(MetricSettingsOut):
-    """What holds for a metric now."""
+    """The settings of a metric after the change."""
 
     is_judged_anew: bool = Field(
         description="Its past is being judged anew, because kind or step have changed."
@@ -93,7 +95,7 @@ class SettingsIn(MetricIn):
         description="Seconds from point to point; 0 for what it turns out to be.",
         examples=[60, 0],
     )
-    unit: Unit | None = Field(None, description="Said after values.", examples=["ms"])
+    unit: Unit | None = Field(None, description="Shown after values.", examples=["ms"])
     may_be_silent: bool | None = Field(
         None, description="Whether it is all right that no data comes."
     )
@@ -135,7 +137,7 @@ class DeletedOut(Outputs):
     otherwise=metric_of_whole_path,
 )
 def settings(inputs: MetricIn) -> MetricSettingsOut:
-    """Show what people have set for a metric."""
+    """Show the settings of a metric."""
     metric = get_metric(subject().org.id, canonical(inputs.metric))
     return MetricSettingsOut(settings=settings_json(metric.name, wanted_of(metric.id)))
 
@@ -151,7 +153,7 @@ def settings(inputs: MetricIn) -> MetricSettingsOut:
     tag="metric",
 )
 def change(inputs: SettingsIn) -> ChangedSettingsOut:
-    """Set how a metric is to be judged and told of.
+    """Set how a metric is judged and notified about.
 
     It holds from the metric's next point on. Where kind or step change, its past is judged anew.
     """

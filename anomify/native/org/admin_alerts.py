@@ -246,7 +246,7 @@ def adminalert(inputs: RaisedIn) -> OneRaisedOut:
 
 
 def admin_alert_json(inputs: AlertSettings, told: list[User]) -> AdminAlertOut:
-    """Return a kind of trouble and who is told as the wire has it."""
+    """Return a kind of admin alert and its receivers as the API describes them."""
     return AdminAlertOut(
         id=inputs.kind.id,
         name=inputs.kind.name,

@@ -87,7 +87,7 @@ class ToldOut(Outputs):
     id: int = Field(description="Its id.")
     type: str = Field(description="deploy or custom.")
     timestamp: int = Field(description="When it happened, unix seconds.")
-    actor: str = Field(description="Who told of it.")
+    actor: str = Field(description="Who sent it.")
     text: str = Field(description="What happened.")
     tags: list[str] = Field(description="Words to find it by.")
     chips: list[str] = Field(description="It is drawn on metrics whose names hold all of these.")
@@ -101,10 +101,10 @@ class OneEventOut(Outputs):
 
 @blueprint.route("/org/events", inputs=EventsIn, outputs=EventsOut, access=VIEWER)
 def events(inputs: EventsIn) -> EventsOut:
-    """List what happened in the org: found, told and changed, the last 24 hours by default.
+    """List what happened in the org: anomalies, messages and changes, the last 24 hours by default.
 
     That is: anomalies that began or ended (`anomaly.opened`, `anomaly.ended`), deploys and other
-    events that were told (`deploy`, `custom`), admin alerts (`adminalert.raised`,
+    events that were sent (`deploy`, `custom`), admin alerts (`adminalert.raised`,
     `adminalert.recovered`), and changes of watchers, tokens, people, exclusions, metrics and the
     org itself (`watcher.update`, `org.mute` and so on).
     """
@@ -130,7 +130,7 @@ def events(inputs: EventsIn) -> EventsOut:
 def create(inputs: CreateIn) -> OneEventOut:
     """Tell of a deploy or anything else that happened; it is drawn on charts.
 
-    The very same event told twice is kept once.
+    An identical event that is sent twice is stored once.
     """
     happening = Happening(
         type=inputs.type,

@@ -37,7 +37,7 @@ class CountedOut(Outputs):
 
 
 class QuotaOut(Outputs):
-    """How an org stands with its quota."""
+    """An org's quota and its use."""
 
     used: int = Field(
         description="How many metrics count: every one ever accepted, silent or not, until it is"
@@ -130,7 +130,7 @@ def counted(inputs: CountedIn) -> CountedListOut:
     has_own_transactions=True,
 )
 def remove(inputs: RemoveIn) -> RemovedOut:
-    """Delete metrics with all they had, or only say which; that is what happens unless told.
+    """Delete metrics with all their data, or only list them; the default is to list them.
 
     What is removed does not count from that moment on, and its points, anomalies and messages go
     too. A metric that is still sent comes back as a new one.
@@ -161,7 +161,7 @@ def remove(inputs: RemoveIn) -> RemovedOut:
 
 
 def quota_json(quota: Quota) -> dict[str, int | None]:
-    """Return how an org stands as the wire has it."""
+    """Return the quota and its use as the API describes them."""
     return {"used": quota.used, "quota": quota.limit, "excluded": quota.kept_out}
 
 

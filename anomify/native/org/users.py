@@ -101,7 +101,7 @@ class InvitationOut(Outputs):
 
     id: int = Field(description="Its id.")
     email: str = Field(description="Whom it was sent to.")
-    name: str | None = Field(description="What they are called, if that was said.")
+    name: str | None = Field(description="Their name, if one was given.")
     role: str = Field(description="What they are to be.")
     invited_by: str = Field(description="Who invited them.")
     created_timestamp: int = Field(description="When, unix seconds.")
@@ -205,7 +205,7 @@ def transfer(inputs: UserIn) -> UserOut:
     errors=(409,),
 )
 def remove(inputs: UserIn) -> UserOut:
-    """Delete a user of the org; whoever leaves does so with /user/delete."""
+    """Delete a user of the org; users delete themselves with /user/delete."""
     caller = _user()
     user = get_user(caller.org, inputs.user_id)
     if user.id == caller.user.id:

@@ -67,13 +67,13 @@ class PendingUserOut(Outputs):
     org_id: None = Field(description="Neither has their org.")
     name: str = Field(description="How others will see them.")
     email: str = Field(description="The address that the link was mailed to.")
-    phone_number: None = Field(description="Told later.")
-    slack_member_id: None = Field(description="Told later.")
+    phone_number: None = Field(description="Set later.")
+    slack_member_id: None = Field(description="Set later.")
     demo: bool = Field(description="Always false.")
     admin: bool = Field(description="Always true: they will be the org's owner.")
     role: str = Field(description="Always owner.")
     org: PendingOrgOut = Field(description="Their org.")
-    notifications: NotificationsOut = Field(description="How they will be told of things.")
+    notifications: NotificationsOut = Field(description="How they will be notified.")
     onboarding_flags: dict[str, bool] = Field(description="The first steps, none of them taken.")
 
 

@@ -51,7 +51,7 @@ Flags = Annotated[dict[str, bool], BeforeValidator(_flags)]
 
 
 class NotificationsOut(Outputs):
-    """By which ways a user is told of things."""
+    """How a user is notified."""
 
     email_alerts: bool = Field(description="Whether alerts are mailed to them.")
 
@@ -66,14 +66,16 @@ class UserOut(Outputs):
         description="The address they sign in with.", examples=["alice@acme.example"]
     )
     phone_number: str | None = Field(
-        description="With the country's code, if they have told one.", examples=["+4930123456"]
+        description="With the country's code, if they have set one.", examples=["+4930123456"]
     )
-    slack_member_id: str | None = Field(description="Who they are in Slack, if they have told it.")
+    slack_member_id: str | None = Field(
+        description="Their member id in Slack, if they have set it."
+    )
     demo: bool = Field(description="Whether they are of a demo org, where nothing can be changed.")
     admin: bool = Field(description="Whether they are an admin; an owner is one too.")
     role: str = Field(description="owner, admin, editor or viewer.")
     org: OrgOut = Field(description="Their org.")
-    notifications: NotificationsOut = Field(description="How they are told of things.")
+    notifications: NotificationsOut = Field(description="How they are notified.")
     onboarding_flags: dict[str, bool] = Field(description="Which first steps they have taken.")
 
 
@@ -191,7 +193,7 @@ def info(inputs: Inputs) -> InfoOut:
 
 @blueprint.route("/user/update", inputs=UpdateIn, outputs=InfoOut, access=USER, changes=True)
 def update(inputs: UpdateIn) -> InfoOut:
-    """Change what you say of yourself, and how you are told of things."""
+    """Change your profile and how you are notified."""
     caller = user_subject()
     user = get_user(caller.org, caller.user.id)
     said = inputs.notifications or {}
@@ -304,7 +306,7 @@ def ping(inputs: Inputs) -> PingOut:
     errors=(409,),
 )
 def reportissue(inputs: IssueIn) -> TicketOut:
-    """Mail what is wrong to whoever runs this server; five an hour."""
+    """Mail a report of a problem to the operator of this server; five an hour."""
     caller, settings = user_subject(), app_state().settings
     to = settings.operator_email if settings.smtp_host else None
     ticket = report_issue(caller.user, caller.org, to, inputs.subject, inputs.message, inputs.url)
