@@ -1,11 +1,9 @@
 """The only place that speaks to Stripe: our questions in its words, its answers in ours."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -16,10 +14,11 @@ from anomify.billing.customer import (
     GoneAtStripe,
     Hosted,
     PaymentEvent,
-    PaymentRefused,
     Subscription,
 )
 from anomify.billing.plans import Plan, PlansForSale
+from anomify.billing.stripe_client import make_stripe_client, stripe_library
+from anomify.billing.stripe_errors import stripe_errors_translated
 from anomify.billing.stripe_shape import (
     EventShape,
     InvoiceListShape,
@@ -40,7 +39,6 @@ from anomify.billing.stripe_shape import (
 from anomify.clock import now_timestamp, to_timestamp
 from anomify.config import Settings
 from anomify.errors import Conflict, Invalid, UpstreamFailed
-from anomify.outbound import EVERYWHERE, CallLimits, Outbound
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -49,11 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A list of a hundred invoices, everything expanded, is about 600 kB.
-LIMITS = CallLimits(
-    connect_seconds=5, read_seconds=10, total_seconds=10, body_bytes=4 * 1024 * 1024
-)
-RETRIES_MAX = 2
 # More prices, subscriptions of a customer or invoices than these are not looked at.
 PRICES_MAX = 100
 SUBSCRIPTIONS_MAX = 20
@@ -61,8 +54,6 @@ INVOICES_MAX = 100
 # How far a webhook's time may lie from ours; the library minds the past only.
 SKEW_SECONDS = 300
 _LIVE_KEYS = ("sk_live_", "rk_live_")
-_HTTP_CONFLICT = 409
-_HTTP_TOO_MANY = 429
 
 
 class StripeGateway:
@@ -86,12 +77,12 @@ class StripeGateway:
 
     @cached_property
     def _client(self) -> "StripeClient":
-        return _make_client(self._secret_key, self._api_base)
+        return make_stripe_client(self._secret_key, self._api_base)
 
     # Reading.
 
     def _plans(self) -> list[Plan]:
-        with _told():
+        with stripe_errors_translated():
             listed = self._client.v1.prices.list(
                 {
                     "active": True,
@@ -105,14 +96,14 @@ class StripeGateway:
 
     def find_plan(self, price_id: str) -> Plan | None:
         """Return the plan of a price, for sale or not; None where it says no number of metrics."""
-        with _told():
+        with stripe_errors_translated():
             found = self._client.v1.prices.retrieve(price_id, {"expand": ["product"]})
             return plan_of_price(shaped(PriceShape, found))
 
     def customer_state(self, customer_id: str) -> CustomerState:
         """Read a customer's subscriptions and invoices."""
         try:
-            with _told():
+            with stripe_errors_translated():
                 subscriptions = self._client.v1.subscriptions.list(
                     {
                         "customer": customer_id,
@@ -126,7 +117,7 @@ class StripeGateway:
                 )
         except GoneAtStripe:
             return CustomerState(is_deleted=True)
-        with _told():
+        with stripe_errors_translated():
             return CustomerState(
                 is_deleted=False,
                 subscriptions=tuple(
@@ -144,7 +135,7 @@ class StripeGateway:
     def next_bill(self, subscription: Subscription) -> Bill | None:
         """Return what the subscription's next invoice would be, or None where none will come."""
         try:
-            with _told():
+            with stripe_errors_translated():
                 preview = self._client.v1.invoices.create_preview({"subscription": subscription.id})
                 return bill_of(shaped(InvoiceShape, preview))
         except GoneAtStripe:
@@ -154,7 +145,7 @@ class StripeGateway:
         self, customer_id: str, subscription: Subscription, price_id: str, at: datetime
     ) -> Bill:
         """Return what changing to a price at this moment would cost at once."""
-        with _told():
+        with stripe_errors_translated():
             preview = self._client.v1.invoices.create_preview(
                 {
                     "customer": customer_id,
@@ -175,7 +166,7 @@ class StripeGateway:
         requested: CustomerCreateParams = {"name": name, "metadata": {"org_id": str(org_id)}}
         if email:
             requested["email"] = email
-        with _told():
+        with stripe_errors_translated():
             made = self._client.v1.customers.create(requested, {"idempotency_key": key})
             return shaped(NamedShape, made).id
 
@@ -200,7 +191,7 @@ class StripeGateway:
         if self._has_tax:
             requested["automatic_tax"] = {"enabled": True}
             requested["customer_update"] = {"address": "auto"}
-        with _told():
+        with stripe_errors_translated():
             made = self._client.v1.checkout.sessions.create(requested, {"idempotency_key": key})
             page = shaped(PageShape, made)
             return Hosted(page.id, page.url)
@@ -208,7 +199,7 @@ class StripeGateway:
     def expire_checkout(self, session_id: str) -> None:
         """Close a page where a person could have paid; one that is closed already stays so."""
         try:
-            with _told():
+            with stripe_errors_translated():
                 self._client.v1.checkout.sessions.expire(session_id)
         except (GoneAtStripe, UpstreamFailed) as failure:
             # Paid or expired meanwhile, most likely; and Stripe closes every page after a day.
@@ -216,7 +207,7 @@ class StripeGateway:
 
     def create_portal(self, key: str, customer_id: str, return_url: str) -> Hosted:
         """Open the page where a person sees to cards, invoices and the subscription."""
-        with _told():
+        with stripe_errors_translated():
             made = self._client.v1.billing_portal.sessions.create(
                 {"customer": customer_id, "return_url": return_url}, {"idempotency_key": key}
             )
@@ -225,7 +216,7 @@ class StripeGateway:
 
     def change_now(self, key: str, subscription: Subscription, price_id: str, at: datetime) -> None:
         """Change the price at once and collect the difference. Raises `PaymentRefused`."""
-        with _told():
+        with stripe_errors_translated():
             self._client.v1.subscriptions.update(
                 subscription.id,
                 {
@@ -241,7 +232,7 @@ class StripeGateway:
 
     def change_at_period_end(self, key: str, subscription: Subscription, plan: Plan) -> None:
         """Have the price change when what is paid for is over."""
-        with _told():
+        with stripe_errors_translated():
             schedule = shaped(
                 NamedShape,
                 self._client.v1.subscription_schedules.create(
@@ -282,7 +273,7 @@ class StripeGateway:
 
     def set_ending(self, key: str, subscription: Subscription, *, is_ending: bool) -> None:
         """Have the subscription end when what is paid for is over, or go on after all."""
-        with _told():
+        with stripe_errors_translated():
             self._client.v1.subscriptions.update(
                 subscription.id,
                 {"cancel_at_period_end": is_ending},
@@ -292,7 +283,7 @@ class StripeGateway:
     def release_schedule(self, key: str, schedule_id: str) -> None:
         """Take back what was to change when the period ends; the subscription goes on as it is."""
         try:
-            with _told():
+            with stripe_errors_translated():
                 self._client.v1.subscription_schedules.release(
                     schedule_id, {}, {"idempotency_key": key}
                 )
@@ -302,7 +293,7 @@ class StripeGateway:
     def cancel_at_once(self, key: str, subscription_id: str) -> None:
         """End a subscription now, for an org that goes away; ended ones stay so."""
         try:
-            with _told():
+            with stripe_errors_translated():
                 self._client.v1.subscriptions.cancel(subscription_id, {}, {"idempotency_key": key})
         except GoneAtStripe:
             log.info("the subscription %s was over already", subscription_id)
@@ -315,7 +306,7 @@ class StripeGateway:
         Raises `BadSignature` unless Stripe signed exactly these bytes within five minutes of now,
         `Invalid` for what is no event, and `Conflict` for one of the other mode, test or live.
         """
-        stripe = _library()
+        stripe = stripe_library()
         try:
             raw = self._client.construct_event(
                 body, signature, self._webhook_secret, tolerance=SKEW_SECONDS
@@ -398,124 +389,8 @@ def _badly_signed() -> BadSignature:
     )
 
 
-def _library() -> Any:
-    """Load the library now that it is needed."""
-    import stripe  # noqa: PLC0415 -- starting does not wait for what many never need
-
-    return stripe
-
-
 @lru_cache(maxsize=8)
 def _gateway(
     secret_key: str, webhook_secret: str, api_base: str | None, *, has_tax: bool
 ) -> StripeGateway:
     return StripeGateway(secret_key, webhook_secret, api_base, has_tax=has_tax)
-
-
-def _make_client(secret_key: str, api_base: str | None) -> "StripeClient":
-    stripe = _library()
-    # The library tells what it posts, which names people.
-    logging.getLogger("stripe").setLevel(logging.WARNING)
-    outbound = Outbound(EVERYWHERE, limits=LIMITS)
-
-    class Wire(stripe.HTTPClient):  # type: ignore[misc, name-defined] # loaded just above
-        """Calls through our one way out, so that deadlines hold for whole answers."""
-
-        name = "anomify"
-
-        def request(
-            self,
-            method: str,
-            url: str,
-            headers: Mapping[str, str] | None,
-            post_data: str | None = None,
-        ) -> tuple[bytes, int, Mapping[str, str]]:
-            body = post_data.encode() if post_data else None
-            try:
-                reply = outbound.call(method.upper(), url, body, headers or {})
-            except UpstreamFailed as failure:
-                raise _Unreachable.of(failure) from failure
-            return reply.body, reply.status, reply.headers
-
-        def close(self) -> None:
-            """Close nothing: each call has a connection of its own."""
-
-    class _Unreachable(stripe.APIConnectionError):  # type: ignore[misc, name-defined] # as above
-        @classmethod
-        def of(cls, failure: UpstreamFailed) -> Any:
-            return cls(failure.message, should_retry=not failure.permanent)
-
-    client: StripeClient = stripe.StripeClient(
-        secret_key,
-        base_addresses={"api": api_base} if api_base else None,
-        max_network_retries=RETRIES_MAX,
-        http_client=Wire(),
-    )
-    return client
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what the library raises into what the house raises."""
-    stripe = _library()
-    try:
-        yield
-    except stripe.CardError as error:
-        raise PaymentRefused(
-            f"The payment did not go through: {_sentence(error.user_message)} Nothing was changed; "
-            "see to the card in the billing portal and try again.",
-            code=error.code if error.code in _CARD_CODES else None,
-        ) from None
-    except stripe.APIConnectionError as error:
-        cause = error.__cause__
-        kind = cause.kind if isinstance(cause, UpstreamFailed) else "refused"
-        raise UpstreamFailed(
-            "Stripe cannot be reached just now; try again in a minute.", kind=kind
-        ) from None
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        log.error("Stripe does not accept the key, or not for this: %s", error)  # noqa: TRY400 -- the library's trace says nothing
-        raise UpstreamFailed(
-            "Stripe does not accept the key that is set here; whoever runs this server has to look"
-            " at stripe_secret_key.",
-            kind="status",
-            permanent=True,
-        ) from None
-    except stripe.InvalidRequestError as error:
-        if error.code in _GONE:
-            raise GoneAtStripe(error.param or "") from None
-        log.error("Stripe does not accept a request: %s", error)  # noqa: TRY400 -- as above
-        raise UpstreamFailed(
-            "Stripe did not accept this; whoever runs this server finds the reason in its log.",
-            kind="status",
-            permanent=True,
-        ) from None
-    except stripe.StripeError as error:
-        log.warning("Stripe failed: %s", error)
-        is_busy = error.http_status in {_HTTP_CONFLICT, _HTTP_TOO_MANY}
-        raise UpstreamFailed(
-            "Stripe is busy; try again in a minute."
-            if is_busy
-            else "Stripe could not do this just now; try again in a minute.",
-            kind="busy" if is_busy else "status",
-        ) from None
-    except ValidationError as error:
-        log.error("Stripe's answer has an unknown shape: %s", error.errors(include_input=False))  # noqa: TRY400 -- the trace would show what it holds
-        raise UpstreamFailed(
-            "Stripe answered something that cannot be understood; whoever runs this server finds"
-            " more in its log.",
-            kind="status",
-            permanent=True,
-        ) from None
-
-
-# That there is nothing to come is no failure either.
-_GONE = frozenset({"resource_missing", "invoice_upcoming_none"})
-# What callers may tell apart; others are told as one.
-_CARD_CODES = frozenset(
-    {"card_declined", "expired_card", "insufficient_funds", "incorrect_cvc", "processing_error"}
-)
-
-
-def _sentence(text: str | None) -> str:
-    words = (text or "").strip()[:300]
-    return (words if words.endswith(".") else f"{words}.") if words else ""

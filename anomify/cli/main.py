@@ -1,4 +1,4 @@
-"""The command `anomify`: finds the subcommand asked for and says failures in one sentence."""
+"""The command `anomify`: loads the subcommand and prints errors as one sentence."""
 
 import logging
 import os
@@ -13,38 +13,38 @@ from anomify.errors import AnomifyError
 
 log = logging.getLogger(__name__)
 
-OTHERS_NOTHING = 0o077
+OWNER_ONLY_UMASK = 0o077
 EXIT_FAILED = 1
 EXIT_MISUSED = 2
 
-# Each lives in the module and under the name of its own; the sentence is its help's first line,
-# kept here too so that listing the commands loads none of them.
+# Each command is in the module of its name. The sentence repeats the first line of its help,
+# so that listing the commands loads none of them.
 COMMANDS = {
-    "up": "Start the product: pages, doors and worker, in one process tree.",
-    "demo": "Start the product with a demo org and this machine's own metrics.",
-    "web": "Answer requests only; a worker runs elsewhere.",
-    "worker": "Judge points and deliver messages only; the web runs elsewhere.",
-    "db": "Move the database between versions.",
-    "config": "Show and check the settings.",
-    "backup": "Write everything to one file, while the product runs.",
-    "restore": "Put a backup back, where nothing is yet.",
-    "damaged": "Save or forget stored data that could not be read.",
-    "doctor": "Look for what could keep the product from working.",
-    "org": "Make, list, export and delete orgs.",
-    "user": "Make and list users, and let them in again.",
-    "token": "Make, list, rotate and revoke the tokens of machines.",
-    "push": "Send a file of points to a server.",
-    "detect": "Judge a file of points, without a server.",
+    "up": "Start the web server and the worker.",
+    "demo": "Start the web server and the worker with a demo org and this machine's metrics.",
+    "web": "Start only the web server.",
+    "worker": "Start only the worker.",
+    "db": "Migrate the database, or show its revision.",
+    "config": "Show or check the settings.",
+    "backup": "Write a backup of all data to one file.",
+    "restore": "Restore a backup.",
+    "damaged": "List, save or delete stored data that cannot be read.",
+    "doctor": "Check the installation for problems.",
+    "org": "Create, list, export and delete orgs.",
+    "user": "Create and list users, and restore their access.",
+    "token": "Create, list, rotate and revoke tokens.",
+    "push": "Send a file of datapoints to a server.",
+    "detect": "Detect anomalies in a file of datapoints, without a server.",
 }
-# Steps of other commands, not for people.
+# Used by other commands only.
 HIDDEN = frozenset({"prepare", "feed"})
 
 
 class Anomify(click.Group):
-    """A group that loads a subcommand when it is asked for, not before."""
+    """A group that imports a subcommand only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order a newcomer needs them."""
+        """Return the names of the commands, the most used first."""
         del ctx
         return list(COMMANDS)
 
@@ -59,17 +59,17 @@ class Anomify(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands from the table above."""
+        """Write the list of commands from `COMMANDS`."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a failure that we foresaw is one sentence and an exit code.
+        """Run the command; print an expected error as one sentence and set the exit code.
 
-        What a command writes is for the user who runs it alone: databases, keys, files asked for.
+        Files that a command writes are readable only by the user who runs it.
         """
-        os.umask(OTHERS_NOTHING)
+        os.umask(OWNER_ONLY_UMASK)
         try:
             return super().invoke(ctx)
         except ConfigError as error:
@@ -84,7 +84,7 @@ class Anomify(click.Group):
             sentence = failure_in_words(error)
             if sentence is None:
                 raise
-            log.debug("where it failed", exc_info=error)
+            log.debug("traceback of the failed command", exc_info=error)
             click.echo(f"anomify: {sentence}", err=True)
             ctx.exit(EXIT_FAILED)
 
@@ -92,11 +92,11 @@ class Anomify(click.Group):
 @click.group(cls=Anomify, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="anomify", message="%(version)s")
 def anomify() -> None:
-    """Watch metrics and tell people, early and rarely wrongly, when one behaves as never before."""
+    """Detect anomalies in metrics and send alerts about them."""
 
 
 def main() -> None:
-    """Run the command line; what the installed script calls."""
+    """Run the command line. The installed script calls this."""
     anomify(prog_name="anomify")
 
 

@@ -1,20 +1,13 @@
 """A file of points: a table of timestamp and value as programs export it, plain or gzipped."""
 
-import codecs
 import csv
-import gzip
-import io
-import zlib
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Final, NoReturn
 
-import click
 import numpy as np
 
 from anomify.cli.cells import (
@@ -34,30 +27,23 @@ from anomify.cli.cells import (
 )
 from anomify.cli.reading_options import Choices
 from anomify.cli.table_layout import SEPARATORS, Layout, NoLayout, find_layout
+from anomify.cli.table_text import (
+    DAMAGE_ERRORS,
+    UnreadableFileError,
+    is_row,
+    named_separator,
+    opened_lines,
+    refuse_file,
+)
 from anomify.clock import to_ms
 from anomify.series import Bools, Float64s, Int64s
 
 SAMPLE_LINES: Final = 200
-LINE_CHARACTERS_MAX: Final = 1_000_000
 SHOWN_UNREADABLE: Final = 5
 # A datetime's own years; what lies outside cannot be shown and is no time of a metric.
 _EARLIEST_MS: Final = -62_135_596_800_000
 _LATEST_MS: Final = 253_402_300_799_999
 _EPOCH_SUSPECT_MS: Final = to_ms(datetime(1980, 1, 1, tzinfo=UTC))
-_MAGIC: Final = {
-    b"PK\x03\x04": "is a ZIP archive or an Excel workbook; save the table as CSV",
-    b"BZh": "is packed with bzip2; unpack it first, or use gzip",
-    b"\xfd7zXZ": "is packed with xz; unpack it first, or use gzip",
-    b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it first, or use gzip",
-    b"PAR1": "is a Parquet file; save the table as CSV",
-}
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
-
-
-class UnreadableFileError(click.ClickException):
-    """The file, or some of its rows, cannot be understood; the message names file and line."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +78,12 @@ def read_points(path: Path, choices: Choices, *, with_stamps: bool = False) -> F
     """
     try:
         return _Reader(path, choices, with_stamps=with_stamps).read()
-    except _DAMAGE as damage:
-        _refuse(path, f"is damaged or was cut short, so it cannot be unpacked ({damage})")
+    except DAMAGE_ERRORS as damage:
+        refuse_file(path, f"is damaged or was cut short, so it cannot be unpacked ({damage})")
     except csv.Error as error:
-        _refuse(path, f"is not a CSV file: {error}")
+        refuse_file(path, f"is not a CSV file: {error}")
     except UnicodeError as error:
-        _refuse(path, f"is not a text: {error}")
+        refuse_file(path, f"is not a text: {error}")
 
 
 @dataclass(slots=True)
@@ -148,7 +134,7 @@ class _Reader:
             found = self._pass(layout, chosen, day_first=day_first)
         unix = [line for kind, line in found.kinds.items() if kind in UNIX_KINDS]
         if COMPACT_DATES in found.kinds and unix:
-            _refuse(
+            refuse_file(
                 self._path,
                 f"has {COMPACT_DATES} (line {found.kinds[COMPACT_DATES]}) and times that count"
                 f" seconds (line {unix[0]}); write them all in one way",
@@ -159,9 +145,9 @@ class _Reader:
         return points
 
     def _layout(self) -> Layout | None:
-        with _opened(self._path) as lines:
-            separator, told = _separator(lines)
-            sample = [line for line in islice(told, SAMPLE_LINES) if _is_told(line)]
+        with opened_lines(self._path) as lines:
+            separator, told = named_separator(lines)
+            sample = [line for line in islice(told, SAMPLE_LINES) if is_row(line)]
         if not sample:
             return None
         requested = self._choices
@@ -170,14 +156,14 @@ class _Reader:
             # Headers alone are an empty table, not a wrong one.
             if len(sample) == 1 and layout.rank < 1:
                 return None
-            _refuse(self._path, f"cannot be read: {layout.reason}")
+            refuse_file(self._path, f"cannot be read: {layout.reason}")
         return layout
 
     def _pass(self, layout: Layout, decimal: Decimal, *, day_first: bool | None) -> _Pass:
         found = _Pass()
         self._series_columns = layout.series_columns()
-        with _opened(self._path) as lines:
-            separator, told = _separator(lines)
+        with opened_lines(self._path) as lines:
+            separator, told = named_separator(lines)
             skipped = 1 if separator else 0
             reader = csv.reader(told, delimiter=layout.separator, strict=True)
             before = 0
@@ -229,7 +215,7 @@ class _Reader:
         for column in self._series_columns:
             told = found.series.setdefault(column, cells[column])
             if told != cells[column]:
-                _refuse(
+                refuse_file(
                     self._path,
                     f"holds several series: {layout.column(column)} says {shown(told)} and in line"
                     f" {line} {shown(cells[column])}. Make a file of each",
@@ -270,7 +256,7 @@ class _Reader:
     def _decimal_of(self, found: _Pass, layout: Layout) -> Decimal:
         told = found.writings
         if Writing.POINT in told and Writing.COMMA in told:
-            _refuse(
+            refuse_file(
                 self._path,
                 f"has decimals after a point (line {told[Writing.POINT]}) and after a comma (line"
                 f" {told[Writing.COMMA]}); write them all in one way",
@@ -284,7 +270,7 @@ class _Reader:
             # Where cells are parted by commas nobody parts thousands by points.
             unclear = told.get(Writing.EITHER_POINT)
         if unclear is not None:
-            _refuse(
+            refuse_file(
                 self._path,
                 f"does not tell whether the number in line {unclear} has decimals or thousands:"
                 " say --decimal point or --decimal comma",
@@ -294,7 +280,7 @@ class _Reader:
     def _day_first_of(self, found: _Pass) -> bool | None:
         told = found.day_first
         if len(told) > 1:
-            _refuse(
+            refuse_file(
                 self._path,
                 f"has dates with the day first (line {told[True]}) and with the month first (line"
                 f" {told[False]}); write them all in one way",
@@ -302,7 +288,7 @@ class _Reader:
         if found.unknown_order is None:
             return None
         if not told:
-            _refuse(
+            refuse_file(
                 self._path,
                 f"does not tell whether the date in line {found.unknown_order} begins with the day"
                 " or with the month: write dates as 2026-11-28",
@@ -337,7 +323,7 @@ class _Reader:
         if len(places):
             at = sorted(int(lines[order][place]) for place in (places[0], places[0] + 1))
             names = ", ".join(layout.column(column) for column in layout.others()[:4])
-            _refuse(
+            refuse_file(
                 self._path,
                 f"has two values for one time in lines {at[0]} and {at[1]}, and {names} beside"
                 " them: it seems to hold several series. Make a file of each",
@@ -408,59 +394,3 @@ def _wrong_width(count: int, layout: Layout) -> str:
     if count > layout.width and layout.separator == ",":
         reason += "; a number with a comma stands in quotes, or its cells are parted by semicolons"
     return reason
-
-
-def _is_told(line: str) -> bool:
-    return bool(line.strip()) and not line.startswith("#")
-
-
-def _separator(lines: Iterator[str]) -> tuple[str | None, Iterator[str]]:
-    """Return the separator that a first line such as `sep=;` names, and the other lines."""
-    first = next(lines, None)
-    if first is None:
-        return None, iter(())
-    word = first.strip("\r\n").strip('"')
-    if word[:4].lower() == "sep=" and len(word) == 5:  # noqa: PLR2004 -- and one character
-        return word[4], lines
-    return None, chain([first], lines)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Iterator[str]]:
-    """Open a file as lines of text, whatever it is packed and encoded with."""
-    with path.open("rb") as raw:
-        begun = raw.read(8)
-        raw.seek(0)
-        for magic, reason in _MAGIC.items():
-            if begun.startswith(magic):
-                _refuse(path, reason)
-        is_packed = begun.startswith(b"\x1f\x8b")
-        if path.suffix == ".gz" and begun and not is_packed:
-            _refuse(path, "is not a CSV file packed with gzip, although its name ends in .gz")
-        inner = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if is_packed else raw
-        encoding = _encoding(inner.peek(1024)[:1024])
-        # What cannot be decoded matters only where it stands in a cell that is read.
-        with io.TextIOWrapper(inner, encoding, errors="surrogateescape", newline="") as text:
-            yield _limited(path, text)
-
-
-def _limited(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
-    while line := text.readline(LINE_CHARACTERS_MAX + 1):
-        if len(line) > LINE_CHARACTERS_MAX:
-            _refuse(path, f"has a line of more than {LINE_CHARACTERS_MAX:,} characters")
-        yield line
-
-
-def _encoding(begun: bytes) -> str:
-    if begun.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return "utf-32"
-    if begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if begun.startswith(codecs.BOM_UTF8) or b"\0" not in begun:
-        return "utf-8-sig"
-    # ASCII in two bytes each: every other one is zero.
-    return "utf-16-le" if b"\0" in begun[1::2] and b"\0" not in begun[::2] else "utf-16-be"
-
-
-def _refuse(path: Path, reason: str) -> NoReturn:
-    raise UnreadableFileError(f"{path} {reason}.")

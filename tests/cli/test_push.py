@@ -7,6 +7,7 @@ import socket
 import pytest
 from click.testing import CliRunner
 
+from anomify.cli import ingest_client as client_module
 from anomify.cli import push as push_module
 from anomify.cli.main import anomify
 from tests.kit.ingest_server import open_ingest_server
@@ -20,7 +21,7 @@ def blueprint():
 
 @pytest.fixture
 def push(blueprint, tmp_path, monkeypatch):
-    monkeypatch.setattr(push_module, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.001)
 
     def run(file, *flags):
         return CliRunner().invoke(
@@ -93,7 +94,7 @@ class TestRetry:
 
     def test_waits_as_long_as_the_server_asks(self, blueprint, push, tmp_path, monkeypatch):
         waits = []
-        monkeypatch.setattr(push_module.time, "sleep", waits.append)
+        monkeypatch.setattr(client_module.time, "sleep", waits.append)
         blueprint.answers = [(503, {"Retry-After": "7"}, {})]
         push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert waits == [7.0]
@@ -106,7 +107,7 @@ class TestRetry:
         assert blueprint.received == []
 
     def test_gives_up_when_nobody_answers_for_long(self, blueprint, push, tmp_path, monkeypatch):
-        monkeypatch.setattr(push_module, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.05)
         blueprint.answers = [(503, {}, {"message": "wait"})] * 100
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 1
@@ -115,8 +116,8 @@ class TestRetry:
 
 class TestAddress:
     def test_says_at_once_that_nothing_answers_and_ends_with_a_hint(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(push_module, "FIRST_PATIENCE_SECONDS", 0.01)
-        monkeypatch.setattr(push_module, "FIRST_PAUSE_SECONDS", 0.006)
+        monkeypatch.setattr(client_module, "FIRST_PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.12)
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         told = push_to(tmp_path, f"http://127.0.0.1:{port}")

@@ -1,0 +1,238 @@
+"""Sends batches of points to a server over HTTP, again where that may help."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import urllib3
+
+from anomify.errors import AnomifyError, Invalid, Unavailable
+from anomify.outbound import operator_pool
+
+INGEST_PATH = "/flux/metric_data_post"
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+# A server that asks for more patience than this is not waited for.
+RETRY_AFTER_MAX_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
+# Where nothing has answered yet, the address is wrong rather than the server away for a moment;
+# one that is being started needs no longer.
+FIRST_PATIENCE_SECONDS = 10.0
+SHOWN_REFUSALS = 20
+AGAIN = frozenset({429, 500, 502, 503, 504})
+STORED = 204
+REPORT_STATUSES = frozenset({207, 400, 402, 403, 409, 413, 422})
+# What TLS says of an answer that is plain HTTP.
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")
+
+
+@dataclass
+class PushResult:
+    """What became of the rows."""
+
+    metric: str
+    rows: int = 0
+    sent: int = 0
+    stored: int = 0
+    missing: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    resumed_after_rows: int = 0
+    refusals: list[dict[str, Any]] = field(default_factory=list)
+
+
+def server_address(url: str) -> str:
+    """Return the address of the server that somebody named. Raises Invalid where it is none.
+
+    The path that points are sent to may stand at its end.
+    """
+    address = url.strip().rstrip("/").removesuffix(INGEST_PATH).rstrip("/")
+    try:
+        parsed = urllib3.util.parse_url(address)
+    except urllib3.exceptions.LocationParseError:
+        parsed = urllib3.util.Url()
+    if "://" not in address or parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise Invalid(
+            f"{url!r} is no address of a server: write it with --url as http://127.0.0.1:8080 or"
+            " https://anomify.example."
+        )
+    return address
+
+
+@dataclass(frozen=True)
+class PushBatch:
+    """Rows for one request, each with its line in the file."""
+
+    items: list[dict[str, Any]]
+    lines: list[int]
+
+
+class IngestClient:
+    """The way in: sends until it is stored, refused, or patience ends."""
+
+    def __init__(self, address: str, key: str, *, is_backfill: bool) -> None:
+        """Remember where to send and as whom."""
+        self._address = address
+        self._url = address + INGEST_PATH
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self._is_backfill = is_backfill
+        self._pool = operator_pool()
+        self._has_answered = False
+
+    def send(self, batch: PushBatch, summary: PushResult) -> None:
+        """Send one batch and count what became of it.
+
+        Sending a batch twice changes nothing, so whatever may have been lost is sent again.
+        """
+        document: dict[str, Any] = {"metrics": batch.items}
+        if self._is_backfill:
+            document["fill"] = "true"
+        reply = self._post_patiently(json.dumps(document).encode())
+        summary.sent += len(batch.items)
+        report = _report_of(reply)
+        if report is not None:
+            _count_refusals(report, batch, summary)
+        else:
+            summary.stored += len(batch.items)
+
+    def _post_patiently(self, body: bytes) -> urllib3.BaseHTTPResponse:
+        begun = time.monotonic()
+        pause = FIRST_PAUSE_SECONDS
+        is_told = False
+        while True:
+            try:
+                reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
+            except urllib3.exceptions.LocationValueError as error:
+                raise Invalid(f"{self._url} is no address: {error}.") from None
+            except urllib3.exceptions.HTTPError as error:
+                wait, why = pause, self._failure(error)
+            else:
+                if reply.status == STORED or _report_of(reply) is not None:
+                    self._has_answered = True
+                    return reply
+                if reply.status not in AGAIN:
+                    raise AnomifyError(self._refusal(reply))
+                self._has_answered = True
+                wait = max(pause, _retry_after_seconds(reply))
+                why = f"The server says {reply.status}: {_said(reply)}"
+            wait_times = PATIENCE_SECONDS
+            if not self._has_answered:
+                wait_times = min(wait_times, FIRST_PATIENCE_SECONDS)
+            if time.monotonic() + wait > begun + wait_times:
+                raise Unavailable(f"{why} {self._hint()}".strip())
+            if not is_told:
+                is_told = True
+                # On a terminal the bar stands in the line.
+                click.echo(
+                    "\n"
+                    * sys.stderr.isatty()
+                    + f"{why} Trying again for {_lasting(wait_times)}; Ctrl-C ends it, and the same"
+                    " command goes on from here.",
+                    err=True,
+                )
+            time.sleep(wait)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _failure(self, error: urllib3.exceptions.HTTPError) -> str:
+        """Say why nothing answered. Raises where to try again is of no use."""
+        said = str(error)
+        if isinstance(error, urllib3.exceptions.SSLError):
+            if any(word in said for word in _NOT_TLS):
+                other = "http" + self._address.removeprefix("https")
+                raise Unavailable(
+                    f"{self._address} does not speak https. Is it plain http? Then say --url"
+                    f" {other}."
+                )
+            raise Unavailable(f"{self._address} cannot be trusted: {said}.")
+        if self._has_answered:
+            return f"{self._address} does not answer: {_reason(error)}."
+        if isinstance(error, urllib3.exceptions.NameResolutionError):
+            raise Unavailable(
+                f"There is no server called {urllib3.util.parse_url(self._address).host}:"
+                " --url names the address of the server."
+            )
+        if isinstance(error, urllib3.exceptions.ProtocolError) and self._is_plain():
+            raise Unavailable(
+                f"What answers at {self._address} does not speak http. Is it https? Then say --url"
+                f" https{self._address.removeprefix('http')}."
+            )
+        return f"Nothing answers at {self._address}: {_reason(error)}."
+
+    def _refusal(self, reply: urllib3.BaseHTTPResponse) -> str:
+        """Say what an answer means that is neither yes nor try again."""
+        said = f"{self._url} answers {reply.status}"
+        location = reply.headers.get("Location")
+        if 300 <= reply.status < 400 and location:  # noqa: PLR2004 -- HTTP's redirections
+            there = location.removesuffix(INGEST_PATH)
+            return f"{said}: it is at {there} now. Say that with --url; nothing was stored."
+        if reply.status in {404, 405} or reply.status < 400:  # noqa: PLR2004 -- HTTP's first "no"
+            return (
+                f"{said}: nothing there takes points. Are port and path right? --url names the"
+                " server alone, such as http://127.0.0.1:8080; nothing was stored."
+            )
+        told = f"The server says {reply.status}: {_said(reply)}"
+        if reply.status == 400 and self._is_plain() and "HTTPS" in told.upper():  # noqa: PLR2004 -- HTTP refuses
+            told += f" Say --url https{self._address.removeprefix('http')}."
+        return told
+
+    def _hint(self) -> str:
+        if self._has_answered:
+            return "The same command goes on from here."
+        return (
+            "Is Anomify running there, and is the port right? --url names another address, such as"
+            " --url http://127.0.0.1:9090."
+        )
+
+    def _is_plain(self) -> bool:
+        return self._address.startswith("http://")
+
+
+def _count_refusals(report: dict[str, Any], batch: PushBatch, summary: PushResult) -> None:
+    refused = int(report["rejected_total"])
+    summary.refused += refused
+    summary.stored += len(batch.items) - refused
+    for told in report["rejected"][: SHOWN_REFUSALS - len(summary.refusals)]:
+        summary.refusals.append({"line": batch.lines[told["index"]], "reason": told["reason"]})
+
+
+def _report_of(reply: urllib3.BaseHTTPResponse) -> dict[str, Any] | None:
+    """Return what the server says of each row, where it says that."""
+    if reply.status not in REPORT_STATUSES:
+        return None
+    try:
+        report = reply.json()
+    except ValueError:
+        return None
+    is_report = isinstance(report, dict) and isinstance(report.get("rejected"), list)
+    return report if is_report and isinstance(report.get("rejected_total"), int) else None
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return str(error).rpartition(": ")[2].rpartition("] ")[2].lower()
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "it took too long"
+    return str(error)
+
+
+def _lasting(seconds: float) -> str:
+    if seconds >= 120:  # noqa: PLR2004 -- two minutes
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} seconds"
+
+
+def _said(reply: urllib3.BaseHTTPResponse) -> str:
+    try:
+        return str(reply.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return reply.data.decode(errors="replace")[:200] or "nothing more"
+
+
+def _retry_after_seconds(reply: urllib3.BaseHTTPResponse) -> float:
+    try:
+        return min(float(reply.headers.get("Retry-After", "0")), RETRY_AFTER_MAX_SECONDS)
+    except ValueError:
+        return 0.0
