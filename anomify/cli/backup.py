@@ -1,4 +1,4 @@
-"""`anomify backup`: everything as of one moment in one archive, while points come in."""
+"""`anomify backup`: writes a consistent copy of all data to one archive, also while running."""
 
 import gzip
 import hashlib
@@ -42,13 +42,16 @@ RETRY_SECONDS = 0.3
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @data_option
 def backup(file: Path, data_dir: Path | None) -> None:
-    """Write everything to FILE, as it is at one moment; the product may run meanwhile."""
+    """Write a backup of all data to FILE.
+
+    The backup holds the state of one moment; Anomify may run meanwhile.
+    """
     settings = read_settings(data_dir=data_dir)
     if file.exists():
         raise Conflict(f"{file} exists already; name a new file.")
     revision = current_revision(settings)
     if revision is None:
-        raise Conflict(f"There is nothing to back up in {settings.data_dir} yet.")
+        raise Conflict(f"There is no database in {settings.data_dir} to back up.")
     partial = file.with_name(f".{file.name}.partial")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -65,15 +68,17 @@ def backup(file: Path, data_dir: Path | None) -> None:
         partial.rename(file)
     finally:
         partial.unlink(missing_ok=True)
-    click.echo(f"The backup is {file}. It holds secrets: keep it where nobody else can read it.")
+    click.echo(
+        f"The backup is {file}. It contains secrets: store it where nobody else can read it."
+    )
     if settings.secret_key and not (settings.data_dir / SECRET_KEY_FILE).exists():
-        click.echo("The secret key is not in it, because it is a setting: keep that one as well.")
+        click.echo("The secret key is a setting and is not in the backup: store it as well.")
 
 
 def write_archive(
     archive: tarfile.TarFile, settings: Settings, revision: str, folder: Path
 ) -> None:
-    """Add every file, then a manifest with their checksums."""
+    """Add every file to the archive, then a manifest with their checksums."""
     files = []
     key = settings.data_dir / SECRET_KEY_FILE
     copies = _copies(settings.data_dir, folder) if settings.database_url is None else None
@@ -117,7 +122,7 @@ def _add(archive: tarfile.TarFile, path: Path) -> dict[str, Any]:
 
 
 def _copies(data_dir: Path, folder: Path) -> Iterator[Path]:
-    """Give a copy of every file, all as of one moment, each in its turn."""
+    """Yield a copy of every file, one at a time, all of the same moment."""
     with _moment(data_dir) as opened:
         (taken,) = (
             opened[META]
@@ -140,7 +145,7 @@ def _copies(data_dir: Path, folder: Path) -> Iterator[Path]:
 
 
 def _skip_offsets(log: sqlite3.Connection, taken: int) -> None:
-    """Let the log give no offset again of which the metadata, copied after it, already speaks."""
+    """Make the copied log continue after every offset that the later copied metadata refers to."""
     changed = log.execute(
         "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'point_log'", (taken,)
     )
@@ -150,7 +155,7 @@ def _skip_offsets(log: sqlite3.Connection, taken: int) -> None:
 
 @contextmanager
 def _moment(data_dir: Path) -> Iterator[dict[str, sqlite3.Connection]]:
-    """Give every file, opened as of one moment.
+    """Yield every file, opened in a snapshot of one moment.
 
     The log comes first and the metadata last: whatever waits in the log is in it or in the chunks
     that are opened after it, and whatever the points know is in the metadata. Where the worker
@@ -176,7 +181,9 @@ def _moment(data_dir: Path) -> Iterator[dict[str, sqlite3.Connection]]:
             if _sealed(opened[META]) == before and _month_files(data_dir) == months:
                 yield opened
                 return
-    raise Unavailable("The worker seals too often for a backup now; try again in a minute.")
+    raise Unavailable(
+        "The worker is writing too often to make a backup now; try again in a minute."
+    )
 
 
 def _month_files(data_dir: Path) -> list[str]:
@@ -194,7 +201,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _sealed(meta: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    """Return through which offset each partition is sealed, and whose points were deleted."""
+    """Return the offset through which each partition is sealed, and the deleted metrics."""
     sealed = meta.execute("SELECT partition, log_offset, saved_at FROM checkpoints ORDER BY 1")
     deleted = meta.execute("SELECT metric_id, points_gone_at FROM deleted_metrics ORDER BY 1")
     return sealed.fetchall() + deleted.fetchall()
@@ -204,13 +211,13 @@ def _sealed(meta: sqlite3.Connection) -> list[tuple[Any, ...]]:
 
 
 def run_postgres_tool(tool: str, url: str, *arguments: str) -> None:
-    """Run pg_dump or pg_restore on a database. Raises Conflict where the tool is missing."""
+    """Run pg_dump or pg_restore on a database. Raises Conflict if the tool is not installed."""
     parsed = make_url(url).set(drivername="postgresql")
     target = parsed.set(password=None).render_as_string()
     found = shutil.which(tool)
     if found is None:
         raise Conflict(
-            f"PostgreSQL is backed up by its own tools, and {tool} is not on this machine. Install"
+            f"A backup of PostgreSQL needs {tool}, which is not installed on this machine. Install"
             f" the PostgreSQL client, or run there: {tool} {' '.join(arguments)} --dbname={target}"
             f" ; and keep {SECRET_KEY_FILE} of the data directory beside it."
         )

@@ -8,14 +8,14 @@ from anomify.config import Settings
 
 @click.group()
 def config() -> None:
-    """Show and check the settings."""
+    """Show or check the settings."""
 
 
 @config.command()
 @data_option
 @json_option
 def show(data_dir: str | None, *, as_json: bool) -> None:
-    """Show every setting, its value and what it is for; secrets are masked."""
+    """Show every setting with its value and description; secrets are masked."""
     values = read_settings(data_dir=data_dir).shown()
     if as_json:
         print_json(values)
@@ -30,9 +30,9 @@ def show(data_dir: str | None, *, as_json: bool) -> None:
 @data_option
 @json_option
 def check(data_dir: str | None, *, as_json: bool) -> None:
-    """Return whether the settings can be used; the exit code is 2 when they cannot."""
+    """Check that the settings are valid; the exit code is 2 if they are not."""
     read_settings(data_dir=data_dir)
     if as_json:
         print_json({"ok": True})
         return
-    click.echo("The settings can be used.")
+    click.echo("The settings are valid.")

@@ -1,4 +1,4 @@
-"""`anomify damaged`: what was set aside because it could not be read; to save or to forget."""
+"""`anomify damaged`: lists, saves or deletes stored data that cannot be read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +15,14 @@ from anomify.storage.setaside import SetAside, Shelf
 
 @click.group()
 def damaged() -> None:
-    """Save or forget stored data that could not be read."""
+    """List, save or delete stored data that cannot be read."""
 
 
 @damaged.command("list")
 @data_option
 @json_option
 def list_all(data_dir: Path | None, *, as_json: bool) -> None:
-    """List what was set aside; everything else goes on without it."""
+    """List the stored data that cannot be read; it is left out everywhere else."""
     with _shelf(data_dir) as shelf:
         found = shelf.list()
     if as_json:
@@ -44,7 +44,7 @@ def list_all(data_dir: Path | None, *, as_json: bool) -> None:
     for one in found:
         click.echo(f"{one.id:>6}  {one.in_words()}")
     if not found:
-        click.echo("Nothing is set aside.")
+        click.echo("There is no damaged data.")
 
 
 @damaged.command()
@@ -52,7 +52,7 @@ def list_all(data_dir: Path | None, *, as_json: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @data_option
 def save(number: int, file: Path, data_dir: Path | None) -> None:
-    """Write the bytes of NUMBER, as they were found, to FILE."""
+    """Write the unchanged bytes of the item NUMBER to FILE."""
     with _shelf(data_dir) as shelf:
         _one(shelf, number)
         file.touch(mode=0o600)
@@ -62,25 +62,25 @@ def save(number: int, file: Path, data_dir: Path | None) -> None:
 
 @damaged.command()
 @click.argument("numbers", type=int, nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="Forget everything that is set aside.")
+@click.option("--all", "is_all", is_flag=True, help="Delete all damaged data.")
 @data_option
 def forget(numbers: tuple[int, ...], data_dir: Path | None, *, is_all: bool) -> None:
-    """Delete what was set aside for good; nothing reports it any longer."""
+    """Delete the items NUMBERS for good; they are no longer reported."""
     if not numbers and not is_all:
-        raise click.UsageError("Name the numbers that `anomify damaged list` shows, or say --all.")
+        raise click.UsageError("Give the numbers that `anomify damaged list` shows, or --all.")
     with _shelf(data_dir) as shelf:
         ids = [one.id for one in shelf.list()] if is_all else list(numbers)
         known = {one.id for one in shelf.list()}
         for number in set(ids) - known:
             _one(shelf, number)
         shelf.forget(ids)
-    click.echo(f"{len(ids)} forgotten.")
+    click.echo(f"Deleted {len(ids)}.")
 
 
 def _one(shelf: Shelf, number: int) -> SetAside:
     found = next((one for one in shelf.list() if one.id == number), None)
     if found is None:
-        raise NotFound(f"Nothing is set aside as {number}; `anomify damaged list` shows what is.")
+        raise NotFound(f"There is no damaged item {number}; `anomify damaged list` shows them.")
     return found
 
 

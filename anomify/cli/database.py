@@ -1,4 +1,4 @@
-"""What the commands about orgs, users and tokens share: the database, and the org that is meant."""
+"""The database and the org lookup of the commands about orgs, users and tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ from anomify.org.model import Org
 from anomify.org.queries import find_org, list_orgs_named
 from anomify.org.sealing import ROWS_PURPOSE
 
-# What the id's column has room for.
+# The largest value of the id column.
 LARGEST_ID = 2**31 - 1
 
 
 @contextmanager
 def unit_of_work(data_dir: Path | None, *, write: bool) -> Iterator[None]:
-    """Open one on the installation's database, beside a server that may be running.
+    """Open a unit of work on the installation's database; a server may be running meanwhile.
 
-    Raises `Conflict` for a database that is not there or not of this version.
+    Raises `Conflict` if there is no database or it does not match this version.
     """
     with opened_database(data_dir) as (_, database), database.unit_of_work(write=write):
         yield
@@ -29,20 +29,20 @@ def unit_of_work(data_dir: Path | None, *, write: bool) -> Iterator[None]:
 
 @contextmanager
 def opened_database(data_dir: Path | None) -> Iterator[tuple[Settings, Database]]:
-    """Open the installation's database, for what needs several units of work.
+    """Open the installation's database, for commands with several units of work.
 
-    Raises `Conflict` as `unit_of_work` does.
+    Raises `Conflict` like `unit_of_work`.
     """
     settings = read_settings(data_dir=data_dir)
     current = current_revision(settings)
     if current is None:
         raise Conflict(
-            f"There is no database in {settings.data_dir} yet; start the product with "
+            f"There is no database in {settings.data_dir} yet; start Anomify with "
             "`anomify up`, or run `anomify db upgrade`, with the same --data."
         )
     if current != head_revision():
         raise Conflict(
-            "The database is of another version of the product; run `anomify db upgrade`."
+            "The database does not match this version of Anomify; run `anomify db upgrade`."
         )
     settings = settings.with_secret_key()
     database = Database(settings.meta_url)
@@ -54,15 +54,17 @@ def opened_database(data_dir: Path | None) -> Iterator[tuple[Settings, Database]
 
 
 def the_org(name_or_id: str) -> Org:
-    """Return the org of this name or id. Raises `NotFound`, and `Conflict` where several fit."""
+    """Return the org of this name or id. Raises `NotFound`, or `Conflict` if there are several."""
     named = list_orgs_named(name_or_id)
     if len(named) > 1:
         ids = ", ".join(str(org.id) for org in named)
-        raise Conflict(f"There are several orgs named {name_or_id}; say which id: {ids}.")
+        raise Conflict(
+            f"There are several orgs named {name_or_id}; give one of their ids instead: {ids}."
+        )
     if named:
         return named[0]
     is_id = name_or_id.isdecimal() and int(name_or_id) <= LARGEST_ID
     by_id = find_org(int(name_or_id)) if is_id else None
     if by_id is None:
-        raise NotFound(f"There is no org {name_or_id}; `anomify org list` shows those there are.")
+        raise NotFound(f"There is no org {name_or_id}; `anomify org list` shows them.")
     return by_id

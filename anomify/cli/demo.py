@@ -14,16 +14,17 @@ from anomify.clock import datetime_from_ms, now_ms
 @click.command()
 @click.option("--host", help="The address to listen on.")
 @click.option("--port", type=int, help="The port to listen on.")
-@click.option("--incidents", is_flag=True, help="Only say what went wrong in the demo's past.")
+@click.option("--incidents", is_flag=True, help="Only list the incidents in the demo's data.")
 @data_option
 @json_option
 def demo(
     host: str | None, port: int | None, data_dir: Path | None, *, incidents: bool, as_json: bool
 ) -> None:
-    """Start the product with a demo org and this machine's own metrics.
+    """Start the web server and the worker with a demo org and this machine's metrics.
 
-    The org has thirty days of 48 metrics with incidents in them, judged as they would have been at
-    the time, and goes on living. The password is shown once, at the first start.
+    The org has 48 metrics with 30 days of data that contain incidents, judged as if the data had
+    just arrived, and new data is added while the command runs. The password is printed once, at
+    the first start.
     """
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     if not incidents:

@@ -21,14 +21,14 @@ HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_an
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write the verdicts to this file instead of printing them.",
+    help="Write the results to this file instead of standard output.",
 )
 @click.option(
     "--head",
     type=click.Choice(["alarm", "display", "novelty"]),
     default="alarm",
     show_default=True,
-    help="Find what people should look at, the whole span of it, or anything that is new.",
+    help="Detect what deserves an alert, the whole span of each anomaly, or any new behaviour.",
 )
 @reading_options
 def detect(
@@ -41,19 +41,19 @@ def detect(
     decimal: str | None,
     skip_unreadable: bool,
 ) -> None:
-    """Judge a file of points, without a server.
+    """Detect anomalies in a file of datapoints, without a server.
 
     FILE is a table of times and values, plain or gzipped, such as a CSV of timestamp,value rows or
     an export of Grafana, InfluxDB or Excel. Its columns are found by their header or by what they
     hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their
     size, or dates such as 2026-11-28T13:00:00Z, 20261128 or 28.11.2026 13:00 (UTC if they name no
-    zone); an empty value, NaN or null is a missing one. How the file was read is said in a
-    sentence on standard error. For each row of the input there is one row of the output, in order:
+    zone); an empty value, NaN or null counts as missing. A sentence on standard error says how the
+    file was read. For each row of the input there is one row of the output, in the same order:
     timestamp,value,expected_lower,expected_upper,score,alert,is_anomaly. Rows are judged in the
-    order of their times, and no row by what comes after it. A row that is missing, of the same time
-    as one before, or among the first hundred has score and alert 0. `score` ranks rows from 0 to 1;
-    `alert` is what the head raises (display: the score itself) and `is_anomaly` says that it
-    reached the threshold.
+    order of their times, without regard to later rows. Rows without a value, with the time of an
+    earlier row, or among the first hundred have score and alert 0. `score` ranks rows from 0 to 1;
+    `alert` is the output of the chosen head (display: the score itself), and `is_anomaly` is 1
+    where it reached the threshold.
     """
     choices = choices_of(
         time_column=time_column,
@@ -74,11 +74,11 @@ def detect(
 
 
 def judged_lines(points: FilePoints, head: str) -> Iterator[str]:
-    """Judge one metric's points in the order of their times; yield the output in the file's."""
-    # The kernel takes half a second to load: not before the file is known to be readable.
-    from anomify.detection.detector import Head, judge  # noqa: PLC0415 -- as said
-    from anomify.detection.state import EngineState  # noqa: PLC0415 -- as said
-    from anomify.detection.threshold import (  # noqa: PLC0415 -- as said
+    """Judge one metric's datapoints in order of time; yield output rows in the file's order."""
+    # Imported here because it takes half a second, and only after the file has been read.
+    from anomify.detection.detector import Head, judge  # noqa: PLC0415 -- see above
+    from anomify.detection.state import EngineState  # noqa: PLC0415 -- see above
+    from anomify.detection.threshold import (  # noqa: PLC0415 -- see above
         DISPLAY_THRESHOLD,
         HEAD_THRESHOLDS,
     )

@@ -1,4 +1,4 @@
-"""`anomify doctor`: looks for what could keep the product from working, and says what to do."""
+"""`anomify doctor`: checks the installation for problems and says how to solve them."""
 
 import os
 import shlex
@@ -43,7 +43,7 @@ WRITTEN_AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: whether it is well, and a sentence about it."""
+    """The result of one check."""
 
     name: str
     is_well: bool
@@ -54,7 +54,7 @@ class Finding:
 @data_option
 @json_option
 def doctor(data_dir: Path | None, *, as_json: bool) -> None:
-    """Look for what could keep the product from working; the exit code is 1 when something does."""
+    """Check the installation for problems; the exit code is 1 if there are any."""
     settings = read_settings(data_dir=data_dir)
     findings = [_finding_of(examine, settings) for examine in EXAMINATIONS]
     if as_json:
@@ -67,7 +67,7 @@ def doctor(data_dir: Path | None, *, as_json: bool) -> None:
 
 
 def examine_data_directory(settings: Settings) -> Finding:
-    """See whether we may write where the embedded databases and the keys lie."""
+    """Check that the data directory can be written."""
     name, directory = "data_directory", settings.data_dir
     existing = next(path for path in (directory, *directory.resolve().parents) if path.exists())
     try:
@@ -78,17 +78,19 @@ def examine_data_directory(settings: Settings) -> Finding:
             name,
             is_well=False,
             sentence=f"{directory} cannot be written ({error.strerror}); "
-            "choose another directory with --data, or give it to this user.",
+            "choose another directory with --data, or make it writable for this user.",
         )
 
 
 def examine_permissions(settings: Settings) -> Finding:
-    """See whether other users of this machine can read what lies in the data directory."""
+    """Check that other users of this machine cannot read the data directory."""
     name, directory = "permissions", settings.data_dir
     if not directory.exists():
-        return Finding(name, is_well=True, sentence=f"{directory} will be for its owner alone.")
+        return Finding(
+            name, is_well=True, sentence=f"{directory} will be readable only by its owner."
+        )
     if not directory.stat().st_mode & OTHERS:
-        return Finding(name, is_well=True, sentence=f"Only its owner can look into {directory}.")
+        return Finding(name, is_well=True, sentence=f"{directory} is readable only by its owner.")
     entries = islice(directory.rglob("*"), FILES_LOOKED_AT_MAX)
     open_to_others = [path for path in entries if _is_open_to_others(path)]
     what = f"{directory} and {open_to_others[0].name} in it" if open_to_others else str(directory)
@@ -96,32 +98,34 @@ def examine_permissions(settings: Settings) -> Finding:
     return Finding(
         name,
         is_well=False,
-        sentence=f"Other users of this machine can read {what}{more} where keys and the data of "
-        f"all orgs lie; run: chmod -R go= {shlex.quote(str(directory.resolve()))}",
+        sentence=f"Other users of this machine can read {what}{more} with the keys and data of "
+        f"all orgs; run: chmod -R go= {shlex.quote(str(directory.resolve()))}",
     )
 
 
 def examine_disk(settings: Settings) -> Finding:
-    """See whether there is room for more points."""
+    """Check the free space on the disk."""
     directory = settings.data_dir.resolve()
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     usage = shutil.disk_usage(existing)
     free = f"{usage.free / 1024**3:,.1f} GiB of the disk under {settings.data_dir} are free"
     is_well = usage.free >= max(FREE_BYTES_MIN, FREE_FRACTION_MIN * usage.total)
     return Finding(
-        "disk", is_well=is_well, sentence=f"{free}." if is_well else f"Only {free}; make room."
+        "disk",
+        is_well=is_well,
+        sentence=f"{free}." if is_well else f"Only {free}; free some space.",
     )
 
 
 def examine_database(settings: Settings) -> Finding:
-    """See whether the database answers."""
+    """Check that the database answers."""
     database = Database(settings.meta_url)
     shown = settings.shown()["database_url"] or settings.meta_url
     if database.is_sqlite and not (settings.data_dir / "meta.db").exists():
         return Finding(
             "database",
             is_well=True,
-            sentence=f"There is no database in {settings.data_dir} yet; `anomify up` makes it.",
+            sentence=f"There is no database in {settings.data_dir} yet; `anomify up` creates it.",
         )
     try:
         with database.unit_of_work(write=False) as session:
@@ -136,14 +140,16 @@ def examine_database(settings: Settings) -> Finding:
 
 
 def examine_revision(settings: Settings) -> Finding:
-    """See whether the database is what this version needs."""
+    """Check that the database has the revision of this version."""
     name = "migrations"
     if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
         return Finding(name, is_well=True, sentence="There is nothing to migrate yet.")
     try:
         current, head = current_revision(settings), head_revision()
     except SQLAlchemyError as error:
-        return Finding(name, is_well=False, sentence=f"No revision is known: {_first_line(error)}")
+        return Finding(
+            name, is_well=False, sentence=f"The revision cannot be read: {_first_line(error)}"
+        )
     if current != head:
         return Finding(
             name,
@@ -155,7 +161,7 @@ def examine_revision(settings: Settings) -> Finding:
 
 
 def examine_points(settings: Settings) -> Finding:
-    """Read every stored point and state, compare the checksums, and list what was set aside."""
+    """Check the checksums of all stored datapoints and states, and list damaged data."""
     name = "points"
     if settings.database_url is None and not (settings.data_dir / "log.db").exists():
         return Finding(name, is_well=True, sentence="No points are stored yet.")
@@ -172,7 +178,7 @@ def examine_points(settings: Settings) -> Finding:
         problems += [
             f"the entry {offset} of the log: {said}" for offset, said in PointLog(opened).check()
         ]
-        problems += [f"set aside, number {one.id}: {one.in_words()}" for one in chunks.shelf.list()]
+        problems += [f"damaged item {one.id}: {one.in_words()}" for one in chunks.shelf.list()]
         with database.unit_of_work(write=False):
             problems += list(unreadable_states())
             problems += [
@@ -182,7 +188,9 @@ def examine_points(settings: Settings) -> Finding:
                 if one.isolated_at is not None
             ]
     except (AnomifyError, SQLAlchemyError) as error:
-        return Finding(name, is_well=False, sentence=f"Points cannot be read: {_first_line(error)}")
+        return Finding(
+            name, is_well=False, sentence=f"Datapoints cannot be read: {_first_line(error)}"
+        )
     finally:
         if opened is not None:
             opened.close()
@@ -196,55 +204,61 @@ def examine_points(settings: Settings) -> Finding:
     return Finding(
         name,
         is_well=False,
-        sentence=f"{len(problems)} things of {looked_at} chunks cannot be used; everything else "
-        "goes on without them. Check the disk and restore a backup if they matter; "
-        f"`anomify damaged` saves or forgets what was set aside.\n     {shown}{more}",
+        sentence=f"{len(problems)} problems in {looked_at} chunks; the data concerned is left out. "
+        "Check the disk, and restore a backup if you need the data; "
+        f"`anomify damaged` saves or deletes damaged items.\n     {shown}{more}",
     )
 
 
 def examine_engine(_settings: Settings) -> Finding:
-    """See whether the engine's machine code lies ready, or can be kept once it is made."""
+    """Check that the engine is compiled, or that compiled code can be cached."""
     name = "engine"
     directory = Path(__file__).parents[1] / "detection" / "__pycache__"
     if any(directory.glob("*.nbi")):
         return Finding(name, is_well=True, sentence="The engine is compiled.")
     if os.access(directory if directory.exists() else directory.parent, os.W_OK):
         return Finding(
-            name, is_well=True, sentence="The engine will be compiled when it is needed first."
+            name, is_well=True, sentence="The engine will be compiled when it is first used."
         )
     return Finding(
         name,
         is_well=False,
-        sentence="The engine is not compiled and this user may not keep the result, so every "
+        sentence="The engine is not compiled and this user cannot write its cache, so every "
         "start takes longer; run `make install` as the user who installed the product.",
     )
 
 
 def examine_clock(settings: Settings) -> Finding:
-    """See whether this machine's clock can be right, and agrees with the database's."""
+    """Check that this machine's clock is plausible and agrees with the database's."""
     name, moment = "clock", now()
     if moment < WRITTEN_AT:
-        return Finding(name, is_well=False, sentence=f"The clock says {moment}; set it.")
+        return Finding(
+            name, is_well=False, sentence=f"The clock shows {moment}, which is wrong; set it."
+        )
     if settings.database_url is None:
-        return Finding(name, is_well=True, sentence=f"The clock says {moment:%Y-%m-%d %H:%M} UTC.")
+        return Finding(name, is_well=True, sentence=f"The clock shows {moment:%Y-%m-%d %H:%M} UTC.")
     database = Database(settings.meta_url)
     try:
         with database.unit_of_work(write=False) as session:
             theirs: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     except SQLAlchemyError as error:
-        return Finding(name, is_well=False, sentence=f"No clock to compare: {_first_line(error)}")
+        return Finding(
+            name,
+            is_well=False,
+            sentence=f"The database's clock cannot be read: {_first_line(error)}",
+        )
     finally:
         database.dispose()
     skew = abs((now() - theirs).total_seconds())
     return Finding(
         name,
         is_well=skew <= CLOCK_SKEW_SECONDS_MAX,
-        sentence=f"The database's clock differs from ours by {skew:.1f} s.",
+        sentence=f"The database's clock differs from this machine's by {skew:.1f} s.",
     )
 
 
 def examine_egress(settings: Settings) -> Finding:
-    """See whether mails can leave, and say which private networks webhooks may reach."""
+    """Check that the mail server answers, and show which private networks webhooks may reach."""
     name = "egress"
     allowed = ", ".join(settings.egress_allow) or "no private network"
     webhooks = f"Webhooks may reach {allowed}"
@@ -267,52 +281,54 @@ def examine_egress(settings: Settings) -> Finding:
 
 
 def examine_letters(settings: Settings) -> Finding:
-    """See whether letters with links and codes wait, and say what people do without them."""
+    """Check whether mails with links and codes are waiting to be sent."""
     name = "letters"
     if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
-        return Finding(name, is_well=True, sentence="No letter was written yet.")
+        return Finding(name, is_well=True, sentence="No mails have been written yet.")
     database = Database(settings.meta_url)
     try:
         with database.unit_of_work(write=False):
             waiting, problem = count_waiting_letters(), latest_letter_problem()
     except SQLAlchemyError as error:
-        return Finding(name, is_well=False, sentence=f"No letters known: {_first_line(error)}")
+        return Finding(
+            name, is_well=False, sentence=f"The mails cannot be read: {_first_line(error)}"
+        )
     finally:
         database.dispose()
     if settings.smtp_host is None:
         return Finding(
             name,
             is_well=not waiting,
-            sentence=f"{waiting} letters wait, because smtp_host is not set: nobody is mailed a "
-            "link or a code; `anomify user reset-link` prints a link for a new password.",
+            sentence=f"{waiting} mails are waiting, because smtp_host is not set: links and codes "
+            "are not sent; `anomify user reset-link` prints a link for a new password.",
         )
     if problem is not None:
         return Finding(
             name,
             is_well=False,
-            sentence=f"{waiting} letters wait, and so do people who need a code to sign in: "
-            f"{problem} Until that is mended, login_codes=false lets them in without.",
+            sentence=f"{waiting} mails are waiting, so people who need a code cannot sign in: "
+            f"{problem} Until that is solved, login_codes=false lets them sign in without one.",
         )
-    return Finding(name, is_well=True, sentence=f"{waiting} letters wait to be sent.")
+    return Finding(name, is_well=True, sentence=f"{waiting} mails are waiting to be sent.")
 
 
 def examine_address(settings: Settings) -> Finding:
-    """See whether people who come from elsewhere can sign in, and whether our links reach us."""
+    """Check that people on other machines can sign in and that links in mails work."""
     name, url = "address", settings.base_url
     if settings.public_url is None and settings.has_secure_cookies:
         return Finding(
             name,
             is_well=False,
-            sentence=f"Others can reach {settings.host}, but links would point to {url} and "
-            "browsers would not stay signed in there: set public_url to the address people use, "
-            "with https, or set insecure_http=true where plain http is meant.",
+            sentence=f"The server listens on {settings.host}, but links point to {url} and "
+            "browsers would not stay signed in there: set public_url to the https address that "
+            "people use, or set insecure_http=true to allow http.",
         )
     if url.startswith("https://") and not settings.trusted_proxies:
         return Finding(
             name,
             is_well=True,
-            sentence=f"Links point to {url}. The proxy that encrypts looks like the only caller "
-            "until trusted_proxies names it: limits and the audit trail go by its address.",
+            sentence=f"Links point to {url}. Set trusted_proxies to the address of the proxy: "
+            "until then limits and the audit trail use its address instead of the callers'.",
         )
     return Finding(name, is_well=True, sentence=f"Links point to {url}.")
 
@@ -333,7 +349,7 @@ EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
 
 
 def _finding_of(examine: Callable[[Settings], Finding], settings: Settings) -> Finding:
-    """Examine, and make a finding of what cannot be examined."""
+    """Run a check; return a finding about the error if the check fails."""
     try:
         return examine(settings)
     except Exception as error:

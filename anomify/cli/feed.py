@@ -17,9 +17,9 @@ from anomify.demo.scenario import Scenario, ScenarioIncident
 
 @click.command(hidden=True)
 @data_option
-@click.option("--parent", type=int, hidden=True, help="The process not to outlive.")
+@click.option("--parent", type=int, hidden=True, help="Exit when the process with this id ends.")
 def feed(data_dir: Path | None, parent: int | None) -> None:
-    """Found the demo's org and send its points until told to stop."""
+    """Create the demo's org and send its datapoints until a signal arrives."""
     if parent is not None:
         exit_with_parent(parent)
     settings = read_settings(data_dir=data_dir)
@@ -31,13 +31,13 @@ def feed(data_dir: Path | None, parent: int | None) -> None:
     if founded.password is not None:
         click.echo(f"Sign in with {EMAIL} and the password {founded.password}")
     else:
-        click.echo(f"Sign in with {EMAIL} and the password you were shown at the first start.")
+        click.echo(f"Sign in with {EMAIL} and the password that was printed at the first start.")
     world = Scenario.founded_at(founded.founded_ms)
     Feed(settings.local_url, founded.token, world, settings.data_dir, stopping).run()
 
 
 def told_incidents(data_dir: Path, until_ms: int) -> list[ScenarioIncident]:
-    """Return the incidents of the demo that was started in this directory; none without one."""
+    """Return the incidents of the demo in this data directory; an empty list without a demo."""
     try:
         kept = json.loads((data_dir / STATE_FILE).read_text())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Sends batches of points to a server over HTTP, again where that may help."""
+"""Send batches of datapoints to a server over HTTP, with retries."""
 
 import json
 import sys
@@ -15,23 +15,23 @@ from anomify.outbound import operator_pool
 INGEST_PATH = "/flux/metric_data_post"
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-# A server that asks for more patience than this is not waited for.
+# The longest wait that a server may request with Retry-After.
 RETRY_AFTER_MAX_SECONDS = 300.0
 PATIENCE_SECONDS = 600.0
-# Where nothing has answered yet, the address is wrong rather than the server away for a moment;
-# one that is being started needs no longer.
+# Retries end sooner if the server has never answered: the address is probably wrong. A server that
+# is starting needs no longer than this.
 FIRST_PATIENCE_SECONDS = 10.0
 SHOWN_REFUSALS = 20
 AGAIN = frozenset({429, 500, 502, 503, 504})
 STORED = 204
 REPORT_STATUSES = frozenset({207, 400, 402, 403, 409, 413, 422})
-# What TLS says of an answer that is plain HTTP.
+# OpenSSL's errors for a response that is plain HTTP.
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")
 
 
 @dataclass
 class PushResult:
-    """What became of the rows."""
+    """How many rows were sent, stored, left out and refused."""
 
     metric: str
     rows: int = 0
@@ -45,10 +45,7 @@ class PushResult:
 
 
 def server_address(url: str) -> str:
-    """Return the address of the server that somebody named. Raises Invalid where it is none.
-
-    The path that points are sent to may stand at its end.
-    """
+    """Return the server's address without the ingestion path. Raises Invalid for a bad address."""
     address = url.strip().rstrip("/").removesuffix(INGEST_PATH).rstrip("/")
     try:
         parsed = urllib3.util.parse_url(address)
@@ -56,25 +53,25 @@ def server_address(url: str) -> str:
         parsed = urllib3.util.Url()
     if "://" not in address or parsed.scheme not in {"http", "https"} or not parsed.host:
         raise Invalid(
-            f"{url!r} is no address of a server: write it with --url as http://127.0.0.1:8080 or"
-            " https://anomify.example."
+            f"{url!r} is not the address of a server: give it with --url, such as"
+            " http://127.0.0.1:8080 or https://anomify.example."
         )
     return address
 
 
 @dataclass(frozen=True)
 class PushBatch:
-    """Rows for one request, each with its line in the file."""
+    """The rows of one request, each with its line number in the file."""
 
     items: list[dict[str, Any]]
     lines: list[int]
 
 
 class IngestClient:
-    """The way in: sends until it is stored, refused, or patience ends."""
+    """Sends batches to a server, again until each is stored, refused, or the time is up."""
 
     def __init__(self, address: str, key: str, *, is_backfill: bool) -> None:
-        """Remember where to send and as whom."""
+        """Send to the server at `address` with the token `key`."""
         self._address = address
         self._url = address + INGEST_PATH
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
@@ -83,9 +80,9 @@ class IngestClient:
         self._has_answered = False
 
     def send(self, batch: PushBatch, summary: PushResult) -> None:
-        """Send one batch and count what became of it.
+        """Send one batch and add its outcome to `summary`.
 
-        Sending a batch twice changes nothing, so whatever may have been lost is sent again.
+        Sending a batch twice changes nothing, so it is sent again after any unclear failure.
         """
         document: dict[str, Any] = {"metrics": batch.items}
         if self._is_backfill:
@@ -106,7 +103,7 @@ class IngestClient:
             try:
                 reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
             except urllib3.exceptions.LocationValueError as error:
-                raise Invalid(f"{self._url} is no address: {error}.") from None
+                raise Invalid(f"{self._url} is not an address: {error}.") from None
             except urllib3.exceptions.HTTPError as error:
                 wait, why = pause, self._failure(error)
             else:
@@ -125,65 +122,64 @@ class IngestClient:
                 raise Unavailable(f"{why} {self._hint()}".strip())
             if not is_told:
                 is_told = True
-                # On a terminal the bar stands in the line.
+                # On a terminal the line already holds the progress bar.
                 click.echo(
                     "\n"
                     * sys.stderr.isatty()
-                    + f"{why} Trying again for {_lasting(wait_times)}; Ctrl-C ends it, and the same"
-                    " command goes on from here.",
+                    + f"{why} Retrying for {_lasting(wait_times)}; press Ctrl-C to stop. The same"
+                    " command resumes from here.",
                     err=True,
                 )
             time.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _failure(self, error: urllib3.exceptions.HTTPError) -> str:
-        """Say why nothing answered. Raises where to try again is of no use."""
+        """Return why no response arrived. Raises Unavailable if a retry cannot succeed."""
         said = str(error)
         if isinstance(error, urllib3.exceptions.SSLError):
             if any(word in said for word in _NOT_TLS):
                 other = "http" + self._address.removeprefix("https")
                 raise Unavailable(
-                    f"{self._address} does not speak https. Is it plain http? Then say --url"
-                    f" {other}."
+                    f"{self._address} does not use https. If it uses http, give --url {other}."
                 )
             raise Unavailable(f"{self._address} cannot be trusted: {said}.")
         if self._has_answered:
             return f"{self._address} does not answer: {_reason(error)}."
         if isinstance(error, urllib3.exceptions.NameResolutionError):
             raise Unavailable(
-                f"There is no server called {urllib3.util.parse_url(self._address).host}:"
-                " --url names the address of the server."
+                f"The host name {urllib3.util.parse_url(self._address).host} was not found:"
+                " check the address in --url."
             )
         if isinstance(error, urllib3.exceptions.ProtocolError) and self._is_plain():
             raise Unavailable(
-                f"What answers at {self._address} does not speak http. Is it https? Then say --url"
+                f"The server at {self._address} does not use http. If it uses https, give --url"
                 f" https{self._address.removeprefix('http')}."
             )
         return f"Nothing answers at {self._address}: {_reason(error)}."
 
     def _refusal(self, reply: urllib3.BaseHTTPResponse) -> str:
-        """Say what an answer means that is neither yes nor try again."""
+        """Return a sentence for a response that is neither a success nor worth a retry."""
         said = f"{self._url} answers {reply.status}"
         location = reply.headers.get("Location")
         if 300 <= reply.status < 400 and location:  # noqa: PLR2004 -- HTTP's redirections
             there = location.removesuffix(INGEST_PATH)
-            return f"{said}: it is at {there} now. Say that with --url; nothing was stored."
+            return f"{said}: the server is now at {there}. Use that with --url. Nothing was stored."
         if reply.status in {404, 405} or reply.status < 400:  # noqa: PLR2004 -- HTTP's first "no"
             return (
-                f"{said}: nothing there takes points. Are port and path right? --url names the"
-                " server alone, such as http://127.0.0.1:8080; nothing was stored."
+                f"{said}: nothing there accepts datapoints. Check host and port; --url holds the"
+                " server alone, such as http://127.0.0.1:8080. Nothing was stored."
             )
         told = f"The server says {reply.status}: {_said(reply)}"
         if reply.status == 400 and self._is_plain() and "HTTPS" in told.upper():  # noqa: PLR2004 -- HTTP refuses
-            told += f" Say --url https{self._address.removeprefix('http')}."
+            told += f" Give --url https{self._address.removeprefix('http')}."
         return told
 
     def _hint(self) -> str:
         if self._has_answered:
-            return "The same command goes on from here."
+            return "The same command resumes from here."
         return (
-            "Is Anomify running there, and is the port right? --url names another address, such as"
-            " --url http://127.0.0.1:9090."
+            "Check that Anomify is running there and the port is right; give another address with"
+            " --url, such as --url http://127.0.0.1:9090."
         )
 
     def _is_plain(self) -> bool:
@@ -199,7 +195,7 @@ def _count_refusals(report: dict[str, Any], batch: PushBatch, summary: PushResul
 
 
 def _report_of(reply: urllib3.BaseHTTPResponse) -> dict[str, Any] | None:
-    """Return what the server says of each row, where it says that."""
+    """Return the server's report about each row, or None if the response is none."""
     if reply.status not in REPORT_STATUSES:
         return None
     try:

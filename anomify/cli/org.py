@@ -1,4 +1,4 @@
-"""`anomify org`: makes, lists, exports and deletes orgs."""
+"""`anomify org`: creates, lists, exports and deletes orgs."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ OWNER_ONLY = 0o600
 
 @click.group()
 def org() -> None:
-    """Make, list, export and delete orgs."""
+    """Create, list, export and delete orgs."""
 
 
 @org.command()
@@ -32,13 +32,13 @@ def org() -> None:
 @data_option
 @json_option
 def create(name: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make an org named NAME; its first user will be its owner."""
+    """Create an org named NAME; its first user becomes its owner."""
     with unit_of_work(data_dir, write=True):
         made = org_json(create_org(name))
     if as_json:
         print_json(made)
         return
-    click.echo(f"Made the org {made['name']} with the id {made['id']}.")
+    click.echo(f"Created the org {made['name']} with the id {made['id']}.")
 
 
 @org.command(name="list")
@@ -60,12 +60,12 @@ def list_them(data_dir: Path | None, *, as_json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to make; named for the org and the day otherwise.",
+    help="The file to write; by default it is named after the org and the day.",
 )
 @data_option
 @json_option
 def export(name: str, out: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
-    """Write everything of the org NAME into a zip of JSON lines."""
+    """Write all data of the org NAME to a ZIP file of JSON lines."""
     with opened_database(data_dir) as (settings, database):
         with database.unit_of_work():
             found = the_org(name)
@@ -88,13 +88,11 @@ def export(name: str, out: Path | None, data_dir: Path | None, *, as_json: bool)
 
 @org.command()
 @click.argument("name")
-@click.option(
-    "--confirm", required=True, help="The name of the org again, to show that you mean it."
-)
+@click.option("--confirm", required=True, help="The name of the org again, to confirm.")
 @data_option
 @json_option
 def delete(name: str, confirm: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Delete the org NAME with everything and everybody in it, for good."""
+    """Delete the org NAME with all its data and users, for good."""
     with opened_database(data_dir) as (settings, database):
         with database.unit_of_work(write=False):
             found = the_org(name)
@@ -107,9 +105,9 @@ def delete(name: str, confirm: str, data_dir: Path | None, *, as_json: bool) -> 
     if as_json:
         print_json(gone)
         return
-    click.echo(f"Deleted the org {gone['name']}; its points follow within the hour.")
+    click.echo(f"Deleted the org {gone['name']}; its datapoints are deleted within an hour.")
 
 
 def org_json(row: Org) -> dict[str, object]:
-    """Tell of an org what a script needs."""
+    """Return the fields of an org for the JSON output."""
     return {"id": row.id, "name": row.name, "timezone": row.timezone, "demo": row.is_demo}

@@ -16,7 +16,7 @@ from anomify.user.queries import needs_setup
 @click.command(hidden=True)
 @data_option
 def prepare(data_dir: Path | None) -> None:
-    """Bring the database to this version and print a set-up link while nobody can sign in."""
+    """Migrate the database; print a set-up link as JSON while there are no users."""
     settings = read_settings(data_dir=data_dir)
     settings.with_secret_key()
     bring_to_head(settings)

@@ -1,4 +1,4 @@
-"""`anomify push`: sends a file of points to a server, and picks up where it left off."""
+"""`anomify push`: sends a file of datapoints to a server and resumes after an interruption."""
 
 import hashlib
 import json
@@ -26,20 +26,25 @@ BATCH_BYTES = 512 * 1024
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--metric", required=True, help="The name of the metric.")
 @click.option(
-    "--url", default="http://127.0.0.1:8080", show_default=True, help="Where the product is."
+    "--url",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    help="The address of the Anomify server.",
 )
 @click.option("--key", required=True, help="A token with the scope ingest.")
 @click.option(
     "--backfill",
     is_flag=True,
-    help="The rows are history: they are judged as they would have been at their time.",
+    help="Mark the rows as historical data: they are judged as if they had arrived at their time.",
 )
-@click.option("--restart", is_flag=True, help="Send the whole file, whatever was sent before.")
+@click.option(
+    "--restart", is_flag=True, help="Send the whole file, even if a part was sent before."
+)
 @click.option(
     "--state",
     "state_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to remember how far it came; in your cache directory otherwise.",
+    help="The file that keeps the progress; by default it is in your cache directory.",
 )
 @reading_options
 @json_option
@@ -58,19 +63,19 @@ def push(
     skip_unreadable: bool,
     as_json: bool,
 ) -> None:
-    """Send a file of points to a server.
+    """Send a file of datapoints to a server.
 
     FILE is a table of times and values, plain or gzipped, such as a CSV of timestamp,value rows or
     an export of Grafana, InfluxDB or Excel. Its columns are found by their header or by what they
     hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their
     size, or dates such as 2026-11-28T13:00:00Z, 20261128 or 28.11.2026 13:00 (UTC if they name no
-    zone). Rows are sent in the order of their times; one without a value is left out. How the file
-    was read is said in a sentence; nothing is sent of a file with rows that cannot be read, unless
-    they may be skipped. After an interruption the same command goes on where it stopped. The exit
-    code is 1 when the server refused a row.
+    zone). Rows are sent in the order of their times; rows without a value are left out. A sentence
+    says how the file was read. If rows cannot be read, nothing is sent unless --skip-unreadable is
+    given. After an interruption, the same command resumes where it stopped. The exit code is 1 if
+    the server refused a row.
     """
-    # The arrays take a while to load: not for those who only ask for help.
-    from anomify.cli.points_file import read_points  # noqa: PLC0415 -- as said
+    # Imported here because numpy takes long to load and `--help` does not need it.
+    from anomify.cli.points_file import read_points  # noqa: PLC0415 -- see above
 
     address = server_address(url)
     choices = choices_of(
@@ -100,7 +105,7 @@ def push(
 
 
 def batches(points: "FilePoints", metric: str, summary: PushResult) -> Iterator[PushBatch]:
-    """Cut the rows that were not sent yet into requests, and count them on the way."""
+    """Yield the rows that were not sent yet in batches, and count rows in `summary`."""
     item_bytes = len(json.dumps(metric)) + 80
     at_most = max(1, min(BATCH_POINTS, BATCH_BYTES // item_bytes))
     order = points.order()
@@ -108,7 +113,7 @@ def batches(points: "FilePoints", metric: str, summary: PushResult) -> Iterator[
     order = order[summary.rows :]
     has_value = ~points.is_missing()[order]
     sent = order[has_value]
-    # So many rows of the file are done after each of them.
+    # The number of rows of the file that are done after each sent row.
     ends = has_value.nonzero()[0] + 1 + summary.rows
     for first in range(0, len(sent), at_most):
         rows = sent[first : first + at_most]
@@ -127,12 +132,12 @@ def batches(points: "FilePoints", metric: str, summary: PushResult) -> Iterator[
 
 
 class Bookmark:
-    """How many rows of a file have been stored, kept across interruptions."""
+    """The number of rows of a file that have been stored, kept in a file."""
 
     def __init__(self, path: Path, file: Path, choices: str) -> None:
-        """Remember the file as it is now: a bookmark in another one counts for nothing.
+        """Note the file's size, time of change and reading options.
 
-        Nor does one that was kept when the file was read in another way.
+        A bookmark that was kept with other ones is ignored.
         """
         self._path = path
         status = file.stat()
@@ -143,7 +148,7 @@ class Bookmark:
         }
 
     def rows(self) -> int:
-        """Return how many rows need not be sent again."""
+        """Return how many rows are stored already."""
         try:
             kept = json.loads(self._path.read_text())
         except (FileNotFoundError, ValueError):
@@ -152,19 +157,19 @@ class Bookmark:
         return rows if kept == self._edition and isinstance(rows, int) else 0
 
     def keep(self, rows: int) -> None:
-        """Write down that so many rows are stored."""
+        """Record that the first `rows` rows are stored."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         aside = self._path.with_suffix(".new")
         aside.write_text(json.dumps({"rows": rows, **self._edition}))
         aside.replace(self._path)
 
     def forget(self) -> None:
-        """Begin at the first row next time."""
+        """Delete the bookmark, so that the next run starts at the first row."""
         self._path.unlink(missing_ok=True)
 
 
 def default_state_path(file: Path, url: str, metric: str) -> Path:
-    """Return where the bookmark of this file for this metric of this server lies."""
+    """Return the path of the bookmark for this file, server and metric."""
     key = json.dumps([str(file.resolve()), url, metric]).encode()
     name = hashlib.sha256(key).hexdigest()[:32]
     return Path.home() / ".cache" / "anomify" / "push" / f"{name}.json"
@@ -176,7 +181,7 @@ def _report(summary: PushResult, unreadable: list[str], *, as_json: bool) -> Non
     else:
         click.echo(f"{summary.metric}: {summary.stored:,} points are stored.")
         if summary.resumed_after_rows:
-            click.echo(f"The first {summary.resumed_after_rows:,} rows had been sent before.")
+            click.echo(f"The first {summary.resumed_after_rows:,} rows were sent before.")
         if summary.missing:
             click.echo(f"{summary.missing:,} rows have no value and were left out.")
         for refusal in summary.refusals:

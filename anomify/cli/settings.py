@@ -1,4 +1,4 @@
-"""The options that commands share, and the settings they lead to."""
+"""The options shared by all commands, and the settings with them applied."""
 
 import json
 from collections.abc import Callable
@@ -14,27 +14,27 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def data_option(command: Command) -> Command:
-    """Add `--data DIR`: which installation is meant."""
+    """Add the option `--data DIR`."""
     return click.option(
         "--data",
         "data_dir",
         type=click.Path(file_okay=False, path_type=Path),
-        help="The data directory of the installation that is meant.",
+        help="The data directory of the installation.",
     )(command)
 
 
 def json_option(command: Command) -> Command:
-    """Add `--json`: answer for a script."""
-    return click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for a script.")(
+    """Add the option `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for use in scripts.")(
         command
     )
 
 
 def read_settings(**flags: object) -> Settings:
-    """Return the settings with the flags that were given on top. Raises ConfigError."""
+    """Return the settings, overridden by the given flags. Raises ConfigError."""
     return config.load({key: value for key, value in flags.items() if value is not None})
 
 
 def print_json(value: object) -> None:
-    """Print a value the way a script can read it."""
+    """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, default=str))

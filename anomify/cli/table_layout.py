@@ -1,4 +1,4 @@
-"""Which columns of a table hold the time and the value, by their header or by what they hold."""
+"""Find the time and value columns of a table, by their headers or their cells."""
 
 import csv
 from collections import Counter
@@ -15,30 +15,30 @@ TIME_WORDS: Final = (
     *("zeitstempel", "zeit", "datum", "t"),
 )
 VALUE_WORDS: Final = ("_value", "value", "values", "val", "reading", "wert", "y", "v")
-# InfluxDB's own columns beside time, value and tags.
+# InfluxDB's columns other than time, value and tags.
 BOOKKEEPING: Final = frozenset({"", "result", "table", "_start", "_stop"})
-# Columns that say which series a row belongs to.
+# Headers of columns that identify the series of a row.
 SERIES_WORDS: Final = frozenset({"table", "_field", "_measurement", "series", "metric"})
-# A column is taken for one of times or numbers where so many of its cells are.
+# The share of cells that must be times or numbers for a column to count as one of them.
 MOSTLY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the rows of a table are read."""
+    """The columns of a table and their separator."""
 
     separator: str
-    # How many cells a row has; further ones must be empty.
+    # The number of cells of a row; further cells must be empty.
     width: int
     # The cells of the header's row, if there is one.
     header: tuple[str, ...] | None
     time: int
     value: int
-    # Where the day is in the column `time` and the time of it in another.
+    # The column of the time of day, where `time` holds only the date.
     clock: int | None = None
 
     def column(self, index: int) -> str:
-        """Return how a message names a column."""
+        """Return the name of a column for messages."""
         name = self.header[index].strip() if self.header else ""
         return f"column {index + 1} ({name})" if name else f"column {index + 1}"
 
@@ -51,7 +51,7 @@ class Layout:
         ]
 
     def series_columns(self) -> list[int]:
-        """Return the columns that say which series a row belongs to."""
+        """Return the columns that identify the series of a row."""
         header = self.header or ()
         return [index for index, name in enumerate(header) if _word(name) in SERIES_WORDS]
 
@@ -61,7 +61,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class NoLayout:
-    """Why the columns of a table cannot be found; of several reasons the highest rank is told."""
+    """Why the columns cannot be found; of several, the one with the highest rank is shown."""
 
     reason: str
     rank: int
@@ -75,7 +75,8 @@ def find_layout(
 ) -> Layout | NoLayout:
     """Find the columns from the first lines of a table.
 
-    `separator` is what the file itself says. Columns may be named by their header or their number.
+    `separator` is the one that the file names itself, if any. Columns may be given by header or
+    number.
     """
     found: Layout | NoLayout = NoLayout("it holds no rows of timestamp and value", 0)
     for one in [separator] if separator else SEPARATORS:

@@ -24,32 +24,32 @@ DAYS_MAX = 3650
 
 @click.group()
 def token() -> None:
-    """Make, list, rotate and revoke the tokens of machines."""
+    """Create, list, rotate and revoke tokens."""
 
 
 @token.command()
 @click.option("--org", "org_name", required=True, help="The org, by name or id.")
-@click.option("--name", required=True, help="What the token is for, so that you know it again.")
+@click.option("--name", required=True, help="A name that says what the token is for.")
 @click.option(
     "--scopes",
     required=True,
-    help=f"What it may do, separated by commas, of: {', '.join(SCOPES)}.",
+    help=f"What the token may do, separated by commas:  {', '.join(SCOPES)}.",
 )
 @click.option(
     "--expires-days",
     type=click.IntRange(1, DAYS_MAX),
-    help="Make it worthless after so many days; it lasts until revoked otherwise.",
+    help="Let the token expire after this many days; by default it does not expire.",
 )
 @click.option(
     "--networks",
     default="",
-    help="Networks from which alone it works, separated by commas; from everywhere otherwise.",
+    help="The networks from which the token works, separated by commas; by default all.",
 )
 @click.option(
     "--legacy",
     "is_legacy",
     is_flag=True,
-    help="Make it 32 hexadecimal digits, for senders that take nothing else.",
+    help="Create a token of 32 hexadecimal digits, for senders that require that.",
 )
 @data_option
 @json_option
@@ -64,7 +64,7 @@ def create(
     is_legacy: bool,
     as_json: bool,
 ) -> None:
-    """Make a token. Its secret is shown now and never again."""
+    """Create a token; its secret is printed only once."""
     expires_at = now() + timedelta(days=expires_days) if expires_days else None
     with unit_of_work(data_dir, write=True):
         row, secret = create_token(
@@ -102,13 +102,15 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
 @data_option
 @json_option
 def revoke(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make the token with the id TOKEN_ID worthless from now on."""
+    """Revoke the token with the id TOKEN_ID."""
     with unit_of_work(data_dir, write=True):
         revoked = token_json(revoke_token(the_org(org_name), token_id, MADE_BY))
     if as_json:
         print_json(revoked)
         return
-    click.echo(f"Revoked the token {revoked['name']}; senders are refused within half a minute.")
+    click.echo(
+        f"Revoked the token {revoked['name']}; requests with it are refused within 30 seconds."
+    )
 
 
 @token.command()
@@ -117,7 +119,7 @@ def revoke(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool
 @data_option
 @json_option
 def rotate(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
-    """Make a token in the place of TOKEN_ID, which goes on working for 24 hours."""
+    """Create a token that replaces TOKEN_ID, which works for another 24 hours."""
     with unit_of_work(data_dir, write=True):
         row, secret = rotate_token(the_org(org_name), token_id, MADE_BY)
         made = token_json(row)
@@ -125,7 +127,7 @@ def rotate(token_id: int, org_name: str, data_dir: Path | None, *, as_json: bool
 
 
 def token_json(row: Token) -> dict[str, object]:
-    """Tell of a token what a script needs; the secret is not among it."""
+    """Return the fields of a token for the JSON output, without the secret."""
     return {
         "id": row.id,
         "org_id": row.org_id,
@@ -149,7 +151,7 @@ def _show_secret(made: dict[str, object], secret: str, *, as_json: bool) -> None
         print_json({**made, "token": secret})
         return
     click.echo(secret)
-    click.echo("Keep it now; it cannot be shown again.", err=True)
+    click.echo("Store it now; it cannot be shown again.", err=True)
 
 
 def _parted(text: str) -> list[str]:

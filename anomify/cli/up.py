@@ -31,12 +31,12 @@ LOCK_FILE = "up.lock"
 READY_PATH = "/-/ready"
 SETUP_PATH = "/ui/setup"
 READY_SECONDS = 60
-# After a SIGKILL of the last run its children need a moment to let go of the port.
+# After SIGKILL of an earlier run its children may take this long to free the port.
 PORT_SECONDS = 3
 POLL_SECONDS = 0.05
-# The web gives its requests 25 seconds and the worker seals and saves what it holds in memory.
+# The web server lets requests run for 25 seconds; the worker writes what it holds in memory.
 STOP_SECONDS = {"feed": 5, "web": 30, "worker": 60}
-# A child that crashes is started again after so long, doubled each time it did not live long.
+# The pause before a process that ended is started again; it doubles if the process ran shortly.
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 LONG_LIFE_SECONDS = 3.0
@@ -47,15 +47,18 @@ LONG_LIFE_SECONDS = 3.0
 @click.option("--port", type=int, help="The port to listen on.")
 @data_option
 def up(host: str | None, port: int | None, data_dir: Path | None) -> None:
-    """Start the product: pages, doors and worker, in one process tree."""
+    """Start the web server and the worker.
+
+    Both run as children of this process, which restarts them if they end.
+    """
     sys.exit(run(read_settings(host=host, port=port, data_dir=data_dir)))
 
 
 def run(settings: Settings, companion: str | None = None) -> int:
-    """Run the product until somebody stops it; return the exit code.
+    """Run the web server and the worker until a signal arrives; return the exit code.
 
-    Prints one line when everything answers, and a set-up link while nobody can sign in. A
-    companion is one more of our commands; it starts when the product answers, and greets by itself.
+    Prints one line when the web server answers, and a set-up link while there are no users. A
+    `companion` is another command to run once the web server answers; it prints its own lines.
     """
     use_data_dir(settings)
     with _locked(settings.data_dir):
@@ -73,13 +76,13 @@ def run(settings: Settings, companion: str | None = None) -> int:
 
 
 def command(name: str, *arguments: str) -> list[str]:
-    """Return the command line of one of our own commands, for this interpreter."""
+    """Return the command line that runs an `anomify` command with this interpreter."""
     return [sys.executable, "-m", "anomify.cli.main", name, *arguments]
 
 
 @dataclass
 class Child:
-    """One of the processes under us."""
+    """A child process."""
 
     name: str
     process: subprocess.Popen[bytes] | None = None
@@ -88,10 +91,10 @@ class Child:
     start_again_at: float | None = None
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it; it dies with us, and a Ctrl-C on the terminal reaches only us."""
+        """Start the process. It ends with this one, and does not receive Ctrl-C of the terminal."""
         self.start_again_at = None
         self.started = time.monotonic()
-        self.process = subprocess.Popen(  # noqa: S603 -- our own program, no word of a user in it
+        self.process = subprocess.Popen(  # noqa: S603 -- runs this program without any user input
             command(self.name, "--parent", str(os.getpid())),
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -100,11 +103,11 @@ class Child:
 
     @property
     def has_ended(self) -> bool:
-        """Return whether it was started and runs no more."""
+        """Return whether the process was started and has ended."""
         return self.process is not None and self.process.poll() is not None
 
     def plan_restart(self) -> None:
-        """Decide when to start it again, and say so."""
+        """Set the time of the next start and print why."""
         if self.process is None:
             return
         ended, self.process = self.process, None
@@ -118,14 +121,14 @@ class Child:
         self.pause_seconds = min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
     def stop(self) -> bool:
-        """Ask it to end and wait; tell whether it went by itself."""
+        """Send SIGTERM and wait; return whether the process ended without being killed."""
         if self.process is None or self.process.poll() is not None:
             return True
         self.process.terminate()
         try:
             self.process.wait(STOP_SECONDS[self.name])
         except subprocess.TimeoutExpired:
-            _say(f"the {self.name} process does not stop; it is killed")
+            _say(f"the {self.name} process did not stop in time and was killed")
             self.process.kill()
             self.process.wait()
             return False
@@ -134,17 +137,17 @@ class Child:
 
 @dataclass
 class Tree:
-    """The web, the worker, and the signals that reach us."""
+    """The child processes, and the signals that this process receives."""
 
     settings: Settings
-    # In the order in which they stop: what feeds the next one first.
+    # In the order in which they are stopped: first those that send data to the next.
     children: list[Child] = field(default_factory=lambda: [Child("web"), Child("worker")])
     is_stopping: bool = False
     _wake_up: socket.socket | None = None
 
     @contextmanager
     def listening_to_signals(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGINT into a wish to stop, and wake up for these and for SIGCHLD."""
+        """On SIGTERM and SIGINT request a stop; on these and on SIGCHLD end the current wait."""
         here, there = socket.socketpair()
         here.setblocking(False)
         there.setblocking(False)
@@ -168,28 +171,28 @@ class Tree:
             self.is_stopping = True
 
     def prepare(self) -> dict[str, str | None]:
-        """Bring the database to this version, in a process that ends and frees its memory."""
+        """Migrate the database, in a child process so that its memory is freed."""
         environment = config.environment_of(self.settings)
-        ended = subprocess.run(  # noqa: S603 -- our own program, no word of a user in it
+        ended = subprocess.run(  # noqa: S603 -- runs this program without any user input
             command("prepare"), env=environment, stdout=subprocess.PIPE, check=False
         )
         if ended.returncode != 0:
-            raise Unavailable("The database could not be prepared; what stands above says why.")
+            raise Unavailable("The database could not be prepared; the reason is printed above.")
         prepared: dict[str, str | None] = json.loads(ended.stdout)
         return prepared
 
     def start(self) -> None:
-        """Start the web and the worker."""
+        """Start the web server and the worker."""
         for child in self.children:
             child.start(config.environment_of(self.settings))
 
     def add(self, name: str) -> None:
-        """Start one more, which stops before the others."""
+        """Start another process, which is stopped before the others."""
         self.children.insert(0, Child(name))
         self.children[0].start(config.environment_of(self.settings))
 
     def wait_until_ready(self) -> bool:
-        """Wait until the product answers; False when it will not, or when we are to stop."""
+        """Wait until the web server is ready; return False if a stop is requested first."""
         deadline = time.monotonic() + READY_SECONDS
         while not self.is_stopping:
             if _is_ready(self.settings):
@@ -198,19 +201,19 @@ class Tree:
                 if child.has_ended and child.process is not None:
                     _say(
                         f"the {child.name} process ended {_manner(child.process.returncode)} "
-                        "while it was starting; what stands above says why"
+                        "while starting; the reason is printed above"
                     )
                     self.stop()
                     sys.exit(1)
             if time.monotonic() > deadline:
-                _say(f"the product is not ready after {READY_SECONDS} s; `anomify doctor` helps")
+                _say(f"not ready after {READY_SECONDS} s; run `anomify doctor` to find the cause")
                 self.stop()
                 sys.exit(1)
             self._sleep(POLL_SECONDS)
         return False
 
     def keep_alive(self) -> int:
-        """Start again what ends, until we are asked to stop; return the exit code."""
+        """Restart processes that end, until a stop is requested; return the exit code."""
         while not self.is_stopping:
             for child in self.children:
                 if child.has_ended:
@@ -222,14 +225,14 @@ class Tree:
         return self.stop()
 
     def stop(self) -> int:
-        """Stop everything politely: no request and no point is lost. Return the exit code."""
+        """Stop all processes so that no request and no datapoint is lost; return the exit code."""
         went = [child.stop() for child in self.children]
         return 0 if all(went) else 1
 
     def _sleep(self, seconds: float | None) -> None:
-        """Wait so long, or for ever with None, or until a signal arrives."""
+        """Wait for `seconds`, without limit if None, or until a signal arrives."""
         if self._wake_up is None:
-            raise RuntimeError("nobody listens to signals")
+            raise RuntimeError("no signal handler is installed")
         readable, _, _ = select.select([self._wake_up], [], [], seconds)
         if readable:
             self._wake_up.recv(4096)
@@ -243,7 +246,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise Conflict(
-                f"Process {file.read().strip() or '?'} runs the product in {data_dir} already; "
+                f"Process {file.read().strip() or '?'} already runs Anomify in {data_dir}; "
                 "stop it, or choose another directory with --data."
             ) from None
         file.truncate(0)
@@ -260,7 +263,7 @@ def _check_port(settings: Settings) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise Conflict(
-                    f"Nobody can listen on {settings.listen_address} ({error.strerror}); "
+                    f"Cannot listen on {settings.listen_address} ({error.strerror}); "
                     "choose another port with --port."
                 ) from None
             time.sleep(POLL_SECONDS)
@@ -271,7 +274,7 @@ def _check_port(settings: Settings) -> None:
 def _bind(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the server will: connections of the last run that still linger do not count.
+        # Like the server: connections in TIME_WAIT from an earlier run do not prevent listening.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((settings.host, settings.port))
 
@@ -288,12 +291,12 @@ def _is_ready(settings: Settings) -> bool:
 
 
 def _greet(settings: Settings, setup_secret: str | None) -> None:
-    # Where it listens on all addresses there is one that whoever started it can open.
+    # If it listens on all addresses, this is one that can be opened on this machine.
     url = settings.base_url if settings.public_url else settings.local_url
     click.echo(f"Anomify is ready: {url}")
     if setup_secret:
         link = f"{url}{SETUP_PATH}?link={setup_secret}"
-        click.echo(f"Nobody can sign in yet. Set it up, once: {link}")
+        click.echo(f"Open this link to create the first user (it works once): {link}")
     sys.stdout.flush()
 
 

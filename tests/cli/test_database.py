@@ -133,7 +133,7 @@ class TestUser:
             begun = begin_enrolment(alice)
             finish_enrolment(alice, pyotp.TOTP(begun.seed).at(now_timestamp()))
         told = run("user", "reset-2fa", "--email", "alice@acme.example").stdout
-        assert "without an app" in told
+        assert "without an authenticator app" in told
         with database.unit_of_work(write=False):
             assert not find_user_by_email("alice@acme.example").has_totp
 
@@ -151,7 +151,7 @@ class TestUser:
     def test_of_one_of_two_orgs_with_a_name_needs_the_id(self, run):
         run("org", "create", "Acme")
         run("org", "create", "Acme")
-        assert "say which id: 1, 2" in refused(self.make(run))
+        assert "give one of their ids instead: 1, 2" in refused(self.make(run))
         arguments = ("--org", "2", "--email", "c@c.example", "--name", "C", "--password-stdin")
         made = ok(run("user", "create", *arguments, "--json", stdin=PASSWORD))
         assert made["org_id"] == 2

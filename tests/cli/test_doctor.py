@@ -79,7 +79,7 @@ class TestDoctor:
         assert "the state of partition 3: A checkpoint is cut short." in sentence
         assert len(points.chunks.read_all(1)), "reading sets it aside"
         points.close()
-        assert "set aside, number 1: chunk of metric 1, " in consult()[1]["points"]["sentence"]
+        assert "damaged item 1: chunk of metric 1, " in consult()[1]["points"]["sentence"]
         file = tmp_path / "saved"
         told = CliRunner().invoke(anomify, ["damaged", "save", "1", str(file)])
         assert (told.exit_code, file.stat().st_mode & 0o777) == (0, 0o600), told.output
@@ -88,11 +88,11 @@ class TestDoctor:
         assert [(one["id"], one["metric_id"], one["from_ms"]) for one in listed] == [(1, 1, START)]
         for words, code, said in (
             (["list"], 0, "chunk of metric 1"),
-            (["save", "9", str(file)], 1, "Nothing is set aside as 9"),
+            (["save", "9", str(file)], 1, "There is no damaged item 9"),
             (["forget"], 2, "--all"),
-            (["forget", "9"], 1, "Nothing is set aside as 9"),
+            (["forget", "9"], 1, "There is no damaged item 9"),
             (["forget", "--all"], 0, "1 forgotten."),
-            (["list"], 0, "Nothing is set aside."),
+            (["list"], 0, "There is no damaged data."),
         ):
             told = CliRunner().invoke(anomify, ["damaged", *words])
             assert told.exit_code == code, told.output
@@ -114,7 +114,7 @@ class TestDoctor:
         monkeypatch.setattr(doctor_module, "FREE_BYTES_MIN", 2**70)
         code, findings = consult()
         assert code == 1
-        assert "make room" in findings["disk"]["sentence"]
+        assert "free some space" in findings["disk"]["sentence"]
 
     def test_finds_that_nobody_from_elsewhere_could_sign_in(self, consult, monkeypatch):
         monkeypatch.setenv("ANOMIFY_HOST", "0.0.0.0")

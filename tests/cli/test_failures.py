@@ -31,6 +31,9 @@ ASKED = (
     "db downgrade --yes",
     "db check",
     "doctor",
+    "damaged forget --all",
+    "backup nowhere/backup",
+    "restore pyproject.toml",
     "org list",
     "org create Globex",
     "org export 1",
@@ -133,7 +136,7 @@ class TestDataDirectory:
             told = ask_all(installation, without_privileges)
             reading = ("org list", "user list --org 1", "db check") if mode else ()
             assert_sentences(told, *reading)
-            assert "give it to the user who runs this" in told["worker"][1]
+            assert "make it writable for this user" in told["worker"][1]
 
     def test_whose_database_cannot_be_written(self, installation):
         (installation / "meta.db").chmod(0o400)
@@ -143,7 +146,7 @@ class TestDataDirectory:
     def test_whose_disk_is_full(self, installation):
         told = ask_all(installation, without_room)
         assert_sentences(told, "org list", "db check", "doctor")
-        assert "make room" in told["up"][1]
+        assert "free some space" in told["up"][1]
 
     def test_whose_database_is_none(self, installation):
         commands = [line for line in ASKED if line not in {"web", "worker", "up", "demo"}]

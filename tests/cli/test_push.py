@@ -111,7 +111,7 @@ class TestRetry:
         blueprint.answers = [(503, {}, {"message": "wait"})] * 100
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 1
-        assert "goes on from here" in told.output
+        assert "resumes from here" in told.output
 
 
 class TestAddress:
@@ -123,32 +123,29 @@ class TestAddress:
         told = push_to(tmp_path, f"http://127.0.0.1:{port}")
         assert told.exit_code == 1
         first, *_, last = [line for line in told.stderr.splitlines() if "Nothing answers" in line]
-        assert f"Nothing answers at http://127.0.0.1:{port}: connection refused. Trying" in first
-        assert "the port right? --url names another address" in last
+        assert f"Nothing answers at http://127.0.0.1:{port}: connection refused. Retrying" in first
+        assert "the port is right; give another address with --url" in last
 
     def test_says_what_is_wrong_with_the_scheme(self, blueprint, tmp_path):
         told = push_to(tmp_path, blueprint.url.replace("http", "https"))
         assert told.exit_code == 1
-        assert (
-            f"does not speak https. Is it plain http? Then say --url {blueprint.url}."
-            in told.stderr
-        )
+        assert f"does not use https. If it uses http, give --url {blueprint.url}." in told.stderr
 
     def test_says_that_nothing_takes_points_at_an_address(self, blueprint, tmp_path):
         for status, headers, words in (
-            (404, {}, "nothing there takes points"),
-            (200, {}, "nothing there takes points"),
+            (404, {}, "nothing there accepts datapoints"),
+            (200, {}, "nothing there accepts datapoints"),
             (
                 301,
                 {"Location": "https://a.example/flux/metric_data_post"},
-                "at https://a.example now",
+                "now at https://a.example",
             ),
         ):
             blueprint.answers = [(status, headers, {})]
             told = push_to(tmp_path, blueprint.url)
             assert told.exit_code == 1
             assert words in told.stderr
-            assert "nothing was stored" in told.stderr
+            assert "Nothing was stored" in told.stderr
 
     def test_takes_the_whole_path_for_the_address(self, blueprint, tmp_path):
         assert push_to(tmp_path, blueprint.url + "/flux/metric_data_post").exit_code == 0
@@ -158,13 +155,13 @@ class TestAddress:
         for url in ("127.0.0.1:8080", "localhost:8080", "ftp://a.example", "http://", ""):
             told = push_to(tmp_path, url)
             assert told.exit_code == 1, url
-            assert "is no address of a server: write it with --url" in told.stderr
+            assert "is not the address of a server: give it with --url" in told.stderr
 
     def test_says_at_once_that_the_server_is_busy(self, blueprint, push, tmp_path):
         blueprint.answers = [(503, {}, {"message": "wait"})] * 3
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 0
-        assert told.stderr.count("The server says 503: wait Trying again for 10 minutes") == 1
+        assert told.stderr.count("The server says 503: wait Retrying for 10 minutes") == 1
 
 
 class TestFiles:

@@ -163,7 +163,10 @@ class TestReadme:
 
     def test_shows_the_lines_that_the_start_prints(self):
         # tests/journey/test_up.py starts the product and reads both.
-        for line in ("Anomify is ready: ", "Nobody can sign in yet. Set it up, once: "):
+        for line in (
+            "Anomify is ready: ",
+            "Open this link to create the first user (it works once): ",
+        ):
             assert f"    {line}http://127.0.0.1:8080" in README
             assert line in (ROOT / "anomify" / "cli" / "up.py").read_text()
 

@@ -22,7 +22,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 100
 POLL_SECONDS = 0.02
 READY_LINE = re.compile(r"^Anomify is ready: (\S+)$", re.MULTILINE)
-SETUP_LINE = re.compile(r"^Nobody can sign in yet\. .*?(http\S+)$", re.MULTILINE)
+SETUP_LINE = re.compile(r"^Open this link to create the first user .*?(http\S+)$", re.MULTILINE)
 
 
 def free_port() -> int:
