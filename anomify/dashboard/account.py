@@ -1,4 +1,4 @@
-"""The account page: name, password, two-factor sign-in, and where one is signed in."""
+"""The account page: name, password, two-factor sign-in and sessions."""
 
 from typing import Annotated, Any, Final
 
@@ -44,7 +44,7 @@ Text = Annotated[str, StringConstraints(max_length=1_024)]
 
 
 class ProfileIn(Inputs):
-    """What the user says of themselves."""
+    """The user's name, phone number and mail preference."""
 
     name: Text = Field("", json_schema_extra=names(None))
     phone_number: Text = ""
@@ -52,7 +52,7 @@ class ProfileIn(Inputs):
 
 
 class PasswordForm(Inputs):
-    """The password there is, and the new one twice."""
+    """The current password, and the new one twice."""
 
     current: Text = Field("", repr=False)
     password_1: Text = Field("", repr=False)
@@ -60,21 +60,21 @@ class PasswordForm(Inputs):
 
 
 class TotpIn(Inputs):
-    """The password, and a code where one is asked for."""
+    """The password, and a code where one is required."""
 
     password: Text = Field("", repr=False)
     code: Text = ""
 
 
 class EndIn(Inputs):
-    """Which session is to end; all others where none is named."""
+    """The session to end; all others if none is given."""
 
     session: Text = ""
 
 
 @blueprint.route(PATH, inputs=Inputs, access=USER, methods=["GET"])
 def page(inputs: Inputs) -> Response:
-    """Show the account."""
+    """Show the account page."""
     del inputs
     return _page()
 
@@ -88,7 +88,7 @@ def page(inputs: Inputs) -> Response:
     has_own_transactions=True,
 )
 def profile(inputs: ProfileIn) -> Response:
-    """Change what the user says of themselves."""
+    """Change the user's name, phone number and mail preference."""
     caller = user_subject()
     try:
         with transaction(write=True):
@@ -148,7 +148,7 @@ def password(inputs: PasswordForm) -> Response:
     has_own_transactions=True,
 )
 def begin_totp(inputs: TotpIn) -> Response:
-    """Show the key of a new authenticator app, which is asked for only once it is confirmed."""
+    """Show the key for a new authenticator app; it is required only after it is confirmed."""
     caller = user_subject()
     try:
         prove_password(caller, inputs.password)
@@ -169,7 +169,7 @@ def begin_totp(inputs: TotpIn) -> Response:
     has_own_transactions=True,
 )
 def confirm_totp(inputs: TotpIn) -> Response:
-    """Ask for the app's codes from now on, and show the recovery codes this once."""
+    """Require the app's codes from now on, and show the recovery codes once."""
     caller = user_subject()
     try:
         with transaction(write=True):
@@ -191,7 +191,7 @@ def confirm_totp(inputs: TotpIn) -> Response:
     has_own_transactions=True,
 )
 def disable_totp(inputs: TotpIn) -> Response:
-    """Ask for no codes of the app any more."""
+    """Turn off two-factor sign-in."""
     caller = user_subject()
     try:
         prove_password(caller, inputs.password)
@@ -207,7 +207,7 @@ def disable_totp(inputs: TotpIn) -> Response:
 
 @blueprint.route(f"{PATH}/sessions", inputs=EndIn, access=USER, changes=True, methods=["POST"])
 def end(inputs: EndIn) -> Response:
-    """End a session, or all but this one."""
+    """End one session, or all but the current one."""
     caller = user_subject()
     if inputs.session:
         end_session(get_user_session(caller.user, inputs.session).id_hash)
@@ -221,7 +221,7 @@ def _done(section: str) -> Response:
 
 
 def _again(section: str, error: AnomifyError, **more: Any) -> Response:
-    """Show the page again with what was wrong, in its section."""
+    """Show the page again, with the error in its section."""
     reply = _reply(section=section, error=error, **more)
     reply.status_code = error.status
     if error.retry_after_seconds is not None:

@@ -1,4 +1,4 @@
-"""The page that an admin alert's letter leads to: what stopped, since when, and is it over."""
+"""The page of an admin alert: which metrics stopped, since when, and whether it is over."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -22,7 +22,7 @@ ROWS: Final = 500
 
 
 class AlertPageIn(Inputs):
-    """Which warning."""
+    """The code of the alert."""
 
     code: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] = Field(
         description="The code in the letter's link.", json_schema_extra=names("adminalert")

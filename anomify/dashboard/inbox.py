@@ -1,4 +1,4 @@
-"""The inbox: what was unusual, newest first, and how everything else is doing."""
+"""The inbox: the org's anomalies, newest first, and the states of its metrics."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -42,7 +42,7 @@ STATES: Final = ((Running.ALL, "All"), (Running.OPEN, "Running"), (Running.ENDED
 
 
 class InboxIn(Inputs):
-    """Which anomalies are wanted."""
+    """The filters of the inbox."""
 
     state: Running = Field(Running.ALL, description="all, open or ended")
     severity: Literal["low", "medium", "high"] = Field("low", description="the least severity")
@@ -57,11 +57,11 @@ class InboxIn(Inputs):
 
     @property
     def is_narrowed(self) -> bool:
-        """Return whether more than the window was asked for."""
+        """Return whether any filter but the window is set."""
         return bool(self.metric.strip()) or self.severity != "low" or self.state is not Running.ALL
 
     def url(self, **changes: object) -> str:
-        """Return the address of this wish with changes; what says nothing is left out."""
+        """Return the address of these filters with changes; default values are left out."""
         asked = {**self.model_dump(mode="json"), "offset": 0, **changes}
         plain = InboxIn.model_construct().model_dump(mode="json")
         return address(HOME, **{key: asked[key] for key in plain if asked[key] != plain[key]})
@@ -75,7 +75,7 @@ class NewerIn(Inputs):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the inbox."""
+    """A row of the inbox."""
 
     event: AnomalyRow
     spark: Sparkline
@@ -83,7 +83,7 @@ class Row:
 
 @blueprint.route("/", access=PUBLIC, methods=["GET"], has_own_transactions=True)
 def start() -> Response:
-    """Lead whoever types the bare address to the pages."""
+    """Redirect the bare address to the pages."""
     return make_response(redirect(HOME))
 
 
@@ -126,7 +126,7 @@ def _shown(inputs: InboxIn, found: Page[Anomaly]) -> str:
 
 @blueprint.route("/ui/newer", inputs=NewerIn, access=USER, methods=["GET"])
 def newer(inputs: NewerIn) -> Response:
-    """Say how many anomalies have begun since the newest one that the inbox shows."""
+    """Return how many anomalies have begun since the newest one that the inbox shows."""
     found = count_anomalies(
         subject().org.id, from_ms=inputs.since_ms + 1, until_ms=now_ms() + DAY_MS
     )

@@ -1,4 +1,4 @@
-"""The page that the link of an invitation opens: choose a password, and be in."""
+"""The page of an invitation: choose a password and join the org."""
 
 from flask import Response, make_response, redirect, render_template
 from pydantic import Field
@@ -16,13 +16,13 @@ blueprint = PageBlueprint("invitation", __name__)
 
 
 class LinkIn(Inputs):
-    """The link, by its secret."""
+    """The secret of the invitation link."""
 
     token: str = Field("", max_length=200, description="The token in the link.", repr=False)
 
 
 class AcceptForm(LinkIn):
-    """Who opens it."""
+    """The name and password of the new account."""
 
     name: str = Field("", max_length=1_024, description="A name.", json_schema_extra=names(None))
     password: str = Field("", max_length=1_024, description="A password.", repr=False)
@@ -30,7 +30,7 @@ class AcceptForm(LinkIn):
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"])
 def page(inputs: LinkIn) -> Response:
-    """Ask the invited for a password; opening the link uses nothing up."""
+    """Show the form for the password; opening the link does not use it up."""
     return _form(AcceptForm(token=inputs.token))
 
 
@@ -46,7 +46,7 @@ def page(inputs: LinkIn) -> Response:
     has_own_transactions=True,
 )
 def accept(inputs: AcceptForm) -> Response:
-    """Make the account, sign in, and go to the first page."""
+    """Create the account, sign in, and redirect to the first page."""
     try:
         join_with_password(inputs.token, inputs.name, inputs.password)
     except AnomifyError as error:

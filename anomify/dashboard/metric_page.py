@@ -1,4 +1,4 @@
-"""The page of one metric: its chart, where it stands, and what was unusual about it."""
+"""The page of one metric: its chart, state and anomalies."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ FEWEST_POINTS: Final = 60
 
 
 class MetricPageIn(Inputs):
-    """Which metric, which window of it, and which of its anomalies is selected."""
+    """The metric, the time window and the selected anomaly."""
 
     name: str = Field(max_length=4_096, json_schema_extra=names("metric"))
     range: str | None = Field(None, pattern="^(1h|6h|24h|7d|30d)$")
@@ -68,7 +68,7 @@ class MetricPageIn(Inputs):
 
     @property
     def has_window(self) -> bool:
-        """Return whether an end of the window is given; the other one follows from the range."""
+        """Return whether the window's start or end is given; the range determines the other."""
         return self.from_timestamp is not None or self.until_timestamp is not None
 
     def window_ms(self, default_range: str) -> tuple[int, int]:
@@ -79,7 +79,7 @@ class MetricPageIn(Inputs):
         return max(until_ms - RANGES[self.range or default_range][0] * 1000, 0), until_ms
 
     def url(self, **changes: Any) -> str:
-        """Return the address of this wish with changes."""
+        """Return the address of this page with changes."""
         asked = {
             "name": self.name,
             "range": self.range,
@@ -176,7 +176,7 @@ def _window_ms(inputs: MetricPageIn, standing: MetricStatus) -> tuple[int, int]:
 
 
 def default_range(standing: MetricStatus) -> str:
-    """Return the range in which a metric is first shown: one that holds a good part of it."""
+    """Return the range in which a metric is first shown, which holds enough points."""
     progress = standing.progress
     if progress is None or progress.resolution_ms <= 0:
         return "1h"
@@ -215,7 +215,7 @@ def _selected(inputs: MetricPageIn, standing: MetricStatus) -> Anomaly | None:
 def _better_window(
     inputs: MetricPageIn, standing: MetricStatus, selected: Anomaly | None, default: str
 ) -> str | None:
-    """Return where to look instead, if the address names no window and now shows nothing."""
+    """Return the window of the last points, if none is given and the default one is empty."""
     if inputs.has_window or inputs.range:
         return None
     progress = standing.progress
@@ -252,7 +252,7 @@ def _parts(
     )
     missing = ""
     if app_state().points.missing(standing.metric.id, *window):
-        missing = "; some stored points of it cannot be read, whoever runs this service can see why"
+        missing = "; some stored points cannot be read; the operator of this server can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
     return {
         "standing": standing,

@@ -1,4 +1,4 @@
-"""The list of metrics: what reports, how far it has learnt, its last value."""
+"""The list of metrics with their states, learning progress and last values."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -27,21 +27,21 @@ OFFERED: Final = (State.JUDGED, State.LEARNING, State.STALE)
 
 
 class MetricsPageIn(Inputs):
-    """Which metrics are wanted."""
+    """The filters of the list."""
 
     search: str = Field("", max_length=512, description="words of the name")
-    state: State | None = Field(None, description="only those that stand so")
+    state: State | None = Field(None, description="only metrics in this state")
     offset: int = Field(0, ge=0, le=10_000_000)
 
     def url(self, **changes: object) -> str:
-        """Return the address of this wish with changes."""
+        """Return the address of these filters with changes."""
         asked = {"search": self.search, "state": self.state and self.state.value, **changes}
         return address(PATH, **asked)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the list."""
+    """A row of the list."""
 
     name: str
     url: str

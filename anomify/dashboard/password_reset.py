@@ -1,4 +1,4 @@
-"""Forgotten passwords: asking for a link, and setting a new one with it."""
+"""The password reset pages: requesting a link, and setting a new password with it."""
 
 from typing import Annotated, Final
 
@@ -22,7 +22,7 @@ Text = Annotated[str, StringConstraints(max_length=1_024)]
 
 
 class ForgotForm(Inputs):
-    """Whose password is forgotten."""
+    """The address of the account."""
 
     email: Text = ""
 
@@ -43,7 +43,7 @@ class ResetForm(LinkIn):
 
 @blueprint.route(FORGOT, inputs=Inputs, access=ANYONE, methods=["GET"])
 def page(inputs: Inputs) -> str:
-    """Ask for the address to mail a link to."""
+    """Show the form for the address to mail a link to."""
     del inputs
     return _asking(is_sent=False)
 
@@ -58,14 +58,14 @@ def page(inputs: Inputs) -> str:
     limits=("login",),
 )
 def ask(inputs: ForgotForm) -> str:
-    """Mail the link, and say the same whoever asked."""
+    """Mail the link; the response is the same whether or not the account exists."""
     request_reset(inputs.email, app_state().settings.base_url)
     return _asking(is_sent=True)
 
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"], endpoint="reset_page")
 def reset_page(inputs: LinkIn) -> Response:
-    """Ask for the new password, of whoever has the link."""
+    """Show the form for the new password to whoever has the mailed link."""
     return _form(inputs)
 
 
@@ -81,7 +81,7 @@ def reset_page(inputs: LinkIn) -> Response:
     has_own_transactions=True,
 )
 def reset(inputs: ResetForm) -> Response:
-    """Set the new password, sign its owner in, and go on."""
+    """Set the new password and sign the user in."""
     try:
         found = finish_reset(inputs.email, inputs.reset_token, inputs.password_1, inputs.password_2)
     except AnomifyError as error:
@@ -106,7 +106,7 @@ def _form(inputs: LinkIn, error: AnomifyError | None = None) -> Response:
         is_good=is_good,
         heading="Set a new password" if is_good else "This link does not work",
         lead="You will be signed in, and signed out everywhere else.",
-        excuse="It was used already, has expired or was not copied in full.",
+        excuse="It has been used, has expired or was not copied completely.",
         again="forgotten.page",
         again_words="Ask for a new link",
         hidden={"email": inputs.email, "reset_token": inputs.reset_token},

@@ -1,4 +1,4 @@
-"""The ways to send metrics, as text to paste, with the real address and key filled in."""
+"""Instructions for sending metrics, with the server's address and a key filled in."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -64,7 +64,7 @@ class SendInstruction:
 
 
 def send_instructions(url: str, key: str) -> tuple[SendInstruction, ...]:
-    """Return each way, for a server that is reached at this address, with this key."""
+    """Return the instructions for a server at this address, with this key."""
 
     def filled(template: str) -> str:
         return template.format(url=url, key=key, metric=EXAMPLE_METRIC).rstrip()
@@ -74,7 +74,7 @@ def send_instructions(url: str, key: str) -> tuple[SendInstruction, ...]:
             "prometheus",
             "Prometheus",
             "Add this to prometheus.yml and reload it. Alloy, vmagent and the OpenTelemetry"
-            " Collector speak the same remote write.",
+            " Collector use the same remote write.",
             filled(_PROMETHEUS),
         ),
         SendInstruction(

@@ -1,4 +1,4 @@
-"""Set-up: the first admin, and from then on how to connect a source and what has arrived."""
+"""Set-up pages: the first account, connecting a source, and what has arrived."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -48,13 +48,13 @@ Text = Annotated[str, StringConstraints(max_length=1_024)]
 
 
 class LinkIn(Inputs):
-    """The one-time link, by its secret."""
+    """The secret of the one-time link."""
 
     link: str = Field("", max_length=200, repr=False)
 
 
 class SetUpIn(LinkIn):
-    """The first org and its first account; what they may be is for their rooms to say."""
+    """The first org and its first account; the domain packages check the values."""
 
     org_name: Text = Field("", json_schema_extra=names(None))
     timezone: Text = "UTC"
@@ -65,7 +65,7 @@ class SetUpIn(LinkIn):
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
-    """What was refused in the last 24 hours by one route for one kind of reason."""
+    """The items that one route refused in the last 24 hours for one kind of reason."""
 
     items: int
     route: str
@@ -76,7 +76,7 @@ class RefusedLine:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """What has been sent so far."""
+    """The metrics that have arrived and the items that were refused."""
 
     total: int
     newest: list[MetricStatus]
@@ -86,7 +86,7 @@ class Arrivals:
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"])
 def page(inputs: LinkIn) -> Response:
-    """Ask for the first org and account, of whoever has the link that the server printed."""
+    """Show the form for the first org and account to whoever has the set-up link."""
     if needs_setup() and find_setup_link(inputs.link) is not None:
         return _form(SetUpIn(link=inputs.link))
     return _closed(has_link=bool(inputs.link))
@@ -102,7 +102,7 @@ def page(inputs: LinkIn) -> Response:
     has_own_transactions=True,
 )
 def finish(inputs: SetUpIn) -> Response:
-    """Make the first org and account, sign them in, and go on to connecting a source."""
+    """Create the first org and account, sign in, and redirect to connecting a source."""
     with transaction(write=False):
         if not needs_setup() or find_setup_link(inputs.link) is None:
             return _closed(has_link=True)
@@ -140,7 +140,7 @@ def connect(inputs: Inputs) -> str:
     endpoint="make_key",
 )
 def make_key(inputs: Inputs) -> str:
-    """Make an ingest key and show how to send metrics with it; it is shown this once."""
+    """Create an ingest key and show how to send metrics with it; the key is shown once."""
     del inputs
     return _connect_page(key=_new_key())
 
@@ -176,7 +176,7 @@ def _closed(*, has_link: bool) -> Response:
     else:
         heading = "This link does not work" if has_link else "Anomify is not set up yet"
         sentence = (
-            "It was used already, has expired or was not copied in full."
+            "It has been used, has expired or was not copied completely."
             if has_link
             else "Open the one-time set-up link that the server printed when it started."
         )
@@ -220,7 +220,7 @@ def _arrivals() -> Arrivals:
 
 
 def refused_lately(org_id: int) -> list[RefusedLine]:
-    """Return what was sent in the last 24 hours and not stored, the last refused first."""
+    """Return the items refused in the last 24 hours, the most recent first."""
     at = now_ms()
     return [
         RefusedLine(one.items, ROUTES[one.route], one.metric, one.reason, said(one.last_ms))
@@ -229,7 +229,7 @@ def refused_lately(org_id: int) -> list[RefusedLine]:
 
 
 def zones() -> list[str]:
-    """Return the names people know zones by: continent and city, and UTC."""
+    """Return the names of time zones by continent and city, and UTC."""
     aliases = ("Etc/", "SystemV/", "US/", "posix/", "right/")
     places = (zone for zone in available_timezones() if "/" in zone)
     return ["UTC", *sorted(zone for zone in places if not zone.startswith(aliases))]

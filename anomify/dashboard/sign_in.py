@@ -1,4 +1,4 @@
-"""Signing in and out, with a code where one is needed."""
+"""The pages to sign in and out, with a code where one is required."""
 
 from typing import Final
 
@@ -26,26 +26,26 @@ CODE: Final = "/ui/login/code"
 
 
 class SignInPageIn(Inputs):
-    """Where to go once signed in."""
+    """The address to redirect to after signing in."""
 
     next: str = Field(HOME, max_length=8_192)
 
 
 class SignInIn(SignInPageIn):
-    """Who wants to sign in."""
+    """The address and password of a sign-in."""
 
     email: str = Field("", max_length=320)
     password: str = Field("", max_length=1_024, repr=False)
 
 
 class CodePageIn(SignInPageIn):
-    """The token of a mail, where another browser than the one that signs in opened it."""
+    """The token of a mailed link that was opened in another browser."""
 
     token: str = Field("", max_length=64, repr=False)
 
 
 class CodeIn(CodePageIn):
-    """The code that the sign-in waits for."""
+    """The code that completes a sign-in."""
 
     code: str = Field("", max_length=64)
     remember: bool = False
@@ -53,7 +53,7 @@ class CodeIn(CodePageIn):
 
 @blueprint.route(SIGN_IN, inputs=SignInPageIn, access=ANYONE, methods=["GET"])
 def page(inputs: SignInPageIn) -> Response:
-    """Ask who is there; whoever is signed in already is led on."""
+    """Show the sign-in form; redirect a user who is already signed in."""
     if isinstance(subject(), UserSubject):
         return make_response(redirect(local_path(inputs.next)))
     if needs_setup():
@@ -73,7 +73,7 @@ def page(inputs: SignInPageIn) -> Response:
     has_own_transactions=True,
 )
 def enter(inputs: SignInIn) -> Response:
-    """Sign in and go on to where the reader wanted to be, or to where the code is asked for."""
+    """Sign in and redirect to the requested page, or to the form for the code."""
     try:
         found = sign_in(inputs.email, inputs.password)
     except (Unauthenticated, QuotaExceeded) as error:
@@ -84,7 +84,7 @@ def enter(inputs: SignInIn) -> Response:
 
 @blueprint.route(CODE, inputs=CodePageIn, access=ANYONE, methods=["GET"], endpoint="code_page")
 def code_page(inputs: CodePageIn) -> Response:
-    """Ask for the code; whoever is signed in already is led on."""
+    """Show the form for the code; redirect a user who is already signed in."""
     if isinstance(subject(), UserSubject) and not inputs.token:
         return make_response(redirect(local_path(inputs.next)))
     return _code_form(inputs)
@@ -101,7 +101,7 @@ def code_page(inputs: CodePageIn) -> Response:
     has_own_transactions=True,
 )
 def confirm(inputs: CodeIn) -> Response:
-    """Finish signing in with the code, and go on."""
+    """Complete the sign-in with the code and redirect to the requested page."""
     try:
         found, _ = confirm_sign_in(inputs.code, inputs.token or None, remembers=inputs.remember)
     except (Unauthenticated, QuotaExceeded) as error:
@@ -126,7 +126,7 @@ def leave(inputs: Inputs) -> Response:
 
 
 def after_sign_in(found: UserSubject | AwaitsCode, next_path: str = HOME) -> Response:
-    """Lead on to where the reader wanted to be, or to the page that asks for the code."""
+    """Redirect to the requested page, or to the form for the code."""
     wanted = local_path(next_path)
     if isinstance(found, AwaitsCode):
         return make_response(redirect(address(CODE, next="" if wanted == HOME else wanted), 303))

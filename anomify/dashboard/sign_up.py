@@ -1,4 +1,4 @@
-"""Signing up: asking for an org of one's own, and choosing a password with the mailed link."""
+"""The sign-up pages: requesting an org, and choosing a password with the mailed link."""
 
 from typing import Annotated, Final
 
@@ -25,7 +25,7 @@ Text = Annotated[str, StringConstraints(max_length=1_024)]
 
 
 class SignUpIn(Inputs):
-    """Who wants an org of their own."""
+    """The org and account requested."""
 
     org_name: Text = Field("", json_schema_extra=names(None))
     timezone: Text = "UTC"
@@ -50,7 +50,7 @@ class VerifyForm(LinkIn):
 
 @blueprint.route(SIGN_UP, inputs=Inputs, access=ANYONE, methods=["GET"])
 def page(inputs: Inputs) -> Response:
-    """Ask for an org and an address, where anybody may sign up."""
+    """Show the sign-up form, if sign-up is open."""
     del inputs
     return _form(SignUpIn())
 
@@ -66,7 +66,7 @@ def page(inputs: Inputs) -> Response:
     has_own_transactions=True,
 )
 def ask(inputs: SignUpIn) -> Response:
-    """Mail the link, and say the same whether or not there is an account already."""
+    """Mail the link; the response is the same whether or not there is an account already."""
     if not app_state().settings.signup:
         return _form(inputs)
     try:
@@ -86,7 +86,7 @@ def ask(inputs: SignUpIn) -> Response:
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"], endpoint="verify_page")
 def verify_page(inputs: LinkIn) -> Response:
-    """Ask for a password, of whoever has the link."""
+    """Show the form for the password to whoever has the mailed link."""
     return _choosing(inputs)
 
 
@@ -102,7 +102,7 @@ def verify_page(inputs: LinkIn) -> Response:
     has_own_transactions=True,
 )
 def verify(inputs: VerifyForm) -> Response:
-    """Make the org and its owner, sign them in, and go on to connecting a source."""
+    """Create the org and its owner, sign in, and redirect to connecting a source."""
     try:
         finish_signup(inputs.email, inputs.verification_token, inputs.password_1, inputs.password_2)
     except AnomifyError as error:
@@ -120,7 +120,7 @@ def verify(inputs: VerifyForm) -> Response:
     limits=("login",),
 )
 def demo(inputs: Inputs) -> Response:
-    """Look around in the demo org, as somebody who may change nothing."""
+    """Sign in to the demo org as a visitor who may change nothing."""
     del inputs
     found = next(iter(list_demo_orgs()), None)
     if found is None:
@@ -150,8 +150,8 @@ def _choosing(inputs: LinkIn, error: AnomifyError | None = None) -> Response:
         action="sign_up.verify",
         is_good=asked is not None,
         heading="Choose a password" if asked else "This link does not work",
-        lead=f"Your org {asked.org_name} is made then, and you are signed in." if asked else "",
-        excuse="It was used already, has expired or was not copied in full.",
+        lead=f"This creates your org {asked.org_name} and signs you in." if asked else "",
+        excuse="It has been used, has expired or was not copied completely.",
         again="sign_up.page",
         again_words="Sign up again",
         hidden={"email": inputs.email, "verification_token": inputs.verification_token},

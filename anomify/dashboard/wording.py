@@ -1,4 +1,4 @@
-"""How pages say moments, numbers and metric names; static/js/numbers.js says them the same way."""
+"""Format times, numbers and metric names for pages, the same way as static/js/numbers.js."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment for a page: for machines, for the org's people, and in UTC for those in doubt."""
+    """A time for a page: in ISO format, in words in the org's time zone, and in UTC."""
 
     iso: str
     words: str
@@ -30,7 +30,7 @@ class Moment:
 
 
 def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
-    """Say a moment in a time zone, near ones by their day: Today 14:05, 18 Nov 09:12."""
+    """Return a time in a time zone in words, such as Today 14:05 or 18 Nov 09:12."""
     utc = datetime_from_ms(time_ms)
     local, today = utc.astimezone(zone), at.astimezone(zone)
     if local.date() == today.date():
@@ -47,7 +47,7 @@ def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
 
 
 def number(value: float | None) -> str:
-    """Write a measured value with six significant digits, and every one before the point."""
+    """Return a value with six significant digits, and all digits before the decimal point."""
     if value is None or not math.isfinite(value):
         return NO_VALUE
     if value and not PLAIN_FROM <= abs(value) < PLAIN_BELOW:
@@ -89,7 +89,7 @@ def labels(name: str) -> list[tuple[str, str]]:
 
 
 def initials(name: str) -> str:
-    """Return one or two letters that stand for a person."""
+    """Return the one or two initials of a name."""
     words = name.split()
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
 

@@ -49,7 +49,7 @@ class TestPage:
     def test_says_what_stopped_and_that_it_is_still_so(self, silent):
         text = silent.text("/ui/adminalert", "dave", code=CODE)
         assert "Some metrics have stopped" in text
-        assert "and still so" in text
+        assert "and not over yet" in text
         assert "Silent" in text
         assert "<b>cpu" not in text
 

@@ -143,7 +143,7 @@ class TestPage:
 
     def test_says_when_the_filters_hide_everything(self, busy):
         text = busy.text("/ui/", metric="nothing like it")
-        assert "No anomaly fits these filters" in text
+        assert "No anomalies match these filters" in text
 
     def test_a_stranger_of_another_org_sees_nothing(self, busy):
         text = busy.text("/ui/", who="charlie", window="all")

@@ -165,7 +165,7 @@ class TestEvents:
         assert "1 in this window" in text
         window = {"from": 1_790_000_000, "until": 1_790_003_600}
         text = struck.text("/ui/metric-events", name="cpu.load", **window)
-        assert "Nothing unusual in this window." in text
+        assert "No anomalies in this window." in text
 
     def test_shows_the_selected_one(self, struck):
         requested = {"name": "cpu.load", "range": "7d", "event": struck.older.id}

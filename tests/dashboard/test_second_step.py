@@ -80,7 +80,7 @@ class TestCode:
 
     def test_there_is_nothing_to_type_where_nobody_signs_in(self, site):
         text = site.text("/ui/login/code", who=None)
-        assert "No sign-in waits" in text
+        assert "no sign-in to confirm" in text
         assert 'name="code"' not in text
         assert site.get("/ui/login/code").location == "/ui/"
 
@@ -101,7 +101,7 @@ class TestCode:
 class TestForgotten:
     def test_leads_by_mail_to_a_new_password_and_in(self, site):
         browser = site.browser(None)
-        assert "on its way" in submit(browser, "/ui/forgot", email="alice@acme.example").text
+        assert "has been mailed to it" in submit(browser, "/ui/forgot", email="alice@acme.example").text
         (letter,) = read_letters(site.database)
         path, carried = link_in(letter)
         link = f"{path}?email={carried['email']}&reset_token={carried['reset_token']}"

@@ -146,7 +146,7 @@ class TestConnect:
     def test_others_are_told_whom_to_ask(self, site, who):
         text = site.text("/ui/connect", who=who)
         assert "An admin of Acme can make one." in text
-        assert "Make a key" not in text
+        assert "Create a key" not in text
         browser = site.browser(who)
         fields = hidden(browser.get("/ui/connect").get_data(as_text=True))
         assert browser.post("/ui/connect", data=fields, headers=BROWSER).status_code == 403

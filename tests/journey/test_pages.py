@@ -241,7 +241,7 @@ class TestInbox:
         page.keyboard.type("nothing like it")
         with page.expect_navigation():
             page.keyboard.press("Enter")
-        expect(page.get_by_text("No anomaly fits these filters")).to_be_visible()
+        expect(page.get_by_text("No anomalies match these filters")).to_be_visible()
 
     def test_says_when_there_is_something_newer(self, product, page):
         page.clock.install()
