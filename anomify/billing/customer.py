@@ -1,4 +1,4 @@
-"""What Stripe has of an org, in our words, and the ways in which it may refuse something."""
+"""The product's own types for Stripe's customers, subscriptions and invoices, and its errors."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,18 +11,18 @@ UNDECIDED = frozenset({"timeout", "refused", "dns", "tls", "busy"})
 
 
 class PaymentRefused(AnomifyError):
-    """The bank or the card did not pay; nothing was changed."""
+    """The payment was declined; nothing was changed."""
 
     status = 402
     code = "payment_refused"
 
 
 class GoneAtStripe(Exception):
-    """Stripe has nothing of this id, or has it no more."""
+    """Stripe has no object of this id any more."""
 
 
 class BadSignature(Invalid):
-    """A webhook that Stripe did not sign, or not lately, or that was changed on the way."""
+    """A webhook without a valid and recent signature of Stripe."""
 
     code = "bad_signature"
 
@@ -64,7 +64,7 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """So much money at a time; the amount is in the currency's smallest unit."""
+    """An amount due at a time; the amount is in the currency's smallest unit."""
 
     amount: int
     currency: str
@@ -72,7 +72,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class CustomerState:
-    """Everything about a customer that matters here, read just now."""
+    """The subscriptions and invoices of a customer, as just read from Stripe."""
 
     is_deleted: bool
     subscriptions: tuple[Subscription, ...] = ()
@@ -81,7 +81,7 @@ class CustomerState:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A page at Stripe that a browser is sent to."""
+    """A page at Stripe to which a browser is redirected."""
 
     id: str
     url: str
@@ -89,7 +89,7 @@ class Hosted:
 
 @dataclass(frozen=True, slots=True)
 class PaymentEvent:
-    """A piece of news, its signature verified; what it says is looked up, not believed."""
+    """A webhook event with a verified signature; its contents are read from Stripe anew."""
 
     id: str
     type: str

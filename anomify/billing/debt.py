@@ -1,4 +1,4 @@
-"""What an org may still do while a bill is overdue."""
+"""What an org may do while a bill is overdue."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,15 +10,15 @@ UNTIL_READ_ONLY = timedelta(days=30)
 
 
 class Debt(StrEnum):
-    """From good to worst; whatever happens, nothing of the org's is deleted."""
+    """The states of an overdue bill, in increasing severity; no data is ever deleted."""
 
     # Nothing is overdue.
     NONE = "none"
-    # A bill is, and everything works as ever.
+    # A bill is overdue, and everything works.
     OVERDUE = "overdue"
-    # Known metrics go on; new ones are refused.
+    # Points of existing metrics are accepted; new metrics are refused.
     NO_NEW_METRICS = "no_new_metrics"
-    # Everything can be read and nothing changed, but for paying.
+    # Everything can be read, and nothing but the payment can be changed.
     READ_ONLY = "read_only"
 
 
@@ -27,7 +27,7 @@ ORDER = tuple(Debt)
 
 
 def debt_of(overdue_since: datetime | None, at: datetime) -> Debt:
-    """Return the debt of an org whose oldest unpaid bill could not be collected since then."""
+    """Return the state of an org whose oldest unpaid bill is overdue since this time."""
     if overdue_since is None:
         return Debt.NONE
     if at - overdue_since >= UNTIL_READ_ONLY:
@@ -36,18 +36,18 @@ def debt_of(overdue_since: datetime | None, at: datetime) -> Debt:
 
 
 def takes_new_metrics(overdue_since: datetime | None, at: datetime) -> bool:
-    """Return whether an org may have metrics that it has not had before."""
+    """Return whether an org may add metrics."""
     return debt_of(overdue_since, at) in {Debt.NONE, Debt.OVERDUE}
 
 
 def check_may_write(overdue_since: datetime | None, at: datetime) -> None:
-    """Raise `Denied` for an org that may only read until it has paid."""
+    """Raise `Denied` if the org may only read until it has paid."""
     if debt_of(overdue_since, at) is Debt.READ_ONLY:
         raise Denied(sentence_about(Debt.READ_ONLY, overdue_since), code="org_read_only")
 
 
 def sentence_about(debt: Debt, overdue_since: datetime | None) -> str:
-    """Return what a banner says; an empty text where nothing is overdue."""
+    """Return the text of the banner; empty if nothing is overdue."""
     if overdue_since is None or debt is Debt.NONE:
         return ""
     since = f"{overdue_since:%d %B %Y}"

@@ -1,4 +1,4 @@
-"""Letters to those who can pay, when a bill could not be collected and at each step after."""
+"""Letters to owners and admins about an overdue bill."""
 
 from anomify.billing.debt import ORDER, Debt, debt_of, sentence_about
 from anomify.billing.queries import find_account_for_update
@@ -9,12 +9,12 @@ from anomify.org.model import Org
 from anomify.user.queries import list_users
 
 PURPOSE = "billing"
-# An org has few of those who may pay; a letter to everybody would be one too many.
+# Only owners and admins can pay, so only they get letters.
 RECIPIENTS_MAX = 20
 
 
 def tell_of_debt(org_id: int, base_url: str) -> bool:
-    """Write to the org's owners and admins if its debt got worse; each step is told once.
+    """Write to the org's owners and admins if its state got worse; once per state.
 
     Returns whether letters were posted. Needs a unit of work that writes.
     """

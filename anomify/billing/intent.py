@@ -1,4 +1,4 @@
-"""What somebody means to do at Stripe, under one key however often they click."""
+"""Intended actions at Stripe, each with one idempotency key however often a user clicks."""
 
 import hashlib
 import secrets
@@ -18,7 +18,7 @@ SAME_FOR = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A wish with the key that Stripe knows it by."""
+    """An intended action with its idempotency key."""
 
     key: str
     # What Stripe made of an earlier, other wish of the same kind; None where there is none.
@@ -26,10 +26,10 @@ class Intent:
 
 
 def begin_intent(org_id: int, action: str, *about: object) -> Intent:
-    """Return the intent of an org to do something about these things.
+    """Return the org's intent for this action and these values.
 
-    The same wish within half an hour is the same intent, unless it was finished meanwhile. Needs
-    a unit of work that writes, and has to be committed before Stripe is asked.
+    The same action within half an hour has the same intent, unless it was finished meanwhile.
+    Needs a unit of work that writes, which has to be committed before Stripe is called.
     """
     subject = hashlib.sha256(repr(about).encode()).hexdigest()
     insert_once(BillingIntent, org_id=org_id, action=action, about="", nonce="", begun_at=now())
@@ -46,7 +46,7 @@ def begin_intent(org_id: int, action: str, *about: object) -> Intent:
 
 
 def note_result(org_id: int, action: str, intent: Intent, result_id: str) -> bool:
-    """Write what Stripe made of an intent; False where another wish has replaced it meanwhile.
+    """Store Stripe's result of an intent; return False if another intent has replaced it.
 
     Needs a unit of work that writes.
     """
@@ -58,7 +58,7 @@ def note_result(org_id: int, action: str, intent: Intent, result_id: str) -> boo
 
 
 def finish_intent(org_id: int, *actions: str) -> None:
-    """Let the same wishes count as new ones from now on. Needs a unit of work that writes."""
+    """Finish the intents, so that the same actions get new keys. Needs a writing unit of work."""
     session().execute(
         delete(BillingIntent).where(
             BillingIntent.org_id == org_id, BillingIntent.action.in_(actions)

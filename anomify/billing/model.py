@@ -1,4 +1,4 @@
-"""The rows of billing: what was last read of each customer, so that nothing waits for Stripe."""
+"""The rows of billing: the state of each customer as last read from Stripe."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ NO_SUBSCRIPTION = "none"
 
 
 class BillingAccount(Base):
-    """An org as a customer of Stripe, and what its subscription was when last read."""
+    """An org as a customer of Stripe, with its subscription as last read."""
 
     __tablename__ = "billing_accounts"
 
@@ -47,7 +47,7 @@ class BillingAccount(Base):
 
 
 class BillingIntent(Base):
-    """What somebody means to do at Stripe, so that asking twice does it once."""
+    """An intended action at Stripe, so that a repeated request does it once."""
 
     __tablename__ = "billing_intents"
 
@@ -79,7 +79,7 @@ class BillingInvoice(Base):
 
 
 class BillingEvent(Base):
-    """A piece of Stripe's news that was taken, so that it is taken once."""
+    """A webhook event of Stripe that was processed, so that it is processed once."""
 
     __tablename__ = "billing_events"
     __table_args__ = (Index("ix_billing_events_taken_at", "taken_at"),)

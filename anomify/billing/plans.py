@@ -1,4 +1,4 @@
-"""What a plan allows, what it costs, and which plans are for sale."""
+"""Plans: their metric quota and price, and the plans for sale."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ REMEMBERED_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan: so many metrics for so much money, in the currency's smallest unit, per interval."""
+    """A plan: a number of metrics for a price per interval, in the currency's smallest unit."""
 
     id: str
     name: str
@@ -58,12 +58,12 @@ def metrics_over(plan: Plan, used: int) -> int:
 
 
 class PlansForSale:
-    """The plans that Stripe's prices stand for, asked for now and then; threads may share it."""
+    """The plans for sale, read from Stripe's prices and cached; may be shared by threads."""
 
     def __init__(
         self, ask: Callable[[], list[Plan]], monotonic: Callable[[], float] = monotonic
     ) -> None:
-        """Know nothing yet; `ask` fetches the plans, and raises what it raises."""
+        """Start with an empty cache; `ask` reads the plans, and its errors are raised unchanged."""
         self._ask = ask
         self._monotonic = monotonic
         self._lock = Lock()
@@ -75,7 +75,7 @@ class PlansForSale:
             known = self._known
         if known is not None and self._monotonic() - known[0] < REMEMBERED_SECONDS:
             return known[1]
-        # Asked outside the lock: two who ask at once do no harm, and nobody waits for another.
+        # Read outside the lock, so that no thread waits; two reads at the same time do no harm.
         found = sorted(self._ask(), key=_worth)
         with self._lock:
             self._known = (self._monotonic(), found)

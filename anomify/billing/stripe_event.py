@@ -1,4 +1,4 @@
-"""Stripe's news, each piece once: it says that something happened, and what is then looked up."""
+"""Process Stripe's webhook events, each once; what changed is read from Stripe."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,7 +23,7 @@ REMEMBERED = timedelta(days=30)
 
 
 class Taken(StrEnum):
-    """What became of a piece of news."""
+    """The outcome of a webhook event."""
 
     FOLLOWED = "followed"
     KNOWN = "known"
@@ -34,7 +34,7 @@ class Taken(StrEnum):
 def take_event(
     database: Database, gateway: StripeGateway, event: PaymentEvent, free: Plan, base_url: str
 ) -> Taken:
-    """Do what a piece of news asks for, once, in units of work of its own.
+    """Process a webhook event once, in units of work of its own.
 
     What the news says of the customer is not used: the customer is read anew, so that late, double
     and disordered news all lead to the same. Whose it is says the id of the customer that was kept
@@ -61,12 +61,12 @@ def take_event(
 
 
 def forget_events(at: datetime) -> None:
-    """Forget news that cannot come again. Needs a unit of work that writes."""
+    """Delete records of events that cannot be sent again. Needs a unit of work that writes."""
     session().execute(delete(BillingEvent).where(BillingEvent.taken_at < at - REMEMBERED))
 
 
 def _note(event: PaymentEvent, org_id: int) -> bool:
-    """Write that the news is taken; False where somebody else has just done so."""
+    """Record that the event is processed; return False if another request just did."""
     return insert_once(
         BillingEvent,
         id=event.id,

@@ -1,4 +1,4 @@
-"""The only place that speaks to Stripe: our questions in its words, its answers in ours."""
+"""Calls to Stripe's API, with the product's own types as arguments and results."""
 
 import logging
 from datetime import datetime
@@ -57,17 +57,17 @@ _LIVE_KEYS = ("sk_live_", "rk_live_")
 
 
 class StripeGateway:
-    """Stripe, with deadlines and size caps on every call. May be shared by threads.
+    """Calls Stripe, with deadlines and size limits on every call. May be shared by threads.
 
-    Every call raises `UpstreamFailed` where Stripe does not do its part, with a sentence for
-    people, and `GoneAtStripe` where an id stands for nothing. Calls that change something take a
-    key; Stripe does for the same key the same thing once.
+    Every call raises `UpstreamFailed`, with a sentence for people, if Stripe fails, and
+    `GoneAtStripe` if an object does not exist. Calls that change something take an idempotency
+    key: Stripe performs the calls of one key once.
     """
 
     def __init__(
         self, secret_key: str, webhook_secret: str, api_base: str | None, *, has_tax: bool
     ) -> None:
-        """Remember how to call; the library is loaded by the first call."""
+        """Store the keys; Stripe's library is loaded by the first call."""
         self._secret_key = secret_key
         self._webhook_secret = webhook_secret
         self._api_base = api_base
@@ -95,7 +95,7 @@ class StripeGateway:
         return [plan for price in prices if (plan := plan_of_price(price)) is not None]
 
     def find_plan(self, price_id: str) -> Plan | None:
-        """Return the plan of a price, for sale or not; None where it says no number of metrics."""
+        """Return the plan of a price, for sale or not; None if it has no number of metrics."""
         with stripe_errors_translated():
             found = self._client.v1.prices.retrieve(price_id, {"expand": ["product"]})
             return plan_of_price(shaped(PriceShape, found))
@@ -162,7 +162,7 @@ class StripeGateway:
     # Changing.
 
     def create_customer(self, key: str, org_id: int, name: str, email: str | None) -> str:
-        """Make an org a customer and return its id there."""
+        """Create a customer for an org and return the customer's id."""
         requested: CustomerCreateParams = {"name": name, "metadata": {"org_id": str(org_id)}}
         if email:
             requested["email"] = email
@@ -179,7 +179,7 @@ class StripeGateway:
         success_url: str,
         cancel_url: str,
     ) -> Hosted:
-        """Open a page where a person pays for a subscription."""
+        """Create a checkout page for a subscription."""
         requested: SessionCreateParams = {
             "mode": "subscription",
             "customer": customer_id,
@@ -197,7 +197,7 @@ class StripeGateway:
             return Hosted(page.id, page.url)
 
     def expire_checkout(self, session_id: str) -> None:
-        """Close a page where a person could have paid; one that is closed already stays so."""
+        """Expire a checkout page; does nothing if it has expired already."""
         try:
             with stripe_errors_translated():
                 self._client.v1.checkout.sessions.expire(session_id)
@@ -206,7 +206,7 @@ class StripeGateway:
             log.info("checkout session %s could not be closed: %s", session_id, failure)
 
     def create_portal(self, key: str, customer_id: str, return_url: str) -> Hosted:
-        """Open the page where a person sees to cards, invoices and the subscription."""
+        """Create a billing portal page for cards, invoices and the subscription."""
         with stripe_errors_translated():
             made = self._client.v1.billing_portal.sessions.create(
                 {"customer": customer_id, "return_url": return_url}, {"idempotency_key": key}
@@ -215,7 +215,7 @@ class StripeGateway:
             return Hosted(page.id, page.url)
 
     def change_now(self, key: str, subscription: Subscription, price_id: str, at: datetime) -> None:
-        """Change the price at once and collect the difference. Raises `PaymentRefused`."""
+        """Change the price at once and charge the difference. Raises `PaymentRefused`."""
         with stripe_errors_translated():
             self._client.v1.subscriptions.update(
                 subscription.id,
@@ -231,7 +231,7 @@ class StripeGateway:
             )
 
     def change_at_period_end(self, key: str, subscription: Subscription, plan: Plan) -> None:
-        """Have the price change when what is paid for is over."""
+        """Schedule a change of the price for the end of the period."""
         with stripe_errors_translated():
             schedule = shaped(
                 NamedShape,
@@ -272,7 +272,7 @@ class StripeGateway:
             )
 
     def set_ending(self, key: str, subscription: Subscription, *, is_ending: bool) -> None:
-        """Have the subscription end when what is paid for is over, or go on after all."""
+        """Set or clear the end of the subscription at the end of the period."""
         with stripe_errors_translated():
             self._client.v1.subscriptions.update(
                 subscription.id,
@@ -281,7 +281,7 @@ class StripeGateway:
             )
 
     def release_schedule(self, key: str, schedule_id: str) -> None:
-        """Take back what was to change when the period ends; the subscription goes on as it is."""
+        """Cancel a scheduled change; the subscription continues unchanged."""
         try:
             with stripe_errors_translated():
                 self._client.v1.subscription_schedules.release(
@@ -291,20 +291,21 @@ class StripeGateway:
             log.info("the schedule %s was over already", schedule_id)
 
     def cancel_at_once(self, key: str, subscription_id: str) -> None:
-        """End a subscription now, for an org that goes away; ended ones stay so."""
+        """Cancel a subscription at once, for an org that is deleted."""
         try:
             with stripe_errors_translated():
                 self._client.v1.subscriptions.cancel(subscription_id, {}, {"idempotency_key": key})
         except GoneAtStripe:
             log.info("the subscription %s was over already", subscription_id)
 
-    # Listening.
+    # Webhooks.
 
     def read_event(self, body: bytes, signature: str | None) -> PaymentEvent:
-        """Return the news of a webhook.
+        """Verify and return the event of a webhook.
 
         Raises `BadSignature` unless Stripe signed exactly these bytes within five minutes of now,
-        `Invalid` for what is no event, and `Conflict` for one of the other mode, test or live.
+        `Invalid` for a body that is not an event, and `Conflict` for one of the other mode (test
+        or live).
         """
         stripe = stripe_library()
         try:
@@ -315,16 +316,16 @@ class StripeGateway:
             raise _badly_signed() from None
         except (ValueError, TypeError, AttributeError, RecursionError):
             # Also what UTF-8 and JSON have against it.
-            raise Invalid("This is no event of Stripe's.", code="bad_event") from None
+            raise Invalid("The body is not an event of Stripe.", code="bad_event") from None
         if _signed_timestamp(signature) > now_timestamp() + SKEW_SECONDS:
             raise _badly_signed()
         try:
             event = EventShape.model_validate(raw.to_dict())
         except ValidationError:
-            raise Invalid("This is no event of Stripe's.", code="bad_event") from None
+            raise Invalid("The body is not an event of Stripe.", code="bad_event") from None
         if event.livemode != self.is_live:
             raise Conflict(
-                "This event is of the other mode, test or live, than the key that is set here.",
+                "This event belongs to the other mode (test or live) than the configured key.",
                 code="wrong_mode",
             )
         return PaymentEvent(
@@ -357,7 +358,7 @@ class StripeGateway:
         )
 
     def plans_by_price(self, price_id: str) -> Plan | None:
-        """Return the plan of a price: one for sale from memory, others from Stripe."""
+        """Return the plan of a price: from the cache if it is for sale, else from Stripe."""
         for plan in self.plans.listed():
             if plan.id == price_id:
                 return plan
@@ -365,7 +366,7 @@ class StripeGateway:
 
 
 def gateway_of(settings: Settings) -> StripeGateway | None:
-    """Return the way to Stripe, the same one each time; None where nobody is billed."""
+    """Return the gateway, the same object each time; None if billing is not configured."""
     if not settings.stripe_secret_key or not settings.stripe_webhook_secret:
         return None
     return _gateway(
@@ -377,15 +378,15 @@ def gateway_of(settings: Settings) -> StripeGateway | None:
 
 
 def _signed_timestamp(signature: str | None) -> int:
-    """Return the time in a signature that was verified already, so it is there."""
+    """Return the timestamp of a signature that was verified before."""
     parts = (part.partition("=") for part in (signature or "").split(","))
     return next(int(value.split("=")[0]) for name, _, value in parts if name == "t")
 
 
 def _badly_signed() -> BadSignature:
     return BadSignature(
-        "Stripe did not sign this, or not lately. If it was Stripe, stripe_webhook_secret has to be"
-        " the signing secret of this endpoint, and the clock has to be right."
+        "The signature is not a recent one of Stripe. Check that stripe_webhook_secret is the"
+        " signing secret of this endpoint and that the clock is right."
     )
 
 

@@ -1,4 +1,4 @@
-"""Stripe's answers: of all that they say, what is used here, checked, and put into our words."""
+"""The fields of Stripe's responses that are used here, validated and converted."""
 
 import logging
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ Shape = TypeVar("Shape", bound="StripeShape")
 
 
 class StripeShape(BaseModel):
-    """The parent of what is read: the rest of what Stripe says is passed over."""
+    """The parent of all shapes; other fields of a response are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -162,7 +162,7 @@ class _EventData(StripeShape):
 
 
 def shaped(shape: type[Shape], answer: Any) -> Shape:
-    """Return what is used of an answer; raises pydantic's `ValidationError` otherwise."""
+    """Return the validated fields of a response; raises pydantic's `ValidationError`."""
     return shape.model_validate(answer.to_dict())
 
 

@@ -1,4 +1,4 @@
-"""The demo's org, its one user and the token its points come with."""
+"""Create the demo org, its user and the token for its data."""
 
 import secrets
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ PASSWORD_BYTES = 12
 
 @dataclass(frozen=True)
 class CreatedDemo:
-    """What a feed needs to know of the demo's org; the password only when it was just made."""
+    """The demo org's token and start; the password only if the user was just created."""
 
     founded_ms: int
     token: str
@@ -28,7 +28,7 @@ class CreatedDemo:
 
 
 def create_demo() -> CreatedDemo:
-    """Make the demo's org and user unless they are there, and a new token in place of the last."""
+    """Create the demo org and user if missing, and a new token that replaces the last one."""
     org = next((org for org in list_orgs() if org.is_demo), None)
     org = org or create_org(ORG_NAME, is_demo=True)
     password = None

@@ -1,4 +1,4 @@
-"""Sends the demo's points through the same door as everybody's: first its past, then what comes."""
+"""Send the demo's points to the ingestion API: first the past, then new ones."""
 
 import json
 import threading
@@ -18,18 +18,18 @@ DOOR = "/flux/metric_data_post"
 MACHINE_EVERY_SECONDS = 10
 PAUSE_SECONDS = 2.0
 POINTS_PER_POST = 5_000
-# Points that are older than this were missed while the demo stood still: they are history.
+# Older points were missed while the demo was stopped, and are sent as a back-fill.
 HISTORY_AFTER_MS = 600_000
 STATE_FILE = "demo.json"
 
 
 class Feed:
-    """One thread's work: it ends when `stopping` is set, and may be ended at any moment."""
+    """Sends points until `stopping` is set; may be killed at any moment."""
 
     def __init__(
         self, base_url: str, token: str, world: Scenario, data_dir: Path, stopping: threading.Event
     ) -> None:
-        """Know where to send what; nothing is sent yet."""
+        """Set the server, token and scenario; nothing is sent yet."""
         self._url = base_url + DOOR
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._world = world
@@ -38,7 +38,7 @@ class Feed:
         self._pool = operator_pool()
 
     def run(self) -> None:
-        """Send the past that is still missing, then every ten seconds what has just happened."""
+        """Send the past points that are missing, then the new ones every ten seconds."""
         sent_until_ms = self._send_world(self._sent_until_ms())
         while not self._stopping.wait(MACHINE_EVERY_SECONDS):
             at_ms = now_ms()
@@ -72,7 +72,7 @@ class Feed:
             try:
                 reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
             except urllib3.exceptions.HTTPError:
-                # The web is being started again; sending twice changes nothing.
+                # The web server is restarting; sending points twice changes nothing.
                 self._stopping.wait(PAUSE_SECONDS)
                 continue
             if reply.status < 300 or reply.status == 400:  # noqa: PLR2004 -- stored or refused

@@ -1,4 +1,4 @@
-"""This machine's own metrics, so that something real moves at once."""
+"""Read metrics of this machine for the demo."""
 
 import os
 import platform
@@ -8,9 +8,9 @@ import psutil
 
 
 def read_machine() -> dict[str, float]:
-    """Return what can be read of this machine now, by the name of the metric.
+    """Return the current values of this machine's metrics by name.
 
-    What only ever grows, such as bytes sent, is a counter; the product finds that out by itself.
+    Values that only grow, such as bytes sent, are counters, which is detected automatically.
     """
     prefix = f"host.{platform.node().split('.')[0] or 'localhost'}"
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(os.sep)

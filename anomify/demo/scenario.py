@@ -1,4 +1,4 @@
-"""What has happened in the demo's world, and what will: the same for the same beginning."""
+"""The generated metrics and incidents of the demo, deterministic for a given start."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ SEED = 20_261_120
 METRICS = 48
 STEP_SECONDS = 300
 PAST_DAYS = 30
-# Longer than anybody looks at a demo; after that its world stands still.
+# The length of the generated series; afterwards there are no new points.
 FUTURE_DAYS = 60
 DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
 class ScenarioIncident:
-    """Something that went wrong: where, from when to when, and what people say about it."""
+    """An incident: its metric, start and end, and a description."""
 
     metric: str
     from_ms: int
@@ -30,25 +30,25 @@ class ScenarioIncident:
 
 @dataclass(frozen=True)
 class Scenario:
-    """Forty-eight metrics from thirty days before the demo was founded."""
+    """48 metrics, from thirty days before the demo was created."""
 
     start_ms: int
 
     @classmethod
     def founded_at(cls, moment_ms: int) -> "Scenario":
-        """Return the world of a demo that begins at this moment."""
+        """Return the scenario of a demo that starts at this time."""
         step_ms = STEP_SECONDS * 1000
         return cls(moment_ms // step_ms * step_ms - PAST_DAYS * DAY_MS)
 
     @cached_property
     def metrics(self) -> Sequence[GeneratedMetric]:
-        """Return every metric, with its future."""
+        """Return every metric with its whole generated series."""
         return generate(
             SEED, self.start_ms, STEP_SECONDS, days=PAST_DAYS + FUTURE_DAYS, count=METRICS
         )
 
     def points(self, after_ms: int, until_ms: int) -> Iterator[tuple[str, int, float]]:
-        """Yield name, time and value of what happened after one moment, up to another."""
+        """Yield name, time and value of the points after one time, up to another."""
         for metric in self.metrics:
             first, end = np.searchsorted(metric.times, (after_ms, until_ms), side="right")
             times = metric.times[first:end].tolist()
@@ -57,7 +57,7 @@ class Scenario:
                 yield metric.name, time_ms, value
 
     def incidents(self, until_ms: int) -> list[ScenarioIncident]:
-        """Return what went wrong so far, the oldest first."""
+        """Return the incidents so far, the oldest first."""
         told = [
             ScenarioIncident(
                 metric.name,

@@ -1,4 +1,4 @@
-"""Which of an org's events belong on the chart of a metric."""
+"""Select the org's events to show on the chart of a metric."""
 
 from anomify.clock import datetime_from_ms
 from anomify.metric.chip import folded, is_matched
@@ -10,7 +10,7 @@ from anomify.org.model import OrgEvent
 def events_on(metric: Metric, from_ms: int, until_ms: int) -> list[OrgEvent]:
     """Return the events of a window that are about this metric or about all, oldest first.
 
-    Of more than two hundred in the window only the newest are looked at.
+    Only the newest two hundred events of the window are considered.
     """
     found = list_events(
         metric.org_id,

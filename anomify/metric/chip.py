@@ -1,7 +1,7 @@
-"""Chips: texts that a metric's name must hold, every one of them, whatever the case.
+"""Chips: texts that must all occur in a metric's name, without regard to case.
 
-Every search of names goes by this: watchers, lists, counts and events. Where the database does the
-looking it compares the folded name that is stored beside each metric's name.
+All searches by name use them: watchers, lists, counts and events. Searches in the database compare
+the folded name that is stored with each metric.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from anomify.metric.name import has_unseen
 
 
 def folded(chips: Iterable[str]) -> tuple[str, ...]:
-    """Return the chips as they are compared: folded, each once, without blanks around them.
+    """Return the chips in the form in which they are compared: folded, unique and trimmed.
 
     >>> folded([" CPU", "cpu", " "])
     ('cpu',)
@@ -23,7 +23,7 @@ def folded(chips: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
-    """Return whether a name holds every chip; both must have been folded.
+    """Return whether a name contains every chip; both must be folded.
 
     >>> is_matched(folded(["CPU", "node"]), "node_cpu_seconds_total")
     True
@@ -32,8 +32,8 @@ def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
 
 
 def holding(chips: Iterable[str]) -> list[ColumnElement[bool]]:
-    """Return the conditions under which the database finds the metrics that hold every chip."""
-    # What no name may hold is nothing that the database could be asked for.
+    """Return the SQL conditions for metrics whose names contain every chip."""
+    # Characters that no name may hold, some of which the database cannot store either.
     return [
         false() if has_unseen(chip) else Metric.folded_name.contains(chip, autoescape=True)
         for chip in folded(chips)

@@ -1,4 +1,4 @@
-"""Deleting metrics: the row goes at once, what it had follows, and its id never comes back."""
+"""Delete metrics: the row at once, its points later; ids are never used again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ from anomify.db import among, session
 from anomify.errors import NotFound
 from anomify.metric.model import DeletedMetric, Metric
 
-# By then nothing of a metric waits in the log any more, whoever had not heard that it is gone.
+# After this time no points of a deleted metric can be waiting in the log.
 SETTLED_AFTER: Final = timedelta(hours=1)
-# No process sleeps for longer and wakes with an old id.
+# No process can still use a deleted id after this time.
 REMEMBERED_FOR: Final = timedelta(days=30)
-# Whoever deletes metrics commits within this time.
+# The longest time between the deletion of metrics and its commit.
 COMMITTED_WITHIN: Final = timedelta(minutes=10)
 
 
 def delete_metric(metric: Metric, actor: str) -> None:
-    """Delete a metric and all rows that are only about it; its place in the quota is free.
+    """Delete a metric and all rows that belong to it, and free its place in the quota.
 
-    Its points follow within the hour. The next point of its name makes a new metric, which knows
-    nothing of this one. Raises NotFound for a metric that was deleted a moment ago.
+    Its points are deleted within an hour. The next point of its name creates a new metric without
+    any history. Raises NotFound if the metric was deleted by another request.
     """
-    # The metric before what hangs from it, like everybody who locks both.
+    # The metric is locked before the rows that refer to it, in the same order everywhere.
     locked = select(Metric.id).where(Metric.id == metric.id).with_for_update()
     if session().scalar(locked) is None:
         raise NotFound("The metric has been deleted already.")
     record_audit(metric.org_id, actor=actor, action="metric.delete", target=metric.name)
     session().add(DeletedMetric(metric_id=metric.id, deleted_at=now()))
-    # The database takes along what belongs to it.
+    # The database deletes the rows that refer to it by cascade.
     session().execute(delete(Metric).where(Metric.id == metric.id))
 
 
 def bury_metrics_of(org_id: int) -> None:
-    """Remember the ids of all metrics of an org that is about to be deleted."""
+    """Record the ids of all metrics of an org that is about to be deleted."""
     session().execute(
         insert(DeletedMetric).from_select(
             ["metric_id", "deleted_at"],
@@ -50,9 +50,10 @@ def bury_metrics_of(org_id: int) -> None:
 
 
 def hold_metrics(metric_ids: Iterable[int]) -> None:
-    """Let nobody delete these metrics before the open unit of work ends; some may be gone already.
+    """Lock these metrics against deletion until the open unit of work ends.
 
-    In order of id, like whoever deletes several. On SQLite whoever writes is alone anyway.
+    Some may be deleted already. Locks are taken in order of id, as in deletions. On SQLite there
+    is only one writer, so no lock is needed.
     """
     if session().get_bind().dialect.name != "sqlite":
         held = select(Metric.id).where(among(Metric.id, metric_ids)).order_by(Metric.id)
@@ -60,23 +61,23 @@ def hold_metrics(metric_ids: Iterable[int]) -> None:
 
 
 def deleted_ids() -> frozenset[int]:
-    """Return the ids of metrics that were deleted of late; points for them are nobody's."""
+    """Return the ids of recently deleted metrics; points for them are discarded."""
     return frozenset(session().scalars(select(DeletedMetric.metric_id)))
 
 
 class DeletedMetrics:
-    """Follows which metrics are deleted: each look reads only what came since the last one."""
+    """Follows deletions of metrics; each call reads only those since the last call."""
 
     def __init__(self) -> None:
-        """Know of none yet."""
+        """Start with no known deletions."""
         self._known: set[int] = set()
         self._last_at: datetime | None = None
 
     def look(self) -> list[int]:
-        """Return the ids of metrics that no earlier look has returned."""
+        """Return the ids of deleted metrics that no earlier call has returned."""
         rows = select(DeletedMetric.metric_id, DeletedMetric.deleted_at)
         if self._last_at is not None:
-            # One that was deleted before it may be committed after it.
+            # An earlier deletion may be committed later.
             rows = rows.where(DeletedMetric.deleted_at >= self._last_at - COMMITTED_WITHIN)
         news = []
         for metric_id, deleted_at in session().execute(rows):
@@ -89,7 +90,7 @@ class DeletedMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """Metrics whose points are to be deleted now: for good, or as far as they are stored."""
+    """Metrics whose points are to be deleted now: finally, or as far as they are in chunks."""
 
     for_good: list[int]
     first: list[int]
@@ -105,9 +106,9 @@ class Unsettled:
 
 
 def list_unsettled(at: datetime, most: int) -> Unsettled:
-    """Return metrics whose points are to be deleted at that time, those that went first first.
+    """Return metrics whose points are to be deleted at this time, in order of their deletion.
 
-    What is stored is deleted soon, and an hour later what came out of the log after it.
+    Stored points are deleted soon, and those that the log still held are deleted an hour later.
     """
     is_over = DeletedMetric.deleted_at <= at - SETTLED_AFTER
     rows = session().execute(
@@ -126,7 +127,7 @@ def list_unsettled(at: datetime, most: int) -> Unsettled:
 
 
 def settle_deleted(unsettled: Unsettled, at: datetime) -> None:
-    """Note that the points of these metrics were deleted, and forget the oldest ids."""
+    """Record that the points of these metrics were deleted, and delete the oldest records."""
     for metric_ids, noted in (
         (unsettled.first, {"first_swept_at": at}),
         (unsettled.for_good, {"first_swept_at": at, "points_gone_at": at}),

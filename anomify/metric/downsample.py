@@ -1,19 +1,19 @@
-"""Fewer points for the same picture: of each stretch of time the least and the greatest value."""
+"""Reduce a series for a chart to the least and the greatest value of each interval."""
 
 import numpy as np
 
 from anomify.series import Int64s, Series
 
-# So many points have room for the first and the last one beside the extremes.
+# From this many points on, the first and the last point are kept as well.
 WITH_ENDS = 4
 
 
 def downsample(series: Series, most_points: int) -> Series:
-    """Return at most so many of the series' own points, in the order of time, spikes kept.
+    """Return at most `most_points` of the series' points, in order of time, including spikes.
 
-    The time from first to last point is cut into equal stretches; each keeps the point with the
-    least and the one with the greatest value, with what was said of them. The first and the last
-    point stay, if there is room for four. A series that is short enough comes back as it is.
+    The time between the first and the last point is divided into equal intervals; the points with
+    the least and the greatest value of each are kept with their judgements. The first and the last
+    point are kept if `most_points` is at least four. A shorter series is returned unchanged.
     """
     if most_points < 1:
         raise ValueError(f"a series cannot have {most_points} points")
@@ -28,7 +28,7 @@ def downsample(series: Series, most_points: int) -> Series:
 
 
 def stretches_of(most_points: int) -> int:
-    """Return into how many stretches `downsample` cuts a series to keep so many points."""
+    """Return the number of intervals that `downsample` uses for this many points."""
     return (most_points - (2 if most_points >= WITH_ENDS else 0)) // 2
 
 
@@ -41,19 +41,19 @@ def _extremes(series: Series, stretches: int) -> Int64s:
 
 
 def _first_at(series: Series, starts: Int64s, extreme: np.ufunc) -> Int64s:
-    """Return where each stretch first reaches its extreme."""
+    """Return the row at which each interval first reaches its extreme."""
     counts = np.diff(np.append(starts, len(series)))
     reached = extreme.reduceat(series.values, starts)
     rows = np.flatnonzero(series.values == np.repeat(reached, counts))
     stretch_of_row = np.searchsorted(starts, rows, side="right")
-    # A stretch without any number has no extreme.
+    # An interval without numbers has no extreme.
     is_first = np.append(True, stretch_of_row[1:] != stretch_of_row[:-1])[: len(rows)]
     firsts: Int64s = rows[is_first]
     return firsts
 
 
 def downsample_by_step(series: Series, step_ms: int) -> Series:
-    """Return of each step, aligned to the unix epoch, the least and the greatest point."""
+    """Return the least and the greatest point of each step, aligned to the unix epoch."""
     if not len(series):
         return series
     step = series.times // step_ms

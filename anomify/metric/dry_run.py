@@ -1,4 +1,4 @@
-"""What the last test submission of each of an org's servers would have done, for an hour."""
+"""The results of dry runs of ingestion, by org and server id, kept for an hour."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from anomify.db import session
 from anomify.metric.model import DryRun
 
 KEPT_FOR: Final = timedelta(hours=1)
-# Names and refusals kept of one submission; how many there were is kept beside them.
+# The most names and refusals kept of one dry run; their total numbers are kept as well.
 ITEMS_MAX: Final = 1_000
-# Server ids are invented by senders.
+# Senders choose server ids freely, so their number is limited.
 SERVERS_MAX: Final = 100
 SERVER_CHARACTERS_MAX: Final = 200
 
@@ -27,7 +27,7 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 class DryRunReport(msgspec.Struct, frozen=True):
-    """What a submission would have done."""
+    """What a submission would do."""
 
     # Names of metrics, those that would be new among them.
     accepted: Sequence[str]
@@ -40,7 +40,7 @@ class DryRunReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LastDryRun:
-    """The last test submission of a server."""
+    """The last dry run of a server."""
 
     server_id: str
     at: datetime
@@ -48,7 +48,7 @@ class LastDryRun:
 
 
 def save_dry_run(org_id: int, server_id: str | None, rehearsed: DryRunReport, at: datetime) -> None:
-    """Remember what a submission would have done, in the place of that server's last one."""
+    """Store the result of a dry run in place of the server's last one."""
     kept = DryRunReport(
         accepted=list(rehearsed.accepted[:ITEMS_MAX]),
         accepted_total=rehearsed.accepted_total,
@@ -81,7 +81,7 @@ def save_dry_run(org_id: int, server_id: str | None, rehearsed: DryRunReport, at
 
 
 def find_dry_run(org_id: int, at: datetime, *, server_id: str | None = None) -> LastDryRun | None:
-    """Return the last test submission of that server, or of any; None after an hour."""
+    """Return the last dry run of that server, or of any; None after an hour."""
     asked = select(DryRun).where(DryRun.org_id == org_id, DryRun.rehearsed_at > at - KEPT_FOR)
     if server_id is not None:
         asked = asked.where(DryRun.server_id == server_id)
@@ -92,5 +92,5 @@ def find_dry_run(org_id: int, at: datetime, *, server_id: str | None = None) -> 
 
 
 def delete_old_dry_runs(at: datetime) -> None:
-    """Let go of what is older than an hour, of every org."""
+    """Delete dry runs older than an hour, of every org."""
     session().execute(delete(DryRun).where(DryRun.rehearsed_at <= at - KEPT_FOR))

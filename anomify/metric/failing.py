@@ -1,4 +1,4 @@
-"""Metrics that cannot be judged, sealed or rebuilt: counted, then isolated, so others go on."""
+"""Count failures of single metrics, and isolate those that keep failing."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ from anomify.metric.model import FailingMetric, Metric
 from anomify.metric.progress import request_rebuild
 
 MOST_FAILURES: Final = 3
-# An isolated metric is tried again after so long: a new version may do what this one cannot.
+# An isolated metric is retried after this time, because a new version may succeed.
 TRIED_AGAIN_AFTER: Final = timedelta(days=1)
 SOUND_AFTER: Final = timedelta(hours=1)
 MOST_PROBLEM_CHARACTERS: Final = 1000
-# What stops everything for a while, and says nothing of the metric at hand.
+# Errors that are not caused by the metric being processed.
 NOT_OF_ONE_METRIC: Final = (Unavailable, SQLAlchemyError)
 # Except where the database refuses a row itself: that is so each time until the row is another.
 _REFUSED_ROW: Final = (DataError, IntegrityError)
@@ -29,12 +29,12 @@ def is_of_one_metric(problem: Exception) -> bool:
 
 
 def record_failure(metric_id: int, doing: str, problem: Exception, at: datetime) -> bool:
-    """Count that judging, sealing or rebuilding a metric failed; tell whether it is isolated now.
+    """Count a failure to judge, seal or rebuild a metric; return whether it is now isolated.
 
-    A rebuild is asked for, so that it is judged again where that succeeds.
+    A failure to judge requests a rebuild, after which the metric is judged again.
     """
     if session().get(Metric, metric_id) is None:
-        # It was deleted meanwhile: nobody's points.
+        # The metric was deleted meanwhile.
         return True
     failing = session().get(FailingMetric, metric_id)
     if failing is None:
@@ -56,7 +56,7 @@ def record_failure(metric_id: int, doing: str, problem: Exception, at: datetime)
 
 
 def forget_failures(metric_id: int, at: datetime) -> None:
-    """Take a metric that was judged from its begin as sound, unless new points failed just now."""
+    """Delete the failures of a metric that was rebuilt, unless new points failed since."""
     failing = session().get(FailingMetric, metric_id)
     if failing is not None and (
         failing.doing == "rebuilding" or failing.failed_at < at - SOUND_AFTER
@@ -86,12 +86,12 @@ def count_isolated() -> int:
 
 
 def list_failing() -> list[FailingMetric]:
-    """Return every metric that failed of late, for the operator."""
+    """Return every metric with recent failures, for the operator."""
     return list(session().scalars(select(FailingMetric).order_by(FailingMetric.metric_id)))
 
 
 def try_isolated_again(at: datetime) -> None:
-    """Ask for the rebuild of metrics that have been isolated for a day; forget single failures."""
+    """Request a rebuild of metrics isolated for a day, and delete old single failures."""
     session().execute(
         delete(FailingMetric).where(
             FailingMetric.isolated_at.is_(None), FailingMetric.failed_at < at - TRIED_AGAIN_AFTER

@@ -1,4 +1,4 @@
-"""The one rule by which texts are compared without regard to case."""
+"""Case-insensitive comparison of texts."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What is expected of a metric ahead of its newest point, for the day to come."""
+"""The expected range of a metric after its newest point, for a day."""
 
 from anomify.detection.forecast import HORIZON_MS, Forecast, forecast
 from anomify.metric.state import find_state
@@ -8,7 +8,7 @@ _SILENT = (State.ENDED, State.EXCLUDED)
 
 
 def expected_ahead(standing: MetricStatus, from_ms: int, until_ms: int, now_ms: int) -> Forecast:
-    """Return the expected range of the window's moments after the metric's newest point.
+    """Return the expected range for the part of the window after the metric's newest point.
 
     It reaches a day ahead of now, and no further than two days beyond the newest point. It is made
     from what the engine knew when its memory was last kept, a quarter of an hour ago at the most,

@@ -1,4 +1,4 @@
-"""What may be stored of a request: each datapoint is looked at, and each refusal has a reason."""
+"""Check the datapoints of a request: which are stored, and the reason for each refusal."""
 
 import hashlib
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ from anomify.protocol.prometheus import labels_of_key
 from anomify.protocol.telegraf import TELEGRAF_KEY, series_of_key
 from anomify.series import Bools, Points
 
-# Clocks differ; a point further ahead than this would hide what comes after it.
+# Points further in the future are refused: earlier points would then count as late.
 FUTURE_MS = 5 * 60 * 1000
-# No metric is older; what claims to be is a unit mistake (minutes, or a clock that starts at 0).
+# Earlier timestamps are mistakes of the unit (minutes, or a clock that starts at 0).
 OLDEST_MS = to_ms(datetime(2000, 1, 1, tzinfo=UTC))
 SERVER_LABEL = "_server_id"
 SHOWN_NAME_CHARACTERS = 200
@@ -38,7 +38,7 @@ NOT_A_NUMBER = 1
 INFINITE = 2
 FUTURE = 3
 ABSURD = 4
-# Its reason and its kind are in words.
+# The reason and its kind are in `_reasons`.
 NAMED = 5
 
 _REASONS = {
@@ -47,7 +47,7 @@ _REASONS = {
     FUTURE: "the timestamp is more than 5 minutes in the future; check the sender's clock",
     ABSURD: "the timestamp is before the year 2000; send unix seconds",
 }
-# What the counters call each of them.
+# The names of the reasons in the counters.
 KINDS = {
     NOT_A_NUMBER: "nan",
     INFINITE: "infinite",
@@ -57,7 +57,7 @@ KINDS = {
 
 
 class Intake:
-    """One batch on its way in: screened when made, then named, then settled with ids.
+    """One batch of datapoints: checked when created, then named, then settled with metric ids.
 
     First `names` says which series have to be registered, and `ended_names` which only have to be
     looked up, for the end of a series that we never saw says nothing and makes no metric. `settle`
@@ -66,7 +66,7 @@ class Intake:
     """
 
     def __init__(self, batch: Batch, now_ms: int, server_id: str | None = None) -> None:
-        """Screen every row by its value and its time, and name the unknown series that pass."""
+        """Check the value and time of every row, and name the series that are not known yet."""
         self._batch = batch
         self._server_id = server_id
         self._ids = batch.metric_ids

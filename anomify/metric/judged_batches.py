@@ -1,4 +1,4 @@
-"""What is judged but not sealed yet: batches that the worker writes and the web follows."""
+"""Batches of judgements that are not sealed yet: written by the worker, read by the web server."""
 
 from sqlalchemy import delete, func, select
 
@@ -10,13 +10,13 @@ MOST_BATCHES = 16
 
 
 def add_judged_batch(through_offset: int, rows: bytes) -> None:
-    """Keep the judgements of one tick, made of the log through that offset."""
+    """Store the judgements of one tick, which cover the log through this offset."""
     session().add(JudgedBatch(through_offset=through_offset, rows=rows))
     session().flush()
 
 
 def list_judged_batches(after_id: int) -> list[JudgedBatch]:
-    """Return the batches after that one, oldest first, a bounded number at a time."""
+    """Return the next batches after this id, oldest first, at most `MOST_BATCHES`."""
     return list(
         session().scalars(
             select(JudgedBatch)
@@ -33,7 +33,7 @@ def judged_through() -> int:
 
 
 def prune_judged(through_offset: int) -> None:
-    """Forget the batches that are sealed; the newest stays, for it says how far we have come."""
+    """Delete sealed batches but the newest, which holds the offset judged so far."""
     newest = select(func.max(JudgedBatch.id)).scalar_subquery()
     session().execute(
         delete(JudgedBatch).where(

@@ -1,4 +1,4 @@
-"""How many points were judged, by org and by the hour that they are of: cheap to ask for."""
+"""The number of judged points by org and hour of their timestamps."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ HourCounts = Counter[int]
 
 
 class JudgedCounter:
-    """Counts judged points in the unit of work of what was found in them; the worker's own."""
+    """Counts judged points in the unit of work that records what was found in them."""
 
     def __init__(self) -> None:
-        """Know of no metric yet whose it is."""
+        """Start with an empty cache of the metrics' orgs."""
         self._orgs = np.zeros(0, np.int64)
 
     def count(self, metric_ids: Int64s, times: Int64s) -> None:
-        """Count one judged point for each row; those of metrics that are no more count nowhere."""
+        """Count one judged point for each row; rows of deleted metrics are ignored."""
         orgs = self._orgs_of(metric_ids)
         is_known = orgs != UNKNOWN
         hours = times[is_known] // HOUR_MS * HOUR_MS
@@ -116,14 +116,14 @@ def counted_before_rebuild(parts: Iterable[Series], kept: Counted | None) -> Cou
     if first_ms is None or through_ms is None:
         return None
     if kept is not None:
-        # What was let go of meanwhile stays counted.
+        # Points that were deleted by retention meanwhile stay counted.
         first_hour_ms = first_ms // HOUR_MS * HOUR_MS
         hours += Counter({each: n for each, n in kept.hours.items() if each >= first_hour_ms})
     return Counted(through_ms, hours)
 
 
 def keep_before_rebuild(metric_id: int, counted: Counted) -> None:
-    """Write down what is counted, before the first score of the metric is rewritten.
+    """Store the counts before the first score of the metric is rewritten.
 
     From then on what is stored no longer says so, and a rebuild that breaks off has to be done
     again from this.
@@ -136,7 +136,7 @@ def keep_before_rebuild(metric_id: int, counted: Counted) -> None:
 
 
 def forget_before_rebuild(metric_id: int) -> None:
-    """Forget what was counted before, in the unit of work that counts anew."""
+    """Delete the stored counts, in the unit of work that corrects the counts."""
     session().execute(delete(JudgedBeforeRebuild).where(JudgedBeforeRebuild.metric_id == metric_id))
 
 

@@ -1,4 +1,4 @@
-"""Refuses files of points and of metadata that were not made together, such as a mixed restore."""
+"""Detect data files that do not belong together, such as after a mixed restore."""
 
 from anomify.db import Database
 from anomify.errors import Conflict
@@ -12,10 +12,10 @@ ADVICE = (
 
 
 def refuse_mixed(database: Database, points: PointStore) -> None:
-    """Raise Conflict where log or chunks know metrics, or metadata knows log entries, too many.
+    """Raise Conflict if points refer to unknown metrics, or metadata to unknown log entries.
 
-    Ids and offsets are never given twice, so the greatest one that was ever given tells. In
-    PostgreSQL all lies in one database, which no restore mixes.
+    Ids and offsets are never used twice, so comparing the greatest ones suffices. PostgreSQL holds
+    everything in one database, which a restore cannot mix.
     """
     if not database.is_sqlite:
         return
@@ -32,12 +32,12 @@ def refuse_mixed(database: Database, points: PointStore) -> None:
     greatest = max(points.chunks.greatest_metric(), points.log.greatest_metric())
     if greatest > given:
         raise Conflict(
-            f"The stored points know metric {greatest}, and the metadata (meta.db) only metrics up"
+            f"The stored points have metric ids up to {greatest}, the metadata (meta.db) only up"
             f" to {given}. {ADVICE}"
         )
     written = points.log.greatest_offset()
     if judged > written:
         raise Conflict(
-            f"The metadata (meta.db) knows {judged} entries of the log, and the log (log.db) only"
+            f"The metadata (meta.db) refers to {judged} entries of the log, log.db holds only"
             f" {written}. {ADVICE}"
         )

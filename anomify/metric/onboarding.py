@@ -1,4 +1,4 @@
-"""How far each org has come: nothing yet, points arriving, judged."""
+"""The onboarding status of orgs: no metrics, points arriving, judged."""
 
 from sqlalchemy import exists, update
 
@@ -14,7 +14,7 @@ from anomify.org.model import (
 
 
 def raise_onboarding() -> None:
-    """Let every org climb as far as its metrics have come; nobody ever climbs down."""
+    """Raise the onboarding status of every org as its metrics allow; it never falls."""
     has_metrics = exists().where(Metric.org_id == Org.id)
     has_progress = exists().where(Metric.org_id == Org.id, Progress.metric_id == Metric.id)
     has_judged = exists().where(

@@ -1,4 +1,4 @@
-"""Where a process opens the datapoints: beside the meta database, embedded or on a server."""
+"""Open the store of datapoints, embedded or on the server of the meta database."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ from anomify.storage.engines import PointDatabase, PointFiles, PointTables
 
 
 def open_point_database(database: Database, data_dir: Path) -> PointDatabase:
-    """Return where log and chunks are: files of their own, or tables on the same server."""
+    """Return the database of log and chunks: separate files, or tables on the same server."""
     return PointFiles(data_dir) if database.is_sqlite else PointTables(database.engine_beside())
 
 
 def open_points(database: Database, data_dir: Path) -> PointStore:
-    """Return the store of datapoints, which follows what the worker judges and seals."""
+    """Return the store of datapoints, which follows the worker's judgements and seals."""
 
     def judged_after(batch_id: int) -> Sequence[CommittedBatch]:
         with database.unit_of_work(write=False):

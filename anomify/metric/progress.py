@@ -1,4 +1,4 @@
-"""How far each metric is judged, written in bulk, and the rebuilds that late points ask for."""
+"""The judging progress of metrics, written in bulk, and the queue of rebuilds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +11,10 @@ from anomify.job.model import DEAD
 from anomify.job.queue import Queue
 from anomify.metric.model import Progress, Rebuild
 
-# More late points than this, and the scores of a metric are made anew (spec/storage.md 10.6).
+# With more late points than this, the scores of a metric are rebuilt (spec/storage.md 10.6).
 MOST_UNJUDGED_LATE = 10
 
-# A back-fill still running puts its rebuild off, so that it is done once, but not for ever.
+# A back-fill in progress delays its rebuild, up to a limit, so that it is done once.
 REBUILD_SETTLES_AFTER = timedelta(seconds=5)
 REBUILD_WAITS_AT_MOST = timedelta(minutes=5)
 REBUILD_LEASE = timedelta(minutes=10)
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The newest point of a metric that is kept and not judged."""
+    """The newest point of a metric whose points are stored but not judged."""
 
     metric_id: int
     time_ms: int
@@ -56,7 +56,7 @@ class Latest:
 
 
 def record_progress(steps: Sequence[Step]) -> None:
-    """Write where each of the metrics stands now; the counts of late points stay."""
+    """Write the progress of each metric; the counts of late points are unchanged."""
     if not steps:
         return
     rows = [{**asdict(step), "late_points": 0, "unjudged_late_points": 0} for step in steps]
@@ -73,7 +73,7 @@ def record_progress(steps: Sequence[Step]) -> None:
 
 
 def record_left_out(newest: Sequence[Latest]) -> None:
-    """Write the newest point of metrics that are kept and not judged; nobody awaits the next."""
+    """Write the newest point of metrics that are not judged; their silence is no anomaly."""
     if not newest:
         return
     rows = [
@@ -104,7 +104,7 @@ def record_left_out(newest: Sequence[Latest]) -> None:
 
 
 def mark_ended(metric_ids: Iterable[int]) -> None:
-    """Remember that the senders of these metrics have said that the series ended."""
+    """Record that the senders of these metrics have ended the series."""
     ended = list(metric_ids)
     for some in batches(ended):
         session().execute(
@@ -117,7 +117,8 @@ def mark_ended(metric_ids: Iterable[int]) -> None:
 def list_awaited() -> list[tuple[int, int, int]]:
     """Return the metrics of any org whose silence would be an anomaly.
 
-    A row is a metric, the moment from which on it would be, and when its newest point was.
+    Each item is a metric id, the time from which its silence is an anomaly, and the time of its
+    newest point.
     """
     columns = (Progress.metric_id, Progress.silent_from_ms, Progress.judged_until_ms)
     rows = session().execute(
@@ -131,7 +132,7 @@ def list_awaited() -> list[tuple[int, int, int]]:
 
 
 def take_overdue(metric_ids: Sequence[int]) -> list[Progress]:
-    """Return how far these metrics are that are still awaited, and await them no more."""
+    """Return the progress of those metrics that are still expected, and stop expecting them."""
     overdue: list[Progress] = []
     for some in batches(metric_ids):
         overdue += session().scalars(
@@ -147,7 +148,7 @@ def take_overdue(metric_ids: Sequence[int]) -> list[Progress]:
 
 
 def allow_silence(metric_id: int, *, is_allowed: bool) -> None:
-    """Let a metric be silent from now on, or await its points again from the next one on."""
+    """Allow a metric to be silent, or expect points again after the next one."""
     session().execute(
         update(Progress)
         .where(Progress.metric_id == metric_id)
@@ -156,7 +157,7 @@ def allow_silence(metric_id: int, *, is_allowed: bool) -> None:
 
 
 def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -> None:
-    """Count points that came too late to be judged, and ask for a rebuild where it is due."""
+    """Count points that arrived too late to be judged, and request a rebuild if it is due."""
     unjudged = session().scalar(
         update(Progress)
         .where(Progress.metric_id == metric_id)

@@ -1,4 +1,4 @@
-"""How well a metric reports: of the points it should have sent, how many came."""
+"""How completely a metric reports: the share of expected points that arrived."""
 
 from typing import Final
 
@@ -11,9 +11,9 @@ DAY_MS: Final = 86_400_000
 
 
 def sparsity(points: PointStore, standing: MetricStatus, at_ms: int) -> float | None:
-    """Return how many of the points that its last day should have had came, in percent.
+    """Return the share of the last day's expected points that arrived, in percent.
 
-    Of a metric younger than a day, since it came. None until its resolution is known.
+    For a metric younger than a day, since its first point. None until its resolution is known.
     """
     progress, metric = standing.progress, standing.metric
     if progress is None or progress.resolution_ms <= 0:

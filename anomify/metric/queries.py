@@ -1,4 +1,4 @@
-"""Every question asked of the metrics' rows; the org comes first."""
+"""Every SELECT about metrics, the org first."""
 
 import re
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ class MetricOrder(StrEnum):
     """What comes first in a list of metrics."""
 
     NAME = "name"
-    # Made last.
+    # Created last.
     NEWEST = "newest"
-    # Heard of last.
+    # Reported last.
     RECENT = "recent"
 
 
 class Broad(StrEnum):
-    """Several states at once, as people ask for them."""
+    """Groups of states."""
 
     # Reports and is judged, or will be.
     LIVE = "live"
@@ -99,7 +99,7 @@ def metric_of_any_org(metric_id: int) -> Metric:
 
 
 def get_standing(org_id: int, name: str, at: datetime) -> MetricStatus:
-    """Return the metric and where it stands. Raises NotFound."""
+    """Return the metric with its status. Raises NotFound."""
     metric = get_metric(org_id, name)
     standing = status_of(metric, session().get(Progress, metric.id), at)
     return isolated(standing) if isolated_among([metric.id]) else standing
@@ -125,12 +125,12 @@ def list_metrics(
     limit: int = 50,
     offset: int = 0,
 ) -> Page[MetricStatus]:
-    """List the metrics whose names hold every word, with where each stands."""
+    """List the metrics whose names contain every word, with the status of each."""
     wanted = [Metric.org_id == org_id, *holding(words)]
     if state is not None:
         wanted.append(in_state(state, to_ms(at)))
     found = select(Metric)
-    # How far each is judged is joined only where it is asked for: it is most of the work.
+    # Progress is joined only where it is needed, because it is most of the work.
     if state is not None or order is MetricOrder.RECENT:
         found = found.outerjoin(Progress, Progress.metric_id == Metric.id)
     limit = min(limit, MOST_METRICS)
@@ -155,7 +155,7 @@ def _count_metrics(wanted: Sequence[ColumnElement[bool]], *, has_state: bool) ->
 
 
 def count_by_state(org_id: int, at: datetime) -> dict[State, int]:
-    """Count the org's metrics by where they stand."""
+    """Count the org's metrics by state."""
     now_ms = to_ms(at)
     columns = [func.count().filter(in_state(state, now_ms)).label(state.value) for state in State]
     row = (
@@ -182,9 +182,8 @@ def _order(order: MetricOrder) -> tuple[ColumnElement[Any], ...]:
 
 
 def in_state(state: State | Broad, now_ms: int) -> ColumnElement[bool]:
-    """Return the condition for metrics that stand so, where their progress is joined."""
-    # The same ladder as standing.py, for the database to count and filter by; a test holds them
-    # together.
+    """Return the SQL condition for metrics in this state; needs their progress joined."""
+    # The same rules as in status.py, in SQL for counting and filtering; a test compares the two.
     silent_ms = now_ms - Progress.judged_until_ms
     is_stale = and_(silent_ms > Progress.stale_after_ms, Progress.may_be_silent.is_(False))
     is_ours = Metric.excluded_by.is_(None)

@@ -1,4 +1,4 @@
-"""May this org add a metric: how many count, and how many it may have."""
+"""The metric quota of an org: how many metrics count and how many it may have."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,19 +11,19 @@ from anomify.db import session
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 
-# Metrics that rules keep out do not count, but their points are kept, so there is an end to them:
-# so many times the quota.
+# Excluded metrics do not count, but their points are stored, so their number is limited to this
+# multiple of the quota.
 KEPT_OUT_TIMES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How an org stands with its quota."""
+    """The use of an org's quota."""
 
     # Metrics that count: all that were ever accepted, until they are deleted or a rule keeps them
     # out.
     used: int
-    # Metrics that rules keep out.
+    # Excluded metrics.
     kept_out: int
     # None where there is no limit.
     limit: int | None
@@ -48,7 +48,7 @@ class Quota:
 
 
 def quota_of(org_id: int) -> Quota:
-    """Return how the org stands; exact for as long as the caller holds the org's lock."""
+    """Return the use of the org's quota; exact while the caller holds the org's lock."""
     used, kept_out = (
         session()
         .execute(

@@ -1,4 +1,4 @@
-"""The names that count against the quota, and picking some of them to be removed."""
+"""List the metrics that count against the quota, and select metrics to delete."""
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -18,7 +18,7 @@ from anomify.metric.queries import find_metric, in_state
 from anomify.metric.status import State
 
 MOST_COUNTED: Final = 500
-# Removed in one go; whoever wants more gone asks again.
+# The most metrics deleted in one request.
 MOST_REMOVED: Final = 1_000
 PATTERN_CHARACTERS_MAX: Final = 512
 ANY_TEXT: Final = "*"
@@ -26,7 +26,7 @@ ANY_TEXT: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class PickedMetrics:
-    """Names of metrics that were picked, by id: no more than 1,000, and how many there are."""
+    """The names of selected metrics by id, at most 1,000, and the number of all that match."""
 
     names: dict[int, str]
     total: int
@@ -34,7 +34,7 @@ class PickedMetrics:
 
 @dataclass(frozen=True, slots=True)
 class CountedMetric:
-    """A metric that counts, with when it came and when it was last heard of."""
+    """A metric that counts against the quota, with the time of its last point."""
 
     metric: Metric
     last_ms: int | None
@@ -49,7 +49,7 @@ def list_counted(
     limit: int = 50,
     offset: int = 0,
 ) -> Page[CountedMetric]:
-    """List the metrics that count, by name: those that hold a text, or report no more."""
+    """List the metrics that count, by name; optionally those containing a text or gone stale."""
     wanted: list[ColumnElement[bool]] = [Metric.org_id == org_id, Metric.excluded_by.is_(None)]
     wanted.extend(holding([text]))
     if is_stale:
@@ -71,10 +71,10 @@ def list_counted(
 
 
 def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> PickedMetrics:
-    """Pick the metrics of these canonical names, and those whose whole name a pattern fits.
+    """Select metrics by canonical name, or by a pattern that matches the whole name.
 
-    In a pattern `*` stands for any text. Excluded metrics are picked as well: they may go too.
-    Raises Invalid for a pattern that cannot be one.
+    In a pattern `*` matches any text. Excluded metrics are selected as well. Raises Invalid for a
+    pattern that is empty, too long or matches everything.
     """
     named = {metric.id for name in names if (metric := find_metric(org_id, name)) is not None}
     fits = [_fitting(pattern) for pattern in patterns]
@@ -88,7 +88,7 @@ def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> 
 
 
 def metrics_of(org_id: int, metric_ids: Collection[int]) -> list[Metric]:
-    """Return those of the metrics that are still there, for the caller to delete.
+    """Return those of the metrics that still exist, for the caller to delete.
 
     No more than 500 may be asked for. Where the unit of work writes, nobody else changes or deletes
     them before it ends; they are locked in order of id, like everywhere.
@@ -105,7 +105,7 @@ def metrics_of(org_id: int, metric_ids: Collection[int]) -> list[Metric]:
 def _fitting(pattern: str) -> Callable[[str], bool]:
     if not pattern.replace(ANY_TEXT, "") or len(pattern) > PATTERN_CHARACTERS_MAX:
         raise Invalid(
-            f"A pattern has 1 to {PATTERN_CHARACTERS_MAX} characters, and not only stars.",
+            f"A pattern has 1 to {PATTERN_CHARACTERS_MAX} characters, not only stars.",
             fields={"patterns": "Write names, with * for any text."},
         )
     first, *others = unicodedata.normalize("NFC", pattern).split(ANY_TEXT)
@@ -116,7 +116,7 @@ def _fitting(pattern: str) -> Callable[[str], bool]:
     def fits(name: str) -> bool:
         if not name.startswith(first) or not name.endswith(last):
             return False
-        # The first place for each part leaves the most room for those after it.
+        # Taking the first match of each part leaves the most room for the parts after it.
         place = len(first)
         for part in middle:
             place = name.find(part, place)

@@ -1,4 +1,4 @@
-"""A window of a metric as people look at it: raw, or thinned so that every spike stays."""
+"""Read a window of a metric: raw, or downsampled so that every spike is kept."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,19 @@ from anomify.metric.intake import FUTURE_MS
 from anomify.metric.store import PointStore
 from anomify.series import Float64s, Series
 
-# A chart has no room for more.
+# The most points in a chart.
 MOST_SHOWN = 2_000
 MOST_RAW = 200_000
-# What is thinned before it is told may be read from more: a year of a point every ten seconds, and
-# 100 MB while it is thinned.
+# The most points read for downsampling: a year with a point every ten seconds, or 100 MB in memory.
 MOST_READ = 3_200_000
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesWindow:
-    """What a window holds: values as they came and, where asked for, their rate a second.
+    """The points of a window: values as received and, on request, their rate per second.
 
-    `step_seconds` is the length of the stretches of which only the least and greatest values are
-    here; None where every point is.
+    `step_seconds` is the length of the intervals of which only the least and greatest values are
+    included; None if every point is.
     """
 
     values: Series
@@ -38,9 +37,9 @@ class SeriesWindow:
 
 
 def end_with_newest(points: PointStore, metric_id: int, end_ms: int) -> int:
-    """Return the end of a window that ends now: later where newest points lie ahead of our clock.
+    """Return the end of a window that ends now, extended to include points in the near future.
 
-    Senders' clocks may be that much ahead, and what was taken is shown at once.
+    Senders' clocks may be up to `FUTURE_MS` ahead, and accepted points are shown at once.
     """
     ahead = points.read(metric_id, end_ms, end_ms + FUTURE_MS)
     return int(ahead.times[-1]) + 1 if len(ahead) else end_ms
@@ -59,11 +58,11 @@ def read_raw(points: PointStore, metric_id: int, from_ms: int, until_ms: int) ->
 
 
 def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int) -> Series:
-    """Return every point of the window, to be thinned. Raises Invalid beyond 3,200,000 of them."""
+    """Return every point of the window for downsampling. Raises Invalid beyond 3,200,000."""
     series = points.read(metric_id, from_ms, until_ms, most_points=MOST_READ)
     if len(series) > MOST_READ:
         raise Invalid(
-            f"This window holds more than the {MOST_READ:,} points that are looked through: ask"
+            f"This window holds more than the {MOST_READ:,} points that can be downsampled: ask"
             " for a shorter one.",
             fields={"from": "too far back for this metric"},
         )
@@ -73,7 +72,7 @@ def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int
 def as_read(
     series: Series, *, step_seconds: float | None = None, has_rates: bool = False
 ) -> SeriesWindow:
-    """Thin a window for a chart: by that step, or to 2,000 points, by least and greatest.
+    """Downsample a window by this step, or to 2,000 points, by least and greatest values.
 
     Raises Invalid where a step is so fine that more than 200,000 points are left.
     """
@@ -99,20 +98,20 @@ def as_read(
 
 
 def _stretch_seconds(series: Series) -> float:
-    """Return the length of each stretch into which a chart's points are thinned."""
+    """Return the length of the intervals to which a chart's points are downsampled."""
     elapsed_ms = int(series.times[-1] - series.times[0])
     return round(elapsed_ms / stretches_of(MOST_SHOWN)) / 1000
 
 
 def rate_of(series: Series) -> Series:
-    """Return a counter's increase a second, with what was said of each point."""
+    """Return a counter's increase per second, with the judgements of each point."""
     by_second = rates(series.times, series.values)
     known = np.isfinite(by_second)
     return Series(series.times, by_second, series.judgements).of(known)
 
 
 def rate_in(series: Series, from_ms: int) -> Series:
-    """Return a counter's increase a second from that time on; the points before it only help."""
+    """Return a counter's increase per second from this time on, using the points before it."""
     rates_known = rate_of(series)
     return rates_known.of(rates_known.times >= from_ms)
 

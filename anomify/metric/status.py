@@ -1,4 +1,4 @@
-"""Where a metric stands: is it judged, and if not, why not."""
+"""The status of a metric: whether it is judged, and if not, why."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,12 +8,12 @@ from anomify.clock import to_ms
 from anomify.detection.state import LEARNING_POINTS
 from anomify.metric.model import Metric, Progress
 
-# A metric silent for so long is out of use, as far as anybody can tell.
+# A metric that has been silent for this long is inactive.
 INACTIVE_AFTER_MS = 86_400_000
 
 
 class State(StrEnum):
-    """The words in which the product says how a metric is doing."""
+    """The states of a metric."""
 
     WAITING = "waiting"
     LEARNING = "learning"
@@ -26,25 +26,25 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricStatus:
-    """A metric with what is known about it now."""
+    """A metric with its state and progress."""
 
     metric: Metric
     progress: Progress | None
     state: State
-    # Points learnt, at most as many as it takes.
+    # The number of learned points, at most `learning_points`.
     learned: int
-    # After so many points it is judged: fewer where they come hours or days apart.
+    # The number of points after which it is judged; fewer if they are hours or days apart.
     learning_points: int
     sentence: str
 
     @property
     def is_judged(self) -> bool:
-        """Return whether the next point will be judged when it comes."""
+        """Return whether the next point will be judged."""
         return self.state is not State.EXCLUDED and self.learned >= self.learning_points
 
 
 def status_of(metric: Metric, progress: Progress | None, at: datetime) -> MetricStatus:
-    """Say where the metric stands at that moment."""
+    """Return the status of a metric at this time."""
     if metric.excluded_by is not None:
         sentence = "Excluded: its points are kept, but not judged."
         learned = min(progress.points_seen, progress.learning_points) if progress else 0
@@ -59,16 +59,16 @@ def status_of(metric: Metric, progress: Progress | None, at: datetime) -> Metric
 
 
 def isolated(standing: MetricStatus) -> MetricStatus:
-    """Return the standing of a metric that could not be judged and is left out for now."""
+    """Return the status of a metric that is isolated because judging it kept failing."""
     sentence = (
-        "Not judged: judging it failed several times. Its points are kept, and it is tried again"
-        " every day; whoever runs this service can see why with `anomify doctor`."
+        "Not judged: judging it failed several times. Its points are kept, and it is retried every"
+        " day; the operator of this server can see the reason with `anomify doctor`."
     )
     return replace(standing, sentence=sentence)
 
 
 def inactive_since_ms(standing: MetricStatus, at: datetime) -> int | None:
-    """Return since when a metric is out of use: it has ended, or been silent for a day."""
+    """Return since when a metric is inactive: it has ended, or been silent for a day."""
     progress = standing.progress
     if progress is None:
         return None
@@ -93,7 +93,7 @@ def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:
 
 
 def in_words(duration_ms: int) -> str:
-    """Say a duration as a person would: 40 seconds, 12 minutes, 3 hours, 5 days."""
+    """Return a duration in words: 40 seconds, 12 minutes, 3 hours, 5 days."""
     seconds = max(duration_ms, 0) // 1000
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= 2 * size or (seconds >= size and size == 60):  # noqa: PLR2004 -- "2 hours" up

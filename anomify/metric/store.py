@@ -1,4 +1,4 @@
-"""Where datapoints are kept and read: log, tail and chunks as one."""
+"""The store of datapoints: log, tail and chunks behind one interface."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from anomify.storage.setaside import Kind, KnownAside
 from anomify.storage.tail import ScoreTail, Tail
 
 FOLLOW_SECONDS = 1.0
-# About 250 MB of fresh points in memory: past it we ask senders to wait, and lose nothing.
+# About 250 MB of unsealed points in memory; beyond it new points are refused with a retry time.
 MOST_UNSEALED = 10_000_000
 RETRY_AFTER_SECONDS = 5
 
@@ -44,10 +44,10 @@ JudgedAfter = Callable[[int], Sequence[CommittedBatch]]
 
 
 class PointStore:
-    """The datapoints of every metric, from the moment they were accepted.
+    """The datapoints of every metric, from the time they are accepted.
 
-    One object serves all threads of a process. It shows its own appends at once, and what other
-    processes append, judge and seal after the next `follow`.
+    May be shared by all threads of a process. Its own appends are visible at once; appends,
+    judgements and seals of other processes after the next `follow`.
     """
 
     def __init__(self, database: PointDatabase, judged_after: JudgedAfter | None = None) -> None:
@@ -65,15 +65,15 @@ class PointStore:
         self._also: Callable[[], None] = lambda: None
 
     def append(self, entry: Entry) -> int:
-        """Keep the entry durably, show it from now on, and return its offset in the log.
+        """Store the entry durably, make it visible, and return its offset in the log.
 
-        Raises Unavailable when it could not be kept or when too much waits to be sealed, Invalid
+        Raises Unavailable if it could not be stored or too many points are unsealed, and Invalid
         for times that no chunk can hold.
         """
         times = entry.points.times
         if len(self.tail) > MOST_UNSEALED:
             raise Unavailable(
-                "Judging and sealing have fallen behind; send the points again in a while.",
+                "The server is behind with judging and sealing; send the points again later.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         if len(times) and not OLDEST_MS <= times.min() <= times.max() <= NEWEST_MS:
@@ -116,11 +116,11 @@ class PointStore:
         return count + len(np.unique(fresh))
 
     def missing(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
-        """Return the spans of this time of which stored points of the metric cannot be read."""
+        """Return the spans within this time whose stored points of the metric cannot be read."""
         return self.aside.of(metric_id, from_ms, until_ms)
 
     def follow(self) -> None:
-        """Take in what other processes have appended, judged and sealed since the last time."""
+        """Read what other processes have appended, judged and sealed since the last call."""
         self.aside.look()
         sealed = self.log.sealed_through()
         self.tail.follow(self.log)
@@ -147,7 +147,7 @@ class PointStore:
         return self._follower is None or self._follower.is_alive()
 
     def drop_before(self, ms: int) -> None:
-        """Forget datapoints that are older than this time by four hours or more."""
+        """Delete the chunks that end before this time; a chunk holds four hours."""
         self.chunks.drop_before(ms)
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class PointStore:
         try:
             return decode_judged(batch.blob)
         except Damaged as problem:
-            # The worker has them in memory and seals them; until then charts lack them.
+            # The worker still has them in memory and seals them; until then charts lack them.
             self.chunks.shelf.add(Kind.SCORES, batch.id, batch.blob, problem.message)
             return Judged(np.empty(0, np.int64), np.empty(0, np.int64), Judgements.none(0))
 
@@ -179,10 +179,10 @@ class PointStore:
                 self.follow()
                 self._also()
             except (AnomifyError, SQLAlchemyError) as problem:
-                # The next round may succeed; until then charts lack what others write.
+                # The next call may succeed; until then charts lack what other processes write.
                 _logger.warning("Following the log failed, trying again: %s", problem)
             except Exception:
-                # Were this thread to end, charts would never again show what others write.
+                # The thread must not end, or charts would lack what other processes write.
                 _logger.exception("Following the log failed, trying again")
 
 

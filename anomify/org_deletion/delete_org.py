@@ -1,4 +1,4 @@
-"""Deleting an org with everything that belongs to it."""
+"""Delete an org with everything that belongs to it."""
 
 from sqlalchemy import delete, select
 
@@ -17,13 +17,13 @@ from anomify.org.token import TokensEnded
 from anomify.user.model import User
 from anomify.user.signup import forget_signups_of
 
-# From the leaves to the trunk: what hangs from a row is gone before the row, so that no row of
-# another org is looked at for it. The database takes along whatever else belongs to the org.
+# Referring rows are deleted before the rows they refer to, so that cascades read no rows of
+# other orgs. The database deletes everything else of the org by cascade.
 _LEAVES_FIRST = (Delivery, Anomaly, RaisedAlert, Metric)
 
 
 def check_named(org: Org, name: str) -> None:
-    """Raise `Invalid` unless this is the org's name, typed to show that it is meant."""
+    """Raise `Invalid` unless this is the org's name, typed as a confirmation."""
     if name.strip() != org.name:
         raise Invalid(
             "Type the name of your org to delete it.",
@@ -35,8 +35,8 @@ def check_named(org: Org, name: str) -> None:
 def delete_org(org: Org) -> None:
     """Delete an org: its people, keys, metrics, anomalies, messages and its audit trail, at once.
 
-    Its points follow within the hour, for the worker has to take them out of the log. Of the org
-    nothing is kept but that one of its id was deleted. Whatever it pays for has to be ended before.
+    The worker deletes its points within an hour. Only the record that an org of this id was
+    deleted is kept. Paid subscriptions have to be cancelled before.
     """
     lock_org(org.id)
     addresses = list(session().scalars(select(User.email).where(User.org_id == org.id)))

@@ -1,4 +1,4 @@
-"""Everything of an org as one archive: a zip of JSON lines, written while it is read."""
+"""Export all data of an org as a ZIP file of JSON lines, streamed while it is written."""
 
 import io
 import json
@@ -19,15 +19,15 @@ from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.storage.chunks import NEWEST_MS, OLDEST_MS
 
-# Good for nobody else, and dangerous in a file that is passed around.
+# Secrets: of no use to the receiver, and dangerous in a file that may be shared.
 SECRET_WORDS = ("hash", "sealed", "secret")
 ROWS_AT_ONCE = 500
 METRICS_AT_ONCE = 500
 POINTS_IN_A_LINE = 1_000
 PIECE_BYTES = 64 * 1024
-# More of what waits to be sent lies in a file that nobody else can open.
+# Larger amounts of unsent data are kept in a private temporary file.
 IN_MEMORY_BYTES = 8 * 1024 * 1024
-# Each keeps a thread busy for as long as its receiver likes.
+# Each export occupies a thread for as long as its receiver takes.
 ARCHIVES_AT_ONCE = 2
 RETRY_AFTER_SECONDS = 120
 README = """Everything that Anomify knew of the org {name} on {moment}.
@@ -41,10 +41,10 @@ _turns = threading.BoundedSemaphore(ARCHIVES_AT_ONCE)
 
 
 def export_of(org_id: int, database: Database, points: PointStore) -> Iterator[bytes]:
-    """Yield the archive piece by piece; it is never in memory as a whole.
+    """Yield the archive in pieces; it is never in memory as a whole.
 
-    Rows are as they were at one moment when it began; points as they are when their turn comes. No
-    unit of work may be open around it, and none is open while the receiver is waited for.
+    Rows are of one moment at the start; points are read when they are written. No unit of work may
+    be open around it, and none is open while waiting for the receiver.
     """
     with _Sink() as sink, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         with database.unit_of_work(write=False):
@@ -65,10 +65,10 @@ def export_of(org_id: int, database: Database, points: PointStore) -> Iterator[b
 
 
 class Turn:
-    """The right to make an archive now; to be given back when it is made, or was given up."""
+    """A slot for making an archive; release it when the archive is finished or abandoned."""
 
     def __init__(self) -> None:
-        """Take a turn. Raises `QuotaExceeded` while too many others make theirs."""
+        """Take a slot. Raises `QuotaExceeded` if all slots are in use."""
         if not _turns.acquire(blocking=False):
             raise QuotaExceeded(
                 "Others export their orgs just now; try again in a few minutes.",
@@ -78,21 +78,21 @@ class Turn:
         self._is_taken = True
 
     def give_back(self) -> None:
-        """Let the next one have it; giving it back again is harmless."""
+        """Release the slot; releasing it again does nothing."""
         if self._is_taken:
             self._is_taken = False
             _turns.release()
 
 
 def file_name(org_id: int) -> str:
-    """Return what an archive made today is called."""
+    """Return the file name of an archive made today."""
     return f"anomify-org-{org_id}-{now():%Y-%m-%d}.zip"
 
 
 def _tables_of(org_id: int) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Yield each table that hangs from the org, at whatever distance, and which rows are its own.
+    """Yield each table that refers to the org, directly or not, with the condition for its rows.
 
-    Found by the references between tables, so that none is forgotten when one is added.
+    Found by the foreign keys, so that new tables are included.
     """
     belonging: dict[Table, ColumnElement[bool]] = {Org.__table__: Org.__table__.c.id == org_id}  # type: ignore[dict-item] # a mapped class has a table
     for table in Base.metadata.sorted_tables:
@@ -154,7 +154,7 @@ def _plain(value: object) -> str:
 
 
 class _Sink(io.RawIOBase):
-    """Where the archive is written to; what has come is taken away piece by piece."""
+    """A buffer to which the archive is written and from which pieces are taken."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 -- closed with us

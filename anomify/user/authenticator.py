@@ -1,4 +1,4 @@
-"""Authenticator apps: a seed that both sides know, a code each half minute, and codes on paper."""
+"""Authenticator apps: time-based codes (TOTP, RFC 6238) and recovery codes."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ from anomify.user.session import end_user_sessions
 
 ISSUER = "Anomify"
 STEP_SECONDS = 30
-# Clocks differ: the codes of one step before and after are taken too.
+# Clocks differ, so the codes one step before and after are accepted too.
 STEPS_EITHER_WAY = 1
 RECOVERY_CODES = 10
 RECOVERY_CODE_BYTES = 10
@@ -30,16 +30,16 @@ _GROUP_CHARACTERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What an app needs to know, once: the seed by itself, and as the address that a QR shows."""
+    """The seed for an authenticator app, by itself and as the address in the QR code."""
 
     seed: str
     uri: str
 
 
 def begin_enrolment(user: User) -> Enrolment:
-    """Give the user a new seed, which counts for nothing until one of its codes comes back.
+    """Give the user a new seed; it is not required at sign-in until a code confirms it.
 
-    Raises `Conflict` where an app is asked for already.
+    Raises `Conflict` if an app is confirmed already.
     """
     if user.has_totp:
         raise Conflict(
@@ -57,17 +57,17 @@ def begin_enrolment(user: User) -> Enrolment:
 
 
 def qr_picture(uri: str) -> str:
-    """Return an address as a picture to scan: SVG, in a data address."""
+    """Return the QR code of an address, as SVG in a data URL."""
     picture: str = segno.make(uri, error="m", micro=False).svg_data_uri(scale=4, border=2)
     return picture
 
 
 def finish_enrolment(user: User, code: str) -> list[str]:
-    """Ask for the app's codes from now on, and return the recovery codes, which are kept nowhere.
+    """Require the app's codes from now on; return the recovery codes, which are stored as hashes.
 
-    Every session of the user is over, every client a new one again, and a mailed code that a
-    sign-in waits for worth nothing. Raises `Conflict` where no app was begun with or one is asked
-    for already, and `Invalid` for a code that the app would not show now.
+    Ends all sessions of the user, forgets the known clients and invalidates mailed codes. Raises
+    `Conflict` if there is no seed to confirm or an app is confirmed already, and `Invalid` for a
+    wrong code.
     """
     if user.has_totp or user.totp_sealed is None:
         raise Conflict("Start again with a new key for your app.", code="totp_not_begun")
@@ -82,9 +82,9 @@ def finish_enrolment(user: User, code: str) -> list[str]:
 
 
 def renew_recovery_codes(user: User) -> list[str]:
-    """Return new recovery codes; those given out before are worth nothing any more.
+    """Return new recovery codes, which replace all earlier ones.
 
-    Raises `Conflict` where there is no app that they could stand in for.
+    Raises `Conflict` if the user has no authenticator app.
     """
     if not user.has_totp:
         raise Conflict(
@@ -110,9 +110,9 @@ def count_recovery_codes(user: User) -> int:
 
 
 def turn_off(user: User, *, by: str | None = None) -> None:
-    """Ask for no app any more, and forget its seed and the recovery codes; off already is fine.
+    """Turn the authenticator app off and delete its seed and recovery codes.
 
-    `by` says who did it where it was not the user.
+    Does nothing if it is off. `by` names who did it, if not the user.
     """
     if user.has_totp:
         record_audit(user.org_id, actor=by or user.name, action="user.totp_off", target=user.email)
@@ -122,7 +122,7 @@ def turn_off(user: User, *, by: str | None = None) -> None:
 
 
 def use_code(user: User, code: str) -> bool:
-    """Return whether this is a code of the user's app or on their paper, and use it up."""
+    """Return whether this is a valid code of the app or a recovery code, and mark it as used."""
     plain = code.replace(" ", "").replace("-", "").lower()
     if plain.isdecimal() and plain.isascii():
         return use_totp(user, plain)
@@ -137,9 +137,9 @@ def use_code(user: User, code: str) -> bool:
 
 
 def use_totp(user: User, code: str) -> bool:
-    """Return whether the user's app shows this code about now, and use it up.
+    """Return whether this is a current code of the user's app, and mark it as used.
 
-    Of several that try the same code at once, one succeeds.
+    If several requests send the same code at the same time, one succeeds.
     """
     seed = _seed_of(user)
     if seed is None:
@@ -149,7 +149,7 @@ def use_totp(user: User, code: str) -> bool:
     tried = code.replace(" ", "").encode(errors="replace")
     right = None
     for counter in range(current - STEPS_EITHER_WAY, current + STEPS_EITHER_WAY + 1):
-        # Each is compared, so that the time it takes tells nothing.
+        # All are compared, so that the time taken reveals nothing.
         if hmac.compare_digest(app.generate_otp(counter).encode(), tried):
             right = counter
     if right is None:
@@ -168,7 +168,7 @@ def use_totp(user: User, code: str) -> bool:
 
 
 def wrong_code() -> Invalid:
-    """Return what to raise for a code that is not right, in a form of somebody signed in."""
+    """Return the error for a wrong code in a form of a signed-in user."""
     return Invalid(
         "This code is not right, or was used already; wait for the next one.",
         code="wrong_code",
@@ -182,7 +182,7 @@ def _seed_of(user: User) -> str | None:
     try:
         return unseal(sealing_key(), user.org_id, user.totp_sealed)
     except SealBroken:
-        # With another secret_key nobody's app is right any more; the operator can turn it off.
+        # If secret_key was changed, no app's codes are valid; the operator can turn apps off.
         return None
 
 

@@ -1,4 +1,4 @@
-"""Clients that a user has signed in from before: browsers and programs, known by an id of ours."""
+"""Known clients: browsers and programs from which a user has signed in before."""
 
 import hashlib
 import secrets
@@ -11,20 +11,20 @@ from anomify.db import session
 from anomify.user.model import KnownClient, User
 
 ID_BYTES = 16
-# By a right password where no code is asked for; it saves nobody a code later.
+# By a correct password where no code was required; a code may still be required later.
 PASSWORD = "password"  # noqa: S105 -- the word for it
-# How long a client stays known, by what made it known: a kind of code, or a password alone.
+# How long a client stays known, by what was entered: a kind of code, or a password alone.
 KNOWN_FOR = {
     "email": timedelta(days=90),
     "totp": timedelta(days=30),
     PASSWORD: timedelta(days=90),
 }
-# Beyond these the ones known for longest are new again.
+# The most clients of a user; beyond it the oldest are deleted.
 CLIENTS_PER_USER_MAX = 50
 
 
 def is_known_client(user: User, client_id: str | None, way: str) -> bool:
-    """Return whether the user has given a code of this kind from this client lately."""
+    """Return whether the user has recently entered a code of this kind from this client."""
     if not client_id:
         return False
     row = session().get(KnownClient, (_hash(client_id), user.id))
@@ -32,9 +32,9 @@ def is_known_client(user: User, client_id: str | None, way: str) -> bool:
 
 
 def is_client_of(user_id: int | None, client_id: str | None) -> bool:
-    """Return whether a user has signed in well from this client lately, by whatever way.
+    """Return whether a user has recently signed in from this client.
 
-    Without a user: whether anybody has.
+    Without a user: whether any user has.
     """
     if not client_id:
         return False
@@ -47,9 +47,9 @@ def is_client_of(user_id: int | None, client_id: str | None) -> bool:
 
 
 def know_client(user: User, client_id: str | None, way: str) -> str:
-    """Remember a client, and return the id by which it is known from now on.
+    """Record a client and return its id.
 
-    An id that we gave out for another user of the same browser is kept; any other is replaced.
+    An id that was issued for another user of the same browser is kept; any other is replaced.
     """
     moment = now()
     forget_expired_clients(moment)
@@ -85,12 +85,12 @@ def know_client(user: User, client_id: str | None, way: str) -> str:
 
 
 def forget_clients(user: User) -> None:
-    """Have every client of the user be a new one again."""
+    """Delete all known clients of the user."""
     session().execute(delete(KnownClient).where(KnownClient.user_id == user.id))
 
 
 def forget_expired_clients(moment: datetime) -> None:
-    """Forget the clients whose time is over."""
+    """Delete expired clients."""
     session().execute(delete(KnownClient).where(KnownClient.expires_at <= moment))
 
 

@@ -1,4 +1,4 @@
-"""A new user of an org."""
+"""Create users of an org."""
 
 import re
 
@@ -17,16 +17,16 @@ ROLES = ("owner", "admin", "editor", "viewer")
 FIRST_ROLE = "owner"
 NAME_CHARACTERS_MAX = 200
 EMAIL_CHARACTERS_MAX = 320
-# Of a name that somebody typed and a stranger reads in a mail of ours.
+# The most characters of a typed name in a mail to another person.
 SHOWN_CHARACTERS_MAX = 60
 
 
 def create_user(org: Org, email: str, name: str, role: str, password: str) -> User:
-    """Make a user; the first one of an org is its owner, whatever the role says.
+    """Create a user; the first user of an org becomes its owner, whatever `role` is.
 
-    Raises `Invalid` for an address, name, role or password that cannot be, and `Conflict` for an
-    address that somebody has: it belongs to one org only. Hashing is slow on purpose; where that
-    must not hold a lock, call `hash_new_password` before and `add_user` then.
+    Raises `Invalid` for an unusable address, name, role or password, and `Conflict` for an address
+    that has an account in any org. Hashing is slow on purpose; to avoid it while holding a lock,
+    call `hash_new_password` first and then `add_user`.
     """
     check_role(role)
     hashed = hash_new_password(password, email=email, name=name, org_name=org.name)
@@ -36,9 +36,9 @@ def create_user(org: Org, email: str, name: str, role: str, password: str) -> Us
 def hash_new_password(
     password: str, *, email: str = "", name: str = "", org_name: str = "", field: str = "password"
 ) -> str:
-    """Return the hash of a password that somebody chose, for `add_user`; needs no unit of work.
+    """Return the hash of a chosen password, for `add_user`; needs no unit of work.
 
-    Raises `Invalid`, naming `field`, for one that is no good for this user.
+    Raises `Invalid`, naming `field`, for a password that is too weak for this user.
     """
     known = [word for text in (email, name, org_name) for word in re.split(r"[\s@.]+", text)]
     check_password_rule(password, known=[*filter(None, known), email, name], field=field)
@@ -46,7 +46,7 @@ def hash_new_password(
 
 
 def add_user(org: Org, email: str, name: str, role: str, password_hash: str) -> User:
-    """Make a user whose password is hashed already; otherwise like `create_user`."""
+    """Create a user with a hashed password; otherwise like `create_user`."""
     address, named = fold_email(email), checked_name(name)
     check_role(role)
     if find_user_by_email(address) is not None:
@@ -63,13 +63,13 @@ def add_user(org: Org, email: str, name: str, role: str, password_hash: str) -> 
     try:
         session().flush()
     except IntegrityError as error:
-        # Somebody else took the address between our look and our writing.
+        # Another request took the address between the check and the insert.
         raise _taken() from error
     return user
 
 
 def checked_name(name: str) -> str:
-    """Return the name without spaces around it. Raises `Invalid` for one nobody could read."""
+    """Return the name without surrounding spaces. Raises `Invalid` for an unreadable name."""
     named = name.strip()
     if not 1 <= len(named) <= NAME_CHARACTERS_MAX or not named.isprintable():
         raise Invalid(
@@ -80,7 +80,7 @@ def checked_name(name: str) -> str:
 
 
 def check_role(role: str) -> None:
-    """Raise `Invalid` for a role that there is not."""
+    """Raise `Invalid` for an unknown role."""
     if role not in ROLES:
         raise Invalid(
             f"There is no role {role}; there are {', '.join(ROLES)}.",
@@ -89,13 +89,13 @@ def check_role(role: str) -> None:
 
 
 def shown_name(typed: str) -> str:
-    """Return what somebody typed so that it stays a name, and leads nowhere from a mail of ours."""
+    """Return a typed name such that mail programs do not make a link of any part of it."""
     plain = typed.replace("://", " ").replace("www.", " ")
     return " ".join(plain.split())[:SHOWN_CHARACTERS_MAX]
 
 
 def fold_email(email: str) -> str:
-    """Return an address as it is kept. Raises `Invalid` for one that cannot be written to."""
+    """Return the normalised address. Raises `Invalid` for an address that cannot receive mail."""
     address = email.strip().lower()
     if problem := address_problem(address):
         raise Invalid(

@@ -1,4 +1,4 @@
-"""Users who leave: deleted with their sessions, but never the last owner of an org."""
+"""Delete users with their sessions, but never the last owner of an org."""
 
 from sqlalchemy import Column, Table, select, update
 
@@ -13,11 +13,11 @@ from anomify.user.role import OWNER, check_not_last_owner
 
 
 def delete_user(user: User, by: User) -> None:
-    """Delete a user of the org, as themselves or as somebody who may.
+    """Delete a user of the org, on request of the user or of a user with the right to.
 
-    They are taken off every list of users that the org has, and letters that wait for them are
-    given up. Raises `Denied` where they may not, and `Conflict` for the last owner: somebody has to
-    be able to give the org away or delete it.
+    Removes the user from all lists of users in the org, and discards letters to the user that are
+    not sent yet. Raises `Denied` without the right to delete the user, and `Conflict` for the last
+    owner, because somebody must be able to transfer or delete the org.
     """
     if user.id != by.id:
         if not by.is_admin:
@@ -37,7 +37,7 @@ def delete_user(user: User, by: User) -> None:
 
 
 def list_columns() -> list[tuple[Table, Column[list[int] | None]]]:
-    """Return every column that holds a list of users, those that say so, each with its table."""
+    """Return every column marked as a list of users, with its table."""
     return [
         (table, column)
         for table in Base.metadata.sorted_tables
@@ -47,7 +47,7 @@ def list_columns() -> list[tuple[Table, Column[list[int] | None]]]:
 
 
 def _leave_lists(user: User) -> list[str]:
-    """Take a user off every list of their org, and return which ones they stood on."""
+    """Remove a user from all lists of the org; return the lists that held the user."""
     left = []
     for table, column in list_columns():
         keys = list(table.primary_key.columns)
@@ -59,7 +59,7 @@ def _leave_lists(user: User) -> list[str]:
             session().execute(
                 update(table)
                 .where(*(part == value for part, value in zip(keys, key, strict=True)))
-                # Where a list may be absent, that means everybody, and an empty one nobody.
+                # In a nullable column null means all users, and an empty list means none.
                 .values({column: kept or (None if column.nullable else [])})
             )
             left.append(" ".join(map(str, (table.name, *key))))

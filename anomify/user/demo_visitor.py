@@ -1,4 +1,4 @@
-"""Visitors of a demo org: each a user of their own for a while, who may look and change nothing."""
+"""Visitors of a demo org: temporary users who may read and change nothing."""
 
 import secrets
 
@@ -12,17 +12,17 @@ from anomify.user.model import User
 
 NAME = "Visitor"
 ROLE = "viewer"
-# Nobody's mailbox: the top-level domain is reserved.
+# An address that cannot exist: the top-level domain is reserved (RFC 2606).
 DOMAIN = "demo.invalid"
-# No hash begins like this, so no password opens it.
+# Not a valid hash, so no password matches.
 NO_PASSWORD = "*"  # noqa: S105 -- what stands where a hash would
 VISITORS_MAX = 1_000
 
 
 def create_demo_visitor(org: Org) -> User:
-    """Make a visitor of a demo org; beyond a thousand the earliest ones are gone.
+    """Create a visitor of a demo org; beyond a thousand, the oldest visitors are deleted.
 
-    Raises `NotFound` for an org that is no demo.
+    Raises `NotFound` for an org that is not a demo.
     """
     if not org.is_demo:
         raise NotFound("There is no such demo.")

@@ -1,4 +1,4 @@
-"""The dialling code of each country, for whoever types a phone number."""
+"""The dialling codes of all countries."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +12,7 @@ LANGUAGE: Final = "en_GB"
 
 @dataclass(frozen=True, slots=True)
 class DiallingCode:
-    """A country, by its name and its two letters, and what is dialled for it."""
+    """A country: its name, two-letter code and dialling code."""
 
     country: str
     iso: str

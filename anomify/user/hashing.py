@@ -1,4 +1,4 @@
-"""Turns at hashing passwords: few at once, behind everything else, in a line that has an end."""
+"""Limit password hashing: few at once, at low priority, with a bounded queue."""
 
 import os
 import threading
@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 
 from anomify.errors import Unavailable
 
-# Each hash takes 64 MiB and a core for a while; more at once would only make all of them slower.
+# Each hash uses 64 MiB and one core; more at once would only be slower.
 MOST_AT_ONCE: Final = os.cpu_count() or 1
-# More in line than this would take the threads that answer other requests.
+# More waiting callers would occupy the threads that serve other requests.
 MOST_WAITING: Final = 16
 RETRY_AFTER_SECONDS: Final = 2
-# The kernel lets whoever is less nice go first: nobody's read waits for somebody's sign-in.
+# A higher nice value is a lower priority, so that sign-ins do not slow down other requests.
 NICENESS: Final = 4
 
 _line = threading.BoundedSemaphore(MOST_AT_ONCE + MOST_WAITING)
@@ -22,9 +22,9 @@ Result = TypeVar("Result")
 
 
 def in_turn(work: Callable[[], Result]) -> Result:
-    """Return what the work returns, or raise what it raises, once it was its turn.
+    """Call `work` when there is a free slot, and return or raise what it does.
 
-    Raises `Unavailable` where too many wait already.
+    Raises `Unavailable` if too many callers are waiting.
     """
     if not _line.acquire(blocking=False):
         raise Unavailable(
@@ -43,6 +43,6 @@ def _hands() -> ThreadPoolExecutor:
 
 
 def _step_back() -> None:
-    # On Linux this is a matter of each thread, and of those that it starts.
+    # On Linux the nice value is per thread and inherited by threads that it starts.
     thread = threading.get_native_id()
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

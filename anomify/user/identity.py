@@ -1,4 +1,4 @@
-"""Users whom another server vouches for: found by what it calls them, never by their address."""
+"""Users identified by another server (OpenID Connect): found by subject, never by address."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from anomify.user.model import Identity, User
 from anomify.user.password import hash_password
 from anomify.user.queries import find_user_by_email
 
-# What somebody may do whom nobody invited: their address is of a domain that the operator named.
+# The role of users who join by the domain of their address.
 ROLE_BY_DOMAIN = "viewer"
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
-    """What another server says of somebody who signed in there."""
+    """The verified claims of an identity provider about a person who signed in there."""
 
     issuer: str
     subject: str
@@ -32,7 +32,7 @@ class ExternalIdentity:
 
 
 def find_user_by_identity(vouched: ExternalIdentity) -> User | None:
-    """Return the user that this identity belongs to, and note that it was used; or None."""
+    """Return the user of this identity and record its use; None if it is not connected."""
     identity = session().get(Identity, (vouched.issuer, vouched.subject))
     if identity is None:
         return None
@@ -47,7 +47,7 @@ def is_connected(user: User, issuer: str) -> bool:
 
 
 def link_identity(user: User, vouched: ExternalIdentity) -> None:
-    """Let whoever is this there be this user here; the user has to be signed in, or new.
+    """Connect an identity to a user, who must be signed in or new.
 
     Raises `Conflict` for an identity that belongs to another user.
     """
@@ -79,10 +79,10 @@ def link_identity(user: User, vouched: ExternalIdentity) -> None:
 def join_by_domain(
     vouched: ExternalIdentity, domains: Mapping[str, int], password_hash: str
 ) -> User:
-    """Make a viewer of somebody whose verified address is of a domain that has an org here.
+    """Create a viewer for a verified address of a domain that is configured for an org.
 
-    Raises `Denied` for everybody else, and for who has an account here already: an address is no
-    proof of being the same person.
+    Raises `Denied` for other addresses, and for an address that has an account already, because
+    the address does not prove that it is the same person.
     """
     org_id = domains.get(vouched.email.rpartition("@")[2].lower())
     org = find_org(org_id) if org_id is not None and vouched.is_email_verified else None
@@ -110,5 +110,5 @@ def join_by_domain(
 
 
 def unusable_password_hash() -> str:
-    """Return the hash of a password that nobody knows: work as slow as for any other."""
+    """Return the hash of a random password; it takes as long to compare as any other."""
     return hash_password(secrets.token_urlsafe(32))

@@ -1,4 +1,4 @@
-"""Invitations: somebody is asked into an org, by mail and with a role, and makes their account."""
+"""Invitations to an org: a mailed link with which a person creates an account with a role."""
 
 import hashlib
 import secrets
@@ -34,7 +34,7 @@ PATH = "/ui/invitation"
 
 @dataclass(frozen=True, slots=True)
 class Inviter:
-    """Who invites: what they are called, what they may give at the most, and where we live."""
+    """The inviting user: name, role, and the base URL for links."""
 
     label: str
     role: str
@@ -88,7 +88,7 @@ def invite(org: Org, email: str, name: str, role: str, by: Inviter) -> tuple[Inv
 
 
 def resend_invitation(org: Org, invitation_id: int, by: Inviter) -> tuple[Invitation, str]:
-    """Send a new link in the place of the one before, for another 72 hours, and return it too.
+    """Mail a new link that replaces the earlier one, valid for 72 hours, and return it.
 
     Raises `NotFound`, `Denied` and `QuotaExceeded` as `invite` does, and `Conflict` for one that
     was accepted or revoked.
@@ -101,7 +101,7 @@ def resend_invitation(org: Org, invitation_id: int, by: Inviter) -> tuple[Invita
 
 
 def revoke_invitation(org: Org, invitation_id: int, actor: str) -> Invitation:
-    """Make the link worthless. Raises `NotFound`, and `Conflict` for one that was accepted."""
+    """Revoke the invitation. Raises `NotFound`, or `Conflict` if it was accepted."""
     invitation = _get(org, invitation_id)
     invitation.revoked_at = now()
     _record(invitation, actor, "user.uninvite")
@@ -109,7 +109,7 @@ def revoke_invitation(org: Org, invitation_id: int, actor: str) -> Invitation:
 
 
 def list_invitations(org: Org, *, limit: int = 50, offset: int = 0) -> Page[Invitation]:
-    """Return the invitations that wait for an answer, expired ones too, newest first."""
+    """Return the invitations that were not accepted or revoked, expired ones too, newest first."""
     open_ones = _open(org)
     rows = (
         select(Invitation)
@@ -122,7 +122,7 @@ def list_invitations(org: Org, *, limit: int = 50, offset: int = 0) -> Page[Invi
 
 
 def find_invitation(secret: str) -> tuple[Invitation, Org] | None:
-    """Return the invitation of a link, and into which org; None if the link is no good."""
+    """Return the invitation of a link and its org; None if the link is not valid."""
     found = session().scalar(select(Invitation).where(Invitation.secret_hash == _hash(secret)))
     if found is None or not is_waiting(found):
         return None
@@ -136,9 +136,9 @@ def is_waiting(invitation: Invitation) -> bool:
 
 
 def accept_invitation(secret: str, name: str, password_hash: str) -> User:
-    """Make the invited user, and use the link up; of two who try at once, one succeeds.
+    """Create the invited user and use up the link; of two simultaneous attempts one succeeds.
 
-    Raises `Invalid` for a link that is no good, and `Conflict` where the address has an account in
+    Raises `Invalid` for a link that is not valid, and `Conflict` if the address has an account in
     another org.
     """
     used = session().execute(
@@ -175,12 +175,12 @@ def accept_invitation(secret: str, name: str, password_hash: str) -> User:
 
 
 def forget_invitations(at: datetime) -> None:
-    """Forget invitations that nobody has accepted for a month after their time was over."""
+    """Delete invitations a month after they expired."""
     session().execute(delete(Invitation).where(Invitation.expires_at < at - FORGOTTEN_AFTER))
 
 
 def bad_link() -> Invalid:
-    """Return what to raise for a link that is no good."""
+    """Return the error for a link that is not valid."""
     return Invalid(
         "This invitation was used already, has expired or was revoked. Ask for a new one.",
         code="bad_invitation",

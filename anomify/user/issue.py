@@ -1,4 +1,4 @@
-"""Issues that users report: mailed to whoever runs the installation."""
+"""Issues that users report, mailed to the operator of the installation."""
 
 from datetime import timedelta
 
@@ -16,9 +16,9 @@ TICKET_CHARACTERS = 8
 def report_issue(
     user: User, org: Org, operator: str | None, subject: str, message: str, url: str
 ) -> str:
-    """Mail an issue to the operator, and return how to refer to it.
+    """Mail an issue to the operator and return its reference.
 
-    Raises `Conflict` where the installation names nobody to mail it to, and `QuotaExceeded` after
+    Raises `Conflict` if no address is configured for issues, and `QuotaExceeded` after
     five an hour by the same user.
     """
     if operator is None:

@@ -1,4 +1,4 @@
-"""Signing in: the one place where a password opens something, and how guessing is slowed down."""
+"""Check passwords at sign-in and slow down guessing."""
 
 import hashlib
 import ipaddress
@@ -17,10 +17,10 @@ from anomify.user.model import SessionRow, User
 from anomify.user.password import hash_password, needs_rehash, verify_password
 from anomify.user.queries import find_user_by_email
 
-# The same sentence whoever it is, so that it tells nobody which addresses are known here.
+# The same message in all cases, so that it does not reveal which addresses have accounts.
 REFUSAL = "The e-mail address or the password is not right."
 DELAY_SECONDS_MAX = 60
-# The first two tries are free, for people mistype.
+# The first two failures cause no delay, because people mistype.
 FREE_FAILURES = 2
 ADDRESS_FAILURES_MAX = 20
 ADDRESS_WINDOW = timedelta(minutes=5)
@@ -30,7 +30,7 @@ FREE_FAILURES_WIDE = 20
 BESIEGING_NETWORKS = 50
 BESIEGED_FOR = timedelta(hours=1)
 STRANGERS_WAIT_SECONDS = 30
-# All is kept in memory; beyond this what was longest untouched is forgotten.
+# Failures are kept in memory; beyond this number the least recently used are deleted.
 REMEMBERED_MAX = 50_000
 IPV6_NETWORK_BITS = 64
 IPV6_WIDE_BITS = 48
@@ -40,7 +40,7 @@ NOBODYS_ID = 0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a try comes from; each one waits for its own failures only."""
+    """The origin of a sign-in attempt; delays apply per origin."""
 
     # The address that asks.
     address: str
@@ -54,14 +54,14 @@ class Origin:
 
     @property
     def key(self) -> bytes:
-        """Return what counts as one origin: a known client, or else a network."""
+        """Return the key of the origin: the known client, or else the network."""
         if self.is_shared:
             return b""
         return self.known_client or network_of(self.address).encode(errors="replace")
 
     @property
     def is_stranger(self) -> bool:
-        """Return whether nothing is known of where this comes from."""
+        """Return whether the user has never signed in from this client or network."""
         return not (self.is_usual or self.is_shared or self.known_client)
 
 
@@ -75,7 +75,7 @@ class LoginGuard:
     """
 
     def __init__(self) -> None:
-        """Start with a clean slate."""
+        """Start without any recorded failures."""
         self._tries: OrderedDict[bytes, tuple[int, datetime]] = OrderedDict()
         self._addresses: OrderedDict[str, deque[datetime]] = OrderedDict()
         # The wide networks from which each account was failed for, and when last.
@@ -83,7 +83,7 @@ class LoginGuard:
         self._lock = threading.Lock()
 
     def check(self, account: str, origin: Origin, *, slows_strangers: bool = False) -> None:
-        """Raise `QuotaExceeded` with the seconds to wait while this origin must.
+        """Raise `QuotaExceeded` with the seconds to wait if this origin has to.
 
         With `slows_strangers` a network that the user has never been in has to come back once
         before its first try, and waits as long after each, while the account is besieged.
@@ -111,7 +111,7 @@ class LoginGuard:
             )
 
     def fail(self, account: str, origin: Origin) -> None:
-        """Remember a failed try."""
+        """Record a failed attempt."""
         moment = now()
         with self._lock:
             wide = _wide_key(account, origin.address)
@@ -139,12 +139,12 @@ class LoginGuard:
                     remembered.popitem(last=False)
 
     def succeed(self, account: str, origin: Origin) -> None:
-        """Forget what this origin failed for this account; what others failed stays."""
+        """Delete the failures of this origin for this account; those of other origins stay."""
         with self._lock:
             self._tries.pop(_key(account, origin.key), None)
 
     def is_besieged(self, account: str) -> bool:
-        """Return whether the account was failed for from many networks lately."""
+        """Return whether sign-in to the account failed recently from many networks."""
         with self._lock:
             return self._is_besieged(account, now())
 
@@ -159,7 +159,7 @@ class LoginGuard:
         return failed_at + timedelta(seconds=delay_seconds(failures, free)) - moment
 
     def _came(self, key: bytes, moment: datetime) -> datetime:
-        """Return when a stranger's network was last seen at an account, from now on if never."""
+        """Return when an unknown network was last seen at an account; records it if never."""
         failures, seen_at = self._tries.get(key, (0, moment))
         self._tries[key] = (failures, seen_at)
         return seen_at
@@ -197,7 +197,7 @@ def sign_in_with_password(
     if needs_rehash(user.password_hash):
         fresh_hash = hash_password(password)
         with database.unit_of_work():
-            # Not where somebody has set another password meanwhile.
+            # Unless the password was changed meanwhile.
             written = session().scalar(
                 update(User)
                 .where(User.id == user.id, User.password_hash == user.password_hash)
@@ -211,9 +211,9 @@ def sign_in_with_password(
 
 
 def origin_of(user: User | None, address: str, client_id: str | None) -> Origin:
-    """Return where a try comes from, as seen by this user; nobody has been anywhere before.
+    """Return the origin of an attempt to sign in as this user.
 
-    Needs a unit of work. It takes the same work whether there is a user or not.
+    Needs a unit of work. It takes the same time whether the user exists or not.
     """
     user_id = NOBODYS_ID if user is None else user.id
     known = None
@@ -227,15 +227,15 @@ def origin_of(user: User | None, address: str, client_id: str | None) -> Origin:
 
 
 def delay_seconds(failures: int, free: int = FREE_FAILURES) -> int:
-    """Return how long to wait after so many failures in a row: 0, 0, 1, 2, 4, up to 60 seconds."""
+    """Return the delay in seconds after this many failures in a row: 0, 0, 1, 2, 4, up to 60."""
     if failures < free:
         return 0
-    # Past this the power only grows without being used.
+    # Beyond this exponent the delay is at its maximum anyway.
     return min(DELAY_SECONDS_MAX, 1 << min(failures - free, 10))
 
 
 def network_of(address: str) -> str:
-    """Return what counts as one address: IPv6 gives each household a /64 of them."""
+    """Return the network that counts as one address: the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -248,7 +248,7 @@ def network_of(address: str) -> str:
 
 
 def wide_network_of(address: str) -> str:
-    """Return what one owner is likely to have all of: an address of IPv4, a /48 of IPv6."""
+    """Return the network that one owner may control: an IPv4 address, or the /48 of IPv6."""
     network = network_of(address)
     if ":" not in network:
         return network

@@ -1,4 +1,4 @@
-"""The rows of people: users, how they prove who they are, and the sessions they have."""
+"""The rows of users: accounts, credentials, sessions, sign-ups and invitations."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from anomify.db import Base, UtcDateTime
 
 
 class User(Base):
-    """Somebody of an org; an e-mail belongs to one org only."""
+    """A user of an org; an e-mail address belongs to one org only."""
 
     __tablename__ = "users"
     __table_args__ = (Index("ix_users_org_id", "org_id"), {"sqlite_autoincrement": True})
@@ -17,7 +17,7 @@ class User(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
-    # Folded to lower case: people write it either way.
+    # In lower case, because people write it in either case.
     email: Mapped[str] = mapped_column(String(320), unique=True)
     password_hash: Mapped[str] = mapped_column(Text)
     # owner, admin, editor or viewer.
@@ -33,26 +33,26 @@ class User(Base):
     # The seed of the authenticator app, sealed; asked for at sign-in once it is confirmed.
     totp_sealed: Mapped[str | None] = mapped_column(Text, default=None)
     totp_confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # The last half minute whose code was taken: no code opens anything twice.
+    # The last time step whose code was used, so that no code works twice.
     totp_counter: Mapped[int | None] = mapped_column(BigInteger, default=None)
-    # Somebody who looks around in a demo org for a while; nobody can sign in as them again.
+    # A temporary visitor of a demo org; nobody can sign in as this user again.
     is_visitor: Mapped[bool] = mapped_column(default=False, server_default=false())
     # The anomaly recorded last of those that they have seen in a list; no reference, for it may go.
     seen_anomaly_id: Mapped[int | None] = mapped_column(default=None)
 
     @property
     def is_admin(self) -> bool:
-        """Tell what the wire calls `admin`: an owner is one too."""
+        """Return whether the user is an admin or owner."""
         return self.role in {"owner", "admin"}
 
     @property
     def has_totp(self) -> bool:
-        """Return whether signing in takes a code of the user's authenticator app."""
+        """Return whether signing in requires a code of the user's authenticator app."""
         return self.totp_confirmed_at is not None
 
 
 class SessionRow(Base):
-    """A session; its id is kept as a SHA-256 only, so that a stolen database opens nothing."""
+    """A session; only the SHA-256 of its id is stored, so that a stolen copy is of no use."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -61,7 +61,7 @@ class SessionRow(Base):
     )
 
     id_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    # Nobody yet, for a stranger's session.
+    # Null for an anonymous session.
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     # JSON text of a small dict: flags and ids, no counters (concurrent writers overwrite it whole).
     state: Mapped[str] = mapped_column(Text, default="{}")
@@ -73,7 +73,7 @@ class SessionRow(Base):
 
 
 class LoginAttempt(Base):
-    """A right password that still waits for a code; whoever has the session may give it."""
+    """A sign-in with a correct password that still requires a code."""
 
     __tablename__ = "login_attempts"
     __table_args__ = (
@@ -99,7 +99,7 @@ class LoginAttempt(Base):
 
 
 class KnownClient(Base):
-    """A browser or program that a user has signed in from, with a code; its id is kept hashed."""
+    """A browser or program from which a user has signed in; its id is stored hashed."""
 
     __tablename__ = "known_clients"
     __table_args__ = (Index("ix_known_clients_user_id", "user_id"),)
@@ -115,7 +115,7 @@ class KnownClient(Base):
 
 
 class RecoveryCode(Base):
-    """A code on paper that stands in for the authenticator app, once; it is kept hashed."""
+    """A recovery code that replaces the authenticator app once; it is stored hashed."""
 
     __tablename__ = "recovery_codes"
     __table_args__ = (Index("ix_recovery_codes_user_id", "user_id"),)
@@ -127,7 +127,7 @@ class RecoveryCode(Base):
 
 
 class ResetLink(Base):
-    """A link with which somebody who forgot their password sets a new one, once."""
+    """A link for setting a new password once."""
 
     __tablename__ = "reset_links"
     __table_args__ = (Index("ix_reset_links_user_id", "user_id"),)
@@ -140,9 +140,9 @@ class ResetLink(Base):
 
 
 class SignUp(Base):
-    """Somebody who asked for an org of their own and has not shown yet that the address is theirs.
+    """A requested sign-up whose address is not verified yet.
 
-    No user and no org exist before that: an address is nobody's because somebody typed it.
+    The user and the org are created only after the verification.
     """
 
     __tablename__ = "signups"
@@ -160,7 +160,7 @@ class SignUp(Base):
 
 
 class Invitation(Base):
-    """Somebody who was asked into an org and has not answered yet; the link is kept hashed."""
+    """An invitation to an org; the link is stored hashed."""
 
     __tablename__ = "invitations"
     __table_args__ = (Index("ix_invitations_org_id", "org_id"), {"sqlite_autoincrement": True})
@@ -174,7 +174,7 @@ class Invitation(Base):
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     invited_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When the latest letter was written.
+    # When the last mail was written.
     sent_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
@@ -182,7 +182,7 @@ class Invitation(Base):
 
 
 class Identity(Base):
-    """A user as another server knows them; who signs in there signs in here."""
+    """The identity of a user at an identity provider, with which the user signs in."""
 
     __tablename__ = "identities"
     __table_args__ = (Index("ix_identities_user_id", "user_id"),)

@@ -1,4 +1,4 @@
-"""Passwords: which are good enough, and how they are kept and compared."""
+"""Check the strength of passwords, hash them and compare them."""
 
 import hmac
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ def check_password_rule(
 ) -> None:
     """Raise `Invalid` for a password that is too short, too long or too easily guessed.
 
-    `known` is what anybody might know about the user, such as their name and address; `field` is
-    what the form calls the password.
+    `known` holds facts that others may know about the user, such as name and address; `field` is
+    the name of the password in the form.
     """
     if not CHARACTERS_MIN <= len(password) <= CHARACTERS_MAX:
         raise Invalid(
@@ -60,7 +60,7 @@ def check_password_rule(
 
 
 def same_password(password_1: str, password_2: str) -> str:
-    """Return what was typed twice. Raises `Invalid` where it was not the same."""
+    """Return the password that was typed twice. Raises `Invalid` if the two differ."""
     if not hmac.compare_digest(password_1.encode(), password_2.encode()):
         raise Invalid(
             "The two passwords are not the same; type it twice.",
@@ -70,9 +70,9 @@ def same_password(password_1: str, password_2: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password; slow on purpose, and never more at once than cores.
+    """Return the hash of a password; slow on purpose, at most one per core at a time.
 
-    Raises `Unavailable` where too many are being hashed already.
+    Raises `Unavailable` if too many are being hashed.
     """
     return in_turn(partial(_hasher.hash, password))
 
@@ -81,8 +81,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     """Return whether the password is the one that was hashed.
 
     For somebody who does not exist, pass None: for them, and for whoever has no password, the same
-    work is done, and the answer is no. Raises `Unavailable` where too many are being hashed
-    already.
+    work is done, and the answer is no. Raises `Unavailable` if too many are being hashed.
     """
     # Longer ones are nobody's, and hashing them would only be work.
     tried = password[: CHARACTERS_MAX + 1]
@@ -97,7 +96,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Return whether a password was hashed with less effort than is usual now."""
+    """Return whether a password was hashed with weaker parameters than the current ones."""
     return _hasher.check_needs_rehash(password_hash)
 
 

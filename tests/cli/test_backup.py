@@ -237,14 +237,14 @@ class TestRestore:
         changed.append(({**members, MANIFEST: twice}, "twice"))
         for wrong in ({"files": None}, {"files": [{}]}, {"files": [1]}, {"files": ["x"]}):
             manifest = json.dumps({**listed, **wrong}).encode()
-            changed.append(({**members, MANIFEST: manifest}, "not whole"))
+            changed.append(({**members, MANIFEST: manifest}, "not complete"))
         changed += [
             ({**members, MANIFEST: manifest}, said)
             for manifest, said in (
                 (b"[]", "another version"),
                 (b"1", "another version"),
                 (b"null", "another version"),
-                (b'{"format": 1}', "not whole"),
+                (b'{"format": 1}', "not complete"),
             )
         ]
         bad = tmp_path / "bad"

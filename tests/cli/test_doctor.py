@@ -91,7 +91,7 @@ class TestDoctor:
             (["save", "9", str(file)], 1, "There is no damaged item 9"),
             (["forget"], 2, "--all"),
             (["forget", "9"], 1, "There is no damaged item 9"),
-            (["forget", "--all"], 0, "1 forgotten."),
+            (["forget", "--all"], 0, "Deleted 1."),
             (["list"], 0, "There is no damaged data."),
         ):
             told = CliRunner().invoke(anomify, ["damaged", *words])

@@ -31,7 +31,7 @@ ASKED = (
     "db downgrade --yes",
     "db check",
     "doctor",
-    "damaged forget --all",
+    "damaged save 9 nowhere",
     "backup nowhere/backup",
     "restore pyproject.toml",
     "org list",

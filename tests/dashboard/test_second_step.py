@@ -101,7 +101,10 @@ class TestCode:
 class TestForgotten:
     def test_leads_by_mail_to_a_new_password_and_in(self, site):
         browser = site.browser(None)
-        assert "has been mailed to it" in submit(browser, "/ui/forgot", email="alice@acme.example").text
+        assert (
+            "has been mailed to it"
+            in submit(browser, "/ui/forgot", email="alice@acme.example").text
+        )
         (letter,) = read_letters(site.database)
         path, carried = link_in(letter)
         link = f"{path}?email={carried['email']}&reset_token={carried['reset_token']}"
