@@ -327,7 +327,7 @@ class TestRefuseMixed:
             shutil.copytree(folder, mixed)
             shutil.copy(early / "meta.db", mixed / "meta.db")
             said = refusal(mixed)
-            assert f"The stored points know metric {place.metric_ids[-1]}, " in said
+            assert f"The stored points have metric ids up to {place.metric_ids[-1]}, " in said
             assert "anomify restore FILE" in said
             told = CliRunner().invoke(anomify, ["prepare", "--data", str(mixed)])
             assert told.exit_code == 1

@@ -145,7 +145,7 @@ class TestConnect:
     @pytest.mark.parametrize("who", ["bob", "dave"])
     def test_others_are_told_whom_to_ask(self, site, who):
         text = site.text("/ui/connect", who=who)
-        assert "An admin of Acme can make one." in text
+        assert "An admin of Acme can create one." in text
         assert "Create a key" not in text
         browser = site.browser(who)
         fields = hidden(browser.get("/ui/connect").get_data(as_text=True))

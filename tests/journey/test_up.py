@@ -83,7 +83,7 @@ class TestStart:
             check=False,
         )
         assert second.returncode == 1
-        assert f"Process {server.process.pid} runs the product" in second.stderr
+        assert f"Process {server.process.pid} already runs Anomify" in second.stderr
 
     def test_a_taken_port_is_one_sentence(self, tmp_path):
         with socket.socket() as other:
