@@ -1,4 +1,4 @@
-"""What happened in an org: found, told by people and machines, and changed, as one feed."""
+"""The activity feed of an org: anomalies, posted events, changes and admin alerts in one list."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ OPENED = "anomaly.opened"
 ENDED = "anomaly.ended"
 RAISED = "adminalert.raised"
 RECOVERED = "adminalert.recovered"
-OURSELVES = "Anomify"
-# What of the audit trail everybody of an org may know; who signed in when is not among it.
+ACTOR_ANOMIFY = "Anomify"
+# The part of the audit trail that everybody of an org may see; sign-ins are not included.
 CHANGES = (
     *("watcher", "token", "invitation", "exclusion", "metric", "org", "adminalert"),
     *("user.create", "user.signup", "user.delete", "user.role", "user.invite", "billing.plan"),
@@ -52,9 +52,9 @@ _NOUNS = {"adminalert": "admin alert", "user": "", "billing": ""}
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One thing that happened."""
+    """One entry of the feed."""
 
-    # The same whenever it is asked for.
+    # Stable: the same in every reply.
     id: str
     type: str
     at: datetime
@@ -64,12 +64,12 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Filter:
     org_id: int
     from_at: datetime
     until_at: datetime
     types: Collection[str]
-    # Of each source so many are enough, however they lie among the others.
+    # How many entries to read of each source at most.
     most: int
 
     def wants(self, kind: str) -> bool:
@@ -85,12 +85,12 @@ def list_activity(
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Activity]:
-    """List what happened in a stretch of time, the latest first.
+    """List the entries of a time range, the latest first.
 
     `types` are whole types or their first words, such as `anomaly.opened` or `watcher`; without
-    any everything is listed.
+    any all entries are listed.
     """
-    requested = _Wish(org_id, from_at, until_at, types, limit + offset)
+    requested = _Filter(org_id, from_at, until_at, types, limit + offset)
     pages = [source(requested) for source in _SOURCES]
     found = sorted(
         (one for page in pages for one in page.items),
@@ -100,7 +100,7 @@ def list_activity(
     return Page(found[offset : offset + limit], sum(page.total for page in pages))
 
 
-def _opened(requested: _Wish) -> Page[Activity]:
+def _opened(requested: _Filter) -> Page[Activity]:
     if not requested.wants(OPENED):
         return Page([], 0)
     rows, total = _spans(requested, Span.started_ms)
@@ -110,7 +110,7 @@ def _opened(requested: _Wish) -> Page[Activity]:
                 f"anomaly-{span.anomaly_id}-opened",
                 OPENED,
                 datetime_from_ms(span.started_ms),
-                OURSELVES,
+                ACTOR_ANOMIFY,
                 span.explanation,
                 name,
             )
@@ -120,7 +120,7 @@ def _opened(requested: _Wish) -> Page[Activity]:
     )
 
 
-def _ended(requested: _Wish) -> Page[Activity]:
+def _ended(requested: _Filter) -> Page[Activity]:
     if not requested.wants(ENDED):
         return Page([], 0)
     rows, total = _spans(requested, Span.ended_ms)
@@ -140,14 +140,14 @@ def _endings(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
             f"anomaly-{span.anomaly_id}-ended",
             ENDED,
             datetime_from_ms(ended_ms),
-            OURSELVES,
+            ACTOR_ANOMIFY,
             text,
             name,
         )
 
 
 def _spans(
-    requested: _Wish, time: InstrumentedAttribute[Any]
+    requested: _Filter, time: InstrumentedAttribute[Any]
 ) -> tuple[list[tuple[Span, str]], int]:
     wanted = (
         Anomaly.org_id == requested.org_id,
@@ -167,7 +167,7 @@ def _spans(
     return rows, session().scalar(counted.where(*wanted)) or 0
 
 
-def _told(requested: _Wish) -> Page[Activity]:
+def _told(requested: _Filter) -> Page[Activity]:
     kinds = [kind for kind in EVENT_TYPES if requested.wants(kind)]
     page = list_events(
         requested.org_id,
@@ -185,7 +185,7 @@ def _told(requested: _Wish) -> Page[Activity]:
     )
 
 
-def _changed(requested: _Wish) -> Page[Activity]:
+def _changed(requested: _Filter) -> Page[Activity]:
     page = list_changes(
         requested.org_id,
         actions=CHANGES,
@@ -205,7 +205,7 @@ def _changed(requested: _Wish) -> Page[Activity]:
     )
 
 
-def _warned(requested: _Wish) -> Page[Activity]:
+def _warned(requested: _Filter) -> Page[Activity]:
     found: list[Activity] = []
     total = 0
     for kind, list_alerts in ((RAISED, list_alerts_raised), (RECOVERED, list_alerts_recovered)):
@@ -225,8 +225,10 @@ def _warning(raised: RaisedAlert, kind: str) -> Activity:
     name = KINDS[raised.type_id].name
     if kind == RECOVERED and raised.recovered_at is not None:
         text = f"{name}: this is over."
-        return Activity(f"adminalert-{raised.id}-over", kind, raised.recovered_at, OURSELVES, text)
-    return Activity(f"adminalert-{raised.id}", kind, raised.raised_at, OURSELVES, f"{name}.")
+        return Activity(
+            f"adminalert-{raised.id}-over", kind, raised.recovered_at, ACTOR_ANOMIFY, text
+        )
+    return Activity(f"adminalert-{raised.id}", kind, raised.raised_at, ACTOR_ANOMIFY, f"{name}.")
 
 
 def _sentence(entry: AuditEntry) -> str:
@@ -237,7 +239,7 @@ def _sentence(entry: AuditEntry) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
-_SOURCES: tuple[Callable[[_Wish], Page[Activity]], ...] = (
+_SOURCES: tuple[Callable[[_Filter], Page[Activity]], ...] = (
     _opened,
     _ended,
     _told,

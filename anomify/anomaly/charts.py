@@ -1,4 +1,4 @@
-"""What a picture shows: a metric's window, or an anomaly and what lay around it; and its link."""
+"""Build the chart of a metric's window or of an anomaly, and the signed link to its picture."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -20,10 +20,10 @@ from anomify.org.model import Org
 from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
 from anomify.rendering.chart import Chart, ChartEvent, ChartLook, ForecastRange, Mark
 
-# Where the pictures are served; what is signed is this path and its parameters.
+# Where the pictures are served; the signature covers this path and its parameters.
 ANOMALY_PATH: Final = "/image/anomaly"
 METRIC_PATH: Final = "/image/metric"
-# Of an anomaly's metric we show so many steps before it, and a quarter of them after it.
+# Steps of the metric that are shown before an anomaly; a quarter of that is shown after it.
 CONTEXT_STEPS: Final = 360
 CONTEXT_LEAST_MS: Final = 3_600_000
 # A long anomaly is shown with three times its own length before it.
@@ -47,8 +47,8 @@ def chart_of_metric(
 ) -> Chart:
     """Return the chart of a metric's window: values, expected range, anomalies, events.
 
-    A counter is shown as what is judged of it, its rate a second. Raises `Invalid` for a window
-    of more than 200,000 points, before they are read where the metric's step is known.
+    A counter is shown as its rate per second, which is what is judged. Raises `Invalid` for a
+    window of more than 200,000 points; where the metric's step is known, before they are read.
     """
     step = _step_of(standing)
     if (until_ms - from_ms) // (step or UNKNOWN_STEP_MS * 60) > MOST_RAW:
@@ -89,7 +89,7 @@ def chart_of_anomaly(org: Org, anomaly: Anomaly, points: PointStore, *, look: Ch
     """Return the chart of an anomaly with its metric's past before it and some time after it.
 
     The anomaly's span and metric have to be loaded. Once the time after a closed anomaly is over,
-    its chart shows the same window for ever.
+    its chart always shows the same window.
     """
     standing = get_standing(org.id, anomaly.span.metric.name, now())
     from_ms, until_ms = window_around(anomaly.span, _step_of(standing), now_ms())
@@ -101,10 +101,10 @@ def window_around(span: Span, step_ms: int | None, at_ms: int) -> tuple[int, int
     step = step_ms or UNKNOWN_STEP_MS
     length = span.last_over_ms - span.started_ms
     before = max(CONTEXT_STEPS * step, CONTEXT_LENGTHS * length, CONTEXT_LEAST_MS)
-    # A picture never begins so early that it would be too much to draw.
+    # The window is limited to what can be drawn.
     before = min(before, MOST_RAW * step // 2)
     after = max(before // AFTER_SHARE, MINUTE_MS)
-    # To the minute: the same picture is asked for again and again while people look at it.
+    # Rounded to the minute, so that repeated requests for a picture can be cached.
     present = at_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
     until_ms = max(span.last_over_ms + MINUTE_MS, min(present, span.last_over_ms + after))
     from_ms = max(span.started_ms - before, until_ms - MOST_RAW * step, 0)
@@ -112,27 +112,27 @@ def window_around(span: Span, step_ms: int | None, at_ms: int) -> tuple[int, int
 
 
 def is_settled(chart: Chart) -> bool:
-    """Return whether the chart's window is over and nothing in it still runs."""
+    """Return whether the chart's window is over and no anomaly in it is still open."""
     is_over = chart.until_time < now_ms() - HOUR_SECONDS * 1000
     return is_over and all(mark.last_time is not None for mark in chart.anomalies)
 
 
 def anomaly_image_url(settings: Settings, org: Org, anomaly: Anomaly) -> str:
-    """Return a signed address of the anomaly's picture, to be opened without signing in."""
+    """Return a signed address of the anomaly's picture, which needs no sign-in."""
     return _address(settings, org, ANOMALY_PATH, {"anomaly_id": str(anomaly.id)})
 
 
 def metric_image_url(
     settings: Settings, org: Org, metric: Metric, from_ms: int, until_ms: int
 ) -> str:
-    """Return a signed address of the picture of a metric's window, to be opened by anybody."""
+    """Return a signed address of the picture of a metric's window, which needs no sign-in."""
     window = {"from": str(from_ms // 1000), "until": str(-(-until_ms // 1000))}
     return _address(settings, org, METRIC_PATH, {"metric": metric.name, **window})
 
 
 def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, str]) -> str:
     ends = to_timestamp(now() + DEFAULT_LIFETIME)
-    # To the hour: an address that stays the same for a while can be kept by a browser's cache.
+    # Rounded to the hour: a browser caches an address that stays the same.
     expires_at = datetime_from_timestamp(ends // HOUR_SECONDS * HOUR_SECONDS)
     link = signed_link(settings.key_for(KEY_PURPOSE), org.uuid, path, parameters, expires_at)
     return f"{settings.base_url}{link}"

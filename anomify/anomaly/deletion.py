@@ -1,4 +1,4 @@
-"""Deleting the anomalies of a metric that goes."""
+"""Delete the anomalies of a metric that is deleted."""
 
 from sqlalchemy import delete, func, select
 
@@ -13,6 +13,6 @@ def count_anomalies_of(metric_id: int) -> int:
 
 
 def delete_anomalies_of(metric_id: int) -> None:
-    """Delete the anomalies of a metric, whatever people have made of them."""
+    """Delete the anomalies of a metric, whatever their status."""
     found = select(Span.anomaly_id).where(Span.metric_id == metric_id)
     session().execute(delete(Anomaly).where(Anomaly.id.in_(found)))

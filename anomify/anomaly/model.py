@@ -1,4 +1,4 @@
-"""The rows of an anomaly: the case, and the span of a metric that is its evidence."""
+"""Tables: anomalies, and the span of a metric that is the evidence of one."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ ORIGIN_ENGINE = "engine"
 
 
 class Anomaly(Base):
-    """A case: what people say and do about it is here; what was measured is its evidence."""
+    """A case, with what people do about it; what was measured is in its evidence, a span."""
 
     __tablename__ = "anomalies"
     __table_args__ = (
@@ -26,10 +26,10 @@ class Anomaly(Base):
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     status: Mapped[str] = mapped_column(String(16), default=STATUS_ACTIVE)
     origin: Mapped[str] = mapped_column(String(16), default=ORIGIN_ENGINE)
-    # When the evidence began; when we wrote it down is `recorded_at`.
+    # When the evidence began; when it was stored is `recorded_at`.
     opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When it was last not told of because the org was muted, and how severe it was then.
+    # When a message about it was last held back because the org was muted, and its severity then.
     muted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     muted_severity: Mapped[str | None] = mapped_column(String(8), default=None)
 
@@ -37,15 +37,15 @@ class Anomaly(Base):
 
 
 class Span(Base):
-    """Evidence of one kind: a stretch of a metric whose alert was over the threshold.
+    """Evidence: a time range in which a metric was over its alert threshold.
 
     Or, if `is_silence`, one in which points were overdue.
     """
 
     __tablename__ = "spans"
     __table_args__ = (
-        # One anomaly for one start of a metric: a replay finds it instead of doubling it. That no
-        # point came is another thing than what a point said.
+        # One anomaly for one start of a metric: a replay finds it instead of adding another. A span
+        # of missing points and a span of anomalous points may start at the same time.
         UniqueConstraint("metric_id", "started_ms", "is_silence"),
         Index("ix_spans_is_open_metric_id", "is_open", "metric_id"),
     )
@@ -57,12 +57,12 @@ class Span(Base):
     started_ms: Mapped[int] = mapped_column(BigInteger)
     # The last point over the threshold so far.
     last_over_ms: Mapped[int] = mapped_column(BigInteger)
-    # When it closed; empty while it runs.
+    # When it closed; empty while it is open.
     ended_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     is_open: Mapped[bool] = mapped_column(default=True)
-    # Closed because the metric fell silent, not because it came back to normal.
+    # Closed because the metric stopped reporting, not because it returned to normal.
     ended_by_silence: Mapped[bool] = mapped_column(default=False)
-    # The point that speaks loudest, and what was expected there.
+    # The point with the highest alert, and what was expected there.
     peak_ms: Mapped[int] = mapped_column(BigInteger)
     value: Mapped[float]
     expected_lower: Mapped[float]
@@ -74,14 +74,14 @@ class Span(Base):
     evidence: Mapped[str] = mapped_column(String(16))
     explanation: Mapped[str] = mapped_column(Text)
     is_silence: Mapped[bool] = mapped_column(default=False)
-    # How far the loudest point lay off what was expected; what that means depends on `evidence`.
+    # How far that point is from what was expected; the unit depends on `evidence`.
     amount: Mapped[float | None] = mapped_column(default=None)
-    # Since when what the evidence says is so: for a value that stands still, before the anomaly.
+    # Since when the evidence holds: for a constant value, since before the anomaly.
     since_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # How many anomalies with this evidence the metric had before this one, and when the last began.
     similar_before: Mapped[int] = mapped_column(default=0)
     similar_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
-    # From the identity map only: whoever has the span has loaded its case.
+    # From the identity map only: a span is always loaded together with its anomaly.
     anomaly: Mapped[Anomaly] = relationship(back_populates="span", lazy="raise_on_sql")
     metric: Mapped[Metric] = relationship(lazy="raise_on_sql")

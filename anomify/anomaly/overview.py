@@ -1,4 +1,4 @@
-"""The numbers of the Overview: what an org's metrics had in a period, beside the one before."""
+"""The numbers of the Overview page: an org's metrics in a period and in the period before."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from anomify.metric.status import State
 
 # Fourteen years of days; no chart has room for more.
 MOST_STRETCHES: Final = 5_000
-# What reports now, whether it is judged already or not.
+# The states of metrics that report now.
 LIVE: Final = (State.LEARNING, State.JUDGED, State.CONSTANT)
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of a period, and the same of the period of equal length before it."""
+    """A number for a period, and for the period of equal length before it."""
 
     now: int
     before: int
@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What an org's metrics had."""
+    """The numbers of an org."""
 
     # Points that were judged; whole hours, from the one in which the period begins.
     judged: Figure
@@ -114,8 +114,8 @@ def judged_over_time(
 ) -> list[tuple[int, int]]:
     """Count the points that were judged in each stretch of the window, oldest first.
 
-    They are known by the hour: all of an hour's are counted in the stretch in which it begins. The
-    stretches are those of `anomalies_over_time`, which says when there are too many.
+    They are counted by the hour; an hour belongs to the stretch in which it begins. The stretches
+    are those of `anomalies_over_time`, which raises where there are too many.
     """
     stretches = range(from_ms - from_ms % stretch_ms, until_ms, stretch_ms)
     counts: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""Every question asked of the anomalies' rows; the org comes first."""
+"""Queries for anomalies; the org is the first argument."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -59,7 +59,7 @@ def get_anomaly_at(org_id: int, metric_id: int, time_ms: int) -> Anomaly:
             Span.started_ms <= time_ms + LOOKUP_TOLERANCE_MS,
             or_(Span.is_open.is_(True), Span.last_over_ms >= time_ms - LOOKUP_TOLERANCE_MS),
         )
-        # One that had begun goes before one that was about to.
+        # One that had begun comes before one that was about to begin.
         .order_by((Span.started_ms <= time_ms).desc(), Span.started_ms.desc())
         .limit(1)
     )
@@ -84,7 +84,7 @@ def list_anomalies(
 ) -> Page[Anomaly]:
     """List anomalies that overlap the window, newest first, with span and metric loaded.
 
-    One that runs overlaps every window that begins after it and not after now.
+    An open anomaly overlaps every window that begins after it and not in the future.
     """
     named = holding(words)
     wanted: list[ColumnElement[bool]] = [Anomaly.org_id == org_id, *named]
@@ -92,15 +92,15 @@ def list_anomalies(
         wanted.append(Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]))
     if metric_id is not None:
         wanted.append(Span.metric_id == metric_id)
-    # Both say when it began. The case's is sought by where most of the org's are looked through,
-    # the evidence's where few are.
+    # Both hold when it began. The anomaly's has the index for most of an org's anomalies, the
+    # span's the one for few.
     is_broad = metric_id is None and running is not Running.OPEN
     began: InstrumentedAttribute[Any] = Anomaly.opened_at if is_broad else Span.started_ms
     if until_ms is not None:
         wanted.append(Anomaly.opened_at < moment(until_ms) if is_broad else began < until_ms)
     if from_ms is not None:
         has_lasted = Span.last_over_ms >= from_ms
-        # What runs is known to have run until now, and nobody knows of what is to come.
+        # An open one is known to last until now; a window in the future has none yet.
         wanted.append(has_lasted if from_ms > now_ms() else or_(Span.is_open.is_(True), has_lasted))
     if running is not Running.ALL:
         wanted.append(Span.is_open.is_(running is Running.OPEN))
@@ -137,7 +137,7 @@ def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
 
 
 def open_spans(metric_ids: Iterable[int]) -> list[Span]:
-    """Return the open spans of these metrics of any org with case and metric: the worker's view."""
+    """Return the open spans of these metrics of any org, with anomaly and metric loaded."""
     return _loaded(
         _with_evidence().where(Span.is_open.is_(True), among(Span.metric_id, metric_ids))
     )
@@ -155,12 +155,12 @@ def list_metrics_with_open_spans(metric_ids: Iterable[int]) -> list[int]:
 
 
 def open_spans_of_excluded() -> list[Span]:
-    """Return the open spans of metrics of any org that a rule excludes, with case and metric."""
+    """Return the open spans of excluded metrics of any org, with anomaly and metric loaded."""
     return _loaded(_with_evidence().where(Span.is_open.is_(True), Metric.excluded_by.is_not(None)))
 
 
 def count_silences(org_id: int) -> int:
-    """Count the org's metrics that are silent and should not be."""
+    """Count the org's open no-data anomalies."""
     return (
         session().scalar(
             select(func.count())
@@ -192,7 +192,7 @@ def list_stale_with_open_anomaly(at_ms: int) -> list[StaleMetric]:
 def _loaded(wanted: Select[Anomaly]) -> list[Span]:
     spans = []
     for anomaly in session().scalars(wanted):
-        # Each holds the other, so that neither is let go of while the span is used.
+        # Each refers to the other, so that neither is garbage-collected while the span is used.
         set_committed_value(anomaly.span, "anomaly", anomaly)
         spans.append(anomaly.span)
     return spans
@@ -208,5 +208,5 @@ def _with_evidence() -> Select[Anomaly]:
 
 
 def moment(time_ms: int) -> datetime:
-    """Return unix milliseconds as the moment that rows are kept by."""
+    """Return unix milliseconds as a datetime in UTC."""
     return datetime_from_ms(time_ms)

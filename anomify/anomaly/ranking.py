@@ -1,4 +1,4 @@
-"""Which metrics had the most anomalies, or the latest, and what one metric had over time."""
+"""Rank metrics by the number or time of their anomalies, and summarise those of one metric."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from anomify.errors import Invalid
 from anomify.metric.model import Metric
 
 MOST_RANKED: Final = 500
-# Stretches of a summary: more are no summary, and no chart has room for them.
+# Stretches of a summary: no chart has room for more.
 MOST_STRETCHES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A metric with what it had."""
+    """A metric with the number and the time of its anomalies."""
 
     metric: Metric
     # How many of its anomalies began in the window.
@@ -40,10 +40,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class MetricSummary:
-    """What one metric had in a window: the anomalies that began in it."""
+    """The anomalies of one metric that began in a window."""
 
     total: int
-    # Of those, how many still run.
+    # Of those, how many are still open.
     running: int
     by_severity: dict[str, int]
     # None where there was none.
@@ -59,14 +59,14 @@ class AnomalyCounts:
     """How many anomalies a metric has had."""
 
     total: int
-    # Those that began since a moment.
+    # Those that began since a given time.
     lately: int
-    # Those that run now.
+    # Those that are open now.
     running: int
 
 
 def tally(org_id: int, metric_id: int, *, since_ms: int) -> AnomalyCounts:
-    """Count a metric's anomalies: all, those since a moment, and those that run."""
+    """Count a metric's anomalies: all, those since a given time, and the open ones."""
     row = session().execute(
         select(
             func.count(),
@@ -100,7 +100,7 @@ def most_recently_anomalous(org_id: int, *, limit: int = 10, offset: int = 0) ->
 def summarise(
     org_id: int, metric_id: int, *, from_ms: int, until_ms: int, stretch_ms: int
 ) -> MetricSummary:
-    """Sum up what a metric had. Stretches begin at whole multiples of their length since 1970.
+    """Summarise a metric's anomalies; stretches begin at multiples of their length since 1970.
 
     Raises Invalid where the window has more than 1,000 of them.
     """

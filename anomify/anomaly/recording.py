@@ -1,4 +1,4 @@
-"""Open, extend and close anomalies; each may be said twice and is recorded once."""
+"""Open, extend and close anomalies; repeating a call changes nothing."""
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -23,7 +23,7 @@ SEVERITIES = ("low", "medium", "high")
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One point over the threshold, with all that is worth keeping of it."""
+    """One point over the threshold, with everything that is stored of it."""
 
     time_ms: int
     value: float
@@ -34,7 +34,7 @@ class Observation:
     severity: str
     evidence: str
     explanation: str
-    # How far it lay off, and since when what the evidence says is so.
+    # How far it is from what was expected, and since when the evidence holds.
     amount: float | None = None
     since_ms: int | None = None
     is_silence: bool = False
@@ -42,7 +42,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class RecordedSpan:
-    """What is recorded of a case before its past is judged again."""
+    """What is recorded of an anomaly before its past is judged again."""
 
     anomaly_id: int
     started_ms: int
@@ -61,9 +61,9 @@ def is_more_severe(severity: str, than: str) -> bool:
 
 
 def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> Span:
-    """Begin a case at this point; one that covers it, or begins so soon after it, begins anew.
+    """Open an anomaly at this point, or reopen one that covers it or begins within `near_ms`.
 
-    A replay and a rebuild so find the case that people may know by its id.
+    Thus a replay and a rebuild find the anomaly again, under the id that people know.
     """
     span = session().scalar(
         select(Span)
@@ -97,7 +97,7 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
 
 
 def extend_anomaly(span: Span, observation: Observation) -> bool:
-    """Let the evidence run on to this point; tell whether the severity has risen."""
+    """Extend the evidence to this point; return whether the severity has risen."""
     span.last_over_ms = max(span.last_over_ms, observation.time_ms)
     has_risen = is_more_severe(observation.severity, span.severity)
     if observation.alert > span.alert:
@@ -106,16 +106,16 @@ def extend_anomaly(span: Span, observation: Observation) -> bool:
 
 
 def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
-    """End the evidence at its last point over the threshold, or a silence where it was broken."""
+    """Close the evidence at its last point over the threshold, or a silence where it ended."""
     span.is_open = False
     span.ended_ms = span.last_over_ms
     span.ended_by_silence = by_silence
 
 
 def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> list[Span]:
-    """Return what a rebuild since that time did not find again, with its cases.
+    """Return the spans since that time that a rebuild did not find again, with their anomalies.
 
-    Silences are no matter of points, and what began before was not looked for.
+    Silences are left out, as a rebuild does not look for them, and so are earlier spans.
     """
     wanted = (
         select(Span)
@@ -126,9 +126,9 @@ def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> l
 
 
 def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[RecordedSpan]:
-    """Return what is recorded of the cases of a metric that ran from one time to before another.
+    """Return what is recorded of the anomalies of a metric in a time range, without silences.
 
-    One that had begun before is among them, silences are not.
+    An anomaly that began earlier and overlaps the range is included.
     """
     wanted = select(Span).where(
         Span.metric_id == metric_id,
@@ -143,13 +143,13 @@ def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[Rec
 
 
 def list_peak_times(metric_id: int) -> list[int]:
-    """Return when each case of a metric was most unusual, no silences."""
+    """Return the time of the highest alert of each anomaly of a metric, without silences."""
     wanted = select(Span.peak_ms).where(Span.metric_id == metric_id, Span.is_silence.is_(False))
     return list(session().scalars(wanted))
 
 
 def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
-    """Take back what was recorded of a case if that was more severe than what is now."""
+    """Restore what was recorded of an anomaly if that was more severe than it is now."""
     if not is_more_severe(recorded.peak.severity, span.severity):
         return
     span.started_ms = min(span.started_ms, recorded.started_ms)
@@ -161,7 +161,7 @@ def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
 
 
 def delete_untouched(anomaly_ids: Iterable[int]) -> None:
-    """Forget these anomalies; what a person has put into another status stays."""
+    """Delete these anomalies, except those that a person has given another status."""
     ids = list(anomaly_ids)
     for some in batches(ids):
         session().execute(

@@ -1,4 +1,4 @@
-"""Charts to PNG, a few at a time: pictures never take the processor from everything else."""
+"""Render charts as PNG, a few at a time, so that other requests keep the processor."""
 
 import threading
 from collections.abc import Iterator
@@ -11,36 +11,36 @@ from anomify.rendering.chart import Chart
 from anomify.rendering.encode import encode_png
 from anomify.rendering.theme import ThemeName
 
-# More at once would only share the same processor.
+# More at once would share the same processor and finish no earlier.
 RENDER_SLOTS: Final = 2
 WAIT_SECONDS: Final = 5.0
-# More in line than this would take the threads that answer other requests.
+# More waiting requests than this would occupy the threads that answer others.
 MOST_WAITING: Final = 16
 BUSY_WIDTH: Final = 400
 BUSY_HEIGHT: Final = 120
 
 
 class RenderPool:
-    """So many places at which pictures are drawn, and a line before them that has an end."""
+    """A fixed number of slots for rendering, and a waiting queue of limited length."""
 
     def __init__(self, slots: int = RENDER_SLOTS, wait_seconds: float = WAIT_SECONDS) -> None:
-        """Begin with every place free."""
+        """Start with all slots free; a request waits at most `wait_seconds` for one."""
         self._wait_seconds = wait_seconds
         self._slots = threading.BoundedSemaphore(slots)
-        self._line = threading.BoundedSemaphore(slots + MOST_WAITING)
+        self._queue = threading.BoundedSemaphore(slots + MOST_WAITING)
 
     def render(self, chart: Chart) -> bytes:
-        """Return the chart as a PNG. Raises `Unavailable` where too many others wait already."""
+        """Return the chart as a PNG. Raises `Unavailable` where too many others wait."""
         with self.slot():
-            # The rasteriser takes a second to load and is not wanted in a process without pictures.
-            from anomify.rendering.draw import draw_chart  # noqa: PLC0415 -- as said above
+            # matplotlib takes a second to load; a process that renders nothing does without.
+            from anomify.rendering.draw import draw_chart  # noqa: PLC0415 -- loaded late, see above
 
             return encode_png(draw_chart(chart))
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold one of the places while something is drawn."""
-        if not self._line.acquire(blocking=False):
+        """Hold one of the slots while rendering. Raises `Unavailable` if none gets free in time."""
+        if not self._queue.acquire(blocking=False):
             raise _busy()
         try:
             if not self._slots.acquire(timeout=self._wait_seconds):
@@ -50,16 +50,16 @@ class RenderPool:
             finally:
                 self._slots.release()
         finally:
-            self._line.release()
+            self._queue.release()
 
 
-# One for the process, for that is what has a processor to share.
+# One for the whole process.
 render_pool: Final = RenderPool()
 
 
 @lru_cache(maxsize=4)
 def busy_image(theme: ThemeName) -> bytes:
-    """Return a small PNG that says why there is no chart; drawn once."""
+    """Return a small PNG that states why there is no chart; rendered once."""
     from anomify.rendering.draw import draw_notice  # noqa: PLC0415 -- loaded late, as above
 
     sentence = "Too many pictures at once: try again in a moment."

@@ -10,7 +10,7 @@ from anomify.user.model import User
 def count_unread(user: User) -> int:
     """Count the org's anomalies that were recorded since the user last looked at the list.
 
-    For somebody who has never looked, those that have begun since they joined.
+    For a user who has never looked, those that began since the user was created.
     """
     is_unread = (
         Anomaly.opened_at >= user.created_at

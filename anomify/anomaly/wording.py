@@ -1,4 +1,4 @@
-"""What is said of an anomaly beside its sentence: by how much, and whether it was seen before."""
+"""The size of an anomaly, and how often similar ones were seen, in words."""
 
 from anomify.anomaly.model import Span
 from anomify.detection.evidence import Evidence
@@ -7,8 +7,8 @@ from anomify.metric.status import in_words
 
 
 def amount_in_words(span: Span) -> str:
-    """Say how far the loudest point lay off, empty where its evidence knows no size."""
-    # Anomalies of an older engine may name evidence that this one has not.
+    """Return how far the highest point is off in words; empty where its evidence has no size."""
+    # Anomalies of an older version may have evidence that does not exist any more.
     evidence = Evidence.__members__.get(span.evidence.upper())
     if evidence is None or span.amount is None:
         return ""
@@ -16,7 +16,7 @@ def amount_in_words(span: Span) -> str:
 
 
 def seen_before_in_words(span: Span) -> str:
-    """Return whether the metric has had anomalies with the same evidence before."""
+    """Return in a sentence how often the metric had anomalies with the same evidence before."""
     if span.similar_ms is None or not span.similar_before:
         return "Nothing like it was seen on this metric before."
     times = "once" if span.similar_before == 1 else f"{span.similar_before:,} times"

@@ -1,4 +1,4 @@
-"""Which rule keeps which metric out: found anew whenever rules change, and once for a new name."""
+"""Store at each metric which rule excludes it: updated when rules change, set for new metrics."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -10,22 +10,22 @@ from anomify.exclusion.predicate import ExclusionKind, predicate_of
 from anomify.exclusion.queries import Named, names_of, rules_in_force
 from anomify.metric.model import Metric
 
-# Tells which rule keeps a metric of this name out, None if none does.
+# Returns the id of the rule that excludes a metric of this name, None if none does.
 Excluder = Callable[[str], int | None]
 
 
 def excluder_of(org_id: int, *, without: int | None = None) -> Excluder:
-    """Return what tells of any name whether a rule of the org keeps it out, or would without one.
+    """Return a function from a name to the org's rule that excludes it; rule `without` is ignored.
 
-    Whoever stores what it says holds the org's lock: the rules may change otherwise.
+    To store its results, hold the org's lock: otherwise the rules may change meanwhile.
     """
     return _first_of([rule for rule in rules_in_force(org_id) if rule.id != without])
 
 
 def assign(org_id: int, names: Iterable[Named]) -> dict[int, int | None]:
-    """Let each of these metrics be kept out by the first rule that hits it, or by none.
+    """Assign to each of these metrics the first rule that matches it, or none.
 
-    Returns what has changed: by metric id, the rule that keeps it out now. The worker heeds it at
+    Returns what has changed: by metric id, the rule that excludes it now. The worker applies it in
     its next tick. The caller holds the org's lock.
     """
     excluder = excluder_of(org_id)
@@ -38,21 +38,21 @@ def assign(org_id: int, names: Iterable[Named]) -> dict[int, int | None]:
     return changed
 
 
-def hit_by(exclusion: Exclusion, names: Iterable[Named]) -> list[Named]:
-    """Return those of the metrics that the rule alone hits."""
+def matched_by(exclusion: Exclusion, names: Iterable[Named]) -> list[Named]:
+    """Return those of the metrics that the rule matches, whatever other rules do."""
     predicate = predicate_of(ExclusionKind(exclusion.kind), exclusion.pattern)
     return [named for named in names if predicate(named.name)]
 
 
 def assign_to(exclusion: Exclusion) -> int:
-    """Let a new rule keep out what it hits and no older one does; return how many that is.
+    """Assign a new rule to the metrics that only it matches; return how many these are.
 
     The caller holds the org's lock.
     """
-    hit = hit_by(exclusion, names_of(exclusion.org_id))
+    hit = matched_by(exclusion, names_of(exclusion.org_id))
     taken = {named.metric_id: exclusion.id for named in hit if named.excluded_by is None}
     _store(taken)
-    # Even if it hits nothing yet: what comes may be hit, and is looked up where rules are known of.
+    # Even if it matches nothing yet: new metrics are looked up only where a change was noted.
     _note_change(exclusion.org_id)
     return len(taken)
 

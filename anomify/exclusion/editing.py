@@ -1,4 +1,4 @@
-"""Add and delete rules, and say beforehand what one would do; the rules that every door shares."""
+"""Add, preview, delete and expire exclusion rules."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,18 +28,18 @@ from anomify.metric.name import has_unseen
 from anomify.metric.quota import quota_of
 from anomify.org.lock import lock_org
 
-# Every new name is held against all of them (spec/security.md S7).
+# Every new name is compared with all of them (spec/security.md S7).
 EXCLUSIONS_MAX: Final = 200
 EXPIRES_WITHIN: Final = timedelta(days=10 * 366)
-# Rules that end in one go; the others end a minute later.
+# Rules that end in one transaction; the others end a minute later.
 ENDED_AT_ONCE: Final = 20
-# A rule stays so much longer where the quota has no room for what would come back.
+# How much longer a rule stays where the quota has no room for the metrics it excludes.
 PUT_OFF: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class ExclusionFields:
-    """A rule as somebody wants it; without `expires_at` it stays until it is deleted."""
+    """The fields of a rule to be added; without `expires_at` it stays until it is deleted."""
 
     kind: ExclusionKind
     pattern: str
@@ -49,7 +49,7 @@ class ExclusionFields:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a rule would hit now."""
+    """Which metrics a rule would match now."""
 
     # The canonical spelling that would be saved.
     pattern: str
@@ -65,7 +65,7 @@ class Preview:
 def preview_exclusion(
     org_id: int, kind: ExclusionKind, pattern: str, *, sample: int = 50
 ) -> Preview:
-    """Say what a rule would hit if it were added now; nothing is kept. Raises Invalid."""
+    """Return what a rule would match if it were added now; stores nothing. Raises Invalid."""
     canonical = canonical_pattern(kind, pattern)
     predicate = predicate_of(kind, canonical)
     total = freed = 0
@@ -79,10 +79,10 @@ def preview_exclusion(
 
 
 def add_exclusion(org_id: int, requested: ExclusionFields, maker: str) -> tuple[Exclusion, int]:
-    """Add a rule; return it and how many metrics it keeps out from now on.
+    """Add a rule; return it and how many metrics it excludes from now on.
 
-    Raises Invalid naming what cannot be, Conflict for a rule that is there already, and
-    QuotaExceeded where there are too many.
+    Raises Invalid with the wrong fields, Conflict for a rule that exists already, and QuotaExceeded
+    where the org has too many rules.
     """
     pattern = canonical_pattern(requested.kind, requested.pattern)
     compared = compared_pattern(requested.kind, pattern)
@@ -121,9 +121,9 @@ def add_exclusion(org_id: int, requested: ExclusionFields, maker: str) -> tuple[
 
 
 def delete_exclusion(org_id: int, exclusion_id: int, who: str) -> None:
-    """Delete a rule; what it kept out is judged again, or kept out by another rule that hits it.
+    """Delete a rule; its metrics are judged again, unless another rule matches them.
 
-    Raises NotFound, and Conflict where the quota has no room for what would come back.
+    Raises NotFound, and Conflict where the quota has no room for these metrics.
     """
     lock_org(org_id)
     exclusion = get_exclusion(org_id, exclusion_id)
@@ -137,9 +137,9 @@ def delete_exclusion(org_id: int, exclusion_id: int, who: str) -> None:
 
 
 def end_expired(at: datetime) -> int:
-    """End rules of any org whose time is over; return how many.
+    """Delete the rules of any org that have expired; return how many.
 
-    Where the quota has no room for what would come back, a rule stays an hour longer.
+    Where the quota has no room for its metrics, a rule stays an hour longer.
     """
     ended = 0
     for exclusion in list_over(at, ENDED_AT_ONCE):
@@ -169,7 +169,7 @@ def _end(exclusion: Exclusion, who: str, action: str) -> None:
 
 
 def _returning(exclusion: Exclusion) -> tuple[int, int]:
-    """Return how many metrics would count again without the rule, and how many too many."""
+    """Return how many metrics would count again without the rule, and how many exceed the quota."""
     kept_out: list[Named] = list(names_of(exclusion.org_id, excluded_by=exclusion.id))
     if not kept_out:
         return 0, 0

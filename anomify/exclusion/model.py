@@ -1,4 +1,4 @@
-"""The rows of exclusions, and of how often an org's excluded metrics have changed."""
+"""Tables: exclusion rules, and how often the excluded metrics of an org have changed."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ REASON_CHARACTERS_MAX = 500
 
 
 class Exclusion(Base):
-    """A rule: metrics whose names it hits are kept, but neither judged nor counted."""
+    """A rule: metrics whose names it matches are stored, but neither judged nor counted."""
 
     __tablename__ = "exclusions"
     __table_args__ = (
@@ -22,7 +22,7 @@ class Exclusion(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
-    # One of predicate.Kind.
+    # One of predicate.ExclusionKind.
     kind: Mapped[str] = mapped_column(String(16))
     pattern: Mapped[str] = mapped_column(String(PATTERN_CHARACTERS_MAX))
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -33,14 +33,14 @@ class Exclusion(Base):
 
     @property
     def name(self) -> str:
-        """Return what people call the rule: its kind and its pattern."""
+        """Return the kind and the pattern, by which people identify the rule."""
         return f"{self.kind} {self.pattern}"
 
 
 class ExclusionChange(Base):
-    """How often it has changed which of an org's known metrics are excluded; it only grows.
+    """How often the set of excluded metrics of an org has changed; the count only grows.
 
-    The worker reads this at every tick, and the metrics only when it has moved.
+    The worker reads this in every tick, and the metrics only when it has changed.
     """
 
     __tablename__ = "exclusion_changes"

@@ -1,4 +1,4 @@
-"""Each kind of rule as one predicate over names, compiled once and testable before it is saved."""
+"""The kinds of exclusion rules, and for each rule a predicate on metric names."""
 
 import unicodedata
 from collections.abc import Callable
@@ -27,7 +27,7 @@ REGEX_BYTES_MAX: Final = 1024 * 1024
 # Compiled rules are kept; an org has at most 200, and most orgs have none.
 COMPILED_MAX: Final = 2048
 
-# Tells whether a rule hits a metric's canonical name.
+# Returns whether a rule matches a metric's canonical name.
 Predicate = Callable[[str], bool]
 
 
@@ -43,7 +43,7 @@ class ExclusionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A kind as people are told of it."""
+    """The description of a kind for people."""
 
     kind: ExclusionKind
     name: str
@@ -87,7 +87,7 @@ KINDS: Final = (
 
 
 def canonical_pattern(kind: ExclusionKind, pattern: str) -> str:
-    """Return the one spelling of a pattern, that two alike be the same. Raises Invalid."""
+    """Return the canonical spelling of a pattern, by which duplicates are found. Raises Invalid."""
     if not pattern:
         raise _invalid("Say which names the rule is to hit.")
     if len(pattern) > PATTERN_CHARACTERS_MAX:
@@ -114,7 +114,7 @@ def canonical_pattern(kind: ExclusionKind, pattern: str) -> str:
 
 
 def compared_pattern(kind: ExclusionKind, pattern: str) -> str:
-    """Return what two canonical patterns of a kind have in common when they hit the same names."""
+    """Return a text that is equal for two canonical patterns that match the same names."""
     return fold(pattern) if kind in {ExclusionKind.PREFIX, ExclusionKind.CONTAINS} else pattern
 
 
@@ -139,12 +139,12 @@ def predicate_of(kind: ExclusionKind, pattern: str) -> Predicate:
 def _found_by(pattern: str) -> Predicate:
     options = re2.Options()
     options.max_mem = REGEX_BYTES_MAX
-    # It would write people's patterns to our standard error.
+    # Otherwise it writes people's patterns to the standard error of this process.
     options.log_errors = False
     try:
         search = re2.compile(pattern, options).search
     except re2.error as problem:
-        raise _invalid(f"This is no RE2 expression: {_said(problem)}.") from None
+        raise _invalid(f"This is no RE2 expression: {_text_of(problem)}.") from None
 
     def hits(name: str) -> bool:
         if search(name) is not None:
@@ -161,7 +161,7 @@ def _named(value: str) -> Predicate:
     def hits(name: str) -> bool:
         if name == value or name.startswith(labelled):
             return True
-        # A name that holds braces stands quoted among its labels.
+        # A name with braces is written in quotes among its labels.
         labels = parse_name(name) if name.startswith('{"') else ()
         return not isinstance(labels, NameRefused) and (NAME_LABEL, value) in labels
 
@@ -169,10 +169,10 @@ def _named(value: str) -> Predicate:
 
 
 def _labelled(label: str, value: str) -> Predicate:
-    # In a canonical name a label is spelled in one way, which is quicker to find than to parse.
+    # In a canonical name a label has one spelling; searching for it is faster than parsing.
     spelled = spelled_label(label, value)
     first, later = "{" + spelled, "," + spelled
-    # The end of one value and the begin of the next may look like such a label, but only of these.
+    # Only for these can the end of one value and the start of the next look like such a label.
     is_ambiguous = spelled.startswith('"') or value[0] in ",}"
 
     def hits(name: str) -> bool:
@@ -187,9 +187,9 @@ def _labelled(label: str, value: str) -> Predicate:
     return hits
 
 
-def _said(problem: Exception) -> str:
-    said = problem.args[0] if problem.args else problem
-    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+def _text_of(problem: Exception) -> str:
+    text = problem.args[0] if problem.args else problem
+    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
 def _invalid(message: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""Every question asked of exclusions, and of the metrics that they hit; the org comes first."""
+"""Queries for exclusion rules and the metrics they exclude; the org is the first argument."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ NAMES_AT_ONCE = 5_000
 
 
 class Named(NamedTuple):
-    """A metric's name, and the rule that keeps it out, if one does."""
+    """A metric's name, and the rule that excludes it, if one does."""
 
     metric_id: int
     name: str
@@ -37,7 +37,7 @@ def get_exclusion(org_id: int, exclusion_id: int) -> Exclusion:
 
 
 def list_exclusions(org_id: int, *, limit: int = 50, offset: int = 0) -> Page[Exclusion]:
-    """List the org's rules, newest first; one whose time is over goes within a minute."""
+    """List the org's rules, newest first; an expired rule is deleted within a minute."""
     rows = session().scalars(
         select(Exclusion)
         .where(Exclusion.org_id == org_id)
@@ -49,7 +49,7 @@ def list_exclusions(org_id: int, *, limit: int = 50, offset: int = 0) -> Page[Ex
 
 
 def rules_in_force(org_id: int) -> list[Exclusion]:
-    """Return the org's rules, oldest first: of several that hit a metric the first one counts."""
+    """Return the org's rules, oldest first: of several that match a metric the first applies."""
     return list(
         session().scalars(
             select(Exclusion).where(Exclusion.org_id == org_id).order_by(Exclusion.id)
@@ -58,7 +58,7 @@ def rules_in_force(org_id: int) -> list[Exclusion]:
 
 
 def exclusions_by_id(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, Exclusion]:
-    """Return those of the org's rules that are asked for."""
+    """Return those of the org's rules that have these ids, by id."""
     wanted = set(exclusion_ids)
     if not wanted:
         return {}
@@ -69,7 +69,7 @@ def exclusions_by_id(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, Exc
 
 
 def list_over(at: datetime, most: int) -> list[Exclusion]:
-    """Return rules of any org whose time is over, longest ago first: the worker's view."""
+    """Return expired rules of any org, for the worker; those that expired first come first."""
     return list(
         session().scalars(
             select(Exclusion)
@@ -91,7 +91,7 @@ def count_exclusions(org_id: int) -> int:
 
 
 def count_kept_out(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, int]:
-    """Count the metrics that each of the rules keeps out; one that hits none is missing."""
+    """Count the metrics that each of the rules excludes; a rule with none is missing."""
     rows = session().execute(
         select(Metric.excluded_by, func.count())
         .where(Metric.org_id == org_id, Metric.excluded_by.in_(set(exclusion_ids)))
@@ -101,12 +101,12 @@ def count_kept_out(org_id: int, exclusion_ids: Iterable[int]) -> dict[int, int]:
 
 
 def names_of(org_id: int, *, excluded_by: int | None = None) -> Iterator[Named]:
-    """Give the names of all the org's metrics, or of those that one rule keeps out."""
+    """Yield the names of all the org's metrics, or of those that one rule excludes."""
     metrics = Metric.__table__.c
     wanted: list[ColumnElement[bool]] = [metrics.org_id == org_id]
     if excluded_by is not None:
         wanted.append(metrics.excluded_by == excluded_by)
-    # Past the ORM, which takes as long again for so many rows.
+    # Without the ORM, which would double the time for so many rows.
     rows = (
         session()
         .connection()
@@ -120,7 +120,7 @@ def names_of(org_id: int, *, excluded_by: int | None = None) -> Iterator[Named]:
 
 
 def changes_so_far() -> tuple[int, int]:
-    """Return what differs, of all orgs, once rules have changed: the worker's view."""
+    """Return a value over all orgs that differs once rules have changed, for the worker."""
     orgs, changes = (
         session()
         .execute(select(func.count(), func.coalesce(func.sum(ExclusionChange.count), 0)))

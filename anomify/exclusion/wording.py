@@ -1,4 +1,4 @@
-"""Which rule keeps a metric out, in words: what people read where the metric is shown."""
+"""The sentence that states which rule excludes a metric, shown with the metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,9 +8,9 @@ from anomify.exclusion.queries import exclusions_by_id
 from anomify.metric.status import MetricStatus
 
 
-def rules_behind(org_id: int, standings: Sequence[MetricStatus]) -> dict[int, Exclusion]:
-    """Return, by id of the metric, the rule that keeps each of the excluded ones out."""
-    excluded = [one.metric for one in standings if one.metric.excluded_by is not None]
+def rules_behind(org_id: int, statuses: Sequence[MetricStatus]) -> dict[int, Exclusion]:
+    """Return the rule that excludes each of the excluded metrics, by metric id."""
+    excluded = [one.metric for one in statuses if one.metric.excluded_by is not None]
     rules = exclusions_by_id(
         org_id, (metric.excluded_by for metric in excluded if metric.excluded_by is not None)
     )
@@ -20,12 +20,12 @@ def rules_behind(org_id: int, standings: Sequence[MetricStatus]) -> dict[int, Ex
 
 
 def explained(
-    standings: Sequence[MetricStatus], rules: Mapping[int, Exclusion]
+    statuses: Sequence[MetricStatus], rules: Mapping[int, Exclusion]
 ) -> list[MetricStatus]:
-    """Return the same standings; the sentences of those that are excluded name their rule."""
+    """Return the statuses, where the sentence of an excluded metric names its rule."""
     return [
         replace(one, sentence=_sentence(rules[one.metric.id])) if one.metric.id in rules else one
-        for one in standings
+        for one in statuses
     ]
 
 

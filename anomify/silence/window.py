@@ -1,4 +1,4 @@
-"""Is this a time to keep still, and why."""
+"""Whether notifications of an org are held back at a moment, and why."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,20 +11,20 @@ from anomify.org.muting import is_muted
 
 @dataclass(frozen=True, slots=True)
 class SilenceDecision:
-    """A time to keep still."""
+    """Notifications are held back, until when and why."""
 
-    # In words that end a sentence: not told, because ...
+    # Completes the sentence "Not sent because ...".
     why: str
     until: datetime
 
 
 def silence_decision(org: Org, at: datetime) -> SilenceDecision | None:
-    """Return why watchers of the org are to keep still at that moment; None when they may speak."""
+    """Return why notifications of the org are held back at that moment; None if they are sent."""
     if org.muted_until is not None and is_muted(org, at):
         return SilenceDecision("the whole org is muted", org.muted_until)
     return None
 
 
 def silenced_orgs(at: datetime) -> Select[int]:
-    """Return the question which orgs are to keep still at that moment, for queries to embed."""
+    """Return a query for the orgs whose notifications are held back, to embed in others."""
     return select(Org.id).where(Org.muted_until > at)

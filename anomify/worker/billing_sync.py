@@ -1,4 +1,4 @@
-"""Looks after those who pay: reads anew whom no news came of, and writes to those who owe."""
+"""The task that reads accounts from Stripe again and writes to orgs with unpaid invoices."""
 
 import logging
 import threading
@@ -20,21 +20,21 @@ from anomify.errors import UpstreamFailed
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
-# News can get lost: Stripe gives up after three days, and somebody may take the endpoint away.
+# Webhooks can get lost: Stripe gives up after three days, and somebody may remove the endpoint.
 READ_EVERY = timedelta(days=1)
-# Of each round; the others come in the next ones.
+# Accounts read in one round; the others are read in the next ones.
 ACCOUNTS_MAX = 50
-# After so many a round ends: it is Stripe that fails, not this or that customer.
+# After so many failures a round ends: Stripe as a whole fails, not single accounts.
 FAILURES_MAX = 5
-# Of one question.
+# Orgs read by one query.
 ORGS_MAX = 1000
 
 
 class BillingSync:
-    """Does what no webhook asks for. More than one may run at once; nothing is done twice."""
+    """Does what no webhook triggers. Several may run at once; nothing is done twice."""
 
     def __init__(self, database: Database, settings: Settings, gateway: StripeGateway) -> None:
-        """Take where the accounts are, and the way to Stripe."""
+        """Use the accounts in `database` and Stripe through `gateway`."""
         self._database = database
         self._gateway = gateway
         self._free = free_plan(settings.free_metrics)
@@ -50,7 +50,7 @@ class BillingSync:
         with self._database.unit_of_work(write=False):
             unread = list_accounts_unread_since(now() - READ_EVERY, ACCOUNTS_MAX, self._failed)
             org_ids = [account.org_id for account in unread]
-        # Those that could not be read come last, so that they keep nobody waiting.
+        # Those that could not be read come last, so that they do not delay the others.
         failures = 0
         for org_id in (org_ids + list(self._failed))[:ACCOUNTS_MAX]:
             self._failed.pop(org_id, None)
@@ -81,13 +81,13 @@ class BillingSync:
                 except SQLAlchemyError:
                     raise
                 except Exception:
-                    log.exception("org %d cannot be told of what it owes", org_id)
+                    log.exception("the letter about unpaid invoices to org %d failed", org_id)
             if len(overdue) < ORGS_MAX:
                 return
             last_id = overdue[-1]
 
     def run_until(self, stop: threading.Event) -> None:
-        """Work until told to stop; a call that is on its way then has its own deadline."""
+        """Run until `stop` is set; a call in progress then has its own deadline."""
         while not stop.is_set():
             try:
                 self.run_once()

@@ -1,4 +1,4 @@
-"""Sends what waits in the outbox: claimed in one unit of work, settled in another."""
+"""Send the messages in the outbox: claimed in one transaction, settled in another."""
 
 import logging
 import random
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 # Four receivers that do not answer can hold up their own lanes only (outbox.LANE_MOST each).
 THREADS = 16
 POLL_SECONDS = 1.0
-# How long to leave a database alone that does not answer.
+# Pause after the database could not be read.
 DATABASE_PAUSE_SECONDS = 5.0
 
-# Draws the metric around the anomaly as a PNG, or None when there is nothing to draw.
+# Renders the metric around the anomaly as a PNG; None when there is nothing to render.
 PictureOf = Callable[[Facts], bytes | None]
 
 
 class Deliverer:
-    """Empties the outbox; any number of them may run at once, in this process or in others."""
+    """Sends due messages; any number of deliverers may run at once, in one process or several."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Deliverer:
         clock: Callable[[], datetime] = now,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Take where the outbox is and how to draw; `channels` are the real ones unless given."""
+        """Use the outbox in `database`; `channels` are the real ones unless given."""
         self._database = database
         self._settings = settings
         self._picture_of = picture_of
@@ -54,7 +54,7 @@ class Deliverer:
         self._chance = chance
         self._sealing_key = settings.key_for(PURPOSE)
         self._lock = threading.Lock()
-        self._on_their_way: Counter[str] = Counter()
+        self._in_progress: Counter[str] = Counter()
         self._wake = threading.Event()
 
     def run_once(self) -> int:
@@ -69,7 +69,7 @@ class Deliverer:
         return len(claims)
 
     def run_until(self, stop: threading.Event) -> None:
-        """Send until told to stop; what is on its way then is still settled before this returns."""
+        """Send until `stop` is set; messages in progress are settled before this returns."""
         with ThreadPoolExecutor(THREADS, thread_name_prefix="deliver") as pool:
             while not stop.is_set():
                 self._wake.clear()
@@ -82,12 +82,12 @@ class Deliverer:
                 for each in claims:
                     pool.submit(self._deliver, each).add_done_callback(_report)
                 if not claims:
-                    # An attempt that ends makes room, so it ends this wait too.
+                    # An attempt that ends frees a thread, and ends this wait.
                     self._wake.wait(POLL_SECONDS)
 
     def _claim(self) -> list[Claim]:
         with self._lock:
-            busy = dict(self._on_their_way)
+            busy = dict(self._in_progress)
         most = THREADS - sum(busy.values())
         if most <= 0:
             return []
@@ -97,14 +97,16 @@ class Deliverer:
         with self._database.unit_of_work():
             claims = claim(self._clock(), most, busy, self._sealing_key)
         with self._lock:
-            self._on_their_way.update(each.lane for each in claims)
+            self._in_progress.update(each.lane for each in claims)
         return claims
 
     def _deliver(self, claimed: Claim) -> None:
         try:
             if self._clock() >= claimed.leased_until:
-                # This process was paused, and another one may have sent it by now.
-                log.warning("delivery %s is left to whoever claims it next", claimed.id)
+                # This process was paused, and another one may have sent it meanwhile.
+                log.warning(
+                    "delivery %s: the lease has run out, another process will send it", claimed.id
+                )
                 return
             receipt = self._send(claimed)
             with self._database.unit_of_work():
@@ -117,7 +119,7 @@ class Deliverer:
                 )
         finally:
             with self._lock:
-                self._on_their_way -= Counter({claimed.lane: 1})
+                self._in_progress -= Counter({claimed.lane: 1})
             self._wake.set()
         if not receipt.is_delivered:
             log.warning(
@@ -129,7 +131,7 @@ class Deliverer:
             )
 
     def _send(self, claimed: Claim) -> Receipt:
-        """Word the message and hand it to its channel, outside any transaction."""
+        """Write the message and send it by its channel, outside any transaction."""
         try:
             wants_picture = claimed.channel == EMAIL and claimed.facts.anomaly is not None
             picture = self._picture(claimed) if wants_picture else None
@@ -143,7 +145,7 @@ class Deliverer:
             )
             return self._channels[claimed.channel].send(message, claimed.target)
         except Exception:
-            # Ours, not the receiver's: the message stays, and so do all others.
+            # A fault of ours, not of the receiver: the message is tried again later.
             log.exception("delivery %s could not be sent", claimed.id)
             return Receipt(is_delivered=False, problem="The message could not be made or sent.")
 
@@ -151,11 +153,13 @@ class Deliverer:
         try:
             picture = self._picture_of(claimed.facts)
         except Exception:
-            # A mail without its picture still tells what happened, and says that it has none.
+            # The mail is sent without its picture and says so.
             log.exception("delivery %s has no picture", claimed.id)
             return None
         if picture is None:
-            log.warning("delivery %s has no picture: its anomaly is not there", claimed.id)
+            log.warning(
+                "delivery %s has no picture: its anomaly does not exist any more", claimed.id
+            )
         return picture
 
 

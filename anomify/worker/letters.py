@@ -1,4 +1,4 @@
-"""Sends letters: claimed in one unit of work, settled in another, over the operator's server."""
+"""Send letters by the operator's mail server: claimed in one transaction, settled in another."""
 
 import logging
 import threading
@@ -18,18 +18,18 @@ from anomify.outbound import MailServer
 
 log = logging.getLogger(__name__)
 
-# Letters on their way at once: as many as deliveries by mail.
+# Letters sent at the same time: as many as deliveries by mail.
 MOST = 4
 POLL_SECONDS = 1.0
-# How long to leave a database alone that does not answer.
+# Pause after the database could not be read.
 DATABASE_PAUSE_SECONDS = 5.0
 
 
 class LetterSender:
-    """Sends what `org.letter` holds; any number of them may run at once."""
+    """Sends due letters of `org.letter`; any number of senders may run at once."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        """Take where the letters are, and the mail server; without one they are left waiting."""
+        """Use the mail server of the settings; without one no letter is sent."""
         self._database = database
         self._has_server = settings.smtp_host is not None
         self._channel = EmailChannel(settings, MailServer(settings))
@@ -55,7 +55,7 @@ class LetterSender:
         return len(claimed)
 
     def run_until(self, stop: threading.Event) -> None:
-        """Send until told to stop; what is on its way then is still settled before this returns."""
+        """Send until `stop` is set; letters in progress are settled before this returns."""
         while not stop.is_set():
             try:
                 if not self.run_once():
@@ -65,14 +65,14 @@ class LetterSender:
                 stop.wait(DATABASE_PAUSE_SECONDS)
 
     def _send_all(self, letters: Sequence[ClaimedLetter]) -> None:
-        # What one person is told arrives in the order in which it happened.
+        # One after the other, so that a person gets them in the order in which they were written.
         for letter in letters:
             self._send(letter)
 
     def _send(self, letter: ClaimedLetter) -> None:
         if now() >= letter.leased_until:
-            # This process was paused, and another one may have sent it by now.
-            log.warning("letter %s is left to whoever claims it next", letter.id)
+            # This process was paused, and another one may have sent it meanwhile.
+            log.warning("letter %s: the lease has run out, another process will send it", letter.id)
             return
         receipt = self._attempt(letter)
         with self._database.unit_of_work():
@@ -100,6 +100,6 @@ class LetterSender:
         try:
             return self._channel.send(message, Target(letter.to))
         except Exception:
-            # Ours, not the server's: this letter stays, and so do all others.
+            # A fault of ours, not of the server: the letter is tried again later.
             log.exception("letter %s could not be sent", letter.id)
             return Receipt(is_delivered=False, problem="The letter could not be made or sent.")

@@ -1,4 +1,4 @@
-"""The worker's day: judge, rebuild, sweep, keep and deliver; stop politely when asked."""
+"""The worker process: judge points and run the periodic tasks until asked to stop."""
 
 import itertools
 import logging
@@ -30,15 +30,15 @@ from anomify.worker.page_event_counts import PageEventWriter
 from anomify.worker.picture import picture_with
 from anomify.worker.rebuild import rebuild_one
 from anomify.worker.sweep import sweep
-from anomify.worker.threads import DutyThread, DutyThreads
+from anomify.worker.threads import WorkerThread, WorkerThreads
 
 log = logging.getLogger(__name__)
 
 # How long the worker sleeps when the log holds nothing new.
 IDLE_SECONDS = 0.5
-# Every partition is sealed and its state kept once in this time, one after the other.
+# Within this time each partition is sealed and its states are kept, one partition after the other.
 CHECKPOINT_ROUND_SECONDS = 900
-# New metrics do not wait for their turn in the round, as long as that takes no more of the time.
+# Metrics that have just learnt enough are kept earlier, for at most this share of the time.
 NEW_STATES_EVERY_SECONDS = 1
 NEW_STATES_SHARE = 0.05
 SILENCE_EVERY_SECONDS = 5
@@ -50,26 +50,27 @@ OWNERSHIP_EVERY_SECONDS = 1
 HEARTBEAT_EVERY_SECONDS = 5
 SWEEP_EVERY_SECONDS = 60
 DROP_EVERY_SECONDS = 5
-# A rebuild is done at once where nothing waits, and else so often, if nothing waits for long.
+# A rebuild is done at once when the log holds nothing new, and otherwise in this interval, unless
+# points wait in the log for longer than the lag.
 REBUILD_EVERY_SECONDS = 1
 REBUILD_LAG_SECONDS = 5.0
-# A message on its way when we are asked to stop has its own deadline, shorter than this.
+# How long to wait for the other threads at the end; a message being sent has a shorter deadline.
 STOP_SECONDS = 20
-# After trouble the worker starts over from what is kept, soon at first and then less often.
+# Pauses after the first, second ... failure, before judging starts again from the checkpoints.
 TROUBLE_SECONDS = (1, 2, 5, 10, 30)
 TROUBLE_FORGOTTEN_SECONDS = 300
 
 
 @dataclass(slots=True)
 class PeriodicTask:
-    """Something to do again and again, so often."""
+    """A function to call in an interval of `every_seconds`."""
 
     every_seconds: float
     act: Callable[[], object]
     due: float = 0.0
 
     def act_if_due(self) -> None:
-        """Do it if its time has come."""
+        """Call the function if the interval has passed since the last call."""
         moment = time.monotonic()
         if moment >= self.due:
             self.due = moment + self.every_seconds
@@ -77,7 +78,7 @@ class PeriodicTask:
 
 
 def run(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT asks to stop; then keep what was learnt, and return."""
+    """Run until SIGTERM or SIGINT; then keep the states of all metrics, and return."""
     settings = settings.with_secret_key()
     logging.basicConfig(level=settings.log_level.upper())
     stopping = threading.Event()
@@ -94,8 +95,8 @@ def run(settings: Settings) -> None:
     ]
     if gateway := gateway_of(settings):
         tasks.append(("bill", BillingSync(database, settings, gateway).run_until))
-    threads = DutyThreads(
-        [DutyThread(name, task, stopping) for name, task in tasks], points, stopping
+    threads = WorkerThreads(
+        [WorkerThread(name, task, stopping) for name, task in tasks], points, stopping
     )
     threads.start()
     judge_until(stopping, database, points, settings, threads)
@@ -111,9 +112,9 @@ def judge_until(
     database: Database,
     points: PointStore,
     settings: Settings,
-    threads: DutyThreads | None = None,
+    threads: WorkerThreads | None = None,
 ) -> None:
-    """Judge until told to stop; whatever goes wrong, start over from what is kept.
+    """Judge until `stopping` is set; after any failure start again from the checkpoints.
 
     Every transaction that writes on this thread is fenced: none of them changes anything once
     another worker has taken over.
@@ -135,12 +136,12 @@ def judge_until(
                 _judge(stopping, analyser, ownership, fenced, points, settings, threads)
                 analyser.checkpoint(range(PARTITIONS))
         except OwnershipLost as lost:
-            log.warning("%s; standing by", lost)
+            log.warning("%s; waiting to take over again", lost)
             stopping.wait(STANDBY_SECONDS)
         except Exception as problem:
-            # The next one finds out which metric it is, if it is one.
+            # The next analyser finds out which metric fails, if it is a single one.
             is_careful = is_of_one_metric(problem)
-            # The engine's memory may be ahead of what is recorded now, so it is thrown away.
+            # The loaded states may be ahead of what is recorded, so they are dropped.
             log.exception("judging failed; starting over from the last checkpoint")
             if time.monotonic() - began > TROUBLE_FORGOTTEN_SECONDS:
                 failures = 0
@@ -148,14 +149,14 @@ def judge_until(
             failures += 1
 
 
-def beside(what: str, act: Callable[[], object]) -> Callable[[], None]:
-    """Return the duty with its failures logged only: nothing is lost by doing it later.
+def logging_failures(what: str, act: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that calls `act` and only logs its failures: it is called again later.
 
     Were they raised, all that judging remembers would be thrown away. That another worker has
     taken over is no failure of theirs, and is raised.
     """
 
-    def act_beside() -> None:
+    def act_and_log() -> None:
         try:
             act()
         except OwnershipLost:
@@ -163,7 +164,7 @@ def beside(what: str, act: Callable[[], object]) -> Callable[[], None]:
         except Exception:
             log.exception("%s failed; trying again in a while", what)
 
-    return act_beside
+    return act_and_log
 
 
 def _judge(
@@ -173,14 +174,14 @@ def _judge(
     database: Database,
     points: PointStore,
     settings: Settings,
-    threads: DutyThreads | None,
+    threads: WorkerThreads | None,
 ) -> None:
     partitions = itertools.cycle(range(PARTITIONS))
     name = worker_name()
 
     def heartbeat() -> None:
-        if threads is not None and not threads.are_well:
-            # Without a beat the health of the worker turns red.
+        if threads is not None and not threads.are_healthy:
+            # Without a heartbeat the worker is reported as unhealthy.
             return
         lag_seconds = analyser.lag_seconds()
         with database.unit_of_work():
@@ -191,13 +192,13 @@ def _judge(
     page_event_writer = PageEventWriter(database, points)
     admin_alert_monitor = AdminAlertMonitor(database, settings.base_url)
 
-    def look_at_supply() -> None:
-        # What waits in the log has been reported, so whoever sent it is not silent.
+    def update_admin_alerts() -> None:
+        # Points that wait in the log were reported, so their senders are not silent.
         if analyser.lag_seconds() <= SUPPLY_LAG_SECONDS:
             admin_alert_monitor.run_once()
 
     def rebuild_between_ticks() -> None:
-        # Points come without a pause, and yet judging keeps up: what is late is judged as well.
+        # Points come without a pause, but judging keeps up: there is time for a rebuild.
         if analyser.lag_seconds() <= REBUILD_LAG_SECONDS:
             rebuild_one(database, analyser)
 
@@ -207,12 +208,14 @@ def _judge(
         *([PeriodicTask(HEARTBEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
         PeriodicTask(SETTINGS_EVERY_SECONDS, analyser.reload_settings),
         PeriodicTask(SILENCE_EVERY_SECONDS, analyser.look_for_silence),
-        PeriodicTask(SUPPLY_EVERY_SECONDS, beside("warning admins", look_at_supply)),
+        PeriodicTask(SUPPLY_EVERY_SECONDS, logging_failures("warning admins", update_admin_alerts)),
         PeriodicTask(
-            COUNT_EVERY_SECONDS, beside("storing counts of pages", page_event_writer.run_once)
+            COUNT_EVERY_SECONDS,
+            logging_failures("storing counts of pages", page_event_writer.run_once),
         ),
         PeriodicTask(
-            SWEEP_EVERY_SECONDS, beside("tidying", lambda: sweep(database, points, settings))
+            SWEEP_EVERY_SECONDS,
+            logging_failures("tidying", lambda: sweep(database, points, settings)),
         ),
         PeriodicTask(DROP_EVERY_SECONDS, analyser.drop_deleted),
         PeriodicTask(REBUILD_EVERY_SECONDS, rebuild_between_ticks),
@@ -231,7 +234,7 @@ def _judge(
 
 
 class _NewStates:
-    """Keeps what was learnt of new metrics soon, so that their forecasts need not wait."""
+    """Keeps the states of metrics that have just learnt enough, within a share of the time."""
 
     def __init__(self, analyser: Analyser) -> None:
         self._analyser = analyser

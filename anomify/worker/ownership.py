@@ -1,4 +1,4 @@
-"""Who judges: one worker at a time owns the partitions; another one stands by and takes over.
+"""Ensure that one worker at a time judges; another one waits and takes over.
 
 A lock says who may begin. Whoever takes it also begins a new epoch, and every transaction that
 judges compares it: an owner that was paused, and whose lock another one has by now, writes nothing.
@@ -32,24 +32,24 @@ STANDBY_SECONDS = 0.5
 
 
 class OwnershipLost(Unavailable):
-    """Another worker judges, or may do so: the database has let go of our lock."""
+    """Another worker judges, or may do so, because our lock in the database ended."""
 
 
 class Ownership:
     """A lock that ends with the process, or with its connection to the database, and its epoch."""
 
     def __init__(self, database: Database, data_dir: Path) -> None:
-        """Hold nothing yet."""
+        """Start without the lock."""
         self._database = database
         self._path = data_dir / LOCK_FILE
         self._connection: Connection | None = None
         self._file: IO[str] | None = None
-        # 0 while nothing is held.
+        # 0 while the lock is not held.
         self.epoch = 0
 
     @contextmanager
     def held(self, stopping: threading.Event) -> Iterator[bool]:
-        """Wait for the lock and hold it; give False where we were asked to stop before."""
+        """Wait for the lock and hold it; yield False if `stopping` was set before."""
         is_waiting = False
         while not stopping.is_set():
             if self._take():
@@ -58,16 +58,16 @@ class Ownership:
                         self.epoch = take_epoch(worker_name(), now())
                     yield True
                 finally:
-                    self._let_go()
+                    self._release()
                 return
             if not is_waiting:
-                log.info("another worker is judging; standing by to take over")
+                log.info("another worker is judging; waiting to take over")
                 is_waiting = True
             stopping.wait(STANDBY_SECONDS)
         yield False
 
     def check(self) -> None:
-        """Raise OwnershipLost if the lock is not ours any more."""
+        """Raise OwnershipLost if this process does not hold the lock any more."""
         if self._connection is not None:
             try:
                 self._connection.execute(text("SELECT 1"))
@@ -121,13 +121,13 @@ class Ownership:
         self._file = file
         return True
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self.epoch = 0
         if self._connection is not None:
-            # At once where it still answers: the server notices a little later that it is closed.
+            # Otherwise the lock ends only when the server notices the closed connection.
             with suppress(SQLAlchemyError):
                 self._connection.execute(select(func.pg_advisory_unlock(ADVISORY_LOCK)))
-            # Closed for good, not handed back to the pool: the lock lives in the connection.
+            # Closed, not returned to the pool: the lock belongs to the connection.
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
@@ -137,5 +137,5 @@ class Ownership:
 
 
 def worker_name() -> str:
-    """Return what this process is called among the workers."""
+    """Return the name of this process: host and process id."""
     return f"{socket.gethostname()}:{os.getpid()}"

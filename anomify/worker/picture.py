@@ -1,4 +1,4 @@
-"""The picture that goes with a message: the anomaly as its page would show it now."""
+"""Render the picture of an anomaly for a message."""
 
 from collections.abc import Callable
 
@@ -13,12 +13,12 @@ from anomify.rendering.chart import ChartLook
 
 
 def picture_with(database: Database, points: PointStore) -> Callable[[Facts], bytes | None]:
-    """Return what draws the anomaly of a message as a PNG, or None where there is nothing."""
+    """Return a function that renders the anomaly of a message as a PNG; None if there is none."""
 
     def picture_of(facts: Facts) -> bytes | None:
         if facts.anomaly is None:
             return None
-        # The worker's own view of the log is elsewhere; this one is brought up to date when needed.
+        # This thread has its own view of the log, which is updated here.
         points.follow()
         with database.unit_of_work(write=False):
             org = find_org(facts.org_id)

@@ -1,4 +1,4 @@
-"""The duty of making scores anew where points came too late to be judged in their turn."""
+"""The task that rebuilds a metric whose points came too late to be judged in order."""
 
 import logging
 
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 def rebuild_one(database: Database, analyser: Analyser) -> bool:
-    """Do the rebuild that has waited longest, if one is due; tell whether there was one.
+    """Do the rebuild that has waited longest, if one is due; return whether there was one.
 
-    The thread that judges calls this, so that nothing else moves the metric meanwhile.
+    Called by the thread that judges, so that nothing else changes the metric meanwhile.
     """
     with database.unit_of_work(write=False):
-        # Almost always there is none, and looking must not get in the way of those who write.
+        # Read first: there is seldom one, and a write transaction blocks others.
         if not is_rebuild_due(now()):
             return False
     with database.unit_of_work():
@@ -30,8 +30,8 @@ def rebuild_one(database: Database, analyser: Analyser) -> bool:
     except OwnershipLost:
         raise
     except Exception as problem:
-        # One metric that cannot be rebuilt must not stop the others; it is tried again, and the
-        # reason stays where people can see it.
+        # One metric that cannot be rebuilt must not stop the others: the reason is stored, and the
+        # rebuild is repeated later.
         log.exception("the rebuild of metric %d failed", claimed.metric_id)
         with database.unit_of_work():
             why = f"{type(problem).__name__}: {problem}"

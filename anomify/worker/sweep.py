@@ -1,4 +1,4 @@
-"""The duty of tidying: what is old goes, what is over ends, and orgs climb as far as they came."""
+"""The periodic task that deletes old rows, ends expired rules and updates onboarding steps."""
 
 from anomify.clock import now, now_ms
 from anomify.config import Settings
@@ -23,7 +23,7 @@ MOST_MONTHS_PACKED = 16
 
 
 def sweep(database: Database, points: PointStore, settings: Settings) -> None:
-    """Do what needs doing once in a while; running it twice is harmless."""
+    """Delete and end what is due; running it twice is harmless."""
     with database.unit_of_work():
         prune_sessions(now())
         forget_attempts(now())

@@ -1,4 +1,4 @@
-"""The worker's threads beside the one that judges: started again when they fail, and watched."""
+"""The worker's threads other than the one that judges: restarted on failure, and monitored."""
 
 import logging
 import threading
@@ -9,16 +9,16 @@ from anomify.metric.store import PointStore
 
 log = logging.getLogger(__name__)
 
-# After a failure a thread begins again, soon at first and then less often.
+# Pauses after the first, second ... failure, before the task of a thread starts again.
 PAUSE_SECONDS = (1, 2, 5, 10, 30)
-# One that has worked for so long since its last failure is well again. Longer than the pauses, so
-# that one that fails each time is never well; shorter than what makes a missing beat a problem,
-# so that a single failure turns nothing red.
-WELL_AFTER_SECONDS = 45.0
+# A thread is healthy again when its last failure is so long ago. Longer than the pauses, so that
+# one that fails each time is never healthy; shorter than the time after which a missing heartbeat
+# is a problem, so that a single failure is not reported.
+HEALTHY_AFTER_SECONDS = 45.0
 
 
-class DutyThread:
-    """One duty in a thread of its own, until told to stop."""
+class WorkerThread:
+    """Runs one task in a thread of its own, until it is asked to stop."""
 
     def __init__(
         self,
@@ -27,32 +27,32 @@ class DutyThread:
         stopping: threading.Event,
         pause_seconds: Sequence[float] = PAUSE_SECONDS,
     ) -> None:
-        """Take what to do: it returns when it is told to stop, and not before."""
+        """Prepare the thread; `task` must return when the event is set, and not before."""
         self.name = name
-        self._duty = task
+        self._task = task
         self._stopping = stopping
         self._pause_seconds = pause_seconds
         self._failed_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has stopped, but no longer than this."""
+        """Wait at most this long until the thread has ended."""
         self._thread.join(timeout=seconds)
 
     @property
     def is_alive(self) -> bool:
-        """Return whether the thread is there at all."""
+        """Return whether the thread is running."""
         return self._thread.is_alive()
 
     @property
-    def is_well(self) -> bool:
-        """Return whether it is there and has not failed of late."""
+    def is_healthy(self) -> bool:
+        """Return whether the thread is running and has not failed recently."""
         failed_at = self._failed_at
-        is_over = failed_at is None or time.monotonic() - failed_at > WELL_AFTER_SECONDS
+        is_over = failed_at is None or time.monotonic() - failed_at > HEALTHY_AFTER_SECONDS
         return self.is_alive and is_over
 
     def _run(self) -> None:
@@ -60,26 +60,26 @@ class DutyThread:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                self._duty(self._stopping)
+                self._task(self._stopping)
             except Exception:
-                log.exception("the thread %s failed; it begins again in a while", self.name)
+                log.exception("the thread %s failed; restarting its task soon", self.name)
             else:
                 if self._stopping.is_set():
                     return
-                log.error("the thread %s ended by itself; it begins again in a while", self.name)
+                log.error("the thread %s ended by itself; restarting its task soon", self.name)
             self._failed_at = time.monotonic()
-            if self._failed_at - began > WELL_AFTER_SECONDS:
+            if self._failed_at - began > HEALTHY_AFTER_SECONDS:
                 failures = 0
             pause = self._pause_seconds[min(failures, len(self._pause_seconds) - 1)]
             self._stopping.wait(pause)
             failures += 1
 
 
-class DutyThreads:
-    """All of them, and the one that follows the log of points."""
+class WorkerThreads:
+    """All threads of the worker, and the thread of `points` that follows the log."""
 
     def __init__(
-        self, threads: Sequence[DutyThread], points: PointStore, stopping: threading.Event
+        self, threads: Sequence[WorkerThread], points: PointStore, stopping: threading.Event
     ) -> None:
         """Take threads that are not started yet."""
         self._threads = threads
@@ -88,24 +88,26 @@ class DutyThreads:
         self.has_lost_one = False
 
     def start(self) -> None:
-        """Start all."""
+        """Start all threads."""
         for thread in self._threads:
             thread.start()
 
     def join(self, seconds: float) -> None:
-        """Wait for each until it has stopped, but no longer than this."""
+        """Wait at most this long for each thread to end."""
         for thread in self._threads:
             thread.join(seconds)
 
     @property
-    def are_well(self) -> bool:
-        """Return whether every thread does its duty; the worker shows no sign of life otherwise."""
-        return self._points.is_following and all(thread.is_well for thread in self._threads)
+    def are_healthy(self) -> bool:
+        """Return whether every thread is healthy; without that there is no heartbeat."""
+        return self._points.is_following and all(thread.is_healthy for thread in self._threads)
 
     def check(self) -> None:
-        """Ask the worker to stop when a thread is gone: whoever supervises it starts it again."""
+        """Stop the worker if a thread has died, so that its supervisor restarts the process."""
         gone = [thread.name for thread in self._threads if not thread.is_alive]
         if gone and not self._stopping.is_set():
-            log.critical("the thread %s is gone; this process ends to be started again", gone[0])
+            log.critical(
+                "the thread %s has died; ending this process so that it is restarted", gone[0]
+            )
             self.has_lost_one = True
             self._stopping.set()

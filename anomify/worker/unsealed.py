@@ -1,4 +1,4 @@
-"""What the worker has judged and no chunk holds yet: in memory, and safe in the log."""
+"""Points that are judged but not in a chunk yet: held in memory, and stored in the log."""
 
 from dataclasses import dataclass
 
@@ -17,19 +17,19 @@ class Tick:
 
 
 class Unsealed:
-    """The ticks since the oldest checkpoint."""
+    """Holds the ticks since the oldest checkpoint."""
 
     def __init__(self) -> None:
-        """Hold nothing yet."""
+        """Start empty."""
         self._ticks: list[Tick] = []
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many points wait."""
+        """Return how many points it holds."""
         return self._count
 
     def add(self, tick: Tick) -> None:
-        """Keep a tick's rows."""
+        """Add the rows of a tick."""
         if len(tick.points):
             self._ticks.append(tick)
             self._count += len(tick.points)
@@ -55,7 +55,7 @@ class Unsealed:
         return Points.joined(parts)
 
     def drop(self, through: int) -> None:
-        """Let go of the ticks that every partition has sealed."""
+        """Drop the ticks up to an offset that every partition has sealed."""
         self._ticks = [tick for tick in self._ticks if int(tick.offsets.max()) > through]
         self._count = sum(len(tick.points) for tick in self._ticks)
 

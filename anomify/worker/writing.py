@@ -1,4 +1,4 @@
-"""A transaction of the worker, done again where what it builds on is deleted meanwhile.
+"""Run a transaction of the worker, and repeat it if rows that it uses are deleted meanwhile.
 
 People delete metrics, watchers, users and orgs while the worker judges. On PostgreSQL a row can go
 between the statement that reads it and the one that refers to it; that must cost a second attempt,
@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 MOST_ATTEMPTS: Final = 6
-# From this attempt on nobody may delete the metrics it is about; before, that is not worth locks.
+# From this attempt on the metrics are locked against deletion; earlier that is not worth the locks.
 HOLDING_FROM: Final = 2
-# A row that was read or loaded is not there any more when it is used.
+# Raised when a row was deleted after it was read.
 _GONE = (IntegrityError, NoResultFound, StaleDataError, ObjectDeletedError)
 # PostgreSQL's codes for a deadlock and for a conflict with a concurrent change.
 _CONFLICTS = {"40P01", "40001"}
 
 
 def write(database: Database, act: Callable[[], Result], metric_ids: Iterable[int] = ()) -> Result:
-    """Do `act` in a transaction of its own and return what it returns.
+    """Call `act` in a transaction of its own and return its result.
 
-    Where a row vanished under it, it is rolled back and done again: `act` has to look anew for what
-    was deleted, and must change nothing but the database before it succeeds. `metric_ids` are the
-    metrics that it is about. Raises what it raised at the last attempt, or for any other reason.
+    Where a row was deleted meanwhile, it is rolled back and repeated: `act` has to read again what
+    was deleted, and must change nothing but the database until it succeeds. `metric_ids` are the
+    metrics that it writes about. Raises what `act` raises for another reason, or the last time.
     """
     for attempt in range(MOST_ATTEMPTS):
         try:
@@ -44,7 +44,7 @@ def write(database: Database, act: Callable[[], Result], metric_ids: Iterable[in
         except (*_GONE, DBAPIError) as problem:
             if attempt == MOST_ATTEMPTS - 1 or not _is_worth_repeating(problem):
                 raise
-            log.info("done again, for something was deleted meanwhile: %s", problem)
+            log.info("repeating a transaction because a row was deleted meanwhile: %s", problem)
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -1,4 +1,4 @@
-"""One feed of everything that happened, the latest first, told the same at every time of asking."""
+"""The activity feed lists everything that happened, the latest first, with stable ids."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -52,7 +52,7 @@ def feed(org, **more):
 
 
 class TestListActivity:
-    def test_merges_what_was_found_told_changed_and_warned_of(self, org):
+    def test_merges_anomalies_events_changes_and_alerts(self, org):
         page = feed(org)
         assert [(one.type, one.actor) for one in page.items] == [
             ("adminalert.recovered", "Anomify"),
@@ -70,7 +70,7 @@ class TestListActivity:
         assert said["adminalert.raised"] == "Some metrics have stopped."
         assert page.items[-1].metric == "cpu.load"
 
-    def test_tells_nobody_who_signed_in_when(self, org):
+    def test_leaves_out_sign_ins(self, org):
         assert "user.login" not in {one.type for one in feed(org).items}
         assert feed(org, types=["user"]).total == 0
 

@@ -1,4 +1,4 @@
-"""Questions about anomalies: of one org, of a window, of a moment."""
+"""Queries for anomalies of an org, of a time range and at a moment."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from anomify.anomaly.queries import (
     get_anomaly,
     get_anomaly_at,
     list_anomalies,
-    long_unheard,
+    list_stale_with_open_anomaly,
     open_spans,
 )
 from anomify.db import session
@@ -50,7 +50,7 @@ class TestGetAnomaly:
         found = get_anomaly(metric.org_id, made)
         assert found.span.metric.name == "cpu.load"
 
-    def test_is_nobody_elses(self, metric, foreign):
+    def test_does_not_find_one_of_another_org(self, metric, foreign):
         made = make_anomaly(metric)
         with pytest.raises(NotFound):
             get_anomaly(foreign.org_id, made.id)
@@ -70,13 +70,13 @@ class TestGetAnomalyAt:
             with pytest.raises(NotFound):
                 get_anomaly_at(*at)
 
-    def test_finds_one_that_still_runs_however_long_ago_it_was_loud(self, metric):
+    def test_finds_one_that_still_runs_however_long_ago_it_was_over(self, metric):
         made = make_anomaly(metric, NOON, minutes=None)
         assert get_anomaly_at(metric.org_id, metric.id, NOON_MS + 4 * MINUTE).id == made.id
         with pytest.raises(NotFound):
             get_anomaly_at(metric.org_id, metric.id, NOON_MS - 2 * MINUTE)
 
-    def test_is_nobody_elses(self, metric, foreign):
+    def test_does_not_find_one_of_another_org(self, metric, foreign):
         make_anomaly(metric, NOON)
         with pytest.raises(NotFound):
             get_anomaly_at(foreign.org_id, metric.id, NOON_MS)
@@ -106,7 +106,7 @@ class TestListAnomalies:
         later = NOON_MS + 600 * MINUTE
         assert ids(list_anomalies(metric.org_id, from_ms=later, until_ms=later + 1)) == [made]
 
-    def test_takes_only_what_is_wished_for(self, metric):
+    def test_applies_each_filter(self, metric):
         other = make_metric(session().get_one(Org, metric.org_id), "db.load")
         low = make_anomaly(metric, NOON, severity="low", score=0.5).id
         medium = make_anomaly(metric, NOON + HOUR, severity="medium", score=0.7).id
@@ -147,8 +147,8 @@ class TestOpenSpans:
         assert open_spans([]) == []
 
 
-class TestLongUnheard:
-    def test_tells_whose_anomaly_runs_and_whose_points_are_stale(self, unit, metric, foreign):
+class TestListStaleWithOpenAnomaly:
+    def test_lists_metrics_with_an_open_anomaly_and_stale_points(self, unit, metric, foreign):
         silent = make_metric(unit.get_one(Org, metric.org_id), "silent")
         for one, minutes in ((metric, None), (foreign, 5), (silent, None)):
             made = make_anomaly(one, NOON, minutes=minutes)
@@ -164,5 +164,7 @@ class TestLongUnheard:
                 )
             )
         unit.flush()
-        assert long_unheard(NOON_MS + 5 * MINUTE) == []
-        assert long_unheard(NOON_MS + 5 * MINUTE + 1) == [(metric.id, NOON_MS, 5 * MINUTE)]
+        assert list_stale_with_open_anomaly(NOON_MS + 5 * MINUTE) == []
+        assert list_stale_with_open_anomaly(NOON_MS + 5 * MINUTE + 1) == [
+            (metric.id, NOON_MS, 5 * MINUTE)
+        ]

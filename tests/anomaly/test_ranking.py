@@ -67,7 +67,7 @@ class TestMostRecentlyAnomalous:
 
 
 class TestTally:
-    def test_counts_all_of_late_and_what_runs(self, acme):
+    def test_counts_all_recent_and_open_ones(self, acme):
         metric = make_metric(acme, "m")
         make_anomaly(metric, START)
         make_anomaly(metric, START + DAY, minutes=None)

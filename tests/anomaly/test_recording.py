@@ -1,4 +1,4 @@
-"""Cases that open, go on and end; said twice, they are recorded once."""
+"""Anomalies are opened, extended and closed; a repeated call changes nothing."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -92,7 +92,7 @@ class TestOpenAnomaly:
 
 
 class TestExtendAnomaly:
-    def test_keeps_what_speaks_loudest(self, metric):
+    def test_keeps_the_point_with_the_highest_alert(self, metric):
         span = open_anomaly(metric, SIGHTING)
         assert not extend_anomaly(span, observation(1, alert=1.0, value=50.0))
         assert (span.value, span.peak_ms) == (97.5, START_MS)
@@ -100,7 +100,7 @@ class TestExtendAnomaly:
         assert (span.value, span.peak_ms, span.severity) == (200.0, START_MS + 2 * MINUTE, "high")
         assert span.last_over_ms == START_MS + 2 * MINUTE
 
-    def test_says_once_that_the_severity_has_risen(self, metric):
+    def test_returns_once_that_the_severity_has_risen(self, metric):
         span = open_anomaly(metric, SIGHTING)
         risen = [extend_anomaly(span, observation(n, alert=8.0, severity="high")) for n in (1, 2)]
         assert risen == [True, False]

@@ -11,17 +11,17 @@ from tests.rendering.charts import chart
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class TestStudio:
-    def test_paints_a_chart(self):
+class TestRenderPool:
+    def test_renders_a_chart(self):
         assert RenderPool().render(chart()).startswith(PNG)
 
-    def test_refuses_after_its_wait_when_every_easel_is_taken(self):
+    def test_refuses_after_its_wait_when_every_slot_is_taken(self):
         render_pool = RenderPool(slots=1, wait_seconds=0.01)
         with render_pool.slot(), pytest.raises(Unavailable):
             render_pool.render(chart())
         assert render_pool.render(chart()).startswith(PNG)
 
-    def test_gives_an_easel_back_when_drawing_fails(self):
+    def test_frees_the_slot_when_drawing_fails(self):
         render_pool = RenderPool(slots=1, wait_seconds=0.01)
         for _ in range(3 + MOST_WAITING):
             with pytest.raises(ZeroDivisionError), render_pool.slot():
@@ -46,7 +46,7 @@ class TestStudio:
             assert sum(one.exception() is not None for one in held) == 1
 
 
-class TestBusyPicture:
+class TestBusyImage:
     @pytest.mark.parametrize("theme", ["light", "dark"])
     def test_is_a_small_png_in_either_theme(self, theme):
         assert busy_image(theme).startswith(PNG)

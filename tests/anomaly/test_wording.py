@@ -1,4 +1,4 @@
-"""By how much an anomaly lay off, and whether it was seen before, in words."""
+"""The size of an anomaly, and how often similar ones were seen, in words."""
 
 import pytest
 
@@ -23,7 +23,7 @@ class TestAmountInWords:
             ("something of old", 3.0, ""),
         ],
     )
-    def test_is_in_what_the_evidence_is_measured_in(self, evidence, amount, said):
+    def test_uses_the_unit_of_the_evidence(self, evidence, amount, said):
         assert amount_in_words(Span(evidence=evidence, amount=amount)) == said
 
 

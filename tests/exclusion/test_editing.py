@@ -81,7 +81,7 @@ class TestPreview:
         found = preview_exclusion(acme.id, ExclusionKind.CONTAINS, "staging", sample=1)
         assert (found.sample, found.hit, found.freed) == (["staging.a"], 3, 1)
 
-    def test_sees_nothing_of_another_org(self, acme):
+    def test_counts_no_metrics_of_another_org(self, acme):
         found = preview_exclusion(make_org("Globex").id, ExclusionKind.REGEX, ".")
         assert (found.hit, found.total) == (0, 0)
         assert preview_exclusion(acme.id, ExclusionKind.REGEX, ".").hit == 4
@@ -123,7 +123,7 @@ class TestAdd:
             add(acme, ExclusionKind.PREFIX, "a", expires_at=datetime(2286, 1, 1, tzinfo=UTC))
         assert set(refusal.value.fields) == {"expires"}
 
-    def test_refuses_more_rules_than_every_new_name_is_held_to(self, acme, monkeypatch):
+    def test_refuses_more_rules_than_the_limit(self, acme, monkeypatch):
         monkeypatch.setattr(editing, "EXCLUSIONS_MAX", 1)
         add(acme, ExclusionKind.PREFIX, "a")
         with pytest.raises(QuotaExceeded):
@@ -152,7 +152,7 @@ class TestDelete:
         assert changes_so_far() != before
         assert actions(acme)[-1] == ("exclusion.delete", "contains staging")
 
-    def test_knows_no_rule_of_another_org(self, acme):
+    def test_does_not_find_a_rule_of_another_org(self, acme):
         rule, _ = add(acme, ExclusionKind.CONTAINS, "staging")
         with pytest.raises(NotFound):
             delete_exclusion(make_org("Globex").id, rule.id, "Charlie")
@@ -213,7 +213,7 @@ class TestNewNames:
         assert (quota.used, quota.kept_out, quota.room) == (2, 3, 0)
         assert set(excluded) == {found.ids[f"staging.{one}".encode()] for one in "abc"}
 
-    def test_have_an_end_even_so(self, database):
+    def test_are_limited_even_if_excluded(self, database):
         with database.unit_of_work():
             org = make_org(metric_quota=1)
             add(org, ExclusionKind.PREFIX, "staging.")

@@ -78,7 +78,7 @@ class TestPredicateOf:
         assert expected
         assert hit(ExclusionKind.LABEL, f"{label}={value}", names) == expected
 
-    def test_evil_expressions_are_quick(self):
+    def test_expressions_made_to_be_slow_are_fast(self):
         names = [f"{'a' * 60}.{number}" for number in range(1_000)]
         began = time.process_time()
         assert hit(ExclusionKind.REGEX, "^(a+)+$", names) == []
@@ -128,7 +128,7 @@ class TestCanonicalPattern:
         # The engine says it on our standard error if it is let.
         assert capfd.readouterr() == ("", "")
 
-    def test_spells_what_is_alike_alike(self):
+    def test_gives_equal_rules_one_spelling(self):
         assert canonical_pattern(ExclusionKind.PREFIX, "bu\u0308ro") == "b\u00fcro"
         assert canonical_pattern(ExclusionKind.EXACT, 'm{b="2",a="1"}') == 'm{a="1",b="2"}'
 

@@ -1,4 +1,4 @@
-"""What becomes of rulings: when an anomaly opens, goes on and ends, and what is told of it."""
+"""When verdicts open, extend and close an anomaly, and which changes are announced."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,17 +40,17 @@ QUIET = PointVerdict(
 
 
 @dataclass(frozen=True)
-class Diary(Notifier):
-    """A herald that writes down what it would tell."""
+class RecordingNotifier(Notifier):
+    """A notifier that records what it would announce."""
 
-    told: list[tuple[str, str]] = field(default_factory=list)
+    announced: list[tuple[str, str]] = field(default_factory=list)
 
     def opened(self, span: Span) -> None:
         if self.is_recent(span.last_over_ms):
-            self.told.append(("opened", span.severity))
+            self.announced.append(("opened", span.severity))
 
     def recovered(self, span: Span) -> None:
-        self.told.append(("recovered", span.severity))
+        self.announced.append(("recovered", span.severity))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def metric(unit: Session) -> Metric:
 
 
 def at(minutes: float, alert: float = 0.0, strength: float | None = None) -> PointVerdict:
-    """A ruling so long after noon; as strong as it is alarming unless said otherwise."""
+    """A verdict so many minutes after noon; its strength is its alert unless given."""
     return replace(
         QUIET,
         time_ms=NOON_MS + int(minutes * MINUTE),
@@ -70,38 +70,40 @@ def at(minutes: float, alert: float = 0.0, strength: float | None = None) -> Poi
     )
 
 
-def notifier(minutes: float = 10) -> Diary:
-    return Diary(datetime.fromtimestamp(NOON.timestamp() + minutes * 60, UTC))
+def notifier(minutes: float = 10) -> RecordingNotifier:
+    return RecordingNotifier(datetime.fromtimestamp(NOON.timestamp() + minutes * 60, UTC))
 
 
-def story(metric: Metric, *point_verdicts: PointVerdict, diary: Diary | None = None) -> list[tuple]:
-    """When each anomaly began, was last loud, and whether it still runs, in minutes."""
-    spans = record_metric(point_verdicts, metric.id, None, CLOSING_MS, diary or notifier())
+def spans_of(
+    metric: Metric, *point_verdicts: PointVerdict, recorder: RecordingNotifier | None = None
+) -> list[tuple]:
+    """The minutes in which each anomaly began and was last over, and whether it is open."""
+    spans = record_metric(point_verdicts, metric.id, None, CLOSING_MS, recorder or notifier())
     return [
         ((span.started_ms - NOON_MS) / MINUTE, (span.last_over_ms - NOON_MS) / MINUTE, span.is_open)
         for span in spans
     ]
 
 
-class TestFollow:
+class TestRecordMetric:
     def test_opens_nothing_below_the_least_threshold(self, metric):
-        assert story(metric, at(0), at(1, LOW * 0.99, strength=9 * HIGH)) == []
+        assert spans_of(metric, at(0), at(1, LOW * 0.99, strength=9 * HIGH)) == []
 
     def test_opens_at_the_first_point_over_it_and_goes_on_while_it_is_strong(self, metric):
-        found = story(metric, at(0), at(1, LOW), at(2, 0.0, strength=LOW), at(3))
+        found = spans_of(metric, at(0), at(1, LOW), at(2, 0.0, strength=LOW), at(3))
         assert found == [(1, 2, True)]
 
-    def test_ends_after_five_quiet_minutes_and_not_before(self, metric):
-        assert story(metric, at(1, HIGH), at(6)) == [(1, 1, True)]
-        assert story(metric, at(1, HIGH), at(6.001)) == [(1, 1, False)]
+    def test_closes_after_five_normal_minutes_and_not_before(self, metric):
+        assert spans_of(metric, at(1, HIGH), at(6)) == [(1, 1, True)]
+        assert spans_of(metric, at(1, HIGH), at(6.001)) == [(1, 1, False)]
 
-    def test_takes_what_comes_within_them_as_the_same(self, metric):
-        assert story(metric, at(1, HIGH), at(3), at(6, HIGH)) == [(1, 6, True)]
+    def test_extends_the_same_anomaly_within_five_minutes(self, metric):
+        assert spans_of(metric, at(1, HIGH), at(3), at(6, HIGH)) == [(1, 6, True)]
 
-    def test_takes_what_comes_after_them_as_another(self, metric):
-        assert story(metric, at(1, HIGH), at(7, HIGH)) == [(1, 1, False), (7, 7, True)]
+    def test_opens_another_after_five_minutes(self, metric):
+        assert spans_of(metric, at(1, HIGH), at(7, HIGH)) == [(1, 1, False), (7, 7, True)]
 
-    def test_finds_the_same_cases_when_it_is_walked_again(self, metric):
+    def test_finds_the_same_anomalies_when_repeated(self, metric):
         point_verdicts = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
         first = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier())
         known = [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in first]
@@ -114,69 +116,71 @@ class TestFollow:
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
 
 
-class TestTelling:
+class TestAnnouncing:
     def test_is_done_when_it_opens_and_when_it_is_over(self, metric):
-        diary = notifier()
-        story(metric, at(1, HIGH), at(2, HIGH), at(8), diary=diary)
-        assert diary.told == [("opened", "high"), ("recovered", "high")]
+        recorder = notifier()
+        spans_of(metric, at(1, HIGH), at(2, HIGH), at(8), recorder=recorder)
+        assert recorder.announced == [("opened", "high"), ("recovered", "high")]
 
     def test_is_done_again_when_the_severity_has_risen(self, metric):
-        diary = notifier()
-        story(metric, at(1, LOW), at(2, HIGH), at(3, HIGH * 1.1), diary=diary)
-        assert diary.told == [("opened", "low"), ("opened", "high")]
+        recorder = notifier()
+        spans_of(metric, at(1, LOW), at(2, HIGH), at(3, HIGH * 1.1), recorder=recorder)
+        assert recorder.announced == [("opened", "low"), ("opened", "high")]
 
     def test_is_not_done_of_what_was_over_more_than_an_hour_ago(self, metric):
         minutes = ANNOUNCED_FOR.total_seconds() / 60 + 2
-        diary = notifier(minutes + 0.001)
-        story(metric, at(2, HIGH), diary=diary)
-        assert diary.told == []
-        diary = notifier(minutes)
-        story(metric, at(2, HIGH), diary=diary)
-        assert diary.told == [("opened", "high")]
+        recorder = notifier(minutes + 0.001)
+        spans_of(metric, at(2, HIGH), recorder=recorder)
+        assert recorder.announced == []
+        recorder = notifier(minutes)
+        spans_of(metric, at(2, HIGH), recorder=recorder)
+        assert recorder.announced == [("opened", "high")]
 
     def test_is_done_once_of_what_began_long_ago_and_still_runs(self, metric):
-        diary = notifier(240)
-        story(metric, *(at(minutes, HIGH) for minutes in range(0, 240, 4)), diary=diary)
-        assert diary.told == [("opened", "high")]
+        recorder = notifier(240)
+        spans_of(metric, *(at(minutes, HIGH) for minutes in range(0, 240, 4)), recorder=recorder)
+        assert recorder.announced == [("opened", "high")]
 
     def test_is_done_with_the_severity_that_was_reached_while_nobody_was_told(self, metric):
-        diary = notifier(240)
+        recorder = notifier(240)
         point_verdicts = (
             at(0, LOW),
             at(4, HIGH),
             *(at(minutes, LOW) for minutes in range(8, 240, 4)),
         )
-        story(metric, *point_verdicts, diary=diary)
-        assert diary.told == [("opened", "high")]
+        spans_of(metric, *point_verdicts, recorder=recorder)
+        assert recorder.announced == [("opened", "high")]
 
 
-class TestHerald:
-    def test_tells_of_the_end_only_those_who_heard_of_the_beginning(self, unit, metric):
-        told, untold = (
-            record_metric([at(minutes, HIGH)], metric.id, None, CLOSING_MS, Diary(NOON))[0]
+class TestNotifier:
+    def test_announces_a_recovery_only_to_those_informed_of_the_opening(self, unit, metric):
+        announced, untold = (
+            record_metric(
+                [at(minutes, HIGH)], metric.id, None, CLOSING_MS, RecordingNotifier(NOON)
+            )[0]
             for minutes in (0, 20)
         )
         make_watcher(unit.get_one(Org, metric.org_id), webhook_url="https://hooks.example/")
         real = Notifier(NOON)
-        real.opened(told)
-        for span in (told, untold):
+        real.opened(announced)
+        for span in (announced, untold):
             real.recovered(span)
             real.recovered(span)
         rows = unit.query(Delivery.anomaly_id, Delivery.transition).order_by(Delivery.transition)
         assert [tuple(row) for row in rows] == [
-            (told.anomaly_id, "opened"),
-            (told.anomaly_id, "recovered"),
+            (announced.anomaly_id, "opened"),
+            (announced.anomaly_id, "recovered"),
         ]
 
 
-class TestCloseSilent:
-    def test_ends_those_that_fell_silent_and_tells_it(self, unit, metric):
+class TestCloseAllOfSilent:
+    def test_closes_and_announces_those_of_silent_metrics(self, unit, metric):
         running = make_anomaly(metric, NOON, minutes=None)
         other = make_anomaly(make_metric(make_org("Globex")), NOON, minutes=None)
         unit.flush()
-        diary = notifier()
-        close_all_of_silent([metric.id, 10**6], diary)
+        recorder = notifier()
+        close_all_of_silent([metric.id, 10**6], recorder)
         still_open = open_spans([metric.id, other.span.metric_id])
         assert [span.anomaly_id for span in still_open] == [other.id]
         assert running.span.ended_by_silence
-        assert diary.told == [("recovered", "high")]
+        assert recorder.announced == [("recovered", "high")]

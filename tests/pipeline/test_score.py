@@ -1,4 +1,4 @@
-"""Rows of the log judged in its order: what counts as late, and metrics that come and go."""
+"""Points are judged in the order of the log; late points, and loading and unloading of states."""
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class TestLateness:
 
 
 class TestHasMoved:
-    def test_tells_whose_points_came_in_their_turn(self):
+    def test_is_true_for_metrics_with_a_point_that_was_not_late(self):
         scorer = Scorer()
         score(scorer, row(1, *line(1), *line(2), *line(3)))
         scored = score(
@@ -94,7 +94,7 @@ class TestHasMoved:
 
 
 class TestScore:
-    def test_says_the_same_however_the_log_is_cut(self):
+    def test_gives_the_same_verdicts_however_the_log_is_split(self):
         rows = [row(n + 1, *line(1, 10 * n, 10), *line(2, 10 * n, 10)) for n in range(13)]
         whole, cut = Scorer(), Scorer()
         at_once = score(whole, *rows)
@@ -122,22 +122,22 @@ class TestScorer:
         assert len(scorer) == len(many)
         assert scorer.loaded().tolist() == [metric_id for metric_id, _, _ in many]
 
-    def test_a_metric_that_slept_goes_on_as_if_it_had_not(self):
-        awake, slept = Scorer(), Scorer()
+    def test_a_metric_that_was_unloaded_continues_as_if_it_was_not(self):
+        kept, reloaded = Scorer(), Scorer()
         only = np.array([7])
-        for scorer in (awake, slept):
+        for scorer in (kept, reloaded):
             score(scorer, row(1, *line(7)))
-        state = slept.snapshot_of(only)
-        slept.unload([7])
-        assert slept.not_loaded(only).tolist() == [7]
+        state = reloaded.snapshot_of(only)
+        reloaded.unload([7])
+        assert reloaded.not_loaded(only).tolist() == [7]
         # Somebody else is given its place meanwhile.
-        score(slept, row(2, *line(8)))
-        slept.load(only, state)
-        for scorer in (awake, slept):
+        score(reloaded, row(2, *line(8)))
+        reloaded.load(only, state)
+        for scorer in (kept, reloaded):
             score(scorer, row(3, *line(7, COUNT, 5)))
-        assert slept.snapshot_of(only) == awake.snapshot_of(only)
+        assert reloaded.snapshot_of(only) == kept.snapshot_of(only)
 
-    def test_begins_from_nothing_where_somebody_was_forgotten(self):
+    def test_starts_with_a_new_state_in_a_slot_that_was_freed(self):
         scorer = Scorer()
         score(scorer, row(1, *line(1)))
         scorer.unload([1, 1])

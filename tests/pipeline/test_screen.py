@@ -1,4 +1,4 @@
-"""Which points are judged: metrics are looked up once, and again only when rules have changed."""
+"""Screening: metrics are looked up once, and again only when rules have changed."""
 
 import numpy as np
 import pytest
@@ -18,15 +18,15 @@ def acme(unit):
 
 @pytest.fixture
 def asked(unit):
-    """The statements that the database is asked, one by one."""
-    told = []
+    """The statements that are sent to the database."""
+    statements = []
     engine = unit.get_bind()
 
     def note(_connection, _cursor, statement, *_more):
-        told.append(statement)
+        statements.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
-    yield told
+    yield statements
     event.remove(engine, "before_cursor_execute", note)
 
 
@@ -55,7 +55,7 @@ class TestResults:
 
 
 class TestScreen:
-    def test_asks_nothing_where_nobody_ever_excluded_anything(self, acme, asked):
+    def test_reads_nothing_where_no_rule_was_ever_made(self, acme, asked):
         metric = make_metric(acme, "a")
         screen = Screen()
         assert not screen.reload()
@@ -63,7 +63,7 @@ class TestScreen:
         assert excluded(screen, metric, metric) == [False, False]
         assert asked == []
 
-    def test_asks_about_each_metric_once(self, acme, asked):
+    def test_reads_each_metric_once(self, acme, asked):
         out, within = make_metric(acme, "out"), make_metric(acme, "in")
         add(acme, "out")
         screen = Screen()
@@ -74,7 +74,7 @@ class TestScreen:
         assert excluded(screen, out, within) == [True, False]
         assert len(asked) == 1
 
-    def test_heeds_what_has_changed(self, acme):
+    def test_applies_changed_rules(self, acme):
         metric = make_metric(acme, "a")
         screen = Screen()
         rule_id = add(acme, "a")
@@ -84,7 +84,7 @@ class TestScreen:
         assert screen.reload()
         assert excluded(screen, metric) == [False]
 
-    def test_knows_metrics_that_come_later(self, acme):
+    def test_reads_metrics_that_come_later(self, acme):
         add(acme, "a")
         screen = Screen()
         screen.reload()

@@ -1,4 +1,4 @@
-"""Why and until when watchers keep still."""
+"""Why and until when notifications are held back."""
 
 from datetime import timedelta
 
@@ -11,8 +11,8 @@ from tests.factories import make_org
 
 
 @pytest.mark.usefixtures("unit")
-class TestStillnessOf:
-    def test_says_why_and_until_when_while_the_org_is_muted(self):
+class TestSilenceDecision:
+    def test_gives_reason_and_end_while_the_org_is_muted(self):
         at = now()
         until = at + timedelta(minutes=5)
         decision = silence_decision(make_org(muted_until=until), at)
@@ -24,7 +24,7 @@ class TestStillnessOf:
         assert silence_decision(make_org(), at) is None
         assert silence_decision(make_org(muted_until=at), at) is None
 
-    def test_agrees_with_what_queries_ask(self):
+    def test_agrees_with_silenced_orgs(self):
         at = now()
         still = make_org(muted_until=at + timedelta(seconds=1))
         make_org(muted_until=at)

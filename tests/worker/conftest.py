@@ -1,4 +1,4 @@
-"""What the tests of the worker may ask for besides."""
+"""Fixtures of the worker's tests."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The worker's judging on real databases: nothing twice, nothing lost, whatever dies when."""
+"""The worker judges on real databases: nothing is recorded twice or lost, whenever it is killed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -74,7 +74,7 @@ class TestRunOnce:
             assert "above the expected" in anomaly.span.explanation
             assert anomaly.span.expected_lower < 100 < anomaly.span.expected_upper < 120
 
-    def test_takes_the_same_points_again_as_nothing_new(self, plant: Plant) -> None:
+    def test_counts_points_that_are_sent_again_once(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
         analyser = plant.analyser()
@@ -90,7 +90,7 @@ class TestRunOnce:
         after = (plant.anomalies(), plant.read(metric_id).judgements.scores.tolist())
         assert str(before) == str(after)
 
-    def test_keeps_what_it_learnt_of_a_new_metric_without_waiting(self, plant: Plant) -> None:
+    def test_keeps_the_state_of_a_metric_soon_after_it_has_learnt(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         analyser = plant.analyser()
@@ -143,7 +143,7 @@ class TestRunOnce:
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
 
-    def test_takes_a_series_that_returns_as_alive(self, plant: Plant) -> None:
+    def test_marks_an_ended_series_as_live_when_a_new_point_comes(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(200), noise(200)
         plant.send(metric_id, times[:-1], values[:-1])
@@ -233,7 +233,7 @@ class TestRecover:
         drain(plant.analyser())
         assert plant.progress(metric_id).points_seen == 301
 
-    def test_learns_anew_what_another_version_of_the_engine_kept(self, plant: Plant) -> None:
+    def test_learns_states_of_another_engine_version_again(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         plant.send(metric_id, times[:-1], values[:-1])
@@ -303,7 +303,7 @@ class TestKilledInCheckpoint:
 
 
 class TestCheckpoint:
-    def test_lets_go_of_the_log_and_keeps_every_point(self, plant: Plant) -> None:
+    def test_prunes_the_log_and_keeps_every_point(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
         plant.send(metric_id, times, values)
@@ -316,7 +316,7 @@ class TestCheckpoint:
         assert series.values.tolist() == values.tolist()
         np.testing.assert_array_equal(series.judgements.lowers, said)
 
-    def test_puts_a_metric_to_sleep_and_wakes_it_with_its_next_point(self, plant: Plant) -> None:
+    def test_unloads_a_dormant_metric_and_loads_it_with_its_next_point(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         plant.send(metric_id, times[:-1], values[:-1])
@@ -360,7 +360,7 @@ class TestRebuild:
         ids = [np.array([one]) for one in (early, late)]
         assert analyser._scorer.snapshot_of(ids[0]) == analyser._scorer.snapshot_of(ids[1])
 
-    def test_is_asked_for_by_more_than_ten_late_points(self, plant: Plant) -> None:
+    def test_is_requested_after_more_than_ten_late_points(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         holes = np.arange(150, 161)
@@ -390,7 +390,7 @@ class TestLookForSilence:
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
 
-    def test_ends_the_anomaly_of_a_slow_metric_that_has_gone_to_sleep(self, plant: Plant) -> None:
+    def test_closes_the_anomaly_of_a_dormant_slow_metric(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times = now_ms() - DAY * (6 + np.arange(POINTS, dtype=np.int64)[::-1])
         plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
@@ -406,7 +406,7 @@ class TestLookForSilence:
         analyser.look_for_silence()
         assert plant.anomalies()[0][2] is not None
 
-    def test_is_patient_after_a_long_time_in_which_nobody_worked(self, plant: Plant) -> None:
+    def test_waits_again_after_a_long_time_without_a_worker(self, plant: Plant) -> None:
         times = past(end_ms=now_ms() - 600 * MINUTE)
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
         first = plant.analyser()
@@ -422,7 +422,7 @@ class TestLookForSilence:
 
 class TestSilence:
     def silenced(self, plant: Plant, count: int = 300) -> Analyser:
-        """Return an analyst that has heard nothing of the first metric for ten minutes."""
+        """Return an analyser that received nothing of the first metric for ten minutes."""
         times = past(count, end_ms=now_ms() - 10 * MINUTE)
         plant.watch()
         plant.send(plant.metric_ids[0], times, noise(count))
@@ -431,7 +431,7 @@ class TestSilence:
         analyser._overdue._from_ms -= 10 * MINUTE
         return analyser
 
-    def test_is_an_anomaly_of_its_own_and_told(self, plant: Plant) -> None:
+    def test_opens_an_announced_anomaly_of_its_own(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
         analyser.look_for_silence()
         analyser.look_for_silence()
@@ -459,7 +459,7 @@ class TestSilence:
         analyser.look_for_silence()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 
-    def test_is_found_once_by_whoever_works_next(self, plant: Plant) -> None:
+    def test_is_found_once_by_the_next_worker(self, plant: Plant) -> None:
         self.silenced(plant).look_for_silence()
         analyser = plant.analyser()
         analyser.look_for_silence()
@@ -467,7 +467,7 @@ class TestSilence:
         analyser.look_for_silence()
         assert len(plant.anomalies()) == 1
 
-    def test_is_waited_for_afresh_by_a_worker_that_was_away(self, plant: Plant) -> None:
+    def test_is_not_found_for_the_time_without_a_worker(self, plant: Plant) -> None:
         self.silenced(plant)
         with plant.database.unit_of_work():
             for progress in session().query(Progress):
@@ -546,7 +546,7 @@ class TestSilence:
             assert (spike.is_open, spike.ended_by_silence, spike.is_silence) == (False, True, False)
             assert (silence.is_open, silence.is_silence) == (True, True)
 
-    def test_of_very_many_is_recorded_and_told_of_a_few(
+    def test_of_very_many_is_recorded_for_all_and_announced_for_a_few(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)
@@ -562,7 +562,7 @@ class TestSilence:
 
 
 class TestHugeValues:
-    def test_are_heard_of_though_they_are_not_judged(self, plant: Plant) -> None:
+    def test_are_stored_although_they_are_not_judged(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(300), noise(300)
         values[200:] = 1e150
@@ -573,10 +573,8 @@ class TestHugeValues:
         assert progress.late_points == 0
 
 
-class TestRecordAgain:
-    def test_keeps_the_case_that_people_know_when_it_turns_out_to_begin_elsewhere(
-        self, plant: Plant
-    ) -> None:
+class TestRecordRebuild:
+    def test_keeps_the_id_of_an_anomaly_whose_beginning_changes(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), with_spike(noise(), 500)
         analyser = plant.analyser()
@@ -595,8 +593,8 @@ class TestRecordAgain:
             assert found.span.started_ms == times[500]
 
 
-class TestTally:
-    """What the Overview says was judged is what charts show as judged."""
+class TestJudgedCounts:
+    """The number of judged points on the Overview equals the judged points on charts."""
 
     def judged_on_charts(self, plant: Plant) -> int:
         return sum(
@@ -711,7 +709,7 @@ class TestOpenAnomalies:
 
 
 class TestDropDeleted:
-    def test_takes_the_points_of_all_within_the_hour_and_late_ones_after_it(
+    def test_deletes_stored_points_within_the_hour_and_late_ones_after_it(
         self, plant: Plant
     ) -> None:
         analyser = plant.analyser()

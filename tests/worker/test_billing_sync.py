@@ -1,4 +1,4 @@
-"""What no webhook asks for: accounts read anew, debts told of, old news forgotten."""
+"""Accounts are read again, unpaid invoices announced, and old events deleted without a webhook."""
 
 import threading
 from datetime import timedelta
@@ -29,7 +29,7 @@ def gateway(wire):
 
 
 @pytest.fixture
-def bookkeeper(database, gateway):
+def billing_sync(database, gateway):
     database.sealing_key = b"k" * 32
     return BillingSync(database, Settings(free_metrics=3), gateway)
 
@@ -50,41 +50,39 @@ def quota(database, org):
 
 
 class TestRunOnce:
-    def test_learns_what_no_news_has_come_of(self, database, bookkeeper, wire, acme):
+    def test_reads_accounts_without_recent_events(self, database, billing_sync, wire, acme):
         org, customer_id = acme
         bought = wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
-        bookkeeper.run_once()
+        billing_sync.run_once()
         assert quota(database, org) == 5
         wire.give_up(bought["id"])
-        bookkeeper.run_once()
+        billing_sync.run_once()
         assert quota(database, org) == 5
         with time_machine.travel(now() + READ_EVERY + timedelta(minutes=1)):
-            bookkeeper.run_once()
+            billing_sync.run_once()
         assert quota(database, org) == 3
 
-    def test_writes_when_the_debt_grows(self, database, bookkeeper, acme):
+    def test_writes_when_the_debt_grows(self, database, billing_sync, acme):
         org, _ = acme
         with database.unit_of_work() as session:
             session.get(Org, org.id).overdue_since = now() - timedelta(days=15)
             session.get(BillingAccount, org.id).told_debt = "overdue"
-        bookkeeper.run_once()
+        billing_sync.run_once()
         with database.unit_of_work(write=False) as session:
             assert session.scalars(select(Letter.purpose)).all() == ["billing"]
 
-    def test_goes_on_where_one_customer_cannot_be_read(self, database, bookkeeper, wire, acme):
+    def test_goes_on_where_one_customer_cannot_be_read(self, database, billing_sync, wire, acme):
         org, customer_id = acme
         with database.unit_of_work() as session:
             broken = make_org("Broken")
             session.add(BillingAccount(org_id=broken.id, customer_id="cus_broken"))
         wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
         wire.fail("/v1/subscriptions", Failure(400))
-        bookkeeper.run_once()
-        bookkeeper.run_once()
+        billing_sync.run_once()
+        billing_sync.run_once()
         assert quota(database, org) == 5
 
-    def test_lets_no_customers_that_cannot_be_read_keep_others_waiting(
-        self, database, bookkeeper, wire, acme, monkeypatch
-    ):
+    def test_reads_failing_accounts_last(self, database, billing_sync, wire, acme, monkeypatch):
         monkeypatch.setattr("anomify.worker.billing_sync.ACCOUNTS_MAX", 2)
         org, customer_id = acme
         wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
@@ -95,10 +93,12 @@ class TestRunOnce:
                 session.add(BillingAccount(org_id=broken.id, customer_id=f"cus_{number}"))
                 session.flush()
         for _ in range(3):
-            bookkeeper.run_once()
+            billing_sync.run_once()
         assert quota(database, org) == 5
 
-    def test_tells_of_every_debt_whoever_cannot_be_told(self, database, bookkeeper, monkeypatch):
+    def test_writes_about_every_debt_also_after_a_failure(
+        self, database, billing_sync, monkeypatch
+    ):
         monkeypatch.setattr("anomify.worker.billing_sync.ORGS_MAX", 2)
         told = []
 
@@ -110,17 +110,17 @@ class TestRunOnce:
         monkeypatch.setattr("anomify.worker.billing_sync.tell_of_debt", tell)
         with database.unit_of_work():
             owing = [make_org(f"Owing {number}", overdue_since=now()).id for number in range(5)]
-        bookkeeper.run_once()
+        billing_sync.run_once()
         assert told == owing
 
 
 class TestRunUntil:
-    def test_survives_that_stripe_is_not_there(self, database, bookkeeper, wire, acme):
+    def test_continues_when_stripe_cannot_be_reached(self, database, billing_sync, wire, acme):
         org, customer_id = acme
         wire.subscribe(customer_id, wire.make_price("Small", 5, 19_00))
         wire.fail("/v1/subscriptions", Failure(429))
         stop = Twice()
-        bookkeeper.run_until(stop)
+        billing_sync.run_until(stop)
         assert quota(database, org) == 5
 
 

@@ -1,4 +1,4 @@
-"""The sender against real receivers that fail, hang and vanish, on both databases."""
+"""Deliveries to real receivers that fail, hang and disappear, on both databases."""
 
 import random
 import threading
@@ -49,7 +49,7 @@ class Clock:
 
 @dataclass
 class Post:
-    """An org with metrics, what waits in its outbox, and a sender."""
+    """An org with metrics, its outbox, and a deliverer."""
 
     database: Database
     settings: Settings
@@ -70,7 +70,7 @@ class Post:
             ).id
 
     def open(self, name: str = "cpu", *, and_recover: bool = False) -> int:
-        """Let an anomaly open, and say how many messages wait because of it."""
+        """Open an anomaly, and return how many messages were enqueued for it."""
         with self.database.unit_of_work():
             metric = make_metric(self.org, name)
             anomaly = make_anomaly(metric)
@@ -111,7 +111,7 @@ def post(database: Database, tmp_path: Path) -> Post:
 
 
 class Recorder:
-    """A channel that answers as it is told to and writes down what it was asked."""
+    """A channel with prepared receipts that records what it was asked to send."""
 
     def __init__(self, answer: Callable[[Message], Receipt] = lambda _: DELIVERED) -> None:
         self.sent: list[tuple[str, Receipt]] = []
@@ -189,7 +189,7 @@ class TestWebhook:
 
         assert post.states() == [SENT]
 
-    def test_a_receiver_that_is_gone_gets_nothing_more(self, post: Post) -> None:
+    def test_a_receiver_that_answers_410_gets_nothing_more(self, post: Post) -> None:
         with receiving(Answer(410)) as receiver:
             watcher_id = post.watch(receiver.url)
             post.open("cpu.a")
@@ -433,7 +433,7 @@ class TestRunUntil:
 
         assert not thread.is_alive()
 
-    def test_outlives_a_database_that_does_not_answer(self, post: Post) -> None:
+    def test_continues_after_a_database_failure(self, post: Post) -> None:
         stop = threading.Event()
         broken = Database("sqlite:////nowhere/at/all/meta.db")
         asked = threading.Event()

@@ -99,7 +99,7 @@ class TestExcluded:
         assert f"metric {out} is excluded by rule {rules[0]}: no anomaly is recorded" in caplog.text
         assert plant.progress(out).points_seen == POINTS
 
-    def test_ends_an_open_anomaly_and_tells_nobody(self, plant: Plant) -> None:
+    def test_closes_an_open_anomaly_without_a_message(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
         plant.send(metric_id, past(), with_spike(noise(), POINTS - 2))
@@ -116,7 +116,7 @@ class TestExcluded:
         # What had not been sent yet will not be.
         assert plant.told() == []
 
-    def test_ends_it_also_if_nobody_worked_when_the_rule_came(self, plant: Plant) -> None:
+    def test_closes_it_also_if_no_worker_ran_when_the_rule_was_made(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.send(metric_id, past(), with_spike(noise(), POINTS - 2))
         drain(plant.analyser())
@@ -126,7 +126,7 @@ class TestExcluded:
         assert ended is not None
 
     @pytest.mark.parametrize("by_expiry", [False, True])
-    def test_goes_on_from_what_had_been_learnt_once_the_rule_is_gone(
+    def test_continues_with_the_learnt_state_after_the_rule_is_deleted(
         self, plant: Plant, *, by_expiry: bool
     ) -> None:
         metric_id = plant.metric_ids[0]
@@ -185,7 +185,7 @@ class TestExcluded:
         assert (plant.rebuilds(), plant.anomalies()) == ([], [])
 
     @pytest.mark.parametrize("is_excluded", [False, True])
-    def test_is_missed_by_nobody(self, plant: Plant, *, is_excluded: bool) -> None:
+    def test_opens_no_anomaly_for_missing_points(self, plant: Plant, *, is_excluded: bool) -> None:
         metric_id = plant.metric_ids[0]
         times = past(end_ms=now_ms() - 30 * MINUTE)
         analyser = plant.analyser()

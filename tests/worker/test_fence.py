@@ -33,7 +33,7 @@ PAUSES = (
 
 
 class Worker:
-    """What `judge_until` puts together, with the steps in the test's hands."""
+    """The parts that `judge_until` puts together, called step by step."""
 
     def __init__(self, plant: Plant, folder: Path) -> None:
         self.database = Database(str(plant.database.url.render_as_string(hide_password=False)))
@@ -71,7 +71,7 @@ def in_a_process_of_its_own(act: Callable[[], None]) -> None:
 
 
 def end_the_lock(database: Database) -> None:
-    """Let the database let go of the lock, as it does of a machine that it cannot reach."""
+    """End the lock in the database, as happens to a machine that it cannot reach."""
     if database.is_sqlite:
         return
     with database.engine.connect() as other:
@@ -98,7 +98,7 @@ def judged_on_charts(plant: Plant) -> int:
 
 class TestPausedOwner:
     @pytest.mark.parametrize(("task", "part", "step"), PAUSES)
-    def test_writes_nothing_when_it_wakes_after_its_successor(
+    def test_writes_nothing_when_it_continues_after_its_successor_started(
         self,
         plant: Plant,
         tmp_path: Path,
@@ -124,7 +124,7 @@ class TestPausedOwner:
         real = getattr(place, step)
         state: list[object] = []
 
-        def sleep_then_go_on(*arguments: object) -> object:
+        def pause_then_continue(*arguments: object) -> object:
             monkeypatch.undo()
 
             def take_over() -> None:
@@ -151,11 +151,11 @@ class TestPausedOwner:
             def sleep_then_go_on_writing(*arguments: object) -> object:
                 nonlocal real
                 real = real_write
-                return sleep_then_go_on(*arguments)
+                return pause_then_continue(*arguments)
 
             monkeypatch.setattr(metric_rebuild, "write", write)
         else:
-            monkeypatch.setattr(place, step, sleep_then_go_on)
+            monkeypatch.setattr(place, step, pause_then_continue)
         act = {
             "tick": lambda: drain(first),
             "checkpoint": lambda: first.checkpoint(range(PARTITIONS)),

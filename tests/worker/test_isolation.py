@@ -47,7 +47,7 @@ def damage_chunks(plant: Plant, metric_id: int, blob: bytes = b"rubbish") -> Non
 
 
 class TestDamagedChunk:
-    def test_and_late_points_stop_nobody(self, plant: Plant) -> None:
+    def test_and_late_points_do_not_stop_other_metrics(self, plant: Plant) -> None:
         """The fault that stopped judging for every org: a damaged chunk, then a late point."""
         broken, sound = plant.metric_ids[:2]
         times, values = past(), noise()
@@ -78,7 +78,7 @@ class TestDamagedState:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
-    def test_is_learnt_anew_from_the_points(self, plant: Plant, data: st.DataObject) -> None:
+    def test_is_learnt_again_from_the_points(self, plant: Plant, data: st.DataObject) -> None:
         metric_id = plant.metric_ids[0]
         times = plant.read(metric_id).times
         if not len(times):
@@ -102,7 +102,7 @@ class TestDamagedState:
         aside = [one for one in plant.points.chunks.shelf.list() if one.kind is Kind.STATE]
         assert plant.points.chunks.shelf.blob(aside[-1].id) == bad
 
-    def test_of_a_sleeping_metric_is_learnt_anew(self, plant: Plant) -> None:
+    def test_of_a_dormant_metric_is_learnt_again(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
         plant.send(metric_id, times[:-1], values[:-1])
@@ -207,7 +207,7 @@ class TestFailingMetric:
             assert standing.sentence == get_standing(plant.org_id, name, now()).sentence
             assert standing.sentence.startswith("Not judged: judging it failed several times.")
 
-    def test_in_sealing_keeps_its_points_aside_and_lets_the_log_go(
+    def test_in_sealing_sets_its_points_aside_and_prunes_the_log(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         broken = plant.metric_ids[0]

@@ -1,4 +1,4 @@
-"""Letters go out over real SMTP, and wait where they cannot."""
+"""Letters are sent over real SMTP, and tried again where that fails."""
 
 import threading
 from datetime import timedelta
@@ -46,7 +46,7 @@ class TestRunOnce:
         assert mail.get_content().replace("\r\n", "\n") == "Open this:\n"
         assert the_letter(database).state == LETTER_SENT
 
-    def test_tells_one_person_in_the_order_in_which_it_happened(self, database):
+    def test_sends_one_persons_letters_in_the_order_they_were_written(self, database):
         for hour in range(1, 4):
             later = now() + timedelta(hours=hour)
             with time_machine.travel(later, tick=False), database.unit_of_work():

@@ -1,4 +1,4 @@
-"""The worker's day from beginning to end, until it is asked to stop."""
+"""The worker runs until it is asked to stop, and starts again after failures."""
 
 import threading
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.kit.plant import POINTS, Plant, noise, past, with_spike
 
 
 class WaitTimes(threading.Event):
-    """A wish to stop that is made at the so many-th pause; it notes how long each was to be."""
+    """An event that is set at a given pause; it records how long each pause was to be."""
 
     def __init__(self, pauses: int = 1) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class TestJudgeUntil:
             [heartbeat] = session().scalars(select(WorkerHeartbeat))
             assert heartbeat.log_offset == plant.points.log.last_offset()
 
-    def test_goes_on_judging_when_it_cannot_tidy(
+    def test_continues_judging_when_the_sweep_fails(
         self, plant: Plant, tmp_path: Path, monkeypatch, caplog
     ) -> None:
         def refuse(ms: int) -> None:
@@ -62,7 +62,7 @@ class TestJudgeUntil:
         assert "judging failed" not in caplog.text
         assert plant.points.log.read(0) == []
 
-    def test_starts_over_after_trouble_ever_less_often(
+    def test_starts_again_after_failures_with_growing_pauses(
         self, plant: Plant, tmp_path: Path, monkeypatch, caplog
     ) -> None:
         def refuse(after: int) -> list[object]:

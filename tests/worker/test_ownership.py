@@ -11,7 +11,7 @@ from anomify.worker.ownership import Ownership, OwnershipLost
 
 
 class TestHeld:
-    def test_keeps_a_second_worker_standing_by_until_the_first_lets_go(
+    def test_keeps_a_second_worker_waiting_until_the_first_releases_the_lock(
         self, database: Database, tmp_path: Path
     ) -> None:
         stopping, took_over = threading.Event(), threading.Event()
@@ -38,7 +38,9 @@ class TestHeld:
 
 
 class TestCheck:
-    def test_notices_that_the_database_has_let_go(self, database: Database, tmp_path: Path) -> None:
+    def test_notices_that_the_lock_in_the_database_has_ended(
+        self, database: Database, tmp_path: Path
+    ) -> None:
         ownership = Ownership(database, tmp_path)
         with ownership.held(threading.Event()):
             ownership.check()

@@ -1,4 +1,4 @@
-"""A metric's past judged again: what is found, what stays, and who is told."""
+"""A metric's past is judged again: which anomalies are found or kept, and what is announced."""
 
 from datetime import timedelta
 
@@ -105,8 +105,8 @@ class TestRebuildOne:
         assert rebuild_one(plant.database, analyser)
 
 
-class TestTelling:
-    def test_tells_of_an_anomaly_that_still_runs(self, plant: Plant) -> None:
+class TestMessages:
+    def test_announce_an_anomaly_that_is_still_open(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
         times, values = past(), with_spike(noise(), POINTS - SPIKE)
@@ -121,7 +121,7 @@ class TestTelling:
         analyser.rebuild(metric_id)
         assert plant.told() == [("opened", times[-SPIKE])], "once is enough"
 
-    def test_tells_nobody_of_what_was_over_an_hour_ago(self, plant: Plant) -> None:
+    def test_are_not_sent_about_what_ended_over_an_hour_ago(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
         times, values = past(), with_spike(noise(), POINTS - 70)
@@ -133,7 +133,7 @@ class TestTelling:
         assert [started for _, started, _, _ in plant.anomalies()] == [times[-70]]
         assert plant.told() == []
 
-    def test_tells_those_who_were_told_when_it_turns_out_to_be_over(self, plant: Plant) -> None:
+    def test_include_a_recovery_when_an_announced_anomaly_is_over(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
         start = POINTS - 20
@@ -151,7 +151,9 @@ class TestTelling:
         analyser.rebuild(metric_id)
         assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
 
-    def test_tells_those_who_were_told_of_what_is_not_found_again(self, plant: Plant) -> None:
+    def test_include_a_recovery_when_an_announced_anomaly_is_not_found_again(
+        self, plant: Plant
+    ) -> None:
         metric_id = plant.metric_ids[0]
         plant.watch()
         start = POINTS - 20
@@ -169,7 +171,9 @@ class TestTelling:
         assert started == times[start], "its link was sent, so it stays"
         assert ended is not None
 
-    def test_forgets_what_is_not_found_again_and_was_told_to_nobody(self, plant: Plant) -> None:
+    def test_are_not_sent_about_a_deleted_anomaly_that_was_not_announced(
+        self, plant: Plant
+    ) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
         analyser = plant.analyser()
@@ -182,8 +186,8 @@ class TestTelling:
         assert plant.anomalies() == []
 
 
-class TestWhatStays:
-    def test_keeps_the_anomalies_of_a_past_whose_points_are_gone(self, plant: Plant) -> None:
+class TestKept:
+    def test_keeps_the_anomalies_of_a_past_whose_points_are_deleted(self, plant: Plant) -> None:
         """Wherever the chunks begin, so however few points before the second one are left."""
         analyser = plant.analyser()
         times, values = past(), with_spike(with_spike(noise(), 150), 500)
@@ -207,7 +211,7 @@ class TestWhatStays:
                 assert set(scored(plant, metric_id)) == set(scores[metric_id])
             assert plant.anomalies() == before
 
-    def test_keeps_what_was_found_by_a_past_that_is_gone_and_is_not_found_again(
+    def test_keeps_anomalies_found_by_a_deleted_past_that_are_not_found_again(
         self, plant: Plant
     ) -> None:
         metric_id = plant.metric_ids[0]

@@ -1,4 +1,4 @@
-"""What is old goes, what is young stays, and orgs climb their ladder."""
+"""Old rows are deleted, recent ones are kept, and onboarding steps are updated."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -56,7 +56,7 @@ class TestSweep:
             [kept] = session().scalars(select(Delivery))
             assert now() - kept.settled_at < timedelta(days=400)
 
-    def test_lets_an_org_climb_as_far_as_its_metrics_have_come(
+    def test_raises_an_orgs_onboarding_step_to_what_its_metrics_have_reached(
         self, database: Database, points: PointStore, tmp_path: Path
     ) -> None:
         with database.unit_of_work():

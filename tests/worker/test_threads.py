@@ -1,4 +1,4 @@
-"""Threads beside judging: one that fails begins again, and one that is gone is noticed."""
+"""The worker's threads: a failing task is started again, and a dead thread ends the process."""
 
 import threading
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from anomify.config import Settings
 from anomify.db import session
 from anomify.org.model import WorkerHeartbeat
 from anomify.worker.loop import judge_until
-from anomify.worker.threads import DutyThread, DutyThreads
+from anomify.worker.threads import WorkerThread, WorkerThreads
 from tests.kit.plant import Plant
 
 SECONDS = 10
@@ -25,7 +25,7 @@ def stopping():
 
 
 def thread_of(task, stopping):
-    return DutyThread("a duty", task, stopping, pause_seconds=(0.01,))
+    return WorkerThread("a task", task, stopping, pause_seconds=(0.01,))
 
 
 def heartbeats(plant: Plant) -> int:
@@ -34,7 +34,7 @@ def heartbeats(plant: Plant) -> int:
 
 
 class Failing:
-    """A duty that fails, or ends by itself, so many times, and then does what it should."""
+    """A task that fails, or ends by itself, a number of times, and then runs."""
 
     def __init__(self, times: int, problem: Exception | None) -> None:
         self._left = times
@@ -52,40 +52,40 @@ class Failing:
         stop.wait()
 
 
-class TestDutyThread:
-    def test_begins_again_whatever_it_fails_of(self, stopping, caplog):
+class TestWorkerThread:
+    def test_starts_its_task_again_after_any_failure(self, stopping, caplog):
         for problem in (ValueError("a poisoned row"), MemoryError(), RecursionError(), None):
             task = Failing(3, problem)
             thread = thread_of(task, stopping)
             thread.start()
             assert task.does_its_duty.wait(SECONDS)
             assert thread.is_alive
-            assert not thread.is_well, "it has failed a moment ago"
-        assert "the thread a duty failed" in caplog.text
+            assert not thread.is_healthy, "it has failed a moment ago"
+        assert "the thread a task failed" in caplog.text
 
-    def test_is_well_while_it_does_its_duty(self, stopping):
+    def test_is_healthy_while_its_task_runs(self, stopping):
         task = Failing(0, None)
         thread = thread_of(task, stopping)
-        assert not thread.is_well, "it has not begun"
+        assert not thread.is_healthy, "it has not begun"
         thread.start()
         assert task.does_its_duty.wait(SECONDS)
-        assert thread.is_well
+        assert thread.is_healthy
         stopping.set()
         thread.join(SECONDS)
         assert not thread.is_alive
 
 
-class TestDutyThreads:
-    def test_ends_the_process_when_one_is_gone(self, stopping, caplog):
+class TestWorkerThreads:
+    def test_end_the_process_when_one_has_died(self, stopping, caplog):
         # One that was never started is as one that is gone: there is no thread.
-        threads = DutyThreads([thread_of(Failing(0, None), stopping)], FOLLOWING, stopping)
+        threads = WorkerThreads([thread_of(Failing(0, None), stopping)], FOLLOWING, stopping)
         threads.check()
         assert stopping.is_set()
         assert threads.has_lost_one
-        assert "is gone" in caplog.text
+        assert "has died" in caplog.text
 
-    def test_is_silent_when_asked_to_stop(self, stopping):
-        threads = DutyThreads([thread_of(Failing(0, None), stopping)], FOLLOWING, stopping)
+    def test_log_nothing_when_asked_to_stop(self, stopping):
+        threads = WorkerThreads([thread_of(Failing(0, None), stopping)], FOLLOWING, stopping)
         threads.start()
         stopping.set()
         threads.join(SECONDS)
@@ -93,10 +93,10 @@ class TestDutyThreads:
         assert not threads.has_lost_one
 
 
-class TestBeat:
-    def test_is_not_given_while_a_thread_fails(self, plant: Plant, tmp_path, stopping):
+class TestHeartbeat:
+    def test_is_not_recorded_while_a_thread_fails(self, plant: Plant, tmp_path, stopping):
         task = Failing(10**9, ValueError("for ever"))
-        threads = DutyThreads([thread_of(task, stopping)], plant.points, stopping)
+        threads = WorkerThreads([thread_of(task, stopping)], plant.points, stopping)
         threads.start()
         assert task.has_failed.wait(SECONDS)
         judging = threading.Thread(
@@ -105,7 +105,7 @@ class TestBeat:
         )
         judging.start()
         stopping.wait(1)
-        assert not threads.are_well
+        assert not threads.are_healthy
         stopping.set()
         judging.join()
         assert heartbeats(plant) == 0

@@ -1,4 +1,4 @@
-"""What waits to be sealed: given by partition and by metric, let go of when all have it."""
+"""Unsealed points: read by partition and by metric, dropped once every partition is sealed."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class TestOfPartition:
         assert found.offsets.tolist() == [4, 5]
         assert len(found.judgements.scores) == 2
 
-    def test_gives_nothing_where_there_is_nothing(self):
+    def test_returns_no_rows_when_empty(self):
         found = waiting().of_partition(5, 64, 0)
         assert len(found.points) == len(found.offsets) == len(found.judgements.scores) == 0
 
@@ -42,7 +42,7 @@ class TestOfMetrics:
 
 
 class TestDrop:
-    def test_lets_go_of_ticks_that_are_wholly_sealed(self):
+    def test_drops_ticks_that_are_completely_sealed(self):
         found = waiting()
         found.drop(2)
         assert len(found) == 5

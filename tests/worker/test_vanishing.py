@@ -1,4 +1,4 @@
-"""Rows that people delete while the worker is at them: a second attempt, never a restart."""
+"""Rows that are deleted while the worker uses them cost a second attempt, never a restart."""
 
 import threading
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def elsewhere(database: Database, act: Callable[[], None]) -> None:
 
 
 class Crowd:
-    """Three metrics of one org and one of another, an open anomaly on most, and who hears of it."""
+    """Three metrics of one org and one of another, an open anomaly on most, and watchers."""
 
     def __init__(self, plant: Plant) -> None:
         self.plant = plant
@@ -106,7 +106,7 @@ class Crowd:
 
 @pytest.mark.parametrize("what", VANISHING)
 class TestVanishing:
-    def test_costs_a_tick_nothing_at_any_moment(self, plant: Plant, what: str) -> None:
+    def test_does_not_disturb_a_tick_at_any_statement(self, plant: Plant, what: str) -> None:
         crowd = Crowd(plant)
         analyser = plant.analyser()
         crowd.send(0, POINTS - 30)
@@ -144,7 +144,7 @@ class TestVanishing:
         assert not drain(again)
 
 
-class TestMetricVanishes:
+class TestMetricIsDeleted:
     """Between the moment the worker looks what was deleted and its write."""
 
     def vanish_before(self, plant: Plant, monkeypatch, place: object, step: str) -> None:
@@ -173,7 +173,7 @@ class TestMetricVanishes:
         plant.send(plant.metric_ids[1], past()[-1:] + MINUTE, np.ones(1))
         drain(analyser)
 
-    def test_on_its_way_to_sleep(self, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_while_it_becomes_dormant(self, plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
         analyser = plant.analyser()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(), noise())
