@@ -1,4 +1,4 @@
-"""The epoch of judging: it grows with each worker that takes over, and fences off the ones before.
+"""The epoch of judging: it grows with each worker that takes over, and excludes earlier workers.
 
 A lock alone does not: a process that was paused does not know that it has lost it (Kleppmann, "How
 to do distributed locking", 2016). So each of its writes compares the epoch that it took with the

@@ -1,4 +1,4 @@
-"""The rows of metrics: their names, how far they are judged, and what is judged but not sealed."""
+"""The rows of metrics: names, judging progress, settings, and judgements that are not sealed."""
 
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ def _folded_name(context: DefaultExecutionContext) -> str:
 
 
 class Metric(Base):
-    """A metric is its canonical name within its org; there is no rename."""
+    """A metric: a canonical name within an org; it cannot be renamed."""
 
     __tablename__ = "metrics"
     __table_args__ = (
@@ -94,7 +94,7 @@ class Progress(Base):
 
 
 class MetricSettings(Base):
-    """What people have set for a metric; without a row everything is as shipped."""
+    """The settings of a metric; without a row the defaults apply."""
 
     __tablename__ = "metric_settings"
     __table_args__ = (Index("ix_metric_settings_changed_at", "changed_at"),)
@@ -119,7 +119,7 @@ class MetricSettings(Base):
 
 
 class DeletedMetric(Base):
-    """The id of a metric that was deleted: what still comes for it is nobody's."""
+    """The id of a deleted metric; points that still arrive for it are discarded."""
 
     __tablename__ = "deleted_metrics"
     __table_args__ = (
@@ -136,7 +136,7 @@ class DeletedMetric(Base):
 
 
 class JudgedHour(Base):
-    """How many points of an org's metrics have been judged, by the hour that they are of."""
+    """The number of judged points of an org, by the hour of their timestamps."""
 
     __tablename__ = "judged_hours"
 
@@ -148,7 +148,7 @@ class JudgedHour(Base):
 
 
 class DryRun(Base):
-    """What the last test submission of a server of an org would have done."""
+    """The result of the last dry run of a server of an org."""
 
     __tablename__ = "rehearsals"
 
@@ -184,7 +184,7 @@ class Checkpoint(Base):
 
 
 class JudgingEpoch(Base):
-    """How often a worker has taken the right to judge; only the last one to take it may write."""
+    """The current epoch of judging: only the worker that began it may write."""
 
     __tablename__ = "judging_epochs"
 
@@ -225,7 +225,7 @@ class DormantState(Base):
 
 
 class FailingMetric(Base):
-    """A metric whose judging, sealing or rebuilding failed of late; some failures isolate it.
+    """A metric whose judging, sealing or rebuilding failed recently; repeated failures isolate it.
 
     The points of an isolated metric are kept, and it is left out until a rebuild succeeds.
     """

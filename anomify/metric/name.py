@@ -59,7 +59,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class NameRefused:
-    """A name that is not taken, and why, in a sentence its sender can act on.
+    """A refused name and the reason, in a sentence that its sender can act on.
 
     `kind` is the word that such refusals are counted by.
     """
@@ -189,7 +189,7 @@ def spelled_label(label: str, value: str) -> str:
 
 
 def composed_name(name: str) -> str:
-    """Return what the names have in common that are written with the same characters.
+    """Return the name in Unicode form NFC, which is equal for all spellings of the same characters.
 
     One character may be written in several ways: é is one code point, or e and a combining accent.
     This is the name with all of it in Unicode's form NFC.

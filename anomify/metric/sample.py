@@ -1,4 +1,4 @@
-"""Metrics to try things out on: a fortnight of generated ones, for an org that has none yet."""
+"""Generated test metrics with two weeks of data, for an org that has no metrics yet."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What people set for a metric where they know better: which changes matter, of what kind it is."""
+"""The settings of a metric: which deviations matter, and which kind it is."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -47,7 +47,7 @@ _KINDS: Final[Mapping[MetricKind, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How people want one metric to be judged and told of; the defaults are as shipped.
+    """The settings of one metric, with their defaults.
 
     `step_ms` None and `kind` auto are what the metric turns out to be. `false_alarms` is how many
     a week people accept of it, None for the shipped sensitivity.
@@ -63,7 +63,7 @@ class Wanted:
 
     @property
     def tuning(self) -> Tuning:
-        """Return what of it is for the engine."""
+        """Return the settings that the engine uses."""
         return Tuning(
             direction=_DIRECTIONS[self.direction],
             smallest_change=self.smallest_change,
@@ -77,7 +77,7 @@ AS_SHIPPED: Final = Wanted()
 
 
 def wanted_of(metric_id: int) -> Wanted:
-    """Return what people have set for a metric."""
+    """Return the settings of a metric."""
     row = session().get(MetricSettings, metric_id)
     return AS_SHIPPED if row is None else _wanted(row)
 

@@ -1,4 +1,4 @@
-"""Where the engine's memory is kept: checkpoints of partitions, and metrics that sleep."""
+"""Store the engine's state: checkpoints of partitions, and the states of dormant metrics."""
 
 import struct
 import zlib
@@ -198,7 +198,7 @@ def list_checkpoints() -> list[Checkpoint]:
 
 
 def metrics_of_partition(partition: int) -> list[int]:
-    """Return the metrics of a partition that have been judged and do not sleep."""
+    """Return the metrics of a partition that have been judged and are not dormant."""
     return list(
         session().scalars(
             select(Progress.metric_id)
@@ -217,7 +217,7 @@ def keep_checkpoint(partition: int, log_offset: int, state: bytes, at: datetime)
 
 
 def dormant_states(metric_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """Give the states of those of the metrics that sleep."""
+    """Yield the states of those of the metrics that are dormant."""
     for some in batches(metric_ids):
         rows = session().execute(
             select(DormantState.metric_id, DormantState.state).where(
@@ -229,12 +229,12 @@ def dormant_states(metric_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
 
 
 def keep_dormant(metric_id: int, state: bytes) -> None:
-    """Let a metric sleep."""
+    """Store the state of a dormant metric."""
     session().merge(DormantState(metric_id=metric_id, state=state))
 
 
 def drop_dormant(metric_ids: Iterable[int]) -> None:
-    """Forget the sleep of metrics that are awake, now that a checkpoint holds their state."""
+    """Delete the dormant states of metrics whose state a checkpoint holds again."""
     awake = list(metric_ids)
     for some in batches(awake):
         session().execute(delete(DormantState).where(DormantState.metric_id.in_(some)))

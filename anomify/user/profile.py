@@ -1,4 +1,4 @@
-"""What users say of themselves, and the first steps they have taken."""
+"""The profile of a user, and the onboarding steps taken."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ SLACK_ID_CHARACTERS_MAX = 32
 
 @dataclass(frozen=True)
 class ProfileFields:
-    """What a user wants changed; None leaves it as it is, and an empty text takes it away."""
+    """A change of the profile; None leaves a value unchanged, and an empty text deletes it."""
 
     name: str | None = None
     phone_number: str | None = None
@@ -29,7 +29,7 @@ class ProfileFields:
 
 
 def update_profile(user: User, requested: ProfileFields) -> None:
-    """Change what the user says of themselves.
+    """Change the user's profile.
 
     Raises `Invalid`, naming the field, for what cannot be; then nothing is changed.
     """
@@ -74,7 +74,7 @@ def checked_phone_number(text: str) -> str:
 
 
 def take_step(user_id: int, step: str) -> None:
-    """Note that a user has taken a step; taking it again is harmless."""
+    """Record that a user has taken a step; recording it again does nothing."""
     user = session().get(User, user_id)
     if user is not None:
         _set_step(user, step, is_taken=True)

@@ -30,7 +30,7 @@ def get_user(org: Org, user_id: int) -> User:
 
 
 def find_user(user_id: int) -> User | None:
-    """Return the user of this id, of whichever org; for finding out who asks, and nothing else."""
+    """Return the user of this id in any org; only for identifying the caller of a request."""
     return session().get(User, user_id)
 
 
@@ -52,7 +52,7 @@ def count_users(org: Org) -> int:
 
 
 def needs_setup() -> bool:
-    """Return whether nobody can sign in yet, because there is no user at all."""
+    """Return whether there are no users yet."""
     return session().scalar(select(User.id).limit(1)) is None
 
 

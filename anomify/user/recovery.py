@@ -1,4 +1,4 @@
-"""Forgotten passwords: a link that sets a new one, once, within half an hour."""
+"""Password reset with a link that works once, for 30 minutes."""
 
 import hashlib
 import secrets
@@ -128,7 +128,7 @@ def change_password(user: User, password_hash: str) -> None:
 
 
 def bad_link() -> Invalid:
-    """Return what to raise for a link that is not good."""
+    """Return the error for a link that is not valid."""
     return Invalid(
         "This link was used already, has expired or was not copied in full. Ask for a new one.",
         code="bad_reset_link",

@@ -1,4 +1,4 @@
-"""Roles of users: who may give which to whom, and that an org is never left without an owner."""
+"""Change roles of users; an org always keeps an owner."""
 
 from sqlalchemy import select
 
@@ -32,7 +32,7 @@ def change_role(user: User, role: str, *, actor: str, actor_role: str) -> None:
 
 
 def transfer_ownership(owner: User, heir: User) -> None:
-    """Make somebody else of the org an owner in the place of this one, who is an admin then.
+    """Transfer the ownership to another user of the org; the present owner becomes an admin.
 
     The sessions of both end. Raises `Invalid` for giving it to oneself, and `Conflict` to somebody
     who is an owner already.

@@ -1,4 +1,4 @@
-"""The second step of signing in: a code by mail for new clients, or one of the user's app."""
+"""The second step of signing in: a mailed code for new clients, or a code of the app."""
 
 import hashlib
 import hmac
@@ -111,12 +111,12 @@ def try_code(session_key: bytes, token: str | None, code: str) -> tuple[User, Lo
 
 
 def wrong_login_code() -> Unauthenticated:
-    """Return what to raise for a code that opens nothing."""
+    """Return the error for a wrong code."""
     return Unauthenticated(REFUSAL, code="wrong_code")
 
 
 def forget_attempts(moment: datetime) -> None:
-    """Forget the attempts whose time is over."""
+    """Delete expired attempts."""
     session().execute(delete(LoginAttempt).where(LoginAttempt.expires_at <= moment))
 
 

@@ -1,4 +1,4 @@
-"""Sessions as rows: opened for strangers, promoted at login, ended, and never kept in clear."""
+"""Sessions: opened anonymously, replaced at sign-in, and stored only by the hash of their id."""
 
 import hashlib
 import hmac
@@ -31,7 +31,7 @@ _SEAL_BYTES = 8
 
 
 def session_key(session_id: str) -> bytes:
-    """Return what a session's row is kept under: the SHA-256 of its id."""
+    """Return the key of a session's row: the SHA-256 of its id."""
     return hashlib.sha256(session_id.encode()).digest()
 
 
@@ -42,7 +42,7 @@ def find_session(session_id: str) -> SessionRow | None:
 
 
 def open_anonymous_session(client: str, address: str) -> str | None:
-    """Make a stranger's session and return its id; None when there are as many as may be.
+    """Create an anonymous session and return its id; None if there are too many.
 
     Those whose time is over make room first.
     """
@@ -129,7 +129,7 @@ def end_user_sessions(user: User, *, but: bytes | None = None) -> None:
 
 
 def prune_sessions(moment: datetime) -> None:
-    """Forget the sessions whose time is over."""
+    """Delete expired sessions."""
     session().execute(delete(SessionRow).where(SessionRow.expires_at <= moment))
 
 

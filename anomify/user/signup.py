@@ -1,4 +1,4 @@
-"""Signing up: who asks for an org of their own shows first that the e-mail address is theirs."""
+"""Sign-up for a new org: the e-mail address is verified before anything is created."""
 
 import hashlib
 import secrets
@@ -86,7 +86,7 @@ def find_signup(email: str, token: str) -> SignUp | None:
 def finish_signup(
     email: str, token: str, password_hash: str, *, metric_quota: int | None = None
 ) -> tuple[User, SignUp]:
-    """Make the org and its owner; of two who try the link at once, one succeeds.
+    """Create the org and its owner; of two simultaneous attempts one succeeds.
 
     Return the owner, and the sign-up for what else it asks for. Raises `Invalid` for a link that is
     not good and `Conflict` where the address has come to be somebody's since.
@@ -111,7 +111,7 @@ def finish_signup(
 
 
 def bad_link() -> Invalid:
-    """Return what to raise for a link that is not good."""
+    """Return the error for a link that is not valid."""
     return Invalid(
         "This link was used already, has expired or was not copied in full. Sign up again.",
         code="bad_verification_token",
@@ -120,12 +120,12 @@ def bad_link() -> Invalid:
 
 
 def forget_signups() -> None:
-    """Forget the sign-ups whose time is over, finished or not."""
+    """Delete expired sign-ups, finished or not."""
     session().execute(delete(SignUp).where(SignUp.expires_at <= now()))
 
 
 def forget_signups_of(addresses: Sequence[str]) -> None:
-    """Forget the sign-ups of these addresses, finished or not."""
+    """Delete the sign-ups of these addresses, finished or not."""
     session().execute(delete(SignUp).where(SignUp.email.in_(addresses)))
 
 
