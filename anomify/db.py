@@ -38,7 +38,7 @@ SQLITE_BUSY_SECONDS = 5
 # SQLite has one writer at a time. Who waits for another one of this process waits without a
 # connection, which readers need, and so few at once that there are threads left to read with.
 WRITERS_WAITING_MAX = 16
-ROOM_SECONDS = 1
+WAITING_SLOT_SECONDS = 1
 # Beyond the five that are kept; as many as there are threads may read at once.
 SQLITE_MORE_CONNECTIONS = 64
 POSTGRES_POOL_SIZE = 16
@@ -180,10 +180,10 @@ def sealing_key() -> bytes:
 
 @contextmanager
 def overwriting_deleted() -> Iterator[None]:
-    """Have the embedded database write zeros over what is deleted inside, not only let go of it.
+    """Have SQLite overwrite the rows deleted inside with zeros, not only free their pages.
 
-    For what somebody has a right to see gone; it costs more writing. Needs a unit of work that
-    writes. PostgreSQL's own housekeeping does as much.
+    For data that must be erased on request; it costs more writing. Needs a unit of work that
+    writes. On PostgreSQL vacuuming does this.
     """
     connection = session().connection()
     if connection.dialect.name != "sqlite":
@@ -208,14 +208,14 @@ def meta_url(url: str) -> URL:
 def publish(notice: object) -> None:
     """Hand a notice to the subscribers of the database once the open unit of work is committed.
 
-    Nobody hears of a unit of work that is rolled back. Subscribers are of this process; others
-    find out when they read the rows again.
+    Nothing is published when the unit of work is rolled back. Subscribers are in this process;
+    other processes see the change when they read the rows again.
     """
     session().info["notices"].append(notice)
 
 
 def if_undone(call: Callable[[], None]) -> None:
-    """Have this called if the open unit of work comes to nothing: the latest first.
+    """Call this if the open unit of work is rolled back; the one registered last is called first.
 
     For what was changed in memory along with rows. Where none is open nothing can be undone.
     """
@@ -265,13 +265,13 @@ class Database:
 
     @contextmanager
     def unit_of_work(
-        self, *, write: bool = True, patience_seconds: float | None = None
+        self, *, write: bool = True, wait_seconds: float | None = None
     ) -> Iterator[Session]:
         """Open one transaction: committed at the end, rolled back when anything is raised.
 
         With `write=False` nothing may be changed and nothing is locked. A unit opened inside
         another one of the same kind joins it. Raises what SQLAlchemy has for a database that
-        cannot answer, also when others write for too long; `patience_seconds` says how long that
+        cannot answer, also when others write for too long; `wait_seconds` says how long that
         is for what is not worth waiting for.
         """
         outer = _session.get()
@@ -281,11 +281,11 @@ class Database:
             yield outer
             return
         engine = self.engine.execution_options(
-            anomify_write=write, anomify_patience_seconds=patience_seconds
+            anomify_write=write, anomify_wait_seconds=wait_seconds
         )
         fence = self._fence if write else None
         with (
-            self._turn_to(write=write, patience_seconds=patience_seconds),
+            self._turn_to(write=write, wait_seconds=wait_seconds),
             Session(
                 engine,
                 expire_on_commit=False,
@@ -324,12 +324,10 @@ class Database:
         fenced._fence = fence  # noqa: SLF001 -- a copy of ourselves
         return fenced
 
-    def _turn_to(
-        self, *, write: bool, patience_seconds: float | None
-    ) -> AbstractContextManager[None]:
+    def _turn_to(self, *, write: bool, wait_seconds: float | None) -> AbstractContextManager[None]:
         if self._writers is None or not write:
             return nullcontext()
-        return self._writers.turn(patience_seconds)
+        return self._writers.turn(wait_seconds)
 
     def engine_beside(self) -> Engine:
         """Return an engine for the same database that has a few connections of its own.
@@ -340,9 +338,9 @@ class Database:
         return _make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
 
     def empty_log(self) -> None:
-        """Let go of what the embedded database's log still holds of former rows, if nobody reads.
+        """Truncate SQLite's write-ahead log, which still holds former rows, unless somebody reads.
 
-        Others do it sooner or later anyway.
+        SQLite does so itself sooner or later.
         """
         if self.is_sqlite:
             with self.engine.connect() as connection:
@@ -356,30 +354,30 @@ class Database:
 
 
 class _Writers:
-    """The threads of this process that want to write, one after the other."""
+    """Lets the threads of this process write one after the other."""
 
     def __init__(self) -> None:
-        self._room = threading.BoundedSemaphore(WRITERS_WAITING_MAX)
+        self._waiting_slots = threading.BoundedSemaphore(WRITERS_WAITING_MAX)
         self._turn = threading.Lock()
 
     @contextmanager
-    def turn(self, patience_seconds: float | None) -> Iterator[None]:
-        wait_times = SQLITE_BUSY_SECONDS if patience_seconds is None else patience_seconds
-        if not self._room.acquire(timeout=min(ROOM_SECONDS, wait_times)):
+    def turn(self, wait_seconds: float | None) -> Iterator[None]:
+        wait_seconds = SQLITE_BUSY_SECONDS if wait_seconds is None else wait_seconds
+        if not self._waiting_slots.acquire(timeout=min(WAITING_SLOT_SECONDS, wait_seconds)):
             raise PoolTimeout("too many wait to write")
         try:
-            if not self._turn.acquire(timeout=wait_times):
+            if not self._turn.acquire(timeout=wait_seconds):
                 raise PoolTimeout("others write for too long")
             try:
                 yield
             finally:
                 self._turn.release()
         finally:
-            self._room.release()
+            self._waiting_slots.release()
 
 
 def _make_engine(url: URL, pool_size: int = POSTGRES_POOL_SIZE) -> Engine:
-    # What goes wrong is logged with its statement; whom or what it looked for stays out of it.
+    # What goes wrong is logged with its statement; its parameters stay out of it.
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
             url,
@@ -406,7 +404,7 @@ def _make_engine(url: URL, pool_size: int = POSTGRES_POOL_SIZE) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own implicit BEGIN is switched off: _begin_sqlite says which one we want.
+    # The driver's own implicit BEGIN is switched off: _begin_sqlite sends the one we want.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
@@ -420,11 +418,11 @@ def _begin_sqlite(connection: Connection) -> None:
     if not options.get("anomify_write", True):
         connection.exec_driver_sql("BEGIN")
         return
-    wait_times = options.get("anomify_patience_seconds")
-    if wait_times is None:
+    wait_seconds = options.get("anomify_wait_seconds")
+    if wait_seconds is None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_times * 1000)}")
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     finally:

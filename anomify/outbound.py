@@ -43,13 +43,13 @@ URL_MAX_CHARACTERS = 2000
 ADDRESSES_TRIED_MAX = 4
 # Look-ups cannot be interrupted; those that outlive their deadline are counted, and bounded.
 LOOKUPS_AT_ONCE_MAX = 32
-# Databases and the like, which take commands from whoever says something to them.
+# Databases and the like, which execute commands from any connection.
 PORTS_BLOCKED = frozenset({2375, 3306, 5432, 6379, 8500, 9200, 11211, 27017})
 FIRST_UNPRIVILEGED_PORT = 1024
 SMTP_IMPLICIT_TLS_PORT = 465
 SMTP_PERMANENT_CODES_FROM = 500
 
-# Listed, not asked of ipaddress: `is_global` says yes to several ways back to private addresses.
+# Listed: `is_global` of ipaddress is true for several networks that lead to private addresses.
 NETWORKS_BLOCKED: tuple[Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -127,7 +127,7 @@ class HttpReply:
 
 
 def system_resolver(host: str, port: int) -> list[str]:
-    """Return the addresses that the system knows for a host, in the order it prefers."""
+    """Return the addresses that the system resolves a host to, in its order of preference."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -305,7 +305,7 @@ class Outbound:
         if any(address in network for network in self._allowed):
             return
         if _is_inside(address):
-            # What a name stands for is not told: it may be a name of the inside.
+            # The resolved address is left out: the name may be an internal one.
             raise _blocked(
                 f"{host} is at a private or reserved address, which is not called. Whoever runs "
                 "this server can allow its network with the setting egress_allow."
@@ -533,7 +533,7 @@ def _named(error: Exception, host: str, *, is_late: bool) -> tuple[str, str]:
     if isinstance(error, socket.gaierror):
         return "dns", f"The host name {host} is not known."
     if isinstance(error, smtplib.SMTPServerDisconnected) and "timed out" in str(error):
-        # The library says so about both; only its words tell them apart.
+        # The library raises the same error for both; only its text differs.
         return "timeout", f"{host} took too long to answer."
     if isinstance(error, ConnectionResetError | BrokenPipeError | smtplib.SMTPServerDisconnected):
         return "refused", f"{host} closed the connection without an answer."

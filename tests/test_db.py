@@ -118,7 +118,7 @@ class TestUnitOfWork:
             writer.execute("BEGIN IMMEDIATE")
             with (
                 pytest.raises(OperationalError, match="locked"),
-                sqlite_database.unit_of_work(patience_seconds=0),
+                sqlite_database.unit_of_work(wait_seconds=0),
             ):
                 session().execute(text("SELECT 1"))
             writer.execute("ROLLBACK")
@@ -146,7 +146,7 @@ class TestUnitOfWork:
         assert names(sqlite_database) == ["Acme"]
 
     def test_only_so_many_wait_to_write(self, sqlite_database, monkeypatch):
-        monkeypatch.setattr(db, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(db, "WAITING_SLOT_SECONDS", 0)
         monkeypatch.setattr(db, "WRITERS_WAITING_MAX", 1)
         crowded = Database(str(sqlite_database.url))
         with (

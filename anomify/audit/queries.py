@@ -54,7 +54,7 @@ def list_changes(
     until_at: datetime,
     limit: int,
 ) -> Page[AuditEntry]:
-    """Return entries of a stretch of time that everybody of the org may know of, latest first.
+    """Return entries of a stretch of time that every member of the org may read, latest first.
 
     `actions` are whole ones or the first words of several; where `types`, of the same kind, are
     given, only what is in both comes back.

@@ -1,4 +1,4 @@
-"""Writing the audit trail, in the unit of work of the change that it tells of."""
+"""Write entries of the audit trail, in the unit of work of the change that they describe."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -14,7 +14,7 @@ from anomify.audit.model import (
 from anomify.clock import now
 from anomify.db import session
 
-# Of a value no more is kept; the trail says what was changed, it is no copy of it.
+# A value is cut to this: the trail records that it changed and is no copy of it.
 TEXT_CHARACTERS_MAX = 500
 ITEMS_MAX = 50
 # Whoever passes such a field by mistake has it noted that there was one, and no more.
@@ -25,7 +25,7 @@ _address: ContextVar[str] = ContextVar("anomify_client_address", default="")
 
 
 def note_address(address: str) -> None:
-    """Say from where the change that follows is asked; the porch does it for each request."""
+    """Set the address that the changes of this request come from; the middleware calls this."""
     _address.set(address[:ADDRESS_CHARACTERS_MAX])
 
 
@@ -67,7 +67,7 @@ def _kept(fields: Mapping[str, object] | None) -> dict[str, object] | None:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can say of a value."""
+    """Return a value as JSON can represent it."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, datetime):

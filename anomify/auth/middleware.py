@@ -156,7 +156,7 @@ class _Guard:
         if is_use_noted(caller.token):
             return
         try:
-            with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+            with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
                 note_use(caller.token.id, request.remote_addr or "")
         except (OperationalError, PoolTimeout) as error:
             # Reading has to work while the database cannot be written, on a full disk for example.

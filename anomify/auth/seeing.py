@@ -26,7 +26,7 @@ def note_seen(listed: Iterable[Anomaly]) -> None:
     if not isinstance(caller, UserSubject) or newest <= (caller.user.seen_anomaly_id or 0):
         return
     try:
-        with app_state().database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+        with app_state().database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
             mark_seen(caller.user.id, newest)
     except (OperationalError, PoolTimeout) as error:
         log.warning("which anomalies a user has seen could not be written: %s", cause_of(error))

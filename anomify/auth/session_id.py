@@ -196,7 +196,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         if session.key is None or not session.needs_to_be_seen:
             return
         try:
-            with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+            with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
                 see_session(session.key)
         except (OperationalError, PoolTimeout) as error:
             log.warning("the last use of a session could not be written: %s", cause_of(error))
@@ -210,7 +210,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         session_id = None
         if time.monotonic() >= self._full_until and _may_be_kept():
             try:
-                with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+                with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
                     session_id = open_anonymous_session(*_client())
             except (OperationalError, PoolTimeout) as error:
                 log.warning("an anonymous session could not be written: %s", cause_of(error))

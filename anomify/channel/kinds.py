@@ -1,4 +1,4 @@
-"""The table of channels, by the word that a delivery knows each under."""
+"""The channels by the name that deliveries store."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ EMAIL = "email"
 
 
 def make_channels(settings: Settings) -> Mapping[str, Channel]:
-    """Return every channel, ready to send as the settings say."""
+    """Return every channel, configured from the settings."""
     return {
         WEBHOOK: WebhookChannel(Outbound(settings.egress_allow)),
         EMAIL: EmailChannel(settings, MailServer(settings)),

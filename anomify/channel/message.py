@@ -15,7 +15,7 @@ PICTURE_CID = "picture@anomify"
 class Message:
     """One message in all its shapes; a channel takes the one it can show."""
 
-    # The same for every attempt: receivers tell by it that they have had this one.
+    # The same for every attempt: receivers recognise repeated attempts by it.
     id: str
     # The first message of a conversation that this one belongs to, when it is not the first.
     answers_id: str | None
@@ -33,7 +33,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a message goes: a URL or an e-mail address, and what a channel needs to know of it."""
+    """Where a message goes: a URL or an e-mail address, and what a channel needs to send there."""
 
     address: str
     name: str = ""
@@ -50,7 +50,7 @@ class Receipt:
     problem: str = ""
     # Trying again is useless.
     is_permanent: bool = False
-    # The receiver says that it is gone for good and wants nothing more.
+    # The receiver answered that it is gone for good (410).
     is_gone: bool = False
     retry_after_seconds: float | None = None
 
@@ -64,8 +64,8 @@ DELIVERED = Receipt(is_delivered=True)
 
 
 class Channel(Protocol):
-    """A way out. It never raises for what the outside does; that is told in the receipt."""
+    """Sends messages. A failure of the receiver is returned in the receipt and not raised."""
 
     def send(self, message: Message, target: Target) -> Receipt:
-        """Hand the message over once and tell what became of it."""
+        """Send the message once and return the result."""
         ...

@@ -8,7 +8,7 @@ import secrets
 
 PREFIX = "whsec_"
 VERSION = "v1"
-# Between these two, says the specification.
+# The specification allows lengths between these two.
 KEY_LEAST_BYTES = 24
 KEY_MOST_BYTES = 64
 

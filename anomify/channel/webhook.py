@@ -67,7 +67,7 @@ def _receipt(reply: HttpReply) -> Receipt:
 
 
 def _seconds(retry_after: str, at: datetime) -> float | None:
-    """Read seconds or a date, as HTTP allows; what is neither is no wish at all."""
+    """Return Retry-After in seconds, from seconds or a date; None for anything else."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
         # More digits than this are no number of seconds that anybody means.

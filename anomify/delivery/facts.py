@@ -45,7 +45,7 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What one message tells: a transition of an anomaly, or nothing but that it arrives."""
+    """What one message reports: a transition of an anomaly, or a test."""
 
     transition: str
     occurred_ms: int
@@ -59,7 +59,7 @@ class Facts(msgspec.Struct, frozen=True):
 
     @property
     def occurred_at(self) -> datetime:
-        """Return when what is told happened."""
+        """Return when the reported transition happened."""
         return moment(self.occurred_ms)
 
     def as_row(self) -> dict[str, object]:

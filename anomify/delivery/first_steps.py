@@ -15,7 +15,7 @@ ALERTS_WANTED = 2
 def note_first_steps(delivery: Delivery) -> None:
     """Note what a message that was just taken means for the people of its org.
 
-    After the first few messages of an org this asks one question that an index answers.
+    After the first few messages of an org this costs one query that uses an index.
     """
     if delivery.transition == TEST:
         take_step_together(delivery.org_id, TEST_STEP)

@@ -26,9 +26,9 @@ class Delivery(Job, Base):
             name="uq_deliveries_one_per_recipient",  # the usual name is too long for PostgreSQL
         ),
         Index("ix_deliveries_state_due_at", "state", "due_at"),
-        # Has this watcher been told about this metric lately?
+        # Finds the latest message of a watcher about a metric.
         Index("ix_deliveries_watcher_id_metric_id", "watcher_id", "metric_id", "created_at"),
-        # With a metric goes what was said about it.
+        # For deleting the messages of a metric with it.
         Index("ix_deliveries_metric_id", "metric_id"),
     )
 

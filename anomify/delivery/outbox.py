@@ -1,4 +1,4 @@
-"""Enqueue, claim, settle: messages wait here in the transaction of what they tell."""
+"""Enqueue messages in the transaction of what they report; claim and settle them."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 500
 # Deliveries on their way at once to one host, or to the mail server.
 LANE_MOST = 4
-# Longer than the longest quiet time that a watcher can have.
+# Longer than the longest time for which a watcher can suppress repeated messages.
 FORGOTTEN_AFTER = timedelta(days=400)
 # A test message goes out to people and servers: it is no way to fill their boxes.
 TEST_EVERY = timedelta(minutes=1)
@@ -73,12 +73,12 @@ class Claim:
 
 
 def enqueue_opened(anomaly: Anomaly) -> int:
-    """Put a message for everybody who hears of this anomaly into the open unit of work.
+    """Enqueue a message that this anomaly opened for each recipient of each matching watcher.
 
-    Return how many are new. Saying it again adds nothing, except for watchers that have come to
-    hear of it since, because its severity has risen. A watcher that has been told about another
-    anomaly of the metric within its quiet time is left in peace. While the org is to keep still
-    nobody is told, and the anomaly is marked; later it is told only where it has become worse.
+    Return how many are new. Calling it again adds only messages of watchers that match since then,
+    because the severity has risen. A watcher that was notified of another anomaly of the metric
+    within its `expiration_seconds` gets none. While the org is silenced or muted there are none
+    and the anomaly is marked; later there are some only if its severity has risen since.
     """
     org, span, metric = _evidence(anomaly)
     at = now()
@@ -88,12 +88,12 @@ def enqueue_opened(anomaly: Anomaly) -> int:
     held_back = anomaly.muted_severity
     if held_back is not None and not is_more_severe(span.severity, held_back):
         return 0
-    listening = watchers_for(org.id, metric.name, span.severity)
-    told_at = _last_told(metric.id, [watcher.id for watcher in listening], anomaly.id)
+    watchers = watchers_for(org.id, metric.name, span.severity)
+    notified_at = _last_notified(metric.id, [watcher.id for watcher in watchers], anomaly.id)
     rows = []
-    for watcher in listening:
+    for watcher in watchers:
         quiet_for = timedelta(seconds=watcher.expiration_seconds)
-        if (last := told_at.get(watcher.id)) is not None and at - last < quiet_for:
+        if (last := notified_at.get(watcher.id)) is not None and at - last < quiet_for:
             continue
         facts = facts_of_anomaly(OPENED, org, watcher, anomaly, span, metric)
         rows += _rows(watcher, facts, at)
@@ -101,15 +101,15 @@ def enqueue_opened(anomaly: Anomaly) -> int:
 
 
 def enqueue_recovered(anomaly: Anomaly) -> int:
-    """Put the end of this anomaly into the open unit of work, for those who heard it begin.
+    """Enqueue a message that this anomaly ended for each recipient of its opened messages.
 
-    Return how many messages are new; saying it again adds nothing. While the org is to keep still
-    they wait, and what has begun and ended without anybody being told is never told.
+    Return how many are new; calling it again adds none. While the org is silenced or muted they
+    wait, and opened messages that were not attempted yet are given up instead.
     """
     org, span, metric = _evidence(anomaly)
     at = now()
     decision = silence_decision(org, at)
-    told = session().execute(
+    opened_messages = session().execute(
         select(Delivery, Watcher)
         .join(Watcher, Watcher.id == Delivery.watcher_id)
         .where(
@@ -119,7 +119,7 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
         )
     )
     rows = []
-    for opened, watcher in told:
+    for opened, watcher in opened_messages:
         if decision is not None and opened.state == PENDING and not opened.attempts:
             DELIVERIES.give_up(opened, f"It was over before it could be told: {decision.why}.", at)
             anomaly.muted_at, anomaly.muted_severity = at, span.severity
@@ -130,7 +130,7 @@ def enqueue_recovered(anomaly: Anomaly) -> int:
 
 
 def withdraw(anomaly_id: int) -> None:
-    """Take back what nobody has been told yet of an anomaly; what is being sent now still is."""
+    """Delete the messages of an anomaly that wait; one that is being sent now still arrives."""
     session().execute(
         delete(Delivery).where(
             Delivery.anomaly_id == anomaly_id,
@@ -160,7 +160,7 @@ def enqueue_test(org: Org, watcher: Watcher) -> int:
 
 
 def is_anything_due(at: datetime) -> bool:
-    """Return whether a claim might find something; asking changes and locks nothing."""
+    """Return whether a claim might find a delivery; this changes and locks nothing."""
     return DELIVERIES.is_any_due(at, _is_not_silenced(at))
 
 
@@ -196,7 +196,7 @@ def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) 
 def settle(
     delivery_id: str, leased_until: datetime, receipt: Receipt, at: datetime, *, chance: float
 ) -> None:
-    """Write down what became of an attempt: sent, to be tried again, or dead.
+    """Record the result of an attempt: sent, to be tried again, or dead.
 
     What was delivered is sent, whoever holds the lease by now; a failure counts only for the one
     who still holds it. `chance` from 0 to 1 spreads the next attempt.
@@ -223,7 +223,7 @@ def settle(
 
 
 def forget_settled(at: datetime) -> None:
-    """Forget what was settled so long ago that no watcher's quiet time can ask for it any more."""
+    """Delete messages settled longer ago than any watcher's `expiration_seconds`."""
     session().execute(delete(Delivery).where(Delivery.settled_at < at - FORGOTTEN_AFTER))
 
 
@@ -244,7 +244,7 @@ def _evidence(anomaly: Anomaly) -> tuple[Org, Span, Metric]:
     )
 
 
-def _last_told(
+def _last_notified(
     metric_id: int, watcher_ids: Sequence[int], but_anomaly_id: int
 ) -> dict[int, datetime]:
     if not watcher_ids:
@@ -264,7 +264,7 @@ def _last_told(
 
 
 def _rows(watcher: Watcher, facts: Facts, at: datetime) -> list[dict[str, object]]:
-    """One row for each way in which the watcher tells people."""
+    """Return a row for the watcher's webhook and for each person it mails."""
     rows = []
     if watcher.webhook_url is not None and watcher.webhook_stopped_at is None:
         lane = host_of(watcher.webhook_url)
@@ -299,7 +299,7 @@ def _row(
 
 
 def _insert(rows: Sequence[dict[str, object]]) -> int:
-    """Add the rows whose recipient has no message of this transition yet; tell how many."""
+    """Insert the rows whose recipient has no message of this transition; return how many."""
     added = 0
     for some in batches(rows):
         inserted = upsert(Delivery).values(some).on_conflict_do_nothing()
@@ -361,11 +361,11 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
         .limit(most + LANE_MOST * len(busy))
     )
     taken: list[str] = []
-    room = {lane: LANE_MOST - count for lane, count in busy.items()}
+    free_slots = {lane: LANE_MOST - count for lane, count in busy.items()}
     for delivery_id, lane in rows:
-        left = room.get(lane, LANE_MOST)
+        left = free_slots.get(lane, LANE_MOST)
         if left > 0 and len(taken) < most:
-            room[lane] = left - 1
+            free_slots[lane] = left - 1
             taken.append(delivery_id)
     return taken
 

@@ -16,11 +16,11 @@ def count_messages_about(metric_id: int) -> int:
     return session().scalar(counted) or 0
 
 
-def told_among(anomaly_ids: Sequence[int]) -> set[int]:
-    """Return those of the anomalies that somebody was told of, or is about to be."""
-    told: set[int] = set()
+def notified_among(anomaly_ids: Sequence[int]) -> set[int]:
+    """Return those of the anomalies that have an opened message, sent or waiting."""
+    notified: set[int] = set()
     for some in batches(anomaly_ids):
-        told |= set(
+        notified |= set(
             session().scalars(
                 select(Delivery.anomaly_id).where(
                     Delivery.anomaly_id.in_(some),
@@ -29,7 +29,7 @@ def told_among(anomaly_ids: Sequence[int]) -> set[int]:
                 )
             )
         )
-    return told
+    return notified
 
 
 def latest_problems(org_id: int, watcher_ids: Sequence[int]) -> dict[int, str]:

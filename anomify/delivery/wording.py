@@ -15,7 +15,7 @@ from anomify.delivery.facts import OPENED, TEST, AnomalyFacts, Facts, moment
 from anomify.detection.explanation import human_number
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
-# A name may be 4 kB long; more than this of it says nothing in a subject.
+# A name may be 4 kB long; a subject shows this much of it.
 SUBJECT_NAME_MAX_CHARACTERS = 100
 # What a link shows around the anomaly.
 LINK_MARGIN_SECONDS = 6 * 3600
@@ -60,7 +60,7 @@ def message_of(
 ) -> Message:
     """Put the facts into words. Links begin with `base_url`; times are in the org's zone.
 
-    With `lacks_picture` it says that there should be a picture and is none.
+    With `lacks_picture` it states that the picture could not be drawn.
     """
     wording = _wording(facts, base_url)
     shown = {
@@ -84,7 +84,7 @@ def message_of(
 
 
 def in_words(seconds: float) -> str:
-    """Return a length of time as people say it, in its two largest units.
+    """Return a length of time in its two largest units.
 
     >>> [in_words(seconds) for seconds in (0, 59, 3660, 90_000)]
     ['a moment', '59 seconds', '1 hour 1 minute', '1 day 1 hour']

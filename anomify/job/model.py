@@ -19,7 +19,7 @@ class Job:
 
     # What `state` becomes when the job is done.
     done_state: ClassVar[str] = DONE
-    # A kind whose rows say nothing any more once they are done has them deleted then.
+    # Whether a row is deleted once its job is done, instead of kept.
     is_deleted_when_done: ClassVar[bool] = False
 
     # pending; done_state when it succeeded; dead when it was given up.

@@ -31,7 +31,13 @@ from anomify.watcher.editing import (
     undelete_watcher,
 )
 from anomify.watcher.model import Watcher
-from anomify.watcher.queries import Heard, WatcherOrder, heard_by, list_watchers, names_holding
+from anomify.watcher.queries import (
+    WatchedCounts,
+    WatcherOrder,
+    counts_by_watcher,
+    list_watchers,
+    names_holding,
+)
 
 blueprint = NativeBlueprint("watcher", __name__)
 
@@ -252,7 +258,7 @@ def chips_json(found: Sequence[str], chosen: Sequence[str], begun: str = "") -> 
     return [ChipOut(chip=each.chip, count=each.count) for each in suggestions(found, chosen, begun)]
 
 
-def watcher_json(watcher: Watcher, heard: Heard, problem: str | None) -> WatcherOut:
+def watcher_json(watcher: Watcher, heard: WatchedCounts, problem: str | None) -> WatcherOut:
     """Return a watcher as the wire has it."""
     return WatcherOut(
         id=watcher.id,
@@ -296,7 +302,7 @@ def _one(watcher: Watcher) -> OneWatcherOut:
 
 def _all_json(found: Sequence[Watcher]) -> list[WatcherOut]:
     org = subject().org
-    heard = heard_by(org.id, found, now() - RECENT)
+    heard = counts_by_watcher(org.id, found, now() - RECENT)
     problems = latest_problems(org.id, [each.id for each in found])
     return [watcher_json(each, heard[each.id], problems.get(each.id)) for each in found]
 

@@ -1,4 +1,4 @@
-"""Events that people and machines tell us of, such as deploys, to be drawn where they matter."""
+"""Events that people and machines report, such as deploys, drawn on the charts of metrics."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ WORD_CHARACTERS_MAX = 200
 # Clocks differ; what is further ahead has not happened.
 FUTURE = timedelta(minutes=5)
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
-# More than this no chart has room for; the newest are drawn.
+# A chart draws the newest events, up to this many.
 DRAWN_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What somebody tells us of."""
+    """An event as it was reported."""
 
     type: str
     text: str
@@ -38,9 +38,9 @@ class Happening:
 
 
 def record_event(org_id: int, happening: Happening, *, actor: str) -> OrgEvent:
-    """Keep an event; the very same one told again, as by a job that is run twice, is kept once.
+    """Store an event; an identical one, as from a job that is run twice, is stored once.
 
-    Raises `Invalid` for what says nothing, for a type there is not, for too many words and for a
+    Raises `Invalid` for an empty text, for a type there is not, for too many words and for a
     time before the year 2000 or after now.
     """
     text = " ".join(happening.text.split())

@@ -7,7 +7,7 @@ from sqlalchemy import delete
 from anomify.db import session
 from anomify.org.model import WorkerHeartbeat
 
-# A worker that has not been heard of for so long is gone, and so is its row.
+# The row of a worker without a heartbeat for so long is deleted.
 FORGOTTEN_AFTER = timedelta(days=1)
 
 

@@ -22,7 +22,7 @@ LEASE = timedelta(seconds=60)
 LIFETIME = timedelta(hours=24)
 # People wait for these in front of a form, so the first tries follow each other quickly.
 RETRY_SECONDS = (5, 15, 30, 60, 120, 300, 600)
-# What was sent is remembered this long, without what it said, so that nobody's box is filled.
+# What was sent is remembered this long, without its content, to limit how many one address gets.
 FORGOTTEN_AFTER = timedelta(days=7)
 NO_ORG = 0
 # More than a server that is away for a day can cause, so it stops only what ends its sender.
@@ -60,7 +60,7 @@ def post_letter(
     """Put a letter into the open unit of work and return its id; a worker sends it soon.
 
     It is sent if and only if the unit of work is committed, at least once, and is given up when
-    its lifetime is over: give the link's own. What it says is sealed in the database and emptied
+    its lifetime is over: give the link's own. Its content is sealed in the database and emptied
     once it is sent. Where no mail server is set it waits, for the operator may set one.
     """
     moment = now()
@@ -83,10 +83,10 @@ def post_letter(
     return letter.id
 
 
-def keep_quiet(to: str, purpose: str) -> None:
-    """Write a letter that nobody is sent, where to write none would tell who has an account.
+def store_unsent_letter(to: str, purpose: str) -> None:
+    """Store a letter that is never sent, where storing none would reveal who has an account.
 
-    It takes the same work, and counts as one.
+    It takes as long as one that is sent, and is counted like it.
     """
     letter = session().get_one(
         Letter, post_letter(to, "Nothing", "Nothing", org_id=None, purpose=purpose)
@@ -117,7 +117,7 @@ def latest_letter_problem() -> str | None:
 
 
 def is_letter_due(at: datetime) -> bool:
-    """Return whether a claim might find something; asking changes and locks nothing."""
+    """Return whether a claim might find a letter; this changes and locks nothing."""
     return LETTERS.is_any_due(at, Letter.expires_at > at)
 
 
@@ -172,7 +172,7 @@ def settle_letter(
 
 
 def forget_letters(at: datetime) -> None:
-    """Give up what nobody needs any more, and forget what was settled long ago."""
+    """Give up letters that have expired, and delete those settled more than FORGOTTEN_AFTER ago."""
     session().execute(
         update(Letter)
         .where(Letter.state == PENDING, Letter.expires_at <= at)
@@ -188,7 +188,7 @@ def forget_letters_to(addresses: Sequence[str]) -> None:
 
 
 def stop_letters_to(address: str, org_id: int, at: datetime) -> None:
-    """Give up what an org's letters to this address still wait with; that they were is kept."""
+    """Give up an org's waiting letters to this address; their rows stay."""
     session().execute(
         update(Letter)
         .where(Letter.state == PENDING, Letter.recipient == address, Letter.org_id == org_id)

@@ -50,7 +50,7 @@ class Org(Base):
     is_demo: Mapped[bool] = mapped_column(default=False)
     # Since when a bill is due that could not be collected; billing alone writes it.
     overdue_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # Until then everything is found and recorded, and nobody is told.
+    # Until then anomalies are recorded and nobody is notified.
     muted_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -104,7 +104,7 @@ class WorkerHeartbeat(Base):
 
 
 class Letter(Job, Base):
-    """A mail of our own to one address, from written to sent; what it says is sealed."""
+    """A mail of the product to one address, sent once; its subject and text are sealed."""
 
     done_state = LETTER_SENT
 
@@ -132,7 +132,7 @@ class Letter(Job, Base):
 
 
 class OrgEvent(Base):
-    """Something that people or machines have told us of: a deploy, or whatever else they name."""
+    """An event that people or machines reported: a deploy, or another one."""
 
     __tablename__ = "org_events"
     __table_args__ = (
@@ -154,7 +154,7 @@ class OrgEvent(Base):
 
 
 class QuotaRefusal(Base):
-    """The names that an org's quota had no room for, of late."""
+    """The metric names that an org's quota refused lately."""
 
     __tablename__ = "quota_refusals"
 

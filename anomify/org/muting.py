@@ -1,4 +1,4 @@
-"""Muting a whole org for some minutes: everything is still found, and nobody is told of it."""
+"""Mute a whole org for some minutes: anomalies are recorded, and nobody is notified."""
 
 import math
 from datetime import datetime, timedelta
@@ -9,12 +9,12 @@ from anomify.errors import Invalid
 from anomify.org.model import Org
 from anomify.org.queries import get_org
 
-# Thirty days: whoever wants quiet for longer has another wish than this one.
+# Thirty days; a longer mute is more likely forgotten than wanted.
 MINUTES_MAX = 43_200
 
 
 def mute_org(org_id: int, minutes: int, *, actor: str) -> Org:
-    """Keep the org quiet for so many minutes from now on; 0 ends a mute that runs.
+    """Mute the org for so many minutes from now on; 0 ends a mute.
 
     Return the org as it is then. Raises `Invalid` for less than nothing and for more than 30 days.
     """
@@ -40,7 +40,7 @@ def mute_org(org_id: int, minutes: int, *, actor: str) -> Org:
 
 
 def is_muted(org: Org, at: datetime) -> bool:
-    """Return whether nobody of the org is told of anything at that moment."""
+    """Return whether the org is muted at that moment."""
     return org.muted_until is not None and org.muted_until > at
 
 

@@ -35,12 +35,12 @@ def list_orgs_named(name: str) -> list[Org]:
 
 
 def list_orgs() -> list[Org]:
-    """Return every org, oldest first; for whoever runs the installation, never for a door."""
+    """Return every org, oldest first; for the operator, never for a request."""
     return list(session().scalars(select(Org).order_by(Org.id)))
 
 
 def list_demo_orgs() -> list[Org]:
-    """Return the orgs that are for looking only, oldest first; anybody may know of them."""
+    """Return the demo orgs, which are read-only and public, oldest first."""
     demos = select(Org).where(Org.is_demo).order_by(Org.id).limit(DEMOS_MAX)
     return list(session().scalars(demos))
 

@@ -1,4 +1,4 @@
-"""The names that an org's quota had no room for: kept for a while, so that admins can be warned."""
+"""Metric names that an org's quota refused: kept for a while, so that admins can be warned."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -10,7 +10,7 @@ from anomify.org.model import QuotaRefusal
 
 NAMES_MAX = 20
 NAME_CHARACTERS_MAX = 500
-# Senders repeat themselves every few seconds; writing it more often tells nothing new.
+# Senders repeat themselves every few seconds; storing each repetition would add nothing.
 NOTED_EVERY = timedelta(minutes=1)
 
 

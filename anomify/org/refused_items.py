@@ -54,7 +54,7 @@ class _Waiting:
 
 
 class RefusedCounter:
-    """Counts in memory what requests refuse, and writes it down when told to; threads share it.
+    """Counts refused items in memory, and stores the counts on request; thread-safe.
 
     A request never waits for the database because of it. What was counted in the second before a
     process is killed may be missing.
@@ -92,7 +92,7 @@ class RefusedCounter:
             if not waiting:
                 return
             try:
-                with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+                with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
                     _write(waiting)
             except SQLAlchemyError as problem:
                 log.warning("refused items could not be counted yet: %s", type(problem).__name__)

@@ -1,4 +1,4 @@
-"""Secrets that have to be read again later, kept so that the database alone does not tell them."""
+"""Encrypt secrets that must be read again later, so that the database does not reveal them."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Places and moments as people say them: time zones, and how long ago something was."""
+"""Time zones, and moments in words: how long ago something was."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ def zone_names() -> tuple[str, ...]:
 
 
 def ago(then: datetime, at: datetime) -> str:
-    """Say how long ago a moment was, or in what time it will be, in one unit: 2 weeks ago."""
+    """Return how long ago a moment was, or how far ahead it is, in one unit: 2 weeks ago."""
     elapsed = at - then
     if abs(elapsed) < LEAST:
         return NOW

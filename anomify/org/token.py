@@ -34,7 +34,7 @@ _SHAPE = re.compile(
 )
 # What senders were given before; some of them take nothing else for a token.
 _LEGACY_SHAPE = re.compile(r"[0-9a-f]{32}\Z")
-# Longer than our own tokens' eight, so that they are told apart.
+# Longer than our own tokens' eight, so that both can be distinguished.
 LEGACY_PUBLIC_ID_LENGTH = 16
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Compared with where no token has the public id, so that the work is the same.
@@ -143,7 +143,7 @@ def revoke_token(org: Org, token_id: int, actor: str) -> Token:
 
 
 def is_token_shaped(text: str) -> bool:
-    """Return whether a text could be a token; needs no database, and says nothing of its worth."""
+    """Return whether a text has the form of a token; needs no database and does not verify it."""
     return is_unmistakable(text) or _LEGACY_SHAPE.match(text) is not None
 
 

@@ -154,7 +154,7 @@ class VerifiedTokens:
 
     def _note_use(self, token_id: int, address: str) -> None:
         try:
-            with self._database.unit_of_work(patience_seconds=PATIENCE_SECONDS):
+            with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
                 note_use(token_id, address)
         except (OperationalError, InterfaceError, PoolTimeout):
             # The token was read and is good; who sends with it has nothing to do with this.

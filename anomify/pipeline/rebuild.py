@@ -14,7 +14,7 @@ from anomify.anomaly.recording import (
     not_found_again,
     restore_more_severe,
 )
-from anomify.delivery.queries import told_among
+from anomify.delivery.queries import notified_among
 from anomify.pipeline.announce import Notifier
 from anomify.pipeline.observe import record_metric
 from anomify.pipeline.rejudge import Rejudged
@@ -46,7 +46,7 @@ def record_rebuild(metric_id: int, rejudged: Rejudged, notifier: Notifier) -> No
     # What was found in points that are deleted since cannot be found again.
     found = {span.anomaly_id for span in spans}
     lost = not_found_again(metric_id, rejudged.judged_from_ms, found)
-    told = told_among([span.anomaly_id for span in lost])
+    told = notified_among([span.anomaly_id for span in lost])
     for span in lost:
         if span.is_open:
             close_anomaly(span)

@@ -11,7 +11,7 @@ from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Invalid
-from anomify.org.letter import count_letters, keep_quiet, post_letter
+from anomify.org.letter import count_letters, post_letter, store_unsent_letter
 from anomify.user.client import forget_clients
 from anomify.user.creating import EMAIL_CHARACTERS_MAX
 from anomify.user.model import LoginAttempt, ResetLink, User
@@ -36,7 +36,7 @@ def request_reset(email: str, base_url: str) -> None:
     if count_letters(address, LETTER_PURPOSE, now() - LETTERS_WINDOW) >= LETTERS_MAX:
         return
     if user is None or user.is_visitor:
-        keep_quiet(address, LETTER_PURPOSE)
+        store_unsent_letter(address, LETTER_PURPOSE)
         return
     minutes = int(LIFETIME.total_seconds()) // 60
     post_letter(

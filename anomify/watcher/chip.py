@@ -29,7 +29,7 @@ def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") ->
 
     `begun` is what somebody has typed so far: only words that hold it are offered. A chip that is
     chosen already is not offered again. The count of each is that of the names that hold it
-    anywhere, as a watcher with that chip would hear of them.
+    anywhere, as a watcher with that chip matches them.
     """
     chips, typed = folded(chosen), fold(begun.strip())
     spelled_names = list(names)

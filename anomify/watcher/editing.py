@@ -1,4 +1,4 @@
-"""Create, change, delete and undelete a watcher; the rules that every door shares."""
+"""Create, change, delete and undelete a watcher; the rules that every API shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Saved:
 
 
 class WatcherEditor:
-    """Saves wishes: it knows which URLs may be called, and the key that secrets are sealed with."""
+    """Saves watchers: checks webhook URLs against the outbound rules and seals webhook secrets."""
 
     def __init__(self, outbound: Outbound, sealing_key: bytes) -> None:
         """Take the guard that checks webhook URLs and the key for their secrets."""
@@ -102,7 +102,7 @@ class WatcherEditor:
         return Saved(watcher, fresh)
 
     def update(self, org_id: int, watcher_id: int, requested: WatcherFields, actor: str) -> Saved:
-        """Change what the wish names. Raises NotFound, or Invalid naming each wrong field."""
+        """Change the fields that are given. Raises NotFound, or Invalid naming each wrong field."""
         watcher = get_watcher(org_id, watcher_id)
         before = _told(watcher)
         fresh = self._apply(watcher, requested)
@@ -148,7 +148,7 @@ class WatcherEditor:
     def _apply_webhook(self, watcher: Watcher, requested: WatcherFields) -> str | None:
         if requested.webhook_url is not None:
             watcher.webhook_url = requested.webhook_url or None
-            # Whoever sets it anew has heard that the receiver was gone.
+            # Setting the webhook again starts it after the receiver was gone.
             watcher.webhook_stopped_at = None
         if watcher.webhook_url is None:
             watcher.webhook_secret_sealed = None

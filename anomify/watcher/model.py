@@ -9,7 +9,7 @@ from anomify.db import LISTS_USERS, Base, UtcDateTime
 
 
 class Watcher(Base):
-    """Somebody's wish to hear about the metrics whose names hold every chip."""
+    """A request to notify people of anomalies of the metrics whose names hold every chip."""
 
     __tablename__ = "watchers"
     __table_args__ = (Index("ix_watchers_org_id", "org_id"), {"sqlite_autoincrement": True})
@@ -19,9 +19,9 @@ class Watcher(Base):
     name: Mapped[str] = mapped_column(String(200))
     chips: Mapped[list[str]] = mapped_column(JSON)
     is_alerting: Mapped[bool] = mapped_column(default=False)
-    # The least severity it wants to hear of; a new watcher starts at high.
+    # The least severity that it notifies of; a new watcher starts at high.
     severity: Mapped[str] = mapped_column(String(8), default="high")
-    # Once told about a metric, it is quiet about that metric for so long; the unit is the one it
+    # After a message about a metric it sends no other about it for so long; the unit is the one it
     # was given in, so that people read back what they wrote.
     expiration_seconds: Mapped[int] = mapped_column(default=3600)
     expiration_unit: Mapped[str] = mapped_column(String(8), default="second")

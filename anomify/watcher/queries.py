@@ -1,4 +1,4 @@
-"""Every question asked of the watchers' rows, and of the metrics they hear about; org first."""
+"""Queries of watchers, and of the metrics that they match; org first."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ ORDERS: Final[dict[WatcherOrder, tuple[UnaryExpression[Any], ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class WatchedCounts:
     """What a watcher is about: how many metrics, and what they had lately."""
 
     metrics: int
@@ -94,7 +94,7 @@ def all_watchers(org_id: int) -> list[Watcher]:
 
 
 def list_alerting_watchers(org_id: int) -> list[Watcher]:
-    """Return the watchers that want to be told, oldest first."""
+    """Return the watchers that send notifications, oldest first."""
     rows = session().scalars(
         select(Watcher)
         .where(
@@ -120,7 +120,7 @@ def count_watchers(org_id: int) -> int:
 
 
 def count_alerting(org_id: int) -> int:
-    """Count the org's watchers that tell people."""
+    """Count the org's watchers that send notifications."""
     return (
         session().scalar(
             select(func.count())
@@ -153,8 +153,10 @@ def names_holding(org_id: int, chips: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[int, Heard]:
-    """Return, by watcher id, how many metrics each hears of and their anomalies since then."""
+def counts_by_watcher(
+    org_id: int, watchers: Sequence[Watcher], since: datetime
+) -> dict[int, WatchedCounts]:
+    """Return, by watcher id, how many metrics each matches and their anomalies since then."""
     if not watchers:
         return {}
     rows = session().execute(
@@ -167,11 +169,13 @@ def heard_by(org_id: int, watchers: Sequence[Watcher], since: datetime) -> dict[
     heard = {}
     for watcher in watchers:
         left = names
-        # Chip by chip, so that the next one is looked for in few: a page asks it of many names.
+        # Chip by chip, so that each next one is looked for among fewer names.
         for chip in folded(watcher.chips):
             left = [named for named in left if chip in named[1]]
         matched = [metric_id for metric_id, _ in left]
-        heard[watcher.id] = Heard(len(matched), sum(anomalies[metric_id] for metric_id in matched))
+        heard[watcher.id] = WatchedCounts(
+            len(matched), sum(anomalies[metric_id] for metric_id in matched)
+        )
     return heard
 
 

@@ -1,4 +1,4 @@
-"""Who hears: the watchers that asked about a metric at this severity."""
+"""Find the watchers that match a metric at a severity."""
 
 from anomify.anomaly.recording import SEVERITIES
 from anomify.metric.chip import folded, is_matched
@@ -8,13 +8,13 @@ from anomify.watcher.queries import all_watchers, list_alerting_watchers
 
 
 def watchers_of(org_id: int, metric_name: str) -> list[Watcher]:
-    """Return the watchers about a metric, oldest first, whether they tell anybody or not."""
+    """Return the watchers about a metric, oldest first, whether they send notifications or not."""
     name = fold(metric_name)
     return [watcher for watcher in all_watchers(org_id) if is_matched(folded(watcher.chips), name)]
 
 
 def watchers_for(org_id: int, metric_name: str, severity: str) -> list[Watcher]:
-    """Return those who want to be told, oldest first; whether they just were is not asked here."""
+    """Return the watchers that notify of this severity, oldest first, however recently they did."""
     name, rank = fold(metric_name), SEVERITIES.index(severity)
     return [
         watcher

@@ -26,11 +26,11 @@ class AwayAtWill:
         self.is_locked = False
         self.asked = 0
 
-    def unit_of_work(self, *, write=True, patience_seconds=None):
+    def unit_of_work(self, *, write=True, wait_seconds=None):
         self.asked += 1
         if self.is_away or (write and self.is_locked):
             raise OperationalError("BEGIN", {}, Exception("gone"))
-        return self._database.unit_of_work(write=write, patience_seconds=patience_seconds)
+        return self._database.unit_of_work(write=write, wait_seconds=wait_seconds)
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from anomify.clock import now
 from anomify.errors import NotFound
 from anomify.watcher.queries import (
-    Heard,
+    WatchedCounts,
     WatcherOrder,
+    counts_by_watcher,
     get_watcher,
-    heard_by,
     list_watchers,
     names_holding,
 )
@@ -84,6 +84,6 @@ class TestHeardBy:
         make_anomaly(stranger, NOON)
         watchers = [make_watcher(org, "CPU"), make_watcher(org, "nothing")]
 
-        heard = heard_by(org.id, watchers, NOON - timedelta(days=7))
+        heard = counts_by_watcher(org.id, watchers, NOON - timedelta(days=7))
 
-        assert [heard[each.id] for each in watchers] == [Heard(2, 1), Heard(0, 0)]
+        assert [heard[each.id] for each in watchers] == [WatchedCounts(2, 1), WatchedCounts(0, 0)]

@@ -56,7 +56,7 @@ def elsewhere(database: Database, act: Callable[[], None]) -> None:
     """Do it in a transaction of another process, which gives up where it would have to wait."""
 
     def commit() -> None:
-        with database.unit_of_work(patience_seconds=0.02):
+        with database.unit_of_work(wait_seconds=0.02):
             if not database.is_sqlite:
                 session().connection().exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
             act()
