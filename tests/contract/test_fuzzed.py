@@ -56,7 +56,8 @@ class Asker:
         # Who asks may be deleted, signed out or made a viewer by what is asked.
         session_id, token = self.product.fresh_owner()
         headers = {"session": {"X-Session-Id": session_id}, "token": {"X-Auth-Token": token}}
-        self._headers = headers[self.by]
+        # The client of this library does not decompress what it asks for.
+        self._headers = {**headers[self.by], "Accept-Encoding": "identity"}
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             self._ask_in(mode, operation)
 

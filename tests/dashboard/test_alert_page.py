@@ -58,7 +58,7 @@ class TestPage:
             session().query(RaisedAlert).one().recovered_at = now()
             session().query(SilentMetric).one().returned_at = now()
         text = silent.text("/ui/adminalert", code=CODE)
-        assert ", over <time" in text
+        assert ", ended <time" in text
         assert "Back <time" in text
 
     def test_names_what_the_quota_refused(self, site):

@@ -12,20 +12,20 @@ def body(name: str, size_bytes: int) -> str:
 
 
 class TestLargeBodies:
-    def test_beyond_those_in_line_are_refused_for_now_and_small_ones_are_taken(self, doors):
+    def test_beyond_those_in_line_are_refused_for_now_and_small_ones_are_taken(self, api):
         large = body("large", wire.LARGE_BODY_BYTES)
         path = "/flux/metric_data_post"
         for _ in range(wire.LARGE_BODIES_MAX):
             assert wire._line.acquire(blocking=False)
         try:
-            refused = doors.post(path, large)
+            refused = api.post(path, large)
             assert refused.status_code == 503
             assert int(refused.headers["Retry-After"]) > 0
             assert "send the same again" in refused.json["message"]
-            assert doors.post(path, body("small", 0)).status_code == 204
+            assert api.post(path, body("small", 0)).status_code == 204
         finally:
             wire._line.release(wire.LARGE_BODIES_MAX)
         # None of these keeps its place in the line, the refused one neither.
         for _ in range(wire.LARGE_BODIES_MAX + 1):
-            assert doors.post(path, large).status_code == 204
-        assert doors.names() == ["large", "small"]
+            assert api.post(path, large).status_code == 204
+        assert api.names() == ["large", "small"]
