@@ -47,8 +47,8 @@ CLOCK_MOMENTS := 2026-12-02T00:00:05 2026-12-02T03:59:50 2026-12-02T07:30:00 202
 # One kind of database is enough: moments are made and compared by the same code for both.
 CLOCK_TESTS := tests/house/test_clock.py tests/worker/test_rebuild.py tests/worker/test_analyse.py \
 	tests/worker/test_exclusions.py tests/anomaly tests/audit tests/org tests/silence \
-	tests/metric/test_counting.py tests/metric/test_retention.py tests/metric/test_standing.py \
-	tests/native/test_window.py tests/native/test_misc.py tests/native/test_metric_ranking.py \
+	tests/page_event tests/metric/test_retention.py tests/metric/test_status.py \
+	tests/native/test_window.py tests/native/test_misc.py tests/native/metric/test_ranking.py \
 	tests/rendering/test_ticks.py tests/user/test_session.py
 
 test-clock: install ## The tests that depend on time, with the clock at moments that are special

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from anomify.clock import now
-from tests.house.tree import parsed, python_files
+from tests.house.tree import ROOT, parsed, python_files
 from tests.kit.clock import MOMENTS, read_moment
 
 READERS = {"now", "now_ms", "now_timestamp", "utcnow", "today", "time", "time_ns", "past"}
@@ -52,3 +52,12 @@ class TestClock:
         assert datetime.fromtimestamp(moment.timestamp()).astimezone().utcoffset() == (
             moment.utcoffset()
         )
+
+
+class TestClockTests:
+    def test_name_files_that_exist(self):
+        makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+        [listed] = [line for line in makefile.splitlines() if line.startswith("CLOCK_TESTS :=")]
+        paths = listed.split(":=")[1].split()
+        assert paths
+        assert [path for path in paths if not (ROOT / path).exists()] == []
