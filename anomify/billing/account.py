@@ -163,7 +163,7 @@ def _subscribe(
     org.overdue_since = current.overdue_since
     if current.overdue_since is None:
         account.told_debt = Debt.NONE
-    # Whoever pays page was open for has arrived; the next wish is a new one.
+    # The checkout that was open is finished; the next request is a new one.
     finish_intent(org.id, CHECKOUT)
 
 

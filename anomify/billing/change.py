@@ -72,7 +72,7 @@ def change_plan(
     if dry_run:
         return change
     with database.unit_of_work():
-        # What the subscription is now is a part of the wish: back and forth are two wishes.
+        # The current state is a part of the key: a change and its reversal are two requests.
         intent = begin_intent(org.id, CHANGE, current, plan.id, change.priced_at)
     with settling(database, org.id, CHANGE):
         _carry_out(gateway, intent.key, current, change)

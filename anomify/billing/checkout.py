@@ -41,7 +41,7 @@ def open_checkout(
     actor: str,
     email: str | None,
 ) -> Hosted:
-    """Return a page where the org can pay for a plan; twice the same wish is the same page.
+    """Return a page where the org can pay for a plan; the same request gives the same page.
 
     Only one page of an org is open at a time. Raises `Conflict` for an org that pays already,
     `Invalid` for a plan that is not for sale, and `UpstreamFailed`. Opens units of its own.

@@ -16,8 +16,8 @@ from anomify.clock import now
 from anomify.db import Database, insert_once, session
 
 # Everything else is none of our business.
-HEEDED = ("checkout.session.", "customer.subscription.", "invoice.", "subscription_schedule.")
-ALSO_HEEDED = frozenset({"customer.deleted"})
+USED = ("checkout.session.", "customer.subscription.", "invoice.", "subscription_schedule.")
+ALSO_USED = frozenset({"customer.deleted"})
 # Stripe tries for three days; a signature is good for five minutes.
 REMEMBERED = timedelta(days=30)
 
@@ -28,7 +28,7 @@ class Taken(StrEnum):
     FOLLOWED = "followed"
     KNOWN = "known"
     NOT_OURS = "not_ours"
-    UNHEEDED = "unheeded"
+    UNUSED = "unheeded"
 
 
 def take_event(
@@ -41,8 +41,8 @@ def take_event(
     when it was made. Raises `UpstreamFailed` where Stripe cannot be asked; the news is not taken
     then, and Stripe sends it again.
     """
-    if not event.type.startswith(HEEDED) and event.type not in ALSO_HEEDED:
-        return Taken.UNHEEDED
+    if not event.type.startswith(USED) and event.type not in ALSO_USED:
+        return Taken.UNUSED
     with database.unit_of_work(write=False):
         if is_event_taken(event.id):
             return Taken.KNOWN

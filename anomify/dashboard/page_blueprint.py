@@ -1,4 +1,4 @@
-"""The door of pages: cookies alone say who asks, strangers are shown to the sign-in page."""
+"""The blueprint class of pages: only cookies identify the caller; others go to the sign-in page."""
 
 import re
 from typing import Any, ClassVar, Final, cast
@@ -33,12 +33,12 @@ _HEADINGS: Final = {
 
 
 class PageBlueprint(DeclaredBlueprint):
-    """A door whose views return HTML or a response, and whose failures are pages too."""
+    """A blueprint whose views return HTML or a response, and whose errors are pages too."""
 
     is_cookie_only: ClassVar[bool] = True
 
     def __init__(self, name: str, import_name: str) -> None:
-        """Make a door whose templates know how pages say things."""
+        """Make the blueprint and register the template filters that pages use."""
         super().__init__(name, import_name)
         for say in (labels, plain_name, thousands):
             self.add_app_template_filter(say)

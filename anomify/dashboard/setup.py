@@ -155,7 +155,7 @@ def arrivals(inputs: Inputs) -> str:
 def _form(inputs: SetUpIn, error: AnomifyError | None = None) -> Response:
     faults = dict(error.fields) if error else {}
     if "name" in faults and inputs.name.strip():
-        # The room of orgs and the room of users both call it their name.
+        # Both the org and the user have a field called name.
         faults["org_name"] = faults.pop("name")
     page = render_template(
         "dashboard/setup.html",

@@ -37,7 +37,7 @@ def target_of(delivery: Delivery, at: datetime, sealing_key: bytes) -> Target | 
     if watcher is None or watcher.deleted_at is not None:
         return nobody("The watcher has been deleted.")
     if delivery.transition != TEST and not watcher.is_alerting:
-        return nobody("The watcher has been told to keep still.")
+        return nobody("The watcher is not alerting any more.")
     if delivery.channel == WEBHOOK:
         return _webhook_target(watcher, at, sealing_key)
     user = session().get(User, int(delivery.recipient))

@@ -14,7 +14,7 @@ from anomify.demo.machine import read_machine
 from anomify.demo.scenario import Scenario
 from anomify.outbound import operator_pool
 
-DOOR = "/flux/metric_data_post"
+INGEST_PATH = "/flux/metric_data_post"
 MACHINE_EVERY_SECONDS = 10
 PAUSE_SECONDS = 2.0
 POINTS_PER_POST = 5_000
@@ -30,7 +30,7 @@ class Feed:
         self, base_url: str, token: str, world: Scenario, data_dir: Path, stopping: threading.Event
     ) -> None:
         """Set the server, token and scenario; nothing is sent yet."""
-        self._url = base_url + DOOR
+        self._url = base_url + INGEST_PATH
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._world = world
         self._state_path = data_dir / STATE_FILE

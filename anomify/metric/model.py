@@ -56,8 +56,8 @@ class Metric(Base):
     # Stored in form NFC before names were kept as sent: it takes the spelling that comes first.
     takes_other_spelling: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # The rule that keeps it out of judging and out of the quota; its room keeps this true, and it
-    # is no reference because that room stands above this one.
+    # The rule that keeps it out of judging and out of the quota; the package `exclusion`
+    # keeps it up to date. It is no foreign key, because that package lies above this one.
     excluded_by: Mapped[int | None] = mapped_column(default=None)
 
     org: Mapped[Org] = relationship(lazy="raise")

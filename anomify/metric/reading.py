@@ -119,7 +119,7 @@ def rate_in(series: Series, from_ms: int) -> Series:
 def three_sigma(values: Float64s) -> tuple[Float64s, Float64s]:
     """Return, for each value, mean - 3 and + 3 standard deviations of all values up to it.
 
-    The classical bounds, for whoever compares: they take no heed of hours and weekdays. Where they
+    The classical bounds, for comparison: they do not depend on the hour or the weekday. Where they
     are beyond what a number can hold they are infinite.
     """
     count = np.arange(1, len(values) + 1)
