@@ -135,7 +135,7 @@ class TestTakeEvent:
     def test_leaves_what_is_none_of_our_business(self, database):
         gateway = Remembered(state(subscription()))
         told = take_event(database, gateway, event(kind="charge.refunded"), FREE, BASE)
-        assert told is Taken.UNHEEDED
+        assert told is Taken.UNUSED
         assert count(database, BillingEvent) == 0
 
     def test_takes_it_later_where_stripe_cannot_be_asked_now(self, database, acme):

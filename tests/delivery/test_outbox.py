@@ -251,7 +251,7 @@ class TestClaim:
         ("changes", "why"),
         [
             ({"deleted_at": NOON}, "deleted"),
-            ({"is_alerting": False}, "keep still"),
+            ({"is_alerting": False}, "not alerting any more"),
             ({"webhook_url": None}, "no webhook"),
             ({"webhook_stopped_at": NOON}, "gone"),
         ],
