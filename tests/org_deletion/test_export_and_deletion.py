@@ -60,16 +60,6 @@ def app(migrated_url, tmp_path):
 
 
 @pytest.fixture
-def app_state(app):
-    return app.extensions["anomify"]
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
 def cast(app_state):
     with app_state.database.unit_of_work():
         cast = make_cast()
