@@ -68,6 +68,7 @@ from anomify.detection.magnitude import (
     learn_value_scale,
     long_scale,
     ratio,
+    relative_size,
     small,
 )
 from anomify.detection.metric_kind import accept, has_learnt, learn_kind, rate
@@ -86,6 +87,8 @@ _MEASURED_FROM: Final = 25  # points; the features are zero before
 _STALE_STEPS: Final = 10.0  # after a longer gap the value before is no forecast
 _RECORD_HALF_LIFE_SECONDS: Final = 7200.0
 _RECORD_HALF_LIFE_STEPS: Final = 3.0
+CALM_POINTS: Final = 5.0
+CALM_SECONDS: Final = 1200.0
 _NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
 _LEARNED_FROM: Final = byte_of("learned")
@@ -162,6 +165,7 @@ def _observe(
         band[1] = max(band[1], 0.0)
     band[2] = fast
     band[3] = slow
+    band[4] = abs(slow)/slow_long
 
     learn_shift(slot, fast / fast_at, slow / slow_at)
     learn_flat(slot, y)
@@ -191,9 +195,7 @@ def _observe(
         )
         features[VALUE_SIZE] = math.log1p(value_size)
         features[FAST_AT_HOUR] = math.log1p(fast_size)
-        features[RELATIVE] = math.log1p(
-            ratio(10.0 * abs(slow), abs(slot.mean + slot.anchor) + floor)
-        )
+        features[RELATIVE] = math.log1p(ratio(10.0 * abs(slow), relative_size(slot) + floor))
         if thorough:
             features[LONG_SHIFT] = math.log1p(
                 abs(slot.shift_long) / math.sqrt(slot.shift_long_power)
@@ -249,22 +251,35 @@ def _relearn(
 
 
 @compiled
-def _apply_record_rule(slot: Slot, head: int, strength: float, gap: float, step: float) -> float:
+def _apply_record_rule(slot: Slot, head: int, strength: float, gap: float, step: float, slow: float, slow_size: float) -> float:
     """Return the strength if it is larger than the decaying maximum of earlier ones, else 0.
 
     A long incident thus raises alerts at its strongest points only. `gap`, `step`: in seconds.
     """
-    if head == ALARM:
-        half_life = max(_RECORD_HALF_LIFE_SECONDS, _RECORD_HALF_LIFE_STEPS * step)
-        keep = math.exp(-LOG_2 * gap / half_life)
-        factor = 1.0
+    if head != ALARM:
+        record = slot.records[head] * _NOVELTY_KEEP
+        alert = strength if strength > _NOVELTY_FACTOR * record else 0.0
+        slot.records[head] = max(record, strength)
+        return alert
+    half_life = max(_RECORD_HALF_LIFE_SECONDS, _RECORD_HALF_LIFE_STEPS * step)
+    in_range = slow_size < BAND_SCALES
+    slot.calm = slot.calm + 1.0 if in_range else 0.0
+    if slot.calm >= CALM_POINTS:
+        half_life = max(CALM_SECONDS, step)
+    keep = math.exp(-LOG_2 * gap / half_life)
+    slot.record_up *= keep
+    slot.record_down *= keep
+    if in_range:
+        record = max(slot.record_up, slot.record_down)
+        slot.record_up = max(slot.record_up, strength)
+        slot.record_down = max(slot.record_down, strength)
+    elif slow > 0.0:
+        record = slot.record_up
+        slot.record_up = max(record, strength)
     else:
-        keep = _NOVELTY_KEEP
-        factor = _NOVELTY_FACTOR
-    record = slot.records[head] * keep
-    alert = strength if strength > factor * record else 0.0
-    slot.records[head] = max(record, strength)
-    return alert
+        record = slot.record_down
+        slot.record_down = max(record, strength)
+    return strength if strength > record else 0.0
 
 
 @compiled
@@ -303,7 +318,7 @@ def _entry(digest: int) -> Callable[..., int]:
     ) -> int:
         features = np.zeros(FEATURES)
         predictions = np.zeros(EXPERTS)
-        band = np.zeros(4)
+        band = np.zeros(8)
         thorough = head == NOVELTY_HEAD or len(trace) > 0
         for row in range(len(slots)):
             slot = state[slots[row]]
@@ -353,7 +368,7 @@ def _entry(digest: int) -> Callable[..., int]:
             judged[row] = True
             judged_values[row] = judged_value
             strengths[row] = strength
-            alerts[row] = _apply_record_rule(slot, head, strength, gap, step)
+            alerts[row] = _apply_record_rule(slot, head, strength, gap, step, band[3], band[4])
             displays[row] = display_strength(slot, features, strength, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:

@@ -23,6 +23,7 @@ _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
+_SPREADS_A_SIZE: Final = 8.0
 # The scale of an expert starts as if so many of its residuals had been twice its trial error. That
 # of a seasonal expert starts with more, because its trial covers only a few bins of one day.
 _TRIAL_WEIGHT: Final = 50.0
@@ -56,6 +57,18 @@ def ratio(size: float, scale: float) -> float:
     (3.0, 10000.0)
     """
     return min(size / scale, LARGEST)
+
+
+@compiled
+def relative_size(slot: Slot) -> float:
+    """Return the size that relative deviations are measured by.
+
+    It is the mean of a metric that has never been below zero. Where zero is no bound, the mean says
+    nothing about sizes: there it is a multiple of the mean distance of the values from their mean.
+    """
+    if slot.low >= 0.0:
+        return abs(slot.mean + slot.anchor)
+    return _SPREADS_A_SIZE * slot.spread
 
 
 @compiled

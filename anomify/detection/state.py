@@ -121,6 +121,9 @@ SLOT: Final = np.dtype(
         # --- the heads: their strengths of earlier points ---
         ("moving_before", np.float64),  # of the newest point, without what the point before added
         ("records", np.float64, (HEADS,)),
+        ("record_up", np.float64),
+        ("record_down", np.float64),
+        ("calm", np.float64),
         ("shown_peak", np.float64),
         ("shown_value", np.float64),
         ("shown_relative", np.float64),
