@@ -73,7 +73,7 @@ def relative_size(slot: Slot) -> float:
 
 @compiled
 def learn_powers(
-    slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float
+    slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float, fast_guarded: float, slow_guarded: float
 ) -> None:
     """Update the long scale of each trusted expert, winsorised, and the two short mean residuals.
 
@@ -97,6 +97,9 @@ def learn_powers(
         error = min(abs(value - predictions[expert]), _WINSOR * scale)
         slot.powers[expert] = slot.powers[expert] * keep + error**2
         slot.power_weights[expert] = weight
+    if slot.learned >= _TRUST_POINTS:
+        fast = min(fast, _WINSOR * fast_guarded)
+        slow = min(slow, _WINSOR * slow_guarded)
     slot.fast_recent += (fast - slot.fast_recent) / min(_FAST_GUARD, slot.learned + 1.0)
     slot.slow_recent += (slow - slot.slow_recent) / min(_SLOW_GUARD, slot.learned + 1.0)
 
