@@ -88,7 +88,7 @@ _STALE_STEPS: Final = 10.0  # after a longer gap the value before is no forecast
 _RECORD_HALF_LIFE_SECONDS: Final = 7200.0
 _RECORD_HALF_LIFE_STEPS: Final = 3.0
 CALM_POINTS: Final = 5.0
-CALM_SECONDS: Final = 1200.0
+CALM_SECONDS: Final = 1.0
 _NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
 _LEARNED_FROM: Final = byte_of("learned")
@@ -265,7 +265,7 @@ def _apply_record_rule(slot: Slot, head: int, strength: float, gap: float, step:
     in_range = slow_size < BAND_SCALES
     slot.calm = slot.calm + 1.0 if in_range else 0.0
     if slot.calm >= CALM_POINTS:
-        half_life = max(CALM_SECONDS, step)
+        half_life = 1.0
     keep = math.exp(-LOG_2 * gap / half_life)
     slot.record_up *= keep
     slot.record_down *= keep
