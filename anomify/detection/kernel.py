@@ -61,6 +61,7 @@ from anomify.detection.evidence import (
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
 from anomify.detection.magnitude import (
     LARGEST,
+    hour_factor,
     hour_scale,
     learn_powers,
     learn_scales,
@@ -155,6 +156,10 @@ def _observe(
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
     slow_long = long_scale(slot.powers[slow_expert], slot.power_weights[slow_expert], floor)
+    slow_factor = hour_factor(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
+    fast_factor = hour_factor(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
+    fast_long = fast_long * fast_factor
+    slow_long = slow_long * slow_factor
     fast_guarded = max(fast_long, slot.fast_recent)
     slow_guarded = max(slow_long, slot.slow_recent)
 

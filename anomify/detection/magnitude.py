@@ -23,6 +23,8 @@ _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
+FLOW: Final = 0.3
+FHIGH: Final = 3.0
 _SPREADS_A_SIZE: Final = 8.0
 # The scale of an expert starts as if so many of its residuals had been twice its trial error. That
 # of a seasonal expert starts with more, because its trial covers only a few bins of one day.
@@ -134,6 +136,15 @@ def hour_scale(slot: Slot, hour: int, of_hour: float, of_day: float, floor: floa
     trust = slot.hour_points[hour] / (slot.hour_points[hour] + 24.0)
     scale: float = max((1.0 - trust) * of_day + trust * of_hour, 0.3 * of_day) + floor
     return scale
+
+
+@compiled
+def hour_factor(slot: Slot, hour: int, of_hour: float, of_day: float, floor: float) -> float:
+    """Return the ratio of the scale of this hour of the day to the whole day's."""
+    trust = slot.hour_points[hour] / (slot.hour_points[hour] + 60.0)
+    raw = (of_hour + floor) / (of_day + floor)
+    factor: float = 1.0 + trust * (raw - 1.0)
+    return min(max(factor, FLOW), FHIGH)
 
 
 @compiled
