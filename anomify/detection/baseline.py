@@ -174,6 +174,7 @@ def learn_baseline(
     floor: float,
     step: float,
     settling: bool,  # noqa: FBT001  (a kernel has no keywords)
+    regular: bool,  # noqa: FBT001
 ) -> None:
     """Update all experts and profiles with a value, relative to the anchor.
 
@@ -204,9 +205,9 @@ def learn_baseline(
         bin_,
         slot.day_stay,
         value - slot.day_slow,
-        far,
+        math.inf if regular else far,
         step * day_bins(step) / DAY_SECONDS,
-        _LEAST_DAY_RATE,
+        0.5 if regular else _LEAST_DAY_RATE,
     )
     slot.day_stay += 1
     day = slot.day_profile[bin_]
@@ -220,9 +221,9 @@ def learn_baseline(
         bin_,
         slot.week_stay,
         value - day - slot.week_slow,
-        far,
+        math.inf if regular else far,
         step * week_bins(step) / WEEK_SECONDS,
-        _LEAST_WEEK_RATE,
+        0.5 if regular else _LEAST_WEEK_RATE,
     )
     slot.week_stay += 1
     week = day + slot.week_profile[bin_]

@@ -78,6 +78,7 @@ from anomify.detection.rarity import (
     learn_tail,
     rarity,
 )
+from anomify.detection.recurrence import LARGER, enter_parts, learn_excursion, usual_excursion
 from anomify.detection.state import EXPERTS, LEARNING_POINTS, byte_of
 from anomify.series import Float64s
 
@@ -92,6 +93,7 @@ CALM_POINTS: Final = 5.0
 CALM_SECONDS: Final = 1.0
 _NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
+EXCURSION: Final = 3.0
 _LEARNED_FROM: Final = byte_of("learned")
 
 
@@ -108,6 +110,8 @@ def _start(slot: Slot, value: float) -> None:
     slot.tail_increment = 1.0
     slot.day_bin = -1
     slot.week_bin = -1
+    slot.day_part = -1
+    slot.week_part = -1
 
 
 @compiled
@@ -162,6 +166,22 @@ def _observe(
     slow_long = slow_long * slow_factor
     fast_guarded = max(fast_long, slot.fast_recent)
     slow_guarded = max(slow_long, slot.slow_recent)
+
+    enter_parts(slot, seconds)
+    base_scale = slow_long / slow_factor
+    raw_slow = slow
+    is_out = abs(slow) > EXCURSION * base_scale
+    regular = False
+    if is_out and slot.learned > _MEASURED_FROM:
+        usual = usual_excursion(slot, slow)
+        regular = abs(slow) <= LARGER * usual
+        learn_excursion(slot, slow)
+    if regular:
+        slow = 0.0
+        fast = 0.0
+    elif slot.was_out == 1 and not is_out and abs(slow) < abs(fast):
+        fast = slow
+    slot.was_out = 1 if is_out else 0
 
     band[0] = expected - BAND_SCALES * slow_long + slot.anchor
     band[1] = expected + BAND_SCALES * slow_long + slot.anchor
@@ -222,7 +242,7 @@ def _observe(
     learn_range(slot, y, max(48.0, 86400.0 / step))
     learn_shift_powers(slot)
     learn_spread(slot, y)
-    learn_baseline(slot, y, floor, step, settling)
+    learn_baseline(slot, y, floor, step, settling, regular)
     slot.low = min(slot.low, value)
     slot.before_previous = slot.previous
     slot.previous = y

@@ -21,6 +21,10 @@ LEAST_LEARNING_POINTS: Final = 28
 DAY_BINS: Final = 288  # five minutes each; other widths change the measured quality very little
 WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
+DAY_PARTS: Final = 96
+DAYS_KEPT: Final = 6
+WEEK_PARTS: Final = 168
+WEEKS_KEPT: Final = 4
 EXPERTS: Final = 7
 TAILS: Final = 5
 TAIL_BINS: Final = 64
@@ -124,6 +128,12 @@ SLOT: Final = np.dtype(
         ("record_up", np.float64),
         ("record_down", np.float64),
         ("calm", np.float64),
+        ("day_part", np.int64),
+        ("week_part", np.int64),
+        ("part_seconds", np.float64),
+        ("was_out", np.int64),
+        ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
+        ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
         ("shown_peak", np.float64),
         ("shown_value", np.float64),
         ("shown_relative", np.float64),
