@@ -23,6 +23,7 @@ KERNEL_SOURCES: Final = (
     "kernel.py",
     "magnitude.py",
     "rarity.py",
+    "recurrence.py",
     "staleness.py",
     "state.py",
     "tuning.py",

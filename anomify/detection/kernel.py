@@ -93,7 +93,7 @@ CALM_POINTS: Final = 5.0
 CALM_SECONDS: Final = 1.0
 _NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
-EXCURSION: Final = 3.0
+EXCURSION: Final = 4.0
 _LEARNED_FROM: Final = byte_of("learned")
 
 
@@ -170,12 +170,13 @@ def _observe(
     enter_parts(slot, seconds)
     base_scale = slow_long / slow_factor
     raw_slow = slow
+    raw_fast = fast
     is_out = abs(slow) > EXCURSION * base_scale
     regular = False
     if is_out and slot.learned > _MEASURED_FROM:
         usual = usual_excursion(slot, slow)
         regular = abs(slow) <= LARGER * usual
-        learn_excursion(slot, slow)
+        learn_excursion(slot, slow, step)
     if regular:
         slow = 0.0
         fast = 0.0
@@ -236,7 +237,7 @@ def _observe(
 
     settling = is_settling(slot)
     learn_errors(slot, predictions, y, floor)
-    learn_scales(slot, hour, abs(fast), abs(slow), fast_at, slow_at, step)
+    learn_scales(slot, hour, abs(raw_fast), abs(raw_slow), fast_at, slow_at, step)
     learn_powers(slot, predictions, y, floor, abs(fast), abs(slow), fast_guarded, slow_guarded)
     learn_value_scale(slot, y, floor)
     learn_range(slot, y, max(48.0, 86400.0 / step))

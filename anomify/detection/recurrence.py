@@ -12,6 +12,7 @@ _WEEKS_NEEDED: Final = 2  # of the last three
 _PER_OCTAVE: Final = 50.0
 _OCTAVES: Final = 320.0
 LARGER: Final = 1.3
+WEEK_SHARE: Final = 0.0
 
 
 @compiled
@@ -28,18 +29,19 @@ def _code(deviation: float) -> int:
 def enter_parts(slot: Slot, seconds: float) -> None:
     """Select the parts of the day and of the week, and begin a new day or week of a part."""
     part = int((seconds % DAY_SECONDS) * DAY_PARTS / DAY_SECONDS)
-    if part != slot.day_part or seconds - slot.part_seconds >= DAY_SECONDS / DAY_PARTS:
-        slot.day_part = part
-        for day in range(DAYS_KEPT - 1, 0, -1):
-            slot.day_excursions[part, day] = slot.day_excursions[part, day - 1]
-        slot.day_excursions[part, 0] = 0
-        slot.part_seconds = seconds
-    part = int(((seconds + MONDAY_SECONDS) % WEEK_SECONDS) * WEEK_PARTS / WEEK_SECONDS)
-    if part != slot.week_part:
-        slot.week_part = part
-        for week in range(WEEKS_KEPT - 1, 0, -1):
-            slot.week_excursions[part, week] = slot.week_excursions[part, week - 1]
-        slot.week_excursions[part, 0] = 0
+    week_part = int(((seconds + MONDAY_SECONDS) % WEEK_SECONDS) * WEEK_PARTS / WEEK_SECONDS)
+    if part == slot.day_part and seconds - slot.part_seconds < DAY_SECONDS / DAY_PARTS:
+        return
+    slot.day_part = part
+    slot.week_part = week_part
+    slot.part_seconds = seconds - seconds % (DAY_SECONDS / DAY_PARTS)
+    slot.part_out = 0
+    for day in range(DAYS_KEPT - 1, 0, -1):
+        slot.day_excursions[part, day] = slot.day_excursions[part, day - 1]
+    slot.day_excursions[part, 0] = 0
+    for week in range(WEEKS_KEPT - 1, 0, -1):
+        slot.week_excursions[week_part, week] = slot.week_excursions[week_part, week - 1]
+    slot.week_excursions[week_part, 0] = 0
 
 
 @compiled
@@ -89,10 +91,13 @@ def usual_excursion(slot: Slot, deviation: float) -> float:
 
 
 @compiled
-def learn_excursion(slot: Slot, deviation: float) -> None:
+def learn_excursion(slot: Slot, deviation: float, step: float) -> None:
     """Store a deviation that left the range, where it is the largest of this part of the day."""
     code = _code(deviation)
     if abs(code) > abs(slot.day_excursions[slot.day_part, 0]):
         slot.day_excursions[slot.day_part, 0] = code
+    slot.part_out += 1
+    if slot.part_out * step < WEEK_SHARE * DAY_SECONDS / DAY_PARTS:
+        return
     if abs(code) > abs(slot.week_excursions[slot.week_part, 0]):
         slot.week_excursions[slot.week_part, 0] = code

@@ -23,7 +23,7 @@ WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
 DAY_PARTS: Final = 96
 DAYS_KEPT: Final = 6
-WEEK_PARTS: Final = 168
+WEEK_PARTS: Final = 672
 WEEKS_KEPT: Final = 4
 EXPERTS: Final = 7
 TAILS: Final = 5
@@ -132,6 +132,7 @@ SLOT: Final = np.dtype(
         ("week_part", np.int64),
         ("part_seconds", np.float64),
         ("was_out", np.int64),
+        ("part_out", np.int64),
         ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
         ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
         ("shown_peak", np.float64),
