@@ -12,7 +12,7 @@ _WEEKS_NEEDED: Final = 2  # of the last three
 _PER_OCTAVE: Final = 50.0
 _OCTAVES: Final = 320.0
 LARGER: Final = 1.3
-WEEK_SHARE: Final = 0.0
+WEEK_SHARE: Final = 0.3
 
 
 @compiled
@@ -33,12 +33,15 @@ def enter_parts(slot: Slot, seconds: float) -> None:
     if part == slot.day_part and seconds - slot.part_seconds < DAY_SECONDS / DAY_PARTS:
         return
     slot.day_part = part
-    slot.week_part = week_part
     slot.part_seconds = seconds - seconds % (DAY_SECONDS / DAY_PARTS)
-    slot.part_out = 0
     for day in range(DAYS_KEPT - 1, 0, -1):
         slot.day_excursions[part, day] = slot.day_excursions[part, day - 1]
     slot.day_excursions[part, 0] = 0
+    if week_part == slot.week_part and seconds - slot.week_part_seconds < WEEK_SECONDS / WEEK_PARTS:
+        return
+    slot.week_part = week_part
+    slot.week_part_seconds = seconds - seconds % (WEEK_SECONDS / WEEK_PARTS)
+    slot.part_out = 0
     for week in range(WEEKS_KEPT - 1, 0, -1):
         slot.week_excursions[week_part, week] = slot.week_excursions[week_part, week - 1]
     slot.week_excursions[week_part, 0] = 0
@@ -97,7 +100,7 @@ def learn_excursion(slot: Slot, deviation: float, step: float) -> None:
     if abs(code) > abs(slot.day_excursions[slot.day_part, 0]):
         slot.day_excursions[slot.day_part, 0] = code
     slot.part_out += 1
-    if slot.part_out * step < WEEK_SHARE * DAY_SECONDS / DAY_PARTS:
+    if slot.part_out * step < WEEK_SHARE * WEEK_SECONDS / WEEK_PARTS:
         return
     if abs(code) > abs(slot.week_excursions[slot.week_part, 0]):
         slot.week_excursions[slot.week_part, 0] = code

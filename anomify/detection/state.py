@@ -23,7 +23,7 @@ WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
 DAY_PARTS: Final = 96
 DAYS_KEPT: Final = 6
-WEEK_PARTS: Final = 672
+WEEK_PARTS: Final = 336
 WEEKS_KEPT: Final = 4
 EXPERTS: Final = 7
 TAILS: Final = 5
@@ -133,6 +133,7 @@ SLOT: Final = np.dtype(
         ("part_seconds", np.float64),
         ("was_out", np.int64),
         ("part_out", np.int64),
+        ("week_part_seconds", np.float64),
         ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
         ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
         ("shown_peak", np.float64),
