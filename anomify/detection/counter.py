@@ -13,6 +13,10 @@ Any smaller fall is no restart and gives a negative rate, which is judged like a
 """
 
 
+WRAP: Final = 2.0**32
+WRAP_INCREASES: Final = 4.0
+
+
 def rates(times: Int64s, values: Float64s) -> Float64s:
     """Return the rate of a counter at each of its points, as the engine judges it.
 

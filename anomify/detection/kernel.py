@@ -72,7 +72,7 @@ from anomify.detection.magnitude import (
     relative_size,
     small,
 )
-from anomify.detection.metric_kind import accept, has_learnt, learn_kind, rate
+from anomify.detection.metric_kind import accept, counted, has_learnt, learn_kind, rate
 from anomify.detection.rarity import (
     age_tails,
     learn_tail,
@@ -366,7 +366,15 @@ def _entry(digest: int) -> Callable[..., int]:
             if slot.points > 0:
                 gap = (time - slot.last_time) / 1000.0
                 if slot.is_counter == 1:
-                    judged_value = rate(slot.last_time, slot.last_value, time, value)
+                    before = (slot.previous + slot.anchor) * gap
+                    increase = counted(slot.last_value, value, before)
+                    restarted = increase < 0.0 and 0.0 <= value < 0.5 * slot.last_value
+                    if restarted and slot.restarted == 0 and slot.trained_points > 0:
+                        slot.restarted = 1
+                        accept(slot, time, value)
+                        continue
+                    slot.restarted = 1 if restarted else 0
+                    judged_value = (value if restarted else increase) / gap
             bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             accept(slot, time, value)

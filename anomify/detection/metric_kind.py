@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from anomify.detection.counter import RESTART_SHARE
+from anomify.detection.counter import RESTART_SHARE, WRAP, WRAP_INCREASES
 from anomify.detection.jit import Slot, compiled
 from anomify.detection.staleness import learn_gap
 from anomify.detection.state import (
@@ -29,6 +29,25 @@ _STEPS_MS: Final = np.array(
 ) * 1000  # fmt: skip
 _STEP_TOLERANCE: Final = 0.02
 _OFF_STEP: Final = 0.25  # a gap that differs by a larger share contradicts the resolution
+
+
+@compiled
+def counted(earlier: float, value: float, usual: float) -> float:
+    """Return the increase of a counter from one reading to the next, -1 where it has restarted.
+
+    `usual` is the increase before. A 32-bit counter that passes its end continues from zero: that
+    is assumed where it takes at most four times the usual increase. An increase after a restart is
+    not known, because it has been counted for a part of the interval only.
+
+    >>> counted(50.0, 70.0, 10.0), counted(4294967290.0, 4.0, 8.0), counted(70.0, 5.0, 10.0)
+    (20.0, 10.0, -1.0)
+    """
+    if 0.0 <= value < RESTART_SHARE * earlier:
+        wrapped = WRAP - earlier + value
+        if 0.0 < wrapped <= WRAP_INCREASES * usual:
+            return wrapped
+        return -1.0
+    return value - earlier
 
 
 @compiled

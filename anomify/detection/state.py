@@ -133,6 +133,7 @@ SLOT: Final = np.dtype(
         ("part_seconds", np.float64),
         ("was_out", np.int64),
         ("part_out", np.int64),
+        ("restarted", np.int64),
         ("week_part_seconds", np.float64),
         ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
         ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
