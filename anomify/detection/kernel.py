@@ -229,7 +229,7 @@ def _observe(
         if thorough or is_sparse(features):
             for tail in range(len(sizes)):
                 features[FIRST_RARITY + tail] = rarity(
-                    slot.tails[tail, signs[tail]], slot.tail_totals[tail], sizes[tail]
+                    slot.tails[tail, signs[tail]], slot.tail_totals[tail], sizes[tail], slot.tail_increment
                 )
         for tail in range(len(sizes)):
             learn_tail(slot, tail, signs[tail], sizes[tail])

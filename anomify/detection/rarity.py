@@ -20,6 +20,7 @@ _TOP_SHARE: Final = 0.02  # the tail is fitted to the top two percent
 _GROWTH: Final = 1.0001  # each point weighs so much more than the one before: 10,000 points' memory
 _RENORMALISE: Final = 1e3
 _ENOUGH: Final = 4.0  # exceedances at which empirical share and fitted tail weigh the same
+LEAST_MASS: Final = 1e-6
 _MANY: Final = 200.0  # points from which two percent are at least that many
 
 
@@ -31,7 +32,7 @@ def _bin(size: float) -> int:
 
 
 @compiled
-def rarity(histogram: Float64s, total: float, size: float) -> float:
+def rarity(histogram: Float64s, total: float, size: float, unit: float) -> float:
     """Return -log10 of the estimated probability of a statistic larger than `size`, 0 to 30.
 
     `histogram` float (TAIL_BINS,) holds the weights of the past statistics in log-spaced bins and
@@ -42,7 +43,7 @@ def rarity(histogram: Float64s, total: float, size: float) -> float:
     >>> import numpy as np
     >>> seen = np.zeros(TAIL_BINS)
     >>> seen[:10] = 2.0 ** -np.arange(10.0)
-    >>> rare, rarer = rarity(seen, seen.sum(), 1.0), rarity(seen, seen.sum(), 2.0)
+    >>> rare, rarer = rarity(seen, seen.sum(), 1.0, 1.0), rarity(seen, seen.sum(), 2.0, 1.0)
     >>> 0.0 < rare < rarer < 30.0
     True
     """
@@ -53,15 +54,20 @@ def rarity(histogram: Float64s, total: float, size: float) -> float:
     mass = 0.0
     above = 0.0
     moment = 0.0
+    lowest = 0
     for index in range(TAIL_BINS - 1, -1, -1):
         if index == place:
             above = mass + 0.5 * histogram[index]
+        if histogram[index] > 0.0:
+            lowest = index
         mass += histogram[index]
         moment += histogram[index] * (index - 0.5) * _LOG_RATIO
         if mass >= need:
             break
-    else:
-        return 0.0
+    if mass < LEAST_MASS:
+        return math.log10(total / unit + 1.0)
+    if mass < need:
+        index = lowest
     edge = (index - 1) * _LOG_RATIO
     mean_excess = moment / mass - edge
     if index > place:
