@@ -6,6 +6,7 @@ from typing import Final
 from anomify.detection import weights
 from anomify.detection.evidence import (
     FAST_AT_HOUR,
+    FAST_RARITY,
     FLATNESS,
     JUMP,
     LEVEL_CHANGE,
@@ -44,6 +45,8 @@ BEYOND_JUMP: Final = 1.2
 STALE_STEPS: Final = 10.0
 # Repeated values raise an alarm by themselves when they last about twelve times as long as ever.
 FLAT_ALONE: Final = 2.4
+LONG_ALONE: Final = 2.6
+RARE_ALONE: Final = 1.15
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
 # after many 0s is not far from usual. There the strength is limited by the rarity of the value.
 SPARSE: Final = 0.5
@@ -87,7 +90,9 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving
     repeating: float = FLAT_ALONE * features[FLATNESS]
-    return max(moving + weights.CONFIRMATION * before, shifted, repeating)
+    lasting: float = LONG_ALONE * features[LONG_SHIFT]
+    rare: float = RARE_ALONE * features[FAST_RARITY] if not is_sparse(features) else 0.0
+    return max(moving + weights.CONFIRMATION * before, shifted, repeating, lasting, rare)
 
 
 @compiled

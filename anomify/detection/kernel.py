@@ -222,15 +222,14 @@ def _observe(
         features[VALUE_SIZE] = math.log1p(value_size)
         features[FAST_AT_HOUR] = math.log1p(fast_size)
         features[RELATIVE] = math.log1p(ratio(10.0 * abs(slow), relative_size(slot) + floor))
-        if thorough:
-            features[LONG_SHIFT] = math.log1p(
-                abs(slot.shift_long) / math.sqrt(slot.shift_long_power)
-            )
+        features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
         if thorough or is_sparse(features):
             for tail in range(len(sizes)):
                 features[FIRST_RARITY + tail] = rarity(
                     slot.tails[tail, signs[tail]], slot.tail_totals[tail], sizes[tail], slot.tail_increment
                 )
+        elif fast_size > 4.0:
+            features[FIRST_RARITY] = rarity(slot.tails[0, signs[0]], slot.tail_totals[0], fast_size, slot.tail_increment)
         for tail in range(len(sizes)):
             learn_tail(slot, tail, signs[tail], sizes[tail])
         age_tails(slot)
