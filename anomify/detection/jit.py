@@ -18,6 +18,7 @@ KERNEL_SOURCES: Final = (
     "ensemble.py",
     "evidence.py",
     "metric_kind.py",
+    "alarm_history.py",
     "alert_direction.py",
     "jit.py",
     "kernel.py",

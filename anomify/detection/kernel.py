@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from anomify.detection.alarm_history import lowered
 from anomify.detection.alert_direction import passes_alert_settings
 from anomify.detection.band import BAND_SCALES, LEVEL, WEEK_SLOW
 from anomify.detection.baseline import (
@@ -93,6 +94,7 @@ CALM_POINTS: Final = 5.0
 CALM_SECONDS: Final = 1.0
 _NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
+SHOWLOW: Final = False
 EXCURSION: Final = 4.0
 _LEARNED_FROM: Final = byte_of("learned")
 
@@ -376,6 +378,8 @@ def _entry(digest: int) -> Callable[..., int]:
                     judged_value = (value if restarted else increase) / gap
             bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
+            if slot.points == 0:
+                slot.first_seconds = time / 1000.0
             accept(slot, time, value)
             if slot.trained_points == 0:
                 if has_learnt(slot):
@@ -398,11 +402,17 @@ def _entry(digest: int) -> Callable[..., int]:
             )
             if not passes_alert_settings(slot, evidence[row], band[2], band[3]):
                 strength = 0.0
+            raw = strength
+            if head == ALARM:
+                before = slot.strength_before if gap <= 3.0 * step else 0.0
+                direction = 1 if band[3] > 0.0 else 0
+                strength = lowered(slot, raw, direction, before, time / 1000.0, max(1800.0, 3.0 * step))
+                slot.strength_before = raw
             judged[row] = True
             judged_values[row] = judged_value
-            strengths[row] = strength
+            strengths[row] = raw
             alerts[row] = _apply_record_rule(slot, head, strength, gap, step, band[3], band[4])
-            displays[row] = display_strength(slot, features, strength, gap, step)
+            displays[row] = display_strength(slot, features, strength if SHOWLOW else raw, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features

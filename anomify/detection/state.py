@@ -21,6 +21,7 @@ LEAST_LEARNING_POINTS: Final = 28
 DAY_BINS: Final = 288  # five minutes each; other widths change the measured quality very little
 WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
+STRENGTH_BINS: Final = 24
 DAY_PARTS: Final = 96
 DAYS_KEPT: Final = 6
 WEEK_PARTS: Final = 336
@@ -39,6 +40,7 @@ SLOT: Final = np.dtype(
         ("last_time", np.int64),  # unix ms
         ("last_value", np.float64),  # as reported
         ("newest_time", np.int64),  # like last_time, but including values too large to judge
+        ("first_seconds", np.float64),
         ("trained_points", np.int64),  # points at the end of learning, 0 while it learns
         ("resolution", np.int64),  # ms from point to point, 0 while unknown
         ("off_step", np.int64),  # recent gaps that contradict the resolution, less those that fit
@@ -133,6 +135,13 @@ SLOT: Final = np.dtype(
         ("part_seconds", np.float64),
         ("was_out", np.int64),
         ("part_out", np.int64),
+        ("history_seconds", np.float64),
+        ("episode_seconds", np.float64),
+        ("episode_peak", np.float64),
+        ("episode_direction", np.int64),
+        ("episode_lasting", np.int64),
+        ("strength_before", np.float64),
+        ("history", np.float32, (2, 2, STRENGTH_BINS)),
         ("restarted", np.int64),
         ("week_part_seconds", np.float64),
         ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),

@@ -1,0 +1,80 @@
+"""Lowers an alert by how often the metric has raised as strong ones in the last weeks."""
+
+import math
+from typing import Final
+
+from anomify.detection.jit import Slot, compiled
+from anomify.detection.state import STRENGTH_BINS
+
+_LEAST: Final = 4.5  # weaker ones are not counted
+_BIN: Final = 0.5
+_HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
+_FULL_AGE_SECONDS: Final = 14.0 * 86400.0
+_LEAST_AGE_SHARE: Final = 0.15
+_FEW_SINGLE: Final = 3.5
+_FEW_LASTING: Final = 18.0
+_SINGLE_POWER: Final = 1.5
+_LASTING_POWER: Final = 2.0
+_EXPONENT: Final = 0.27
+_OFTEN_LASTING: Final = 10.0
+_LASTING_SHARE: Final = 0.5
+YOUNG_SECONDS: Final = 7.0 * 86400.0
+YOUNG_PENALTY: Final = 2.5
+LOG_2: Final = math.log(2.0)
+
+
+@compiled
+def lowered(
+    slot: Slot, strength: float, direction: int, before: float, seconds: float, gap_limit: float
+) -> float:
+    """Return the strength, lowered by the alerts of the last weeks that were as strong.
+
+    """
+    if strength < _LEAST:
+        return strength
+    if seconds - slot.episode_seconds > gap_limit and slot.episode_peak > 0.0:
+        _close_episode(slot)
+    keep = math.exp(-LOG_2 * max(seconds - slot.history_seconds, 0.0) / _HALF_LIFE_SECONDS)
+    slot.history_seconds = seconds
+    lasting = 1 if before >= _LEAST else 0
+    first = _bin(strength - 0.5 * _BIN)
+    same = 0.0
+    lasted = 0.0
+    for sign in range(2):
+        for kind in range(2):
+            for bin_ in range(STRENGTH_BINS):
+                slot.history[sign, kind, bin_] *= keep
+                if sign == direction and bin_ >= first:
+                    if kind == lasting:
+                        same += slot.history[sign, kind, bin_]
+                    if kind == 1:
+                        lasted += slot.history[sign, kind, bin_]
+    if lasting == 0:
+        same += _LASTING_SHARE * max(0.0, lasted - _OFTEN_LASTING)
+    if strength > slot.episode_peak:
+        slot.episode_peak = strength
+        slot.episode_direction = direction
+    slot.episode_lasting = max(slot.episode_lasting, lasting)
+    slot.episode_seconds = seconds
+    age = seconds - slot.first_seconds
+    share = max(_LEAST_AGE_SHARE, min(1.0, age / _FULL_AGE_SECONDS))
+    if lasting == 1:
+        often = (same / (_FEW_LASTING * share)) ** _LASTING_POWER
+    else:
+        often = (same / (_FEW_SINGLE * share)) ** _SINGLE_POWER
+    young = YOUNG_PENALTY * max(0.0, 1.0 - age / YOUNG_SECONDS)
+    result: float = max(strength * (1.0 + often) ** -_EXPONENT - young, 0.01)
+    return result
+
+
+@compiled
+def _bin(strength: float) -> int:
+    return min(max(int((strength - _LEAST) / _BIN), 0), STRENGTH_BINS - 1)
+
+
+@compiled
+def _close_episode(slot: Slot) -> None:
+    """Count the alert that has ended."""
+    slot.history[slot.episode_direction, slot.episode_lasting, _bin(slot.episode_peak)] += 1.0
+    slot.episode_peak = 0.0
+    slot.episode_lasting = 0
