@@ -18,8 +18,8 @@ _LASTING_POWER: Final = 2.0
 _EXPONENT: Final = 0.27
 _OFTEN_LASTING: Final = 10.0
 _LASTING_SHARE: Final = 0.5
-YOUNG_SECONDS: Final = 7.0 * 86400.0
-YOUNG_PENALTY: Final = 2.5
+YOUNG_SECONDS: Final = 4.0 * 86400.0
+YOUNG_PENALTY: Final = 3.0
 LOG_2: Final = math.log(2.0)
 
 
