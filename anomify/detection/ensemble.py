@@ -45,6 +45,7 @@ BEYOND_JUMP: Final = 1.2
 STALE_STEPS: Final = 10.0
 # Repeated values raise an alarm by themselves when they last about twelve times as long as ever.
 FLAT_ALONE: Final = 2.4
+OUT_OF_RANGE: Final = math.log1p(4.0)
 LONG_ALONE: Final = 2.6
 RARE_ALONE: Final = 1.15
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
@@ -82,7 +83,8 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
         + BEYOND_NOVELTY * features[NOVELTY]
         + BEYOND_JUMP * features[JUMP]
     )
-    moving = max(moving, beyond)
+    if features[LEVEL_CHANGE] > OUT_OF_RANGE or features[NOVELTY] > 0.0:
+        moving = max(moving, beyond)
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
     if is_sparse(features):
         moving = min(moving, SPARSE_RARITY * features[VALUE_RARITY])
