@@ -46,6 +46,7 @@ STALE_STEPS: Final = 10.0
 # Repeated values raise an alarm by themselves when they last about twelve times as long as ever.
 FLAT_ALONE: Final = 2.4
 OUT_OF_RANGE: Final = math.log1p(4.0)
+RARE_MOST: Final = 6.8
 LONG_ALONE: Final = 2.6
 RARE_ALONE: Final = 1.15
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
@@ -93,7 +94,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     slot.moving_before = moving
     repeating: float = FLAT_ALONE * features[FLATNESS]
     lasting: float = LONG_ALONE * features[LONG_SHIFT]
-    rare: float = RARE_ALONE * features[FAST_RARITY] if not is_sparse(features) else 0.0
+    rare: float = min(RARE_ALONE * features[FAST_RARITY], RARE_MOST) if not is_sparse(features) else 0.0
     return max(moving + weights.CONFIRMATION * before, shifted, repeating, lasting, rare)
 
 
