@@ -239,7 +239,7 @@ def _observe(
     settling = is_settling(slot)
     learn_errors(slot, predictions, y, floor)
     learn_scales(slot, hour, abs(raw_fast), abs(raw_slow), fast_at, slow_at, step)
-    learn_powers(slot, predictions, y, floor, abs(fast), abs(slow), fast_guarded, slow_guarded)
+    learn_powers(slot, predictions, y, floor, abs(fast), abs(slow), fast_guarded, slow_guarded, step)
     learn_value_scale(slot, y, floor)
     learn_range(slot, y, max(48.0, 86400.0 / step))
     learn_shift_powers(slot)

@@ -30,6 +30,9 @@ _SPREADS_A_SIZE: Final = 8.0
 # of a seasonal expert starts with more, because its trial covers only a few bins of one day.
 _TRIAL_WEIGHT: Final = 50.0
 _SEASONAL_TRIAL_WEIGHT: Final = 2000.0
+TRIAL_DAYS: Final = 2.0
+MEMORY_DAYS: Final = 42.0
+LEAST_MEMORY: Final = 1000.0
 LARGEST: Final = 1e4
 """The largest size in scales; a larger ratio is due to rounding in a scale that is nearly zero."""
 
@@ -75,7 +78,7 @@ def relative_size(slot: Slot) -> float:
 
 @compiled
 def learn_powers(
-    slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float, fast_guarded: float, slow_guarded: float
+    slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float, fast_guarded: float, slow_guarded: float, step: float
 ) -> None:
     """Update the long scale of each trusted expert, winsorised, and the two short mean residuals.
 
@@ -89,13 +92,16 @@ def learn_powers(
             continue
         if slot.power_weights[expert] == 0.0:
             seasonal = expert not in (QUICK, SMOOTH, LEVEL)
-            weight = _SEASONAL_TRIAL_WEIGHT if seasonal else _TRIAL_WEIGHT
+            weight = _TRIAL_WEIGHT
+            if seasonal:
+                weight = min(max(TRIAL_DAYS * 86400.0 / step, _TRIAL_WEIGHT), _SEASONAL_TRIAL_WEIGHT)
             slot.power_weights[expert] = weight
             slot.powers[expert] = weight * (2.0 * slot.errors[expert] + floor) ** 2
         guard = slot.fast_recent if expert < FIRST_SLOW else slot.slow_recent
-        weight = min(slot.power_weights[expert] + 1.0, MEMORY_POINTS)
+        memory = min(max(MEMORY_DAYS * 86400.0 / step, LEAST_MEMORY), MEMORY_POINTS)
+        weight = min(slot.power_weights[expert] + 1.0, memory)
         scale = max(long_scale(slot.powers[expert], weight, floor), guard)
-        keep = 1.0 - 1.0 / MEMORY_POINTS if weight >= MEMORY_POINTS else 1.0
+        keep = 1.0 - 1.0 / memory if weight >= memory else 1.0
         error = min(abs(value - predictions[expert]), _WINSOR * scale)
         slot.powers[expert] = slot.powers[expert] * keep + error**2
         slot.power_weights[expert] = weight
