@@ -21,6 +21,9 @@ _RANGE_DAYS: Final = 20.0
 _MOVES_NEEDED: Final = 200.0  # with fewer changes of value, repeated values are no evidence
 _FLAT_LIMIT: Final = 24.0
 _REPEAT_MEMORY: Final = 1000.0
+FLAT_LEAST: Final = 3.0
+FLAT_MOST: Final = 12.0
+FLAT_POINTS: Final = 6.0
 _MOST: Final = 8.0  # scales at which a residual is clipped
 _PRESSURE_MEMORY: Final = 100.0
 _PRESSURE_SCALES: Final = 4.0
@@ -99,6 +102,7 @@ def learn_flat(slot: Slot, value: float) -> None:
             # The alert for this run has been raised by now; such a run becomes usual.
             slot.longest_flat_run = slot.flat_run
     else:
+        slot.repeat_share_before = slot.repeat_share
         slot.moves += 1.0
         slot.longest_flat_run = max(slot.longest_flat_run, slot.flat_run)
         slot.flat_run = 0.0
@@ -110,4 +114,10 @@ def flatness(slot: Slot) -> float:
     if slot.moves < _MOVES_NEEDED:
         return 0.0
     excess = max(slot.flat_run - slot.longest_flat_run, 0.0)
-    return math.log1p(excess / (slot.longest_flat_run + 2.0))
+    if excess == 0.0:
+        return 0.0
+    # The longest of many runs that end by chance, each point with the same probability.
+    share = min(max(slot.repeat_share_before, 0.01), 0.99)
+    by_chance = math.log(slot.moves + 2.0) / -math.log(share)
+    factor = min(max(FLAT_LEAST * slot.longest_flat_run / by_chance, FLAT_LEAST), FLAT_MOST)
+    return math.log1p(excess * FLAT_MOST / factor / max(slot.longest_flat_run + 2.0, FLAT_POINTS * factor / FLAT_MOST))
