@@ -39,6 +39,7 @@ _ERROR_MEMORY: Final = 1000.0  # points
 _LEAST_DAY_RATE: Final = 0.1  # the least share of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
 _SETTLING_RATE: Final = 0.02
+SEASONAL_ERROR: Final = 0.95
 
 
 @compiled
@@ -107,15 +108,20 @@ def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallba
     best = fallback
     least = math.inf
     for expert in range(first, last + 1):
-        if is_trusted(slot, expert, predictions[expert]) and slot.errors[expert] < least:
-            least = slot.errors[expert]
+        if not is_trusted(slot, expert, predictions[expert]):
+            continue
+        error = slot.errors[expert]
+        if expert == DAY_SLOW or expert == WEEK_SLOW:
+            error *= SEASONAL_ERROR
+        if error < least:
+            least = error
             best = expert
     return best
 
 
 @compiled
 def smallest_residual(
-    slot: Slot, value: float, predictions: Float64s, residual: float, step: float
+    slot: Slot, value: float, predictions: Float64s, residual: float, lower: float, upper: float
 ) -> float:
     """Return the residual with the least size: of the best expert or of a seasonal one.
 
@@ -126,15 +132,34 @@ def smallest_residual(
     least = residual
     for expert in (DAY_FAST, WEEK_FAST):
         if is_trusted(slot, expert, predictions[expert]):
-            other = value - predictions[expert]
+            other = beside(value - predictions[expert], lower, upper)
             least = other if abs(other) < abs(least) else least
-    if is_trusted(slot, DAY_FAST, predictions[DAY_FAST]):
-        for beside in (-1, 1):
-            day_bin = (slot.day_bin + beside) % day_bins(step)
-            if slot.day_visits[day_bin] >= DAY_VISITS_NEEDED:
-                other = value - slot.day_profile[day_bin] - slot.day_fast
-                least = other if abs(other) < abs(least) else least
     return least
+
+
+@compiled
+def beside(residual: float, lower: float, upper: float) -> float:
+    """Return the residual, lessened by how far the neighbouring bins lie to its side.
+
+    >>> beside(5.0, -1.0, 3.0), beside(-0.5, -1.0, 3.0)
+    (2.0, 0.0)
+    """
+    if residual > 0.0:
+        return max(residual - upper, 0.0)
+    return min(residual - lower, 0.0)
+
+
+@compiled
+def neighbour(slot: Slot, step: float, upwards: bool) -> float:  # noqa: FBT001
+    """Return how far the neighbouring bins of the day lie above (or below) the bin of the newest point."""
+    bins = day_bins(step)
+    farthest = 0.0
+    for by in (-1, 1):
+        bin_ = (slot.day_bin + by) % bins
+        if slot.day_visits[bin_] >= DAY_VISITS_NEEDED:
+            other = slot.day_profile[bin_] - slot.day_profile[slot.day_bin]
+            farthest = max(farthest, other) if upwards else min(farthest, other)
+    return farthest
 
 
 @compiled

@@ -14,11 +14,13 @@ from anomify.detection.baseline import (
     QUICK,
     SMOOTH,
     WEEK_FAST,
+    beside,
     best_expert,
     day_bins,
     enter_bins,
     learn_baseline,
     learn_errors,
+    neighbour,
     predict,
     smallest_residual,
     week_bins,
@@ -157,7 +159,13 @@ def _observe(
     slow = y - expected
     if gap > _STALE_STEPS * step and abs(slow) < abs(fast):
         fast = slow
-    fast = smallest_residual(slot, y, predictions, fast, step)
+    lower = neighbour(slot, step, False)
+    upper = neighbour(slot, step, True)
+    fast = smallest_residual(slot, y, predictions, fast, lower, upper)
+    if slow_expert == LEVEL:
+        lower = 0.0
+        upper = 0.0
+    slow = beside(slow, lower, upper)
     fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
@@ -186,8 +194,8 @@ def _observe(
         fast = slow
     slot.was_out = 1 if is_out else 0
 
-    band[0] = expected - BAND_SCALES * slow_long + slot.anchor
-    band[1] = expected + BAND_SCALES * slow_long + slot.anchor
+    band[0] = expected + lower - BAND_SCALES * slow_long + slot.anchor
+    band[1] = expected + upper + BAND_SCALES * slow_long + slot.anchor
     if slot.low >= 0.0:
         band[0] = max(band[0], 0.0)
         band[1] = max(band[1], 0.0)
