@@ -84,7 +84,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
         + BEYOND_NOVELTY * features[NOVELTY]
         + BEYOND_JUMP * features[JUMP]
     )
-    if features[LEVEL_CHANGE] > OUT_OF_RANGE or features[NOVELTY] > 0.0:
+    if features[LEVEL_CHANGE] > OUT_OF_RANGE or features[NOVELTY] > 0.7:
         moving = max(moving, beyond)
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
     if is_sparse(features):

@@ -24,7 +24,7 @@ _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
 FLOW: Final = 0.3
-FHIGH: Final = 3.0
+FHIGH: Final = 6.0
 _SPREADS_A_SIZE: Final = 8.0
 # The scale of an expert starts as if so many of its residuals had been twice its trial error. That
 # of a seasonal expert starts with more, because its trial covers only a few bins of one day.
