@@ -15,6 +15,9 @@ from anomify.detection.evidence import (
     MAGNITUDE,
     NOISE,
     NOVELTY,
+    PLAIN_JUMP,
+    PLAIN_LEVEL,
+    RAW_RELATIVE,
     RELATIVE,
     REPEAT_SHARE,
     SHORT_SHIFT,
@@ -129,11 +132,30 @@ def display_strength(
     It decays with a half-life of 15 minutes or three steps, because incidents are marked as spans
     of time, and is never less than `strength`. `gap` and `step` are in seconds.
     """
+    plain: float = (
+        weights.JUMP * features[PLAIN_JUMP]
+        + weights.LEVEL_CHANGE * features[PLAIN_LEVEL]
+        + weights.FAST_AT_HOUR * features[FAST_AT_HOUR]
+        + weights.RELATIVE * features[RAW_RELATIVE]
+        + weights.NOVELTY * features[NOVELTY]
+    )
+    if features[PLAIN_LEVEL] > OUT_OF_RANGE or features[NOVELTY] > 0.7:
+        plain = max(
+            plain,
+            BEYOND_VALUE * features[VALUE_SIZE]
+            + BEYOND_NOVELTY * features[NOVELTY]
+            + BEYOND_JUMP * features[PLAIN_JUMP],
+        )
+    if is_sparse(features):
+        plain = min(plain, SPARSE_RARITY * features[VALUE_RARITY])
+    before = slot.plain_before if gap <= STALE_STEPS * step else 0.0
+    slot.plain_before = plain
+    strength = max(strength, plain + weights.CONFIRMATION * before)
     half_life = max(DISPLAY_HALF_LIFE_SECONDS, DISPLAY_HALF_LIFE_STEPS * step)
     keep = math.exp(-LOG_2 * gap / half_life)
     slot.shown_peak = max(keep * slot.shown_peak, strength)
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
-    slot.shown_relative += (1.0 - keep) * (features[RELATIVE] - slot.shown_relative)
+    slot.shown_relative += (1.0 - keep) * (features[RAW_RELATIVE] - slot.shown_relative)
     shown: float = (
         slot.shown_peak
         + weights.SHOWN_VALUE * slot.shown_value

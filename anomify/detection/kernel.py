@@ -55,6 +55,9 @@ from anomify.detection.evidence import (
     MAGNITUDE,
     NOISE,
     NOVELTY,
+    PLAIN_JUMP,
+    PLAIN_LEVEL,
+    RAW_RELATIVE,
     RELATIVE,
     REPEAT_SHARE,
     SHORT_SHIFT,
@@ -165,6 +168,7 @@ def _observe(
     if slow_expert == LEVEL:
         lower = 0.0
         upper = 0.0
+    plain_slow = slow
     slow = beside(slow, lower, upper)
     fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
@@ -172,6 +176,8 @@ def _observe(
     slow_long = long_scale(slot.powers[slow_expert], slot.power_weights[slow_expert], floor)
     slow_factor = hour_factor(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_factor = hour_factor(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
+    plain_fast_scale = max(fast_long, slot.fast_recent)
+    plain_slow_scale = max(slow_long, slot.slow_recent)
     fast_long = fast_long * fast_factor
     slow_long = slow_long * slow_factor
     fast_guarded = max(fast_long, slot.fast_recent)
@@ -190,6 +196,7 @@ def _observe(
     if regular:
         slow = 0.0
         fast = 0.0
+        plain_slow = 0.0
     elif slot.was_out == 1 and not is_out and abs(slow) < abs(fast):
         fast = slow
     slot.was_out = 1 if is_out else 0
@@ -231,6 +238,11 @@ def _observe(
         )
         features[VALUE_SIZE] = math.log1p(value_size)
         features[FAST_AT_HOUR] = math.log1p(fast_size)
+        features[PLAIN_JUMP] = math.log1p(ratio(abs(fast), plain_fast_scale))
+        features[PLAIN_LEVEL] = math.log1p(ratio(abs(plain_slow), plain_slow_scale))
+        features[RAW_RELATIVE] = math.log1p(
+            ratio(10.0 * abs(plain_slow), relative_size(slot) + floor)
+        )
         features[RELATIVE] = math.log1p(ratio(10.0 * abs(slow), relative_size(slot) + floor))
         features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
         if thorough or is_sparse(features):

@@ -135,6 +135,7 @@ SLOT: Final = np.dtype(
         ("part_seconds", np.float64),
         ("was_out", np.int64),
         ("part_out", np.int64),
+        ("plain_before", np.float64),
         ("repeat_share_before", np.float64),
         ("history_seconds", np.float64),
         ("episode_seconds", np.float64),
