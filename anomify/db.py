@@ -1,8 +1,7 @@
-"""The database engine, the declarative Base and unit_of_work(), the only caller of commit."""
+"""The declarative Base, small SQL tools and unit_of_work(), the only caller of commit."""
 
 import copy
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -19,32 +18,19 @@ from sqlalchemy import (
     Select,
     Table,
     any_,
-    create_engine,
-    event,
     func,
     inspect,
     literal,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.orm.attributes import instance_dict
 from sqlalchemy.types import TypeDecorator
 
-# How long a writer waits for another one before it gives up and the caller answers 503.
-SQLITE_BUSY_SECONDS = 5
-# SQLite has one writer at a time. Who waits for another one of this process waits without a
-# connection, which readers need, and so few at once that there are threads left to read with.
-WRITERS_WAITING_MAX = 16
-WAITING_SLOT_SECONDS = 1
-# Beyond the five that are kept; as many as there are threads may read at once.
-SQLITE_MORE_CONNECTIONS = 64
-POSTGRES_POOL_SIZE = 16
-POSTGRES_POOL_SIZE_BESIDE = 8
-POOL_SECONDS = 2
-STATEMENT_TIMEOUT_MS = 30_000
+from anomify.db_engine import POSTGRES_POOL_SIZE_BESIDE, WriterQueue, make_engine, meta_url
+
 # Databases bound the number of values in one statement.
 STATEMENT_VALUES = 500
 
@@ -197,14 +183,6 @@ def overwriting_deleted() -> Iterator[None]:
         connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
 
-def meta_url(url: str) -> URL:
-    """Return the URL with the driver that this project ships for it."""
-    parsed = make_url(url)
-    if parsed.drivername in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
-
-
 def publish(notice: object) -> None:
     """Hand a notice to the subscribers of the database once the open unit of work is committed.
 
@@ -249,8 +227,8 @@ class Database:
         self.url = meta_url(url)
         # Set by whoever opens the database to do the product's work; see sealing_key().
         self.sealing_key: bytes | None = None
-        self.engine: Engine = _make_engine(self.url)
-        self._writers = _Writers() if self.is_sqlite else None
+        self.engine: Engine = make_engine(self.url)
+        self._writer_queue = WriterQueue() if self.is_sqlite else None
         self._fence: Callable[[Session], None] | None = None
         self._subscribers: list[Callable[[object], None]] = []
 
@@ -285,7 +263,7 @@ class Database:
         )
         fence = self._fence if write else None
         with (
-            self._turn_to(write=write, wait_seconds=wait_seconds),
+            self._writer_turn(write=write, wait_seconds=wait_seconds),
             Session(
                 engine,
                 expire_on_commit=False,
@@ -324,10 +302,12 @@ class Database:
         fenced._fence = fence  # noqa: SLF001 -- a copy of ourselves
         return fenced
 
-    def _turn_to(self, *, write: bool, wait_seconds: float | None) -> AbstractContextManager[None]:
-        if self._writers is None or not write:
+    def _writer_turn(
+        self, *, write: bool, wait_seconds: float | None
+    ) -> AbstractContextManager[None]:
+        if self._writer_queue is None or not write:
             return nullcontext()
-        return self._writers.turn(wait_seconds)
+        return self._writer_queue.turn(wait_seconds)
 
     def engine_beside(self) -> Engine:
         """Return an engine for the same database that has a few connections of its own.
@@ -335,7 +315,7 @@ class Database:
         It is for what is asked while a unit of work is open: were it the same engine, those who
         hold a connection could all wait for a second one. The caller disposes of it.
         """
-        return _make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
+        return make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
 
     def empty_log(self) -> None:
         """Truncate SQLite's write-ahead log, which still holds former rows, unless somebody reads.
@@ -351,79 +331,3 @@ class Database:
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-
-
-class _Writers:
-    """Lets the threads of this process write one after the other."""
-
-    def __init__(self) -> None:
-        self._waiting_slots = threading.BoundedSemaphore(WRITERS_WAITING_MAX)
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def turn(self, wait_seconds: float | None) -> Iterator[None]:
-        wait_seconds = SQLITE_BUSY_SECONDS if wait_seconds is None else wait_seconds
-        if not self._waiting_slots.acquire(timeout=min(WAITING_SLOT_SECONDS, wait_seconds)):
-            raise PoolTimeout("too many wait to write")
-        try:
-            if not self._turn.acquire(timeout=wait_seconds):
-                raise PoolTimeout("others write for too long")
-            try:
-                yield
-            finally:
-                self._turn.release()
-        finally:
-            self._waiting_slots.release()
-
-
-def _make_engine(url: URL, pool_size: int = POSTGRES_POOL_SIZE) -> Engine:
-    # What goes wrong is logged with its statement; its parameters stay out of it.
-    if url.get_backend_name() == "sqlite":
-        engine = create_engine(
-            url,
-            connect_args={"timeout": SQLITE_BUSY_SECONDS},
-            hide_parameters=True,
-            max_overflow=SQLITE_MORE_CONNECTIONS,
-            pool_timeout=POOL_SECONDS,
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        pool_timeout=POOL_SECONDS,
-        connect_args={
-            "connect_timeout": 5,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c synchronous_commit=on",
-        },
-    )
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own implicit BEGIN is switched off: _begin_sqlite sends the one we want.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the write lock at once: upgrading a read transaction later can only fail.
-    options = connection.get_execution_options()
-    if not options.get("anomify_write", True):
-        connection.exec_driver_sql("BEGIN")
-        return
-    wait_seconds = options.get("anomify_wait_seconds")
-    if wait_seconds is None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
-    try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")

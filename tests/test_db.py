@@ -12,9 +12,8 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from anomify import db
+from anomify import db_engine
 from anomify.db import (
-    SQLITE_BUSY_SECONDS,
     Database,
     Page,
     batches,
@@ -24,6 +23,7 @@ from anomify.db import (
     publish,
     session,
 )
+from anomify.db_engine import SQLITE_BUSY_SECONDS
 from anomify.metric.model import JudgingEpoch
 from anomify.org.model import Org
 
@@ -130,7 +130,7 @@ class TestUnitOfWork:
     def test_who_waits_for_another_thread_takes_no_connection_from_readers(
         self, sqlite_database, monkeypatch
     ):
-        monkeypatch.setattr(db, "SQLITE_BUSY_SECONDS", 0)
+        monkeypatch.setattr(db_engine, "SQLITE_BUSY_SECONDS", 0)
 
         def write() -> None:
             with sqlite_database.unit_of_work():
@@ -146,8 +146,8 @@ class TestUnitOfWork:
         assert names(sqlite_database) == ["Acme"]
 
     def test_only_so_many_wait_to_write(self, sqlite_database, monkeypatch):
-        monkeypatch.setattr(db, "WAITING_SLOT_SECONDS", 0)
-        monkeypatch.setattr(db, "WRITERS_WAITING_MAX", 1)
+        monkeypatch.setattr(db_engine, "WAITING_SLOT_SECONDS", 0)
+        monkeypatch.setattr(db_engine, "WRITERS_WAITING_MAX", 1)
         crowded = Database(str(sqlite_database.url))
         with (
             crowded.unit_of_work(),

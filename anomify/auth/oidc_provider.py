@@ -17,7 +17,8 @@ from anomify.auth.id_token import KeyUnknown, verified_claims
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import Denied, UpstreamFailed
-from anomify.outbound import EVERYWHERE, CallLimits, HttpReply, Outbound
+from anomify.outbound.deadline import CallLimits
+from anomify.outbound.http_client import EVERYWHERE, HttpReply, Outbound
 
 log = logging.getLogger(__name__)
 

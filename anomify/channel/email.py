@@ -12,7 +12,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
 from anomify.mail_address import domain_on_the_wire
-from anomify.outbound import MailServer
+from anomify.outbound.mail_server import MailServer
 
 SENDER_NAME = "Anomify"
 # Longer subjects are cut by every reader.

@@ -9,7 +9,7 @@ from anomify.channel.message import DELIVERED, Message, Receipt, Target
 from anomify.channel.signature import key_of, signature
 from anomify.clock import now, now_timestamp
 from anomify.errors import UpstreamFailed
-from anomify.outbound import HttpReply, Outbound
+from anomify.outbound.http_client import HttpReply, Outbound
 
 GONE = 410
 # A request time-out, too early, too many requests: the same request may do later.

@@ -27,7 +27,7 @@ from anomify.job.model import DEAD, PENDING
 from anomify.job.queue import Queue
 from anomify.metric.model import Metric
 from anomify.org.model import Org
-from anomify.outbound import host_of
+from anomify.outbound.address_guard import host_of
 from anomify.silence.window import silence_decision, silenced_orgs
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for

@@ -19,7 +19,7 @@ from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
 from anomify.org.sealing import PURPOSE
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.user.profile import take_step
 from anomify.watcher.chip import suggestions
 from anomify.watcher.editing import (

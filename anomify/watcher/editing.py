@@ -21,7 +21,7 @@ from anomify.metric.folding import fold
 from anomify.metric.name import has_unseen
 from anomify.org.lock import lock_org
 from anomify.org.sealing import seal
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.watcher.chip import CHIP_MAX_CHARACTERS
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users

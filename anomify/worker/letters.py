@@ -14,7 +14,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.org.letter import ClaimedLetter, claim_letters, is_letter_due, settle_letter
-from anomify.outbound import MailServer
+from anomify.outbound.mail_server import MailServer
 
 log = logging.getLogger(__name__)
 

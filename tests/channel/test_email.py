@@ -7,7 +7,7 @@ import time_machine
 from anomify.channel.email import EmailChannel
 from anomify.channel.message import DELIVERED, PICTURE_CID, Message, Receipt, Target
 from anomify.config import Settings
-from anomify.outbound import MailServer
+from anomify.outbound.mail_server import MailServer
 from tests.kit.smtpsink import SmtpSink, smtp_sink
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

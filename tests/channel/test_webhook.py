@@ -7,7 +7,8 @@ import time_machine
 from anomify.channel.message import DELIVERED, Message, Target
 from anomify.channel.signature import new_secret
 from anomify.channel.webhook import WebhookChannel
-from anomify.outbound import CallLimits, Outbound
+from anomify.outbound.deadline import CallLimits
+from anomify.outbound.http_client import Outbound
 from tests.kit.receiver import Answer, Wire, receiving
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import create_engine
 
-from anomify.db import meta_url
+from anomify.db_engine import meta_url
 from anomify.series import Judgements, Points, Series
 from anomify.storage.engines import BUCKET_MS, PointDatabase, PointFiles, PointTables
 from anomify.storage.log import Entry

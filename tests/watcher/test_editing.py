@@ -9,7 +9,7 @@ from anomify.audit.queries import list_audit
 from anomify.channel.signature import key_of
 from anomify.errors import Gone, Invalid, NotFound, QuotaExceeded
 from anomify.org.sealing import unseal
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.watcher import editing
 from anomify.watcher.editing import (
     WatcherEditor,

@@ -24,7 +24,7 @@ from anomify.delivery.outbox import LANE_MOST, LEASE, enqueue_opened, enqueue_re
 from anomify.job.model import DEAD, PENDING
 from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE, seal
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.watcher.model import Watcher
 from anomify.worker.deliver import Deliverer
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
