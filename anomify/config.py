@@ -345,17 +345,17 @@ class Settings(BaseModel):
         path = self.data_dir / SECRET_KEY_FILE
         self.make_data_dir()
         try:
-            # Written aside and linked: two processes that start together agree on one key.
-            aside = path.with_name(f"{SECRET_KEY_FILE}.{os.getpid()}")
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            # Written to another file and linked: processes that start together use one key.
+            draft = path.with_name(f"{SECRET_KEY_FILE}.{os.getpid()}")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_hex(SECRET_KEY_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(aside, path)
+                os.link(draft, path)
             finally:
-                aside.unlink()
+                draft.unlink()
         except FileExistsError:
             pass
         key = path.read_text().strip()

@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy.orm import Session
 
 from anomify.db import Database
-from anomify.storage.engines import PointDatabase
+from anomify.storage.database import PointDatabase
 from tests.kit import clock, postgres
 from tests.kit.marks import LEFT_OUT, explain_missing, needs_more, say_what_was_left_out
 from tests.kit.points import Machines

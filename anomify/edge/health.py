@@ -56,16 +56,16 @@ def components(state: AppState) -> list[Component]:
         Component(LOG, is_ok=_log_answers(state)),
         _worker(heartbeats),
         _delivery(waits_since, is_known=is_database_ok),
-        _storage(len(state.points.aside.all), isolated),
+        _storage(len(state.points.damaged.all), isolated),
     ]
 
 
-def _storage(set_aside: int, isolated: int) -> Component:
+def _storage(damaged: int, isolated: int) -> Component:
     """Return whether all that is stored can be read, and every metric judged."""
     problems = [
         f"{count} {what}"
         for count, what in (
-            (set_aside, "stored pieces cannot be read and are set aside"),
+            (damaged, "stored pieces cannot be read and are left out"),
             (isolated, "metrics are isolated after failures"),
         )
         if count

@@ -10,12 +10,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.errors import AnomifyError, Invalid, Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Series
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
-from anomify.storage.codec import Damaged, Judged, decode_judged
-from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_reader import Chunk
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.codec import Judged, decode_judged
+from anomify.storage.damaged_items import DamagedItemsCache, Kind
+from anomify.storage.database import PointDatabase
+from anomify.storage.errors import Damaged
 from anomify.storage.log import Entry, PointLog
 from anomify.storage.merging import joined, judge, merge
-from anomify.storage.setaside import Kind, KnownAside
 from anomify.storage.tail import ScoreTail, Tail
 
 FOLLOW_SECONDS = 1.0
@@ -56,7 +59,7 @@ class PointStore:
         self.chunks = ChunkStore(database)
         self.tail = Tail()
         self.score_tail = ScoreTail()
-        self.aside = KnownAside(self.chunks.shelf)
+        self.damaged = DamagedItemsCache(self.chunks.damaged_items)
         self._database = database
         self._judged_after = judged_after
         self._sealed_through = 0
@@ -117,11 +120,11 @@ class PointStore:
 
     def missing(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
         """Return the spans within this time whose stored points of the metric cannot be read."""
-        return self.aside.of(metric_id, from_ms, until_ms)
+        return self.damaged.of(metric_id, from_ms, until_ms)
 
     def follow(self) -> None:
         """Read what other processes have appended, judged and sealed since the last call."""
-        self.aside.look()
+        self.damaged.refresh()
         sealed = self.log.sealed_through()
         self.tail.follow(self.log)
         self._follow_judged()
@@ -163,14 +166,14 @@ class PointStore:
         while batches := self._judged_after(self.score_tail.last_id):
             for batch in batches:
                 self.score_tail.append(batch.id, batch.through_offset, self._judged(batch))
-        self.score_tail.tidy()
+        self.score_tail.merge_runs()
 
     def _judged(self, batch: CommittedBatch) -> Judged:
         try:
             return decode_judged(batch.blob)
         except Damaged as problem:
             # The worker still has them in memory and seals them; until then charts lack them.
-            self.chunks.shelf.add(Kind.SCORES, batch.id, batch.blob, problem.message)
+            self.chunks.damaged_items.add(Kind.SCORES, batch.id, batch.blob, problem.message)
             return Judged(np.empty(0, np.int64), np.empty(0, np.int64), Judgements.none(0))
 
     def _keep_following(self) -> None:

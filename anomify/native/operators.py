@@ -93,14 +93,14 @@ def _gauges(parts: list[Component]) -> CollectorRegistry:
     registry = CollectorRegistry()
     is_ok = Gauge("anomify_component_ok", "1 while it works.", ("component",), registry=registry)
     lag = Gauge("anomify_lag_seconds", "How far behind.", ("component",), registry=registry)
-    aside = Gauge(
+    damaged = Gauge(
         "anomify_set_aside",
         "Stored pieces that cannot be read, by kind.",
         ("kind",),
         registry=registry,
     )
-    for kind, count in Counter(each.kind for each in app_state().points.aside.all).items():
-        aside.labels(kind.value).set(count)
+    for kind, count in Counter(each.kind for each in app_state().points.damaged.all).items():
+        damaged.labels(kind.value).set(count)
     for part in parts:
         is_ok.labels(part.name).set(part.is_ok)
         if part.lag_seconds is not None:

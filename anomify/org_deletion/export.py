@@ -17,7 +17,7 @@ from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_keys import NEWEST_MS, OLDEST_MS
 
 # Secrets: of no use to the receiver, and dangerous in a file that may be shared.
 SECRET_WORDS = ("hash", "sealed", "secret")

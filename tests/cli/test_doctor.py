@@ -15,7 +15,7 @@ from anomify.metric.state import keep_checkpoint
 from anomify.org.letter import claim_letters, post_letter, settle_letter
 from tests.kit.points import START
 from tests.kit.smtpsink import smtp_sink
-from tests.storage.test_setaside import fill, put_blob, stored_blob
+from tests.storage.test_damaged_items import fill, put_blob, stored_blob
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ class TestDoctor:
         assert consult()[1]["permissions"]["is_well"]
         assert key.stat().st_mode & 0o777 == 0o600
 
-    def test_finds_what_cannot_be_read_and_what_was_set_aside(self, consult, database, tmp_path):
+    def test_finds_unreadable_data_and_damaged_items(self, consult, database, tmp_path):
         points = open_points(database, tmp_path)
         fill(points.chunks, 1, 2)
         points.log.last_offset()
@@ -77,7 +77,7 @@ class TestDoctor:
         sentence = findings["points"]["sentence"]
         assert "the chunk of metric 1 from 2026-10-01T00:00Z: A stored" in sentence
         assert "the state of partition 3: A checkpoint is cut short." in sentence
-        assert len(points.chunks.read_all(1)), "reading sets it aside"
+        assert len(points.chunks.read_all(1)), "reading keeps it as a damaged item"
         points.close()
         assert "damaged item 1: chunk of metric 1, " in consult()[1]["points"]["sentence"]
         file = tmp_path / "saved"

@@ -12,9 +12,11 @@ from anomify.errors import Invalid, Unavailable
 from anomify.metric import store as store_module
 from anomify.metric.store import CommittedBatch, PointStore
 from anomify.series import Points
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_reader import Chunk
+from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
-from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.database import PointDatabase
 from anomify.storage.log import Entry, PointLog
 from tests.kit.points import (
     DAY,

@@ -5,7 +5,7 @@ from sqlalchemy import event
 
 from anomify.errors import Unavailable
 from anomify.native import operators
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from tests.factories import make_cast, make_token
 from tests.kit.web import make_app
 
@@ -57,7 +57,7 @@ class TestReady:
 
     def test_and_the_counts_say_that_stored_data_is_damaged(self, app, client):
         points = app.extensions["anomify"].points
-        points.chunks.shelf.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
+        points.chunks.damaged_items.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
         points.follow()
         reply = client.get("/-/ready")
         assert reply.status_code == 200

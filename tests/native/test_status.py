@@ -10,7 +10,7 @@ from anomify.metric.failing import MOST_FAILURES, record_failure
 from anomify.native import status
 from anomify.org.heartbeat import record_heartbeat
 from anomify.org.muting import mute_org
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
 from tests.kit.web import make_app, strict
 
@@ -96,12 +96,12 @@ class TestStatus:
     def test_says_that_stored_data_cannot_be_read(self, app):
         assert parts(app)["storage"]["ok"] is True
         points = app.extensions["anomify"].points
-        points.chunks.shelf.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
+        points.chunks.damaged_items.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
         points.follow()
         found = parts(app)["storage"]
         assert found["ok"] is False
         assert found["problem"] == (
-            "1 stored pieces cannot be read and are set aside; `anomify doctor` says which"
+            "1 stored pieces cannot be read and are left out; `anomify doctor` says which"
         )
 
     def test_says_that_a_metric_is_isolated(self, app, database):

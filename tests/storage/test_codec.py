@@ -8,10 +8,6 @@ from hypothesis.extra import numpy as arrays
 
 from anomify.series import Judgements, Points, Series
 from anomify.storage.codec import (
-    NOT_JUDGED,
-    PCODEC,
-    ZLIB,
-    Damaged,
     Judged,
     decode_entry,
     decode_judged,
@@ -19,8 +15,10 @@ from anomify.storage.codec import (
     encode_entry,
     encode_judged,
     encode_series,
-    score_codes,
 )
+from anomify.storage.columns import PCODEC, ZLIB
+from anomify.storage.errors import Damaged
+from anomify.storage.scores import NOT_JUDGED, score_codes
 from tests.kit.points import MINUTE, START, points, said, series
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

@@ -12,7 +12,7 @@ from anomify.clock import now_ms
 from anomify.errors import Unavailable
 from anomify.series import Points
 from anomify.storage import log as log_module
-from anomify.storage.engines import PointDatabase
+from anomify.storage.database import PointDatabase
 from anomify.storage.log import Entry, PointLog
 from anomify.storage.tables import point_log
 from tests.kit.points import START, Machines, entry, points, rows_of
@@ -194,7 +194,7 @@ class TestAppend:
         self, point_database: PointDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(log_module, "MOST_WAITING", 2)
-        monkeypatch.setattr(log_module, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(log_module, "MOST_WAIT_SECONDS", 0)
         gate = Gate(point_database)
         log = PointLog(gate)
         queue = watch_queue(log)

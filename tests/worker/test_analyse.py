@@ -22,7 +22,8 @@ from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
 from anomify.pipeline import no_data
 from anomify.series import Judgements, Points, Series
-from anomify.storage.chunks import BUCKET_MS, ChunkStore
+from anomify.storage.chunk_keys import BUCKET_MS
+from anomify.storage.chunks import ChunkStore
 from anomify.storage.log import Entry
 from anomify.worker import checkpoints
 from anomify.worker.analyse import Analyser

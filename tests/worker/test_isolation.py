@@ -28,13 +28,13 @@ from anomify.metric.state import PARTITIONS, pack_states, unpack_states
 from anomify.pipeline.score import Scorer
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import decode_entry
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from anomify.storage.tables import point_chunks
 from anomify.worker import loop as loop_module
 from anomify.worker.analyse import Analyser
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import POINTS, Plant, drain, noise, past, with_spike
-from tests.storage.test_setaside import damages
+from tests.storage.test_damaged_items import damages
 
 
 def damage_chunks(plant: Plant, metric_id: int, blob: bytes = b"rubbish") -> None:
@@ -68,7 +68,7 @@ class TestDamagedChunk:
         assert plant.read(broken).times.tolist() == times[[200]].tolist()
         assert plant.points.missing(broken, int(times[0]), int(times[-1]))
         assert plant.points.missing(sound, int(times[0]), int(times[-1])) == []
-        assert {one.kind for one in plant.points.chunks.shelf.list()} == {Kind.CHUNK}
+        assert {one.kind for one in plant.points.chunks.damaged_items.list()} == {Kind.CHUNK}
 
 
 class TestDamagedState:
@@ -99,9 +99,9 @@ class TestDamagedState:
         again = plant.analyser()
         only = np.array([metric_id])
         assert again._scorer.summary_of(only).seen[0] == POINTS
-        # The same damage of an earlier example is set aside once.
-        shelf = plant.points.chunks.shelf
-        assert bad in [shelf.blob(one.id) for one in shelf.list() if one.kind is Kind.STATE]
+        # The same damage of an earlier example is kept once.
+        items = plant.points.chunks.damaged_items
+        assert bad in [items.blob(one.id) for one in items.list() if one.kind is Kind.STATE]
 
     def test_of_a_dormant_metric_is_learnt_again(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
@@ -208,7 +208,7 @@ class TestFailingMetric:
             assert standing.sentence == get_standing(plant.org_id, name, now()).sentence
             assert standing.sentence.startswith("Not judged: judging it failed several times.")
 
-    def test_in_sealing_sets_its_points_aside_and_prunes_the_log(
+    def test_in_sealing_keeps_its_points_as_damaged_and_prunes_the_log(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         broken = plant.metric_ids[0]
@@ -240,9 +240,9 @@ class TestFailingMetric:
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
         assert plant.points.log.sealed_through() == analyser.through_offset
         assert len(plant.read(sound)) == POINTS
-        [aside] = plant.points.chunks.shelf.list()
-        assert (aside.kind, aside.metric_id) == (Kind.POINTS, broken)
-        kept, _, _ = decode_entry(plant.points.chunks.shelf.blob(aside.id))
+        [item] = plant.points.chunks.damaged_items.list()
+        assert (item.kind, item.metric_id) == (Kind.POINTS, broken)
+        kept, _, _ = decode_entry(plant.points.chunks.damaged_items.blob(item.id))
         assert len(kept) == POINTS
 
     def test_in_rebuilding_is_isolated_and_tried_again_next_day(self, plant: Plant) -> None:

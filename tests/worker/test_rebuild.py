@@ -10,7 +10,7 @@ from anomify.metric.model import Rebuild
 from anomify.metric.progress import MOST_REBUILD_ATTEMPTS, REBUILD_LEASE, request_rebuild
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
-from anomify.storage.engines import BUCKET_MS
+from anomify.storage.chunk_keys import BUCKET_MS
 from anomify.worker.rebuild import rebuild_one
 from tests.factories import make_metric
 from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike

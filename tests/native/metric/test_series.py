@@ -9,7 +9,7 @@ from anomify.clock import now_ms
 from tests.kit.metric_api import MINUTE, MetricApi, minutes, noise
 from tests.kit.points import START
 from tests.kit.web import error
-from tests.storage.test_setaside import ROWS, fill, put_blob
+from tests.storage.test_damaged_items import ROWS, fill, put_blob
 
 
 class TestTimeseries:
