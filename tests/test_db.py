@@ -198,23 +198,23 @@ class TestWhatGoesWithAUnitOfWork:
     def test_notices_are_handed_out_after_the_commit_and_undoing_is_done_after_a_failure(
         self, database
     ):
-        told = []
-        database.subscribe(told.append)
+        result = []
+        database.subscribe(result.append)
         with database.unit_of_work():
             publish("one")
-            if_undone(lambda: told.append("undone"))
+            if_undone(lambda: result.append("undone"))
             with database.unit_of_work():
                 publish("two")
-            assert told == []
-        assert told == ["one", "two"]
+            assert result == []
+        assert result == ["one", "two"]
         with pytest.raises(ZeroDivisionError), database.unit_of_work():
             publish("three")
-            if_undone(lambda: told.append("second"))
-            if_undone(lambda: told.append("first"))
+            if_undone(lambda: result.append("second"))
+            if_undone(lambda: result.append("first"))
             raise ZeroDivisionError
-        assert told == ["one", "two", "first", "second"]
-        if_undone(lambda: told.append("never"))
-        assert told[-1] == "second"
+        assert result == ["one", "two", "first", "second"]
+        if_undone(lambda: result.append("never"))
+        assert result[-1] == "second"
 
 
 class TestInsertOnce:

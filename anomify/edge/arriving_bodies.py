@@ -168,9 +168,9 @@ def _connections_from(peer: str, port: int) -> Iterator[socket.socket]:
 
 def _silence_of(connection: socket.socket) -> tuple[float, float]:
     """Return the seconds since data was last sent and since data was last received."""
-    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     sent_ms, received_ms = (
-        struct.unpack_from("=I", told, offset)[0]
+        struct.unpack_from("=I", info, offset)[0]
         for offset in (_LAST_SENT_OFFSET, _LAST_RECEIVED_OFFSET)
     )
     return sent_ms / 1000, received_ms / 1000

@@ -79,11 +79,11 @@ def told(model: type[BaseModel], problems: Sequence[Any]) -> dict[str, str]:
         name, place = _place_of(model, problem)
         if places.setdefault(name, place) != place:
             continue
-        said = sentences.setdefault(name, [])
+        listed = sentences.setdefault(name, [])
         sentence = _sentence(problem)
-        if sentence not in said:
-            said.append(sentence)
-    return {name: places[name] + " Or: ".join(said) for name, said in sentences.items()}
+        if sentence not in listed:
+            listed.append(sentence)
+    return {name: places[name] + " Or: ".join(listed) for name, listed in sentences.items()}
 
 
 def summary(sentences: Mapping[str, str]) -> str:

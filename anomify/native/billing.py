@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from anomify.auth.subject import UserSubject, subject
 from anomify.billing.account import plan_in_force
 from anomify.billing.change import change_plan
-from anomify.billing.checkout import need_gateway, open_checkout, open_portal
+from anomify.billing.checkout import open_checkout, open_portal, require_gateway
 from anomify.billing.model import BillingAccount
 from anomify.billing.plans import SELF_HOSTED, Plan, free_plan, metrics_over
 from anomify.billing.queries import find_account, list_invoices
@@ -265,7 +265,7 @@ def getcheckoutsession(inputs: CheckoutIn) -> CheckoutOut:
     base = app_state().settings.base_url
     page = open_checkout(
         app_state().database,
-        need_gateway(_gateway()),
+        require_gateway(_gateway()),
         caller.org,
         inputs.plan_id,
         success_url=base + inputs.success_url,
@@ -291,7 +291,7 @@ def getportalsession(inputs: PortalIn) -> PortalOut:
     caller = subject()
     page = open_portal(
         app_state().database,
-        need_gateway(_gateway()),
+        require_gateway(_gateway()),
         caller.org,
         return_url=app_state().settings.base_url + inputs.return_url,
         actor=caller.label,
@@ -317,7 +317,7 @@ def change(inputs: ChangeIn) -> ChangeOut:
     caller = subject()
     found = change_plan(
         app_state().database,
-        need_gateway(_gateway()),
+        require_gateway(_gateway()),
         caller.org,
         inputs.plan_id,
         free=_free(),

@@ -188,8 +188,8 @@ def guide_pages() -> Mapping[str, str]:
     A group has a page from the moment it has a route.
     """
     tags = {route.tag for route in declared_routes(current_app).values() if not route.is_page}
-    told = {tag: _SHARED.get(tag, _TOLD_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
-    return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(told.values())}
+    pages = {tag: _SHARED.get(tag, _TOLD_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
+    return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(pages.values())}
 
 
 def addresses_of(group: str) -> list[Address]:

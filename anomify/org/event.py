@@ -46,7 +46,7 @@ def record_event(org_id: int, happening: Happening, *, actor: str) -> OrgEvent:
     text = " ".join(happening.text.split())
     _check(happening, text)
     tags, chips = _words(happening.tags), _words(happening.chips)
-    told = session().scalars(
+    events = session().scalars(
         select(OrgEvent).where(
             OrgEvent.org_id == org_id,
             OrgEvent.occurred_at == happening.occurred_at,
@@ -54,7 +54,7 @@ def record_event(org_id: int, happening: Happening, *, actor: str) -> OrgEvent:
             OrgEvent.text == text,
         )
     )
-    for event in told:
+    for event in events:
         if (event.tags, event.chips) == (tags, chips):
             return event
     event = OrgEvent(

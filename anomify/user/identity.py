@@ -54,7 +54,7 @@ def link_identity(user: User, vouched: ExternalIdentity) -> None:
     before = session().get(Identity, (vouched.issuer, vouched.subject))
     if before is not None:
         if before.user_id != user.id:
-            raise Conflict("That account there belongs to somebody else here already.")
+            raise Conflict("That account is connected to another user here already.")
         return
     moment = now()
     session().add(
@@ -88,12 +88,12 @@ def join_by_domain(
     org = find_org(org_id) if org_id is not None and vouched.is_email_verified else None
     if org is None:
         raise Denied(
-            "Nobody here is known by that account. Ask an admin of your org for an invitation.",
+            "That account is connected to no user here. Ask an admin of your org to invite you.",
             code="oidc_unknown",
         )
     if find_user_by_email(vouched.email.strip().lower()) is not None:
         raise Denied(
-            "There is an account here with your address. Sign in with its password, and connect "
+            "There is an account here with your address. Sign in with its password and connect "
             "the two under Account.",
             code="oidc_not_connected",
         )

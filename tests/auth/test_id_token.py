@@ -48,14 +48,14 @@ def unsigned():
 
 def by_hand(header, digest=None):
     """A token that the library would not make."""
-    told = f"{part({'kid': 'first', **header})}.{part(RIGHT)}"
+    signed = f"{part({'kid': 'first', **header})}.{part(RIGHT)}"
     if digest is None:
         # As if the public key were a shared secret: whoever knows it could sign.
         secret = KEY.as_pem(private=False)
-        signature = hmac.digest(secret, told.encode(), "sha256")
+        signature = hmac.digest(secret, signed.encode(), "sha256")
     else:
-        signature = KEY.private_key.sign(told.encode(), PKCS1v15(), digest)
-    return f"{told}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+        signature = KEY.private_key.sign(signed.encode(), PKCS1v15(), digest)
+    return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 def tampered():

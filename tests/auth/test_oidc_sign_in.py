@@ -165,8 +165,8 @@ class TestFinish:
         there.userinfo = {"email": "ann@acme.example", "email_verified": True, "name": "Ann"}
         browser = app.test_client()
         assert come_back(browser, there).status_code == 303
-        told = strict(browser.get("/user/info"))["data"]["user"]
-        assert (told["name"], told["role"], told["org"]["name"]) == ("Ann", "viewer", "Acme")
+        data = strict(browser.get("/user/info"))["data"]["user"]
+        assert (data["name"], data["role"], data["org"]["name"]) == ("Ann", "viewer", "Acme")
         # The next time it is the identity that counts, whatever the address is by then.
         there.userinfo = {"email": "other@evil.example", "email_verified": False}
         browser = app.test_client()
@@ -187,8 +187,8 @@ class TestFinish:
         browser.set_cookie("session_id", cast.sessions["bob"])
         assert "Join with Acme ID" in browser.get(f"/ui/invitation?token={token}").text
         assert come_back(browser, there, invitation=token).status_code == 303
-        told = strict(browser.get("/user/info"))["data"]["user"]
-        assert (told["name"], told["role"], told["email"]) == (
+        data = strict(browser.get("/user/info"))["data"]["user"]
+        assert (data["name"], data["role"], data["email"]) == (
             "Ann",
             "editor",
             "ann@elsewhere.example",

@@ -54,15 +54,15 @@ class TestOrder:
         reply = ask(client, **ids)
 
         first = next((place for place in PLACES if ids[place]), None)
-        told = strict(reply)
+        data = strict(reply)
         assert ("Warning" in reply.headers) == (first == "parameter")
         if first is not None and ids[first] != UNKNOWN:
-            assert told["data"]["caller"] == people[first].capitalize()
-            assert told["status"]["session_id"] == ids[first]
+            assert data["data"]["caller"] == people[first].capitalize()
+            assert data["status"]["session_id"] == ids[first]
             assert "Set-Cookie" not in reply.headers
         else:
-            assert told["data"]["caller"] == "anonymous"
-            given = told["status"]["session_id"]
+            assert data["data"]["caller"] == "anonymous"
+            given = data["status"]["session_id"]
             assert given not in {UNKNOWN, *cast.sessions.values()}
             # An id that came by header or parameter must never become a browser's.
             assert ("Set-Cookie" in reply.headers) == (first in {None, "cookie"})
@@ -117,16 +117,16 @@ class TestStrangers:
     @pytest.mark.parametrize("access", ["public", "ingest"])
     def test_some_routes_touch_no_session_at_all(self, client, database, cast, access):
         before = rows(database)
-        told = strict(ask(client, cookie=cast.sessions["bob"], path=f"/probe/{access}"))
-        assert told["status"]["session_id"] is None
-        assert told["data"]["caller"] == "anonymous"
+        data = strict(ask(client, cookie=cast.sessions["bob"], path=f"/probe/{access}"))
+        assert data["status"]["session_id"] is None
+        assert data["data"]["caller"] == "anonymous"
         assert rows(database) == before
 
     def test_an_unknown_address_opens_nothing_but_says_who_asks(self, client, database, cast):
         before = rows(database)
         assert error(client.get("/nothing"))["code"] == "not_found"
-        told = strict(ask(client, header=cast.sessions["bob"], path="/nothing"))
-        assert told["status"]["session_id"] == cast.sessions["bob"]
+        data = strict(ask(client, header=cast.sessions["bob"], path="/nothing"))
+        assert data["status"]["session_id"] == cast.sessions["bob"]
         assert rows(database) == before
 
     def test_beyond_the_bound_ids_are_not_kept_and_still_come_back(
@@ -280,8 +280,8 @@ class TestKeeping:
         given = strict(ask(client))["status"]["session_id"]
         headers = {"X-Session-Id": given}
         client.get("/probe/remember", query_string={"note": "ünïcode"}, headers=headers)
-        told = strict(client.get("/probe/remember", headers=headers))
-        assert told["data"]["note"] == "ünïcode"
+        data = strict(client.get("/probe/remember", headers=headers))
+        assert data["data"]["note"] == "ünïcode"
 
     def test_a_planted_pickle_is_refused_and_never_loaded(self, client, database, cast):
         # The opcodes of a pickle that raises the moment it is loaded.

@@ -111,8 +111,8 @@ class TestPresented:
     def test_opens_no_session(self, client, database, token_for):
         text = token_for("read")
         before = sessions(database)
-        told = strict(client.get("/probe/viewer", headers={"X-Auth-Token": text}))
-        assert told["status"]["session_id"] is None
+        data = strict(client.get("/probe/viewer", headers={"X-Auth-Token": text}))
+        assert data["status"]["session_id"] is None
         assert sessions(database) == before
 
     def test_gives_way_to_a_user(self, client, cast, token_for):

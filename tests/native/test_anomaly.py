@@ -124,12 +124,12 @@ class TestAnomalies:
 
 class TestAnomaly:
     def test_has_the_seeds_fields(self, ward: Ward) -> None:
-        told = ward.data(f"/anomaly/{ward.ended}")
-        assert set(told["anomaly"]) >= SEED_FIELDS
-        assert told["anomaly"]["timestamp"] == ward.started
-        assert told["anomaly"]["until_timestamp"] == ward.started + 300
-        assert told["anomaly"]["expected_range_upper_string"] == "40"
-        assert 0 <= told["anomaly"]["score"] <= 1
+        data = ward.data(f"/anomaly/{ward.ended}")
+        assert set(data["anomaly"]) >= SEED_FIELDS
+        assert data["anomaly"]["timestamp"] == ward.started
+        assert data["anomaly"]["until_timestamp"] == ward.started + 300
+        assert data["anomaly"]["expected_range_upper_string"] == "40"
+        assert 0 <= data["anomaly"]["score"] <= 1
 
     def test_has_no_end_while_it_runs(self, ward: Ward) -> None:
         assert ward.data(f"/anomaly/{ward.running}")["anomaly"]["until_timestamp"] is None
@@ -155,15 +155,17 @@ class TestOfAWatcher:
             foreign = make_watcher(ward.cast.globex, "shop").id
         assert ward.ids(watcher_id=orders) == [ward.ended]
         assert ward.ids(watcher_id=orders, chips="errors") == []
-        told = [ward.get("/anomalies", watcher_id=one) for one in (foreign, 999_999)]
-        assert [(reply.status_code, error(reply)) for reply in told] == [(404, error(told[0]))] * 2
+        result = [ward.get("/anomalies", watcher_id=one) for one in (foreign, 999_999)]
+        assert [(reply.status_code, error(reply)) for reply in result] == [
+            (404, error(result[0]))
+        ] * 2
 
 
 class TestLookup:
     def test_finds_by_metric_and_moment(self, ward: Ward) -> None:
         for moment in (ward.started, ward.started + 300, ward.started - 59):
-            told = ward.data("/anomaly/lookup", metric="shop.orders", timestamp=moment)
-            assert told["anomaly"]["id"] == ward.ended
+            data = ward.data("/anomaly/lookup", metric="shop.orders", timestamp=moment)
+            assert data["anomaly"]["id"] == ward.ended
 
     def test_finds_nothing_elsewhere(self, ward: Ward) -> None:
         for query in (

@@ -102,15 +102,15 @@ class TestAdd:
 
     def test_refuses_the_same_rule_twice(self, ask):
         ask("/exclusion/add", type="prefix", pattern="staging.")
-        told = ask("/exclusion/add", status=409, type="prefix", pattern="staging.")
-        assert "already" in told["message"]
+        data = ask("/exclusion/add", status=409, type="prefix", pattern="staging.")
+        assert "already" in data["message"]
         # It would hit the same metrics.
-        told = ask("/exclusion/add", status=409, type="prefix", pattern="STAGING.")
-        assert "prefix staging. already" in told["message"]
+        data = ask("/exclusion/add", status=409, type="prefix", pattern="STAGING.")
+        assert "prefix staging. already" in data["message"]
 
     def test_needs_a_moment_to_come(self, ask):
-        told = ask("/exclusion/add", status=400, type="prefix", pattern="a", expires=1)
-        assert set(told["fields"]) == {"expires"}
+        data = ask("/exclusion/add", status=400, type="prefix", pattern="a", expires=1)
+        assert set(data["fields"]) == {"expires"}
 
     @pytest.mark.parametrize("who", ["bob", "dave"])
     def test_is_for_admins(self, ask, who):

@@ -51,9 +51,9 @@ def cast(database):
 class TestLogin:
     def test_gives_a_session_and_the_user(self, client, cast):
         reply = client.post("/login", data={"email": cast.alice.email, "password": PASSWORD})
-        told = strict(reply)
-        session = told["data"]["session"]
-        assert session["id"] == told["status"]["session_id"]
+        answer = strict(reply)
+        session = answer["data"]["session"]
+        assert session["id"] == answer["status"]["session_id"]
         assert set(session["user"]) == USER_FIELDS
         assert session["user"]["email"] == "alice@acme.example"
         assert session["user"]["org"]["name"] == "Acme"
@@ -91,13 +91,13 @@ class TestLogin:
         assert "GET" not in reply.headers["Allow"]
 
     def test_refuses_in_the_same_words_whoever_it_is(self, client, cast):
-        told = []
+        result = []
         for email in (cast.bob.email, "nobody@acme.example"):
             reply = client.post("/login", data={"email": email, "password": "wrong"})
             assert reply.status_code == 401
             assert strict(reply)["status"]["session_id"]
-            told.append(error(reply))
-        assert told[0] == told[1]
+            result.append(error(reply))
+        assert result[0] == result[1]
 
     def test_says_how_long_to_wait_after_too_many_tries(self, client, cast):
         requested = {"email": cast.bob.email, "password": "wrong"}
@@ -195,11 +195,11 @@ class TestGuessing:
         assert sign_in(bobs, PASSWORD).status_code == 200
         for email in (cast.alice.email, "nobody@acme.example"):
             bobs.delete_cookie("session_id")
-            told = [
+            result = [
                 bobs.post("/login", data={"email": email, "password": "wrong"}).status_code
                 for _ in range(4)
             ]
-            assert told == [401, 401, 429, 429]
+            assert result == [401, 401, 429, 429]
 
     def test_gives_a_program_the_id_by_which_it_is_known(self, app, cast):
         client = app.test_client(use_cookies=False)

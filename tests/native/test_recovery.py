@@ -61,11 +61,11 @@ def link(client, database, cast):
 
 class TestForgot:
     def test_says_the_same_whoever_it_is(self, client, database, cast):
-        told = [
+        result = [
             strict(forget(client, email))["data"]
             for email in (cast.bob.email, "nobody@acme.example", "no address")
         ]
-        assert told[0] == told[1] == told[2]
+        assert result[0] == result[1] == result[2]
         assert [letter.to for letter in read_letters(database)] == [cast.bob.email]
 
     def test_takes_the_same_work_whoever_it_is(self, client, database, cast):
@@ -95,16 +95,16 @@ class TestForgot:
 
     def test_says_what_to_do_where_no_mail_is_sent(self, database, tmp_path, cast):
         app = make_app(database, tmp_path, [login.blueprint])
-        told = strict(forget(app.test_client(), cast.bob.email))
-        assert "anomify user reset-link" in told["data"]["message"]
+        data = strict(forget(app.test_client(), cast.bob.email))
+        assert "anomify user reset-link" in data["data"]["message"]
         app.extensions["anomify"].points.close()
 
 
 class TestReset:
     def test_sets_the_password_and_signs_in(self, client, cast, link):
-        told = strict(reset(client, link))["data"]
-        assert told["session"]["user"]["email"] == cast.bob.email
-        headers = {"X-Session-Id": told["session"]["id"]}
+        answer = strict(reset(client, link))["data"]
+        assert answer["session"]["user"]["email"] == cast.bob.email
+        headers = {"X-Session-Id": answer["session"]["id"]}
         assert client.get("/user/info", headers=headers).status_code == 200
         requested = {"email": cast.bob.email, "password": PASSWORD}
         assert client.post("/login", data=requested).status_code == 401
@@ -139,8 +139,8 @@ class TestReset:
             assert reset(client, link).status_code == 400
 
     def test_works_for_nobody_else(self, client, cast, link):
-        told = error(reset(client, {**link, "email": cast.alice.email}))
-        assert told["code"] == "bad_reset_link"
+        result = error(reset(client, {**link, "email": cast.alice.email}))
+        assert result["code"] == "bad_reset_link"
         assert error(reset(client, {**link, "reset_token": "0" * 32}))["code"] == "bad_reset_link"
 
     def test_refuses_what_is_no_good_and_leaves_the_link_good(self, client, link):
@@ -159,10 +159,10 @@ class TestReset:
             bob = session.get_one(User, cast.bob.id)
             begin_enrolment(bob)
             bob.totp_confirmed_at = now()
-        told = strict(reset(client, link))
-        assert told["data"]["session"] is None
-        assert told["data"]["validation_by"] == "totp"
-        headers = {"X-Session-Id": told["status"]["session_id"]}
+        data = strict(reset(client, link))
+        assert data["data"]["session"] is None
+        assert data["data"]["validation_by"] == "totp"
+        headers = {"X-Session-Id": data["status"]["session_id"]}
         assert client.get("/user/info", headers=headers).status_code == 401
 
     def test_the_link_is_not_kept_in_clear(self, database, link):

@@ -73,9 +73,9 @@ def mailed_code(database, who) -> str:
 
 class TestMailedCodes:
     def test_a_new_client_is_asked_for_the_code_that_was_mailed(self, caller, database, cast):
-        told = caller.login(cast.bob)
-        assert told["session"] is None
-        assert (told["needs_client_validation"], told["validation_by"]) == (True, "email")
+        result = caller.login(cast.bob)
+        assert result["session"] is None
+        assert (result["needs_client_validation"], result["validation_by"]) == (True, "email")
         assert not caller.is_signed_in()
         before = caller.session_id
 
@@ -259,10 +259,10 @@ def code_of(seed, later_seconds=0) -> str:
 class TestAuthenticator:
     def test_begins_with_what_an_app_needs_and_asks_for_nothing_yet(self, caller, app, cast):
         caller.session_id = cast.sessions["bob"]
-        told = strict(caller.post("/user/totp/begin", password=PASSWORD))["data"]
-        assert told["setup_key"] in told["uri"]
-        assert told["uri"].startswith("otpauth://totp/Anomify:bob%40acme.example")
-        assert told["qr"].startswith("data:image/svg+xml")
+        data = strict(caller.post("/user/totp/begin", password=PASSWORD))["data"]
+        assert data["setup_key"] in data["uri"]
+        assert data["uri"].startswith("otpauth://totp/Anomify:bob%40acme.example")
+        assert data["qr"].startswith("data:image/svg+xml")
         assert strict(caller.post("/user/totp"))["data"] == {
             "is_on": False,
             "recovery_codes_left": 0,
@@ -288,8 +288,8 @@ class TestAuthenticator:
 
     def test_is_asked_for_in_place_of_a_mail(self, app, database, cast, enrolled):
         other = Caller(app)
-        told = other.login(cast.bob)
-        assert told["validation_by"] == "totp"
+        result = other.login(cast.bob)
+        assert result["validation_by"] == "totp"
         assert read_letters(database) == []
         reply = other.confirm(code_of(enrolled))
         assert reply.status_code == 200
@@ -390,8 +390,8 @@ class TestAuthenticator:
 
     @pytest.mark.usefixtures("enrolled")
     def test_is_not_begun_anew_while_it_is_on(self, caller):
-        told = error(caller.post("/user/totp/begin", password=PASSWORD))
-        assert told["code"] == "totp_is_on"
+        result = error(caller.post("/user/totp/begin", password=PASSWORD))
+        assert result["code"] == "totp_is_on"
 
     def test_the_seed_is_not_readable_in_the_database(self, database, cast, enrolled):
         with database.unit_of_work(write=False) as session:

@@ -40,10 +40,10 @@ class TestStatus:
         assert len(asked) > 100
         for path, method in asked:
             reply = product.client.open(path, method=method)
-            told = reply.json["status"]["session_id"]
-            assert len(told or "") == SESSION_ID_LENGTH, (path, method)
-            again = product.client.open(path, method=method, headers={"X-Session-Id": told})
-            assert again.json["status"]["session_id"] == told, (path, method)
+            result = reply.json["status"]["session_id"]
+            assert len(result or "") == SESSION_ID_LENGTH, (path, method)
+            again = product.client.open(path, method=method, headers={"X-Session-Id": result})
+            assert again.json["status"]["session_id"] == result, (path, method)
 
     def test_echoes_the_session_that_a_request_carries(self, product):
         session_id = product.cast.sessions["dave"]
@@ -63,8 +63,8 @@ class TestStatus:
                     },
                 ),
             ]
-            told = [reply.json["status"]["session_id"] for reply in replies]
-            assert told == [session_id] * len(replies), path
+            result = [reply.json["status"]["session_id"] for reply in replies]
+            assert result == [session_id] * len(replies), path
 
     def test_echoes_it_in_refusals_too(self, product):
         headers = product.cast.headers("dave")

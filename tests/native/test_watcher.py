@@ -78,8 +78,8 @@ class TestCreate:
     def test_is_a_first_step_of_whoever_made_it(self, ward: Ward) -> None:
         ward.saved("/watcher/create", chips="shop", name="Shop")
         for who, has_taken in (("bob", True), ("alice", False)):
-            told = ward.client.get("/watchers", headers=ward.cast.headers(who))
-            flags = strict(told)["status"]["user_onboarding_flags"]
+            data = ward.client.get("/watchers", headers=ward.cast.headers(who))
+            flags = strict(data)["status"]["user_onboarding_flags"]
             assert {step for step, is_taken in flags.items() if is_taken} == (
                 {"alert_created"} if has_taken else set()
             )

@@ -145,9 +145,9 @@ class TestExport:
     def test_holds_nothing_of_others_and_no_secret(self, client, cast):
         reply = export(client, cast)
         with zipfile.ZipFile(io.BytesIO(reply.get_data())) as archive:
-            told = "".join(archive.read(name).decode() for name in archive.namelist())
+            result = "".join(archive.read(name).decode() for name in archive.namelist())
         for word in ("gnu", "charlie", "argon2", "_hash", "sealed", "secret_"):
-            assert word not in told.lower(), word
+            assert word not in result.lower(), word
 
     def test_has_a_file_for_each_table_that_hangs_from_an_org(self, client, cast):
         tables = exported(export(client, cast))
@@ -190,9 +190,9 @@ class TestDelete:
         assert strict(reply)["data"]["deleted"] == cast.acme.id
         after = everything_kept(app_state.database)
         for table, rows in after.items():
-            told = "\n".join(rows)
+            result = "\n".join(rows)
             for word in (MARK, "alice@", "bob@", "dave@"):
-                assert word not in told, (table, word)
+                assert word not in result, (table, word)
             assert [row for row in rows if "gnu" in row] == [
                 row for row in before[table] if "gnu" in row
             ]

@@ -54,7 +54,7 @@ class TestDeleteUser:
         both = make_watcher(cast.acme, email_user_ids=[cast.bob.id, erin.id])
         alone = make_watcher(cast.acme, email_user_ids=[erin.id])
         gone = make_watcher(cast.acme, email_user_ids=[erin.id], deleted_at=now())
-        for type_id, told in ((1, [erin.id]), (2, [erin.id, cast.dave.id]), (3, None)):
+        for type_id, result in ((1, [erin.id]), (2, [erin.id, cast.dave.id]), (3, None)):
             unit.add(
                 AdminAlert(
                     org_id=cast.acme.id,
@@ -62,7 +62,7 @@ class TestDeleteUser:
                     wait_seconds=500,
                     expiration_seconds=3600,
                     is_enabled=True,
-                    email_user_ids=told,
+                    email_user_ids=result,
                 )
             )
         unit.flush()
@@ -70,8 +70,8 @@ class TestDeleteUser:
         delete_user(erin, cast.alice)
         unit.expire_all()
         assert mentions(ERIN_ID) == set()
-        told = [unit.get_one(Watcher, each.id).email_user_ids for each in (both, alone, gone)]
-        assert told == [[cast.bob.id], [], []]
+        result = [unit.get_one(Watcher, each.id).email_user_ids for each in (both, alone, gone)]
+        assert result == [[cast.bob.id], [], []]
         first, second, third = alert_settings_of_org(cast.acme.id)
         assert (first.email_user_ids, third.email_user_ids) == (None, None)
         assert second.email_user_ids == (cast.dave.id,)

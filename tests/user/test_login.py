@@ -49,12 +49,12 @@ class TestSignIn:
 
     @pytest.mark.usefixtures("bob")
     def test_refuses_the_known_and_the_unknown_in_the_same_words(self, database):
-        told = []
+        result = []
         for email in ("bob@acme.example", "nobody@acme.example", "no address at all"):
             with pytest.raises(Unauthenticated) as refused:
                 sign_in_with_password(database, LoginGuard(), email, "wrong " + PASSWORD, "::1")
-            told.append((refused.value.message, refused.value.code, refused.value.fields))
-        assert told == [(REFUSAL, "bad_credentials", {})] * 3
+            result.append((refused.value.message, refused.value.code, refused.value.fields))
+        assert result == [(REFUSAL, "bad_credentials", {})] * 3
 
     @pytest.mark.usefixtures("bob")
     def test_does_the_same_work_for_the_known_and_the_unknown(self, database, monkeypatch):
@@ -162,25 +162,31 @@ class TestGuard:
         guard = LoginGuard()
         for number in range(BESIEGING_NETWORKS):
             assert not guard.is_besieged("bob@acme.example")
-            guard.check("bob@acme.example", Origin(f"198.51.100.{number}"), slows_strangers=True)
+            guard.check(
+                "bob@acme.example", Origin(f"198.51.100.{number}"), delays_unknown_origins=True
+            )
             guard.fail("bob@acme.example", Origin(f"198.51.100.{number}"))
         assert guard.is_besieged("bob@acme.example")
         assert not guard.is_besieged("alice@acme.example")
         fresh = Origin("203.0.113.9")
         # Where strangers give a code, or the user has been before, nobody has to.
         guard.check("bob@acme.example", fresh)
-        guard.check("bob@acme.example", Origin("203.0.113.9", is_usual=True), slows_strangers=True)
+        guard.check(
+            "bob@acme.example", Origin("203.0.113.9", is_usual=True), delays_unknown_origins=True
+        )
         known = Origin("203.0.113.9", known_client=b"known")
-        guard.check("bob@acme.example", known, slows_strangers=True)
+        guard.check("bob@acme.example", known, delays_unknown_origins=True)
         with pytest.raises(QuotaExceeded) as refused:
-            guard.check("bob@acme.example", fresh, slows_strangers=True)
+            guard.check("bob@acme.example", fresh, delays_unknown_origins=True)
         wait = refused.value.retry_after_seconds
         # However many others go on meanwhile.
         for number in range(200):
             with pytest.raises(QuotaExceeded):
-                guard.check("bob@acme.example", Origin(f"192.0.2.{number}"), slows_strangers=True)
+                guard.check(
+                    "bob@acme.example", Origin(f"192.0.2.{number}"), delays_unknown_origins=True
+                )
         clock.shift(timedelta(seconds=wait))
-        guard.check("bob@acme.example", fresh, slows_strangers=True)
+        guard.check("bob@acme.example", fresh, delays_unknown_origins=True)
         clock.shift(timedelta(hours=2))
         assert not guard.is_besieged("bob@acme.example")
 

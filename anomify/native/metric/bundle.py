@@ -74,7 +74,7 @@ class PartsOut(BundleOut):
 
     @model_serializer(mode="wrap")
     def _without_other_parts(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return {name: said for name, said in dump(self).items() if name in self.model_fields_set}
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
 
 
 class BundleIn(YhatIn, AnomaliesIn):

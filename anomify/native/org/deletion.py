@@ -11,7 +11,7 @@ from anomify.audit.recording import record_audit
 from anomify.auth.session_id import renew_stranger
 from anomify.auth.sign_in import prove_password
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, user_subject
-from anomify.billing.cancel_subscription import stop_paying
+from anomify.billing.cancel_subscription import cancel_subscriptions
 from anomify.billing.stripe_gateway import gateway_of
 from anomify.edge.access import OWNER
 from anomify.edge.app_state import app_state
@@ -109,7 +109,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     check_named(caller.org, inputs.name)
     _prove(caller, inputs.password)
     found = app_state()
-    stop_paying(found.database, gateway_of(found.settings), caller.org, actor=caller.label)
+    cancel_subscriptions(found.database, gateway_of(found.settings), caller.org, actor=caller.label)
     with transaction(write=True):
         delete_org(get_org(caller.org.id))
         renew_stranger()

@@ -65,14 +65,14 @@ def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
             dropped_total=0,
             would_exceed_quota=False,
         )
-    told = found.rehearsed
+    rehearsed = found.rehearsed
     return RehearsalOut(
         submitted_timestamp=to_timestamp(found.at),
         server_id=found.server_id or None,
-        accepted=list(told.accepted),
-        accepted_total=told.accepted_total,
-        new=list(told.new),
-        dropped=[DroppedOut(metric=one.metric, reason=one.reason) for one in told.dropped],
-        dropped_total=told.dropped_total,
-        would_exceed_quota=told.would_exceed_quota,
+        accepted=list(rehearsed.accepted),
+        accepted_total=rehearsed.accepted_total,
+        new=list(rehearsed.new),
+        dropped=[DroppedOut(metric=one.metric, reason=one.reason) for one in rehearsed.dropped],
+        dropped_total=rehearsed.dropped_total,
+        would_exceed_quota=rehearsed.would_exceed_quota,
     )

@@ -196,7 +196,7 @@ def update(inputs: UpdateIn) -> InfoOut:
     """Change your profile and how you are notified."""
     caller = user_subject()
     user = get_user(caller.org, caller.user.id)
-    said = inputs.notifications or {}
+    notifications = inputs.notifications or {}
     update_profile(
         user,
         ProfileFields(
@@ -204,7 +204,9 @@ def update(inputs: UpdateIn) -> InfoOut:
             phone_number=inputs.phone_number,
             slack_member_id=inputs.slack_member_id,
             wants_email_alerts=(
-                said.get("email_alerts") if inputs.email_alerts is None else inputs.email_alerts
+                notifications.get("email_alerts")
+                if inputs.email_alerts is None
+                else inputs.email_alerts
             ),
             steps=inputs.onboarding_flags or {},
         ),

@@ -39,9 +39,9 @@ class TestYhat:
         api.judge()
         yhat = api.data("/metric/cpu.load/yhat", until=int(times[-1] // 1000) + 600)["yhat"]
         for place in (100, 250, COUNT - 1):
-            seen, said = values[: place + 1], yhat[str(int(times[place] // 1000))]
-            assert said["3sigma_lower"] == pytest.approx(seen.mean() - 3 * seen.std())
-            assert said["3sigma_upper"] == pytest.approx(seen.mean() + 3 * seen.std())
+            seen, result = values[: place + 1], yhat[str(int(times[place] // 1000))]
+            assert result["3sigma_lower"] == pytest.approx(seen.mean() - 3 * seen.std())
+            assert result["3sigma_upper"] == pytest.approx(seen.mean() + 3 * seen.std())
         *_, last, ahead = sorted(yhat)[: COUNT - 100 + 1]
         assert yhat[ahead]["forecast"]
         assert yhat[ahead]["3sigma_upper"] == yhat[last]["3sigma_upper"]

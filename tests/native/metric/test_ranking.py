@@ -100,8 +100,8 @@ class TestMostAnomalous:
         [({"limit": 101}, "limit"), ({"from": 5, "until": 5}, ""), ({"from": 1e13}, "from")],
     )
     def test_refuses_what_is_no_page_or_window(self, ask, sent, field):
-        told = ask("/metrics/mostanomalous", status=400, **sent)
-        assert field in "".join(told["fields"])
+        data = ask("/metrics/mostanomalous", status=400, **sent)
+        assert field in "".join(data["fields"])
 
     def test_shows_nothing_of_another_org(self, ask):
         for path in ("/metrics/mostanomalous", "/metrics/mostrecentlyanomalous"):
@@ -136,8 +136,8 @@ class TestAnomalySummary:
 
     @pytest.mark.parametrize("sent", [{"bucket": "month"}, {"bucket": 59}, {"bucket": 60}])
     def test_refuses_other_stretches(self, ask, sent):
-        told = ask("/metric/often/anomalysummary", status=400, **sent)
-        assert "bucket" in "".join(told["fields"])
+        data = ask("/metric/often/anomalysummary", status=400, **sent)
+        assert "bucket" in "".join(data["fields"])
 
     def test_knows_no_metric_of_another_org(self, ask):
         foreign = ask("/metric/often/anomalysummary", who="charlie", status=404)

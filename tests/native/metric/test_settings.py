@@ -100,9 +100,9 @@ class TestSettings:
     def test_stay_where_they_are_not_named(self, shop: Shop) -> None:
         url = "/metric/cpu.load/settings"
         shop.data("POST", url, direction="up", unit=" ms ", step=30, sensitivity=0.25)
-        told = shop.data("POST", url, smallest_change=2.5, step=0, sensitivity=0)
-        assert told["settings"] == shop.data("GET", url)["settings"]
-        assert told["settings"] | {"metric": ""} == {
+        data = shop.data("POST", url, smallest_change=2.5, step=0, sensitivity=0)
+        assert data["settings"] == shop.data("GET", url)["settings"]
+        assert data["settings"] | {"metric": ""} == {
             "metric": "",
             "direction": "up",
             "smallest_change": 2.5,
@@ -182,8 +182,8 @@ class TestDelete:
 
     def test_says_first_what_would_go(self, shop: Shop) -> None:
         self.prepare(shop)
-        told = shop.data("POST", "/metric/cpu.load/delete")
-        assert told == {
+        data = shop.data("POST", "/metric/cpu.load/delete")
+        assert data == {
             "metric": "cpu.load",
             "deleted": False,
             "points": COUNT + 2,

@@ -46,15 +46,15 @@ class TestTestmetrics:
         with database.unit_of_work():
             _, token = make_token(cast.acme, "ingest")
         submit(client, token, "known", "new", "a\x00b", "over", **{"x-test-only": "true"})
-        told = shown(client, cast)
-        assert told["accepted"] == ["known", "new"]
-        assert told["accepted_total"] == 2
-        assert told["new"] == ["new"]
-        assert [one["metric"] for one in told["dropped"]] == ["a\x00b", "over"]
-        assert "limit of 2 metrics" in told["dropped"][1]["reason"]
-        assert told["dropped_total"] == 2
-        assert told["would_exceed_quota"] is True
-        assert told["submitted_timestamp"] <= now().timestamp()
+        result = shown(client, cast)
+        assert result["accepted"] == ["known", "new"]
+        assert result["accepted_total"] == 2
+        assert result["new"] == ["new"]
+        assert [one["metric"] for one in result["dropped"]] == ["a\x00b", "over"]
+        assert "limit of 2 metrics" in result["dropped"][1]["reason"]
+        assert result["dropped_total"] == 2
+        assert result["would_exceed_quota"] is True
+        assert result["submitted_timestamp"] <= now().timestamp()
         assert shown(client, cast, "charlie")["submitted_timestamp"] is None
 
     def test_keeps_the_last_of_each_server(self, client, cast, database):

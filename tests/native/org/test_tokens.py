@@ -52,14 +52,14 @@ class TestCreate:
         listed = client.get("/org/tokens", headers=cast.headers("alice"))
         assert made["secret"] not in listed.text
         assert made["secret"].split("_")[2] not in listed.text
-        (told,) = strict(listed)["data"]["tokens"]
-        assert (told["scopes"], told["created_by"], told["works"]) == (
+        (data,) = strict(listed)["data"]["tokens"]
+        assert (data["scopes"], data["created_by"], data["works"]) == (
             ["ingest", "read"],
             "Alice",
             True,
         )
-        assert told["last_used_address"] == "127.0.0.1"
-        assert told["last_used_timestamp"] > 0
+        assert data["last_used_address"] == "127.0.0.1"
+        assert data["last_used_timestamp"] > 0
 
     def test_gives_no_more_than_the_maker_may_do(self, client, cast, database):
         with database.unit_of_work():
@@ -174,16 +174,16 @@ class TestAudit:
             environ_base={"REMOTE_ADDR": "192.0.2.44"},
         )
         client.post("/org/tokens/revoke", data=requested, headers=headers)
-        told = strict(client.get("/org/audit?action=token", headers=headers))["data"]
-        assert [entry["action"] for entry in told["entries"]] == [
+        answer = strict(client.get("/org/audit?action=token", headers=headers))["data"]
+        assert [entry["action"] for entry in answer["entries"]] == [
             "token.revoke",
             "token.rotate",
             "token.create",
             "token.create",
         ]
-        assert told["total"] == 4
-        assert told["entries"][1]["address"] == "192.0.2.44"
-        assert told["entries"][3]["after"]["scopes"] == "read"
+        assert answer["total"] == 4
+        assert answer["entries"][1]["address"] == "192.0.2.44"
+        assert answer["entries"][3]["after"]["scopes"] == "read"
         part = strict(client.get("/org/audit?limit=1&offset=3&from=1", headers=headers))["data"]
         assert (len(part["entries"]), part["total"]) == (1, 4)
         assert strict(client.get("/org/audit?until=1", headers=headers))["data"]["total"] == 0
@@ -202,5 +202,5 @@ class TestAudit:
             ({"X-Auth-Token": admin}, 200),
         ):
             assert client.get("/org/audit", headers=headers).status_code == status
-        told = strict(client.get("/org/audit", headers=cast.headers("charlie")))["data"]
-        assert told == {"entries": [], "total": 0}
+        data = strict(client.get("/org/audit", headers=cast.headers("charlie")))["data"]
+        assert data == {"entries": [], "total": 0}

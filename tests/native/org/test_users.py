@@ -84,12 +84,12 @@ def role_of(database, user_id):
 
 class TestUsers:
     def test_lists_those_of_the_org_by_name(self, client, cast, database):
-        told = strict(client.get("/org/users", headers=cast.headers("dave")))["data"]
-        assert [each["name"] for each in told["users"]] == ["Alice", "Bob", "Dave"]
-        assert told["total"] == 3
-        assert set(told["users"][0]) == {"id", "name", "email", "role", "admin"}
-        told = strict(client.get("/org/users", headers=cast.headers("charlie")))["data"]
-        assert [each["name"] for each in told["users"]] == ["Charlie"]
+        data = strict(client.get("/org/users", headers=cast.headers("dave")))["data"]
+        assert [each["name"] for each in data["users"]] == ["Alice", "Bob", "Dave"]
+        assert data["total"] == 3
+        assert set(data["users"][0]) == {"id", "name", "email", "role", "admin"}
+        data = strict(client.get("/org/users", headers=cast.headers("charlie")))["data"]
+        assert [each["name"] for each in data["users"]] == ["Charlie"]
         with database.unit_of_work():
             _, text = make_token(cast.acme, "read")
         assert client.get("/org/users", headers={"X-Auth-Token": text}).status_code == 200
@@ -98,9 +98,9 @@ class TestUsers:
 class TestInvite:
     def test_mails_a_link_that_makes_an_account_once(self, client, cast, post, mailed, database):
         reply = post("/org/users", "alice", email=" Ann@Acme.example", name="Ann", role="editor")
-        told = strict(reply)["data"]
-        assert told["link"] is None
-        assert (told["invitation"]["email"], told["invitation"]["waiting"]) == (
+        data = strict(reply)["data"]
+        assert data["link"] is None
+        assert (data["invitation"]["email"], data["invitation"]["waiting"]) == (
             "ann@acme.example",
             True,
         )
@@ -153,26 +153,26 @@ class TestInvite:
         with database.unit_of_work():
             erin = make_user(cast.globex, "Erin", "editor", email="erin@globex.example")
             key = make_session(erin)
-        told = {}
+        data = {}
         for email in ("nobody@x.example", erin.email, cast.charlie.email):
             reply = post("/org/users", "alice", email=email)
             assert reply.status_code == 200
-            told[email] = reply.json["data"]
+            data[email] = reply.json["data"]
         # Nothing but what was typed, ids and moments differs for whoever invites.
-        plain = [{**one["invitation"], "email": "", "id": 0} for one in told.values()]
+        plain = [{**one["invitation"], "email": "", "id": 0} for one in data.values()]
         assert plain[0] == plain[1] == plain[2]
-        assert {one["link"] for one in told.values()} == {None}
+        assert {one["link"] for one in data.values()} == {None}
         letters = dict(mailed())
         assert "account in another org" not in letters["nobody@x.example"]
         assert "last one" in letters[cast.charlie.email]
-        said = letters[erin.email]
+        result = letters[erin.email]
         for part in (
             f"Your address {erin.email} has an account in another org here, Globex",
             "/user/delete",
         ):
-            assert part in said
-        assert "last one" not in said
-        joining = {"token": link_in(said), "password": NEW_PASSWORD, "name": "Erin"}
+            assert part in result
+        assert "last one" not in result
+        joining = {"token": link_in(result), "password": NEW_PASSWORD, "name": "Erin"}
         joined = post("/signup/invitation", {}, **joining)
         assert (joined.status_code, error(joined)["code"]) == (409, "email_taken")
         # It is true: once the account is gone the same link works.
@@ -294,8 +294,8 @@ class TestRole:
         reply = post("/org/users/role", "alice", user_id=cast.alice.id, role="admin")
         fresh = strict(reply)["status"]["session_id"]
         assert client.get("/user/info", headers=cast.headers("alice")).status_code == 401
-        told = strict(client.get("/user/info", headers={"X-Session-Id": fresh}))["data"]["user"]
-        assert told["role"] == "admin"
+        data = strict(client.get("/user/info", headers={"X-Session-Id": fresh}))["data"]["user"]
+        assert data["role"] == "admin"
 
     def test_an_org_keeps_an_owner(self, cast, post, database):
         refused = post("/org/users/role", "alice", user_id=cast.alice.id, role="admin")

@@ -80,11 +80,11 @@ def link(client, database):
 
 class TestSelfserve:
     def test_says_what_will_be_and_makes_nothing_yet(self, client, database):
-        told = strict(ask(client))["data"]
-        assert set(told["user"]) == USER_FIELDS
-        assert told["user"]["email"] == "erin@initech.example"
-        assert told["user"]["org"]["onboarding_status"] == {"id": 1, "name": "no metrics"}
-        assert told["user"]["id"] is None
+        data = strict(ask(client))["data"]
+        assert set(data["user"]) == USER_FIELDS
+        assert data["user"]["email"] == "erin@initech.example"
+        assert data["user"]["org"]["onboarding_status"] == {"id": 1, "name": "no metrics"}
+        assert data["user"]["id"] is None
         assert (count(database, User), count(database, Org)) == (0, 0)
 
     def test_says_the_same_to_somebody_who_has_an_account_and_mails_them_that(
@@ -163,10 +163,10 @@ class TestVerify:
 
     def test_fills_the_org_with_metrics_to_try_things_out_on(self, client, app, database):
         ask(client, test_data="true")
-        told = strict(verify(client, link_in(*read_letters(database))[1]))
+        data = strict(verify(client, link_in(*read_letters(database))[1]))
         with database.unit_of_work(write=False) as session:
             metrics = session.scalars(select(Metric)).all()
-        assert {metric.org_id for metric in metrics} == {told["data"]["session"]["user"]["org_id"]}
+        assert {metric.org_id for metric in metrics} == {data["data"]["session"]["user"]["org_id"]}
         assert len(metrics) > 5
         assert all(metric.name.startswith("example.") for metric in metrics)
         points = app.extensions["anomify"].points

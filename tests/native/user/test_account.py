@@ -51,8 +51,8 @@ def cast(database):
 class TestInfo:
     def test_says_who_is_signed_in(self, client, cast):
         for name in ("alice", "bob", "charlie"):
-            told = strict(client.get("/user/info", headers=cast.headers(name)))["data"]["user"]
-            assert told["name"] == name.capitalize()
+            data = strict(client.get("/user/info", headers=cast.headers(name)))["data"]["user"]
+            assert data["name"] == name.capitalize()
 
     def test_refuses_strangers_and_tokens(self, client, cast, database):
         assert client.get("/user/info").status_code == 401
@@ -103,9 +103,9 @@ class TestLogout:
 class TestPing:
     def test_keeps_the_session_alive_and_says_its_age(self, client, cast):
         with time_machine.travel(now() + timedelta(minutes=5)):
-            told = strict(client.get("/user/ping", headers=cast.headers("bob")))["data"]
-        assert told["user_id"] == cast.bob.id
-        assert 300 <= told["session_age"] < 360
+            data = strict(client.get("/user/ping", headers=cast.headers("bob")))["data"]
+        assert data["user_id"] == cast.bob.id
+        assert 300 <= data["session_age"] < 360
 
     def test_counts_anomalies_since_the_list_was_looked_at(self, client, cast, database):
         def unread(name="bob"):
@@ -152,11 +152,11 @@ class TestUpdate:
         reply = self.update(
             client, cast, name="Robert", phone_number="+49 30 123456", slack_member_id="U024BE7LH"
         )
-        told = strict(reply)["data"]["user"]
-        assert (told["name"], told["phone_number"]) == ("Robert", "+4930123456")
-        assert told["slack_member_id"] == "U024BE7LH"
-        assert told["notifications"] == {"email_alerts": True}
-        assert strict(client.get("/user/info", headers=cast.headers("bob")))["data"]["user"] == told
+        data = strict(reply)["data"]["user"]
+        assert (data["name"], data["phone_number"]) == ("Robert", "+4930123456")
+        assert data["slack_member_id"] == "U024BE7LH"
+        assert data["notifications"] == {"email_alerts": True}
+        assert strict(client.get("/user/info", headers=cast.headers("bob")))["data"]["user"] == data
         cleared = strict(self.update(client, cast, phone_number="", slack_member_id=""))
         assert cleared["data"]["user"]["phone_number"] is None
         assert cleared["data"]["user"]["slack_member_id"] is None
@@ -178,8 +178,8 @@ class TestUpdate:
         assert set(error(reply)["fields"]) == {field}
 
     def test_takes_notifications_flat_and_as_an_object(self, client, cast):
-        told = strict(self.update(client, cast, email_alerts="false"))["data"]["user"]
-        assert told["notifications"] == {"email_alerts": False}
+        data = strict(self.update(client, cast, email_alerts="false"))["data"]["user"]
+        assert data["notifications"] == {"email_alerts": False}
         requested = {"notifications": {"email_alerts": True}}
         reply = client.post("/user/update", json=requested, headers=cast.headers("bob"))
         assert strict(reply)["data"]["user"]["notifications"] == {"email_alerts": True}
@@ -188,13 +188,13 @@ class TestUpdate:
         requested = {"onboarding_flags": {"main_intro": True, "alerts_intro": True}}
         client.post("/user/update", json=requested, headers=cast.headers("bob"))
         self.update(client, cast, onboarding_flags='{"alerts_intro": false}')
-        told = strict(self.update(client, cast, onboarding_flags="training_intro"))
-        flags = told["data"]["user"]["onboarding_flags"]
+        data = strict(self.update(client, cast, onboarding_flags="training_intro"))
+        flags = data["data"]["user"]["onboarding_flags"]
         assert {step for step, is_taken in flags.items() if is_taken} == {
             "main_intro",
             "training_intro",
         }
-        assert told["status"]["user_onboarding_flags"] == flags
+        assert data["status"]["user_onboarding_flags"] == flags
         other = strict(client.get("/user/info", headers=cast.headers("alice")))
         assert not any(other["status"]["user_onboarding_flags"].values())
 
@@ -259,8 +259,8 @@ class TestDelete:
         return client.post("/user/delete", data=requested, headers=cast.headers(who))
 
     def test_takes_oneself_out_at_once(self, client, cast):
-        told = strict(self.delete(client, cast, "dave"))
-        assert told["data"]["deleted"] == cast.dave.id
+        answer = strict(self.delete(client, cast, "dave"))
+        assert answer["data"]["deleted"] == cast.dave.id
         assert client.get("/user/info", headers=cast.headers("dave")).status_code == 401
         requested = {"email": cast.dave.email, "password": PASSWORD}
         assert client.post("/login", data=requested).status_code == 401
