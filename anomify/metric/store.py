@@ -34,7 +34,7 @@ class CommittedBatch:
     """One batch of judgements as the worker has committed it.
 
     `id` grows; `through_offset` is the log offset up to which its points are judged; `blob` is
-    what `anomify.storage.codec.encode_judged` made.
+    encoded by `anomify.storage.codec.encode_judged`.
     """
 
     id: int
@@ -42,7 +42,7 @@ class CommittedBatch:
     blob: bytes
 
 
-# Gives some of the batches after an id, in order of id; nothing once there are no more.
+# Returns some of the batches after an id, in order of id; none at the end.
 JudgedAfter = Callable[[int], Sequence[CommittedBatch]]
 
 
@@ -54,7 +54,7 @@ class PointStore:
     """
 
     def __init__(self, database: PointDatabase, judged_after: JudgedAfter | None = None) -> None:
-        """Put log, tail and chunks of one database together; `follow` before the first read."""
+        """Combine log, tail and chunks of one database; call `follow` before the first read."""
         self.log = PointLog(database)
         self.chunks = ChunkStore(database)
         self.tail = Tail()
@@ -90,21 +90,22 @@ class PointStore:
     ) -> Series:
         """Return a metric's datapoints from `from_ms` up to but not including `until_ms`.
 
-        Of a time that was written twice the later value counts; judgements are those known now.
-        Whoever has no use for more than `most_points` says so: what comes back is then longer
-        than that where there are more, but not whole.
+        Of a time that was written twice the later value counts; judgements are the latest ones.
+        With `most_points`, a longer series may be incomplete, but has more points than that.
         """
         from_ms, until_ms = max(from_ms, OLDEST_MS), min(until_ms, NEWEST_MS + 1)
-        # First the tail, then the chunks: what is sealed in between is in both, and is told
-        # apart by its offset. The other way round it could be in neither.
+        # First the tail, then the chunks: points sealed in between are in both, which their offset
+        # shows. In the other order they could be in neither.
         times, values, offsets = self.tail.read(metric_id, from_ms, until_ms)
-        told, judgements, through_offsets = self.score_tail.read(metric_id, from_ms, until_ms)
+        judged_times, judgements, through_offsets = self.score_tail.read(
+            metric_id, from_ms, until_ms
+        )
         chunks = self.chunks.read(metric_id, from_ms, until_ms, most_points=most_points)
         fresh = offsets > _sealed_offsets(chunks, times)
         series = _merged(chunks, times[fresh], values[fresh])
-        # A score that came with a chunk may have been replaced there since it was a fresh one.
-        fresh = through_offsets > _sealed_offsets(chunks, told)
-        series = judge(series, told[fresh], judgements.of(fresh))
+        # A score in a chunk may be newer than the one in the tail.
+        fresh = through_offsets > _sealed_offsets(chunks, judged_times)
+        series = judge(series, judged_times[fresh], judgements.of(fresh))
         first, end = np.searchsorted(series.times, (from_ms, until_ms))
         return series if end - first == len(series) else series.of(np.arange(first, end))
 
@@ -137,7 +138,7 @@ class PointStore:
     def start_following(self, also: Callable[[], None] = lambda: None) -> None:
         """Follow now, and then once a second in a thread of its own until `close`.
 
-        `also` is done each time in that thread, for others that have something to follow.
+        `also` is called each time in that thread.
         """
         self._also = also
         self.follow()
@@ -146,7 +147,7 @@ class PointStore:
 
     @property
     def is_following(self) -> bool:
-        """Return whether the thread that was started to follow is there, or none was started."""
+        """Return whether the thread is alive that follows the log, or none was started."""
         return self._follower is None or self._follower.is_alive()
 
     def drop_before(self, ms: int) -> None:
@@ -154,7 +155,7 @@ class PointStore:
         self.chunks.drop_before(ms)
 
     def close(self) -> None:
-        """Stop following and close what was opened."""
+        """Stop following and close the database."""
         self._is_closing.set()
         if self._follower is not None:
             self._follower.join()
@@ -172,7 +173,7 @@ class PointStore:
         try:
             return decode_judged(batch.blob)
         except Damaged as problem:
-            # The worker still has them in memory and seals them; until then charts lack them.
+            # The worker has them in memory and seals them; until then charts do not show them.
             self.chunks.damaged_items.add(Kind.SCORES, batch.id, batch.blob, problem.message)
             return Judged(np.empty(0, np.int64), np.empty(0, np.int64), Judgements.none(0))
 
@@ -182,10 +183,10 @@ class PointStore:
                 self.follow()
                 self._also()
             except (AnomifyError, SQLAlchemyError) as problem:
-                # The next call may succeed; until then charts lack what other processes write.
+                # The next call may succeed; until then charts lack points of other processes.
                 _logger.warning("Following the log failed, trying again: %s", problem)
             except Exception:
-                # The thread must not end, or charts would lack what other processes write.
+                # The thread must not end, or charts would lack points of other processes.
                 _logger.exception("Following the log failed, trying again")
 
 

@@ -131,7 +131,7 @@ class TestRegister:
 
     def test_lets_only_so_many_wait(self, database, acme, monkeypatch):
         monkeypatch.setattr(registry_module, "WAITING_MAX", 0)
-        monkeypatch.setattr(registry_module, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(registry_module, "WAIT_SECONDS", 0)
         with pytest.raises(Unavailable):
             Registry(database).register(acme, names("a"))
 
