@@ -38,7 +38,11 @@ def clock():
 
 
 class TestSignIn:
-    def test_knows_the_user_however_the_address_is_written(self, database, bob):
+    @pytest.mark.usefixtures("costly_password_hashes")
+    def test_finds_the_user_however_the_address_is_written_and_renews_a_cheap_hash(
+        self, database, bob
+    ):
+        assert needs_rehash(bob.password_hash)
         guard = LoginGuard()
         found = sign_in_with_password(database, guard, " BOB@acme.example", PASSWORD, "::1")
         assert found.id == bob.id

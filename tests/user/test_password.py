@@ -48,6 +48,7 @@ class TestRule:
         assert COMMON - long_enough == set()
 
 
+@pytest.mark.usefixtures("costly_password_hashes")
 class TestVerify:
     def test_knows_the_right_one(self):
         kept = hash_password(PASSWORD)
