@@ -8,6 +8,9 @@ server 5xx.
 `/flux/prometheus/write` lists the refused items; for 1.0 with 207.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from flask import Response, jsonify, make_response, request
 
 from anomify.edge.access import INGEST
@@ -29,12 +32,19 @@ from anomify.ingest.wire import (
     summed_up,
     turn_for,
 )
+from anomify.protocol.batch import MetricIdLookup
 from anomify.protocol.compression import unsnappied_length, unsnappy
-from anomify.protocol.prometheus import RemoteWrite, parse_write_1, parse_write_2
+from anomify.protocol.prometheus import parse_write_1, parse_write_2
+from anomify.protocol.prometheus_layout import BodyLayouts
+from anomify.protocol.prometheus_rows import RemoteWrite
 
 PROTO_1 = "prometheus.WriteRequest"
 PROTO_2 = "io.prometheus.write.v2.Request"
-_PARSERS = {PROTO_1: parse_write_1, PROTO_2: parse_write_2}
+# The layouts are bytes of bodies without their values and ids, and so the same for every org.
+_PARSERS: dict[str, Callable[[bytes, MetricIdLookup], RemoteWrite]] = {
+    PROTO_1: partial(parse_write_1, layouts=BodyLayouts()),
+    PROTO_2: parse_write_2,
+}
 _PROTOBUF_TYPES = {"application/x-protobuf", "application/protobuf", "application/octet-stream", ""}
 _JSON_TYPES = {"application/json", "text/json"}
 # The content type of clients that set none.
@@ -115,9 +125,7 @@ def _receive(blueprint: str, proto: str, *, is_dry_run: bool = False) -> Accepte
     body = read_body()
     try:
         with turn_for(unsnappied_length(body)):
-            written: RemoteWrite = _PARSERS[proto](
-                unsnappy(body, BODY_BYTES_MAX), known_to(app_state(), sender)
-            )
+            written = _PARSERS[proto](unsnappy(body, BODY_BYTES_MAX), known_to(app_state(), sender))
     except Invalid as damage:
         if damage.code == "bad_snappy" and body.lstrip()[:1] in {b"{", b"["}:
             raise Invalid(

@@ -22,7 +22,7 @@ from anomify.metric.name import (
 from anomify.metric.registry import OverQuota
 from anomify.org.refused_items import Refused
 from anomify.protocol.batch import UNKNOWN, Batch, DerivedSeries, Identity, Refusal
-from anomify.protocol.prometheus import labels_of_key
+from anomify.protocol.prometheus_rows import labels_of_key
 from anomify.protocol.telegraf import TELEGRAF_KEY, series_of_key
 from anomify.series import Bools, Points
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomify.errors import Invalid, TooLarge
-from anomify.protocol import prometheus
-from anomify.protocol.prometheus import labels_of_key, parse_write_1, parse_write_2
+from anomify.protocol import prometheus, prometheus_rows
+from anomify.protocol.prometheus import parse_write_1, parse_write_2
+from anomify.protocol.prometheus_rows import labels_of_key
 from tests.kit.remote_write import STALE, WRITE_2, body_1, body_2, series
 
 NOW = 1_790_000_000_000
@@ -197,7 +198,7 @@ class TestParseWrite1:
             names.learn(parse_write_1(body, names.known))
 
     def test_refuses_more_samples_than_anybody_sends(self, monkeypatch):
-        monkeypatch.setattr(prometheus, "SAMPLES_MAX", 3)
+        monkeypatch.setattr(prometheus_rows, "SAMPLES_MAX", 3)
         for body, parse in (
             (body_1(series(UP, *[(NOW, 1.0)] * 4)), parse_write_1),
             (body_2((UP, [(NOW, 1.0)] * 4)), parse_write_2),
