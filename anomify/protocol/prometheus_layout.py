@@ -3,8 +3,8 @@
 Senders repeat the same series in the same order with new values. The layout of such a body is
 remembered: all its bytes except times and values. Another body with this layout is recognised by
 comparing all of these bytes at once, and needs no decoding series by series. A value of zero, which
-protobuf omits, is inserted before the comparison. Nothing is guessed: a body that differs in any
-other byte is decoded in the usual way.
+protobuf omits, is inserted before the comparison. A body that differs in any other byte is decoded
+in the usual way.
 """
 
 import threading
@@ -41,8 +41,10 @@ LEAST_SERIES: Final = 64
 _ZEROS_SHARE: Final = 8
 MOST_LAYOUTS: Final = 256
 MOST_LAYOUT_BYTES: Final = 64 * 1024 * 1024
-# A layout that so many bodies in succession did not have is replaced.
+# A layout is replaced after so many bodies in succession did not have it. Computing one takes as
+# long as decoding one or two bodies, so the number doubles with each layout that no body had.
 MOST_MISSES: Final = 8
+MOST_MISSES_LIMIT: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class BodyLayout:
         self._padding = bytes(padded - self.size)
         self.memory_bytes = 3 * padded + self._places.nbytes + 200 * len(keys)
         self.misses = 0
+        self.most_misses = MOST_MISSES
+        self.was_read = False
 
     def read(self, body: bytes) -> Columns | None:
         """Return the columns of a body, None if it has another layout."""
@@ -160,7 +164,11 @@ class BodyLayouts:
                 return None
             self._layouts.move_to_end(first)
         columns = layout.read(body)
-        layout.misses = 0 if columns is not None else layout.misses + 1
+        if columns is None:
+            layout.misses += 1
+        else:
+            layout.misses = 0
+            layout.was_read = True
         return columns
 
     def add(self, keys: Sequence[bytes]) -> None:
@@ -173,13 +181,15 @@ class BodyLayouts:
                 self._put(first, None)
                 return
             present = self._layouts[first]
-            if present is not None and present.misses < MOST_MISSES:
+            if present is not None and present.misses < present.most_misses:
                 return
         if max(map(len, keys)) + TAIL_BYTES >= _SERIES_BYTES_MAX:
             return
         layout = BodyLayout(keys)
         if layout.memory_bytes > self._most_bytes // 4:
             return
+        if present is not None and not present.was_read:
+            layout.most_misses = min(2 * present.most_misses, MOST_MISSES_LIMIT)
         with self._lock:
             self._put(first, layout)
 

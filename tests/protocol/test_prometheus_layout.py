@@ -175,6 +175,22 @@ class TestDecodesOtherBodiesAsUsual:
         assert layouts.read(moved) is not None
         assert layouts.read(first_body) is None
 
+    def test_and_replaces_layouts_less_often_if_none_returns(self, layouts, ids, monkeypatch):
+        made = []
+        plain = prometheus_layout.BodyLayout.__init__
+
+        def counting(layout, keys):
+            made.append(len(keys))
+            plain(layout, keys)
+
+        monkeypatch.setattr(prometheus_layout.BodyLayout, "__init__", counting)
+        choose = random.Random(1)
+        for _ in range(300):
+            order = [0, *choose.sample(range(1, COUNT), COUNT - 1)]
+            body = body_1(*(series(labels_of(number), (NOW, 1.0)) for number in order))
+            parse_write_1(body, ids.get, layouts)
+        assert len(made) <= 6
+
 
 class TestBodyLayouts:
     def test_keeps_no_layout_of_a_body_that_came_once(self, layouts, first_body, ids):
