@@ -56,7 +56,7 @@ def metric_data() -> Response:
 def metric_data_post() -> Response:
     """Take one datapoint or many as JSON: 204, or 207 with a report where some were refused.
 
-    The body is JSON whatever its type says. Where nothing at all was stored the answer is 400.
+    The body is read as JSON, with any content type. If nothing was stored, the answer is 400.
     """
     blueprint = "telegraf" if is_true(request.headers.get("telegraf")) else "flux"
     return receive_json(blueprint, is_telegraf=blueprint == "telegraf")

@@ -66,7 +66,7 @@ def events() -> Response:
 
     Where none of it could be, the answer is 400 with the same report.
 
-    The body is JSON whatever its type says, so that a browser sends it without asking first. An
+    The body is read as JSON, with any content type, so that browsers need no preflight request. An
     event `signup` of the site `shop` is counted minute by minute in the metric
     `events.shop.signup`.
     """

@@ -26,7 +26,7 @@ _INVISIBLE = re.compile(
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U00016fe4"
     "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Asks for the coloured form of the symbol before it; keyboards write it after most emoji.
+# Selects the coloured form of the symbol before it; keyboards insert it after most emoji.
 _EMOJI_FORM = "\ufe0f"
 _CLASSIC_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _BRACES = re.compile(r"[{}]")

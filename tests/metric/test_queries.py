@@ -75,7 +75,7 @@ class TestGetMetric:
 
 
 class TestGetStanding:
-    def test_tells_how_far_the_metric_is(self, unit, acme):
+    def test_returns_the_status_of_the_metric(self, unit, acme):
         metric = make_metric(acme)
         assert get_standing(acme.id, metric.name, AT).state is State.WAITING
         judge(unit, metric, points_seen=12)
@@ -132,7 +132,7 @@ class TestListMetrics:
 
 
 class TestStates:
-    def test_the_database_says_of_each_metric_what_python_says(self, unit, acme):
+    def test_sql_condition_equals_the_status_in_python_for_each_metric(self, unit, acme):
         """The ladder is written twice, once for each; here they meet on every step and edge."""
         make_metric(acme, "waiting")
         make_metric(acme, "excluded").excluded_by = 1

@@ -42,7 +42,7 @@ class TestStandingOf:
             (progress(silent=timedelta(hours=3), has_ended=True), State.ENDED, "Ended: its sender"),
         ],
     )
-    def test_says_what_is_most_worth_knowing(self, found, state, sentence):
+    def test_sentence_is_about_the_most_important_fact(self, found, state, sentence):
         standing = status_of(METRIC, found, AT)
         assert standing.state is state
         assert standing.sentence.startswith(sentence)
@@ -67,5 +67,5 @@ class TestInWords:
             (172_800, "2 days"),
         ],
     )
-    def test_is_what_a_person_would_say(self, seconds, said):
+    def test_is_a_rounded_duration_in_words(self, seconds, said):
         assert in_words(seconds * 1000) == said

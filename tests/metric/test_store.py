@@ -222,7 +222,7 @@ class TestRead:
             thread.join(60)
         assert problems == []
 
-    def test_goes_on_following_whatever_fails(
+    def test_continues_to_follow_after_any_failure(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("anomify.metric.store.FOLLOW_SECONDS", 0.01)
@@ -394,7 +394,7 @@ class TestStartFollowing:
         store.close()
         assert not store._follower.is_alive()
 
-    def test_goes_on_after_a_failure(
+    def test_continues_after_a_failure(
         self,
         point_database: PointDatabase,
         monkeypatch: pytest.MonkeyPatch,

@@ -101,7 +101,7 @@ class TestDamagedChunk:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
-    def test_is_kept_as_an_item_and_everything_else_goes_on(
+    def test_is_kept_as_an_item_and_other_chunks_are_read(
         self, machines: Machines, data: st.DataObject
     ) -> None:
         database = machines.open()

@@ -168,7 +168,7 @@ class TestAppend:
         appending.wait()
         assert gate.commits == 3
 
-    def test_that_fails_tells_everyone_and_leaves_nothing(
+    def test_that_fails_raises_in_every_thread_and_stores_nothing(
         self, point_database: PointDatabase
     ) -> None:
         gate = Gate(point_database)
@@ -308,7 +308,7 @@ class TestLastOffset:
 
 
 class TestFirstAfter:
-    def test_says_when_the_next_row_was_accepted(self, point_database: PointDatabase) -> None:
+    def test_returns_when_the_next_row_was_accepted(self, point_database: PointDatabase) -> None:
         log = PointLog(point_database)
         assert log.first_after(0) is None
         before = now_ms()

@@ -176,7 +176,7 @@ class TestFollow:
         tail.follow(log)
         assert values_of(tail, 1) == [2.0]
 
-    def test_goes_on_over_as_many_pieces_as_there_are(
+    def test_continues_over_all_pieces(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tail_module, "MOST_ROWS_LISTED", 3)
