@@ -97,7 +97,7 @@ def session_age(key: bytes) -> timedelta:
     return now() - row.created_at if row else timedelta(0)
 
 
-def see_session(key: bytes) -> None:
+def record_session_use(key: bytes) -> None:
     """Record that the session was just used and extend it, up to its absolute end."""
     row = session().get(SessionRow, key)
     if row is None:
@@ -107,7 +107,7 @@ def see_session(key: bytes) -> None:
     row.expires_at = _end(row.created_at, moment, IDLE if row.user_id else ANONYMOUS)
 
 
-def needs_to_be_seen(row: SessionRow) -> bool:
+def needs_use_recorded(row: SessionRow) -> bool:
     """Return whether the recorded last use is old enough to be updated."""
     return now() - row.last_seen_at >= LAST_SEEN_EVERY
 

@@ -9,7 +9,7 @@ from anomify.admin_alert.model import RaisedAlert
 from anomify.anomaly.activity import list_activity
 from anomify.audit.recording import record_audit
 from anomify.db import session
-from anomify.org.event import Happening, record_event
+from anomify.org.event import ReportedEvent, record_event
 from tests.factories import make_anomaly, make_metric, make_org
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def org(unit):
     del unit
     org = make_org()
     make_anomaly(make_metric(org), NOON, minutes=10)
-    record_event(org.id, Happening("deploy", "v2 is live", after(20)), actor="token:ci")
+    record_event(org.id, ReportedEvent("deploy", "v2 is live", after(20)), actor="token:ci")
     with time_machine.travel(after(30), tick=False):
         record_audit(org.id, actor="Alice", action="watcher.update", target="Load")
         record_audit(org.id, actor="Alice", action="user.login")
@@ -42,7 +42,7 @@ def org(unit):
     session().flush()
     other = make_org("Globex")
     make_anomaly(make_metric(other), NOON)
-    record_event(other.id, Happening("deploy", "theirs", after(20)), actor="Charlie")
+    record_event(other.id, ReportedEvent("deploy", "theirs", after(20)), actor="Charlie")
     return org
 
 

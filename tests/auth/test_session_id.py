@@ -318,7 +318,7 @@ class TestStoreFailure:
         @contextmanager
         def write():
             # Who is impatient gives up at once, and who is not would be noticed.
-            monkeypatch.setattr("anomify.auth.session_id.PATIENCE_SECONDS", 0)
+            monkeypatch.setattr("anomify.auth.session_id.SHORT_WAIT_SECONDS", 0)
             with database.unit_of_work() as session:
                 session.execute(update(SessionRow).values(last_seen_at=now() - timedelta(hours=1)))
             writer = sqlite3.connect(database.url.database, isolation_level=None)
@@ -378,7 +378,7 @@ class TestStoreFailure:
     def test_last_seen_that_cannot_be_written_does_not_stop_reading(
         self, client, database, cast, broken
     ):
-        broken("see_session")
+        broken("record_session_use")
         with database.unit_of_work() as session:
             session.execute(update(SessionRow).values(last_seen_at=now() - timedelta(hours=1)))
         assert ask(client, header=cast.sessions["bob"]).status_code == 200

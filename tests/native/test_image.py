@@ -145,8 +145,8 @@ class TestMetric:
             fields = reply.json["status"]["error"]["fields"]
             wanted = f"One of these is needed: '{side}'."
             assert (reply.status_code, fields) in [
-                (400, {axis: f"Say true or false. Or: {wanted}"}),
-                (400, {axis: f"{wanted} Or: Say true or false."}),
+                (400, {axis: f"True or false is needed. Or: {wanted}"}),
+                (400, {axis: f"{wanted} Or: True or false is needed."}),
             ]
 
     def test_shows_a_stranger_and_other_orgs_nothing(self, world):

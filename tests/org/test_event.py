@@ -6,7 +6,7 @@ import pytest
 
 from anomify.clock import now
 from anomify.errors import Invalid
-from anomify.org.event import TYPES, Happening, list_events, record_event
+from anomify.org.event import TYPES, ReportedEvent, list_events, record_event
 from tests.factories import make_org
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -14,7 +14,9 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 def told(org, text="shop 2.14 is live", at=NOON, **more):
     return record_event(
-        org.id, Happening(**{"type": "deploy", **more}, text=text, occurred_at=at), actor="Alice"
+        org.id,
+        ReportedEvent(**{"type": "deploy", **more}, text=text, occurred_at=at),
+        actor="Alice",
     )
 
 

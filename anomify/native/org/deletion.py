@@ -8,7 +8,7 @@ from flask import Response
 from pydantic import Field
 
 from anomify.audit.recording import record_audit
-from anomify.auth.session_id import renew_stranger
+from anomify.auth.session_id import renew_anonymous_session
 from anomify.auth.sign_in import prove_password
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, user_subject
 from anomify.billing.cancel_subscription import cancel_subscriptions
@@ -112,7 +112,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     cancel_subscriptions(found.database, gateway_of(found.settings), caller.org, actor=caller.label)
     with transaction(write=True):
         delete_org(get_org(caller.org.id))
-        renew_stranger()
+        renew_anonymous_session()
     found.database.empty_log()
     put_subject(Anonymous())
     return DeletedOut(

@@ -12,7 +12,7 @@ from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips
 from anomify.native.window import DAY, PageIn, Timestamp, WindowIn
-from anomify.org.event import TEXT_CHARACTERS_MAX, WORDS_MAX, Happening, record_event
+from anomify.org.event import TEXT_CHARACTERS_MAX, WORDS_MAX, ReportedEvent, record_event
 from anomify.org.model import OrgEvent
 
 blueprint = NativeBlueprint("org_event", __name__)
@@ -132,7 +132,7 @@ def create(inputs: CreateIn) -> OneEventOut:
 
     An identical event that is sent twice is stored once.
     """
-    happening = Happening(
+    reported = ReportedEvent(
         type=inputs.type,
         text=inputs.text,
         occurred_at=now().replace(microsecond=0)
@@ -142,7 +142,7 @@ def create(inputs: CreateIn) -> OneEventOut:
         chips=inputs.chips,
     )
     caller = subject()
-    return OneEventOut(event=told_json(record_event(caller.org.id, happening, actor=caller.label)))
+    return OneEventOut(event=told_json(record_event(caller.org.id, reported, actor=caller.label)))
 
 
 def activity_json(found: Activity) -> ActivityOut:

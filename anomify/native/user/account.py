@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from anomify.anomaly.unread import count_unread
-from anomify.auth.session_id import renew_stranger, sign_out
+from anomify.auth.session_id import renew_anonymous_session, sign_out
 from anomify.auth.sign_in import prove_password, renew_session
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, subject, user_subject
 from anomify.edge.access import ANYONE, USER
@@ -256,7 +256,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     user = get_user(caller.org, inputs.user_id or caller.user.id)
     delete_user(user, caller.user)
     if user.id == caller.user.id:
-        renew_stranger()
+        renew_anonymous_session()
         put_subject(Anonymous())
     return DeletedOut(deleted=user.id)
 
