@@ -65,7 +65,7 @@ class AnomalyOut(Outputs):
         examples=["above"],
     )
     explanation: str = Field(
-        description="One sentence. It names the range where the value left it, else what changed.",
+        description="One sentence: the range that the value left, or else what changed.",
         examples=["412 is above the expected 20 to 80."],
     )
     amount: float | None = Field(
@@ -105,7 +105,7 @@ class AnomaliesOut(Outputs):
 
 
 class AnomaliesIn(WindowIn, PageIn):
-    """Which anomalies a list is to hold."""
+    """The filters of a list of anomalies."""
 
     metric: Name | None = Field(
         None, description="The name or id of one metric.", json_schema_extra=names("metric")
@@ -193,7 +193,7 @@ def anomaly(inputs: AnomalyIn) -> OneAnomalyOut:
 
 
 def anomalies_out(inputs: AnomaliesIn, metric_id: int, default_seconds: int) -> AnomaliesOut:
-    """Return the page of a metric's anomalies that a request asks for."""
+    """Return the requested page of a metric's anomalies."""
     return _listed(_page(inputs, metric_id, default_seconds))
 
 

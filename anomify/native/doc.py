@@ -23,7 +23,7 @@ from anomify.native.envelope import NativeBlueprint
 blueprint = NativeBlueprint("doc", __name__)
 
 DESCRIPTION_KEY: Final = "anomify_openapi"
-# The groups of addresses by their first word, in the order of a reader's first day.
+# The groups of addresses by their first word, in the order in which a new user needs them.
 GROUPS: Final = {
     "flux": "Send points: JSON, Telegraf's JSON, Prometheus remote write.",
     "metrics": "Search, browse and rank what reports.",
@@ -53,7 +53,7 @@ CHAPTERS: Final = {
     "requests": "Parameters and times",
     "errors": "Errors and limits",
 }
-# What is in an address between < and > names an input; people write {input}.
+# A part of an address between < and > names an input; it is shown as {input}.
 _PLACEHOLDER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 TITLES: Final = {
     "flux": "Sending points",
@@ -71,15 +71,15 @@ TITLES: Final = {
     "doc": "This documentation",
     "ping": "Health and small things",
 }
-# Groups whose page is that of a neighbour.
-_TOLD_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
+# Groups that are documented on the page of another group.
+_DOCUMENTED_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
 _SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
 _CACHED: Final = "public, max-age=0, must-revalidate"
 
 
 @dataclass(frozen=True)
 class Address:
-    """What the guide's tables say of a route."""
+    """A route as the tables of the guide show it."""
 
     shown_rules: tuple[str, ...]
     summary: str
@@ -89,7 +89,7 @@ class OpenApiOut(BaseModel):
     """An OpenAPI 3.1 document, without the envelope."""
 
     openapi: Literal["3.1.0"] = Field(description="The version of OpenAPI.")
-    info: dict[str, object] = Field(description="What this is.")
+    info: dict[str, object] = Field(description="Title, version and description of the API.")
     paths: dict[str, object] = Field(description="Every address.")
     components: dict[str, object] = Field(description="Every shape.")
 
@@ -113,7 +113,7 @@ class GuideIn(Inputs):
     ),
 )
 def openapi(inputs: Inputs) -> Response:
-    """Describe the whole API as OpenAPI 3.1, as it is: raw JSON, no envelope."""
+    """Return the OpenAPI 3.1 document of the whole API as plain JSON, without the envelope."""
     del inputs
     body, etag = _description()
     reply = Response(body, mimetype="application/json")
@@ -183,12 +183,12 @@ def detection(inputs: Inputs) -> Response:
 
 
 def guide_pages() -> Mapping[str, str]:
-    """Return the pages of the guide in their order: what is the last word of each, and its title.
+    """Return the pages of the guide in order: the last word of the address of each, and its title.
 
     A group has a page from the moment it has a route.
     """
     tags = {route.tag for route in declared_routes(current_app).values() if not route.is_page}
-    pages = {tag: _SHARED.get(tag, _TOLD_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
+    pages = {tag: _SHARED.get(tag, _DOCUMENTED_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
     return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(pages.values())}
 
 
@@ -220,7 +220,7 @@ def _page(template: str, **known: object) -> Response:
 
 
 def _description() -> tuple[bytes, str]:
-    """Return the document and its ETag; it is written once, for nothing in it changes."""
+    """Return the document and its ETag; computed once, because it never changes."""
     kept = current_app.extensions.get(DESCRIPTION_KEY)
     if kept is None:
         body = encode(

@@ -23,7 +23,7 @@ from anomify.rendering.chart import (
 from anomify.rendering.encode import etag_of
 from anomify.rendering.theme import ThemeName
 
-# A picture of what is over stays as it is; one of the present is soon another.
+# How long pictures may be cached: those of the past do not change, those of the present do.
 SETTLED_SECONDS: Final = 86_400
 FRESH_SECONDS: Final = 30
 
@@ -54,7 +54,7 @@ class LookIn(Inputs):
 
 
 def png_reply(chart: Chart) -> Response:
-    """Return the chart as a PNG: not again to who has it, and a small notice when too many ask.
+    """Return the chart as a PNG; 304 if the client has it, a notice if too many are drawn.
 
     Call it outside of a unit of work: it may have to wait for others' pictures.
     """

@@ -167,7 +167,7 @@ class DeletedIn(Inputs):
 
 
 class ListIn(PageIn):
-    """Which watchers a list is to hold."""
+    """The filters of a list of watchers."""
 
     include_deleted: bool = Field(default=False, description="Deleted ones too.")
     order: WatcherOrder = Field(
@@ -184,7 +184,7 @@ class ChipsIn(Inputs):
 
 @blueprint.route("/watcher/create", inputs=CreateIn, outputs=SavedOut, access=EDITOR, changes=True)
 def create(inputs: CreateIn) -> SavedOut:
-    """Make a watcher for the metrics that hold every chip."""
+    """Create a watcher for metrics whose names contain every chip."""
     caller = subject()
     saved = _saved(_editor().create(caller.org.id, _fields(inputs), caller.label), inputs)
     if isinstance(caller, UserSubject):
@@ -200,7 +200,7 @@ def create(inputs: CreateIn) -> SavedOut:
     changes=True,
 )
 def update(inputs: UpdateIn) -> SavedOut:
-    """Change a watcher; what is left out stays as it is."""
+    """Change a watcher; a value that is left out does not change."""
     caller = subject()
     return _saved(
         _editor().update(caller.org.id, inputs.watcher_id, _fields(inputs), caller.label), inputs

@@ -124,7 +124,7 @@ class RangesIn(YhatIn):
 def yhat(inputs: RangesIn) -> RangesOut:
     """Show the expected range of a window; it does not depend on the window.
 
-    After the metric's newest point it is a forecast, for a day ahead of now if `until` asks for it.
+    After the metric's newest point it is a forecast, up to a day ahead of now depending on `until`.
     """
     status = metric_status_named(inputs.metric)
     if is_counter(status):
@@ -172,7 +172,7 @@ def expected_json(judged: Series, inputs: YhatIn) -> dict[str, Expected]:
 def forecast_json(status: MetricStatus, judged: Series, inputs: YhatIn) -> dict[str, Expected]:
     """Return the expected range after the metric's newest point, by timestamp.
 
-    What is known of the judged points of the window goes on as it is.
+    The ranges of the judged points of the window continue unchanged.
     """
     ahead = expected_ahead(status, *inputs.window_ms(DAY), now_ms())
     least = float(judged.values.min()) if len(judged) else -math.inf

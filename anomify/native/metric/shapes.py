@@ -17,7 +17,7 @@ from anomify.native.window import timestamp_of
 
 
 class ExcludedByOut(Outputs):
-    """The rule that keeps a metric out."""
+    """The rule that excludes a metric."""
 
     id: int = Field(description="Its id, for /exclusion/delete.")
     type: str = Field(description="What kind of rule it is.", examples=["prefix"])
@@ -37,7 +37,7 @@ class MetricOut(Outputs):
     state: State = Field(description="Its state.")
     state_sentence: str = Field(description="Why it is judged or not, as a sentence.")
     learned_points: int = Field(
-        description="How many points have been learnt, at most as many as it takes."
+        description="How many points have been learnt, at most the number that is needed."
     )
     learning_points: int = Field(
         description="How many points are learnt before the first is judged."
@@ -51,7 +51,7 @@ class MetricOut(Outputs):
     inactive: bool = Field(description="Out of use: it has ended, or been silent for a day.")
     inactive_at: int | float | None = Field(description="Since when, unix seconds.")
     excluded_by: ExcludedByOut | None = Field(
-        description="The rule that keeps it out of judging and out of the quota, if one does."
+        description="The rule that excludes it from judging and from the quota, if there is one."
     )
     last_timestamp: int | float | None = Field(description="The time of its newest point.")
     last_value: float | None = Field(description="The value of its newest point.")
@@ -81,7 +81,7 @@ def metrics_json(statuses: Sequence[MetricStatus]) -> list[MetricOut]:
 
 
 def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
-    """Return a metric as the wire has it, with the rule that keeps it out, if one does."""
+    """Return a metric as JSON, with the rule that excludes it, if there is one."""
     metric, progress = status.metric, status.progress
     inactive_ms = inactive_since_ms(status, now())
     labels = parse_name(metric.name)

@@ -1,4 +1,4 @@
-"""/org/stripecallback: what the payment provider has to say of the orgs that pay."""
+"""/org/stripecallback: the webhook of the payment provider."""
 
 from flask import request
 from pydantic import Field
@@ -53,7 +53,7 @@ def stripecallback() -> NewsOut:
     """
     settings = app_state().settings
     gateway = require_gateway(gateway_of(settings))
-    # The signature is over these bytes; nobody takes them apart before it is verified.
+    # The signature covers these bytes, so they are not parsed before it is verified.
     event = gateway.read_event(request.get_data(), request.headers.get(SIGNATURE_HEADER))
     process_event(
         app_state().database, gateway, event, free_plan(settings.free_metrics), settings.base_url

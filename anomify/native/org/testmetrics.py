@@ -37,7 +37,7 @@ class RehearsalOut(Outputs):
     submitted_timestamp: int | None = Field(
         description="When it came, unix seconds; null where none came within the hour."
     )
-    server_id: str | None = Field(description="The server that sent it, where it said so.")
+    server_id: str | None = Field(description="The server that sent it, if the request named it.")
     accepted: list[str] = Field(description="Metrics it would have stored points of; some 1,000.")
     accepted_total: int = Field(description="How many points it would have stored.")
     new: list[str] = Field(description="Metrics that there were not yet.")
@@ -48,7 +48,7 @@ class RehearsalOut(Outputs):
 
 @blueprint.route("/org/testmetrics", inputs=RehearsalIn, outputs=RehearsalOut, access=VIEWER)
 def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
-    """Show what the last test submission would have stored and refused; kept for an hour.
+    """Return what the last test submission would have stored and refused; kept for an hour.
 
     A submission is a test where it has the header `x-test-only: true`, or `"test": true` in its
     body.

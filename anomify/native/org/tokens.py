@@ -29,7 +29,7 @@ class CreateIn(Inputs):
     """What a new token is to be."""
 
     name: Line = Field(
-        description="What the token is for, so that you know it again.",
+        description="What the token is for, to recognize it in lists.",
         examples=["prometheus"],
         json_schema_extra=names(None),
     )
@@ -45,12 +45,12 @@ class CreateIn(Inputs):
     )
     networks: list[str] = Field(
         [],
-        description="Networks from which alone it works; from everywhere when left out.",
+        description="The only networks from which it is valid; all when left out.",
         examples=[["192.0.2.0/24"]],
     )
     legacy: bool = Field(
         default=False,
-        description="Make it 32 hexadecimal digits, for senders that take nothing else.",
+        description="Make it 32 hexadecimal digits, for senders that require this form.",
     )
 
 
@@ -67,7 +67,9 @@ class TokenOut(Outputs):
     name: str = Field(description="What it is for.")
     public_id: str = Field(description="The part of it that is no secret, as logs show it.")
     scopes: list[str] = Field(description="What it may do.")
-    networks: list[str] = Field(description="Networks from which alone it works, if any.")
+    networks: list[str] = Field(
+        description="The only networks from which it is valid; empty for all."
+    )
     legacy: bool = Field(description="Whether it is 32 hexadecimal digits.")
     works: bool = Field(description="Whether it is neither revoked nor expired.")
     created_by: str = Field(description="Who made it.")
@@ -82,7 +84,7 @@ class TokenOut(Outputs):
 class TokensOut(Outputs):
     """Tokens of the org."""
 
-    tokens: list[TokenOut] = Field(description="Newest first; those that work no more too.")
+    tokens: list[TokenOut] = Field(description="Newest first, with revoked and expired ones.")
     total: int = Field(description="How many there are in all.")
 
 
@@ -153,7 +155,7 @@ def revoke(inputs: TokenIn) -> OneTokenOut:
 
 
 def token_json(row: Token) -> TokenOut:
-    """Tell of a token what an admin needs to know."""
+    """Return a token as JSON, without its secret part."""
     return TokenOut(
         id=row.id,
         name=row.name,
