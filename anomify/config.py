@@ -376,7 +376,7 @@ class Settings(BaseModel):
 def load(flags: Mapping[str, object] | None = None) -> Settings:
     """Read the settings. Raises ConfigError for an unknown key or an invalid value.
 
-    `flags` holds what the command line says, without the flags that were not given.
+    `flags` holds the flags of the command line that were given.
     """
     values: dict[str, object] = {}
     values.update(_from_file())

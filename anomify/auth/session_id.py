@@ -111,7 +111,7 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
 class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the library ships no types
     """Flask-Session's interface with rows as the storage: ids hashed, data as JSON only.
 
-    Flask asks for a session before it knows the route, so opening is left to the middleware:
+    Flask opens the session before it has found the route, so the middleware does this later:
     errors there are answered in the format of the requested blueprint.
     """
 

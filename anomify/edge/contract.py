@@ -79,7 +79,7 @@ class Body:
     """A kind of request body, for the documentation; without a shape it is bytes."""
 
     media: str
-    says: str
+    description: str
     shapes: tuple[type[BaseModel], ...] = ()
 
 
@@ -88,7 +88,7 @@ class DeclaredReply:
     """A successful or special reply, for the documentation; without a media type it has no body."""
 
     status: int
-    says: str
+    description: str
     media: str | None = None
     shapes: tuple[type[BaseModel], ...] = ()
 

@@ -17,7 +17,7 @@ def install(app: Flask, settings: Settings) -> None:
     """Allow the listed origins to read replies of the API; without a list this does nothing.
 
     Credentials are never allowed: a cookie sent along would lend its user's rights to the page, and
-    every reply tells the id of the session. Pages are not for other pages at all.
+    every reply contains the id of the session. HTML pages get no such headers.
     """
     origins = frozenset(settings.cors_origins)
     if not origins:

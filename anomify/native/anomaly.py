@@ -157,8 +157,8 @@ class LookupIn(Inputs):
 def anomalies(inputs: SoughtIn) -> AnomaliesOut:
     """List the anomalies of a window, of the last seven days by default.
 
-    An anomaly is of the window if it ran in it at any time. Whoever is signed in and asks for the
-    newest of all has read them: /user/ping counts those that come later.
+    An anomaly is in the window if it ran at any time of it. A signed-in user who lists the newest
+    of all has seen them: /user/ping counts those that come later.
     """
     org = subject().org
     with transaction(write=False):

@@ -260,7 +260,7 @@ def history(inputs: HistoryIn) -> HistoryOut:
 def getcheckoutsession(inputs: CheckoutIn) -> CheckoutOut:
     """Open a checkout page where the org can pay for a plan.
 
-    The plan is the org's once the payment provider says that it is paid, moments after. An org
+    The org has the plan when the payment provider has confirmed the payment, moments later. An org
     that pays already changes its plan with /billing/change.
     """
     caller = subject()

@@ -72,14 +72,14 @@ class TestStatus:
         assert set(status["user_onboarding_flags"]) == FLAGS
         assert 0 <= status["duration"] < 60
 
-    def test_has_the_same_fields_for_a_stranger(self, client):
+    def test_has_the_same_fields_for_an_anonymous_caller(self, client):
         status = strict(client.get("/probe/anyone"))["status"]
         assert set(status) == FIELDS
         assert status["timezone"]["timezone"] == "UTC"
         assert status["org_onboarding_status_id"] is None
         assert status["user_onboarding_flags"] == {}
 
-    def test_has_one_more_when_something_is_wrong(self, client):
+    def test_has_an_error_in_failures(self, client):
         data = strict(client.get("/probe/viewer"))
         assert set(data["status"]) == FIELDS | {"error"}
         assert data["status"]["code"] == 401

@@ -1,4 +1,4 @@
-"""/ping: answered whatever is broken."""
+"""/ping answers without any other part of the product."""
 
 import pytest
 from sqlalchemy import event

@@ -1,4 +1,4 @@
-"""No route tells people of its parameters in the words of the validator."""
+"""No error about a parameter contains the validator's own message."""
 
 import json
 import re

@@ -54,7 +54,9 @@ def operation_of(
     elif bodies:
         operation["requestBody"] = {
             "required": True,
-            "content": {body.media: _media(body.shapes, shapes, body.says) for body in bodies},
+            "content": {
+                body.media: _media(body.shapes, shapes, body.description) for body in bodies
+            },
         }
     elif rest:
         operation["requestBody"] = _parameters_body(rest, is_closed=route.changes)
@@ -139,7 +141,7 @@ def _responses(
                 reply.media: {"schema": shape} if shape else _media(reply.shapes, shapes, "")
             }
         found[str(reply.status)] = {
-            "description": reply.says,
+            "description": reply.description,
             **({"content": content} if content else {}),
         }
     for status in sorted(_failures(route, in_path, fields)):
@@ -186,9 +188,9 @@ def _enveloped(route: Declared, shapes: Shapes) -> Schema:
     }
 
 
-def _media(choices: tuple[type[BaseModel], ...], shapes: Shapes, says: str) -> Schema:
+def _media(choices: tuple[type[BaseModel], ...], shapes: Shapes, description: str) -> Schema:
     found = [shapes.reference(shape) for shape in choices]
     schema: Schema = {"type": "string", "format": "binary"}
     if found:
         schema = found[0] if len(found) == 1 else {"anyOf": found}
-    return {"schema": {**schema, "description": says} if says else schema}
+    return {"schema": {**schema, "description": description} if description else schema}

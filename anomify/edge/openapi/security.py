@@ -16,7 +16,7 @@ def security_schemes(*, has_parameter: bool) -> Schema:
             "type": "apiKey",
             "in": "header",
             "name": "X-Session-Id",
-            "description": "The session's id, as every reply's `status.session_id` tells it.",
+            "description": "The session's id, which every reply has as `status.session_id`.",
         },
         "session_parameter": {
             "type": "apiKey",

@@ -41,7 +41,7 @@ class CreateIn(Inputs):
         None,
         ge=0,
         le=MOST_TIMESTAMP,
-        description="When it becomes worthless, unix seconds; never when left out.",
+        description="When it expires, unix seconds; never when left out.",
     )
     networks: list[str] = Field(
         [],
@@ -74,7 +74,7 @@ class TokenOut(Outputs):
     works: bool = Field(description="Whether it is neither revoked nor expired.")
     created_by: str = Field(description="Who made it.")
     created_timestamp: int = Field(description="When, unix seconds.")
-    expires_timestamp: int | None = Field(description="When it becomes worthless, if ever.")
+    expires_timestamp: int | None = Field(description="When it expires; null for never.")
     revoked_timestamp: int | None = Field(description="When it was revoked, if it was.")
     last_used_timestamp: int | None = Field(description="About when it was last used, if it was.")
     last_used_address: str | None = Field(description="From which address.")
@@ -148,7 +148,7 @@ def rotate(inputs: TokenIn) -> SecretOut:
     "/org/tokens/revoke", inputs=TokenIn, outputs=OneTokenOut, access=ADMIN, changes=True
 )
 def revoke(inputs: TokenIn) -> OneTokenOut:
-    """Make a token worthless; senders are refused within half a minute."""
+    """Revoke a token; senders are refused within half a minute."""
     return OneTokenOut(
         token=token_json(revoke_token(subject().org, inputs.token_id, subject().label))
     )

@@ -1,4 +1,4 @@
-"""/metric/.../bundle over HTTP: which parts a reply holds."""
+"""/metric/.../bundle over HTTP: the parts of a reply."""
 
 from itertools import combinations
 
@@ -9,7 +9,7 @@ from tests.kit.web import error
 
 
 class TestBundle:
-    def test_holds_all_that_a_page_shows(self, api: MetricApi) -> None:
+    def test_contains_all_parts_by_default(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times, values = minutes(), noise()
         values[350:353] += 60
@@ -23,7 +23,7 @@ class TestBundle:
         assert len(data["yhat"]) == COUNT - 100
         assert data["total"] == 1
 
-    def test_holds_only_the_parts_that_were_asked_for(self, api: MetricApi) -> None:
+    def test_contains_only_the_requested_parts(self, api: MetricApi) -> None:
         api.send(api.make_metric(), minutes(), noise())
         api.judge()
         fields = {
@@ -46,7 +46,7 @@ class TestBundle:
         assert refused.status_code == 400
         assert "parts" in str(error(refused)["fields"])
 
-    def test_draws_a_counter_as_what_is_judged_of_it(self, api: MetricApi) -> None:
+    def test_returns_the_judged_rate_of_a_counter(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         steps = np.random.default_rng(3).uniform(50, 70, COUNT)
         api.send(metric_id, minutes(), np.cumsum(steps))
@@ -57,7 +57,7 @@ class TestBundle:
         rate = data["derivative"][-1][1]
         assert expected["yhat_lower"] <= rate <= expected["yhat_upper"]
 
-    def test_expects_nothing_of_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
+    def test_has_no_range_for_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
         times = minutes()
         api.send(api.make_metric(), times, np.cumsum(10 + np.abs(noise())))
         api.judge()

@@ -13,7 +13,7 @@ from tests.storage.test_damaged_items import ROWS, fill, put_blob
 
 
 class TestTimeseries:
-    def test_gives_every_point_back_exactly(self, api: MetricApi) -> None:
+    def test_returns_every_point_exactly(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times, values = minutes(), noise()
         times[5] += 123
@@ -24,7 +24,7 @@ class TestTimeseries:
             [time / 1000, value] for time, value in zip(times, values.tolist(), strict=True)
         ]
 
-    def test_says_where_stored_points_cannot_be_read(self, api: MetricApi) -> None:
+    def test_reports_damaged_stored_points(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         points = api.app_state.points
         chunks = points.chunks
@@ -75,7 +75,7 @@ class TestTimeseries:
         assert [value for _, value in data["timeseries"]] == [0.0, 59.0, 60.0, 119.0]
         assert (data["resolution"], data["downsampled"]) == (3600, True)
 
-    def test_says_the_step_of_what_it_shows(self, api: MetricApi) -> None:
+    def test_returns_the_resolution_of_the_points(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         api.send(metric_id, minutes(), noise())
         api.judge()
@@ -84,7 +84,7 @@ class TestTimeseries:
             assert (data["resolution"], data["downsampled"]) == (step, is_thinned)
             assert api.data("/metric/cpu.load")["metric"]["resolution"] == 60
 
-    def test_refuses_more_raw_points_than_a_reply_holds(self, api: MetricApi) -> None:
+    def test_refuses_too_many_raw_points(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times = now_ms() - 100 * np.arange(200_001, dtype=np.int64)[::-1]
         api.send(metric_id, times, np.zeros(len(times)))
@@ -105,7 +105,7 @@ class TestTimeseries:
             ({"resolution": -5}, "resolution"),
         ],
     )
-    def test_refuses_a_window_that_is_none(
+    def test_refuses_an_invalid_window(
         self, api: MetricApi, query: dict[str, Any], field: str | None
     ) -> None:
         api.make_metric()
@@ -114,7 +114,7 @@ class TestTimeseries:
         if field:
             assert any(name.startswith(field) for name in error(reply)["fields"])
 
-    def test_gives_a_counters_rate_when_asked(self, api: MetricApi) -> None:
+    def test_returns_a_counters_rate_on_request(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         api.send(metric_id, minutes(4), np.array([0.0, 60.0, 180.0, 30.0]))
         data = api.data("/metric/cpu.load/timeseries", resolution="raw", derivative="true")

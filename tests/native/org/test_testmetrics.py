@@ -1,4 +1,4 @@
-"""/org/testmetrics tells what a test submission at the ingestion blueprints would have done."""
+"""/org/testmetrics returns what a test submission would have stored and refused."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def shown(client, cast, name="dave", **query):
 
 
 class TestTestmetrics:
-    def test_tells_what_would_be_stored_and_what_refused_and_why(self, client, cast, database):
+    def test_returns_what_would_be_stored_and_refused_with_reasons(self, client, cast, database):
         with database.unit_of_work():
             _, token = make_token(cast.acme, "ingest")
         submit(client, token, "known", "new", "a\x00b", "over", **{"x-test-only": "true"})
@@ -69,7 +69,7 @@ class TestTestmetrics:
         assert shown(client, cast)["server_id"] == "web2"
         assert shown(client, cast, server_id="web3")["submitted_timestamp"] is None
 
-    def test_forgets_it_after_an_hour(self, client, cast, database):
+    def test_deletes_it_after_an_hour(self, client, cast, database):
         with database.unit_of_work():
             _, token = make_token(cast.acme, "ingest")
         submit(client, token, "known", **{"x-test-only": "true"})
@@ -81,7 +81,7 @@ class TestTestmetrics:
             delete_old_dry_runs(later)
         assert shown(client, cast)["accepted"] == []
 
-    def test_bounds_how_many_servers_it_remembers(self, cast, database, client):
+    def test_limits_the_number_of_servers(self, cast, database, client):
         empty = DryRunReport([], 0, [], [], 0, would_exceed_quota=False)
         at = now()
         with database.unit_of_work():
