@@ -39,9 +39,7 @@ def clock():
 
 class TestSignIn:
     @pytest.mark.usefixtures("costly_password_hashes")
-    def test_ignores_case_and_spaces_of_the_address_and_renews_a_weak_hash(
-        self, database, bob
-    ):
+    def test_ignores_case_and_spaces_of_the_address_and_renews_a_weak_hash(self, database, bob):
         assert needs_rehash(bob.password_hash)
         guard = LoginGuard()
         found = sign_in_with_password(database, guard, " BOB@acme.example", PASSWORD, "::1")
