@@ -9,7 +9,7 @@ from pydantic import Field
 
 from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now, to_timestamp
-from anomify.delivery.outbox import enqueue_test
+from anomify.delivery.enqueue import enqueue_test
 from anomify.delivery.queries import latest_problems
 from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.app_state import app_state

@@ -18,9 +18,10 @@ from anomify.channel.signature import new_secret
 from anomify.channel.webhook import WebhookChannel
 from anomify.config import Settings
 from anomify.db import Database, session
+from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
 from anomify.delivery.facts import Facts
 from anomify.delivery.model import SENT, Delivery
-from anomify.delivery.outbox import LANE_MOST, LEASE, enqueue_opened, enqueue_recovered
+from anomify.delivery.outbox import LANE_MOST, LEASE
 from anomify.job.model import DEAD, PENDING
 from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE, seal
