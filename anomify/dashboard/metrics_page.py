@@ -45,7 +45,7 @@ class Row:
 
     name: str
     url: str
-    standing: MetricStatus
+    status: MetricStatus
     last_value: str
     last_seen: Moment | None
 
@@ -67,7 +67,7 @@ def page(inputs: MetricsPageIn) -> str:
     return framed(
         "dashboard/metrics.html",
         inputs=inputs,
-        rows=[_row(standing) for standing in explained(found.items, rules)],
+        rows=[_row(status) for status in explained(found.items, rules)],
         page=page_links(
             inputs.offset,
             len(found.items),
@@ -81,12 +81,12 @@ def page(inputs: MetricsPageIn) -> str:
     )
 
 
-def _row(standing: MetricStatus) -> Row:
-    name, progress = standing.metric.name, standing.progress
+def _row(status: MetricStatus) -> Row:
+    name, progress = status.metric.name, status.progress
     return Row(
         name=name,
         url=address("/ui/metric", name=name),
-        standing=standing,
+        status=status,
         last_value=number(progress.last_value) if progress else NO_VALUE,
         last_seen=said(progress.judged_until_ms) if progress else None,
     )

@@ -10,12 +10,12 @@ from anomify.metric.store import PointStore
 DAY_MS: Final = 86_400_000
 
 
-def sparsity(points: PointStore, standing: MetricStatus, at_ms: int) -> float | None:
+def sparsity(points: PointStore, status: MetricStatus, at_ms: int) -> float | None:
     """Return the share of the last day's expected points that arrived, in percent.
 
     For a metric younger than a day, since its first point. None until its resolution is known.
     """
-    progress, metric = standing.progress, standing.metric
+    progress, metric = status.progress, status.metric
     if progress is None or progress.resolution_ms <= 0:
         return None
     from_ms = at_ms - DAY_MS

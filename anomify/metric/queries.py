@@ -98,11 +98,11 @@ def metric_of_any_org(metric_id: int) -> Metric:
     return session().get_one(Metric, metric_id)
 
 
-def get_standing(org_id: int, name: str, at: datetime) -> MetricStatus:
+def get_metric_status(org_id: int, name: str, at: datetime) -> MetricStatus:
     """Return the metric with its status. Raises NotFound."""
     metric = get_metric(org_id, name)
-    standing = status_of(metric, session().get(Progress, metric.id), at)
-    return isolated(standing) if isolated_among([metric.id]) else standing
+    status = status_of(metric, session().get(Progress, metric.id), at)
+    return isolated(status) if isolated_among([metric.id]) else status
 
 
 def find_progress(org_id: int, metric_ids: Sequence[int]) -> dict[int, Progress]:
@@ -143,8 +143,8 @@ def list_metrics(
     is_last = len(listed) < limit and bool(listed or not offset)
     total = offset + len(listed) if is_last else _count_metrics(wanted, has_state=state is not None)
     left_out = isolated_among([metric.id for metric in listed])
-    standings = [status_of(one, progress.get(one.id), at) for one in listed]
-    return Page([isolated(one) if one.metric.id in left_out else one for one in standings], total)
+    statuses = [status_of(one, progress.get(one.id), at) for one in listed]
+    return Page([isolated(one) if one.metric.id in left_out else one for one in statuses], total)
 
 
 def _count_metrics(wanted: Sequence[ColumnElement[bool]], *, has_state: bool) -> int:

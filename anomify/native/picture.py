@@ -47,7 +47,7 @@ class LookIn(Inputs):
     display_events: bool = Field(default=True, description="Deploys and other events.")
 
     def look(self) -> ChartLook:
-        """Return the look. Raises `Invalid` where size and scale together are too much."""
+        """Return the look. Raises `Invalid` where size times scale is too large."""
         asked = {name: getattr(self, name) for name in LookIn.model_fields}
         axes = {name: bool(asked[name]) for name in ("display_x_axis", "display_y_axis")}
         return ChartLook(**{**asked, **axes})
@@ -56,7 +56,7 @@ class LookIn(Inputs):
 def png_reply(chart: Chart) -> Response:
     """Return the chart as a PNG; 304 if the client has it, a notice if too many are drawn.
 
-    Call it outside of a unit of work: it may have to wait for others' pictures.
+    Call it outside of a unit of work: it may have to wait for a render slot.
     """
     etag = etag_of(chart)
     reply = Response(mimetype="image/png")
@@ -76,6 +76,6 @@ def png_reply(chart: Chart) -> Response:
     reply.cache_control.max_age = SETTLED_SECONDS if is_settled(chart) else FRESH_SECONDS
     reply.vary.update(("Cookie", "X-Session-Id", "X-Auth-Token"))
     if isinstance(subject(), LinkSubject):
-        # Links are made to be shown in mails and on other people's pages.
+        # Signed links are shown in mails and on pages of other origins.
         reply.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return reply

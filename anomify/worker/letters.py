@@ -47,7 +47,7 @@ class LetterSender:
         for letter in claimed:
             by_recipient[letter.to].append(letter)
         if by_recipient:
-            with ThreadPoolExecutor(len(by_recipient), thread_name_prefix="post") as pool:
+            with ThreadPoolExecutor(len(by_recipient), thread_name_prefix="letters") as pool:
                 for attempt in [
                     pool.submit(self._send_all, each) for each in by_recipient.values()
                 ]:

@@ -234,7 +234,7 @@ function showWindow([from, until]) {
 // The server's fragment holds parts with ids; each replaces the one on the page.
 function swap(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  for (const id of ["standing", "events", "selected"]) {
+  for (const id of ["status", "events", "selected"]) {
     const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
     if (old && now && old.outerHTML !== now.outerHTML) {
       const focused = old.contains(document.activeElement) && document.activeElement.dataset.event;

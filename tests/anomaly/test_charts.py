@@ -22,7 +22,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import Invalid
 from anomify.metric.open_store import open_points
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.store import PointStore
 from anomify.org.signed_link import KEY_PURPOSE, org_of_link
 from anomify.rendering.chart import ChartLook, Mark
@@ -39,8 +39,8 @@ def store(database, tmp_path) -> Iterator[PointStore]:
 
 
 def window_chart(org, metric, store, from_ms=NOON, until_ms=NOON + HOUR):
-    standing = get_standing(org.id, metric.name, now())
-    return chart_of_metric(org, standing, store, from_ms=from_ms, until_ms=until_ms, look=LOOK)
+    status = get_metric_status(org.id, metric.name, now())
+    return chart_of_metric(org, status, store, from_ms=from_ms, until_ms=until_ms, look=LOOK)
 
 
 @pytest.mark.usefixtures("unit")

@@ -221,7 +221,7 @@ class TestEvents:
     def test_the_parts_carry_the_ids_that_the_page_has(self, struck):
         page = struck.text("/ui/metric", name="cpu.load", range="7d")
         parts = struck.text("/ui/metric-events", name="cpu.load", range="7d")
-        for part in ("standing", "events", "selected"):
+        for part in ("status", "events", "selected"):
             assert page.count(f'id="{part}"') == 1
             assert parts.count(f'id="{part}"') == 1
         assert "<html" not in parts

@@ -188,7 +188,7 @@ class TestSetUp:
 
             page.get_by_role("link", name="example.temperature").click()
             expect(page.locator("[data-part=value]")).to_have_text("21.5")
-            expect(page.locator("#standing")).to_contain_text(re.compile("Learning|Waiting"))
+            expect(page.locator("#status")).to_contain_text(re.compile("Learning|Waiting"))
             assert watched.faults == []
             context.close()
 

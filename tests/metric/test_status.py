@@ -43,14 +43,14 @@ class TestStandingOf:
         ],
     )
     def test_sentence_is_about_the_most_important_fact(self, found, state, sentence):
-        standing = status_of(METRIC, found, AT)
-        assert standing.state is state
-        assert standing.sentence.startswith(sentence)
+        status = status_of(METRIC, found, AT)
+        assert status.state is state
+        assert status.sentence.startswith(sentence)
 
     def test_counts_no_more_points_than_it_takes_to_learn(self):
-        standings = [status_of(METRIC, progress(seen=seen), AT) for seen in (99, 100, 5_000)]
-        assert [standing.learned for standing in standings] == [99, 100, 100]
-        assert [standing.is_judged for standing in standings] == [False, True, True]
+        statuses = [status_of(METRIC, progress(seen=seen), AT) for seen in (99, 100, 5_000)]
+        assert [status.learned for status in statuses] == [99, 100, 100]
+        assert [status.is_judged for status in statuses] == [False, True, True]
 
 
 class TestInWords:

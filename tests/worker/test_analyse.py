@@ -16,7 +16,7 @@ from anomify.metric.deleting import delete_metric, list_unsettled
 from anomify.metric.forecast import expected_ahead
 from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
@@ -100,8 +100,8 @@ class TestRunOnce:
             until_ms = int(times[-1]) + 10 * MINUTE
             with plant.database.unit_of_work(write=False):
                 metric = session().get_one(Metric, metric_id)
-                standing = get_standing(plant.org_id, metric.name, now())
-                return len(expected_ahead(standing, 0, until_ms, now_ms()).times) > 0
+                status = get_metric_status(plant.org_id, metric.name, now())
+                return len(expected_ahead(status, 0, until_ms, now_ms()).times) > 0
 
         plant.send(metric_id, times[:50], values[:50])
         drain(analyser)
@@ -383,10 +383,10 @@ class TestLookForSilence:
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
         analyser = plant.analyser()
         drain(analyser)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies()[0][2] is None, "its points have only just arrived"
         analyser._received.times_ms[:] = now_ms() - 20 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
@@ -401,10 +401,10 @@ class TestLookForSilence:
         analyser._received.times_ms[:] = now_ms() - 2 * DAY
         analyser.checkpoint(range(PARTITIONS))
         assert len(analyser._scorer) == 0
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies()[0][2] is None, "it may be silent for five of its days"
         analyser._received.times_ms[:] = now_ms() - 6 * DAY
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies()[0][2] is not None
 
     def test_waits_again_after_a_long_time_without_a_worker(self, plant: Plant) -> None:
@@ -414,10 +414,10 @@ class TestLookForSilence:
         drain(first)
         first.checkpoint(range(PARTITIONS))
         second = plant.analyser()
-        second.look_for_silence()
+        second.find_metrics_without_data()
         assert plant.anomalies()[0][2] is None, "its sender may only now be able to send again"
         second._received.times_ms[:] -= 6 * MINUTE
-        second.look_for_silence()
+        second.find_metrics_without_data()
         assert plant.anomalies()[0][2] is not None
 
 
@@ -434,8 +434,8 @@ class TestSilence:
 
     def test_opens_an_announced_anomaly_of_its_own(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
+        analyser.find_metrics_without_data()
         [(metric_id, started, ended, severity)] = plant.anomalies()
         last_ms = plant.progress(metric_id).judged_until_ms
         assert (started, ended, severity) == (last_ms + MINUTE, None, "medium")
@@ -448,7 +448,7 @@ class TestSilence:
 
     def test_ends_when_data_returns(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         [(metric_id, started, _, _)] = plant.anomalies()
         back = past(2)
         plant.send(metric_id, back, noise(2))
@@ -457,15 +457,15 @@ class TestSilence:
         assert (again, ended) == (started, back[0])
         assert plant.told() == [("opened", started), ("recovered", started)]
         analyser._overdue._from_ms -= 60 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 
     def test_is_found_once_by_the_next_worker(self, plant: Plant) -> None:
-        self.silenced(plant).look_for_silence()
+        self.silenced(plant).find_metrics_without_data()
         analyser = plant.analyser()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         analyser._overdue._from_ms -= 10 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 1
 
     def test_is_not_found_for_the_time_without_a_worker(self, plant: Plant) -> None:
@@ -474,11 +474,11 @@ class TestSilence:
             for progress in session().query(Progress):
                 progress.silent_from_ms = now_ms() - 2 * MINUTE
         analyser = plant.analyser()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies() == []
 
     def test_is_none_while_the_metric_learns(self, plant: Plant) -> None:
-        self.silenced(plant, count=90).look_for_silence()
+        self.silenced(plant, count=90).find_metrics_without_data()
         assert plant.anomalies() == []
 
     def test_is_none_of_history_that_is_sent_once(self, plant: Plant) -> None:
@@ -486,30 +486,30 @@ class TestSilence:
         analyser = plant.analyser()
         drain(analyser)
         analyser._overdue._from_ms -= DAY
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies() == []
 
     def test_is_none_where_people_allow_it(self, plant: Plant) -> None:
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
-        self.silenced(plant).look_for_silence()
+        self.silenced(plant).find_metrics_without_data()
         assert plant.anomalies() == []
 
     def test_ends_where_people_allow_it_from_now_on(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
         analyser.reload_settings()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
 
     def test_ends_when_the_sender_says_that_the_series_has_ended(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         metric_id = plant.metric_ids[0]
         ended = np.array([now_ms()])
         plant.points.append(
@@ -540,7 +540,7 @@ class TestSilence:
         drain(analyser)
         analyser._overdue._from_ms -= 10 * MINUTE
         analyser._received.times_ms -= 10 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work(write=False):
             page = list_anomalies(plant.org_id, oldest_first=True)
             [(_, spike), (_, silence)] = [(one.id, one.span) for one in page.items]
@@ -557,7 +557,7 @@ class TestSilence:
         analyser = plant.analyser()
         drain(analyser)
         analyser._overdue._from_ms -= 10 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 3
         assert len(plant.told()) == 2
 
@@ -699,7 +699,7 @@ class TestOpenAnomalies:
         drain(analyser)
         plant.send(one, times[-10:], values[-10:])
         drain(analyser)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work():
             change_settings(session().get_one(Metric, quiet), Wanted(may_be_silent=True), "Alice")
         analyser.reload_settings()

@@ -197,5 +197,5 @@ class TestExcluded:
         with plant.database.unit_of_work():
             session().get_one(Progress, metric_id).silent_from_ms = 1
         analyser._overdue.note([(metric_id, 1)])
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == (0 if is_excluded else 1)

@@ -160,7 +160,7 @@ class TestPausedOwner:
             "tick": lambda: drain(first),
             "checkpoint": lambda: first.checkpoint(range(PARTITIONS)),
             "rebuild": lambda: first.rebuild(plant.metric_ids[0]),
-            "silence": lambda: (first.look_for_silence(), paused.ownership.check()),
+            "silence": lambda: (first.find_metrics_without_data(), paused.ownership.check()),
         }[task]
         if step == "_keep":
             # Its transaction is over: it notices with the next one.

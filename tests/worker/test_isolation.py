@@ -23,7 +23,7 @@ from anomify.metric.failing import (
 )
 from anomify.metric.model import Checkpoint, DormantState, FailingMetric, Metric, Rebuild
 from anomify.metric.progress import request_rebuild
-from anomify.metric.queries import get_standing, list_metrics
+from anomify.metric.queries import get_metric_status, list_metrics
 from anomify.metric.state import PARTITIONS, pack_states, unpack_states
 from anomify.pipeline.score import Scorer
 from anomify.storage.chunks import ChunkStore
@@ -194,7 +194,7 @@ class TestFailingMetric:
             stopping.set()
 
         monkeypatch.setattr(loop_module, "_judge", judge)
-        monkeypatch.setattr(loop_module, "TROUBLE_SECONDS", (0,))
+        monkeypatch.setattr(loop_module, "RESTART_PAUSE_SECONDS", (0,))
         loop_module.judge_until(stopping, plant.database, plant.points, Settings(data_dir=tmp_path))
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
         assert plant.progress(sound).points_seen == sum(sent)
@@ -202,11 +202,11 @@ class TestFailingMetric:
         assert len(plant.read(broken)) == len(plant.read(sound)), "its points are kept"
         with plant.database.unit_of_work(write=False):
             name = session().get_one(Metric, broken).name
-            [standing] = [
+            [status] = [
                 one for one in list_metrics(plant.org_id, now()).items if one.metric.id == broken
             ]
-            assert standing.sentence == get_standing(plant.org_id, name, now()).sentence
-            assert standing.sentence.startswith("Not judged: judging it failed several times.")
+            assert status.sentence == get_metric_status(plant.org_id, name, now()).sentence
+            assert status.sentence.startswith("Not judged: judging it failed several times.")
 
     def test_in_sealing_keeps_its_points_as_damaged_and_prunes_the_log(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from anomify.errors import Unavailable
 from anomify.metric.model import Checkpoint
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import WorkerHeartbeat
-from anomify.worker.loop import TROUBLE_SECONDS, judge_until
+from anomify.worker.loop import RESTART_PAUSE_SECONDS, judge_until
 from tests.kit.plant import POINTS, Plant, noise, past, with_spike
 
 
@@ -69,9 +69,13 @@ class TestJudgeUntil:
             raise Unavailable(f"the log after {after} cannot be read")
 
         monkeypatch.setattr(plant.points.log, "read", refuse)
-        stopping = WaitTimes(len(TROUBLE_SECONDS) + 2)
+        stopping = WaitTimes(len(RESTART_PAUSE_SECONDS) + 2)
         work(plant, stopping, tmp_path)
-        assert stopping.pauses == [*TROUBLE_SECONDS, TROUBLE_SECONDS[-1], TROUBLE_SECONDS[-1]]
+        assert stopping.pauses == [
+            *RESTART_PAUSE_SECONDS,
+            RESTART_PAUSE_SECONDS[-1],
+            RESTART_PAUSE_SECONDS[-1],
+        ]
         assert "starting over" in caplog.text
         monkeypatch.undo()
         plant.send(plant.metric_ids[0], past(), noise())

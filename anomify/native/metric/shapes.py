@@ -10,7 +10,7 @@ from anomify.edge.contract import Inputs, Outputs, names
 from anomify.exclusion.model import Exclusion
 from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.status import MetricStatus, State, inactive_since_ms
 from anomify.native.params import Name, canonical
 from anomify.native.window import timestamp_of
@@ -68,7 +68,7 @@ class MetricIn(Inputs):
 
 def metric_status_named(name: str) -> MetricStatus:
     """Return the org's metric of that name, however its labels are sorted. Raises `NotFound`."""
-    return get_standing(subject().org.id, canonical(name), now())
+    return get_metric_status(subject().org.id, canonical(name), now())
 
 
 def metrics_json(statuses: Sequence[MetricStatus]) -> list[MetricOut]:
