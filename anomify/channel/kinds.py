@@ -1,4 +1,4 @@
-"""The channels by the name that deliveries store."""
+"""The channels by the name that is stored with a delivery."""
 
 from collections.abc import Mapping
 

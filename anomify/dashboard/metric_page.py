@@ -13,7 +13,7 @@ from anomify.anomaly.queries import get_anomaly, list_anomalies
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
 from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_around
-from anomify.dashboard.layout import framed, said
+from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import thousands
 from anomify.edge.access import USER
@@ -125,13 +125,13 @@ def page(inputs: MetricPageIn) -> str | Response:
     inputs = inputs.model_copy(update={"name": status.metric.name})
     selected = _selected(inputs, status)
     default = default_range(status)
-    if elsewhere := _better_window(inputs, status, selected, default):
-        return make_response(redirect(elsewhere))
+    if better_url := _better_window(inputs, status, selected, default):
+        return make_response(redirect(better_url))
     from_ms, until_ms = _window_ms(inputs, status)
     window = {"from": from_ms // 1000, "until": -(-until_ms // 1000)}
     name = status.metric.name
     progress = status.progress
-    return framed(
+    return render_page(
         "dashboard/metric.html",
         name=name,
         **_parts(inputs, status, selected, (from_ms, until_ms)),
@@ -147,7 +147,7 @@ def page(inputs: MetricPageIn) -> str | Response:
         reset_url=address(PATH, name=name),
         is_custom=inputs.has_window,
         is_counter=bool(progress and progress.is_counter),
-        window_words=f"{said(from_ms).words} \N{EN DASH} {said(until_ms).words}",
+        window_words=f"{local_moment(from_ms).words} \N{EN DASH} {local_moment(until_ms).words}",
         default_range=default,
         bundle_url=address("/metric/bundle", metric=name),
         events_url=EVENTS_PATH,
@@ -161,7 +161,7 @@ def events(inputs: MetricPageIn) -> str:
     """Show the parts of the page that change with its window and its selection."""
     status = _status_of_metric(inputs)
     window = _window_ms(inputs, status)
-    return framed(
+    return render_page(
         "dashboard/metric_events.html",
         **_parts(inputs, status, _selected(inputs, status), window),
     )

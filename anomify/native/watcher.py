@@ -36,7 +36,7 @@ from anomify.watcher.queries import (
     WatcherOrder,
     counts_by_watcher,
     list_watchers,
-    names_holding,
+    names_containing,
 )
 
 blueprint = NativeBlueprint("watcher", __name__)
@@ -249,7 +249,7 @@ def watchers(inputs: ListIn) -> WatchersOut:
 @blueprint.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=VIEWER)
 def chips(inputs: ChipsIn) -> ChipsOut:
     """Suggest words of metric names to add to the chosen chips."""
-    found = names_holding(subject().org.id, inputs.chips)
+    found = names_containing(subject().org.id, inputs.chips)
     return ChipsOut(chips=chips_json(found, inputs.chips, inputs.q), metrics_matched=len(found))
 
 

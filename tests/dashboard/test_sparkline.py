@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from anomify.dashboard.sparkline import COLUMNS, HEIGHT, WIDTH, Spot, sparkline
+from anomify.dashboard.sparkline import COLUMNS, HEIGHT, WIDTH, SparkPoint, sparkline
 
 MINUTE = 60_000
 MOST = 1.7976931348623157e308
@@ -16,9 +16,9 @@ EXTREMES = st.floats() | st.sampled_from(
 )
 
 
-def spots(*values: float, ranged: bool = True) -> list[Spot]:
+def spots(*values: float, ranged: bool = True) -> list[SparkPoint]:
     ends = (0.0, 10.0) if ranged else (None, None)
-    return [Spot(place * MINUTE, value, *ends) for place, value in enumerate(values)]
+    return [SparkPoint(place * MINUTE, value, *ends) for place, value in enumerate(values)]
 
 
 def drawn(some, *, span=(0, 0)):
@@ -47,7 +47,9 @@ class TestSparkline:
         assert len(places(found.lines[0])) <= 2 * COLUMNS + 2
 
     def test_a_hole_in_time_is_left_open(self):
-        some = spots(1, 2, 3, 4) + [Spot(place * MINUTE, 5.0, 0.0, 10.0) for place in range(40, 44)]
+        some = spots(1, 2, 3, 4) + [
+            SparkPoint(place * MINUTE, 5.0, 0.0, 10.0) for place in range(40, 44)
+        ]
         found = drawn(some)
         assert len(found.lines) == 2
         assert len(found.bands) == 2
@@ -74,7 +76,7 @@ class TestSparkline:
 
     def test_the_greatest_numbers_stay_in_the_box(self):
         most = 1.7976931348623157e308
-        found = drawn([Spot(0, -most, -most, most), Spot(MINUTE, most, -most, most)])
+        found = drawn([SparkPoint(0, -most, -most, most), SparkPoint(MINUTE, most, -most, most)])
         assert [y for _, y in places(found.lines[0])] == [HEIGHT - 2, 2]
 
     @settings(deadline=None)
@@ -82,7 +84,7 @@ class TestSparkline:
     @example([(0.0, None, None), (5e-324, None, None)])
     @example([(1.0, float("-inf"), float("inf")), (2.0, 1.0, 3.0)])
     def test_draws_numbers_of_any_size_inside_the_box(self, rows):
-        found = drawn([Spot(at * MINUTE, *row) for at, row in enumerate(rows)])
+        found = drawn([SparkPoint(at * MINUTE, *row) for at, row in enumerate(rows)])
         for path in (*found.lines, *found.bands, *found.found):
             for x, y in places(path.rstrip("Z")):
                 assert -1 <= x <= WIDTH + 1

@@ -10,7 +10,7 @@ from anomify.watcher.queries import (
     counts_by_watcher,
     get_watcher,
     list_watchers,
-    names_holding,
+    names_containing,
 )
 from tests.factories import make_anomaly, make_metric, make_org, make_watcher
 
@@ -67,9 +67,9 @@ class TestNamesHolding:
             make_metric(org, name)
         make_metric(make_org("Globex"), "disk%used")
 
-        assert names_holding(org.id, ["HÖHE"]) == ["Verkehr.Höhe"]
-        assert names_holding(org.id, ["Disk%"]) == ["disk%used"]
-        assert names_holding(org.id, ["k_u"]) == ["disk_used"]
+        assert names_containing(org.id, ["HÖHE"]) == ["Verkehr.Höhe"]
+        assert names_containing(org.id, ["Disk%"]) == ["disk%used"]
+        assert names_containing(org.id, ["k_u"]) == ["disk_used"]
 
 
 class TestHeardBy:
