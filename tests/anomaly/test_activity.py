@@ -74,7 +74,7 @@ class TestListActivity:
         assert "user.login" not in {one.type for one in feed(org).items}
         assert feed(org, types=["user"]).total == 0
 
-    def test_gives_pages_that_together_are_the_whole(self, org):
+    def test_pages_together_are_the_whole_list(self, org):
         whole = [one.id for one in feed(org).items]
         pages = [feed(org, limit=2, offset=offset) for offset in (0, 2, 4, 6)]
         assert [one.id for page in pages for one in page.items] == whole
@@ -90,11 +90,11 @@ class TestListActivity:
             (["custom", "nothing"], []),
         ],
     )
-    def test_gives_only_types_asked_for_whole_or_by_their_first_word(self, org, types, found):
+    def test_filters_by_type_or_its_first_word(self, org, types, found):
         page = feed(org, types=types)
         assert [one.type for one in page.items] == found
         assert page.total == len(found)
 
-    def test_keeps_to_the_window(self, org):
+    def test_returns_only_entries_of_the_window(self, org):
         page = feed(org, from_at=after(10), until_at=after(30))
         assert [one.type for one in page.items] == ["deploy", "anomaly.ended"]

@@ -1,4 +1,4 @@
-"""`anomify doctor`, with and without something to find."""
+"""`anomify doctor`, with and without problems."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ def consult(migrated_url, tmp_path, monkeypatch):
 
 
 class TestDoctor:
-    def test_finds_nothing_where_all_is_well(self, consult):
+    def test_finds_no_problem_in_a_healthy_installation(self, consult):
         code, findings = consult()
         assert code == 0, findings
         assert set(findings) == {
@@ -45,7 +45,7 @@ class TestDoctor:
             "permissions",
         }
 
-    def test_finds_what_others_can_read_and_says_how_to_end_that(self, consult, tmp_path):
+    def test_finds_files_that_others_can_read_and_how_to_fix_it(self, consult, tmp_path):
         consult()
         assert consult()[1]["permissions"]["is_well"]
         key = tmp_path / "secret_key"
@@ -116,7 +116,7 @@ class TestDoctor:
         assert code == 1
         assert "free some space" in findings["disk"]["sentence"]
 
-    def test_finds_that_nobody_from_elsewhere_could_sign_in(self, consult, monkeypatch):
+    def test_finds_that_other_machines_cannot_sign_in(self, consult, monkeypatch):
         monkeypatch.setenv("ANOMIFY_HOST", "0.0.0.0")
         code, findings = consult()
         assert code == 1
@@ -141,7 +141,7 @@ class TestDoctor:
         assert "It is full." in findings["letters"]["sentence"]
         assert "login_codes=false" in findings["letters"]["sentence"]
 
-    def test_finds_a_mail_server_that_is_away(self, consult, monkeypatch):
+    def test_finds_a_mail_server_that_does_not_answer(self, consult, monkeypatch):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             monkeypatch.setenv("ANOMIFY_SMTP_HOST", "127.0.0.1")

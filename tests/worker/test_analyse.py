@@ -67,7 +67,7 @@ class TestRunOnce:
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is None
 
-    def test_says_in_words_what_was_expected(self, plant: Plant) -> None:
+    def test_explains_what_was_expected(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), 500))
         drain(plant.analyser())
         with plant.database.unit_of_work(write=False):
@@ -133,7 +133,7 @@ class TestRunOnce:
         assert len(series) == 300
         assert np.isnan(series.judgements.scores[[200, 210]]).all()
 
-    def test_says_that_a_series_has_ended(self, plant: Plant) -> None:
+    def test_marks_a_series_that_its_sender_ends(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times = past()
         plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
@@ -188,7 +188,7 @@ class TestRunOnce:
 
 class TestRecover:
     @pytest.mark.parametrize("checkpointed", [False, True])
-    def test_replays_to_the_very_same_state(self, plant: Plant, *, checkpointed: bool) -> None:
+    def test_replays_to_the_same_state(self, plant: Plant, *, checkpointed: bool) -> None:
         times = past()
         first, second = plant.analyser(), None
         for start in range(0, POINTS, 150):
@@ -260,7 +260,7 @@ class Killed(BaseException):
 class TestKilledInCheckpoint:
     @pytest.mark.parametrize("step", ["seal", "keep_checkpoint", "prune_judged", "prune"])
     @pytest.mark.parametrize("before", [False, True])
-    def test_nothing_is_lost_or_doubled(
+    def test_loses_and_duplicates_nothing(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch, *, step: str, before: bool
     ) -> None:
         """It dies right before or right after each step; metric ids share their partitions."""
@@ -377,7 +377,7 @@ class TestRebuild:
             assert session().query(Rebuild).one().metric_id == metric_id
 
 
-class TestLookForSilence:
+class TestFindMetricsWithoutData:
     def test_ends_the_anomaly_of_a_metric_that_stopped(self, plant: Plant) -> None:
         times = past(end_ms=now_ms() - 20 * MINUTE)
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
@@ -421,7 +421,7 @@ class TestLookForSilence:
         assert plant.anomalies()[0][2] is not None
 
 
-class TestSilence:
+class TestNoDataAnomaly:
     def silenced(self, plant: Plant, count: int = 300) -> Analyser:
         """Return an analyser that received nothing of the first metric for ten minutes."""
         times = past(count, end_ms=now_ms() - 10 * MINUTE)
@@ -460,7 +460,7 @@ class TestSilence:
         analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 
-    def test_is_found_once_by_the_next_worker(self, plant: Plant) -> None:
+    def test_is_opened_once_by_the_next_worker(self, plant: Plant) -> None:
         self.silenced(plant).find_metrics_without_data()
         analyser = plant.analyser()
         analyser.find_metrics_without_data()
@@ -468,7 +468,7 @@ class TestSilence:
         analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 1
 
-    def test_is_not_found_for_the_time_without_a_worker(self, plant: Plant) -> None:
+    def test_is_not_opened_for_the_time_without_a_worker(self, plant: Plant) -> None:
         self.silenced(plant)
         with plant.database.unit_of_work():
             for progress in session().query(Progress):
@@ -477,11 +477,11 @@ class TestSilence:
         analyser.find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_is_none_while_the_metric_learns(self, plant: Plant) -> None:
+    def test_is_not_opened_while_the_metric_learns(self, plant: Plant) -> None:
         self.silenced(plant, count=90).find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_is_none_of_history_that_is_sent_once(self, plant: Plant) -> None:
+    def test_is_not_opened_for_history_that_is_sent_once(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(300, end_ms=now_ms() - 3 * DAY), noise(300))
         analyser = plant.analyser()
         drain(analyser)
@@ -489,14 +489,14 @@ class TestSilence:
         analyser.find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_is_none_where_people_allow_it(self, plant: Plant) -> None:
+    def test_is_not_opened_where_the_settings_allow_silence(self, plant: Plant) -> None:
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
         self.silenced(plant).find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_ends_where_people_allow_it_from_now_on(self, plant: Plant) -> None:
+    def test_ends_when_the_settings_allow_silence(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
         analyser.find_metrics_without_data()
         with plant.database.unit_of_work():
@@ -547,7 +547,7 @@ class TestSilence:
             assert (spike.is_open, spike.ended_by_silence, spike.is_silence) == (False, True, False)
             assert (silence.is_open, silence.is_silence) == (True, True)
 
-    def test_of_very_many_is_recorded_for_all_and_announced_for_a_few(
+    def test_of_very_many_metrics_is_recorded_for_all_and_announced_for_a_few(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)

@@ -127,7 +127,7 @@ class TestDamagedState:
             [(metric_ids, kept)] = unpack_states(head + snapshot)
             assert (metric_ids.tolist(), kept) == (some, snapshot)
 
-    def test_without_its_begin_is_never_taken_for_one_of_an_older_version(self) -> None:
+    def test_without_its_beginning_is_not_read_as_one_of_an_older_version(self) -> None:
         """It would name metrics that do not exist, of any number, or none at all."""
         states = EngineState.new(64)
         for some in ([3], [64, 128], list(range(1, 64 * 40, 64)), [1 << 40]):
@@ -160,7 +160,7 @@ class TestFailingMetric:
                 (one.metric_id, one.failures, one.isolated_at is not None) for one in list_failing()
             ]
 
-    def test_in_judging_is_isolated_and_seen_while_others_go_on(
+    def test_in_judging_is_isolated_and_reported_while_others_are_judged(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         broken, sound = plant.metric_ids[:2]

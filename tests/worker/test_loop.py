@@ -35,9 +35,7 @@ def work(plant: Plant, stopping: WaitTimes, tmp_path: Path, **settings: object) 
 
 
 class TestJudgeUntil:
-    def test_judges_what_there_is_and_keeps_what_it_learnt(
-        self, plant: Plant, tmp_path: Path
-    ) -> None:
+    def test_judges_the_log_and_stores_the_states(self, plant: Plant, tmp_path: Path) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), 300))
         work(plant, WaitTimes(), tmp_path)
         assert plant.progress(plant.metric_ids[0]).points_seen == POINTS
