@@ -1,4 +1,4 @@
-"""/doc: the description of the whole API, a page to try it on, and pages that explain it."""
+"""/doc: the OpenAPI document of the API, its reference page, and the pages of the guide."""
 
 import hashlib
 import re
@@ -26,27 +26,27 @@ DESCRIPTION_KEY: Final = "anomify_openapi"
 # The groups of addresses by their first word, in the order in which a new user needs them.
 GROUPS: Final = {
     "flux": "Send points: JSON, Telegraf's JSON, Prometheus remote write.",
-    "metrics": "Search, browse and rank what reports.",
-    "metric": "One metric: its state, its points, its expected range, its picture.",
-    "anomalies": "What was found, as a list.",
-    "anomaly": "What was found, one by one.",
-    "watchers": "Who is notified about which metrics.",
+    "metrics": "Search, browse and rank metrics.",
+    "metric": "One metric: state, points, expected range, picture, settings.",
+    "anomalies": "Lists of anomalies.",
+    "anomaly": "One anomaly.",
+    "watchers": "Lists of watchers.",
     "watcher": "Create, change and delete watchers, which notify people.",
-    "image": "Pictures for mails and other pages, behind signed links.",
-    "exclusion": "Metrics that are kept and not judged.",
-    "org": "Your org: its people, tokens, events, quota and summary.",
+    "image": "Pictures, also by signed links for mails and other pages.",
+    "exclusion": "Metrics that are stored and not judged.",
+    "org": "Your org: its users, tokens, events, quota and summary.",
     "user": "The signed-in user.",
-    "login": "From a password to a session.",
-    "signup": "From an address to an org.",
+    "login": "Sign in.",
+    "signup": "Create an account and an org.",
     "billing": "Plan, checkout and invoices.",
     "js": "A script that sends events of web pages.",
-    "misc": "Small lists and texts for forms.",
-    "ping": "Is anybody there?",
-    "status": "How the parts of the product are.",
-    "doc": "This description.",
+    "misc": "Lists and texts for forms.",
+    "ping": "Check whether the server answers.",
+    "status": "The state of the components.",
+    "doc": "The documentation of the API.",
     "operators": "For load balancers and operators.",
 }
-# Pages that belong to no group, by the last word of their address.
+# Pages that belong to no group, by the last part of their path.
 CHAPTERS: Final = {
     "start": "Start here",
     "credentials": "Sessions and tokens",
@@ -63,13 +63,13 @@ TITLES: Final = {
     "image": "Pictures",
     "exclusion": "Exclusions",
     "org": "Your org",
-    "user": "You",
+    "user": "Your account",
     "login": "Signing in",
     "signup": "Signing up",
     "billing": "Billing",
     "js": "Events of web pages",
     "doc": "This documentation",
-    "ping": "Health and small things",
+    "ping": "Health and lists",
 }
 # Groups that are documented on the page of another group.
 _DOCUMENTED_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
@@ -95,7 +95,7 @@ class OpenApiOut(BaseModel):
 
 
 class GuideIn(Inputs):
-    """Which page of the guide."""
+    """The page of the guide."""
 
     page: str = Field(max_length=40, description="The page: a group's first word, or a chapter.")
 
@@ -108,7 +108,7 @@ class GuideIn(Inputs):
     wire=Wire(
         replies=(
             DeclaredReply(200, "The document.", "application/json", (OpenApiOut,)),
-            DeclaredReply(304, "It is still the document whose ETag was sent."),
+            DeclaredReply(304, "The document has not changed since the ETag that was sent."),
         )
     ),
 )
@@ -134,7 +134,7 @@ def openapi(inputs: Inputs) -> Response:
     has_own_transactions=True,
 )
 def reference(inputs: Inputs) -> Response:
-    """Show every address, with forms to try them from."""
+    """Show every endpoint with a form to try it."""
     del inputs
     return _page("doc/reference.html")
 
@@ -177,7 +177,7 @@ def guide_page(inputs: GuideIn) -> Response:
     has_own_transactions=True,
 )
 def detection(inputs: Inputs) -> Response:
-    """Show how detection works, and how well."""
+    """Show how detection works and how it compares."""
     del inputs
     return _page("doc/detection.html", page="detection")
 
@@ -185,22 +185,22 @@ def detection(inputs: Inputs) -> Response:
 def guide_pages() -> Mapping[str, str]:
     """Return the pages of the guide in order: the last word of the address of each, and its title.
 
-    A group has a page from the moment it has a route.
+    A group without routes has no page.
     """
     tags = {route.tag for route in declared_routes(current_app).values() if not route.is_page}
     pages = {tag: _SHARED.get(tag, _DOCUMENTED_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
     return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(pages.values())}
 
 
-def addresses_of(group: str) -> list[Address]:
-    """Return every route of a group, by address."""
+def endpoints_of(group: str) -> list[Endpoint]:
+    """Return the endpoints of a group, sorted by path."""
     return sorted(
         (
-            Address(tuple(_PLACEHOLDER.sub(r"{\1}", rule) for rule in route.rules), route.summary)
+            Endpoint(tuple(_PLACEHOLDER.sub(r"{\1}", rule) for rule in route.rules), route.summary)
             for route in declared_routes(current_app).values()
             if route.tag == group and not route.is_page
         ),
-        key=lambda address: address.shown_rules,
+        key=lambda endpoint: endpoint.shown_rules,
     )
 
 
@@ -209,7 +209,7 @@ def _page(template: str, **known: object) -> Response:
         template,
         pages=guide_pages(),
         groups=GROUPS,
-        addresses_of=addresses_of,
+        endpoints_of=endpoints_of,
         failures=FAILURES,
         rates=RATES,
         **known,

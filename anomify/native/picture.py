@@ -29,22 +29,24 @@ FRESH_SECONDS: Final = 30
 
 
 class LookIn(Inputs):
-    """How a picture is to look."""
+    """Size, theme and visible parts of a picture."""
 
     width: int = Field(DEFAULT_WIDTH, ge=MIN_WIDTH, le=MAX_WIDTH, description="CSS pixels.")
     height: int = Field(DEFAULT_HEIGHT, ge=MIN_HEIGHT, le=MAX_HEIGHT, description="CSS pixels.")
-    scale: int = Field(1, ge=1, le=2, description="2 for dense screens: four pixels for each.")
+    scale: int = Field(
+        1, ge=1, le=2, description="2 for dense screens: twice the width and height in pixels."
+    )
     theme: ThemeName = Field("light", description="light or dark.")
     display_x_axis: bool | Literal["below"] = Field(
-        default=True, description="The times below: true or `below`, or false."
+        default=True, description="Show times below the chart: true or `below`, or false."
     )
     display_y_axis: bool | Literal["right"] = Field(
-        default=True, description="The values at the right: true or `right`, or false."
+        default=True, description="Show values at the right: true or `right`, or false."
     )
-    display_legend: bool = Field(default=True, description="What the marks mean.")
-    display_anomalies: bool = Field(default=True, description="What was found.")
-    display_matches: bool = Field(default=True, description="What a trained pattern explained.")
-    display_events: bool = Field(default=True, description="Deploys and other events.")
+    display_legend: bool = Field(default=True, description="Show the legend.")
+    display_anomalies: bool = Field(default=True, description="Show anomalies.")
+    display_matches: bool = Field(default=True, description="Show matches of trained patterns.")
+    display_events: bool = Field(default=True, description="Show deploys and other events.")
 
     def look(self) -> ChartLook:
         """Return the look. Raises `Invalid` where size times scale is too large."""
