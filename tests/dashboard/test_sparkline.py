@@ -33,7 +33,7 @@ def places(path: str) -> list[tuple[float, float]]:
 class TestSparkline:
     def test_without_points_it_is_empty(self):
         found = drawn([])
-        assert (found.lines, found.bands, found.found) == ((), (), ())
+        assert (found.lines, found.bands, found.anomalous) == ((), (), ())
 
     def test_the_line_covers_the_whole_width(self):
         found = drawn(spots(0, 10, 0))
@@ -59,13 +59,13 @@ class TestSparkline:
 
     def test_the_points_of_the_anomaly_are_a_line_of_their_own(self):
         found = drawn(spots(1, 1, 9, 9, 1), span=(2 * MINUTE, 3 * MINUTE))
-        assert [x for x, _ in places(found.found[0])] == [WIDTH / 2, WIDTH * 3 / 4]
+        assert [x for x, _ in places(found.anomalous[0])] == [WIDTH / 2, WIDTH * 3 / 4]
         assert (found.spans[0].x, found.spans[0].width) == ("80.0", "40.0")
 
     def test_an_anomaly_of_one_point_has_a_visible_width(self):
         found = drawn(spots(1, 9, 1), span=(MINUTE, MINUTE))
         assert float(found.spans[0].width) == 3
-        assert len(places(found.found[0])) == 2
+        assert len(places(found.anomalous[0])) == 2
 
     def test_values_that_are_not_finite_are_left_out(self):
         assert len(places(drawn(spots(1, float("nan"), 3)).lines[0])) == 2
@@ -85,7 +85,7 @@ class TestSparkline:
     @example([(1.0, float("-inf"), float("inf")), (2.0, 1.0, 3.0)])
     def test_numbers_of_any_size_stay_in_the_view_box(self, rows):
         found = drawn([SparkPoint(at * MINUTE, *row) for at, row in enumerate(rows)])
-        for path in (*found.lines, *found.bands, *found.found):
+        for path in (*found.lines, *found.bands, *found.anomalous):
             for x, y in places(path.rstrip("Z")):
                 assert -1 <= x <= WIDTH + 1
                 assert 0 <= y <= HEIGHT
