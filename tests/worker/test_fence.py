@@ -24,7 +24,7 @@ from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spik
 # analyser ("" for itself), and its method.
 PAUSES = (
     ("tick", "", "_find_new_rows"),
-    ("tick", "", "_keep"),
+    ("tick", "", "_add_unsealed"),
     ("checkpoint", "_checkpoints", "keep_one"),
     ("rebuild", "_rebuilder", "_write_down_counted"),
     ("rebuild", "_rebuilder", "_record_rebuilt"),
@@ -162,7 +162,7 @@ class TestPausedOwner:
             "rebuild": lambda: first.rebuild(plant.metric_ids[0]),
             "silence": lambda: (first.find_metrics_without_data(), paused.ownership.check()),
         }[task]
-        if step == "_keep":
+        if step == "_add_unsealed":
             # Its transaction is over: it notices with the next one.
             drain(first)
             plant.send(plant.metric_ids[0], times[-1:] + MINUTE, np.array([100.0]))
