@@ -61,7 +61,8 @@ class Worker:
 
 
 def plant_folder(plant: Plant) -> Path:
-    return getattr(plant.points._database, "_folder", Path())
+    month_folder = getattr(plant.points._database, "_folder", None)
+    return Path() if month_folder is None else month_folder.folder
 
 
 def in_a_process_of_its_own(act: Callable[[], None]) -> None:
