@@ -78,7 +78,7 @@ _CACHED: Final = "public, max-age=0, must-revalidate"
 
 
 @dataclass(frozen=True)
-class Address:
+class Endpoint:
     """A route as the tables of the guide show it."""
 
     shown_rules: tuple[str, ...]
@@ -90,8 +90,8 @@ class OpenApiOut(BaseModel):
 
     openapi: Literal["3.1.0"] = Field(description="The version of OpenAPI.")
     info: dict[str, object] = Field(description="Title, version and description of the API.")
-    paths: dict[str, object] = Field(description="Every address.")
-    components: dict[str, object] = Field(description="Every shape.")
+    paths: dict[str, object] = Field(description="The operations by path.")
+    components: dict[str, object] = Field(description="The schemas.")
 
 
 class GuideIn(Inputs):
