@@ -12,10 +12,13 @@ from alembic import command
 from alembic.config import Config
 from argon2 import PasswordHasher
 from psycopg import sql
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from anomify.db import Database
+from anomify.db_engine import meta_url
 from anomify.storage.database import PointDatabase
+from anomify.storage.postgresql import PointTables
 from anomify.user import password
 from tests.factories import CHEAP_HASHER
 from tests.kit import clock, postgres
@@ -65,6 +68,11 @@ def pytest_testnodedown(node: object) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and RUN in config.stash:
         postgres.stop_server(config.stash[RUN][0])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest ones first, so that no worker is left with one of them at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -151,7 +159,12 @@ class PostgresDatabases:
     def migrated_template(self) -> str:
         if self._template is None:
             self._template = self.create()
-            command.upgrade(alembic_config(self.url_of(self._template)), "head")
+            url = self.url_of(self._template)
+            command.upgrade(alembic_config(url), "head")
+            # Every product makes them at its first start.
+            engine = create_engine(meta_url(url))
+            PointTables(engine)
+            engine.dispose()
         return self._template
 
     def url_of(self, name: str) -> str:
