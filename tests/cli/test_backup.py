@@ -165,7 +165,7 @@ class TestBackup:
         def move() -> None:
             while not stopping.is_set():
                 for month in months:
-                    files._give_own_file(month)
+                    files._moves.give_own_file(month)
                 stopping.wait(0.2)
                 for path in place.folder.glob("points-*"):
                     os.utime(path, (1_700_000_000, 1_700_000_000))
