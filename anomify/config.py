@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from anomify.errors import ConfigError
 from anomify.mail_address import address_problem
 
 CONFIG_FILE = "anomify.toml"
@@ -41,10 +42,6 @@ _LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
 
 # As browsers write an origin: an asterisk, a path or a capital letter would never match.
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-
-
-class ConfigError(Exception):
-    """The settings cannot be used; the message names the key and what would be right."""
 
 
 def _networks(value: object) -> object:

@@ -123,3 +123,7 @@ class UpstreamFailed(AnomifyError):
         super().__init__(message, code=f"upstream_{kind}")
         self.kind = kind
         self.permanent = permanent
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message names the key and what would be right."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from anomify import config
-from anomify.config import ConfigError, Settings
+from anomify.config import Settings
+from anomify.errors import ConfigError
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomify.config import ConfigError, load
-from anomify.errors import Invalid
+from anomify.config import load
+from anomify.errors import ConfigError, Invalid
 from anomify.mail_address import address_problem, domain_on_the_wire
 from anomify.user.creating import fold_email
 

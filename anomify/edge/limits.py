@@ -14,9 +14,8 @@ from typing import cast
 
 from flask import Flask, Response, current_app, g
 
-from anomify.config import ConfigError
 from anomify.edge.contract import Declared
-from anomify.errors import QuotaExceeded
+from anomify.errors import ConfigError, QuotaExceeded
 
 LIMITS_KEY = "anomify_limits"
 _STATUS_KEY = "anomify_limit_standing"
