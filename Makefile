@@ -1,6 +1,8 @@
 # Everything a newcomer needs; it wants nothing but make and Python 3.11 or later.
 
 SHELL := /bin/bash
+# Modules are compiled once, and not again in each process that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help install run demo test test-all test-clock check format lock bench packages prometheus-demo clean
 

@@ -13,12 +13,12 @@ def now() -> datetime:
 
 
 def now_ms() -> int:
-    """Return the current moment in unix milliseconds, the unit points are kept in."""
+    """Return the current moment in unix milliseconds, the unit of stored points."""
     return to_ms(now())
 
 
 def now_timestamp() -> int:
-    """Return the current moment in unix seconds, the unit of the native wire."""
+    """Return the current moment in unix seconds, the unit of the native API."""
     return to_timestamp(now())
 
 
@@ -28,7 +28,7 @@ def to_ms(moment: datetime) -> int:
     >>> to_ms(datetime(2026, 11, 28, 12, 0, 0, 1999, tzinfo=UTC))
     1795867200001
     """
-    # In whole numbers: some milliseconds come out one too low when seconds are multiplied.
+    # With integers: multiplying seconds as a float makes some milliseconds one too low.
     return (moment - _EPOCH) // _MILLISECOND
 
 

@@ -24,27 +24,24 @@ from pydantic import (
     model_validator,
 )
 
+from anomify.errors import ConfigError
 from anomify.mail_address import address_problem
 
 CONFIG_FILE = "anomify.toml"
 PREFIX = "ANOMIFY_"
-# Not settings, but read by this module all the same: where the settings file lies.
+# The environment variable for the path of the settings file; it is not a setting.
 CONFIG_FILE_VARIABLE = "ANOMIFY_CONFIG"
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 -- the name of a file
 SECRET_KEY_BYTES = 32
-# The domain of an address, and the id of an org.
+# The domain of mail addresses and the id of an org.
 _DOMAIN = re.compile(r"[a-z0-9.-]+\.[a-z0-9-]+=[1-9][0-9]{0,8}\Z")
 _NAMED_ADDRESS = re.compile(r"[^<>@,\r\n]*<(?P<address>[^<>]*)>")
-# A class of requests, how many, and in how many seconds.
+# A class of requests, a number and a number of seconds.
 _LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
 
 
-# Exactly as browsers write it: an asterisk, a path or a capital would never match.
+# As browsers write an origin: an asterisk, a path or a capital letter would never match.
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-
-
-class ConfigError(Exception):
-    """The settings cannot be used; the message names the key and what would be right."""
 
 
 def _networks(value: object) -> object:
@@ -97,7 +94,7 @@ def _origins(value: object) -> object:
 
 
 def _public_url(value: object) -> object:
-    """Return an address that links can begin with, and refuse what would make only some work."""
+    """Return the URL that links begin with. Raises ValueError for one with a path or query."""
     if value is None or value == "":
         return None
     text = str(value).strip()
@@ -122,7 +119,7 @@ def _public_url(value: object) -> object:
 
 
 class Settings(BaseModel):
-    """Everything that can be set; `anomify config show` prints each with its description."""
+    """All settings; `anomify config show` prints each with its description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -220,12 +217,12 @@ class Settings(BaseModel):
 
     @field_validator("host")
     @classmethod
-    def _takes_brackets(cls, host: str) -> str:
-        """Take an IPv6 address as it stands in a URL, too."""
+    def _without_brackets(cls, host: str) -> str:
+        """Accept an IPv6 address in brackets, too."""
         return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
     @model_validator(mode="after")
-    def _knows_who_vouches(self) -> Self:
+    def _check_oidc(self) -> Self:
         if self.oidc_issuer is None:
             return self
         parts = urlsplit(self.oidc_issuer)
@@ -239,7 +236,7 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _hears_of_payments(self) -> Self:
+    def _check_stripe(self) -> Self:
         if self.stripe_secret_key and not self.stripe_webhook_secret:
             raise ValueError(
                 "stripe_secret_key needs stripe_webhook_secret beside it: without Stripe's "
@@ -249,24 +246,24 @@ class Settings(BaseModel):
 
     @field_validator("mail_from", "operator_email")
     @classmethod
-    def _can_be_written_to(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
-        # Before the address of the sender a name may stand.
+        # The sender may have a name before the address.
         named = _NAMED_ADDRESS.fullmatch(value) if info.field_name == "mail_from" else None
         if problem := address_problem(named["address"] if named else value):
             raise ValueError(f"no mail can be sent to this address: {problem}")
         return value
 
     @model_validator(mode="after")
-    def _can_verify_addresses(self) -> Self:
+    def _check_signup(self) -> Self:
         if self.signup and not self.smtp_host:
             raise ValueError("signup needs smtp_host: who signs up is mailed a link first")
         return self
 
     @property
     def mails_login_codes(self) -> bool:
-        """Return whether who signs in from a client that is new is mailed a code."""
+        """Return whether users who sign in from a new client are mailed a code."""
         return self.login_codes and self.smtp_host is not None
 
     @property
@@ -281,32 +278,32 @@ class Settings(BaseModel):
 
     @property
     def starting_quota(self) -> int | None:
-        """Return how many metrics a new org may have; None where nobody is billed: no limit."""
+        """Return how many metrics a new org may have; None for no limit, where billing is off."""
         return self.free_metrics if self.stripe_secret_key else None
 
     @property
     def listen_address(self) -> str:
-        """Return the address and port to listen on, as people write them."""
+        """Return the address and port to listen on, as in a URL."""
         return f"{_in_url(self.host)}:{self.port}"
 
     @property
     def local_url(self) -> str:
-        """Return how our own processes reach the web on this machine."""
+        """Return the URL with which our own processes reach the web process."""
         return f"http://{_in_url(self.local_host)}:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """Return how people reach us, without a slash at the end."""
+        """Return the URL with which users reach the product, without a slash at the end."""
         return (self.public_url or f"http://{self.listen_address}").rstrip("/")
 
     @property
     def local_host(self) -> str:
-        """Return where our own processes find the web on this machine."""
+        """Return the host with which our own processes reach the web process."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- read, not bound
 
     @property
     def has_secure_cookies(self) -> bool:
-        """Return whether cookies may travel over https only."""
+        """Return whether cookies are sent over HTTPS only."""
         if self.insecure_http:
             return False
         parts = urlsplit(self.base_url)
@@ -314,48 +311,48 @@ class Settings(BaseModel):
 
     @property
     def oidc_orgs(self) -> dict[str, int]:
-        """Return the orgs, by id, that people with a verified address of a domain may join."""
+        """Return by domain the id of the org that users with a verified address may join."""
         return {domain: int(org) for domain, org in (each.split("=") for each in self.oidc_domains)}
 
     @property
     def needs_https(self) -> bool:
-        """Return whether what comes unencrypted from other machines is refused."""
+        """Return whether unencrypted requests from other machines are refused."""
         if self.require_https is not None:
             return self.require_https
         return self.base_url.startswith("https://") and not self.insecure_http
 
     def key_for(self, purpose: str) -> bytes:
-        """Return 32 bytes for one purpose only, derived from the secret key."""
+        """Return a key of 32 bytes for one purpose, derived from the secret key."""
         if not self.secret_key:
             raise ConfigError("The secret key is not loaded; call with_secret_key() first.")
         master = self.secret_key.get_secret_value().encode()
         return hmac.new(master, purpose.encode(), hashlib.sha256).digest()
 
     def make_data_dir(self) -> None:
-        """Make the data directory if it is missing; what lies in it is for its owner alone."""
+        """Create the data directory if it is missing, accessible only by its owner."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def with_secret_key(self) -> Self:
-        """Return the settings with the secret key: the one set, or the one kept in data_dir.
+        """Return the settings with the secret key: the configured one, or the one in data_dir.
 
-        Raises ConfigError where the kept one is empty: what it signed and sealed is lost then.
+        Raises ConfigError if the stored one is empty: everything it signed and sealed is lost then.
         """
         if self.secret_key:
             return self
         path = self.data_dir / SECRET_KEY_FILE
         self.make_data_dir()
         try:
-            # Written aside and linked: two processes that start together agree on one key.
-            aside = path.with_name(f"{SECRET_KEY_FILE}.{os.getpid()}")
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            # Written to another file and linked: processes that start together use one key.
+            draft = path.with_name(f"{SECRET_KEY_FILE}.{os.getpid()}")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_hex(SECRET_KEY_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(aside, path)
+                os.link(draft, path)
             finally:
-                aside.unlink()
+                draft.unlink()
         except FileExistsError:
             pass
         key = path.read_text().strip()
@@ -366,7 +363,7 @@ class Settings(BaseModel):
         return self.model_copy(update={"secret_key": SecretStr(key)})
 
     def shown(self) -> dict[str, Any]:
-        """Return every key and value as it may be printed: secrets are masked."""
+        """Return all settings by key for printing; secrets are masked."""
         values = self.model_dump(mode="json")
         if self.database_url:
             values["database_url"] = _without_password(self.database_url)
@@ -374,9 +371,9 @@ class Settings(BaseModel):
 
 
 def load(flags: Mapping[str, object] | None = None) -> Settings:
-    """Read the settings. Raises ConfigError for an unknown key or a value that cannot be.
+    """Read the settings. Raises ConfigError for an unknown key or an invalid value.
 
-    `flags` holds what the command line says, without the flags that were not given.
+    `flags` holds the flags of the command line that were given.
     """
     values: dict[str, object] = {}
     values.update(_from_file())
@@ -385,13 +382,13 @@ def load(flags: Mapping[str, object] | None = None) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_in_words(error)) from None
+        raise ConfigError(_sentences(error)) from None
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the environment for a child process that is to read the same settings."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-    # The child must not read a file that the parent's flags have overruled.
+    # The child must not read the settings file, because the parent's flags override it.
     environment[CONFIG_FILE_VARIABLE] = os.devnull
     for key in Settings.model_fields:
         value = getattr(settings, key)
@@ -425,7 +422,7 @@ def _from_environment() -> dict[str, object]:
             continue
         key = variable.removeprefix(PREFIX).lower()
         if key.endswith("_file") and key.removesuffix("_file") in Settings.model_fields:
-            # NAME_FILE holds the path of a file with the value, as container platforms do secrets.
+            # NAME_FILE has the path of a file with the value, as container platforms give secrets.
             try:
                 values[key.removesuffix("_file")] = Path(value).read_text().strip()
             except OSError as problem:
@@ -435,7 +432,7 @@ def _from_environment() -> dict[str, object]:
     return values
 
 
-def _in_words(error: ValidationError) -> str:
+def _sentences(error: ValidationError) -> str:
     sentences = []
     for problem in error.errors(include_url=False, include_input=False):
         key = ".".join(str(part) for part in problem["loc"])
@@ -449,7 +446,7 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _in_url(host: str) -> str:
-    """Return a host as addresses have it: IPv6 in brackets."""
+    """Return a host as in a URL: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 

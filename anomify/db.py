@@ -1,8 +1,7 @@
-"""The database engine, the declarative Base and unit_of_work(), the only caller of commit."""
+"""The declarative Base, small SQL tools and unit_of_work(), the only caller of commit."""
 
 import copy
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -19,38 +18,25 @@ from sqlalchemy import (
     Select,
     Table,
     any_,
-    create_engine,
-    event,
     func,
     inspect,
     literal,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from sqlalchemy.orm.attributes import instance_dict
 from sqlalchemy.types import TypeDecorator
 
-# How long a writer waits for another one before it gives up and the caller answers 503.
-SQLITE_BUSY_SECONDS = 5
-# SQLite has one writer at a time. Who waits for another one of this process waits without a
-# connection, which readers need, and so few at once that there are threads left to read with.
-WRITERS_WAITING_MAX = 16
-WAITING_SLOT_SECONDS = 1
-# Beyond the five that are kept; as many as there are threads may read at once.
-SQLITE_MORE_CONNECTIONS = 64
-POSTGRES_POOL_SIZE = 16
-POSTGRES_POOL_SIZE_BESIDE = 8
-POOL_SECONDS = 2
-STATEMENT_TIMEOUT_MS = 30_000
-# Databases bound the number of values in one statement.
+from anomify.db_engine import POSTGRES_POOL_SIZE_BESIDE, WriterQueue, make_engine, meta_url
+
+# The most values in one statement; databases limit the number.
 STATEMENT_VALUES = 500
 
 
 class Base(DeclarativeBase):
-    """The parent of every row of the meta database; constraint names are fixed for migrations."""
+    """The base class of all rows of the meta database, with fixed names of constraints."""
 
     metadata = MetaData(
         naming_convention={
@@ -63,25 +49,25 @@ class Base(DeclarativeBase):
     )
 
 
-# In the `info` of a column that holds a JSON list of ids of users: who is removed is taken off it.
+# The `info` of a column with a JSON list of user ids, from which deleted users are removed.
 LISTS_USERS = {"lists": "users"}
 
 Item = TypeVar("Item")
 
 
 class Page(Generic[Item]):
-    """A page of a list, and how many items the whole list holds."""
+    """A page of a list, and the number of items of the whole list."""
 
     def __init__(self, items: list[Item], total: int | Select[int]) -> None:
-        """Take the items and the total, or the statement that counts it when it is asked for."""
+        """Take the items, and the total or the statement that counts it when `total` is read."""
         self.items = items
         self._counted = total
 
     @cached_property
     def total(self) -> int:
-        """Return how many items the whole list holds.
+        """Return the number of items of the whole list.
 
-        May need the unit of work in which the page was read: a list is not counted before this.
+        Counts it on the first call, which needs the unit of work in which the page was read.
         """
         if isinstance(self._counted, int):
             return self._counted
@@ -89,13 +75,13 @@ class Page(Generic[Item]):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, kept in UTC; SQLite forgets zones, so they are put back on the way out."""
+    """An aware moment, stored in UTC; SQLite drops the zone, so it is added again when reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive moments and store the others in UTC."""
+        """Return the moment in UTC. Raises ValueError for a naive one."""
         del dialect
         if value is None:
             return None
@@ -104,7 +90,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give every moment back as aware UTC."""
+        """Return the stored moment as aware UTC."""
         del dialect
         if value is None:
             return None
@@ -115,7 +101,7 @@ _session: ContextVar[Session | None] = ContextVar("anomify_session", default=Non
 
 
 def session() -> Session:
-    """Return the session of the unit of work that is open around the caller."""
+    """Return the session of the open unit of work. Raises RuntimeError if none is open."""
     current = _session.get()
     if current is None:
         raise RuntimeError("no unit of work is open here")
@@ -123,9 +109,9 @@ def session() -> Session:
 
 
 def among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
-    """Return the condition that an id is one of these, in one parameter however many they are.
+    """Return the condition that an id is one of these, with a single parameter for all of them.
 
-    Needs an open unit of work: each database takes a list in its own way.
+    Needs an open unit of work, because the condition depends on the database.
     """
     listed = list(ids)
     if session().get_bind().dialect.name == "sqlite":
@@ -148,7 +134,7 @@ def upsert(
 def insert_once(row: type[DeclarativeBase], **values: Any) -> bool:
     """Insert a row unless there is one with its key; return whether it was inserted.
 
-    Who inserts the same one at the same moment waits for us. Needs a unit of work that writes.
+    Another insert of the same key waits for our commit. Needs a unit of work that writes.
     """
     key = inspect(row).primary_key
     inserted = session().execute(
@@ -168,7 +154,7 @@ def batches(items: Sequence[Item], size: int = STATEMENT_VALUES) -> Iterator[Seq
 
 
 def sealing_key() -> bytes:
-    """Return the key with which rows of this database seal what only we may read again.
+    """Return the key with which secrets in rows of this database are encrypted.
 
     Raises RuntimeError where the database was opened without one.
     """
@@ -197,16 +183,8 @@ def overwriting_deleted() -> Iterator[None]:
         connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
 
-def meta_url(url: str) -> URL:
-    """Return the URL with the driver that this project ships for it."""
-    parsed = make_url(url)
-    if parsed.drivername in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg")
-    return parsed
-
-
 def publish(notice: object) -> None:
-    """Hand a notice to the subscribers of the database once the open unit of work is committed.
+    """Send a notice to the subscribers of the database when the open unit of work is committed.
 
     Nothing is published when the unit of work is rolled back. Subscribers are in this process;
     other processes see the change when they read the rows again.
@@ -217,7 +195,7 @@ def publish(notice: object) -> None:
 def if_undone(call: Callable[[], None]) -> None:
     """Call this if the open unit of work is rolled back; the one registered last is called first.
 
-    For what was changed in memory along with rows. Where none is open nothing can be undone.
+    For changes in memory that belong to changes of rows. Does nothing if none is open.
     """
     current = _session.get()
     if current is not None:
@@ -228,13 +206,12 @@ Row = TypeVar("Row", bound=Base)
 
 
 def plain(row: Row) -> Row:
-    """Return a copy of a row that belongs to no unit of work, and never will.
+    """Return a copy of a row that belongs to no unit of work.
 
-    It is readable whatever becomes of the unit of work that the row was read in. What the row
-    refers to is not copied.
+    It stays readable after the unit of work in which the row was read. Related rows are not copied.
     """
     copied = type(row)()
-    # As loading does it: past what notes each value as a change. It is done for every request.
+    # Written directly, as loading does, without change tracking: this runs in every request.
     values = instance_dict(copied)
     for attribute in inspect(type(row)).column_attrs:
         values[attribute.key] = getattr(row, attribute.key)
@@ -242,25 +219,25 @@ def plain(row: Row) -> Row:
 
 
 class Database:
-    """The meta database: what must be atomic lives here (spec/storage.md 10.2)."""
+    """The meta database, for all data that needs transactions (spec/storage.md 10.2)."""
 
     def __init__(self, url: str) -> None:
-        """Make the engine; no connection is opened before the first unit of work."""
+        """Create the engine; the first connection is opened by the first unit of work."""
         self.url = meta_url(url)
-        # Set by whoever opens the database to do the product's work; see sealing_key().
+        # Set by the processes of the product when they open the database; see sealing_key().
         self.sealing_key: bytes | None = None
-        self.engine: Engine = _make_engine(self.url)
-        self._writers = _Writers() if self.is_sqlite else None
+        self.engine: Engine = make_engine(self.url)
+        self._writer_queue = WriterQueue() if self.is_sqlite else None
         self._fence: Callable[[Session], None] | None = None
         self._subscribers: list[Callable[[object], None]] = []
 
     def subscribe(self, subscriber: Callable[[object], None]) -> None:
-        """Call this with each notice that `publish` is given; it must be quick and not raise."""
+        """Call the subscriber with each published notice; it must be quick and not raise."""
         self._subscribers.append(subscriber)
 
     @property
     def is_sqlite(self) -> bool:
-        """Return whether this is the embedded database."""
+        """Return whether this is the embedded SQLite database."""
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
@@ -270,9 +247,9 @@ class Database:
         """Open one transaction: committed at the end, rolled back when anything is raised.
 
         With `write=False` nothing may be changed and nothing is locked. A unit opened inside
-        another one of the same kind joins it. Raises what SQLAlchemy has for a database that
-        cannot answer, also when others write for too long; `wait_seconds` says how long that
-        is for what is not worth waiting for.
+        another one of the same kind joins it. Raises SQLAlchemy's errors if the database does not
+        answer, also if others write for longer than `wait_seconds`, by default
+        SQLITE_BUSY_SECONDS.
         """
         outer = _session.get()
         if outer is not None:
@@ -285,7 +262,7 @@ class Database:
         )
         fence = self._fence if write else None
         with (
-            self._turn_to(write=write, wait_seconds=wait_seconds),
+            self._writer_turn(write=write, wait_seconds=wait_seconds),
             Session(
                 engine,
                 expire_on_commit=False,
@@ -299,7 +276,8 @@ class Database:
                 yield opened
                 if write:
                     opened.commit()
-                # Else closing rolls back, and leaves what was read readable; rollback() would not.
+                # Without a commit, closing rolls back and keeps loaded rows readable; rollback()
+                # would expire them.
             except BaseException:
                 opened.rollback()
                 for call in reversed(opened.info["undo"]):
@@ -315,115 +293,41 @@ class Database:
                 subscriber(notice)
 
     def fenced(self, fence: Callable[[Session], None]) -> Self:
-        """Return the same database for a caller who may lose the right to write.
+        """Return the same database for a caller that may lose the right to write.
 
-        Every unit of work that it opens to write begins with `fence`, which raises, and so keeps
-        everything as it is, once that right is somebody else's.
+        Every unit of work that writes begins with a call of `fence`, which raises when another
+        process has that right, so that nothing is changed.
         """
         fenced = copy.copy(self)
         fenced._fence = fence  # noqa: SLF001 -- a copy of ourselves
         return fenced
 
-    def _turn_to(self, *, write: bool, wait_seconds: float | None) -> AbstractContextManager[None]:
-        if self._writers is None or not write:
+    def _writer_turn(
+        self, *, write: bool, wait_seconds: float | None
+    ) -> AbstractContextManager[None]:
+        if self._writer_queue is None or not write:
             return nullcontext()
-        return self._writers.turn(wait_seconds)
+        return self._writer_queue.turn(wait_seconds)
 
     def engine_beside(self) -> Engine:
-        """Return an engine for the same database that has a few connections of its own.
+        """Return an engine for the same database with a few connections of its own.
 
-        It is for what is asked while a unit of work is open: were it the same engine, those who
-        hold a connection could all wait for a second one. The caller disposes of it.
+        For queries while a unit of work is open: with one engine, all threads that hold a
+        connection could wait for a second one. The caller has to dispose of it.
         """
-        return _make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
+        return make_engine(self.url, POSTGRES_POOL_SIZE_BESIDE)
 
     def empty_log(self) -> None:
-        """Truncate SQLite's write-ahead log, which still holds former rows, unless somebody reads.
+        """Truncate SQLite's write-ahead log, which still contains deleted rows.
 
-        SQLite does so itself sooner or later.
+        Does nothing while another connection reads; SQLite truncates the log later itself.
         """
         if self.is_sqlite:
             with self.engine.connect() as connection:
-                # Past the driver's wrapper: inside a transaction it would do nothing.
+                # On the driver's connection, because it would do nothing inside a transaction.
                 driver = connection.connection.driver_connection
                 driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr] # SQLite's own
 
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-
-
-class _Writers:
-    """Lets the threads of this process write one after the other."""
-
-    def __init__(self) -> None:
-        self._waiting_slots = threading.BoundedSemaphore(WRITERS_WAITING_MAX)
-        self._turn = threading.Lock()
-
-    @contextmanager
-    def turn(self, wait_seconds: float | None) -> Iterator[None]:
-        wait_seconds = SQLITE_BUSY_SECONDS if wait_seconds is None else wait_seconds
-        if not self._waiting_slots.acquire(timeout=min(WAITING_SLOT_SECONDS, wait_seconds)):
-            raise PoolTimeout("too many wait to write")
-        try:
-            if not self._turn.acquire(timeout=wait_seconds):
-                raise PoolTimeout("others write for too long")
-            try:
-                yield
-            finally:
-                self._turn.release()
-        finally:
-            self._waiting_slots.release()
-
-
-def _make_engine(url: URL, pool_size: int = POSTGRES_POOL_SIZE) -> Engine:
-    # What goes wrong is logged with its statement; its parameters stay out of it.
-    if url.get_backend_name() == "sqlite":
-        engine = create_engine(
-            url,
-            connect_args={"timeout": SQLITE_BUSY_SECONDS},
-            hide_parameters=True,
-            max_overflow=SQLITE_MORE_CONNECTIONS,
-            pool_timeout=POOL_SECONDS,
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    return create_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        pool_timeout=POOL_SECONDS,
-        connect_args={
-            "connect_timeout": 5,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c synchronous_commit=on",
-        },
-    )
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own implicit BEGIN is switched off: _begin_sqlite sends the one we want.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the write lock at once: upgrading a read transaction later can only fail.
-    options = connection.get_execution_options()
-    if not options.get("anomify_write", True):
-        connection.exec_driver_sql("BEGIN")
-        return
-    wait_seconds = options.get("anomify_wait_seconds")
-    if wait_seconds is None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(wait_seconds * 1000)}")
-    try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")

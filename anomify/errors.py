@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def encodable(text: str) -> str:
-    r"""Return a text as UTF-8 can encode it: half of a surrogate pair is written as its escape.
+    r"""Return a text that UTF-8 can encode: an unpaired surrogate is written as its escape.
 
     Whatever quotes what somebody sent has to pass here, or the reply cannot be written.
 
@@ -19,7 +19,7 @@ def encodable(text: str) -> str:
 
 
 class AnomifyError(Exception):
-    """A failure that a person can be told about: the message says what happened and what to do."""
+    """The base class of errors that callers see; the message says what happened and what to do."""
 
     status = 500
     code = "internal_error"
@@ -32,7 +32,7 @@ class AnomifyError(Exception):
         fields: Mapping[str, str] | None = None,
         retry_after_seconds: int | None = None,
     ) -> None:
-        """Keep the message, an optional finer code, and what is wrong with which field."""
+        """Take the message, an optional finer code, and a sentence for each wrong field."""
         self.message = encodable(message)
         super().__init__(self.message)
         self.code = code or type(self).code
@@ -43,56 +43,56 @@ class AnomifyError(Exception):
 
 
 class Invalid(AnomifyError):
-    """The request can never succeed as it is."""
+    """The request is not valid; repeating it cannot succeed."""
 
     status = 400
     code = "invalid"
 
 
 class Unauthenticated(AnomifyError):
-    """Nobody we know is asking."""
+    """The caller has no valid credentials."""
 
     status = 401
     code = "unauthenticated"
 
 
 class Denied(AnomifyError):
-    """We know who asks, and they may not."""
+    """The caller is known and may not do this."""
 
     status = 403
     code = "denied"
 
 
 class NotFound(AnomifyError):
-    """No such thing in the caller's org; foreign things answer the same."""
+    """The object does not exist in the caller's org; objects of other orgs give the same error."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(AnomifyError):
-    """The thing is in a state that does not allow this."""
+    """The object is in a state that does not allow this."""
 
     status = 409
     code = "conflict"
 
 
 class Gone(AnomifyError):
-    """The thing was there once, and cannot be had back any more."""
+    """The object existed and was deleted."""
 
     status = 410
     code = "gone"
 
 
 class TooLarge(AnomifyError):
-    """The body, after decompression too, is over its limit."""
+    """The body is over its limit, before or after decompression."""
 
     status = 413
     code = "too_large"
 
 
 class Unsupported(AnomifyError):
-    """The media type or encoding is not one we speak."""
+    """The media type or encoding is not supported."""
 
     status = 415
     code = "unsupported_media_type"
@@ -106,14 +106,14 @@ class QuotaExceeded(AnomifyError):
 
 
 class Unavailable(AnomifyError):
-    """We cannot do it now; the same request later may succeed."""
+    """It cannot be done now; the same request may succeed later."""
 
     status = 503
     code = "unavailable"
 
 
 class UpstreamFailed(AnomifyError):
-    """Somebody else's server did not do its part; `permanent` says that asking again is useless."""
+    """A call to another server failed; `permanent` is whether a retry is useless."""
 
     status = 502
     code = "upstream_failed"
@@ -123,3 +123,7 @@ class UpstreamFailed(AnomifyError):
         super().__init__(message, code=f"upstream_{kind}")
         self.kind = kind
         self.permanent = permanent
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; the message names the key and what would be right."""

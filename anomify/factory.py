@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Return the application, its stores open. Raises ConfigError for settings that cannot be."""
+    """Return the application with its stores open. Raises ConfigError for unusable settings."""
     settings = (settings or config.load()).with_secret_key()
     logging.basicConfig(level=settings.log_level.upper())
     app = StaticFilesApp(
@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     middleware.install(app, app_state)
     for blueprint in (*ingest_blueprints(), *native_blueprints(), *dashboard_blueprints()):
         app.register_blueprint(blueprint)
-    # Unknown addresses answer in the dialect of their neighbours.
+    # Unknown addresses are answered in the format of the blueprint with the longest common prefix.
     answer_problems_under(app, "/flux/", flux.blueprint)
     answer_problems_under(app, "/api/v1/", prometheus.blueprint)
     check_declared(app)

@@ -1,18 +1,18 @@
-"""Which texts are addresses that mail can be sent to, and how a domain is written on the wire."""
+"""Check mail addresses, and convert domains to ASCII."""
 
 import re
 from typing import Final
 
 import idna
 
-# RFC 5321, 4.5.3.1: of the local part, and of a path without its angle brackets.
+# RFC 5321, 4.5.3.1: the longest local part, and the longest path without angle brackets.
 LOCAL_OCTETS_MAX: Final = 64
 ADDRESS_OCTETS_MAX: Final = 254
 DOMAIN_OCTETS_MAX: Final = 253
-# The one name without a dot under which a mail server is known on its own machine.
+# The only accepted domain without a dot: the mail server of the same machine.
 LOCALHOST: Final = "localhost"
-# RFC 5322, 3.2.3: words of these, with single dots between them. Quoted local parts are legal and
-# used by nobody, and what is not ASCII needs an extension that few mail servers have.
+# RFC 5322, 3.2.3: words of these characters, separated by single dots. Quoted local parts are legal
+# but not used, and other characters need an extension that few mail servers have.
 _LOCAL = re.compile(
     r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z", re.IGNORECASE
 )
@@ -54,7 +54,7 @@ def address_problem(address: str) -> str | None:
 
 
 def domain_on_the_wire(domain: str) -> str:
-    """Return a domain in ASCII, as mail servers know it. Raises ValueError for what is none.
+    """Return a domain in ASCII, as mail servers use it. Raises ValueError for an invalid domain.
 
     >>> domain_on_the_wire("Bücher.example")
     'xn--bcher-kva.example'

@@ -28,8 +28,8 @@ import numpy as np
 
 from anomify.metric.store import PointStore
 from anomify.series import Judgements, Points
-from anomify.storage.engines import PointFiles
 from anomify.storage.log import Entry
+from anomify.storage.month_files import PointFiles
 
 METRICS = 1_000
 MINUTES = 1_440

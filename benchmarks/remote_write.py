@@ -45,7 +45,7 @@ HEADERS = {
     "X-Prometheus-Remote-Write-Version": "0.1.0",
 }
 GOAL_PROMETHEUS = 3.0
-GOAL_VICTORIA = 0.5
+GOAL_VICTORIA = 0.65
 
 
 # --- processes ---

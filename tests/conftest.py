@@ -10,14 +10,21 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from argon2 import PasswordHasher
 from psycopg import sql
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from anomify.db import Database
-from anomify.storage.engines import PointDatabase
+from anomify.db_engine import meta_url
+from anomify.storage.database import PointDatabase
+from anomify.storage.postgresql import PointTables
+from anomify.user import password
+from tests.factories import CHEAP_HASHER
 from tests.kit import clock, postgres
 from tests.kit.marks import LEFT_OUT, explain_missing, needs_more, say_what_was_left_out
 from tests.kit.points import Machines
+from tests.kit.statements import share_compiled_statements
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ("sqlite", "postgresql")
@@ -29,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[variable]
     os.environ["ANOMIFY_CONFIG"] = os.devnull
     clock.prepare_hypothesis()
+    share_compiled_statements()
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = (postgres.new_run_directory(), os.getpid())
     else:
@@ -62,6 +70,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.stop_server(config.stash[RUN][0])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest ones first, so that no worker is left with one of them at the end.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     clock.run_at_each_moment(metafunc)
 
@@ -86,6 +99,28 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     say_what_was_left_out(terminalreporter, config)
+
+
+# --- passwords ---
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_password_hashes() -> Iterator[None]:
+    """Let the product hash passwords with little work in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(password, "_hasher", CHEAP_HASHER)
+        yield
+
+
+@pytest.fixture
+def costly_password_hashes() -> Iterator[None]:
+    """Let the product hash passwords in one test as it does in operation."""
+    # It is compared with where there is no user, and kept from then on.
+    password._nobodys_hash.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(password, "_hasher", PasswordHasher())
+        yield
+    password._nobodys_hash.cache_clear()
 
 
 # --- databases ---
@@ -124,7 +159,12 @@ class PostgresDatabases:
     def migrated_template(self) -> str:
         if self._template is None:
             self._template = self.create()
-            command.upgrade(alembic_config(self.url_of(self._template)), "head")
+            url = self.url_of(self._template)
+            command.upgrade(alembic_config(url), "head")
+            # Every product makes them at its first start.
+            engine = create_engine(meta_url(url))
+            PointTables(engine)
+            engine.dispose()
         return self._template
 
     def url_of(self, name: str) -> str:

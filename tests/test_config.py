@@ -1,4 +1,4 @@
-"""Where settings come from, which wins, and what is said when one cannot be."""
+"""Sources of settings, their order, and the errors for invalid values."""
 
 from urllib.parse import urlsplit
 
@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from anomify import config
-from anomify.config import ConfigError, Settings
+from anomify.config import Settings
+from anomify.errors import ConfigError
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def file(tmp_path, monkeypatch):
 
 
 class TestLoad:
-    def test_defaults_serve_a_newcomer(self):
+    def test_the_defaults_are_complete(self):
         settings = config.load()
         assert settings.base_url == "http://127.0.0.1:8080"
         assert settings.meta_url == "sqlite:///data/meta.db"
@@ -44,7 +45,7 @@ class TestLoad:
             config.load()
 
     @pytest.mark.parametrize("text", ["prot = 1", "[web]\nport = 1"])
-    def test_refuses_a_key_it_does_not_know(self, file, text):
+    def test_refuses_an_unknown_key(self, file, text):
         file.write_text(text)
         with pytest.raises(ConfigError, match="is not a setting"):
             config.load()
@@ -54,22 +55,22 @@ class TestLoad:
         with pytest.raises(ConfigError, match="prot is not a setting"):
             config.load()
 
-    def test_refuses_a_value_that_cannot_be(self, monkeypatch):
+    def test_refuses_an_invalid_value(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PORT", "99999")
         with pytest.raises(ConfigError, match="port"):
             config.load()
 
-    def test_refuses_toml_that_is_none(self, file):
+    def test_refuses_invalid_toml(self, file):
         file.write_text("port = ")
         with pytest.raises(ConfigError, match="not valid TOML"):
             config.load()
 
-    def test_refuses_to_go_on_without_the_file_that_was_named(self, file):
+    def test_refuses_a_missing_settings_file_that_was_named(self, file):
         file.unlink()
         with pytest.raises(ConfigError, match="does not exist"):
             config.load()
 
-    def test_reads_networks_from_a_list_or_a_line(self, file, monkeypatch):
+    def test_reads_networks_from_a_list_or_a_text(self, file, monkeypatch):
         file.write_text('egress_allow = ["10.2.0.0/16"]')
         assert config.load().egress_allow == ("10.2.0.0/16",)
         monkeypatch.setenv("ANOMIFY_EGRESS_ALLOW", "10.0.0.0/8, 192.168.1.0/24")
@@ -88,36 +89,36 @@ class TestEnvironment:
         monkeypatch.setattr("os.environ", config.environment_of(parent))
         assert config.load() == parent
 
-    def test_the_child_does_not_see_what_the_parent_overruled(self, file, monkeypatch):
+    def test_the_child_does_not_read_values_that_the_parent_overrides(self, file, monkeypatch):
         file.write_text("port = 1")
         monkeypatch.setattr("os.environ", config.environment_of(config.load({"port": 2})))
         assert config.load().port == 2
 
 
 class TestSecretKey:
-    def test_is_made_once_and_kept_where_only_we_can_read_it(self, tmp_path):
+    def test_is_created_once_in_a_private_file(self, tmp_path):
         settings = Settings(data_dir=tmp_path)
         first = settings.with_secret_key()
         assert first.secret_key == settings.with_secret_key().secret_key
         assert (tmp_path / config.SECRET_KEY_FILE).stat().st_mode & 0o077 == 0
         assert [path.name for path in tmp_path.iterdir()] == [config.SECRET_KEY_FILE]
 
-    def test_the_one_that_is_set_wins(self, tmp_path):
+    def test_the_configured_key_takes_precedence(self, tmp_path):
         settings = Settings(data_dir=tmp_path, secret_key=SecretStr("mine"))
         assert settings.with_secret_key().secret_key == SecretStr("mine")
         assert list(tmp_path.iterdir()) == []
 
-    def test_one_that_is_set_to_nothing_is_made_all_the_same(self, tmp_path, monkeypatch):
+    def test_an_empty_setting_creates_a_key(self, tmp_path, monkeypatch):
         monkeypatch.setenv("ANOMIFY_SECRET_KEY", "")
         settings = config.load({"data_dir": tmp_path}).with_secret_key()
         assert len(settings.secret_key.get_secret_value()) == 2 * config.SECRET_KEY_BYTES
 
-    def test_one_that_was_lost_stops_the_start(self, tmp_path):
+    def test_an_empty_key_file_stops_the_start(self, tmp_path):
         (tmp_path / config.SECRET_KEY_FILE).write_text("\n")
         with pytest.raises(ConfigError, match="is empty"):
             Settings(data_dir=tmp_path).with_secret_key()
 
-    def test_each_purpose_has_its_own(self):
+    def test_each_purpose_has_its_own_key(self):
         settings = Settings(secret_key=SecretStr("mine"))
         assert settings.key_for("links") != settings.key_for("seals")
 
@@ -142,7 +143,7 @@ SEEN = st.characters(min_codepoint=33, max_codepoint=126)
 
 
 class TestPublicUrl:
-    def test_is_a_host_and_nothing_after_it(self):
+    def test_is_a_url_without_a_path(self):
         for written, kept in (
             ("https://anomify.example", "https://anomify.example"),
             ("https://anomify.example/", "https://anomify.example"),
@@ -159,7 +160,7 @@ class TestPublicUrl:
             max_size=20,
         )
     )
-    def test_with_a_path_is_refused_with_what_would_be_right(self, rest):
+    def test_with_a_path_is_refused_with_a_correct_example(self, rest):
         if not rest.strip("/"):
             return
         for mark in "/?#":
@@ -167,7 +168,7 @@ class TestPublicUrl:
                 Settings(public_url=f"https://anomify.example/{mark}{rest}")
             assert "host" in str(refused.value)
 
-    def test_that_is_no_address_is_refused(self):
+    def test_that_is_no_url_is_refused(self):
         for written in (
             *("anomify.example", "anomify.example:8080", "ftp://anomify.example", "https://"),
             *("https:///x", "https://anomify.example:port", "https://anomify.example:0"),
@@ -190,7 +191,7 @@ class TestAddresses:
             ("localhost", "http://localhost:8080", "http://localhost:8080"),
         ],
     )
-    def test_are_addresses_that_can_be_opened(self, host, base, local):
+    def test_are_urls_with_ipv6_in_brackets(self, host, base, local):
         settings = Settings(host=host)
         assert (settings.base_url, settings.local_url) == (base, local)
         assert urlsplit(settings.base_url).port == 8080
@@ -209,12 +210,12 @@ class TestCookies:
             ({"host": "0.0.0.0", "insecure_http": True}, False),
         ],
     )
-    def test_travel_in_clear_only_where_nobody_else_can_read(self, flags, secure):
+    def test_are_sent_over_http_only_on_loopback_or_if_set(self, flags, secure):
         assert Settings(**flags).has_secure_cookies is secure
 
 
 class TestMakeDataDir:
-    def test_makes_a_directory_for_its_owner_alone(self, tmp_path):
+    def test_creates_a_directory_accessible_only_by_its_owner(self, tmp_path):
         settings = Settings(data_dir=tmp_path / "new")
         settings.make_data_dir()
         settings.make_data_dir()

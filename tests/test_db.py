@@ -1,4 +1,4 @@
-"""Transactions: what is kept, what is undone, and who may change something."""
+"""Units of work: commit, rollback, waiting writers, and SQL tools."""
 
 import shutil
 import threading
@@ -12,9 +12,8 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from anomify import db
+from anomify import db_engine
 from anomify.db import (
-    SQLITE_BUSY_SECONDS,
     Database,
     Page,
     batches,
@@ -24,6 +23,7 @@ from anomify.db import (
     publish,
     session,
 )
+from anomify.db_engine import SQLITE_BUSY_SECONDS
 from anomify.metric.model import JudgingEpoch
 from anomify.org.model import Org
 
@@ -53,13 +53,13 @@ def sqlite_database(migrated_sqlite_file, tmp_path):
 
 
 class TestUnitOfWork:
-    def test_keeps_everything_at_its_end(self, database):
+    def test_commits_at_its_end(self, database):
         with database.unit_of_work():
             make_org("Acme")
             make_org("Globex")
         assert names(database) == ["Acme", "Globex"]
 
-    def test_keeps_nothing_when_something_is_raised(self, database):
+    def test_rolls_back_when_an_error_is_raised(self, database):
         with pytest.raises(LookupError), database.unit_of_work():
             make_org("Acme")
             session().flush()
@@ -113,7 +113,7 @@ class TestUnitOfWork:
             writer.join()
         assert [name[:2] for name in names(database)] == [f"{number:02}" for number in range(8)]
 
-    def test_one_without_patience_does_not_wait_for_another_process(self, sqlite_database):
+    def test_wait_seconds_of_zero_does_not_wait_for_another_process(self, sqlite_database):
         with closing(connect(sqlite_database.url.database, isolation_level=None)) as writer:
             writer.execute("BEGIN IMMEDIATE")
             with (
@@ -127,10 +127,8 @@ class TestUnitOfWork:
             waits_ms = session().execute(text("PRAGMA busy_timeout")).scalar()
         assert waits_ms == SQLITE_BUSY_SECONDS * 1000
 
-    def test_who_waits_for_another_thread_takes_no_connection_from_readers(
-        self, sqlite_database, monkeypatch
-    ):
-        monkeypatch.setattr(db, "SQLITE_BUSY_SECONDS", 0)
+    def test_a_waiting_writer_holds_no_connection(self, sqlite_database, monkeypatch):
+        monkeypatch.setattr(db_engine, "SQLITE_BUSY_SECONDS", 0)
 
         def write() -> None:
             with sqlite_database.unit_of_work():
@@ -145,9 +143,9 @@ class TestUnitOfWork:
             assert others.submit(names, sqlite_database).result() == []
         assert names(sqlite_database) == ["Acme"]
 
-    def test_only_so_many_wait_to_write(self, sqlite_database, monkeypatch):
-        monkeypatch.setattr(db, "WAITING_SLOT_SECONDS", 0)
-        monkeypatch.setattr(db, "WRITERS_WAITING_MAX", 1)
+    def test_limits_the_waiting_writers(self, sqlite_database, monkeypatch):
+        monkeypatch.setattr(db_engine, "WAITING_SLOT_SECONDS", 0)
+        monkeypatch.setattr(db_engine, "WRITERS_WAITING_MAX", 1)
         crowded = Database(str(sqlite_database.url))
         with (
             crowded.unit_of_work(),
@@ -159,7 +157,7 @@ class TestUnitOfWork:
 
 
 class TestUtcDateTime:
-    def test_gives_moments_back_in_utc_whatever_zone_they_came_in(self, database):
+    def test_returns_moments_in_utc(self, database):
         elsewhere = MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30)))
         with database.unit_of_work():
             make_org("Acme", created_at=elsewhere)
@@ -175,7 +173,7 @@ class TestUtcDateTime:
 
 
 class TestPlain:
-    def test_copies_outlive_the_unit_of_work_that_failed(self, database):
+    def test_copies_are_readable_after_a_failed_unit_of_work(self, database):
         with database.unit_of_work() as session:
             org = Org(name="Acme", created_at=MOMENT)
             session.add(org)
@@ -194,27 +192,25 @@ class TestPlain:
             assert session.get_one(Org, org.id).name == "Acme"
 
 
-class TestWhatGoesWithAUnitOfWork:
-    def test_notices_are_handed_out_after_the_commit_and_undoing_is_done_after_a_failure(
-        self, database
-    ):
-        told = []
-        database.subscribe(told.append)
+class TestPublishAndIfUndone:
+    def test_notices_are_sent_after_the_commit_and_undo_calls_after_a_rollback(self, database):
+        result = []
+        database.subscribe(result.append)
         with database.unit_of_work():
             publish("one")
-            if_undone(lambda: told.append("undone"))
+            if_undone(lambda: result.append("undone"))
             with database.unit_of_work():
                 publish("two")
-            assert told == []
-        assert told == ["one", "two"]
+            assert result == []
+        assert result == ["one", "two"]
         with pytest.raises(ZeroDivisionError), database.unit_of_work():
             publish("three")
-            if_undone(lambda: told.append("second"))
-            if_undone(lambda: told.append("first"))
+            if_undone(lambda: result.append("second"))
+            if_undone(lambda: result.append("first"))
             raise ZeroDivisionError
-        assert told == ["one", "two", "first", "second"]
-        if_undone(lambda: told.append("never"))
-        assert told[-1] == "second"
+        assert result == ["one", "two", "first", "second"]
+        if_undone(lambda: result.append("never"))
+        assert result[-1] == "second"
 
 
 class TestInsertOnce:
@@ -226,7 +222,7 @@ class TestInsertOnce:
 
 
 class TestBatches:
-    def test_hold_every_item_once_and_in_order(self):
+    def test_contain_every_item_once_and_in_order(self):
         for count in (0, 1, 6, 7, 8, 20):
             slices = list(batches(range(count), 7))
             assert [item for some in slices for item in some] == list(range(count))

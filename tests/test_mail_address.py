@@ -1,4 +1,4 @@
-"""Addresses that mail can be sent to, and those that are refused when they are given."""
+"""Checks of mail addresses."""
 
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomify.config import ConfigError, load
-from anomify.errors import Invalid
+from anomify.config import load
+from anomify.errors import ConfigError, Invalid
 from anomify.mail_address import address_problem, domain_on_the_wire
 from anomify.user.creating import fold_email
 
@@ -56,7 +56,7 @@ class TestAddressProblem:
             assert address_problem(address) is None, address
             assert accepted(f" {address.upper()} "), address
 
-    def test_says_what_is_wrong(self) -> None:
+    def test_returns_what_is_wrong(self) -> None:
         for address in BAD:
             problem = address_problem(address)
             assert problem is not None, address
@@ -69,7 +69,7 @@ class TestAddressProblem:
         | st.tuples(st.text(min_size=1), st.text(min_size=1)).map("@".join)
         | st.from_regex(r"[!-~]{1,70}@[a-z0-9.-]{1,40}", fullmatch=True)
     )
-    def test_lets_nothing_pass_that_a_mail_cannot_be_addressed_to(self, address: str) -> None:
+    def test_accepted_addresses_are_written_unchanged_into_the_header(self, address: str) -> None:
         if address_problem(address) is not None:
             return
         local, _, domain = address.rpartition("@")
@@ -82,7 +82,7 @@ class TestAddressProblem:
 
 
 class TestSettings:
-    def test_refuse_an_address_that_cannot_be_written_to(self) -> None:
+    def test_refuse_an_invalid_address(self) -> None:
         for key in ("operator_email", "mail_from"):
             assert getattr(load({key: "ops@acme.example"}), key) == "ops@acme.example"
             for address in (

@@ -11,7 +11,7 @@ from anomify.errors import Invalid
 from anomify.metric.chart_events import events_on
 from anomify.metric.forecast import expected_ahead
 from anomify.metric.model import Metric
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.reading import MOST_RAW, rate_of
 from anomify.metric.settings import wanted_of
 from anomify.metric.status import MetricStatus
@@ -38,7 +38,7 @@ HOUR_SECONDS: Final = 3_600
 
 def chart_of_metric(
     org: Org,
-    standing: MetricStatus,
+    status: MetricStatus,
     points: PointStore,
     *,
     from_ms: int,
@@ -50,16 +50,16 @@ def chart_of_metric(
     A counter is shown as its rate per second, which is what is judged. Raises `Invalid` for a
     window of more than 200,000 points; where the metric's step is known, before they are read.
     """
-    step = _step_of(standing)
+    step = _step_of(status)
     if (until_ms - from_ms) // (step or UNKNOWN_STEP_MS * 60) > MOST_RAW:
         raise _too_long()
     margin = MARGIN_STEPS * (step or UNKNOWN_STEP_MS)
-    metric = standing.metric
+    metric = status.metric
     first_ms, end_ms = max(from_ms - margin, 0), until_ms + margin
     series = points.read(metric.id, first_ms, end_ms, most_points=MOST_RAW)
     if len(series) > MOST_RAW:
         raise _too_long()
-    is_counter = standing.progress is not None and standing.progress.is_counter
+    is_counter = status.progress is not None and status.progress.is_counter
     shown = rate_of(series) if is_counter else series
     found = list_anomalies(
         org.id, metric_id=metric.id, from_ms=from_ms, until_ms=until_ms, limit=500
@@ -71,7 +71,7 @@ def chart_of_metric(
         values=shown.values,
         lowers=shown.judgements.lowers,
         uppers=shown.judgements.uppers,
-        forecast=_ahead(standing, until_ms),
+        forecast=_ahead(status, until_ms),
         from_time=from_ms,
         until_time=until_ms,
         anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
@@ -91,9 +91,9 @@ def chart_of_anomaly(org: Org, anomaly: Anomaly, points: PointStore, *, look: Ch
     The anomaly's span and metric have to be loaded. Once the time after a closed anomaly is over,
     its chart always shows the same window.
     """
-    standing = get_standing(org.id, anomaly.span.metric.name, now())
-    from_ms, until_ms = window_around(anomaly.span, _step_of(standing), now_ms())
-    return chart_of_metric(org, standing, points, from_ms=from_ms, until_ms=until_ms, look=look)
+    status = get_metric_status(org.id, anomaly.span.metric.name, now())
+    from_ms, until_ms = window_around(anomaly.span, _step_of(status), now_ms())
+    return chart_of_metric(org, status, points, from_ms=from_ms, until_ms=until_ms, look=look)
 
 
 def window_around(span: Span, step_ms: int | None, at_ms: int) -> tuple[int, int]:
@@ -138,8 +138,8 @@ def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, s
     return f"{settings.base_url}{link}"
 
 
-def _step_of(standing: MetricStatus) -> int | None:
-    progress = standing.progress
+def _step_of(status: MetricStatus) -> int | None:
+    progress = status.progress
     return progress.resolution_ms if progress and progress.resolution_ms > 0 else None
 
 
@@ -148,8 +148,8 @@ def _unit(metric: Metric, *, is_counter: bool) -> str:
     return f"{unit} per second".strip() if is_counter else unit
 
 
-def _ahead(standing: MetricStatus, until_ms: int) -> ForecastRange:
-    found = expected_ahead(standing, 0, until_ms, now_ms())
+def _ahead(status: MetricStatus, until_ms: int) -> ForecastRange:
+    found = expected_ahead(status, 0, until_ms, now_ms())
     return ForecastRange(found.times, found.lowers, found.uppers)
 
 

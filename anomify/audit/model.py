@@ -15,7 +15,7 @@ ADDRESS_CHARACTERS_MAX = 64
 
 
 class AuditEntry(Base):
-    """One change. A trigger of the database refuses to alter it, and to delete it before its org.
+    """A change. A database trigger refuses to alter it, and to delete it before its org.
 
     It outlives whatever it names, so it holds words and numbers and refers to no other row.
     """
@@ -27,11 +27,11 @@ class AuditEntry(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    # Empty for what concerns the whole installation.
+    # Empty for changes of the whole installation.
     org_id: Mapped[int | None] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(ACTOR_CHARACTERS_MAX))
-    # Where the request came from; empty for what no request asked for.
+    # The address of the request; empty for changes without a request.
     address: Mapped[str] = mapped_column(String(ADDRESS_CHARACTERS_MAX), default="")
     # Dotted words, the noun first: user.login, token.create.
     action: Mapped[str] = mapped_column(String(ACTION_CHARACTERS_MAX))

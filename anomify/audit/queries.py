@@ -18,7 +18,7 @@ def list_audit(
     limit: int = 50,
     offset: int = 0,
 ) -> Page[AuditEntry]:
-    """Return what was changed in an org, the latest first.
+    """Return the changes of an org, the latest first.
 
     `action` is a whole action such as `user.login`, or its first word for all of that noun.
     """
@@ -54,7 +54,7 @@ def list_changes(
     until_at: datetime,
     limit: int,
 ) -> Page[AuditEntry]:
-    """Return entries of a stretch of time that every member of the org may read, latest first.
+    """Return entries of a time window that every member of the org may read, the latest first.
 
     `actions` are whole ones or the first words of several; where `types`, of the same kind, are
     given, only what is in both comes back.

@@ -14,10 +14,10 @@ from anomify.audit.model import (
 from anomify.clock import now
 from anomify.db import session
 
-# A value is cut to this: the trail records that it changed and is no copy of it.
+# Longer values are cut: the trail records that a value changed, and is no copy of it.
 TEXT_CHARACTERS_MAX = 500
 ITEMS_MAX = 50
-# Whoever passes such a field by mistake has it noted that there was one, and no more.
+# The values of these fields are never recorded, only that there was one.
 SECRET_WORDS = ("password", "secret", "hash", "token_text")
 HIDDEN = "(not kept)"
 

@@ -9,11 +9,11 @@ from anomify.user.second_factor import EMAIL
 
 
 def join_with_password(secret: str, name: str, password: str) -> UserSubject:
-    """Make the account that an invitation is for, and sign its owner in.
+    """Create the account of an invitation and sign its user in.
 
-    An empty name keeps the one that the inviting user gave. No unit of work may be open.
-    Raises `Invalid` for a link that is no good and for a name or password that cannot be, and
-    `Conflict` where the address has an account already.
+    For an empty name, the one that the inviting user entered is used. No unit of work may be open.
+    Raises `Invalid` for an invalid link and for an unusable name or password, and `Conflict` if
+    the address has an account already.
     """
     with transaction(write=False):
         found = find_invitation(secret)
@@ -24,6 +24,6 @@ def join_with_password(secret: str, name: str, password: str) -> UserSubject:
     hashed = hash_new_password(password, email=invitation.email, name=named, org_name=org.name)
     with transaction(write=True):
         user = accept_invitation(secret, named, hashed)
-        # Who has the link reads the mails of this address: no code has to be sent there as well.
+        # The link was mailed to this address, so no mailed code is required of this client.
         remember_client(user, EMAIL)
         return start_session(user)

@@ -31,8 +31,8 @@ def csrf_token() -> str:
 def check_csrf(route: Declared, caller: Subject) -> None:
     """Raise `Denied` or `MethodNotAllowed` for a change that another site may have forged.
 
-    Requests authenticated by X-Session-Id or by a token cannot be forged, since no other site can
-    send these. Routes that only read are not checked, by whichever method.
+    Requests authenticated by X-Session-Id or by a token cannot be forged, because no other site can
+    send these. Routes that only read are not checked with any method.
     """
     source = web_session().source
     if not route.changes or isinstance(caller, OrgSubject) or source is Source.HEADER:

@@ -33,7 +33,7 @@ AGE_SECONDS_MAX = 600
 
 
 class KeyUnknown(Exception):
-    """The token names a key that the issuer has not published, or not when we last looked."""
+    """The token names a key that is not among the issuer's keys as last read."""
 
 
 def verified_claims(
@@ -46,10 +46,10 @@ def verified_claims(
     access_token: str | None,
     moment: datetime,
 ) -> Mapping[str, Any]:
-    """Return the claims of an ID token that this issuer made for us, for this sign-in, just now.
+    """Return the claims of an ID token that this issuer just made for us and this sign-in.
 
-    Raises `Denied` for any other and logs the reason. Raises `KeyUnknown` where newer
-    keys of the issuer may help.
+    Raises `Denied` for any other token and logs the reason. Raises `KeyUnknown` if reading the
+    issuer's keys again may help.
     """
     try:
         _check_header(_header(text), keys)
@@ -67,36 +67,36 @@ def verified_claims(
         seconds = to_timestamp(moment)
         claims.validate(now=seconds, leeway=LEEWAY_SECONDS)
         _check_more(claims, client_id, nonce, seconds)
-    except (_Doubt, JoseError, ValueError, TypeError, KeyError) as doubt:
+    except (_InvalidToken, JoseError, ValueError, TypeError, KeyError) as doubt:
         log.warning("an ID token of %s was refused: %s", issuer, doubt)
         raise Denied(
-            "The other server's word could not be verified. Try again; if it happens again, tell "
-            "whoever runs this server.",
+            "The reply of the other server could not be verified. Try again; if it happens again, "
+            "contact the operator of this server.",
             code="oidc_refused",
         ) from None
     return dict(claims)
 
 
-class _Doubt(Exception):
+class _InvalidToken(Exception):
     pass
 
 
 def _header(text: str) -> dict[str, Any]:
     if len(text) > TOKEN_CHARACTERS_MAX or text.count(".") != 2:  # noqa: PLR2004 -- three parts
-        raise _Doubt("it is no signed token")
+        raise _InvalidToken("it is no signed token")
     encoded = text.split(".", 1)[0]
     try:
         header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     except (binascii.Error, ValueError):
-        raise _Doubt("its header cannot be read") from None
+        raise _InvalidToken("its header cannot be read") from None
     if not isinstance(header, dict):
-        raise _Doubt("its header is no object")
+        raise _InvalidToken("its header is no object")
     return header
 
 
 def _check_header(header: Mapping[str, Any], keys: KeySet) -> None:
     if header.get("alg") not in ALGORITHMS:
-        raise _Doubt(f"it is signed with {header.get('alg')!r}")
+        raise _InvalidToken(f"it is signed with {header.get('alg')!r}")
     kid = header.get("kid")
     known = [key.kid for key in keys]
     if kid is None and len(known) == 1:
@@ -106,14 +106,14 @@ def _check_header(header: Mapping[str, Any], keys: KeySet) -> None:
 
 
 def _check_more(claims: Mapping[str, Any], client_id: str, nonce: str, seconds: int) -> None:
-    """Check what the library leaves open."""
+    """Check the claims that the library does not check."""
     audience = claims["aud"]
     if audience not in (client_id, [client_id]) and claims.get("azp") != client_id:
-        raise _Doubt("it is for others, too, and does not say that we asked for it")
+        raise _InvalidToken("its audience has other clients, too, and azp is not this client")
     if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-        raise _Doubt("it is of another sign-in")
+        raise _InvalidToken("it is of another sign-in")
     subject = claims["sub"]
     if not isinstance(subject, str) or not 1 <= len(subject) <= SUBJECT_CHARACTERS_MAX:
-        raise _Doubt("it names nobody")
+        raise _InvalidToken("it has no valid subject")
     if seconds - claims["iat"] > AGE_SECONDS_MAX:
-        raise _Doubt("it is old")
+        raise _InvalidToken("it is old")

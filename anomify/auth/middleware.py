@@ -10,7 +10,7 @@ from anomify.auth.csrf import check_csrf
 from anomify.auth.require import check_access, check_may_change, check_no_password_in_address
 from anomify.auth.session_id import (
     CLIENT_COOKIE,
-    PATIENCE_SECONDS,
+    SHORT_WAIT_SECONDS,
     RowSessions,
     WebSession,
     web_session,
@@ -133,7 +133,7 @@ class _Guard:
             # Before an anonymous session is started: clients with a token need none.
             raise Unauthenticated("This token is not valid, has expired or was revoked.")
         if session.sid is None:
-            self._sessions.open_stranger(session)
+            self._sessions.open_anonymous(session)
         else:
             self._sessions.see(session)
         return caller or Anonymous()
@@ -156,7 +156,7 @@ class _Guard:
         if is_use_noted(caller.token):
             return
         try:
-            with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
+            with self._database.unit_of_work(wait_seconds=SHORT_WAIT_SECONDS):
                 note_use(caller.token.id, request.remote_addr or "")
         except (OperationalError, PoolTimeout) as error:
             # Reading has to work while the database cannot be written, on a full disk for example.
@@ -171,7 +171,7 @@ def _count(route: Declared, caller: Subject, signing_in_by: object) -> None:
         case OrgSubject():
             spend(route, ("token", caller.token.id), caller.org.id, signing_in_by)
         case LinkSubject():
-            # Links are passed on, so their requests do not count against the org's users.
+            # Links are shared with others, so their requests do not count against the org's users.
             spend(route, network, ("links", caller.org.id), signing_in_by)
         case Anonymous():
             spend(route, network, None, signing_in_by)

@@ -1,4 +1,4 @@
-"""The other server that people may sign in with: what it publishes, and what a code is worth."""
+"""The client of an OpenID Connect provider: its metadata, and the claims for a code."""
 
 import json
 import logging
@@ -17,22 +17,23 @@ from anomify.auth.id_token import KeyUnknown, verified_claims
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import Denied, UpstreamFailed
-from anomify.outbound import EVERYWHERE, CallLimits, HttpReply, Outbound
+from anomify.outbound.deadline import CallLimits
+from anomify.outbound.http_client import EVERYWHERE, HttpReply, Outbound
 
 log = logging.getLogger(__name__)
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
-# The operator has set the address, so it may lie inside; deadlines and caps are for every call.
+# The operator has set the address, so it may be private; the limits apply to every call.
 LIMITS = CallLimits(connect_seconds=3, read_seconds=5, total_seconds=10, body_bytes=256 * 1024)
 TRUST_SECONDS = 3_600.0
-# A token with a key that is not known makes us look again, but not more often than this.
+# The shortest time between two reads of the keys because of a token with an unknown key.
 LOOK_AGAIN_SECONDS = 30.0
 OK = 200
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class OidcProvider:
-    """One issuer and our account with it. May be shared by threads."""
+    """A provider and our client registration with it. May be shared by threads."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class OidcProvider:
         outbound: Outbound | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take issuer and client from the settings; nothing is asked before somebody signs in."""
+        """Take issuer and client from the settings; the first sign-in reads the metadata."""
         self.issuer = settings.oidc_issuer or ""
         self._client_id = settings.oidc_client_id or ""
         secret = settings.oidc_client_secret
@@ -54,7 +55,7 @@ class OidcProvider:
         self._keys: tuple[float, KeySet] | None = None
 
     def authorization_url(self, redirect_uri: str, *, state: str, nonce: str, verifier: str) -> str:
-        """Return where to send a browser so that its user signs in there."""
+        """Return the URL to which a browser is redirected for signing in."""
         url, _ = self._client(redirect_uri).create_authorization_url(
             self._discovered()["authorization_endpoint"],
             state=state,
@@ -66,10 +67,10 @@ class OidcProvider:
     def claims_of(
         self, code: str, redirect_uri: str, *, nonce: str, verifier: str
     ) -> Mapping[str, Any]:
-        """Return who signed in there, for the code that the browser came back with.
+        """Return the verified claims for the code that the browser returned with.
 
-        The address is asked for separately where the token does not hold it. Raises `Denied` where
-        the issuer refuses the code or is not believed, `UpstreamFailed` where it does not answer.
+        An address that is not in the token is read separately. Raises `Denied` if the provider
+        refuses the code or its token is not valid, and `UpstreamFailed` if it does not answer.
         """
         found = self._discovered()
         client = self._client(redirect_uri, found)
@@ -108,14 +109,14 @@ class OidcProvider:
                 )
             except KeyUnknown:
                 log.info("%s signed with a key that is not known yet", self.issuer)
-        raise Denied("The other server's word could not be verified.", code="oidc_refused")
+        raise Denied("The reply of the other server could not be verified.", code="oidc_refused")
 
     def _userinfo(
         self, url: str, access_token: str, claims: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
         claimed = _object(self._outbound.call("GET", url, None, headers), url)
-        # It has to describe the user who signed in.
+        # It has to be about the user who signed in.
         return claimed if claimed.get("sub") == claims["sub"] else {}
 
     def _client(self, redirect_uri: str, found: Mapping[str, Any] | None = None) -> OAuth2Client:
@@ -172,7 +173,7 @@ class OidcProvider:
 
 
 class _Transport:
-    """What the library takes for a session: our own way out, with its deadlines and caps."""
+    """The library's HTTP session, implemented with `Outbound` and its limits."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound

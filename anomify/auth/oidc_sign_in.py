@@ -1,4 +1,4 @@
-"""Signing in with another server: there with a state of ours, back with a code, and in."""
+"""Sign in with an OpenID Connect provider: the redirect to it, and the return with a code."""
 
 import hashlib
 import hmac
@@ -39,7 +39,7 @@ KEY_PURPOSE: Final = "oidc-state"
 PROVIDER_KEY: Final = "anomify_oidc_provider"
 USED_KEY: Final = "anomify_oidc_used_states"
 STATE_SECONDS: Final = 600
-# States that were used lately; each is good for ten minutes only, and so is its cookie.
+# The most used states that are remembered; a state is valid for ten minutes.
 USED_MAX: Final = 10_000
 NO_ORG: Final = 0
 NAME_CHARACTERS_MAX: Final = 200
@@ -56,23 +56,23 @@ class OidcAttempt:
     next: str
     # The secret of an invitation that is accepted this way.
     invitation: str
-    # The user who connects an account there with theirs here; 0 for who signs in.
+    # The user who connects an account of the provider; 0 for a sign-in.
     user_id: int
 
 
 def begin(next_path: str, invitation: str = "") -> Response:
-    """Send the browser to the other server. Whoever is signed in here connects the two accounts.
+    """Redirect the browser to the provider. For a signed-in user this connects the two accounts.
 
-    Whom a page elsewhere sent while they were signed in goes on to `next_path`, and connects
-    nothing: that page may have signed the browser in there as somebody of its own choice. Raises
-    `NotFound` where no such server is set and `UpstreamFailed` where it does not answer.
+    A signed-in user whom another site's page sent here is redirected to `next_path` instead: that
+    page may have signed the browser in at the provider with an account of its choice. Raises
+    `NotFound` if no provider is configured and `UpstreamFailed` if it does not answer.
     """
     caller = subject()
-    # Who opens an invitation means to join, whoever was signed in here before.
+    # A request with an invitation creates an account, even if another user is signed in.
     is_connecting = isinstance(caller, UserSubject) and not invitation
     if is_connecting and not is_same_origin():
         return make_response(redirect(next_path, 303))
-    journey = OidcAttempt(
+    attempt = OidcAttempt(
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),
         verifier=secrets.token_urlsafe(48),
@@ -82,13 +82,13 @@ def begin(next_path: str, invitation: str = "") -> Response:
         user_id=user_subject().user.id if is_connecting else 0,
     )
     url = provider().authorization_url(
-        _redirect_uri(), state=journey.state, nonce=journey.nonce, verifier=journey.verifier
+        _redirect_uri(), state=attempt.state, nonce=attempt.nonce, verifier=attempt.verifier
     )
     reply = make_response(redirect(url, 303))
     settings = app_state().settings
     reply.set_cookie(
         COOKIE,
-        seal(settings.key_for(KEY_PURPOSE), NO_ORG, json.dumps(asdict(journey))),
+        seal(settings.key_for(KEY_PURPOSE), NO_ORG, json.dumps(asdict(attempt))),
         max_age=STATE_SECONDS,
         path=START,
         httponly=True,
@@ -99,95 +99,95 @@ def begin(next_path: str, invitation: str = "") -> Response:
 
 
 def finish(state: str, code: str, issuer: str) -> str:
-    """Sign in whoever came back, and return the path they wanted to go on to.
+    """Sign in the user who returned from the provider, and return the path to continue with.
 
-    No unit of work may be open. Raises `Denied` for a journey that this browser did not begin, or
-    that is over, and for somebody who is not known here.
+    No unit of work may be open. Raises `Denied` for an attempt that this browser did not begin or
+    that has ended, and for an identity without a user here.
     """
-    journey = _journey(state)
+    attempt = _attempt(state)
     if issuer and issuer.rstrip("/") != provider().issuer.rstrip("/"):
-        raise _lost()
+        raise _bad_state()
     if not code:
         raise Denied("You did not sign in there.", code="oidc_refused")
     claims = provider().claims_of(
-        code, _redirect_uri(), nonce=journey.nonce, verifier=journey.verifier
+        code, _redirect_uri(), nonce=attempt.nonce, verifier=attempt.verifier
     )
-    vouched = _vouched(claims)
-    if journey.user_id:
-        _connect(journey.user_id, vouched)
+    identity = _identity(claims)
+    if attempt.user_id:
+        _connect(attempt.user_id, identity)
     else:
-        _enter(journey, vouched)
-    return journey.next
+        _sign_in(attempt, identity)
+    return attempt.next
 
 
 def forget(reply: Response) -> Response:
-    """Take the cookie of a journey back: it is over, well or not."""
+    """Delete the cookie of the attempt, which has ended, and return the reply."""
     reply.delete_cookie(COOKIE, path=START)
     return reply
 
 
 def provider() -> OidcProvider:
-    """Return the server that people may sign in with. Raises `NotFound` where none is set."""
+    """Return the configured provider. Raises `NotFound` if there is none."""
     settings = app_state().settings
     if settings.oidc_issuer is None:
-        raise NotFound("Nobody signs in with another server here.")
+        raise NotFound("Signing in with another server is not configured here.")
     kept = current_app.extensions.get(PROVIDER_KEY)
     if kept is None:
         kept = current_app.extensions.setdefault(PROVIDER_KEY, OidcProvider(settings))
     return cast("OidcProvider", kept)
 
 
-def _enter(journey: OidcAttempt, vouched: ExternalIdentity) -> None:
+def _sign_in(attempt: OidcAttempt, identity: ExternalIdentity) -> None:
     with transaction(write=False):
-        is_new = find_user_by_identity(vouched) is None
-        invited = find_invitation(journey.invitation) if journey.invitation else None
-    # Slow on purpose, so no lock is held meanwhile.
+        is_new = find_user_by_identity(identity) is None
+        invited = find_invitation(attempt.invitation) if attempt.invitation else None
+    # Hashing is slow on purpose, so it runs outside of the transaction.
     hashed = unusable_password_hash() if is_new else ""
     with transaction(write=True):
-        user = find_user_by_identity(vouched)
+        user = find_user_by_identity(identity)
         if user is None:
             if invited is not None:
-                name = invited[0].name or vouched.name or vouched.email
-                user = accept_invitation(journey.invitation, name, hashed)
+                name = invited[0].name or identity.name or identity.email
+                user = accept_invitation(attempt.invitation, name, hashed)
             else:
-                user = join_by_domain(vouched, app_state().settings.oidc_orgs, hashed)
-            link_identity(user, vouched)
+                user = join_by_domain(identity, app_state().settings.oidc_orgs, hashed)
+            link_identity(user, identity)
         start_session(user)
 
 
-def _connect(user_id: int, vouched: ExternalIdentity) -> None:
+def _connect(user_id: int, identity: ExternalIdentity) -> None:
     caller = subject()
     if not isinstance(caller, UserSubject) or caller.user.id != user_id:
-        raise _lost()
+        raise _bad_state()
     if caller.org.is_demo:
         raise read_only()
     with transaction(write=True):
-        link_identity(get_user(caller.org, user_id), vouched)
+        link_identity(get_user(caller.org, user_id), identity)
 
 
-def _journey(state: str) -> OidcAttempt:
+def _attempt(state: str) -> OidcAttempt:
     sealed = request.cookies.get(COOKIE, "")
     try:
         opened = unseal(app_state().settings.key_for(KEY_PURPOSE), NO_ORG, sealed)
     except SealBroken:
-        raise _lost() from None
-    journey = OidcAttempt(**json.loads(opened))
-    if not hmac.compare_digest(journey.state.encode(), state.encode(errors="replace")):
-        raise _lost()
-    if now_timestamp() - journey.begun > STATE_SECONDS or not _used_states().add(state):
-        raise _lost()
-    return journey
+        raise _bad_state() from None
+    attempt = OidcAttempt(**json.loads(opened))
+    if not hmac.compare_digest(attempt.state.encode(), state.encode(errors="replace")):
+        raise _bad_state()
+    if now_timestamp() - attempt.begun > STATE_SECONDS or not _used_states().add(state):
+        raise _bad_state()
+    return attempt
 
 
 class _UsedStates:
-    """States that came back; one web process serves, so its memory is enough."""
+    """The states that were used; they are in memory, because one web process serves."""
 
     def __init__(self) -> None:
         self._used: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, state: str) -> bool:
-        """Remember a state and return whether it is new."""
+        """Record a state and return whether it is new."""
         key = hashlib.sha256(state.encode()).digest()
         with self._lock:
             if key in self._used:
@@ -202,13 +202,13 @@ def _used_states() -> _UsedStates:
     return cast("_UsedStates", current_app.extensions.setdefault(USED_KEY, _UsedStates()))
 
 
-def _vouched(claims: Mapping[str, Any]) -> ExternalIdentity:
+def _identity(claims: Mapping[str, Any]) -> ExternalIdentity:
     email, name = claims.get("email"), claims.get("name")
     return ExternalIdentity(
         issuer=str(claims["iss"]),
         subject=str(claims["sub"]),
         email=email.strip().lower() if isinstance(email, str) else "",
-        # Nothing but a plain true: some say "false" as a text.
+        # Only true itself: some providers send the text "false".
         is_email_verified=claims.get("email_verified") is True,
         name=name.strip()[:NAME_CHARACTERS_MAX] if isinstance(name, str) else "",
     )
@@ -218,8 +218,8 @@ def _redirect_uri() -> str:
     return app_state().settings.base_url + CALLBACK
 
 
-def _lost() -> Denied:
+def _bad_state() -> Denied:
     return Denied(
-        "This sign-in was not begun in this browser, or took too long. Begin again.",
+        "This sign-in was not begun in this browser, or took too long. Start again.",
         code="oidc_state",
     )

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 def finish_reset(
     email: str, secret: str, password_1: str, password_2: str
 ) -> UserSubject | AwaitsCode:
-    """Set a new password with a mailed link, and sign its owner in, or ask for their app's code.
+    """Set a new password with a mailed link; sign the user in, or require the app's code.
 
-    No unit of work may be open. Raises `Invalid` for a link or a password that is not good.
+    No unit of work may be open. Raises `Invalid` for an invalid link or an unusable password.
     """
     with transaction(write=False):
         user = recovery.find_reset_user(email, secret)
@@ -34,17 +34,17 @@ def finish_reset(
         user = recovery.reset_password(email, secret, hashed)
         if user.has_totp:
             return await_code(user, TOTP, remembers=False)
-        # The link came to their mailbox, as a code for a new client would.
+        # The link was mailed to the user, so no mailed code is required of this client.
         remember_client(user, EMAIL)
         return start_session(user)
 
 
 def finish_signup(email: str, token: str, password_1: str, password_2: str) -> UserSubject:
-    """Make the org and the owner that a sign-up asked for, and sign them in.
+    """Create the org and the owner of a sign-up, and sign the owner in.
 
-    Where that was asked for, the org has generated metrics to try things out on.
+    If the sign-up requested it, the org gets generated metrics to try the product with.
 
-    No unit of work may be open. Raises `Invalid` for a link or a password that is not good.
+    No unit of work may be open. Raises `Invalid` for an invalid link or an unusable password.
     """
     with transaction(write=False):
         asked = signup.find_signup(email, token)
@@ -73,5 +73,5 @@ def _fill(org_id: int) -> None:
     try:
         fill_with_samples(org_id, app_state().registry, app_state().points, now_ms())
     except Unavailable as error:
-        # The org is there and its owner is signed in, with the metrics that they will send.
+        # The org and its owner exist, and can send metrics of their own.
         log.warning("org %d has no samples: %s", org_id, error.message)

@@ -39,7 +39,7 @@ def check_may_change(route: Declared, caller: Subject) -> None:
 def read_only() -> Denied:
     """Return the error for changes that the users of a demo org may not make."""
     return Denied(
-        "This is a demo that everybody may look at, so nothing can be changed in it. Make an org "
+        "This is a demo that everybody may look at, so nothing can be changed in it. Create an org "
         "of your own to do this.",
         code="demo_read_only",
     )

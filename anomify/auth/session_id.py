@@ -1,4 +1,4 @@
-"""Which session asks: header before parameter before cookie, and the cookie that answers."""
+"""The session of a request: its id in header, parameter or cookie, and the reply's cookie."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from anomify.db import Database, if_undone
 from anomify.edge.contract import Declared
-from anomify.edge.limits import Limit, the_limits
+from anomify.edge.limits import Limit, current_limits
 from anomify.edge.parameters import find_parameter
 from anomify.edge.problem import cause_of, problem_of, respond_problem
 from anomify.edge.strict_json import decode, encode
@@ -27,11 +27,11 @@ from anomify.user.session import (
     end_session,
     find_session,
     is_stateless_id,
-    needs_to_be_seen,
+    needs_use_recorded,
     new_stateless_id,
     open_anonymous_session,
     open_user_session,
-    see_session,
+    record_session_use,
     session_key,
 )
 
@@ -41,10 +41,10 @@ HEADER = "X-Session-Id"
 NAME = "session_id"
 CLIENT_COOKIE = "client_id"
 DEPRECATED = f'299 - "{NAME} as a parameter is deprecated; send it as the header {HEADER}"'
-# Once the rows have run out, strangers do not each count them again.
+# How long anonymous sessions are not counted again after their limit was reached.
 FULL_SECONDS = 5.0
-# What reading can do without does not wait long for others that write.
-PATIENCE_SECONDS = 0.25
+# How long a write that a read does not depend on waits for other writers.
+SHORT_WAIT_SECONDS = 0.25
 _SHAPE = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -58,24 +58,24 @@ class Source(StrEnum):
 
 
 class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships no types
-    """The session of a request; `sid` is None until somebody has looked, and stays so for many."""
+    """The session of a request; `sid` is None before the session is found or opened."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without an id."""
         super().__init__()
         self.source = Source.NONE
-        # The row's key and user, where the session is one of a row.
+        # The key and the user of the session's row, if there is one.
         self.key: bytes | None = None
         self.user_id: int | None = None
-        # Whether the reply names a session id that the request did not present.
+        # Whether the reply has a session id that the request did not present.
         self.is_new = False
-        self.needs_to_be_seen = False
-        # The id by which the client is known since this request, and for how long it will be.
+        self.needs_use_recorded = False
+        # The client id that this request was given, and how long it is valid.
         self.client_id: str | None = None
         self.client_known_for: timedelta | None = None
 
     def know_client(self, client_id: str, lasts: timedelta) -> None:
-        """Send the client its id with the reply, unless the unit of work fails."""
+        """Send the client its id with the reply; undone if the unit of work fails."""
         before = self.client_id, self.client_known_for
 
         def forget() -> None:
@@ -84,15 +84,15 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         if_undone(forget)
         self.client_id, self.client_known_for = client_id, lasts
 
-    def take(self, session_id: str, *, user_id: int | None, is_kept: bool, is_new: bool) -> None:
-        """Become the session of this id."""
+    def take(self, session_id: str, *, user_id: int | None, has_row: bool, is_new: bool) -> None:
+        """Set the id, the user and the row of this session."""
         self.sid = session_id
         self.user_id = user_id
-        self.key = session_key(session_id) if is_kept else None
+        self.key = session_key(session_id) if has_row else None
         self.is_new = is_new
 
-    def put_back_if_undone(self) -> None:
-        """Be again what it is now, if the open unit of work comes to nothing."""
+    def restore_if_undone(self) -> None:
+        """Restore the current state if the open unit of work is rolled back."""
         attributes, remembered = self.__dict__.copy(), dict(self)
 
         def put_back() -> None:
@@ -103,24 +103,24 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         if_undone(put_back)
 
     def forget(self) -> None:
-        """Discard the data: that of an anonymous session is not carried into a user's."""
+        """Delete the data, so that a user's session has none of the anonymous one before it."""
         dict.clear(self)
         self.modified = False
 
 
 class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the library ships no types
-    """Flask-Session's interface over rows of our own, under hashes, as JSON and nothing else.
+    """Flask-Session's interface with rows as the storage: ids hashed, data as JSON only.
 
-    Flask asks for a session before it knows the route, so opening is left to the middleware:
+    Flask opens the session before it has found the route, so the middleware does this later:
     errors there are answered in the format of the requested blueprint.
     """
 
     session_class = WebSession
 
     def __init__(self, app: Flask, database: Database, key: bytes, *, is_secure: bool) -> None:
-        """Keep sessions in this database; `key` signs the ids of those that are not kept."""
+        """Store sessions in this database; `key` signs the ids of sessions without a row."""
         super().__init__(app)
-        # The library's own falls back to pickle for what it cannot read.
+        # The library's own serializer falls back to pickle.
         self.serializer = JsonOnly()
         self._database = database
         self._key = key
@@ -128,14 +128,15 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         self._full_until = 0.0
 
     def open_session(self, app: Flask, request: Request) -> WebSession:
-        """Return a session that is still closed."""
+        """Return a session without an id; the middleware finds or opens it."""
         del app, request
         return WebSession()
 
     def save_session(self, app: Flask, session: WebSession, response: Response) -> None:
-        """Keep what the session remembers, and set the cookie where the id did not come otherwise.
+        """Store the data of the session, and set the cookie of a new session.
 
-        Never by header or parameter: a link with somebody's id would sign the reader in as them.
+        No cookie is set for an id from a header or parameter: a link with an id would sign its
+        reader in as another user.
         """
         if session.sid is None:
             return
@@ -144,7 +145,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
             try:
                 self._upsert_session(timedelta(0), session, session.key.hex())
             except SQLAlchemyError as error:
-                _become(response, respond_problem(problem_of(error), app))
+                _replace(response, respond_problem(problem_of(error), app))
                 return
         if session.source is Source.PARAMETER:
             response.headers["Warning"] = DEPRECATED
@@ -167,9 +168,9 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         )
 
     def find(self, session: WebSession, route: Declared | None, *, has_parameter: bool) -> None:
-        """Look for the session that the request presents; needs a unit of work that may only read.
+        """Find the session of the id that the request presents; needs a unit of work.
 
-        The first place that has an id decides, even if nobody knows that id.
+        The first place with an id decides, even if there is no session of that id.
         """
         session.source, presented = _presented(route, has_parameter=has_parameter)
         if not _SHAPE.match(presented):
@@ -181,36 +182,36 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
             except Invalid:
                 log.warning("a session whose row is damaged is treated as unknown")
                 return
-            session.take(presented, user_id=row.user_id, is_kept=True, is_new=False)
+            session.take(presented, user_id=row.user_id, has_row=True, is_new=False)
             session.update(remembered)
             session.modified = False
-            session.needs_to_be_seen = needs_to_be_seen(row)
+            session.needs_use_recorded = needs_use_recorded(row)
         elif is_stateless_id(self._key, presented):
-            session.take(presented, user_id=None, is_kept=False, is_new=False)
+            session.take(presented, user_id=None, has_row=False, is_new=False)
 
     def see(self, session: WebSession) -> None:
-        """Write that the session was used, at most once a minute.
+        """Record that the session was used, at most once a minute.
 
-        A full disk must not take reading away too, so a failure is only logged.
+        A failure is only logged, so that reading works while the disk is full.
         """
-        if session.key is None or not session.needs_to_be_seen:
+        if session.key is None or not session.needs_use_recorded:
             return
         try:
-            with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
-                see_session(session.key)
+            with self._database.unit_of_work(wait_seconds=SHORT_WAIT_SECONDS):
+                record_session_use(session.key)
         except (OperationalError, PoolTimeout) as error:
             log.warning("the last use of a session could not be written: %s", cause_of(error))
 
-    def open_stranger(self, session: WebSession) -> None:
+    def open_anonymous(self, session: WebSession) -> None:
         """Start an anonymous session with a new id, never with one that the client sent.
 
-        It is not kept where there are as many as may be, where their address has been given many
-        of late, or where it cannot be written.
+        It gets no row if there are too many anonymous sessions, if its address has opened many
+        recently, or if the row cannot be written.
         """
         session_id = None
-        if time.monotonic() >= self._full_until and _may_be_kept():
+        if time.monotonic() >= self._full_until and _may_store():
             try:
-                with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
+                with self._database.unit_of_work(wait_seconds=SHORT_WAIT_SECONDS):
                     session_id = open_anonymous_session(*_client())
             except (OperationalError, PoolTimeout) as error:
                 log.warning("an anonymous session could not be written: %s", cause_of(error))
@@ -219,7 +220,7 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
         session.take(
             session_id or new_stateless_id(self._key),
             user_id=None,
-            is_kept=session_id is not None,
+            has_row=session_id is not None,
             is_new=True,
         )
 
@@ -238,17 +239,17 @@ class RowSessions(ServerSideSessionInterface):  # type: ignore[misc] # the libra
     def _upsert_session(
         self, session_lifetime: timedelta, session: WebSession, store_id: str
     ) -> None:
-        # Rows are made by opening; here they only change, and how long they live is theirs to say.
+        # The row was inserted when the session was opened, and has its own time of expiry.
         del session_lifetime
         with self._database.unit_of_work():
             change_session(bytes.fromhex(store_id), self.serializer.encode(session).decode())
 
 
 class JsonOnly(Serializer):  # type: ignore[misc] # the library ships no types
-    """What a session remembers, as a JSON object; anything else is refused, pickles above all."""
+    """Serializes the data of a session as a JSON object; refuses anything else, such as pickles."""
 
     def encode(self, session: WebSession) -> bytes:
-        """Return the JSON of what the session remembers."""
+        """Return the session's data as JSON."""
         return encode(dict(session))
 
     def decode(self, serialized_data: bytes) -> dict[str, Any]:
@@ -262,48 +263,48 @@ def web_session() -> WebSession:
 
 
 def current_session_id() -> str | None:
-    """Return the id of the current request's session; None where it has none."""
+    """Return the id of the current request's session; None if it has none."""
     return cast("str | None", web_session().sid)
 
 
 def open_session_for(user: User) -> str:
-    """Give the user a new session and return its id; the one they came with is dead at once.
+    """Open a new session for the user and return its id; the session of the request ends.
 
-    Needs a unit of work that writes; if that fails the session is the one that it was.
+    Needs a unit of work that writes; if that fails, the session is restored.
     """
     current = web_session()
-    current.put_back_if_undone()
+    current.restore_if_undone()
     if current.key is not None:
         end_session(current.key)
     current.forget()
     session_id = open_user_session(user, *_client())
-    current.take(session_id, user_id=user.id, is_kept=True, is_new=True)
+    current.take(session_id, user_id=user.id, has_row=True, is_new=True)
     return session_id
 
 
-def renew_stranger() -> bytes:
+def renew_anonymous_session() -> bytes:
     """Replace the session by a new anonymous one and return its key.
 
-    Needs a unit of work that writes. The key is known again even where the session is not kept.
-    If the unit of work fails the session is the one that it was.
+    Needs a unit of work that writes; if that fails, the session is restored. The key identifies the
+    session even if it has no row.
     """
     current = web_session()
-    current.put_back_if_undone()
+    current.restore_if_undone()
     if current.key is not None:
         end_session(current.key)
     current.forget()
-    cast("RowSessions", current_app.session_interface).open_stranger(current)
+    cast("RowSessions", current_app.session_interface).open_anonymous(current)
     return session_key(current.sid or "")
 
 
 def sign_out() -> None:
     """End the session of the request. Needs a unit of work that writes.
 
-    The caller has a new anonymous session afterwards.
+    The caller gets a new anonymous session.
     """
     current = web_session()
     if current.user_id is not None and current.key is not None:
-        renew_stranger()
+        renew_anonymous_session()
 
 
 def _presented(route: Declared | None, *, has_parameter: bool) -> tuple[Source, str]:
@@ -318,17 +319,17 @@ def _presented(route: Declared | None, *, has_parameter: bool) -> tuple[Source, 
     return Source.NONE, ""
 
 
-def _may_be_kept() -> bool:
+def _may_store() -> bool:
     network = network_of(request.remote_addr or "")
-    standing = the_limits().take(Limit.STRANGER, network)
-    return standing is None or not standing.wait_seconds
+    status = current_limits().take(Limit.STRANGER, network)
+    return status is None or not status.wait_seconds
 
 
 def _client() -> tuple[str, str]:
     return request.user_agent.string, request.remote_addr or ""
 
 
-def _become(response: Response, other: Response) -> None:
+def _replace(response: Response, other: Response) -> None:
     response.set_data(other.get_data())
     response.status_code = other.status_code
     response.mimetype = other.mimetype or "text/plain"

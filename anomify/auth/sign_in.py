@@ -6,7 +6,12 @@ from typing import cast
 from flask import current_app, request
 
 from anomify.audit.recording import record_audit
-from anomify.auth.session_id import CLIENT_COOKIE, open_session_for, renew_stranger, web_session
+from anomify.auth.session_id import (
+    CLIENT_COOKIE,
+    open_session_for,
+    renew_anonymous_session,
+    web_session,
+)
 from anomify.auth.subject import UserSubject, put_subject
 from anomify.clock import now
 from anomify.db import session
@@ -35,7 +40,7 @@ GUARD_KEY = "anomify_login_guard"
 
 @dataclass(frozen=True)
 class AwaitsCode:
-    """The password was right; a code is asked for, by mail or from the user's app."""
+    """The password was right; a code by mail or from the user's app is required."""
 
     # email or totp.
     way: str
@@ -45,12 +50,12 @@ class AwaitsCode:
 def sign_in(
     email: str, password: str, *, client_id: str | None = None, remembers: bool = False
 ) -> UserSubject | AwaitsCode:
-    """Sign the caller in, or say which code is needed before that.
+    """Sign the caller in, or return which code is required before that.
 
-    They have a new session afterwards, and are the subject of the request if it is a user's. A
-    client that is known by `client_id`, or by its cookie, is asked for no code; `remembers` has it
-    known after a code of the app too. No unit of work may be open. Raises `Unauthenticated` for a
-    wrong address or password and `QuotaExceeded` after too many of them.
+    The caller gets a new session, and is the subject of the request if no code is required. No
+    code is required of a client that is known by `client_id` or by its cookie; with `remembers` it
+    becomes known also after a code of the app. No unit of work may be open. Raises
+    `Unauthenticated` for a wrong address or password and `QuotaExceeded` after too many of them.
     """
     client = client_id or presented_client()
     settings = app_state().settings
@@ -66,19 +71,19 @@ def sign_in(
     with transaction(write=True):
         current = session().get(User, user.id)
         if current is None or current.password_hash != user.password_hash:
-            # A password that was changed because it leaked must open no session after that.
+            # A leaked password must not open a session after it was changed.
             raise Unauthenticated(
                 "The account was changed while you signed in; sign in again.",
                 code="bad_credentials",
             )
         is_known = is_client_of(user.id, client)
-        # While many guess, a right password of a stranger may be a lucky one.
-        is_doubted = settings.can_mail and not is_known and _guard().is_besieged(user.email)
-        way = needed_way(user, client, mails_codes=settings.mails_login_codes or is_doubted)
+        # While the account is besieged, a right password from an unknown client may be a guess.
+        needs_mailed_code = settings.can_mail and not is_known and _guard().is_besieged(user.email)
+        way = needed_way(user, client, mails_codes=settings.mails_login_codes or needs_mailed_code)
         if way is not None:
             return await_code(user, way, remembers=remembers)
         if not is_known:
-            # So that nobody who guesses at the password keeps this client from signing in.
+            # So that failed guesses of others never delay this client.
             remember_client(current, PASSWORD, client_id)
         return start_session(current)
 
@@ -90,13 +95,13 @@ def confirm_sign_in(
     client_id: str | None = None,
     remembers: bool = False,
 ) -> tuple[UserSubject, str | None]:
-    """Sign the caller in with the code that their attempt waits for.
+    """Sign the caller in with the code that the sign-in attempt waits for.
 
-    Return who they are, and the id that this client is known by from now on, if it is. With the
-    mailed `token` any client may give the code, and is the one signed in; without, only the one
-    that gave the password. `remembers` has the client known after a code of the app too. No unit
-    of work may be open. Raises `Unauthenticated` for a code that is not right, and `QuotaExceeded`
-    after too many of them.
+    Returns the caller, and the id by which this client is known from now on, if it is. With the
+    mailed `token` any client may send the code and is signed in; without it only the client that
+    sent the password. With `remembers` the client becomes known also after a code of the app. No
+    unit of work may be open. Raises `Unauthenticated` for a wrong code, and `QuotaExceeded` after
+    too many of them.
     """
     key = session_key(web_session().sid or "")
     with transaction(write=False):
@@ -106,7 +111,7 @@ def confirm_sign_in(
     account = f"code of {attempt.user_id}"
     _guard().check(account, _shared())
     with transaction(write=True):
-        # The try is kept whatever comes of it, so nothing is raised in here.
+        # The count of tries has to be committed, so nothing is raised in here.
         found = try_code(key, token, code)
         if found is not None:
             user, finished = found
@@ -122,10 +127,10 @@ def confirm_sign_in(
 
 
 def start_session(user: User) -> UserSubject:
-    """Give a user a new session, and make them the subject of the request.
+    """Open a new session for a user, who becomes the subject of the request.
 
-    For whoever has proved by some way who they are: a password, a code, a link that was mailed to
-    them, another server's word. Needs a unit of work that writes, in which `user` was read.
+    For a user who was authenticated by a password, a code, a mailed link or another server. Needs
+    a unit of work that writes, in which `user` was read.
     """
     user.last_login_at = now()
     session_id = open_session_for(user)
@@ -136,10 +141,10 @@ def start_session(user: User) -> UserSubject:
 
 
 def renew_session(user: User) -> UserSubject:
-    """Give the signed-in user a new session in place of the one they came with.
+    """Replace the session of the signed-in user by a new one.
 
-    For what makes an old session id worth more or less than it was: a new password, a second
-    factor, another role. Needs a unit of work that writes.
+    For changes of what a session id is worth: a new password, a second factor, another role. Needs
+    a unit of work that writes.
     """
     session_id = open_session_for(user)
     found = UserSubject(user, get_org(user.org_id), session_key(session_id))
@@ -148,12 +153,12 @@ def renew_session(user: User) -> UserSubject:
 
 
 def await_code(user: User, way: str, *, remembers: bool) -> AwaitsCode:
-    """Remember that the caller has proved one thing, and ask for a code before a session.
+    """Record that the caller has passed the first step, and return which code is required.
 
     Needs a unit of work that writes.
     """
-    # A new anonymous session: somebody who planted the one before cannot submit the code.
-    key = renew_stranger()
+    # A new anonymous session, against session fixation: the former id cannot submit the code.
+    key = renew_anonymous_session()
     open_attempt(
         user,
         key,
@@ -170,7 +175,7 @@ def await_code(user: User, way: str, *, remembers: bool) -> AwaitsCode:
 
 
 def prove_password(caller: UserSubject, password: str) -> None:
-    """Raise `Unauthenticated` unless it is their password, `QuotaExceeded` after many tries.
+    """Raise `Unauthenticated` for a wrong password, and `QuotaExceeded` after many tries.
 
     For changes that a stolen session must not be enough for. No unit of work may be open.
     """
@@ -186,10 +191,10 @@ def prove_password(caller: UserSubject, password: str) -> None:
 
 
 def prove_code(user: User, code: str) -> None:
-    """Raise `Invalid` unless the code is of the user's app or paper, where they have an app.
+    """Raise `Invalid` unless it is a code of the user's app or a recovery code.
 
-    Of many wrong ones each has to wait longer, as at signing in: then it is `QuotaExceeded`. Needs
-    a unit of work that writes.
+    Does nothing for a user without an app. Raises `QuotaExceeded` after many wrong codes, as at
+    sign-in. Needs a unit of work that writes.
     """
     if not user.has_totp:
         return
@@ -202,7 +207,7 @@ def prove_code(user: User, code: str) -> None:
 
 
 def remember_client(user: User, way: str, client_id: str | None = None) -> str:
-    """Have this client known to the user, and return its id; a browser is given it as a cookie.
+    """Record this client as known to the user, and return its id; a browser gets it as a cookie.
 
     Needs a unit of work that writes.
     """
@@ -212,12 +217,12 @@ def remember_client(user: User, way: str, client_id: str | None = None) -> str:
 
 
 def known_as() -> str | None:
-    """Return the id by which the client is known since the current request; None if it is not."""
+    """Return the client id that the current request was given; None if there is none."""
     return web_session().client_id
 
 
 def presented_client() -> str | None:
-    """Return the id by which this client may be known, from its cookie; None without one."""
+    """Return the client id in the cookie; None without one."""
     return request.cookies.get(CLIENT_COOKIE)
 
 

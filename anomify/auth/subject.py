@@ -111,8 +111,32 @@ class OrgSubject:
         return False
 
 
+class _WithoutRights:
+    """The part that callers share who are neither a user nor a token."""
+
+    @property
+    def grantable(self) -> tuple[str, ...]:
+        """Return nothing: these callers make no tokens."""
+        return ()
+
+    @property
+    def role(self) -> str:
+        """Return the lowest role."""
+        return ROLES[0]
+
+    @property
+    def user_role(self) -> None:
+        """Return nothing: these callers have no role."""
+        return None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return nothing: these callers have no scopes."""
+        return ()
+
+
 @dataclass(frozen=True)
-class LinkSubject:
+class LinkSubject(_WithoutRights):
     """The holder of a signed link, who may see what it names and nothing else of the org."""
 
     org: Org
@@ -127,33 +151,13 @@ class LinkSubject:
         return "link"
 
     @property
-    def grantable(self) -> tuple[str, ...]:
-        """Return nothing: links make no tokens."""
-        return ()
-
-    @property
-    def role(self) -> str:
-        """Return the lowest role."""
-        return ROLES[0]
-
-    @property
-    def user_role(self) -> None:
-        """Return nothing: a link has no role."""
-        return None
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """Return nothing: a link has no scopes."""
-        return ()
-
-    @property
     def has_signed_link(self) -> bool:
         """Return whether a signed link is all that the caller sent."""
         return True
 
 
 @dataclass(frozen=True)
-class Anonymous:
+class Anonymous(_WithoutRights):
     """A caller without valid credentials."""
 
     @property
@@ -165,26 +169,6 @@ class Anonymous:
     def label(self) -> str:
         """Return the name that is recorded for what the caller creates or changes."""
         return "anonymous"
-
-    @property
-    def grantable(self) -> tuple[str, ...]:
-        """Return nothing: an unknown caller makes no tokens."""
-        return ()
-
-    @property
-    def role(self) -> str:
-        """Return the lowest role."""
-        return ROLES[0]
-
-    @property
-    def user_role(self) -> None:
-        """Return nothing: an unknown caller has no role."""
-        return None
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """Return nothing: an unknown caller has no scopes."""
-        return ()
 
     @property
     def has_signed_link(self) -> bool:

@@ -1,4 +1,4 @@
-"""Tokens of an org as a request presents them: the header, then the body's data.token."""
+"""The token of a request: from the header, or else from data.token in the body."""
 
 import threading
 from typing import cast
@@ -17,9 +17,9 @@ _making = threading.Lock()
 
 
 def presented_token() -> str | None:
-    """Return the token that the request presents, good or bad, or None.
+    """Return the token of the request, valid or not; None if it has none.
 
-    Raises `Invalid` for one in the address, where it would end up in logs and histories.
+    Raises `Invalid` for a token in the address, which ends up in logs and histories.
     """
     for name, value in request.args.items(multi=True):
         if is_unmistakable(value):
@@ -32,7 +32,7 @@ def presented_token() -> str | None:
 
 
 def verified_tokens() -> VerifiedTokens:
-    """Return the tokens that this app has verified lately; it forgets those that end here."""
+    """Return the app's cache of verified tokens, without those revoked in this process."""
     with _making:
         kept = current_app.extensions.get(VERIFIED_KEY)
         if kept is None:

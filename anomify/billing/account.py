@@ -1,4 +1,4 @@
-"""An org's account: its plan and quota follow what Stripe says, in whatever order that comes."""
+"""Update an org's plan, quota and invoices from the state of its customer at Stripe."""
 
 import logging
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from anomify.org.model import Org
 
 log = logging.getLogger(__name__)
 
-# Who the audit trail says it was.
+# The actor of these changes in the audit trail.
 ACTOR = "stripe"
-# Subscriptions that give their plan, whether or not the last bill was paid.
-GIVING = frozenset({"active", "trialing", "past_due", "unpaid"})
+# States of a subscription in which the org has its plan, whether or not the last bill was paid.
+STATUSES_WITH_PLAN = frozenset({"active", "trialing", "past_due", "unpaid"})
 CHECKOUT = "checkout"
 CHANGE = "change"
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerRead:
-    """A look at a customer, numbered when it began."""
+    """A read of a customer's state that has begun; later reads have greater numbers."""
 
     org_id: int
     customer_id: str
@@ -38,19 +38,19 @@ class CustomerRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What a look at a customer showed."""
+class ReadResult:
+    """The state of a customer that a read returned."""
 
-    reading: CustomerRead
+    read: CustomerRead
     state: CustomerState
     next_bill: Bill | None
 
 
-def begin_reading(account: BillingAccount) -> CustomerRead:
-    """Give a look at a customer its number. That has to be committed before Stripe is asked.
+def begin_read(account: BillingAccount) -> CustomerRead:
+    """Return a read with a new number, which has to be committed before Stripe is called.
 
-    What happened before a reading began is in what it finds; so of two readings the one that
-    began later may overwrite the other, and never the other way round.
+    A read returns every change made before it began. So a read that began later may overwrite the
+    result of one that began earlier, but never the other way round.
     """
     number = session().scalar(
         update(BillingAccount)
@@ -61,26 +61,29 @@ def begin_reading(account: BillingAccount) -> CustomerRead:
     return CustomerRead(account.org_id, account.customer_id or "", number or 0)
 
 
-def read(gateway: StripeGateway, reading: CustomerRead) -> Read:
-    """Ask Stripe, outside of any unit of work. Raises `UpstreamFailed`."""
-    state = gateway.customer_state(reading.customer_id)
+def read_customer(gateway: StripeGateway, read: CustomerRead) -> ReadResult:
+    """Read the customer's state from Stripe; no unit of work may be open.
+
+    Raises `UpstreamFailed`.
+    """
+    state = gateway.customer_state(read.customer_id)
     current = current_subscription(state)
     bill = gateway.next_bill(current) if current and not current.is_ending else None
-    return Read(reading, state, bill)
+    return ReadResult(read, state, bill)
 
 
-def follow(found: Read, free: Plan) -> BillingAccount | None:
-    """Have the org's plan, quota and invoices be what was found; return the account as it is now.
+def apply_read(found: ReadResult, free: Plan) -> BillingAccount | None:
+    """Store the state found as the org's plan, quota and invoices; return the updated account.
 
-    Nothing happens where a later reading was kept already, or the customer was replaced. An org
-    whose subscription is over has the free plan; one that never had any keeps what it had. Needs
-    a unit of work that writes.
+    Changes nothing if the result of a later read is stored already. Returns None if the customer
+    was replaced meanwhile. An org whose subscription has ended gets the free plan; the quota of
+    an org that never had a subscription stays as it is. Needs a unit of work that writes.
     """
-    reading = found.reading
-    account = find_account_for_update(reading.org_id)
-    if account is None or account.customer_id != reading.customer_id:
+    read = found.read
+    account = find_account_for_update(read.org_id)
+    if account is None or account.customer_id != read.customer_id:
         return None
-    if account.reading_kept >= reading.number:
+    if account.reading_kept >= read.number:
         return account
     org = (
         session()
@@ -89,17 +92,17 @@ def follow(found: Read, free: Plan) -> BillingAccount | None:
         )
         .one()
     )
-    before = _shown(account, org)
-    account.reading_kept, account.read_at = reading.number, now()
+    before = _audit_fields(account, org)
+    account.reading_kept, account.read_at = read.number, now()
     if found.state.is_deleted:
         account.customer_id = None
     current = current_subscription(found.state)
     if current is not None:
-        _subscribe(account, org, current, found.next_bill)
+        _set_subscription(account, org, current, found.next_bill)
     elif account.subscription_id is not None:
-        _unsubscribe(account, org, found.state, free)
-    _keep_invoices(org, found.state)
-    after = _shown(account, org)
+        _clear_subscription(account, org, found.state, free)
+    _store_invoices(org, found.state)
+    after = _audit_fields(account, org)
     if before != after:
         record_audit(org.id, actor=ACTOR, action="billing.plan", before=before, after=after)
     session().flush()
@@ -107,32 +110,36 @@ def follow(found: Read, free: Plan) -> BillingAccount | None:
 
 
 def refresh(database: Database, gateway: StripeGateway, org_id: int, free: Plan) -> None:
-    """Read an org's account anew and follow it, in units of work of its own.
+    """Read an org's state from Stripe and store it, in units of work of its own.
 
-    Raises `UpstreamFailed`.
+    Does nothing for an org that is no customer. Raises `UpstreamFailed`.
     """
     with database.unit_of_work():
         account = session().get(BillingAccount, org_id)
         if account is None or account.customer_id is None:
             return
-        reading = begin_reading(account)
-    found = read(gateway, reading)
+        read = begin_read(account)
+    found = read_customer(gateway, read)
     with database.unit_of_work():
-        follow(found, free)
+        apply_read(found, free)
 
 
 def current_subscription(state: CustomerState) -> Subscription | None:
-    """Return the subscription that gives the plan: of several the latest; None where none does."""
-    giving = [each for each in state.subscriptions if each.status in GIVING and each.plan]
-    if len(giving) > 1:
-        log.warning("a customer pays for %d subscriptions at once: %s", len(giving), giving[0].id)
-    return max(giving, key=lambda each: (each.created_at, each.id), default=None)
+    """Return the subscription that gives the plan, the latest of several; None if there is none."""
+    with_plan = [
+        each for each in state.subscriptions if each.status in STATUSES_WITH_PLAN and each.plan
+    ]
+    if len(with_plan) > 1:
+        log.warning(
+            "a customer pays for %d subscriptions at once: %s", len(with_plan), with_plan[0].id
+        )
+    return max(with_plan, key=lambda each: (each.created_at, each.id), default=None)
 
 
 def plan_in_force(account: BillingAccount | None, *, is_billed: bool, free_metrics: int) -> Plan:
-    """Return the plan that an org has: what it pays for, else the free one.
+    """Return the plan that an org has: the one it pays for, or else the free one.
 
-    Where nobody is billed at all, everybody hosts the product themselves.
+    Where billing is off, every org has the self-hosted plan.
     """
     if not is_billed:
         return SELF_HOSTED
@@ -140,11 +147,11 @@ def plan_in_force(account: BillingAccount | None, *, is_billed: bool, free_metri
 
 
 def plan_of(account: BillingAccount | None) -> Plan | None:
-    """Return the plan that an org pays for; None where it pays for none."""
+    """Return the plan that an org pays for; None if it pays for none."""
     return Plan.from_fields(account.plan) if account and account.plan else None
 
 
-def _subscribe(
+def _set_subscription(
     account: BillingAccount, org: Org, current: Subscription, next_bill: Bill | None
 ) -> None:
     plan = current.plan
@@ -163,11 +170,13 @@ def _subscribe(
     org.overdue_since = current.overdue_since
     if current.overdue_since is None:
         account.told_debt = Debt.NONE
-    # The checkout that was open is finished; the next request is a new one.
+    # The open checkout is completed; the next request for one gets a new key.
     finish_intent(org.id, CHECKOUT)
 
 
-def _unsubscribe(account: BillingAccount, org: Org, state: CustomerState, free: Plan) -> None:
+def _clear_subscription(
+    account: BillingAccount, org: Org, state: CustomerState, free: Plan
+) -> None:
     last = next((each for each in state.subscriptions if each.id == account.subscription_id), None)
     account.subscription_id = None
     account.status = last.status if last else NO_SUBSCRIPTION
@@ -178,9 +187,9 @@ def _unsubscribe(account: BillingAccount, org: Org, state: CustomerState, free: 
     org.metric_quota, org.overdue_since = free.metric_quota, None
 
 
-def _keep_invoices(org: Org, state: CustomerState) -> None:
+def _store_invoices(org: Org, state: CustomerState) -> None:
     for found in state.invoices:
-        # Another org's invoice is never taken over, whatever the customer's list says.
+        # An invoice stays with the org that it was stored for, even if another customer lists it.
         kept = session().get(BillingInvoice, found.id)
         if kept is None:
             kept = BillingInvoice(id=found.id, org_id=org.id)
@@ -192,8 +201,8 @@ def _keep_invoices(org: Org, state: CustomerState) -> None:
         kept.made_at, kept.pdf_url = found.made_at, found.pdf_url
 
 
-def _shown(account: BillingAccount, org: Org) -> dict[str, Any]:
-    """Return what the audit trail tells of an account."""
+def _audit_fields(account: BillingAccount, org: Org) -> dict[str, Any]:
+    """Return the fields of an account that the audit trail records."""
     return {
         "plan": account.plan["id"] if account.plan else None,
         "status": account.status,

@@ -1,4 +1,4 @@
-"""An org that goes away pays no more."""
+"""Cancel the subscriptions of an org that is deleted."""
 
 from anomify.audit.recording import record_audit
 from anomify.billing.account import CHECKOUT
@@ -9,16 +9,18 @@ from anomify.db import Database
 from anomify.org.model import Org
 
 END = "end"
-# Subscriptions that cost nothing any more.
+# States of subscriptions that have ended.
 OVER = frozenset({"canceled", "incomplete_expired"})
 
 
-def stop_paying(database: Database, gateway: StripeGateway | None, org: Org, *, actor: str) -> None:
-    """End what the org pays for at once, and close the page where it could begin to pay.
+def cancel_subscriptions(
+    database: Database, gateway: StripeGateway | None, org: Org, *, actor: str
+) -> None:
+    """Cancel the org's subscriptions at once and close its open checkout page.
 
-    To be called before an org is deleted: afterwards nobody here would know whom Stripe bills.
-    Harmless where nothing is paid for, and when called twice. Raises `UpstreamFailed`: then the
-    org has to stay for now. Opens units of work of its own.
+    Has to be called before an org is deleted, because its customer id is deleted with it. Does
+    nothing without subscriptions, and may be called twice. If it raises `UpstreamFailed`, the org
+    must not be deleted. Opens units of work of its own.
     """
     if gateway is None:
         return
@@ -30,7 +32,7 @@ def stop_paying(database: Database, gateway: StripeGateway | None, org: Org, *, 
         return
     if page_id is not None:
         gateway.expire_checkout(page_id)
-    # Looked up now: what was paid for a moment ago is not known here yet.
+    # Read from Stripe: a subscription that was just paid for is not stored here yet.
     for subscription in gateway.customer_state(account.customer_id).subscriptions:
         if subscription.status in OVER:
             continue

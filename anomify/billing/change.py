@@ -1,4 +1,4 @@
-"""Another plan for those who pay already: more at once, less or nothing when the period ends."""
+"""Change the plan of an org that pays: to a larger one now, to a smaller one at the period end."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,13 +7,13 @@ from enum import StrEnum
 from anomify.audit.recording import record_audit
 from anomify.billing.account import (
     CHANGE,
-    begin_reading,
+    apply_read,
+    begin_read,
     current_subscription,
-    follow,
-    read,
+    read_customer,
     refresh,
 )
-from anomify.billing.checkout import settling
+from anomify.billing.checkout import finishing_failed_intent
 from anomify.billing.customer import Bill, Subscription
 from anomify.billing.intent import begin_intent, finish_intent
 from anomify.billing.plans import FREE_ID, Plan, allows_more
@@ -24,7 +24,7 @@ from anomify.db import Database
 from anomify.errors import Conflict, Invalid
 from anomify.org.model import Org
 
-# A price that was shown holds for so long.
+# How long a price that was shown is valid.
 PRICE_HOLDS = timedelta(hours=1)
 
 
@@ -37,13 +37,13 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change of plan is, and what it costs at once."""
+    """A change of plan: when it takes effect and what is due now."""
 
     plan: Plan
     effect: Effect
     effective_at: datetime
     due_now: Bill
-    # Give this back with the change itself, and it costs exactly what was shown.
+    # With this moment the change itself costs exactly the price that was shown.
     priced_at: datetime
 
 
@@ -58,24 +58,25 @@ def change_plan(
     priced_timestamp: int | None,
     dry_run: bool,
 ) -> Change:
-    """Have the org's plan become another one, or say with `dry_run` what that would be.
+    """Change the org's plan, and return the change; with `dry_run` only return it.
 
-    A plan with more room begins now, its price in proportion to the rest of the period; one with
-    less begins when the period ends, and so does the free one, which ends the subscription. The
-    plan that the org has takes back what was to change. Raises `Conflict` where there is nothing
-    to change, `PaymentRefused` with nothing changed, and `UpstreamFailed`. Opens units of its own.
+    A larger plan begins now, and its price is in proportion to the rest of the period. A smaller
+    one begins when the period ends; so does the free one, which ends the subscription. Changing
+    to the current plan cancels a change that is scheduled. Raises `Conflict` if there is nothing
+    to change, `PaymentRefused`, then nothing was changed, and `UpstreamFailed`. Opens units of
+    work of its own.
     """
     current = _current(database, gateway, org, free)
     plan = free if plan_id == FREE_ID else gateway.plans.get(plan_id)
     _check_changes(current, plan)
-    change = _foreseen(gateway, org, current, plan, priced_timestamp, database)
+    change = _planned_change(gateway, org, current, plan, priced_timestamp, database)
     if dry_run:
         return change
     with database.unit_of_work():
         # The current state is a part of the key: a change and its reversal are two requests.
         intent = begin_intent(org.id, CHANGE, current, plan.id, change.priced_at)
-    with settling(database, org.id, CHANGE):
-        _carry_out(gateway, intent.key, current, change)
+    with finishing_failed_intent(database, org.id, CHANGE):
+        _apply_change(gateway, intent.key, current, change)
     with database.unit_of_work():
         finish_intent(org.id, CHANGE)
         record_audit(
@@ -90,19 +91,19 @@ def change_plan(
 
 
 def _current(database: Database, gateway: StripeGateway, org: Org, free: Plan) -> Subscription:
-    """Read the subscription as it is now; what was kept of it may be a moment old."""
+    """Return the subscription as just read from Stripe; the stored one may be outdated."""
     with database.unit_of_work():
         account = find_account(org)
-        reading = begin_reading(account) if account and account.customer_id else None
+        read = begin_read(account) if account and account.customer_id else None
     current = None
-    if reading is not None:
-        found = read(gateway, reading)
+    if read is not None:
+        found = read_customer(gateway, read)
         with database.unit_of_work():
-            follow(found, free)
+            apply_read(found, free)
         current = current_subscription(found.state)
     if current is None:
         raise Conflict(
-            "Your org pays for no plan yet; /billing/getcheckoutsession is where that begins.",
+            "Your org pays for no plan yet; open /billing/getcheckoutsession first.",
             code="no_subscription",
         )
     return current
@@ -113,17 +114,22 @@ def _check_changes(current: Subscription, plan: Plan) -> None:
     if plan.id == current.price_id and is_settled:
         raise Conflict("Your org has this plan already.", code="already_on_plan")
     if plan.id == FREE_ID and current.is_ending:
-        raise Conflict("The subscription ends with its period already.", code="already_ending")
+        raise Conflict(
+            "The subscription ends at the end of the period already.", code="already_ending"
+        )
     if plan.id == current.next_price_id:
-        raise Conflict("This plan begins when the period ends already.", code="already_on_plan")
+        raise Conflict(
+            "A change to this plan at the end of the period is scheduled already.",
+            code="already_on_plan",
+        )
     if current.plan and plan.currency and plan.currency != current.plan.currency:
         raise Conflict(
-            "A subscription keeps its currency; end this one first and then take the other plan.",
+            "The currency of a subscription cannot change; end this one, then choose another.",
             code="other_currency",
         )
 
 
-def _foreseen(
+def _planned_change(
     gateway: StripeGateway,
     org: Org,
     current: Subscription,
@@ -135,8 +141,8 @@ def _foreseen(
     priced_at = moment if priced_timestamp is None else datetime_from_timestamp(priced_timestamp)
     if not moment - PRICE_HOLDS <= priced_at <= moment:
         raise Invalid(
-            "A price holds for an hour; ask for it again.",
-            fields={"priced_timestamp": "What a dry run less than an hour ago gave."},
+            "A price is valid for an hour; request it again with dry_run.",
+            fields={"priced_timestamp": "The priced_timestamp of a dry run less than an hour ago."},
         )
     at = max(priced_at, current.period_start)
     currency = (current.plan.currency if current.plan else None) or plan.currency or ""
@@ -147,7 +153,7 @@ def _foreseen(
         return Change(plan, Effect.PERIOD_END, current.period_end, nothing, at)
     if current.overdue_since is not None:
         raise Conflict(
-            "A bill is overdue; pay it in the billing portal, and then take a larger plan.",
+            "A bill is overdue; pay it in the billing portal, then choose a larger plan.",
             code="overdue",
         )
     with database.unit_of_work(write=False):
@@ -157,14 +163,14 @@ def _foreseen(
     return Change(plan, Effect.NOW, moment, bill, at)
 
 
-def _carry_out(gateway: StripeGateway, key: str, current: Subscription, change: Change) -> None:
+def _apply_change(gateway: StripeGateway, key: str, current: Subscription, change: Change) -> None:
     plan = change.plan
     if current.schedule_id is not None:
         gateway.release_schedule(f"{key}:release", current.schedule_id)
     if plan.id == FREE_ID:
         gateway.set_ending(key, current, is_ending=True)
     elif change.effect is Effect.NOW and plan.id != current.price_id:
-        # Goes on after all, too.
+        # This also clears the end of a subscription that was to end.
         gateway.change_now(key, current, plan.id, change.priced_at)
     else:
         if current.is_ending:

@@ -1,10 +1,10 @@
-"""Becoming a customer, paying for the first time, and the portal."""
+"""Create Stripe customers, checkout pages and billing portal pages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from anomify.audit.recording import record_audit
-from anomify.billing.account import CHECKOUT, GIVING, refresh
+from anomify.billing.account import CHECKOUT, STATUSES_WITH_PLAN, refresh
 from anomify.billing.customer import UNDECIDED, GoneAtStripe, Hosted
 from anomify.billing.intent import Intent, begin_intent, finish_intent, note_result
 from anomify.billing.model import BillingAccount
@@ -19,11 +19,11 @@ CUSTOMER = "customer"
 PORTAL = "portal"
 
 
-def need_gateway(gateway: StripeGateway | None) -> StripeGateway:
-    """Return the way to Stripe. Raises `Conflict` where nobody is billed."""
+def require_gateway(gateway: StripeGateway | None) -> StripeGateway:
+    """Return the gateway. Raises `Conflict` if billing is not configured."""
     if gateway is None:
         raise Conflict(
-            "Nobody is billed here: this installation is self-hosted and its plan has no limit.",
+            "Billing is off: this installation is self-hosted and its plan has no limit.",
             code="billing_off",
         )
     return gateway
@@ -41,28 +41,28 @@ def open_checkout(
     actor: str,
     email: str | None,
 ) -> Hosted:
-    """Return a page where the org can pay for a plan; the same request gives the same page.
+    """Return a page where the org can pay for a plan; the same request returns the same page.
 
     Only one page of an org is open at a time. Raises `Conflict` for an org that pays already,
-    `Invalid` for a plan that is not for sale, and `UpstreamFailed`. Opens units of its own.
+    `Invalid` for a plan that is not for sale, and `UpstreamFailed`. Opens units of work of its own.
     """
     if plan_id == FREE_ID:
         raise Invalid(
-            "The free plan needs no checkout; to go back to it, ask /billing/change.",
+            "The free plan needs no checkout; to change back to it, use /billing/change.",
             code="plan_unknown",
-            fields={"plan_id": "The id of a plan that costs something."},
+            fields={"plan_id": "The id of a plan with a price."},
         )
     plan = gateway.plans.get(plan_id)
-    customer_id = _become_customer(database, gateway, org, email)
+    customer_id = _ensure_customer(database, gateway, org, email)
     with database.unit_of_work():
         intent = begin_intent(org.id, CHECKOUT, customer_id, plan.id, success_url, cancel_url)
     if intent.replaced_result_id:
         gateway.expire_checkout(intent.replaced_result_id)
-    # Looked up now: somebody may have paid a moment ago, and the news of it be on its way.
+    # Read now: somebody may have just paid, and the webhook event may not have arrived yet.
     refresh(database, gateway, org.id, free)
     with database.unit_of_work(write=False):
         _check_unsubscribed(find_account(org), plan)
-    with settling(database, org.id, CHECKOUT):
+    with finishing_failed_intent(database, org.id, CHECKOUT):
         page = gateway.create_checkout(
             intent.key, customer_id, org.id, plan.id, success_url, cancel_url
         )
@@ -74,7 +74,7 @@ def open_checkout(
     if not is_ours:
         gateway.expire_checkout(page.id)
         raise Conflict(
-            "Somebody of your org has just opened another checkout; use that one, or ask again.",
+            "Another user of your org has just opened a checkout; use that one, or try again.",
             code="checkout_replaced",
         )
     return page
@@ -83,7 +83,7 @@ def open_checkout(
 def open_portal(
     database: Database, gateway: StripeGateway, org: Org, *, return_url: str, actor: str
 ) -> Hosted:
-    """Return the page where the org sees to its cards and invoices; it is good for minutes.
+    """Return a page for the org's cards and invoices; it is valid for minutes.
 
     Raises `NotFound` for an org that has never been a customer, and `UpstreamFailed`. Opens units
     of work of its own.
@@ -99,7 +99,7 @@ def open_portal(
     except GoneAtStripe:
         raise _no_customer() from None
     finally:
-        # Each page is for one visit.
+        # Each page can be opened once, so the next request gets a new key.
         with database.unit_of_work():
             finish_intent(org.id, PORTAL)
     with database.unit_of_work():
@@ -108,8 +108,12 @@ def open_portal(
 
 
 @contextmanager
-def settling(database: Database, org_id: int, action: str) -> Iterator[None]:
-    """Finish an intent that Stripe refused; one that it may have carried out keeps its key."""
+def finishing_failed_intent(database: Database, org_id: int, action: str) -> Iterator[None]:
+    """Finish the intent if Stripe refused the call inside.
+
+    If Stripe may have carried the call out (see UNDECIDED), the intent keeps its key, so that a
+    repeated request does not do it twice. Raises `Conflict` for an object that is gone.
+    """
     try:
         yield
     except (AnomifyError, GoneAtStripe) as failure:
@@ -118,12 +122,12 @@ def settling(database: Database, org_id: int, action: str) -> Iterator[None]:
                 finish_intent(org_id, action)
         if isinstance(failure, GoneAtStripe):
             raise Conflict(
-                "Stripe does not know this any more; try again.", code="gone_at_stripe"
+                "Stripe has no such object any more; try again.", code="gone_at_stripe"
             ) from None
         raise
 
 
-def _become_customer(
+def _ensure_customer(
     database: Database, gateway: StripeGateway, org: Org, email: str | None
 ) -> str:
     with database.unit_of_work():
@@ -131,13 +135,13 @@ def _become_customer(
         if account is not None and account.customer_id is not None:
             return account.customer_id
         intent: Intent = begin_intent(org.id, CUSTOMER, org.name, email)
-    with settling(database, org.id, CUSTOMER):
+    with finishing_failed_intent(database, org.id, CUSTOMER):
         customer_id = gateway.create_customer(intent.key, org.id, org.name, email)
     with database.unit_of_work():
         insert_once(BillingAccount, org_id=org.id)
         account = find_account_for_update(org.id)
         if account is None:
-            raise NotFound("Your org is gone.")
+            raise NotFound("Your org was deleted.")
         if account.customer_id is None:
             account.customer_id = customer_id
         finish_intent(org.id, CUSTOMER)
@@ -145,7 +149,7 @@ def _become_customer(
 
 
 def _check_unsubscribed(account: BillingAccount | None, plan: Plan) -> None:
-    if account is None or account.status not in GIVING or account.plan is None:
+    if account is None or account.status not in STATUSES_WITH_PLAN or account.plan is None:
         return
     if account.plan["id"] == plan.id:
         raise Conflict("Your org has this plan already.", code="already_on_plan")
@@ -158,7 +162,7 @@ def _check_unsubscribed(account: BillingAccount | None, plan: Plan) -> None:
 
 def _no_customer() -> NotFound:
     return NotFound(
-        "Your org has never paid for anything, so there is no portal for it yet; a checkout comes"
-        " first.",
+        "Your org has no customer account at Stripe yet; open a checkout with"
+        " /billing/getcheckoutsession first.",
         code="no_customer",
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from anomify.billing.plans import Plan
 from anomify.errors import AnomifyError, Invalid
 
-# What fails in these ways may have been done all the same: it is asked again with the same key.
+# After these failures Stripe may have carried the call out: it is repeated with the same key.
 UNDECIDED = frozenset({"timeout", "refused", "dns", "tls", "busy"})
 
 
@@ -34,7 +34,7 @@ class Subscription:
     id: str
     status: str
     created_at: datetime
-    # None for a price that does not say how many metrics it is for.
+    # None for a price without a number of metrics.
     plan: Plan | None
     price_id: str
     item_id: str
@@ -43,7 +43,7 @@ class Subscription:
     period_end: datetime
     is_ending: bool
     schedule_id: str | None
-    # What the schedule says is next.
+    # The price of the next phase of the schedule.
     next_price_id: str | None
     # Since when its latest bill is due, where that could not be collected.
     overdue_since: datetime | None

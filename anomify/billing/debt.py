@@ -56,16 +56,16 @@ def sentence_about(debt: Debt, overdue_since: datetime | None) -> str:
             until = overdue_since + GRACE
             return (
                 f"A bill of {since} could not be collected. Everything works as before until "
-                f"{until:%d %B %Y}; see to the payment in the billing portal."
+                f"{until:%d %B %Y}; pay it in the billing portal."
             )
         case Debt.NO_NEW_METRICS:
             until = overdue_since + UNTIL_READ_ONLY
             return (
-                f"A bill of {since} is still unpaid. No new metrics are taken until it is paid, "
+                f"A bill of {since} is still unpaid. New metrics are refused until it is paid, "
                 f"and from {until:%d %B %Y} on nothing can be sent or changed. Nothing is deleted."
             )
         case _:
             return (
                 f"A bill of {since} is unpaid, so this organisation can only be read. Nothing is "
-                "deleted, and everything goes on as soon as it is paid in the billing portal."
+                "deleted, and everything works again as soon as it is paid in the billing portal."
             )

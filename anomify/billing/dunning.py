@@ -13,7 +13,7 @@ PURPOSE = "billing"
 RECIPIENTS_MAX = 20
 
 
-def tell_of_debt(org_id: int, base_url: str) -> bool:
+def write_about_debt(org_id: int, base_url: str) -> bool:
     """Write to the org's owners and admins if its state got worse; once per state.
 
     Returns whether letters were posted. Needs a unit of work that writes.
@@ -37,7 +37,7 @@ def letter_about(debt: Debt, org: Org, base_url: str) -> tuple[str, str]:
     """Return the subject and the text of the letter about a debt."""
     subjects = {
         Debt.OVERDUE: "Your payment did not go through",
-        Debt.NO_NEW_METRICS: "Still unpaid: no new metrics are taken",
+        Debt.NO_NEW_METRICS: "Still unpaid: new metrics are refused",
         Debt.READ_ONLY: "Still unpaid: your organisation can only be read now",
     }
     text = (

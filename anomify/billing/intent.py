@@ -12,7 +12,7 @@ from anomify.billing.queries import find_intent
 from anomify.clock import now
 from anomify.db import insert_once, session
 
-# After so long the same request is a new one. Stripe keeps idempotency keys for at least a day.
+# After this time the same request gets a new key. Stripe keeps idempotency keys for at least a day.
 SAME_FOR = timedelta(minutes=30)
 
 
@@ -21,7 +21,7 @@ class Intent:
     """An intended action with its idempotency key."""
 
     key: str
-    # What Stripe made of an earlier, different request of the same kind; None without one.
+    # The id of Stripe's result of an earlier, different request of this kind; None without one.
     replaced_result_id: str | None
 
 

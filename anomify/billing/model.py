@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from anomify.billing.debt import Debt
 from anomify.db import Base, UtcDateTime
 
-# As long as ids of Stripe may become.
+# The longest id of Stripe.
 ID_CHARACTERS_MAX = 255
 NO_SUBSCRIPTION = "none"
 
@@ -25,16 +25,16 @@ class BillingAccount(Base):
     customer_id: Mapped[str | None] = mapped_column(
         String(ID_CHARACTERS_MAX), unique=True, default=None
     )
-    # Readings are numbered when they begin, and one that began earlier never overwrites a later.
+    # Reads are numbered when they begin; the result of an earlier one never overwrites a later one.
     reading_begun: Mapped[int] = mapped_column(default=0)
     reading_kept: Mapped[int] = mapped_column(default=0)
     read_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     subscription_id: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
-    # Stripe's own word for the subscription.
+    # The status of the subscription, as Stripe names it.
     status: Mapped[str] = mapped_column(String(32), default=NO_SUBSCRIPTION)
-    # The plan as it was sold: prices may be withdrawn, and those who have them keep them.
+    # The plan as it was sold; an org keeps it after its price was withdrawn from sale.
     plan: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
-    # What the plan becomes when the period ends, where that was asked for.
+    # The plan after the current period, if a change is scheduled.
     next_plan_id: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
     period_end: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     is_ending: Mapped[bool] = mapped_column(default=False)
@@ -42,7 +42,7 @@ class BillingAccount(Base):
     # In the currency's smallest unit.
     next_bill_amount: Mapped[int | None] = mapped_column(BigInteger, default=None)
     next_bill_currency: Mapped[str | None] = mapped_column(String(3), default=None)
-    # The worst that the org's admins have been written about since they last paid.
+    # The most severe state that the org's admins got a letter about since the last payment.
     told_debt: Mapped[str] = mapped_column(String(16), default=Debt.NONE)
 
 
@@ -57,7 +57,7 @@ class BillingIntent(Base):
     about: Mapped[str] = mapped_column(String(64))
     nonce: Mapped[str] = mapped_column(String(32))
     begun_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # What Stripe made of it.
+    # The id of Stripe's result.
     result_id: Mapped[str | None] = mapped_column(String(ID_CHARACTERS_MAX), default=None)
 
 

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from anomify.errors import Invalid
 
-# The plan of those who pay nothing, where others do.
+# The plan of orgs that pay nothing, where billing is on.
 FREE_ID = "free"
-# The plan of those who host the product themselves.
+# The plan of every org where billing is off.
 SELF_HOSTED_ID = "self-hosted"
-# How long the plans that Stripe named are taken to be the plans there are.
-REMEMBERED_SECONDS = 300.0
+# How long the plans read from Stripe are cached.
+CACHED_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Plan:
     interval: str | None = None
 
     def as_fields(self) -> dict[str, Any]:
-        """Return the plan as plain values, to be kept."""
+        """Return the plan as plain values, for storing."""
         return asdict(self)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the plan that was kept so."""
+        """Return the plan of stored values."""
         return cls(**fields)
 
 
@@ -48,12 +48,12 @@ def free_plan(free_metrics: int) -> Plan:
 
 
 def allows_more(one: Plan, other: Plan) -> bool:
-    """Return whether the first plan has room for more metrics, or as many and costs more."""
+    """Return whether `one` includes more metrics, or as many for a higher price."""
     return _worth(one) > _worth(other)
 
 
 def metrics_over(plan: Plan, used: int) -> int:
-    """Return how many of so many metrics a plan has no room for."""
+    """Return by how much `used` metrics exceed the quota of a plan."""
     return 0 if plan.metric_quota is None else max(used - plan.metric_quota, 0)
 
 
@@ -61,24 +61,24 @@ class PlansForSale:
     """The plans for sale, read from Stripe's prices and cached; may be shared by threads."""
 
     def __init__(
-        self, ask: Callable[[], list[Plan]], monotonic: Callable[[], float] = monotonic
+        self, read_plans: Callable[[], list[Plan]], monotonic: Callable[[], float] = monotonic
     ) -> None:
-        """Start with an empty cache; `ask` reads the plans, and its errors are raised unchanged."""
-        self._ask = ask
+        """Start with an empty cache; errors of `read_plans` are raised unchanged."""
+        self._read_plans = read_plans
         self._monotonic = monotonic
         self._lock = Lock()
-        self._known: tuple[float, list[Plan]] | None = None
+        self._cached: tuple[float, list[Plan]] | None = None
 
     def listed(self) -> list[Plan]:
-        """Return what is for sale, the smallest plan first."""
+        """Return the plans for sale, the smallest first."""
         with self._lock:
-            known = self._known
-        if known is not None and self._monotonic() - known[0] < REMEMBERED_SECONDS:
-            return known[1]
+            cached = self._cached
+        if cached is not None and self._monotonic() - cached[0] < CACHED_SECONDS:
+            return cached[1]
         # Read outside the lock, so that no thread waits; two reads at the same time do no harm.
-        found = sorted(self._ask(), key=_worth)
+        found = sorted(self._read_plans(), key=_worth)
         with self._lock:
-            self._known = (self._monotonic(), found)
+            self._cached = (self._monotonic(), found)
         return found
 
     def get(self, plan_id: str) -> Plan:
@@ -87,7 +87,7 @@ class PlansForSale:
             if plan.id == plan_id:
                 return plan
         raise Invalid(
-            "There is no such plan for sale; /billing/plans lists those there are.",
+            "There is no such plan for sale; /billing/plans lists the plans.",
             code="plan_unknown",
             fields={"plan_id": "The id of a plan that /billing/plans lists."},
         )

@@ -16,7 +16,7 @@ def find_account(org: Org) -> BillingAccount | None:
 
 
 def find_account_for_update(org_id: int) -> BillingAccount | None:
-    """Return the account, read anew, and keep others from changing it until the unit ends."""
+    """Return the account, read from the database and locked until the unit of work ends."""
     rows = (
         select(BillingAccount)
         .where(BillingAccount.org_id == org_id)
@@ -27,12 +27,12 @@ def find_account_for_update(org_id: int) -> BillingAccount | None:
 
 
 def find_account_of_customer(customer_id: str) -> BillingAccount | None:
-    """Return the account of a customer of Stripe's; None for customers that are none of ours."""
+    """Return the account of a customer of Stripe's; None if no org is this customer."""
     return session().scalar(select(BillingAccount).where(BillingAccount.customer_id == customer_id))
 
 
 def find_intent(org_id: int, action: str) -> BillingIntent | None:
-    """Return what the org means to do, and keep others from changing it until the unit ends."""
+    """Return the org's intent for an action, locked until the unit of work ends."""
     rows = (
         select(BillingIntent)
         .where(BillingIntent.org_id == org_id, BillingIntent.action == action)
@@ -42,8 +42,8 @@ def find_intent(org_id: int, action: str) -> BillingIntent | None:
     return session().scalar(rows)
 
 
-def is_event_taken(event_id: str) -> bool:
-    """Return whether a piece of news has been taken already."""
+def is_event_processed(event_id: str) -> bool:
+    """Return whether a webhook event was processed already."""
     return session().get(BillingEvent, event_id) is not None
 
 
@@ -64,9 +64,9 @@ def list_invoices(org: Org, *, limit: int, offset: int) -> Page[BillingInvoice]:
 def list_accounts_unread_since(
     moment: datetime, limit: int, but: Iterable[int] = ()
 ) -> list[BillingAccount]:
-    """Return customers that nothing was read of since then, the longest first, of any org.
+    """Return accounts of any org whose customer was last read before `moment`, oldest first.
 
-    `but` are ids of orgs to pass over.
+    Orgs whose ids are in `but` are left out.
     """
     rows = (
         select(BillingAccount)
@@ -82,7 +82,7 @@ def list_accounts_unread_since(
 
 
 def list_overdue_orgs(limit: int, after_id: int = 0) -> list[int]:
-    """Return the ids of orgs that owe something, in order, from one on; for the worker only."""
+    """Return ids of orgs with an overdue bill, in order, after `after_id`; for the worker only."""
     rows = (
         select(Org.id)
         .where(Org.overdue_since.is_not(None), Org.id > after_id)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from anomify.errors import UpstreamFailed
-from anomify.outbound import EVERYWHERE, CallLimits, Outbound
+from anomify.outbound.deadline import CallLimits
+from anomify.outbound.http_client import EVERYWHERE, Outbound
 
 if TYPE_CHECKING:
     from stripe import StripeClient

@@ -42,7 +42,7 @@ def stripe_errors_translated() -> Iterator[None]:
             "Stripe cannot be reached just now; try again in a minute.", kind=kind
         ) from None
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        log.error("Stripe rejected the key or its permissions: %s", error)  # noqa: TRY400 -- the library's trace says nothing
+        log.error("Stripe rejected the key or its permissions: %s", error)  # noqa: TRY400 -- the library's trace has no further information
         raise UpstreamFailed(
             "Stripe does not accept the configured key; the operator of this server has to check"
             " stripe_secret_key.",

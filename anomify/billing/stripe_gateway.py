@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# More prices, subscriptions of a customer or invoices than these are not looked at.
+# The most prices, subscriptions of a customer and invoices that are read.
 PRICES_MAX = 100
 SUBSCRIPTIONS_MAX = 20
 INVOICES_MAX = 100
-# How far a webhook's time may lie from ours; the library minds the past only.
+# The greatest difference of a webhook's time from ours; the library checks only past times.
 SKEW_SECONDS = 300
 _LIVE_KEYS = ("sk_live_", "rk_live_")
 
@@ -222,7 +222,7 @@ class StripeGateway:
                 {
                     "items": [{"id": subscription.item_id, "price": price_id}],
                     "cancel_at_period_end": False,
-                    # Paid for at once or not changed at all.
+                    # If the payment fails, the subscription is not changed.
                     "proration_behavior": "always_invoice",
                     "payment_behavior": "error_if_incomplete",
                     "proration_date": to_timestamp(at),
@@ -315,7 +315,7 @@ class StripeGateway:
         except stripe.SignatureVerificationError:
             raise _badly_signed() from None
         except (ValueError, TypeError, AttributeError, RecursionError):
-            # Also what UTF-8 and JSON have against it.
+            # Also errors of decoding UTF-8 and JSON.
             raise Invalid("The body is not an event of Stripe.", code="bad_event") from None
         if _signed_timestamp(signature) > now_timestamp() + SKEW_SECONDS:
             raise _badly_signed()
@@ -336,7 +336,7 @@ class StripeGateway:
         item = found.items.data[0]
         plan = plan_of_price(item.price)
         if plan is None or isinstance(item.price.product, str):
-            # Names, and sometimes the quota, are the product's.
+            # The product has the name and sometimes the quota.
             plan = self.plans_by_price(item.price.id)
         upcoming = found.schedule.upcoming_price_id() if found.schedule else None
         invoice = found.latest_invoice

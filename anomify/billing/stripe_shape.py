@@ -13,10 +13,10 @@ from anomify.clock import datetime_from_timestamp
 
 log = logging.getLogger(__name__)
 
-# Where a price, or else its product, says how many metrics it is for.
+# The metadata key of a price, or else of its product, for the number of metrics.
 QUOTA_KEY = "metrics_quota"
 UNLIMITED = "unlimited"
-# What fits the column.
+# The largest number fits the database column.
 QUOTA_DIGITS_MAX = 9
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -54,7 +54,7 @@ class _Recurring(StripeShape):
 
 
 class PriceShape(NamedShape):
-    """A price, and with it what is sold."""
+    """A price and its product."""
 
     nickname: str | None = None
     unit_amount: Amount | None = None
@@ -149,7 +149,7 @@ class SubscriptionListShape(StripeShape):
 
 
 class EventShape(NamedShape):
-    """An event as a webhook brings it."""
+    """An event in the body of a webhook."""
 
     type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     created: UnixSeconds
@@ -167,19 +167,19 @@ def shaped(shape: type[Shape], answer: Any) -> Shape:
 
 
 def plan_of_price(price: PriceShape) -> Plan | None:
-    """Return the plan of a price; None where it does not say how many metrics it is for."""
+    """Return the plan of a price; None if it has no valid number of metrics."""
     product = price.product if isinstance(price.product, _Product) else None
-    said = price.metadata.get(QUOTA_KEY) or (product.metadata.get(QUOTA_KEY) if product else None)
-    if said is None or price.recurring is None or price.unit_amount is None:
+    quota = price.metadata.get(QUOTA_KEY) or (product.metadata.get(QUOTA_KEY) if product else None)
+    if quota is None or price.recurring is None or price.unit_amount is None:
         return None
-    is_number = said.isascii() and said.isdigit() and len(said) <= QUOTA_DIGITS_MAX
-    if said != UNLIMITED and not is_number:
-        log.warning("the price %s has the unusable %s %r", price.id, QUOTA_KEY, said)
+    is_number = quota.isascii() and quota.isdigit() and len(quota) <= QUOTA_DIGITS_MAX
+    if quota != UNLIMITED and not is_number:
+        log.warning("the price %s has the unusable %s %r", price.id, QUOTA_KEY, quota)
         return None
     return Plan(
         id=price.id,
         name=price.nickname or (product.name if product else "") or "Subscription",
-        metric_quota=None if said == UNLIMITED else int(said),
+        metric_quota=None if quota == UNLIMITED else int(quota),
         amount=price.unit_amount,
         currency=price.currency,
         interval=price.recurring.interval,
@@ -200,12 +200,12 @@ def invoice_of(found: InvoiceShape) -> Invoice:
 
 
 def bill_of(found: InvoiceShape) -> Bill:
-    """Return what an invoice has to be paid with."""
+    """Return the amount due of an invoice."""
     return Bill(found.amount_due, found.currency)
 
 
 def customer_of(thing: Mapping[str, Any]) -> str | None:
-    """Return whom an event is about; nothing else of what it says is used."""
+    """Return the customer id of an event's object, or None if it has none."""
     found = thing.get("id") if thing.get("object") == "customer" else thing.get("customer")
     if isinstance(found, Mapping):
         found = found.get("id")

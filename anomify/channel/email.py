@@ -1,4 +1,4 @@
-"""E-mail: text, HTML and the picture in it; a recovery lies in the thread of its notice."""
+"""Send a message as an e-mail: text, HTML and a picture; a recovery replies to its first mail."""
 
 import re
 from email.errors import MessageError
@@ -12,10 +12,10 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
 from anomify.mail_address import domain_on_the_wire
-from anomify.outbound import MailServer
+from anomify.outbound.mail_server import MailServer
 
 SENDER_NAME = "Anomify"
-# Longer subjects are cut by every reader.
+# Mail programs do not show longer subjects.
 SUBJECT_MAX_CHARACTERS = 200
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
@@ -24,13 +24,13 @@ class EmailChannel:
     """Sends through the operator's mail server."""
 
     def __init__(self, settings: Settings, server: MailServer) -> None:
-        """Take who we are, and the server."""
+        """Send from the address in the setting `mail_from`, through this server."""
         name, address = parseaddr(settings.mail_from)
         self._sender = (name or SENDER_NAME, address)
         self._server = server
 
     def send(self, message: Message, target: Target) -> Receipt:
-        """Write the mail and hand it to the server."""
+        """Send the message as a mail and return the result."""
         sender = _address(*self._sender)
         if sender is None:
             return Receipt(is_delivered=False, problem="The setting mail_from is not an address.")
@@ -57,7 +57,7 @@ class EmailChannel:
         mail["Message-ID"] = self._mail_id(message.id)
         if message.answers_id is not None:
             mail["In-Reply-To"] = mail["References"] = self._mail_id(message.answers_id)
-        # Nobody's holiday notice needs to come back.
+        # So that no automatic replies are sent (RFC 3834).
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
         if message.html:
@@ -83,15 +83,15 @@ def _address(name: str, address: str) -> Address | None:
     local, at, domain = address.rpartition("@")
     try:
         if not domain.isascii():
-            # Few mail servers take other letters than these.
+            # Few mail servers accept other letters (SMTPUTF8).
             address = f"{local}{at}{domain_on_the_wire(domain)}"
         found = Address(one_line(name), addr_spec=address)
         return found if found.addr_spec.isascii() else None
     except (ValueError, IndexError, MessageError):
-        # The library fails in each of these ways over what is no address.
+        # The library raises each of these for an invalid address.
         return None
 
 
 def one_line(text: str) -> str:
-    """Return the text as it may stand in a header: what ends lines or cannot be seen is a space."""
+    """Return the text for a header: line ends and control characters become a space."""
     return _UNSEEN.sub(" ", text).strip()

@@ -1,4 +1,4 @@
-"""The channels by the name that deliveries store."""
+"""The channels by the name that is stored with a delivery."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,8 @@ from anomify.channel.email import EmailChannel
 from anomify.channel.message import Channel
 from anomify.channel.webhook import WebhookChannel
 from anomify.config import Settings
-from anomify.outbound import MailServer, Outbound
+from anomify.outbound.http_client import Outbound
+from anomify.outbound.mail_server import MailServer
 
 WEBHOOK = "webhook"
 EMAIL = "email"

@@ -1,4 +1,4 @@
-"""Message and Receipt: what every channel takes, and what it gives back."""
+"""Message, Target and Receipt: the input and the result of every channel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,17 +7,17 @@ from typing import Any, Protocol
 
 from anomify.errors import UpstreamFailed
 
-# How the text in HTML names the picture that lies beside it.
+# The Content-ID by which the HTML part refers to the picture.
 PICTURE_CID = "picture@anomify"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message in all its shapes; a channel takes the one it can show."""
+    """One message in all formats; a channel uses those that it can show."""
 
     # The same for every attempt: receivers recognise repeated attempts by it.
     id: str
-    # The first message of a conversation that this one belongs to, when it is not the first.
+    # The id of the first message of the conversation, if this one is not the first.
     answers_id: str | None
     # Such as anomaly.opened.
     type: str
@@ -25,7 +25,7 @@ class Message:
     subject: str
     text: str
     html: str
-    # The facts for machines, as JSON will have them.
+    # The facts for programs, sent as JSON.
     data: Mapping[str, Any]
     # A PNG.
     picture: bytes | None = None
@@ -43,10 +43,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one attempt."""
+    """The result of one attempt to send."""
 
     is_delivered: bool
-    # Why not, in a sentence for the people who set the channel up.
+    # Why it was not delivered, in a sentence for the people who configured the channel.
     problem: str = ""
     # Trying again is useless.
     is_permanent: bool = False

@@ -1,4 +1,4 @@
-"""Secrets and signatures as Standard Webhooks 1.0 writes them, so that receivers can verify."""
+"""Secrets and signatures of webhooks, as Standard Webhooks 1.0 defines them."""
 
 import base64
 import binascii
@@ -14,12 +14,12 @@ KEY_MOST_BYTES = 64
 
 
 def new_secret() -> str:
-    """Return a fresh secret."""
+    """Return a new random secret."""
     return PREFIX + base64.b64encode(secrets.token_bytes(KEY_LEAST_BYTES)).decode()
 
 
 def key_of(secret: str) -> bytes | None:
-    """Return the key that a secret stands for, or None when it is not written as one."""
+    """Return the key that a secret encodes, or None if it is not a valid secret."""
     if not secret.startswith(PREFIX):
         return None
     try:
@@ -30,7 +30,7 @@ def key_of(secret: str) -> bytes | None:
 
 
 def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """Return what stands in the webhook-signature header for one key."""
+    """Return the part of the webhook-signature header for one key."""
     signed = b".".join((message_id.encode(), str(timestamp).encode(), body))
     digest = hmac.new(key, signed, hashlib.sha256).digest()
     return f"{VERSION},{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""Webhooks: a signed POST of JSON, after Standard Webhooks 1.0."""
+"""Send a message as a webhook: a signed POST of JSON, after Standard Webhooks 1.0."""
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,18 +9,18 @@ from anomify.channel.message import DELIVERED, Message, Receipt, Target
 from anomify.channel.signature import key_of, signature
 from anomify.clock import now, now_timestamp
 from anomify.errors import UpstreamFailed
-from anomify.outbound import HttpReply, Outbound
+from anomify.outbound.http_client import HttpReply, Outbound
 
 GONE = 410
-# A request time-out, too early, too many requests: the same request may do later.
+# Request timeout, too early, too many requests: the same request may succeed later.
 PASSING_CLIENT_ERRORS = frozenset({408, 425, 429})
 
 
 class WebhookChannel:
-    """Posts to URLs that users have set, through the guard."""
+    """Posts to the URLs that users have set, under the rules of `Outbound`."""
 
     def __init__(self, outbound: Outbound) -> None:
-        """Take the one way out."""
+        """Send through this client."""
         self._outbound = outbound
 
     def send(self, message: Message, target: Target) -> Receipt:
@@ -70,7 +70,7 @@ def _seconds(retry_after: str, at: datetime) -> float | None:
     """Return Retry-After in seconds, from seconds or a date; None for anything else."""
     text = retry_after.strip()
     if text.isascii() and text.isdigit():
-        # More digits than this are no number of seconds that anybody means.
+        # Nine digits at most: longer pauses are limited by the caller anyway.
         return float(text[:9])
     try:
         moment = parsedate_to_datetime(text)

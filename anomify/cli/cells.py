@@ -1,4 +1,4 @@
-"""What a cell of a table says: a number or a moment, in the ways that programs write them."""
+"""Parse a cell of a table as a number or a time, in the formats that programs write."""
 
 import math
 import re
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Final
 
-# Numbers of ASCII digits alone: neither `1_000` nor digits of other scripts are taken for numbers.
+# Numbers of ASCII digits alone: neither `1_000` nor digits of other scripts are accepted.
 _SIGNED: Final = re.compile(r"([+-]?)([0-9].*|[.,][0-9].*)\Z", re.DOTALL)
 _EXPONENT: Final = re.compile(r"[eE][+-]?[0-9]+\Z")
-# Groups of thousands parted by a space, a no-break or thin space or an apostrophe.
+# Groups of thousands separated by a space, a no-break or thin space or an apostrophe.
 _SPACED: Final = re.compile(
     "[0-9]{1,3}(?:([ \u00a0\u2009\u202f'\u2019])[0-9]{3})(?:\\1[0-9]{3})*(?![0-9])"
 )
@@ -19,7 +19,7 @@ _GROUPED: Final = {
     ",": re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+\Z"),
     ".": re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+\Z"),
 }
-# What is quickly seen to be a number whose point, if it has one, parts its decimals.
+# Numbers in which a point, if there is one, can only be the decimal separator.
 _USUAL: Final = re.compile(
     r"[+-]?(?:[0-9]+|0?\.[0-9]+|0\.|[1-9][0-9]*\.(?:[0-9]{0,2}|[0-9]{4,})|[0-9]{4,}\.[0-9]*)"
     r"(?:[eE][+-]?[0-9]+)?\Z"
@@ -29,11 +29,11 @@ _MISSING: Final = frozenset(
 )
 _SHOWN_CHARACTERS: Final = 60
 
-# A number says by its size what it counts: these seconds are in the year 5138, and so many
+# The size of a number shows its unit: this many seconds are in the year 5138, and this many
 # milliseconds, microseconds and nanoseconds are in 1973.
 _SECONDS_BELOW: Final = 10**11
 UNIX_SECONDS: Final = "unix seconds"
-# Each below a limit, with how many of it are a millisecond.
+# Each with its limit and how many of the unit are a millisecond.
 _SMALLER_UNITS: Final = (
     (10**14, 1, "unix milliseconds"),
     (10**17, 1_000, "unix microseconds"),
@@ -53,19 +53,19 @@ _YEAR_LAST: Final = re.compile(
 _CLOCK: Final = re.compile(
     r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?(?:\s*([AaPp])\.?[Mm]\.?)?\Z"
 )
-# So many digits before the point make a number look like a moment by itself, from 1973 on.
+# A number with so many digits before the point is taken for a time, from 1973 on.
 _MOMENT_DIGITS: Final = 9
 
 
 class Decimal(StrEnum):
-    """What parts a number from its decimals; the other of the two parts thousands."""
+    """The decimal separator of a number; the other of the two separates thousands."""
 
     POINT = "point"
     COMMA = "comma"
 
 
 class Writing(Enum):
-    """What the writing of one number says about decimals and thousands."""
+    """What the format of one number shows about decimals and thousands."""
 
     # No point and no comma.
     WHOLE = 0
@@ -82,7 +82,7 @@ class ParsedTime:
 
     ms: int
     kind: str
-    # Which of day and month comes first, where the writing tells; None where it does not matter.
+    # Whether the day comes before the month, where the format shows it; else None.
     day_first: bool | None = None
     is_order_unknown: bool = False
 
@@ -95,12 +95,12 @@ MONTH_FIRST: Final = "month/day/year taken as UTC"
 
 
 def is_missing(text: str) -> bool:
-    """Return whether a cell says that there is no value."""
+    """Return whether a cell stands for a missing value."""
     return text.lower() in _MISSING
 
 
 def is_usual(text: str) -> bool:
-    """Return whether a cell is a number that Python reads as it was meant, whatever the others are.
+    """Return whether a cell is a number that needs no decimal separator from other cells.
 
     >>> is_usual("21.5"), is_usual("1.234"), is_usual("1_000")
     (True, False, False)
@@ -109,7 +109,7 @@ def is_usual(text: str) -> bool:
 
 
 def writing_of(text: str) -> Writing | None:
-    """Return what the writing of a number tells, or None where this is no number.
+    """Return what the format of a number shows, or None where this is no number.
 
     >>> [writing_of(text).name for text in ("1,5", "1.234", "1.234,5", "1 234", "1,234,567")]
     ['COMMA', 'EITHER_POINT', 'COMMA', 'WHOLE', 'POINT']
@@ -146,7 +146,7 @@ def writing_of(text: str) -> Writing | None:
 
 
 def number_of(text: str, decimal: Decimal) -> float:
-    """Return a number. Raises ValueError where this is none, or none so written."""
+    """Return a number. Raises ValueError for other texts, and for the other separator."""
     writing = writing_of(text)
     wrong = Writing.COMMA if decimal is Decimal.POINT else Writing.POINT
     if writing is None or writing is wrong:
@@ -158,7 +158,7 @@ def number_of(text: str, decimal: Decimal) -> float:
 
 
 def finite(text: str, written: str) -> float:
-    """Return what Python reads, where it is finite. Raises ValueError otherwise."""
+    """Return the parsed number. Raises ValueError, quoting `written`, if it is infinite."""
     value = float(text)
     if math.isinf(value):
         raise ValueError(f"{shown(written)} is too large for a number")
@@ -178,9 +178,9 @@ def is_moment(text: str) -> bool:
 
 
 def moment_of(text: str, *, day_first: bool | None = None) -> ParsedTime:
-    """Return the moment that a cell says. Raises ValueError where it says none.
+    """Return the time in a cell. Raises ValueError where there is none.
 
-    `day_first` decides of dates such as 11/12/2026.
+    `day_first` applies to dates such as 11/12/2026.
 
     >>> moment_of("1795890000").ms == moment_of("1795890000000000000").ms == 1795890000000
     True
@@ -206,19 +206,19 @@ def moment_of(text: str, *, day_first: bool | None = None) -> ParsedTime:
 
 
 def moment_with_clock(date: str, clock: str, *, day_first: bool | None = None) -> ParsedTime:
-    """Return the moment of a day and a time of it. Raises ValueError where they say none."""
+    """Return the time of a date and a time of day. Raises ValueError where they are none."""
     day = moment_of(date, day_first=day_first)
     kind = day.kind if day.kind in {DAY_FIRST, MONTH_FIRST} else ISO_UTC
     return ParsedTime(day.ms + _clock_ms(clock), kind, day.day_first, day.is_order_unknown)
 
 
 def is_clock(text: str) -> bool:
-    """Return whether a cell says the time of a day and nothing else."""
+    """Return whether a cell is a time of day and nothing else."""
     return _CLOCK.match(text) is not None
 
 
 def is_date(text: str) -> bool:
-    """Return whether a cell says a day and not the time of it."""
+    """Return whether a cell is a date without a time of day."""
     found = _NUMERIC_TIME.match(text)
     if found is not None:
         return len(found[2]) == 8 and _compact(found) is not None  # noqa: PLR2004 -- the digits of 20261128
@@ -269,7 +269,7 @@ def _iso(text: str) -> ParsedTime:
             at = at.replace(tzinfo=UTC)
         else:
             has_zone = True
-        # Not by floats: every millisecond is told apart in every year.
+        # Without floats, so that every millisecond of every year is exact.
         since = at - datetime(1970, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"{shown(written)} is not a timestamp") from None
@@ -280,12 +280,12 @@ def _iso(text: str) -> ParsedTime:
 def _year_last(text: str, found: re.Match[str], *, day_first: bool | None) -> ParsedTime:
     one, mark, other, year, clock = found.groups()
     is_unknown = False
-    told: bool | None = None
+    shown_order: bool | None = None
     if mark == ".":
         first_is_day = True
-    elif int(one) > 12 or int(other) > 12:  # noqa: PLR2004 -- no month
-        told = first_is_day = int(one) > 12  # noqa: PLR2004 -- no month
-        if int(one) > 12 and int(other) > 12:  # noqa: PLR2004 -- no month
+    elif int(one) > 12 or int(other) > 12:  # noqa: PLR2004 -- months of a year
+        shown_order = first_is_day = int(one) > 12  # noqa: PLR2004 -- months of a year
+        if int(one) > 12 and int(other) > 12:  # noqa: PLR2004 -- months of a year
             raise ValueError(f"{shown(text)} is not a timestamp")
     else:
         is_unknown = one != other
@@ -293,7 +293,7 @@ def _year_last(text: str, found: re.Match[str], *, day_first: bool | None) -> Pa
     day, month = (one, other) if first_is_day else (other, one)
     at = _iso(f"{year}-{month:0>2}-{day:0>2}")
     ms = at.ms + (_clock_ms(clock.strip()) if clock else 0)
-    return ParsedTime(ms, DAY_FIRST if first_is_day else MONTH_FIRST, told, is_unknown)
+    return ParsedTime(ms, DAY_FIRST if first_is_day else MONTH_FIRST, shown_order, is_unknown)
 
 
 def _clock_ms(text: str) -> int:
@@ -305,6 +305,6 @@ def _clock_ms(text: str) -> int:
         if not 1 <= hour <= 12:  # noqa: PLR2004 -- of a clock with AM and PM
             raise ValueError(f"{shown(text)} is not the time of a day")
         hour = hour % 12 + (12 if found[5] in "Pp" else 0)
-    if hour > 23 or minute > 59 or second > 59:  # noqa: PLR2004 -- what a clock shows
+    if hour > 23 or minute > 59 or second > 59:  # noqa: PLR2004 -- limits of a clock
         raise ValueError(f"{shown(text)} is not the time of a day")
     return ((hour * 60 + minute) * 60 + second) * 1000 + int(f"{found[4] or 0:0<3}"[:3])

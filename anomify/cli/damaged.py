@@ -10,7 +10,7 @@ from anomify.cli.database import opened_database
 from anomify.cli.settings import data_option, json_option, print_json
 from anomify.errors import NotFound
 from anomify.metric.open_store import open_point_database
-from anomify.storage.setaside import SetAside, Shelf
+from anomify.storage.damaged_items import DamagedItem, DamagedItems
 
 
 @click.group()
@@ -23,8 +23,8 @@ def damaged() -> None:
 @json_option
 def list_all(data_dir: Path | None, *, as_json: bool) -> None:
     """List the stored data that cannot be read; it is left out everywhere else."""
-    with _shelf(data_dir) as shelf:
-        found = shelf.list()
+    with _damaged_items(data_dir) as items:
+        found = items.list()
     if as_json:
         print_json(
             [
@@ -53,10 +53,10 @@ def list_all(data_dir: Path | None, *, as_json: bool) -> None:
 @data_option
 def save(number: int, file: Path, data_dir: Path | None) -> None:
     """Write the unchanged bytes of the item NUMBER to FILE."""
-    with _shelf(data_dir) as shelf:
-        _one(shelf, number)
+    with _damaged_items(data_dir) as items:
+        _one(items, number)
         file.touch(mode=0o600)
-        file.write_bytes(shelf.blob(number))
+        file.write_bytes(items.blob(number))
     click.echo(f"{number} is in {file}.")
 
 
@@ -68,27 +68,27 @@ def forget(numbers: tuple[int, ...], data_dir: Path | None, *, is_all: bool) -> 
     """Delete the items NUMBERS for good; they are no longer reported."""
     if not numbers and not is_all:
         raise click.UsageError("Give the numbers that `anomify damaged list` shows, or --all.")
-    with _shelf(data_dir) as shelf:
-        ids = [one.id for one in shelf.list()] if is_all else list(numbers)
-        known = {one.id for one in shelf.list()}
+    with _damaged_items(data_dir) as items:
+        ids = [one.id for one in items.list()] if is_all else list(numbers)
+        known = {one.id for one in items.list()}
         for number in set(ids) - known:
-            _one(shelf, number)
-        shelf.forget(ids)
+            _one(items, number)
+        items.forget(ids)
     click.echo(f"Deleted {len(ids)}.")
 
 
-def _one(shelf: Shelf, number: int) -> SetAside:
-    found = next((one for one in shelf.list() if one.id == number), None)
+def _one(items: DamagedItems, number: int) -> DamagedItem:
+    found = next((one for one in items.list() if one.id == number), None)
     if found is None:
         raise NotFound(f"There is no damaged item {number}; `anomify damaged list` shows them.")
     return found
 
 
 @contextmanager
-def _shelf(data_dir: Path | None) -> Iterator[Shelf]:
+def _damaged_items(data_dir: Path | None) -> Iterator[DamagedItems]:
     with opened_database(data_dir) as (settings, database):
         opened = open_point_database(database, settings.data_dir)
         try:
-            yield Shelf(opened)
+            yield DamagedItems(opened)
         finally:
             opened.close()

@@ -1,5 +1,6 @@
 """Judges a file of datapoints as they would have been judged when they came."""
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_an
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -30,12 +33,20 @@ HEADER: Final = "timestamp,value,expected_lower,expected_upper,score,alert,is_an
     show_default=True,
     help="Detect what deserves an alert, the whole span of each anomaly, or any new behaviour.",
 )
+@click.option(
+    "--severities",
+    is_flag=True,
+    help="Print the alert from which each severity holds, and read no file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --severities: print them as JSON.")
 @reading_options
 def detect(
-    file: Path,
+    file: Path | None,
     out: Path | None,
     head: str,
     *,
+    severities: bool,
+    as_json: bool,
     time_column: str | None,
     value_column: str | None,
     decimal: str | None,
@@ -54,7 +65,19 @@ def detect(
     earlier row, or among the first hundred have score and alert 0. `score` ranks rows from 0 to 1;
     `alert` is the output of the chosen head (display: the score itself), and `is_anomaly` is 1
     where it reached the threshold.
+
+    An alert of the alarm head has a severity, low, medium or high, by how rarely such an alert is
+    false; --severities prints the alert from which each one holds.
     """
+    if severities:
+        if file is not None:
+            raise click.UsageError("--severities reads no file: leave out FILE.")
+        click.echo(_severities_json() if as_json else _severities_table())
+        return
+    if as_json:
+        raise click.UsageError("--json belongs to --severities; rows are always written as CSV.")
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
     choices = choices_of(
         time_column=time_column,
         value_column=value_column,
@@ -71,6 +94,27 @@ def detect(
         for told in points.unreadable:
             click.echo(f"{file}, {told}", err=True)
         click.get_current_context().exit(1)
+
+
+def _severities_json() -> str:
+    # Imported here, as all of the engine in this module.
+    from anomify.detection.threshold import THRESHOLDS  # noqa: PLC0415 -- see above
+
+    return json.dumps({severity.name.lower(): alert for severity, alert in THRESHOLDS.items()})
+
+
+def _severities_table() -> str:
+    from anomify.detection.threshold import (  # noqa: PLC0415 -- see above
+        FALSE_ALARMS_A_METRIC_WEEK,
+        THRESHOLDS,
+    )
+
+    rows = [("severity", "alert from", "false alarms of a metric in a week, at most")]
+    rows += [
+        (severity.name.lower(), f"{alert:.2f}", f"{FALSE_ALARMS_A_METRIC_WEEK[severity]:g}")
+        for severity, alert in THRESHOLDS.items()
+    ]
+    return "\n".join(f"{name:<9}  {alert:>10}  {rate}" for name, alert, rate in rows)
 
 
 def judged_lines(points: FilePoints, head: str) -> Iterator[str]:

@@ -178,7 +178,9 @@ def examine_points(settings: Settings) -> Finding:
         problems += [
             f"the entry {offset} of the log: {said}" for offset, said in PointLog(opened).check()
         ]
-        problems += [f"damaged item {one.id}: {one.in_words()}" for one in chunks.shelf.list()]
+        problems += [
+            f"damaged item {one.id}: {one.in_words()}" for one in chunks.damaged_items.list()
+        ]
         with database.unit_of_work(write=False):
             problems += list(unreadable_states())
             problems += [

@@ -4,9 +4,13 @@ import errno
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from anomify.config import Settings
 from anomify.errors import Unavailable
+
+if TYPE_CHECKING:
+    # Only for annotations: the settings take long to import, and many commands do not read them.
+    from anomify.config import Settings
 
 HELP = "Run `anomify doctor` to find the cause."
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -29,7 +33,7 @@ def failure_in_words(error: Exception) -> str | None:
     return None
 
 
-def use_data_dir(settings: Settings) -> None:
+def use_data_dir(settings: "Settings") -> None:
     """Create the data directory if missing. Raises Unavailable if it cannot be written."""
     directory = settings.data_dir
     try:

@@ -10,7 +10,7 @@ import click
 import urllib3
 
 from anomify.errors import AnomifyError, Invalid, Unavailable
-from anomify.outbound import operator_pool
+from anomify.outbound.http_client import operator_pool
 
 INGEST_PATH = "/flux/metric_data_post"
 FIRST_PAUSE_SECONDS = 0.5

@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from anomify.cli.failures import failure_in_words
-from anomify.config import ConfigError
-from anomify.errors import AnomifyError
+from anomify.errors import AnomifyError, ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from anomify.audit.recording import record_audit
-from anomify.billing.cancel_subscription import stop_paying
+from anomify.billing.cancel_subscription import cancel_subscriptions
 from anomify.billing.stripe_gateway import gateway_of
 from anomify.cli.database import opened_database, the_org, unit_of_work
 from anomify.cli.settings import data_option, json_option, print_json
@@ -98,7 +98,7 @@ def delete(name: str, confirm: str, data_dir: Path | None, *, as_json: bool) -> 
             found = the_org(name)
             gone = org_json(found)
         check_named(found, confirm)
-        stop_paying(database, gateway_of(settings), found, actor=ACTOR)
+        cancel_subscriptions(database, gateway_of(settings), found, actor=ACTOR)
         with database.unit_of_work():
             delete_org(found)
         database.empty_log()

@@ -1,9 +1,7 @@
 """A file of points: a table of timestamp and value as programs export it, plain or gzipped."""
 
 import csv
-from array import array
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final, NoReturn
@@ -25,8 +23,9 @@ from anomify.cli.cells import (
     shown,
     writing_of,
 )
+from anomify.cli.points_rows import RowsRead, counted, describe_reading
 from anomify.cli.reading_options import Choices
-from anomify.cli.table_layout import SEPARATORS, Layout, NoLayout, find_layout
+from anomify.cli.table_layout import Layout, NoLayout, find_layout
 from anomify.cli.table_text import (
     DAMAGE_ERRORS,
     UnreadableFileError,
@@ -35,27 +34,24 @@ from anomify.cli.table_text import (
     opened_lines,
     refuse_file,
 )
-from anomify.clock import to_ms
 from anomify.series import Bools, Float64s, Int64s
 
 SAMPLE_LINES: Final = 200
-SHOWN_UNREADABLE: Final = 5
-# A datetime's own years; what lies outside cannot be shown and is no time of a metric.
+# The years of a datetime; other times cannot be shown and are refused.
 _EARLIEST_MS: Final = -62_135_596_800_000
 _LATEST_MS: Final = 253_402_300_799_999
-_EPOCH_SUSPECT_MS: Final = to_ms(datetime(1980, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class FilePoints:
-    """The rows of a file in its own order; the value is NaN where it is missing."""
+    """The rows of a file in the order of the file; missing values are NaN."""
 
     lines: Int64s
     times: Int64s
     values: Float64s
-    # The timestamps as they are written, where they were asked for.
+    # The timestamps as they are written, if requested.
     stamps: list[str]
-    # How the file was read, and what was left out, in a sentence.
+    # A sentence on how the file was read and what was left out.
     sentence: str
     unreadable: list[str]
     unreadable_total: int
@@ -72,7 +68,7 @@ class FilePoints:
 def read_points(path: Path, choices: Choices, *, with_stamps: bool = False) -> FilePoints:
     """Read all rows of a file.
 
-    Its columns are found by their header or by what they hold; `Choices` says what cannot be found.
+    Its columns are found by their headers or their cells; `choices` has what cannot be found.
     Raises `UnreadableFileError` for a file that is no table of points or is damaged, and, unless
     they may be skipped, for rows that cannot be read.
     """
@@ -86,33 +82,8 @@ def read_points(path: Path, choices: Choices, *, with_stamps: bool = False) -> F
         refuse_file(path, f"is not a text: {error}")
 
 
-@dataclass(slots=True)
-class _Pass:
-    """What one reading of the rows has found."""
-
-    lines: "array[int]" = field(default_factory=lambda: array("q"))
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-    values: "array[float]" = field(default_factory=lambda: array("d"))
-    stamps: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    unreadable_total: int = 0
-    # The first line of each way to write a number or a moment.
-    writings: dict[Writing, int] = field(default_factory=dict)
-    kinds: dict[str, int] = field(default_factory=dict)
-    day_first: dict[bool, int] = field(default_factory=dict)
-    unknown_order: int | None = None
-    # By column, of those that say which series a row belongs to.
-    series: dict[int, str] = field(default_factory=dict)
-
-    def leave_out(self, line: int, reason: str) -> None:
-        """Count a row that cannot be read, and keep the reason of the first few."""
-        self.unreadable_total += 1
-        if len(self.unreadable) < SHOWN_UNREADABLE:
-            self.unreadable.append(f"line {line}: {reason}")
-
-
 class _Reader:
-    """Reads a file: once to find out how it is written, and again where that asks for it."""
+    """Reads a file: a first pass detects the formats, a second one applies them if needed."""
 
     def __init__(self, path: Path, choices: Choices, *, with_stamps: bool) -> None:
         self._path = path
@@ -146,8 +117,8 @@ class _Reader:
 
     def _layout(self) -> Layout | None:
         with opened_lines(self._path) as lines:
-            separator, told = named_separator(lines)
-            sample = [line for line in islice(told, SAMPLE_LINES) if is_row(line)]
+            separator, rest = named_separator(lines)
+            sample = [line for line in islice(rest, SAMPLE_LINES) if is_row(line)]
         if not sample:
             return None
         requested = self._choices
@@ -159,13 +130,13 @@ class _Reader:
             refuse_file(self._path, f"cannot be read: {layout.reason}")
         return layout
 
-    def _pass(self, layout: Layout, decimal: Decimal, *, day_first: bool | None) -> _Pass:
-        found = _Pass()
+    def _pass(self, layout: Layout, decimal: Decimal, *, day_first: bool | None) -> RowsRead:
+        found = RowsRead()
         self._series_columns = layout.series_columns()
         with opened_lines(self._path) as lines:
-            separator, told = named_separator(lines)
+            separator, rest = named_separator(lines)
             skipped = 1 if separator else 0
-            reader = csv.reader(told, delimiter=layout.separator, strict=True)
+            reader = csv.reader(rest, delimiter=layout.separator, strict=True)
             before = 0
             for cells in reader:
                 begun, before = before + 1 + skipped, reader.line_num
@@ -190,7 +161,7 @@ class _Reader:
 
     def _add(
         self,
-        found: _Pass,
+        found: RowsRead,
         line: int,
         cells: list[str],
         layout: Layout,
@@ -213,11 +184,11 @@ class _Reader:
         value = self._value(found, line, cells[layout.value].strip(), decimal)
         self._note(found, line, moment)
         for column in self._series_columns:
-            told = found.series.setdefault(column, cells[column])
-            if told != cells[column]:
+            first = found.series.setdefault(column, cells[column])
+            if first != cells[column]:
                 refuse_file(
                     self._path,
-                    f"holds several series: {layout.column(column)} says {shown(told)} and in line"
+                    f"holds several series: {layout.column(column)} says {shown(first)} and in line"
                     f" {line} {shown(cells[column])}. Make a file of each",
                 )
         found.lines.append(line)
@@ -226,7 +197,7 @@ class _Reader:
         if self._with_stamps:
             found.stamps.append(stamp)
 
-    def _value(self, found: _Pass, line: int, text: str, decimal: Decimal) -> float:
+    def _value(self, found: RowsRead, line: int, text: str, decimal: Decimal) -> float:
         if is_usual(text):
             if "." in text:
                 if Writing.POINT not in found.writings:
@@ -245,7 +216,7 @@ class _Reader:
             return 0.0
         return number_of(text, decimal)
 
-    def _note(self, found: _Pass, line: int, moment: ParsedTime) -> None:
+    def _note(self, found: RowsRead, line: int, moment: ParsedTime) -> None:
         if moment.kind not in found.kinds:
             found.kinds[moment.kind] = line
         if moment.day_first is not None:
@@ -253,22 +224,22 @@ class _Reader:
         if moment.is_order_unknown and found.unknown_order is None:
             found.unknown_order = line
 
-    def _decimal_of(self, found: _Pass, layout: Layout) -> Decimal:
-        told = found.writings
-        if Writing.POINT in told and Writing.COMMA in told:
+    def _decimal_of(self, found: RowsRead, layout: Layout) -> Decimal:
+        writings = found.writings
+        if Writing.POINT in writings and Writing.COMMA in writings:
             refuse_file(
                 self._path,
-                f"has decimals after a point (line {told[Writing.POINT]}) and after a comma (line"
-                f" {told[Writing.COMMA]}); write them all in one way",
+                f"has decimals after a point (line {writings[Writing.POINT]}) and after a comma"
+                f" (line {writings[Writing.COMMA]}); write them all in one way",
             )
-        if Writing.POINT in told:
+        if Writing.POINT in writings:
             return Decimal.POINT
-        if Writing.COMMA in told:
+        if Writing.COMMA in writings:
             return Decimal.COMMA
-        unclear = told.get(Writing.EITHER_COMMA)
+        unclear = writings.get(Writing.EITHER_COMMA)
         if unclear is None and layout.separator != ",":
-            # Where cells are parted by commas nobody parts thousands by points.
-            unclear = told.get(Writing.EITHER_POINT)
+            # Where cells are separated by commas, points do not separate thousands.
+            unclear = writings.get(Writing.EITHER_POINT)
         if unclear is not None:
             refuse_file(
                 self._path,
@@ -277,25 +248,25 @@ class _Reader:
             )
         return Decimal.POINT
 
-    def _day_first_of(self, found: _Pass) -> bool | None:
-        told = found.day_first
-        if len(told) > 1:
+    def _day_first_of(self, found: RowsRead) -> bool | None:
+        orders = found.day_first
+        if len(orders) > 1:
             refuse_file(
                 self._path,
-                f"has dates with the day first (line {told[True]}) and with the month first (line"
-                f" {told[False]}); write them all in one way",
+                f"has dates with the day first (line {orders[True]}) and with the month first (line"
+                f" {orders[False]}); write them all in one way",
             )
         if found.unknown_order is None:
             return None
-        if not told:
+        if not orders:
             refuse_file(
                 self._path,
                 f"does not tell whether the date in line {found.unknown_order} begins with the day"
                 " or with the month: write dates as 2026-11-28",
             )
-        return next(iter(told))
+        return next(iter(orders))
 
-    def _points(self, found: _Pass, layout: Layout, decimal: Decimal) -> FilePoints:
+    def _points(self, found: RowsRead, layout: Layout, decimal: Decimal) -> FilePoints:
         times = np.frombuffer(found.times, np.int64) if found.times else np.empty(0, np.int64)
         values = np.frombuffer(found.values, np.float64) if found.values else np.empty(0)
         lines = np.frombuffer(found.lines, np.int64) if found.lines else np.empty(0, np.int64)
@@ -305,7 +276,7 @@ class _Reader:
             times,
             values,
             found.stamps,
-            f"{self._path}: {_sentence(found, layout, decimal, times, values)}",
+            f"{self._path}: {describe_reading(found, layout, decimal, times, values)}",
             found.unreadable,
             found.unreadable_total,
         )
@@ -313,7 +284,7 @@ class _Reader:
     def _refuse_mixed_series(
         self, lines: Int64s, times: Int64s, values: Float64s, layout: Layout
     ) -> None:
-        """Refuse rows of one time and different values where something else may tell them apart."""
+        """Refuse rows of one time with different values, where another column may be the series."""
         if not layout.others() or len(times) < 2:  # noqa: PLR2004 -- a pair
             return
         order = np.argsort(times, kind="stable")
@@ -329,11 +300,11 @@ class _Reader:
                 " them: it seems to hold several series. Make a file of each",
             )
 
-    def _refuse_rows(self, found: _Pass) -> NoReturn:
+    def _refuse_rows(self, found: RowsRead) -> NoReturn:
         total = found.unreadable_total
         rows = "1 row" if total == 1 else f"{total:,} rows"
         of = f"{total + len(found.times):,}"
-        listed = "\n".join(f"  {self._path}, {told}" for told in found.unreadable)
+        listed = "\n".join(f"  {self._path}, {reason}" for reason in found.unreadable)
         more = "\n  ..." if total > len(found.unreadable) else ""
         raise UnreadableFileError(
             f"{rows} of {of} cannot be read, so none of the file is used; correct them, or leave"
@@ -341,56 +312,10 @@ class _Reader:
         )
 
 
-def _sentence(
-    found: _Pass, layout: Layout, decimal: Decimal, times: Int64s, values: Float64s
-) -> str:
-    """Say in one sentence how a file was read."""
-    where = layout.column(layout.time)
-    if layout.clock is not None:
-        where += f" and {layout.column(layout.clock)}"
-    said = [
-        f"read {_counted(len(times), 'row')}: the time is in {where}"
-        + (f" as {' and '.join(found.kinds)}" if found.kinds else "")
-        + f", the value in {layout.column(layout.value)}"
-    ]
-    if decimal is Decimal.COMMA:
-        said.append("with a decimal comma")
-    elif Writing.EITHER_POINT in found.writings and Writing.POINT not in found.writings:
-        said.append("numbers such as 1.234 are taken to have decimals")
-    if layout.separator != ",":
-        said.append(f"cells are parted by {SEPARATORS[layout.separator]}")
-    if others := layout.others():
-        names = ", ".join(layout.column(column) for column in others[:4])
-        said.append(f"{names}{' and more' if len(others) > 4 else ''} not read")  # noqa: PLR2004 -- enough
-    if len(times):
-        said.append(f"from {_shown_time(int(times.min()))} to {_shown_time(int(times.max()))} UTC")
-        steps = np.diff(times)
-        if (steps < 0).any():
-            newest = (steps <= 0).all()
-            said.append("newest row first" if newest else "not in the order of their times")
-        if repeated := int(np.count_nonzero(np.diff(np.sort(times)) == 0)):
-            said.append(
-                f"{_counted(repeated, 'row')} with the time of another, of which the last counts"
-            )
-        if int(times.min()) < _EPOCH_SUSPECT_MS and found.kinds.keys() & UNIX_KINDS:
-            said.append("some before 1980, so check that these are unix timestamps")
-    missing = int(np.count_nonzero(np.isnan(values)))
-    said.append(f"{_counted(missing, 'row')} without a value left out")
-    if found.unreadable_total:
-        said.append(f"{_counted(found.unreadable_total, 'unreadable row')} left out")
-    return "; ".join(said) + "."
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _shown_time(time_ms: int) -> str:
-    return str(np.datetime64(time_ms, "ms").astype("datetime64[s]")).replace("T", " ")
-
-
 def _wrong_width(count: int, layout: Layout) -> str:
-    reason = f"it has {_counted(count, 'cell')}, and {layout.width} are expected"
+    reason = f"it has {counted(count, 'cell')}, and {layout.width} are expected"
     if count > layout.width and layout.separator == ",":
-        reason += "; a number with a comma stands in quotes, or its cells are parted by semicolons"
+        reason += (
+            "; a number with a comma stands in quotes, or its cells are separated by semicolons"
+        )
     return reason

@@ -159,9 +159,9 @@ class Bookmark:
     def keep(self, rows: int) -> None:
         """Record that the first `rows` rows are stored."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps({"rows": rows, **self._edition}))
-        aside.replace(self._path)
+        draft = self._path.with_suffix(".new")
+        draft.write_text(json.dumps({"rows": rows, **self._edition}))
+        draft.replace(self._path)
 
     def forget(self) -> None:
         """Delete the bookmark, so that the next run starts at the first row."""

@@ -9,7 +9,7 @@ from anomify.auth.sign_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import UserSubject, put_subject, user_subject
 from anomify.clock import to_ms
 from anomify.dashboard.device_name import device_of
-from anomify.dashboard.layout import framed, said
+from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint
 from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
@@ -243,13 +243,13 @@ def _page(
     caller = user_subject()
     user = get_user(caller.org, caller.user.id)
     settings = app_state().settings
-    text = framed(
+    text = render_page(
         "dashboard/account.html",
         user=user,
         sessions=_sessions(user, caller),
         codes_left=count_recovery_codes(user),
         is_demo=caller.org.is_demo,
-        elsewhere=settings.oidc_name if settings.oidc_issuer else None,
+        oidc_name=settings.oidc_name if settings.oidc_issuer else None,
         is_connected=is_connected(user, settings.oidc_issuer or ""),
         section=section,
         fault_sentence=error.message if error else "",
@@ -266,7 +266,7 @@ def _sessions(user: User, caller: UserSubject) -> list[dict[str, object]]:
             "is_current": row.id_hash == caller.session_key,
             "device": device_of(row.client),
             "address": row.address,
-            "seen": said(to_ms(row.last_seen_at)),
+            "seen": local_moment(to_ms(row.last_seen_at)),
         }
         for row in list_sessions(user)
     ]

@@ -9,7 +9,7 @@ from anomify.admin_alert.kinds import ALL_STOPPED, KINDS, QUOTA_EXCEEDED
 from anomify.admin_alert.queries import get_raised_alert, list_metrics_of, refused_names
 from anomify.auth.subject import subject
 from anomify.clock import to_ms
-from anomify.dashboard.layout import framed, said
+from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.metric_page import PATH as METRIC_PATH
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import Moment
@@ -42,26 +42,26 @@ class Row:
 
 @blueprint.route("/ui/adminalert", inputs=AlertPageIn, access=USER, methods=["GET"])
 def page(inputs: AlertPageIn) -> str:
-    """Show one warning that was alert."""
+    """Show one admin alert that was raised."""
     alert = get_raised_alert(subject().org.id, inputs.code)
     rows = [
         Row(
             name,
             address(METRIC_PATH, name=name),
-            said(to_ms(row.silent_since)),
-            None if row.returned_at is None else said(to_ms(row.returned_at)),
+            local_moment(to_ms(row.silent_since)),
+            None if row.returned_at is None else local_moment(to_ms(row.returned_at)),
             row.left_at is not None,
         )
         for name, row in list_metrics_of(alert, limit=ROWS)
     ]
     over = alert.recovered_at
-    return framed(
+    return render_page(
         "dashboard/adminalert.html",
         name=KINDS[alert.type_id].name,
         is_all=alert.type_id == ALL_STOPPED,
         is_quota=alert.type_id == QUOTA_EXCEEDED,
-        began=said(to_ms(alert.began_at)),
-        over=None if over is None else said(to_ms(over)),
+        began=local_moment(to_ms(alert.began_at)),
+        over=None if over is None else local_moment(to_ms(over)),
         count=alert.metric_count,
         rows=rows,
         refused=refused_names(alert.org_id) if alert.type_id == QUOTA_EXCEEDED else [],

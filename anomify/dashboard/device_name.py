@@ -1,6 +1,6 @@
-"""What a browser or program calls itself, in words that its owner knows it by."""
+"""Short names of browsers and programs, from their User-Agent header."""
 
-# The first that is found decides; browsers name those they descend from too.
+# In this order, because browsers also name the browsers they are derived from.
 _BROWSERS = (
     ("Edg/", "Edge"),
     ("OPR/", "Opera"),
@@ -17,11 +17,11 @@ _SYSTEMS = (
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
-UNKNOWN = "A client that did not say what it is"
+UNKNOWN = "An unnamed client"
 
 
 def device_of(client: str) -> str:
-    """Return a few words for what a client says of itself: Firefox on Linux, or curl/8.5.0."""
+    """Return a short name for a User-Agent, such as Firefox on Linux, or curl/8.5.0."""
     browser = next((name for mark, name in _BROWSERS if mark in client), None)
     system = next((name for mark, name in _SYSTEMS if mark in client), None)
     if browser and system:

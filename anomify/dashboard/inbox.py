@@ -11,8 +11,8 @@ from anomify.anomaly.queries import Running, count_anomalies, list_anomalies
 from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
-from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, small_picture
-from anomify.dashboard.layout import framed
+from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, sparkline_of_anomaly
+from anomify.dashboard.layout import render_page
 from anomify.dashboard.metrics_status import metrics_status
 from anomify.dashboard.page_blueprint import HOME, PageBlueprint, address
 from anomify.dashboard.paging import Choice, page_links
@@ -102,7 +102,7 @@ def _shown(inputs: InboxIn, found: Page[Anomaly]) -> str:
     counts = count_by_state(subject().org.id, now())
     newest = list_anomalies(subject().org.id, limit=1).items
     window_words = WINDOWS[inputs.window][2]
-    return framed(
+    return render_page(
         "dashboard/inbox.html",
         inputs=inputs,
         rows=_rows(found.items),
@@ -112,7 +112,7 @@ def _shown(inputs: InboxIn, found: Page[Anomaly]) -> str:
         states=_states(inputs, found),
         severities=SEVERITIES,
         windows=[(value, words) for value, (_, words, _) in WINDOWS.items()],
-        pulse=metrics_status(counts, now()),
+        metrics_status=metrics_status(counts, now()),
         has_metrics=any(counts.values()),
         window_words=window_words,
         quiet_sentence=_quiet_sentence(counts),
@@ -155,7 +155,7 @@ def _rows(anomalies: list[Anomaly]) -> list[Row]:
 def _row(anomaly: Anomaly, progress: Progress | None) -> Row:
     return Row(
         anomaly_row_of(anomaly, progress.resolution_ms if progress else None),
-        small_picture(anomaly.span, progress, app_state().points),
+        sparkline_of_anomaly(anomaly.span, progress, app_state().points),
     )
 
 

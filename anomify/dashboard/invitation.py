@@ -66,7 +66,7 @@ def _form(inputs: AcceptForm, error: AnomifyError | None = None) -> Response:
         invitation=found[0] if found else None,
         org=found[1] if found else None,
         name=inputs.name or (found[0].name if found else ""),
-        elsewhere=settings.oidc_name if settings.oidc_issuer else None,
+        oidc_name=settings.oidc_name if settings.oidc_issuer else None,
         faults=dict(error.fields) if error else {},
         fault_sentence=error.message if error else "",
     )

@@ -1,4 +1,4 @@
-"""The frame around pages: who is signed in, to which org, and how many anomalies still run."""
+"""Render pages in the common layout: signed-in user, org, and number of open anomalies."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from anomify.org.muting import is_muted, minutes_left
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Whoever looks at a page, as its frame shows them."""
+    """The signed-in user, as the layout shows them."""
 
     name: str
     email: str
@@ -26,26 +26,26 @@ class Viewer:
     org_name: str
     timezone: str
     running: int
-    # Until when nobody of the org is told of anything; None while everybody is.
+    # Until when the org's notifications are muted; None if they are not.
     muted_until: Moment | None
     muted_minutes: int
     may_unmute: bool
 
 
-def framed(template: str, **facts: Any) -> str:
-    """Render a page inside the frame; needs a unit of work and somebody who is signed in."""
+def render_page(template: str, **facts: Any) -> str:
+    """Return the page in the layout; needs a unit of work and a signed-in user."""
     return render_template(
         template, viewer=_viewer(user_subject()), learning_points=LEARNING_POINTS, **facts
     )
 
 
 def zone() -> ZoneInfo:
-    """Return the time zone in which the signed-in user's org reads times."""
+    """Return the time zone of the signed-in user's org."""
     return ZoneInfo(user_subject().org.timezone)
 
 
-def said(time_ms: int) -> Moment:
-    """Say a moment as the signed-in user's org reads it."""
+def local_moment(time_ms: int) -> Moment:
+    """Return a time formatted in the time zone of the signed-in user's org."""
     return moment(time_ms, zone(), now())
 
 
@@ -60,7 +60,7 @@ def _viewer(caller: UserSubject) -> Viewer:
         org_name=org.name,
         timezone=org.timezone,
         running=list_anomalies(org.id, running=Running.OPEN, limit=0).total,
-        muted_until=said(to_ms(muted_until)) if muted_until else None,
+        muted_until=local_moment(to_ms(muted_until)) if muted_until else None,
         muted_minutes=minutes_left(org, at),
         may_unmute=ADMIN.allows(caller),
     )

@@ -13,7 +13,7 @@ from anomify.anomaly.queries import get_anomaly, list_anomalies
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
 from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_around
-from anomify.dashboard.layout import framed, said
+from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import thousands
 from anomify.edge.access import USER
@@ -23,7 +23,7 @@ from anomify.edge.validation_sentences import WrongParameter
 from anomify.errors import NotFound
 from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.name import NameRefused, plain_or_labelled_name
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.reading import end_with_newest
 from anomify.metric.status import MetricStatus
 
@@ -121,20 +121,20 @@ class RangeLink:
 @blueprint.route(PATH, inputs=MetricPageIn, access=USER, methods=["GET"])
 def page(inputs: MetricPageIn) -> str | Response:
     """Show one metric."""
-    standing = _standing(inputs)
-    inputs = inputs.model_copy(update={"name": standing.metric.name})
-    selected = _selected(inputs, standing)
-    default = default_range(standing)
-    if elsewhere := _better_window(inputs, standing, selected, default):
-        return make_response(redirect(elsewhere))
-    from_ms, until_ms = _window_ms(inputs, standing)
+    status = _status_of_metric(inputs)
+    inputs = inputs.model_copy(update={"name": status.metric.name})
+    selected = _selected(inputs, status)
+    default = default_range(status)
+    if better_url := _better_window(inputs, status, selected, default):
+        return make_response(redirect(better_url))
+    from_ms, until_ms = _window_ms(inputs, status)
     window = {"from": from_ms // 1000, "until": -(-until_ms // 1000)}
-    name = standing.metric.name
-    progress = standing.progress
-    return framed(
+    name = status.metric.name
+    progress = status.progress
+    return render_page(
         "dashboard/metric.html",
         name=name,
-        **_parts(inputs, standing, selected, (from_ms, until_ms)),
+        **_parts(inputs, status, selected, (from_ms, until_ms)),
         ranges=[
             RangeLink(
                 key,
@@ -147,7 +147,7 @@ def page(inputs: MetricPageIn) -> str | Response:
         reset_url=address(PATH, name=name),
         is_custom=inputs.has_window,
         is_counter=bool(progress and progress.is_counter),
-        window_words=f"{said(from_ms).words} \N{EN DASH} {said(until_ms).words}",
+        window_words=f"{local_moment(from_ms).words} \N{EN DASH} {local_moment(until_ms).words}",
         default_range=default,
         bundle_url=address("/metric/bundle", metric=name),
         events_url=EVENTS_PATH,
@@ -159,25 +159,25 @@ def page(inputs: MetricPageIn) -> str | Response:
 @blueprint.route(EVENTS_PATH, inputs=MetricPageIn, access=USER, methods=["GET"])
 def events(inputs: MetricPageIn) -> str:
     """Show the parts of the page that change with its window and its selection."""
-    standing = _standing(inputs)
-    window = _window_ms(inputs, standing)
-    return framed(
+    status = _status_of_metric(inputs)
+    window = _window_ms(inputs, status)
+    return render_page(
         "dashboard/metric_events.html",
-        **_parts(inputs, standing, _selected(inputs, standing), window),
+        **_parts(inputs, status, _selected(inputs, status), window),
     )
 
 
-def _window_ms(inputs: MetricPageIn, standing: MetricStatus) -> tuple[int, int]:
+def _window_ms(inputs: MetricPageIn, status: MetricStatus) -> tuple[int, int]:
     """Return the window in unix milliseconds; one that ends now ends with the newest point."""
-    from_ms, until_ms = inputs.window_ms(default_range(standing))
+    from_ms, until_ms = inputs.window_ms(default_range(status))
     if not inputs.has_window:
-        until_ms = end_with_newest(app_state().points, standing.metric.id, until_ms)
+        until_ms = end_with_newest(app_state().points, status.metric.id, until_ms)
     return from_ms, until_ms
 
 
-def default_range(standing: MetricStatus) -> str:
+def default_range(status: MetricStatus) -> str:
     """Return the range in which a metric is first shown, which holds enough points."""
-    progress = standing.progress
+    progress = status.progress
     if progress is None or progress.resolution_ms <= 0:
         return "1h"
     step = progress.resolution_ms // 1000
@@ -188,37 +188,37 @@ def default_range(standing: MetricStatus) -> str:
     return next((key for key in ("24h", "7d") if step * FEWEST_POINTS <= RANGES[key][0]), "30d")
 
 
-def _standing(inputs: MetricPageIn) -> MetricStatus:
+def _status_of_metric(inputs: MetricPageIn) -> MetricStatus:
     name = plain_or_labelled_name(inputs.name)
     if isinstance(name, NameRefused):
         raise NotFound(f"No metric can have this name: {name.reason}.")
     org_id = subject().org.id
     try:
-        standing = get_standing(org_id, name, now())
+        status = get_metric_status(org_id, name, now())
     except NotFound:
         raise NotFound(
             "Your organisation has no metric of this name. It has never reported, or its name is "
             "spelled differently."
         ) from None
-    return explained([standing], rules_behind(org_id, [standing]))[0]
+    return explained([status], rules_behind(org_id, [status]))[0]
 
 
-def _selected(inputs: MetricPageIn, standing: MetricStatus) -> Anomaly | None:
+def _selected(inputs: MetricPageIn, status: MetricStatus) -> Anomaly | None:
     if inputs.event is None:
         return None
     with suppress(NotFound):
         found = get_anomaly(subject().org.id, inputs.event)
-        return found if found.span.metric_id == standing.metric.id else None
+        return found if found.span.metric_id == status.metric.id else None
     return None
 
 
 def _better_window(
-    inputs: MetricPageIn, standing: MetricStatus, selected: Anomaly | None, default: str
+    inputs: MetricPageIn, status: MetricStatus, selected: Anomaly | None, default: str
 ) -> str | None:
     """Return the window of the last points, if none is given and the default one is empty."""
     if inputs.has_window or inputs.range:
         return None
-    progress = standing.progress
+    progress = status.progress
     if selected is not None:
         from_ms, until_ms = window_around(
             selected.span, progress.resolution_ms if progress else None
@@ -232,12 +232,12 @@ def _better_window(
 
 
 def _parts(
-    inputs: MetricPageIn, standing: MetricStatus, selected: Anomaly | None, window: tuple[int, int]
+    inputs: MetricPageIn, status: MetricStatus, selected: Anomaly | None, window: tuple[int, int]
 ) -> dict[str, object]:
-    step = standing.progress.resolution_ms if standing.progress else None
+    step = status.progress.resolution_ms if status.progress else None
     found = list_anomalies(
         subject().org.id,
-        metric_id=standing.metric.id,
+        metric_id=status.metric.id,
         from_ms=window[0],
         until_ms=window[1],
         limit=MOST_EVENTS,
@@ -251,11 +251,11 @@ def _parts(
         for anomaly in found.items
     )
     missing = ""
-    if app_state().points.missing(standing.metric.id, *window):
+    if app_state().points.missing(status.metric.id, *window):
         missing = "; some stored points cannot be read; the operator of this server can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
     return {
-        "standing": standing,
+        "status": status,
         "events": Events(
             rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
         ),

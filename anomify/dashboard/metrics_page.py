@@ -7,7 +7,7 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.clock import now
-from anomify.dashboard.layout import framed, said
+from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.paging import Choice, page_links
 from anomify.dashboard.setup import refused_lately
@@ -22,7 +22,7 @@ blueprint = PageBlueprint("metrics_page", __name__)
 
 PATH: Final = "/ui/metrics"
 ROWS: Final = 50
-# Always offered; the others only while a metric stands so.
+# Always offered; other states only while a metric is in them.
 OFFERED: Final = (State.JUDGED, State.LEARNING, State.STALE)
 
 
@@ -45,7 +45,7 @@ class Row:
 
     name: str
     url: str
-    standing: MetricStatus
+    status: MetricStatus
     last_value: str
     last_seen: Moment | None
 
@@ -64,10 +64,10 @@ def page(inputs: MetricsPageIn) -> str:
         offset=inputs.offset,
     )
     rules = rules_behind(org_id, found.items)
-    return framed(
+    return render_page(
         "dashboard/metrics.html",
         inputs=inputs,
-        rows=[_row(standing) for standing in explained(found.items, rules)],
+        rows=[_row(status) for status in explained(found.items, rules)],
         page=page_links(
             inputs.offset,
             len(found.items),
@@ -81,14 +81,14 @@ def page(inputs: MetricsPageIn) -> str:
     )
 
 
-def _row(standing: MetricStatus) -> Row:
-    name, progress = standing.metric.name, standing.progress
+def _row(status: MetricStatus) -> Row:
+    name, progress = status.metric.name, status.progress
     return Row(
         name=name,
         url=address("/ui/metric", name=name),
-        standing=standing,
+        status=status,
         last_value=number(progress.last_value) if progress else NO_VALUE,
-        last_seen=said(progress.judged_until_ms) if progress else None,
+        last_seen=local_moment(progress.judged_until_ms) if progress else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""How the org's metrics are doing as a whole, and whether judging keeps up."""
+"""The counts of the org's metrics by state, and how far judging is behind."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,9 +8,9 @@ from anomify.dashboard.page_blueprint import address
 from anomify.metric.status import State, in_words
 from anomify.org.queries import list_worker_heartbeats
 
-# A worker says every second that it lives; after so long it does not.
+# The worker records a heartbeat every few seconds; without one for so long it has stopped.
 SILENT_AFTER: Final = timedelta(seconds=60)
-# Less than this is not worth a number.
+# A shorter lag is shown as up to date.
 UP_TO_DATE_SECONDS: Final = 5
 # Shown even when there are none, in this order; the others only when there are some.
 _ALWAYS: Final = (State.JUDGED, State.LEARNING, State.STALE)
@@ -18,7 +18,7 @@ _ALWAYS: Final = (State.JUDGED, State.LEARNING, State.STALE)
 
 @dataclass(frozen=True, slots=True)
 class StateCount:
-    """How many metrics stand in a state, and the list of them."""
+    """How many metrics are in a state, and the URL of their list."""
 
     words: str
     total: int
@@ -35,7 +35,7 @@ class MetricsStatus:
 
 
 def metrics_status(counts: dict[State, int], at: datetime) -> MetricsStatus:
-    """Say how metrics stand, from their counts, and how far judging is behind at that moment."""
+    """Return the counts of metrics by state, and how far judging is behind at that moment."""
     others = [state for state in State if state not in _ALWAYS and counts[state]]
     states = tuple(
         StateCount(state.value, counts[state], address("/ui/metrics", state=state.value))

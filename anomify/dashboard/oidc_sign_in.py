@@ -1,4 +1,4 @@
-"""Signing in with another server, for browsers: the way there, and the way back."""
+"""Sign in with OpenID Connect: redirect to the provider, and the callback from it."""
 
 from flask import Response, make_response, redirect
 from pydantic import Field
@@ -8,13 +8,15 @@ from anomify.dashboard.page_blueprint import HOME, PageBlueprint, local_path
 from anomify.edge.access import ANYONE
 from anomify.edge.contract import Inputs, names
 
-blueprint = PageBlueprint("sign_in_elsewhere", __name__)
+blueprint = PageBlueprint("oidc_sign_in", __name__)
 
 
 class BeginIn(Inputs):
-    """Where to go once signed in."""
+    """The page to show after signing in."""
 
-    next: str = Field(HOME, max_length=2_048, description="A page of ours to go on to.")
+    next: str = Field(
+        HOME, max_length=2_048, description="A path below /ui/ to redirect to afterwards."
+    )
     invitation: str = Field(
         "",
         max_length=64,
@@ -25,11 +27,11 @@ class BeginIn(Inputs):
 
 
 class CallbackIn(Inputs):
-    """What the other server sends the browser back with."""
+    """The parameters with which the provider redirects the browser back."""
 
-    state: str = Field("", max_length=200, description="The state that we sent.", repr=False)
-    code: str = Field("", max_length=4_096, description="What tells who it is.", repr=False)
-    iss: str = Field("", max_length=300, description="Who says so.")
+    state: str = Field("", max_length=200, description="The state of the request.", repr=False)
+    code: str = Field("", max_length=4_096, description="The authorization code.", repr=False)
+    iss: str = Field("", max_length=300, description="The issuer.")
 
 
 @blueprint.route(
@@ -38,11 +40,11 @@ class CallbackIn(Inputs):
     access=ANYONE,
     methods=["GET"],
     limits=("login",),
-    # The other server is asked, and no transaction waits for that.
+    # The provider is called, which must not hold a transaction open.
     has_own_transactions=True,
 )
 def start(inputs: BeginIn) -> Response:
-    """Send the browser to the server that is set, to sign in there."""
+    """Redirect the browser to the configured OpenID provider, to sign in there."""
     return begin(local_path(inputs.next), inputs.invitation)
 
 
@@ -55,6 +57,6 @@ def start(inputs: BeginIn) -> Response:
     has_own_transactions=True,
 )
 def callback(inputs: CallbackIn) -> Response:
-    """Sign in whoever comes back from there; the state in their cookie shows that they meant it."""
+    """Sign in the user whom the provider identified, if the state matches the one in the cookie."""
     reply = make_response(redirect(finish(inputs.state, inputs.code, inputs.iss), 303))
     return forget(reply)

@@ -23,9 +23,9 @@ _HEADINGS: Final = {
     400: "This address does not work",
     403: "This is not allowed",
     404: "There is nothing here",
-    405: "This address takes forms only",
-    409: "This does not fit any more",
-    413: "This is too much",
+    405: "This address accepts only forms",
+    409: "This has changed in the meantime",
+    413: "This is too large",
     429: "Too many tries",
     500: "Something went wrong on our side",
     503: "The server is busy",
@@ -38,15 +38,15 @@ class PageBlueprint(DeclaredBlueprint):
     is_cookie_only: ClassVar[bool] = True
 
     def __init__(self, name: str, import_name: str) -> None:
-        """Make the blueprint and register the template filters that pages use."""
+        """Create the blueprint and register the template filters that pages use."""
         super().__init__(name, import_name)
-        for say in (labels, plain_name, thousands):
-            self.add_app_template_filter(say)
+        for template_filter in (labels, plain_name, thousands):
+            self.add_app_template_filter(template_filter)
         self.add_app_template_global(csrf_field)
         self.record_once(self._answer_for_unknown_pages)
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Show a failure as a page; whoever is not signed in is asked to, and then comes back."""
+        """Return an error page, or for a missing session a redirect to the sign-in page."""
         if problem.status == _UNAUTHENTICATED:
             return _to_sign_in()
         page = render_template(
@@ -63,19 +63,19 @@ class PageBlueprint(DeclaredBlueprint):
 
 
 def csrf_field() -> Markup:
-    """Return the hidden field with which a form of ours shows that it is one."""
+    """Return the hidden form field with the CSRF token."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(PARAMETER, csrf_token())
 
 
 def local_path(path: str) -> str:
-    """Return a path of our own pages, or the first page for anything else: no open redirect."""
+    """Return the path if it is below /ui/, otherwise the start page: no open redirect."""
     return path if _OWN_PATH.match(path) else HOME
 
 
 def address(path: str, /, **parameters: Any) -> str:
-    """Return a path with those parameters that say something."""
-    said = {name: value for name, value in parameters.items() if value not in {None, ""}}
-    return f"{path}?{urlencode(said)}" if said else path
+    """Return the path with those parameters in the query that are neither empty nor None."""
+    given = {name: value for name, value in parameters.items() if value not in {None, ""}}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _to_sign_in() -> Response:

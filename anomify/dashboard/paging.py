@@ -1,4 +1,4 @@
-"""Pages of a list and choices above it: what is shown of how many, and where the links lead."""
+"""Links to the other pages of a list, and choices of filters above it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PageLinks:
-    """Which items of a list are shown, counted from one, and the addresses of its neighbours."""
+    """The first and last item shown, counted from one, and the URLs of the pages beside it."""
 
     first: int
     last: int
@@ -17,7 +17,7 @@ class PageLinks:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a row of choices, with how many items it would show."""
+    """One choice of a filter, with the number of items that it shows."""
 
     words: str
     url: str
@@ -28,7 +28,7 @@ class Choice:
 def page_links(
     offset: int, shown: int, total: int, limit: int, address_at: Callable[[int], str]
 ) -> PageLinks:
-    """Return what to write below a list of which `shown` items from `offset` on are on the page."""
+    """Return the links of a page that shows `shown` items from `offset` on."""
     return PageLinks(
         first=min(offset + 1, total),
         last=offset + shown,

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from anomify.auth.sign_in import remember_client, start_session
 from anomify.auth.subject import subject, user_subject
 from anomify.clock import now, now_ms
-from anomify.dashboard.layout import framed, said
+from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint
 from anomify.dashboard.send_instructions import PLACEHOLDER, send_instructions
 from anomify.dashboard.wording import Moment
@@ -35,7 +35,7 @@ PATH: Final = "/ui/setup"
 CONNECT_PATH: Final = "/ui/connect"
 NEWEST: Final = 5
 DAY_MS: Final = 86_400_000
-# What people call the ways that points come.
+# The names of the ingestion routes on pages.
 ROUTES: Final = {
     "flux": "JSON",
     "telegraf": "Telegraf",
@@ -194,7 +194,7 @@ def _closed(*, has_link: bool) -> Response:
 
 
 def _connect_page(*, key: str | None = None, is_first: bool = False) -> str:
-    return framed(
+    return render_page(
         "dashboard/connect.html",
         key=key,
         placeholder=PLACEHOLDER,
@@ -223,7 +223,7 @@ def refused_lately(org_id: int) -> list[RefusedLine]:
     """Return the items refused in the last 24 hours, the most recent first."""
     at = now_ms()
     return [
-        RefusedLine(one.items, ROUTES[one.route], one.metric, one.reason, said(one.last_ms))
+        RefusedLine(one.items, ROUTES[one.route], one.metric, one.reason, local_moment(one.last_ms))
         for one in list_refused(org_id, at - DAY_MS, at + 1)
     ]
 

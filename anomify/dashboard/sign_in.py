@@ -142,9 +142,9 @@ def _form(next_path: str, email: str = "", error: AnomifyError | None = None) ->
         fault=error.message if error else "",
         may_sign_up=settings.signup,
         has_demo=bool(list_demo_orgs()),
-        elsewhere=settings.oidc_name if settings.oidc_issuer else None,
+        oidc_name=settings.oidc_name if settings.oidc_issuer else None,
     )
-    return _told(page, error)
+    return _form_reply(page, error)
 
 
 def _code_form(inputs: CodePageIn, error: AnomifyError | None = None) -> Response:
@@ -156,10 +156,10 @@ def _code_form(inputs: CodePageIn, error: AnomifyError | None = None) -> Respons
         way=attempt.way if attempt else None,
         fault=error.message if error else "",
     )
-    return _told(page, error)
+    return _form_reply(page, error)
 
 
-def _told(page: str, error: AnomifyError | None) -> Response:
+def _form_reply(page: str, error: AnomifyError | None) -> Response:
     reply = make_response(page, error.status if error else 200)
     if error and error.retry_after_seconds is not None:
         reply.headers["Retry-After"] = str(error.retry_after_seconds)

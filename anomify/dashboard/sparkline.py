@@ -1,4 +1,4 @@
-"""The small picture beside an anomaly: the value, what was expected, and when it was unusual."""
+"""Compute the sparkline beside an anomaly: values, expected range, and the anomaly's time."""
 
 import itertools
 import math
@@ -8,10 +8,10 @@ from typing import Final
 
 WIDTH: Final = 160
 HEIGHT: Final = 40
-# Two extremes a column are all that can be seen of the points in it.
+# The points are reduced to two extremes in each of so many columns; more cannot be seen.
 COLUMNS: Final = 80
 PADDING: Final = 2.0
-# A hole in time wider than so many columns is not bridged.
+# The line is interrupted where two points are further apart than so many columns.
 GAP_COLUMNS: Final = 4.0
 SPAN_LEAST_WIDTH: Final = 3.0
 # Values that differ by less are drawn as one.
@@ -19,8 +19,8 @@ SMALLEST_SPAN: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """One point of the small picture; the range is None where nothing was expected yet."""
+class SparkPoint:
+    """One point of a sparkline; the range is None where no value was expected yet."""
 
     time: int
     value: float
@@ -29,8 +29,8 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
-    """A shaded stretch of time."""
+class ShadedTime:
+    """A shaded span of time."""
 
     x: str
     width: str
@@ -38,50 +38,54 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """SVG geometry in a box of `width` times `height`; the colours are the style sheet's."""
+    """SVG paths in a view box of `width` times `height`; the style sheet sets the colours."""
 
     width: int
     height: int
     lines: tuple[str, ...]
-    found: tuple[str, ...]
+    anomalous: tuple[str, ...]
     bands: tuple[str, ...]
-    spans: tuple[Box, ...]
+    spans: tuple[ShadedTime, ...]
 
 
-def sparkline(spots: Sequence[Spot], window: tuple[int, int], span: tuple[int, int]) -> Sparkline:
-    """Draw points over a window; the span is the time the anomaly lasted. All are unix ms."""
-    spots = [_drawable(spot) for spot in spots if math.isfinite(spot.value)]
-    frame = _Frame.around(spots, window)
-    runs = list(_runs(_thinned(spots, window), window))
-    left, right = frame.x(span[0]), frame.x(span[1])
+def sparkline(
+    points: Sequence[SparkPoint], window: tuple[int, int], span: tuple[int, int]
+) -> Sparkline:
+    """Return the sparkline of points in a window; `span` is the anomaly's time. All are unix ms."""
+    points = [_drawable(point) for point in points if math.isfinite(point.value)]
+    scale = _Scale.for_points(points, window)
+    runs = list(_runs_without_gaps(_reduced(points, window), window))
+    left, right = scale.x(span[0]), scale.x(span[1])
     if right - left < SPAN_LEAST_WIDTH:
         middle = (left + right) / 2
         left, right = middle - SPAN_LEAST_WIDTH / 2, middle + SPAN_LEAST_WIDTH / 2
     return Sparkline(
         WIDTH,
         HEIGHT,
-        tuple(frame.line(run) for run in runs),
+        tuple(scale.line(run) for run in runs),
         tuple(
-            frame.line(part)
+            scale.line(part)
             for run in runs
-            if (part := [spot for spot in run if span[0] <= spot.time <= span[1]])
+            if (part := [point for point in run if span[0] <= point.time <= span[1]])
         ),
-        tuple(frame.band(part) for run in runs for part in _ranged(run)),
-        (Box(_written(left), _written(right - left)),),
+        tuple(scale.band(part) for run in runs for part in _runs_with_range(run)),
+        (ShadedTime(_coordinate(left), _coordinate(right - left)),),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class _Scale:
     from_time: int
     until_time: int
     low: float
     high: float
 
     @classmethod
-    def around(cls, spots: Sequence[Spot], window: tuple[int, int]) -> "_Frame":
-        heights = [spot.value for spot in spots]
-        heights += [end for spot in spots for end in (spot.lower, spot.upper) if end is not None]
+    def for_points(cls, points: Sequence[SparkPoint], window: tuple[int, int]) -> "_Scale":
+        heights = [point.value for point in points]
+        heights += [
+            end for point in points for end in (point.lower, point.upper) if end is not None
+        ]
         low, high = (min(heights), max(heights)) if heights else (0.0, 1.0)
         return cls(window[0], max(window[1], window[0] + 1), low, high)
 
@@ -90,60 +94,67 @@ class _Frame:
         return min(max(share, 0.0), 1.0) * WIDTH
 
     def y(self, value: float) -> float:
-        # Halves first: the distance of two finite numbers need not be finite.
+        # Halves first, because the difference of two finite numbers can overflow.
         span = self.high / 2 - self.low / 2
         if span <= SMALLEST_SPAN:
             return HEIGHT / 2
         share = (value / 2 - self.low / 2) / span
         return PADDING + (1 - share) * (HEIGHT - 2 * PADDING)
 
-    def line(self, run: Sequence[Spot]) -> str:
-        places = [(self.x(spot.time), self.y(spot.value)) for spot in run]
+    def line(self, run: Sequence[SparkPoint]) -> str:
+        places = [(self.x(point.time), self.y(point.value)) for point in run]
         if len(places) == 1:
-            # A line of no length would not be seen.
+            # A line without length would be invisible.
             (x, y), *_ = places
             places = [(x - 0.75, y), (x + 0.75, y)]
-        return "M" + "L".join(f"{_written(x)} {_written(y)}" for x, y in places)
+        return "M" + "L".join(f"{_coordinate(x)} {_coordinate(y)}" for x, y in places)
 
     def band(self, run: Sequence[tuple[int, float, float]]) -> str:
-        there = [f"{_written(self.x(time))} {_written(self.y(upper))}" for time, _, upper in run]
-        back = [f"{_written(self.x(time))} {_written(self.y(lower))}" for time, lower, _ in run]
+        there = [
+            f"{_coordinate(self.x(time))} {_coordinate(self.y(upper))}" for time, _, upper in run
+        ]
+        back = [
+            f"{_coordinate(self.x(time))} {_coordinate(self.y(lower))}" for time, lower, _ in run
+        ]
         return "M" + "L".join(there + back[::-1]) + "Z"
 
 
-def _drawable(spot: Spot) -> Spot:
-    ends = (spot.lower, spot.upper)
+def _drawable(point: SparkPoint) -> SparkPoint:
+    ends = (point.lower, point.upper)
     if all(end is not None and math.isfinite(end) for end in ends):
-        return spot
-    return Spot(spot.time, spot.value, None, None)
+        return point
+    return SparkPoint(point.time, point.value, None, None)
 
 
-def _thinned(spots: Sequence[Spot], window: tuple[int, int]) -> list[Spot]:
-    """Keep the least and the greatest point of each column, in order of time."""
-    if len(spots) <= 2 * COLUMNS:
-        return list(spots)
-    columns: dict[int, list[Spot]] = {}
+def _reduced(points: Sequence[SparkPoint], window: tuple[int, int]) -> list[SparkPoint]:
+    """Return the lowest and the highest point of each column, in order of time."""
+    if len(points) <= 2 * COLUMNS:
+        return list(points)
+    columns: dict[int, list[SparkPoint]] = {}
     across = max(window[1] - window[0], 1)
-    for spot in spots:
-        columns.setdefault((spot.time - window[0]) * COLUMNS // across, []).append(spot)
-    kept: list[Spot] = []
+    for point in points:
+        columns.setdefault((point.time - window[0]) * COLUMNS // across, []).append(point)
+    kept: list[SparkPoint] = []
     for column in columns.values():
-        least = min(column, key=lambda spot: spot.value)
-        most = max(column, key=lambda spot: spot.value)
+        least = min(column, key=lambda point: point.value)
+        most = max(column, key=lambda point: point.value)
         ends = [least] if least is most else [least, most]
-        kept += sorted(ends, key=lambda spot: spot.time)
+        kept += sorted(ends, key=lambda point: point.time)
     return kept
 
 
-def _runs(spots: Sequence[Spot], window: tuple[int, int]) -> Iterator[list[Spot]]:
-    if not spots:
+def _runs_without_gaps(
+    points: Sequence[SparkPoint], window: tuple[int, int]
+) -> Iterator[list[SparkPoint]]:
+    """Yield the points in parts that are separated by long gaps."""
+    if not points:
         return
-    distances = sorted(later.time - earlier.time for earlier, later in itertools.pairwise(spots))
+    distances = sorted(later.time - earlier.time for earlier, later in itertools.pairwise(points))
     usual = distances[len(distances) // 2] if distances else 0
     column = (window[1] - window[0]) / COLUMNS
-    widest = max(GAP_COLUMNS * column if len(spots) > COLUMNS else 0, GAP_COLUMNS * usual)
-    run = [spots[0]]
-    for earlier, later in itertools.pairwise(spots):
+    widest = max(GAP_COLUMNS * column if len(points) > COLUMNS else 0, GAP_COLUMNS * usual)
+    run = [points[0]]
+    for earlier, later in itertools.pairwise(points):
         if later.time - earlier.time > widest:
             yield run
             run = []
@@ -151,18 +162,19 @@ def _runs(spots: Sequence[Spot], window: tuple[int, int]) -> Iterator[list[Spot]
     yield run
 
 
-def _ranged(run: Sequence[Spot]) -> Iterator[list[tuple[int, float, float]]]:
+def _runs_with_range(run: Sequence[SparkPoint]) -> Iterator[list[tuple[int, float, float]]]:
+    """Yield time, lower and upper of the parts of a run that have an expected range."""
     part: list[tuple[int, float, float]] = []
-    for spot in run:
-        if spot.lower is None or spot.upper is None:
+    for point in run:
+        if point.lower is None or point.upper is None:
             if len(part) > 1:
                 yield part
             part = []
         else:
-            part.append((spot.time, spot.lower, spot.upper))
+            part.append((point.time, point.lower, point.upper))
     if len(part) > 1:
         yield part
 
 
-def _written(place: float) -> str:
+def _coordinate(place: float) -> str:
     return f"{place:.1f}"

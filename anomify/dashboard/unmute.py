@@ -1,4 +1,4 @@
-"""The button of the banner that every page has while the org is muted."""
+"""The button that ends the muting of the org, in the banner of every page while it is muted."""
 
 from flask import Response, make_response, redirect
 
@@ -13,7 +13,7 @@ blueprint = PageBlueprint("muting", __name__)
 
 @blueprint.route("/ui/unmute", inputs=Inputs, access=ADMIN, methods=["POST"], changes=True)
 def unmute(inputs: Inputs) -> Response:
-    """Let people be told again."""
+    """End the muting of the org."""
     del inputs
     caller = user_subject()
     mute_org(caller.org.id, 0, actor=caller.label)

@@ -60,9 +60,9 @@ def number(value: float | None) -> str:
 
 
 def expected(lower: float, upper: float) -> str:
-    """Write an expected range: an estimate, so with no more decimals than its width bears.
+    """Return an expected range as text, with as many decimals as its width justifies.
 
-    Of a silence there is none: no value was expected but a point.
+    A no-data anomaly has no range: any point was expected.
     """
     if not (math.isfinite(lower) and math.isfinite(upper)):
         return "a point"
@@ -74,7 +74,7 @@ def expected(lower: float, upper: float) -> str:
 
 
 def thousands(count: int) -> str:
-    """Write a count: 12,345."""
+    """Return a count with separators, such as 12,345."""
     return f"{count:,}"
 
 
@@ -95,7 +95,7 @@ def initials(name: str) -> str:
 
 
 def _exact(value: float, digits: int) -> Decimal:
-    # By the shortest text that means the number, and halves away from zero, as browsers do.
+    # From the shortest text of the number, halves rounded away from zero, as browsers do.
     return Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(repr(value))
 
 

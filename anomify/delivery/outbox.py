@@ -1,53 +1,38 @@
-"""Enqueue messages in the transaction of what they report; claim and settle them."""
+"""Claim the messages that are due, and settle them: sent, to be tried again, or given up."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import msgspec
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
-from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.recording import is_more_severe
-from anomify.channel.kinds import EMAIL, WEBHOOK
 from anomify.channel.message import Receipt, Target
-from anomify.clock import now
-from anomify.db import batches, session, upsert
+from anomify.db import session
 from anomify.delivery.backoff import delay_seconds, next_attempt_at
-from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts, facts_of_anomaly, facts_of_test
+from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts
 from anomify.delivery.first_steps import note_first_steps
 from anomify.delivery.model import Delivery
-from anomify.delivery.recipient import mailed_users, nobody, target_of
-from anomify.errors import QuotaExceeded
-from anomify.job.model import DEAD, PENDING
+from anomify.delivery.recipient import target_of, undeliverable
+from anomify.job.model import PENDING
 from anomify.job.queue import Queue
-from anomify.metric.model import Metric
-from anomify.org.model import Org
-from anomify.outbound import host_of
-from anomify.silence.window import silence_decision, silenced_orgs
+from anomify.silence.window import silenced_orgs
 from anomify.watcher.model import Watcher
-from anomify.watcher.routing import watchers_for
 
 log = logging.getLogger(__name__)
 
-# Longer than a sender may take, so that a lease runs out only when the sender is no more.
+# Longer than sending may take, so a lease runs out only if the process that held it has ended.
 LEASE = timedelta(seconds=60)
-# More than a receiver that is away for a day can cause, so it stops only what ends its sender.
+# More than a receiver can cause that fails for a day: this gives up only a message that ends the
+# process at every attempt.
 MOST_ATTEMPTS = 500
-# Deliveries on their way at once to one host, or to the mail server.
+# The number of deliveries that are sent at once in one lane: to one host, or to the mail server.
 LANE_MOST = 4
 # Longer than the longest time for which a watcher can suppress repeated messages.
 FORGOTTEN_AFTER = timedelta(days=400)
-# A test message goes out to people and servers: it is no way to fill their boxes.
-TEST_EVERY = timedelta(minutes=1)
-# The recipient of a webhook: a watcher has one at most.
-THE_WEBHOOK = "webhook"
-# No host is called this.
-MAIL_LANE = "@mail"
 
 
 def _pause(attempts: int) -> timedelta:
@@ -59,10 +44,10 @@ DELIVERIES = Queue(Delivery, LEASE, MOST_ATTEMPTS, _pause)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that is the caller's to send until the lease runs out."""
+    """A delivery that the caller has leased, and may send until `leased_until`."""
 
     id: str
-    # The opened notice that a recovery follows; mails are threaded by it.
+    # Of a recovery: the id of the opened message that it follows; mails are threaded by it.
     answers_id: str | None
     channel: str
     lane: str
@@ -72,108 +57,21 @@ class Claim:
     leased_until: datetime
 
 
-def enqueue_opened(anomaly: Anomaly) -> int:
-    """Enqueue a message that this anomaly opened for each recipient of each matching watcher.
-
-    Return how many are new. Calling it again adds only messages of watchers that match since then,
-    because the severity has risen. A watcher that was notified of another anomaly of the metric
-    within its `expiration_seconds` gets none. While the org is silenced or muted there are none
-    and the anomaly is marked; later there are some only if its severity has risen since.
-    """
-    org, span, metric = _evidence(anomaly)
-    at = now()
-    if silence_decision(org, at) is not None:
-        anomaly.muted_at, anomaly.muted_severity = at, span.severity
-        return 0
-    held_back = anomaly.muted_severity
-    if held_back is not None and not is_more_severe(span.severity, held_back):
-        return 0
-    watchers = watchers_for(org.id, metric.name, span.severity)
-    notified_at = _last_notified(metric.id, [watcher.id for watcher in watchers], anomaly.id)
-    rows = []
-    for watcher in watchers:
-        quiet_for = timedelta(seconds=watcher.expiration_seconds)
-        if (last := notified_at.get(watcher.id)) is not None and at - last < quiet_for:
-            continue
-        facts = facts_of_anomaly(OPENED, org, watcher, anomaly, span, metric)
-        rows += _rows(watcher, facts, at)
-    return _insert(rows)
-
-
-def enqueue_recovered(anomaly: Anomaly) -> int:
-    """Enqueue a message that this anomaly ended for each recipient of its opened messages.
-
-    Return how many are new; calling it again adds none. While the org is silenced or muted they
-    wait, and opened messages that were not attempted yet are given up instead.
-    """
-    org, span, metric = _evidence(anomaly)
-    at = now()
-    decision = silence_decision(org, at)
-    opened_messages = session().execute(
-        select(Delivery, Watcher)
-        .join(Watcher, Watcher.id == Delivery.watcher_id)
-        .where(
-            Delivery.anomaly_id == anomaly.id,
-            Delivery.transition == OPENED,
-            Delivery.state != DEAD,
-        )
-    )
-    rows = []
-    for opened, watcher in opened_messages:
-        if decision is not None and opened.state == PENDING and not opened.attempts:
-            DELIVERIES.give_up(opened, f"It was over before it could be told: {decision.why}.", at)
-            anomaly.muted_at, anomaly.muted_severity = at, span.severity
-            continue
-        facts = facts_of_anomaly(RECOVERED, org, watcher, anomaly, span, metric)
-        rows.append(_row(watcher, facts, at, opened.channel, opened.recipient, opened.lane))
-    return _insert(rows)
-
-
-def withdraw(anomaly_id: int) -> None:
-    """Delete the messages of an anomaly that wait; one that is being sent now still arrives."""
-    session().execute(
-        delete(Delivery).where(
-            Delivery.anomaly_id == anomaly_id,
-            Delivery.state == PENDING,
-            or_(Delivery.leased_until.is_(None), Delivery.leased_until <= now()),
-        )
-    )
-
-
-def enqueue_test(org: Org, watcher: Watcher) -> int:
-    """Put a test message for each recipient of the watcher into the open unit of work.
-
-    Return how many. Raises QuotaExceeded when the last test is less than a minute old.
-    """
-    at = now()
-    last = session().scalar(
-        select(func.max(Delivery.created_at)).where(
-            Delivery.watcher_id == watcher.id, Delivery.transition == TEST
-        )
-    )
-    if last is not None and at - last < TEST_EVERY:
-        seconds = int(TEST_EVERY.total_seconds())
-        raise QuotaExceeded(
-            "One test message a minute is enough; try again later.", retry_after_seconds=seconds
-        )
-    return _insert(_rows(watcher, facts_of_test(org, watcher, at), at))
-
-
 def is_anything_due(at: datetime) -> bool:
     """Return whether a claim might find a delivery; this changes and locks nothing."""
     return DELIVERIES.is_any_due(at, _is_not_silenced(at))
 
 
 def longest_due(at: datetime) -> datetime | None:
-    """Return since when the message that waits longest should have gone; None when none waits."""
-    return session().scalar(select(func.min(Delivery.due_at)).where(*_may_go(at)))
+    """Return since when the message that waits longest has been due; None when none waits."""
+    return session().scalar(select(func.min(Delivery.due_at)).where(*_sendable(at)))
 
 
 def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) -> list[Claim]:
-    """Lease due deliveries to the caller, at most LANE_MOST a lane; orgs take turns.
+    """Lease due deliveries to the caller, at most LANE_MOST a lane, in turn by org.
 
-    `busy` says how many of each lane the caller has on the way already. Two callers never get the
-    same delivery while its lease runs. One whose recipient is no more is settled here and now.
+    `busy` is how many of each lane the caller is sending already. Two callers never get the same
+    delivery while its lease runs. A delivery without a recipient any more is given up instead.
     """
     claims = []
     for delivery in DELIVERIES.claim_chosen(_due(at, most, busy), at, _is_not_silenced(at)):
@@ -183,8 +81,8 @@ def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) 
         except SQLAlchemyError:
             raise
         except Exception:
-            # One that cannot be read must not hold up the others; it is tried again like them.
-            log.exception("delivery %s cannot be made ready to be sent", delivery.id)
+            # It must not hold up the others; it is tried again later.
+            log.exception("delivery %s cannot be prepared", delivery.id)
             claimed = Receipt(is_delivered=False, problem="The message cannot be read.")
         if isinstance(claimed, Receipt):
             settle(delivery.id, leased_until, claimed, at, chance=0.5)
@@ -198,8 +96,8 @@ def settle(
 ) -> None:
     """Record the result of an attempt: sent, to be tried again, or dead.
 
-    What was delivered is sent, whoever holds the lease by now; a failure counts only for the one
-    who still holds it. `chance` from 0 to 1 spreads the next attempt.
+    A delivered message becomes sent whoever holds the lease by now; a failure is recorded only
+    while this lease is in force. `chance` from 0 to 1 spreads the next attempt.
     """
     if receipt.is_delivered:
         sent = DELIVERIES.finish_unleased(delivery_id, at)
@@ -233,81 +131,7 @@ def _stop_webhook(watcher_id: int, at: datetime) -> None:
         watcher.webhook_stopped_at = at
 
 
-def _evidence(anomaly: Anomaly) -> tuple[Org, Span, Metric]:
-    session().flush()
-    # By key: rows that the caller has loaded or just made are not asked for again.
-    span = session().get_one(Span, anomaly.id)
-    return (
-        session().get_one(Org, anomaly.org_id),
-        span,
-        session().get_one(Metric, span.metric_id),
-    )
-
-
-def _last_notified(
-    metric_id: int, watcher_ids: Sequence[int], but_anomaly_id: int
-) -> dict[int, datetime]:
-    if not watcher_ids:
-        return {}
-    rows = session().execute(
-        select(Delivery.watcher_id, func.max(Delivery.created_at))
-        .where(
-            Delivery.watcher_id.in_(watcher_ids),
-            Delivery.metric_id == metric_id,
-            Delivery.transition == OPENED,
-            Delivery.state != DEAD,
-            Delivery.anomaly_id != but_anomaly_id,
-        )
-        .group_by(Delivery.watcher_id)
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _rows(watcher: Watcher, facts: Facts, at: datetime) -> list[dict[str, object]]:
-    """Return a row for the watcher's webhook and for each person it mails."""
-    rows = []
-    if watcher.webhook_url is not None and watcher.webhook_stopped_at is None:
-        lane = host_of(watcher.webhook_url)
-        rows.append(_row(watcher, facts, at, WEBHOOK, THE_WEBHOOK, lane))
-    rows.extend(
-        _row(watcher, facts, at, EMAIL, str(user_id), MAIL_LANE)
-        for user_id in mailed_users(watcher)
-    )
-    return rows
-
-
-def _row(
-    watcher: Watcher, facts: Facts, at: datetime, channel: str, recipient: str, lane: str
-) -> dict[str, object]:
-    anomaly = facts.anomaly
-    return {
-        "id": str(uuid4()),
-        "org_id": watcher.org_id,
-        "watcher_id": watcher.id,
-        "anomaly_id": None if anomaly is None else anomaly.id,
-        "metric_id": None if anomaly is None else anomaly.metric_id,
-        "transition": facts.transition,
-        "channel": channel,
-        "recipient": recipient,
-        "lane": lane,
-        "facts": facts.as_row(),
-        "state": PENDING,
-        "attempts": 0,
-        "created_at": at,
-        "due_at": at,
-    }
-
-
-def _insert(rows: Sequence[dict[str, object]]) -> int:
-    """Insert the rows whose recipient has no message of this transition; return how many."""
-    added = 0
-    for some in batches(rows):
-        inserted = upsert(Delivery).values(some).on_conflict_do_nothing()
-        added += len(session().scalars(inserted.returning(Delivery.id)).all())
-    return added
-
-
-def _may_go(at: datetime) -> tuple[ColumnElement[bool], ...]:
+def _sendable(at: datetime) -> tuple[ColumnElement[bool], ...]:
     return (*DELIVERIES.free(at), _is_not_silenced(at))
 
 
@@ -318,7 +142,7 @@ def _is_not_silenced(at: datetime) -> ColumnElement[bool]:
 
 def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
     opened = aliased(Delivery)
-    # A recovery waits until the notice it ends has been sent or given up.
+    # A recovery waits until the opened message that it follows has been sent or given up.
     has_to_wait = and_(
         Delivery.transition == RECOVERED,
         exists().where(
@@ -336,10 +160,10 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
     )
     waiting = (
         select(Delivery.id, Delivery.due_at, Delivery.lane, Delivery.org_id, turn.label("turn"))
-        .where(*_may_go(at), ~has_to_wait, Delivery.lane.not_in(full))
+        .where(*_sendable(at), ~has_to_wait, Delivery.lane.not_in(full))
         .subquery()
     )
-    # In a lane the orgs take turns: many mails of one org hold up no mail of another.
+    # In a lane the orgs take turns: many mails of one org do not delay those of another.
     place = func.row_number().over(
         partition_by=waiting.c.lane,
         order_by=(waiting.c.turn, waiting.c.due_at, waiting.c.id),
@@ -347,8 +171,8 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
     placed = (
         select(waiting, place.label("place")).where(waiting.c.turn <= LANE_MOST).subquery("placed")
     )
-    # Each org's first, then each org's second: an org that sends to many slow hosts holds up
-    # nobody else. Of one org the lanes take turns.
+    # Each org's first, then each org's second: an org that sends to many slow hosts does not delay
+    # the others. Within an org the lanes take turns.
     org_turn = func.row_number().over(
         partition_by=placed.c.org_id, order_by=(placed.c.place, placed.c.due_at, placed.c.id)
     )
@@ -390,8 +214,7 @@ def _claimed(
     try:
         facts = Facts.from_row(delivery.facts)
     except msgspec.ValidationError:
-        # It must not hold up the others.
-        return nobody("The message was written by another version and cannot be read.")
+        return undeliverable("The message was written by another version and cannot be read.")
     target = target_of(delivery, at, sealing_key)
     if isinstance(target, Receipt):
         return target

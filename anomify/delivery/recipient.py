@@ -1,4 +1,4 @@
-"""Who a message is for: the people and places of a watcher as they are when it is sent."""
+"""Look up the recipients of a watcher, and the address of a delivery when it is sent."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -16,7 +16,7 @@ from anomify.watcher.model import Watcher
 
 
 def mailed_users(watcher: Watcher) -> Collection[int]:
-    """Return the users of the org whom the watcher names and who want e-mails."""
+    """Return the ids of the users whom the watcher names and who want e-mails, all of its org."""
     if not watcher.email_user_ids:
         return ()
     rows = session().scalars(
@@ -32,27 +32,27 @@ def mailed_users(watcher: Watcher) -> Collection[int]:
 
 
 def target_of(delivery: Delivery, at: datetime, sealing_key: bytes) -> Target | Receipt:
-    """Return where a delivery goes as of now, or why it goes nowhere."""
+    """Return where a delivery is to be sent now, or a receipt with the reason why nowhere."""
     watcher = session().get(Watcher, delivery.watcher_id)
     if watcher is None or watcher.deleted_at is not None:
-        return nobody("The watcher has been deleted.")
+        return undeliverable("The watcher has been deleted.")
     if delivery.transition != TEST and not watcher.is_alerting:
-        return nobody("The watcher is not alerting any more.")
+        return undeliverable("The watcher is not alerting any more.")
     if delivery.channel == WEBHOOK:
         return _webhook_target(watcher, at, sealing_key)
     user = session().get(User, int(delivery.recipient))
     if user is None or user.org_id != watcher.org_id or user.id not in watcher.email_user_ids:
-        return nobody("The watcher does not tell this person any more.")
+        return undeliverable("The watcher does not notify this person any more.")
     if not user.wants_email_alerts:
-        return nobody("This person does not want e-mails.")
+        return undeliverable("This person does not want e-mails.")
     return Target(user.email, user.name)
 
 
 def _webhook_target(watcher: Watcher, at: datetime, sealing_key: bytes) -> Target | Receipt:
     if watcher.webhook_url is None or watcher.webhook_secret_sealed is None:
-        return nobody("The watcher has no webhook any more.")
+        return undeliverable("The watcher has no webhook any more.")
     if watcher.webhook_stopped_at is not None:
-        return nobody("The receiver said that it is gone; set the webhook anew.")
+        return undeliverable("The receiver answered that it is gone (410); set the webhook again.")
     sealed = [watcher.webhook_secret_sealed]
     until = watcher.former_secret_until
     if watcher.former_secret_sealed and until is not None and until > at:
@@ -60,11 +60,11 @@ def _webhook_target(watcher: Watcher, at: datetime, sealing_key: bytes) -> Targe
     try:
         secrets = tuple(unseal(sealing_key, watcher.org_id, each) for each in sealed)
     except SealBroken as problem:
-        # The operator may have started us with another key by mistake: it is tried again.
-        return Receipt(is_delivered=False, problem=f"{problem} Set the webhook's secret anew.")
+        # The server may run with another key by mistake: the message is tried again.
+        return Receipt(is_delivered=False, problem=f"{problem} Set the webhook's secret again.")
     return Target(watcher.webhook_url, secrets=secrets)
 
 
-def nobody(why: str) -> Receipt:
-    """Return the receipt of a message that nobody is left to take."""
+def undeliverable(why: str) -> Receipt:
+    """Return the receipt of a message that cannot be sent, now or later."""
     return Receipt(is_delivered=False, problem=why, is_permanent=True)

@@ -12,7 +12,7 @@ import urllib3
 from anomify.clock import now_ms
 from anomify.demo.machine import read_machine
 from anomify.demo.scenario import Scenario
-from anomify.outbound import operator_pool
+from anomify.outbound.http_client import operator_pool
 
 INGEST_PATH = "/flux/metric_data_post"
 MACHINE_EVERY_SECONDS = 10

@@ -64,7 +64,7 @@ def _deploys(weeks: Float64s) -> float:
     return float(weeks[-1]) / 2.0 / len(weeks) if len(weeks) else 0.0
 
 
-def _red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
+def red_noise(rng: np.random.Generator, count: int, keep: float) -> Float64s:
     """Return autoregressive noise of order 1 with coefficient `keep` and standard deviation 1."""
     fresh = rng.standard_normal(count) * math.sqrt(1.0 - keep * keep)
     result = np.empty(count)
@@ -113,7 +113,7 @@ def disturb(rng: np.random.Generator, values: Float64s, noise: float, step_secon
 def _requests(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(1.5, 4.5)
     rhythm = _season(rng, times, rng.uniform(0.2, 0.8))
-    drift = 1.0 + 0.05 * _red_noise(rng, len(times), 0.995)
+    drift = 1.0 + 0.05 * red_noise(rng, len(times), 0.995)
     jitter = 1.0 + rng.uniform(0.01, 0.06) * rng.standard_normal(len(times))
     made: Float64s = np.maximum(level * rhythm * drift * jitter, 0.0)
     return made
@@ -123,7 +123,7 @@ def _latency(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(0.7, 2.7)
     rhythm = _season(rng, times, rng.uniform(0.05, 0.25))
     tail = np.exp(rng.uniform(0.04, 0.12) * rng.standard_normal(len(times)))
-    slow = np.exp(0.05 * _red_noise(rng, len(times), 0.98))
+    slow = np.exp(0.05 * red_noise(rng, len(times), 0.98))
     made: Float64s = level * rhythm * tail * slow
     return made
 
@@ -137,7 +137,7 @@ def _errors(rng: np.random.Generator, times: Int64s) -> Float64s:
 def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = 10.0 ** rng.uniform(0.5, 3.0)
     rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
-    waves = _red_noise(rng, len(times), rng.uniform(0.6, 0.95))
+    waves = red_noise(rng, len(times), rng.uniform(0.6, 0.95))
     made: Float64s = level * rhythm * np.exp(0.25 * waves)
     return made
 
@@ -145,7 +145,7 @@ def _queue(rng: np.random.Generator, times: Int64s) -> Float64s:
 def _cpu(rng: np.random.Generator, times: Int64s) -> Float64s:
     level = rng.uniform(8.0, 45.0)
     rhythm = _season(rng, times, rng.uniform(0.1, 0.5))
-    busy = level * rhythm + rng.uniform(0.5, 2.5) * _red_noise(rng, len(times), 0.7)
+    busy = level * rhythm + rng.uniform(0.5, 2.5) * red_noise(rng, len(times), 0.7)
     # A nightly job lasts half an hour and comes every day.
     at = rng.uniform(0.0, DAY_SECONDS)
     in_job = ((times / 1000.0 - at) % DAY_SECONDS) < 1800.0  # noqa: PLR2004  (half an hour)
@@ -159,7 +159,7 @@ def _disk(rng: np.random.Generator, times: Int64s) -> Float64s:
     grown = np.cumsum(rng.gamma(2.0, 0.5, len(times)) * days)
     # Log rotation frees most of it each night; the rest accumulates.
     nightly = (times / 1000.0 % DAY_SECONDS) / DAY_SECONDS
-    noise = 0.002 * _red_noise(rng, len(times), 0.3)
+    noise = 0.002 * red_noise(rng, len(times), 0.3)
     made: Float64s = size * (0.3 + 0.001 * grown + 0.02 * nightly + noise)
     return made
 

@@ -29,7 +29,7 @@ class AppState:
     refused: RefusedCounter = field(init=False)
 
     def __post_init__(self) -> None:
-        """Count what is refused where everything else is kept."""
+        """Make the counter of refused items on the same database."""
         object.__setattr__(self, "refused", RefusedCounter(self.database))
 
 

@@ -1,4 +1,4 @@
-"""Bodies of requests that are still arriving: how many may, and which of them are cut off.
+"""Limit how many request bodies arrive at once, and cut off stalled ones.
 
 The server hands a request to a thread before its body is there, and a read cannot be interrupted.
 A sender that stalls would keep that thread for as long as its connection lasts. So the connections
@@ -19,11 +19,11 @@ from werkzeug.exceptions import RequestTimeout
 
 from anomify.errors import Unavailable
 
-# So many bodies may arrive at once; other threads are left for requests without a body.
+# The most bodies that may arrive at once; the other threads are for requests without a body.
 ARRIVING_MAX = 32
-# How long one more waits for its turn. Longer than a stalled body may last while others wait.
+# How long another body waits for its turn; longer than stalled bodies last while others wait.
 TURN_SECONDS = 5.0
-# Looking through the connections of the process takes milliseconds; it is done so often at most.
+# The shortest time between two searches of the process's connections, which take milliseconds.
 LOOK_SECONDS = 0.5
 # Offsets in Linux' struct tcp_info: the milliseconds since data was last sent and received.
 _LAST_SENT_OFFSET = 44
@@ -31,21 +31,21 @@ _LAST_RECEIVED_OFFSET = 52
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """After how many seconds a body is cut off: without a new byte, and in all."""
+class BodyTimeouts:
+    """After how many seconds a body is cut off: without a new byte, and in total."""
 
     silent_seconds: float
     total_seconds: float
 
 
-# While there is room for others, and while others wait for it.
-RELAXED = Patience(30.0, 300.0)
-PRESSED = Patience(2.0, 60.0)
+# RELAXED while there is room for other bodies, PRESSED while others wait.
+RELAXED = BodyTimeouts(30.0, 300.0)
+PRESSED = BodyTimeouts(2.0, 60.0)
 
 
 @dataclass(eq=False, slots=True)
 class _Arrival:
-    # The client's address as the connection has it, and the port that this server listens on.
+    # The address of the connection's other end, and the port that this server listens on.
     peer: str
     port: int
     started: float
@@ -67,12 +67,12 @@ class ArrivingBodies:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._look_again_at = -math.inf
-        # In the order in which they began.
+        # Ordered by start.
         self._arrivals: dict[_Arrival, None] = {}
 
     @contextmanager
     def arriving(self, peer: str, port: int) -> Iterator[None]:
-        """Count a body as arriving, from an address at a port of ours, while the block reads it.
+        """Count a body as arriving, from an address at our port, while the block reads it.
 
         Raises `Unavailable` while too many others are arriving, and HTTP's 408 at the end of the
         block where the body was cut off.
@@ -88,7 +88,7 @@ class ArrivingBodies:
                 del self._arrivals[arrival]
             self._turns.release()
             if arrival.was_cut:
-                # What was read may be a part only.
+                # Only a part may have been read.
                 raise RequestTimeout("The body arrived too slowly. Send the same again.")
 
     def _take_turn(self) -> None:
@@ -106,22 +106,22 @@ class ArrivingBodies:
                 return
         raise Unavailable("Too many requests arrive slowly; send the same again shortly.")
 
-    def cut_stalled(self, patience: Patience) -> int:
+    def cut_stalled(self, timeouts: BodyTimeouts) -> int:
         """Shut down the connections of bodies that stalled; return how many connections.
 
         Does nothing within `LOOK_SECONDS` of the last call.
 
-        The server does not say which connection a request came by. A connection is taken for that
-        of a stalled body where it comes from the same address, has sent more recently than it was
-        answered, and has been silent for long enough; of those the longest silent ones, and no more
-        than there are stalled bodies from that address.
+        The web server does not reveal the connection of a request. A connection counts as that of a
+        stalled body if it comes from the same address, has received data more recently than it was
+        answered, and has been silent for long enough; of those the longest silent ones are cut off,
+        no more than there are stalled bodies from that address.
         """
         now = self._monotonic()
         with self._lock:
             if now < self._look_again_at:
                 return 0
             self._look_again_at = now + LOOK_SECONDS
-            old = [one for one in self._arrivals if now - one.started >= patience.silent_seconds]
+            old = [one for one in self._arrivals if now - one.started >= timeouts.silent_seconds]
         cut = 0
         for peer, port in {(one.peer, one.port) for one in old}:
             from_peer = [one for one in old if (one.peer, one.port) == (peer, port)]
@@ -130,8 +130,8 @@ class ArrivingBodies:
             for connection in _connections_from(peer, port):
                 sent_seconds, received_seconds = _silence_of(connection)
                 is_unanswered = sent_seconds >= received_seconds
-                is_silent = received_seconds >= patience.silent_seconds
-                is_endless = ages[-1] >= patience.total_seconds <= sent_seconds
+                is_silent = received_seconds >= timeouts.silent_seconds
+                is_endless = ages[-1] >= timeouts.total_seconds <= sent_seconds
                 if is_unanswered and (is_silent or is_endless):
                     found.append((sent_seconds, connection))
                 else:
@@ -150,9 +150,9 @@ class ArrivingBodies:
 
 
 def _connections_from(peer: str, port: int) -> Iterator[socket.socket]:
-    """Give a duplicate of every TCP connection from an address to a port of this process."""
+    """Yield a duplicate of every TCP connection from an address to a port of this process."""
     for found in psutil.Process().net_connections("tcp"):
-        # Empty where nobody is connected.
+        # The address is empty for a socket without a connection.
         address = tuple(found.raddr)
         # Our own connections to that address, such as the database's, have another local port.
         is_from_peer = address[:1] == (peer,) and tuple(found.laddr)[1:] == (port,)
@@ -168,9 +168,9 @@ def _connections_from(peer: str, port: int) -> Iterator[socket.socket]:
 
 def _silence_of(connection: socket.socket) -> tuple[float, float]:
     """Return the seconds since data was last sent and since data was last received."""
-    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     sent_ms, received_ms = (
-        struct.unpack_from("=I", told, offset)[0]
+        struct.unpack_from("=I", info, offset)[0]
         for offset in (_LAST_SENT_OFFSET, _LAST_RECEIVED_OFFSET)
     )
     return sent_ms / 1000, received_ms / 1000

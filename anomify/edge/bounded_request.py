@@ -1,4 +1,4 @@
-"""Requests whose bodies are whole or refused, and never take every thread while they arrive."""
+"""Requests with a body limit and a limit of bodies that arrive at once."""
 
 from io import BytesIO
 from typing import IO, cast
@@ -11,7 +11,7 @@ from werkzeug.wsgi import LimitedStream
 from anomify.edge.arriving_bodies import ArrivingBodies
 
 ENDS_BY_ITSELF = "wsgi.input_terminated"
-# The address that the connection comes from; REMOTE_ADDR may be what a proxy says.
+# The address of the connection; REMOTE_ADDR may be the one that a trusted proxy sent.
 PEER = "anomify.peer"
 
 arriving_bodies = ArrivingBodies()
@@ -20,8 +20,8 @@ arriving_bodies = ArrivingBodies()
 class BoundedRequest(Request):
     """A request that answers 413 to a body over the limit, in chunks too.
 
-    The library's own reads a body in chunks up to the limit and takes that for all of it: what
-    comes after would be left out without a word.
+    Werkzeug's own class reads a chunked body only up to the limit and ignores the rest without an
+    error.
     """
 
     @cached_property

@@ -1,9 +1,9 @@
-"""Compresses replies with gzip where that is worth it and gives nothing away.
+"""Compresses replies with gzip where that saves much and reveals no secret.
 
-A reply that holds a secret beside text that somebody else chose must not be compressed: its length
-would tell how much both have in common (BREACH). Pages hold tokens against forged requests, and
-JSON for a session holds its id. So what is answered to a browser's cookie is compressed only where
-it is a page, and only where the browser says that a page of ours or the person asked for it.
+A reply with a secret and text that an attacker chose must not be compressed: its length would
+reveal how much both have in common (BREACH). Pages contain CSRF tokens, and JSON for a session
+contains its id. So a reply to a request with a cookie is compressed only if it is a page, and only
+if the browser states that one of our pages or the user requested it (Sec-Fetch-Site).
 """
 
 import cramjam
@@ -14,7 +14,7 @@ TYPES = {
     *("application/json", "application/problem+json", "image/svg+xml"),
 }
 LEAST_BYTES = 1024
-# What a browser says of a request that our own page, or the person at the keyboard, made.
+# Values of Sec-Fetch-Site for requests of our own pages or of the user directly.
 OWN_SITES = {"same-origin", "none"}
 GZIP = "gzip"
 LEVEL = 5
@@ -39,8 +39,8 @@ def install(app: Flask) -> None:
 
 
 def set_compressed(reply: Response, body: bytes, encoding: str) -> None:
-    """Put a compressed body into a reply. Its ETag becomes weak: the bytes are others."""
-    # A file that was opened to be sent.
+    """Set the compressed body of a reply. Its ETag becomes weak, because the bytes differ."""
+    # Closes a file that was opened for the reply.
     close = getattr(reply.response, "close", None)
     if close is not None:
         close()
@@ -55,7 +55,7 @@ def set_compressed(reply: Response, body: bytes, encoding: str) -> None:
 
 def _is_compressible(reply: Response) -> bool:
     return (
-        200 <= reply.status_code < 600  # noqa: PLR2004 -- whatever has a body
+        200 <= reply.status_code < 600  # noqa: PLR2004 -- statuses with a body
         and reply.status_code not in {206, _NOT_MODIFIED}
         and not reply.direct_passthrough
         and not reply.is_streamed

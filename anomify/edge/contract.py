@@ -32,9 +32,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 class Inputs(BaseModel):
     """The base class of inputs.
 
-    Forms know texts only, so `true`, `12` and `1.5` are read as what they stand for, and a list is
-    read by the one rule of `list_text`. What is not declared is refused by routes that change
-    something and ignored by those that only read.
+    Forms have only texts, so the texts `true`, `12` and `1.5` are accepted as values of their
+    types, and a list is read as `list_text` describes. Undeclared parameters are refused by routes
+    that change something and ignored by routes that only read.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -45,7 +45,7 @@ class Inputs(BaseModel):
         if info.field_name not in lists_of(cls):
             return value
         listed = as_list(value)
-        # Written as JSON, such a character was none yet when the parameter was read.
+        # In a list written as JSON such a character was escaped when the parameter was checked.
         if has_unstorable(listed):
             raise ValueError("Take out NUL characters and broken ones.")
         return listed
@@ -59,11 +59,11 @@ class Inputs(BaseModel):
 
 
 def names(kind: str | None) -> dict[str, JsonValue]:
-    """Mark an input as one that names a thing: `Field(json_schema_extra=names("watcher"))`.
+    """Mark an input that names an object: `Field(json_schema_extra=names("watcher"))`.
 
-    An id, a list of ids, or a name. It is in the documentation, and the generated tests request
-    other orgs' things by it, so every input that names a thing has to be marked. An input that only
-    looks like one (words of a name, a new name) is marked `names(None)`.
+    It may be an id, a list of ids, or a name. The documentation shows the mark, and the generated
+    tests use it to request objects of other orgs, so every such input has to be marked. An input
+    that only looks like one (words of a name, a new name) is marked `names(None)`.
     """
     return {NAMES_KEY: kind}
 
@@ -76,26 +76,26 @@ class Outputs(BaseModel):
 
 @dataclass(frozen=True)
 class Body:
-    """One way to write a body, for the documentation; where it has no shape it is bytes."""
+    """A kind of request body, for the documentation; without a shape it is bytes."""
 
     media: str
-    says: str
+    description: str
     shapes: tuple[type[BaseModel], ...] = ()
 
 
 @dataclass(frozen=True)
 class DeclaredReply:
-    """One good or special answer, for the documentation; without a media type it has no body."""
+    """A successful or special reply, for the documentation; without a media type it has no body."""
 
     status: int
-    says: str
+    description: str
     media: str | None = None
     shapes: tuple[type[BaseModel], ...] = ()
 
 
 @dataclass(frozen=True)
 class Wire:
-    """What a route takes and gives where it reads its request, or writes its reply, by itself."""
+    """The bodies and replies of a route that reads its request or writes its reply by itself."""
 
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
@@ -105,31 +105,31 @@ class Wire:
 
 @dataclass(frozen=True)
 class Declared:
-    """One route as declared; all of them together are the documentation and the generated tests."""
+    """A declared route; the documentation and the generated tests are made of all of them."""
 
     endpoint: str
-    # Every rule with the blueprint's URL prefix; the first one is the one to show.
+    # Every rule with the blueprint's URL prefix; the first one is shown.
     rules: tuple[str, ...]
     methods: tuple[str, ...]
     inputs: type[Inputs] | None
     outputs: type[Outputs] | None
     access: Access
-    # True for what changes something: protected against CSRF, and refused by GET with a cookie.
+    # Whether it changes something; then CSRF is checked, and GET with a cookie is refused.
     changes: bool
-    # The first line of the view's docstring, and what stands below it.
+    # The first line of the view's docstring, and the rest of it.
     summary: str
     description: str
-    # The group it is documented under: the first word of its address where it does not say.
+    # The group it is documented under; by default the first word of its address.
     tag: str
-    # The classes of limits that it counts against; None for what is usual for its access.
+    # The classes of limits that it counts against; None for the default of its access.
     limits: tuple[str, ...] | None
     # Statuses of failures beyond those that any route of its kind may answer, such as 409.
     errors: tuple[int, ...]
-    # What a good answer is: JSON, a picture, a script.
+    # The media type of a successful reply: JSON, a picture, a script.
     media: str
     # For routes whose requests or replies differ from their blueprint's.
     wire: Wire | None
-    # The blueprint's `status` beside the data of a good reply, and its shape of failures.
+    # The shape of the blueprint's `status` beside the data, and of its errors.
     status_shape: type[BaseModel] | None
     problem_shape: type[BaseModel] | None
     # Pages: only the session cookie authenticates, no header, parameter or token.
@@ -142,7 +142,7 @@ class Declared:
 
     @property
     def is_page(self) -> bool:
-        """Return whether it is for people's eyes, and thus no part of the API."""
+        """Return whether it is an HTML page, and so not a part of the API."""
         return self.is_cookie_only or self.media == PAGE_MEDIA
 
 
@@ -152,12 +152,12 @@ class DeclaredBlueprint(Blueprint):
     is_cookie_only: ClassVar[bool] = False
     # Unknown URLs under these prefixes are answered by this blueprint, too.
     answers_under: ClassVar[tuple[str, ...]] = ()
-    # For the documentation: `status` in the envelope of a good reply, and the body of a failure.
+    # For the documentation: `status` in the envelope of a reply, and the body of an error.
     status_shape: ClassVar[type[BaseModel] | None] = None
     problem_shape: ClassVar[type[BaseModel] | None] = None
 
     def __init__(self, name: str, import_name: str, **more: Any) -> None:
-        """Create the blueprint; `more` is what any blueprint takes."""
+        """Create the blueprint; `more` are the parameters of Flask's blueprints."""
         super().__init__(name, import_name, **more)
         for prefix in self.answers_under:
             self.record(partial(self._answer_under, prefix))
@@ -181,18 +181,18 @@ class DeclaredBlueprint(Blueprint):
     ) -> Callable[[View], View]:
         """Declare a route and register the view for it.
 
-        The view is given its inputs, read and checked; without `inputs` it is given the path's
-        values by name. It runs inside one unit of work, which writes when `changes` is true and is
-        committed before the reply is made, unless `has_own_transactions` says that it opens its
-        own. What it returns is handed to `respond`.
+        The view is called with its validated inputs; without `inputs`, with the path's values by
+        name. It runs inside one unit of work, which writes if `changes` is true and is committed
+        before the reply is made; with `has_own_transactions` the view opens its own. Its result is
+        passed to `respond`.
 
-        The rest is for the documentation, and checked by the generated tests: `errors` are statuses
-        of failures that are special to this route (409, 410, 422), `media` the type of a good
-        answer that is not JSON, `limits` the classes of limits other than the usual ones, `wire`
-        what a route takes and gives that reads its request or writes its reply by itself.
+        The other parameters are for the documentation and are checked by the generated tests:
+        `errors` are statuses of errors that are special to this route (409, 410, 422), `media` is
+        the type of a reply that is not JSON, `limits` are classes of limits other than the default,
+        and `wire` describes a request or reply that the route reads or writes by itself.
 
-        `otherwise` is called, outside of a unit of work, where the URL names nothing that exists or
-        an input is missing or wrong: it returns another result, or raises the error again.
+        `otherwise` is called, outside of a unit of work, if the URL names nothing that exists or an
+        input is missing or wrong: it returns another result, or raises the error again.
         """
 
         def declare(view: View) -> View:
@@ -253,11 +253,11 @@ class DeclaredBlueprint(Blueprint):
         return declare
 
     def respond(self, found: Any) -> Response:
-        """Make the reply of what a view returned; blueprints with their own format override it."""
+        """Return the reply for a view's result; blueprints with their own format override it."""
         return make_response(found)
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Make the reply of a failure; blueprints with their own format override it."""
+        """Return the reply for an error; blueprints with their own format override it."""
         reply = make_response(f"{problem.message}\n", problem.status)
         reply.mimetype = "text/plain"
         return reply

@@ -1,11 +1,11 @@
-"""Which pages of other sites may ask: those the operator lists, and never with a cookie."""
+"""Cross-origin requests (CORS): allowed from origins that the operator lists, without cookies."""
 
 from flask import Flask, Response, request
 
 from anomify.config import Settings
 from anomify.edge.contract import current_route
 
-# What a page may send beside what every page may, and what it may read of a reply.
+# The headers that a page may send, and those of a reply that it may read.
 SENT = "X-Session-Id, X-Auth-Token, Content-Type"
 READ = "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 METHODS = "GET, POST"
@@ -14,10 +14,10 @@ ALLOWED_ORIGIN = "Access-Control-Allow-Origin"
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Let the listed origins read replies of the API; without a list this does nothing.
+    """Allow the listed origins to read replies of the API; without a list this does nothing.
 
     Credentials are never allowed: a cookie sent along would lend its user's rights to the page, and
-    every reply tells the id of the session. Pages are not for other pages at all.
+    every reply contains the id of the session. HTML pages get no such headers.
     """
     origins = frozenset(settings.cors_origins)
     if not origins:

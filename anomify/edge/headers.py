@@ -17,15 +17,15 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": PERMISSIONS_POLICY,
-    # In the place of the server's own, which would say what we are built on.
+    # Replaces the server's own value, which would name the software and its version.
     "Server": "anomify",
 }
-# One year, as browsers' preload lists ask for.
+# One year, as the preload lists of browsers require.
 STRICT_TRANSPORT = "max-age=31536000; includeSubDomains"
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Put the headers on each reply; only files and pictures may be kept by caches."""
+    """Add the headers to each reply; only files and pictures may be cached."""
     wanted = {**HEADERS, "Cache-Control": "no-store"}
     if settings.base_url.startswith("https://"):
         wanted["Strict-Transport-Security"] = STRICT_TRANSPORT
@@ -34,7 +34,7 @@ def install(app: Flask, settings: Settings) -> None:
     @app.after_request
     def put_headers(reply: Response) -> Response:
         headers = reply.headers
-        # A picture behind a signed link says itself who may embed it.
+        # A picture behind a signed link has its own rule for embedding.
         present = {name.lower() for name, _ in headers}
         for name, lowered, value in every_reply:
             if lowered not in present:

@@ -13,7 +13,7 @@ from anomify.metric.failing import count_isolated
 from anomify.org.model import WorkerHeartbeat
 from anomify.org.queries import list_worker_heartbeats
 
-# A worker beats every few seconds; one that has missed so many is not working.
+# A worker writes a heartbeat every few seconds; after this time without one it is not working.
 BEAT_MISSING = timedelta(seconds=60)
 # Points older than this when they are judged lead to late notifications.
 LAG_SECONDS_MAX = 300.0
@@ -27,7 +27,7 @@ STORAGE = "storage"
 
 @dataclass(frozen=True)
 class Component:
-    """A part of the product, and whether it does what it is there for."""
+    """A part of the product, and whether it works."""
 
     name: str
     is_ok: bool
@@ -36,7 +36,7 @@ class Component:
 
 
 def components(state: AppState) -> list[Component]:
-    """Look at each part now. Does not raise: what cannot answer is not well.
+    """Return the state of each part now. Does not raise: a part without an answer is not working.
 
     Opens a unit of work of its own.
     """
@@ -56,16 +56,16 @@ def components(state: AppState) -> list[Component]:
         Component(LOG, is_ok=_log_answers(state)),
         _worker(heartbeats),
         _delivery(waits_since, is_known=is_database_ok),
-        _storage(len(state.points.aside.all), isolated),
+        _storage(len(state.points.damaged.all), isolated),
     ]
 
 
-def _storage(set_aside: int, isolated: int) -> Component:
-    """Return whether all that is stored can be read, and every metric judged."""
+def _storage(damaged: int, isolated: int) -> Component:
+    """Return whether all stored data can be read and every metric can be judged."""
     problems = [
         f"{count} {what}"
         for count, what in (
-            (set_aside, "stored pieces cannot be read and are set aside"),
+            (damaged, "stored pieces cannot be read and are left out"),
             (isolated, "metrics are isolated after failures"),
         )
         if count

@@ -9,13 +9,13 @@ from anomify.edge.app_state import AppState, set_app_state
 from anomify.edge.bounded_request import BoundedRequest
 from anomify.edge.strict_json import StrictJson
 
-# For every body that is not ingestion's, after decompression (none is decompressed here).
+# For every body except those of ingestion, which have limits of their own.
 BODY_BYTES_MAX = 1024 * 1024
 FORM_PARTS_MAX = 1000
 
 
 class AnyPath(PathConverter):
-    """A part of an address with whatever slashes, a leading one too: names of metrics have them."""
+    """A part of an address that may contain slashes, also at its start, as names of metrics do."""
 
     regex = ".+?"
     part_isolating = False

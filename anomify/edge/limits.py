@@ -1,7 +1,7 @@
 """Rate limits per caller and per org: a token bucket for each class of requests.
 
-One web process serves an installation, so the buckets are in its memory and need no database. They
-are full again after a restart, which nobody outside can bring about.
+One web process serves an installation, so the buckets are in its memory and need no database. After
+a restart they are full.
 """
 
 import math
@@ -14,14 +14,13 @@ from typing import cast
 
 from flask import Flask, Response, current_app, g
 
-from anomify.config import ConfigError
 from anomify.edge.contract import Declared
-from anomify.errors import QuotaExceeded
+from anomify.errors import ConfigError, QuotaExceeded
 
 LIMITS_KEY = "anomify_limits"
-_STANDING_KEY = "anomify_limit_standing"
+_STATUS_KEY = "anomify_limit_standing"
 _CALLER_KEY = "anomify_limit_caller"
-# For each class; past it the least recent ones are forgotten.
+# The most buckets of a class; beyond it those used longest ago are deleted.
 REMEMBERED_MAX = 20_000
 OFF = "off"
 # The limit of all callers of an org together, as a multiple of one caller's.
@@ -29,27 +28,27 @@ ORG_FACTOR = 5
 
 
 class Limit(StrEnum):
-    """The classes of requests that are counted apart."""
+    """The classes of requests that are counted separately."""
 
     # Signing in; counted by address for every caller.
     LOGIN = "login"
     READ = "read"
-    # Reading that costs much: long stretches of many points.
+    # Expensive reads: many points of long windows.
     HEAVY = "heavy"
     WRITE = "write"
     IMAGE = "image"
-    # Messages sent to see whether they arrive.
+    # Test messages.
     TEST = "test"
-    # Whatever makes us write to an address that somebody typed.
+    # Requests that cause a mail to an address in the request.
     MAIL = "mail"
     EXPORT = "export"
-    # Sessions for strangers, by address.
+    # New anonymous sessions; counted by address.
     STRANGER = "stranger"
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in so many seconds, all of them at once if need be."""
+    """A number of requests in a number of seconds; they may all come at once."""
 
     count: int
     seconds: int
@@ -70,7 +69,7 @@ RATES = {
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """The state of a bucket after a request; `wait_seconds` is 0 where it may be answered."""
+    """The state of a bucket after a request; `wait_seconds` is 0 if the request is allowed."""
 
     rate: Rate
     remaining: int
@@ -81,7 +80,7 @@ class LimitStatus:
 class Bucket:
     """The buckets of one class, one for each key. May be shared by threads.
 
-    Of each is kept only when it will be full again, and nothing at all of those that are.
+    Only the time at which a bucket will be full again is stored, and nothing for full buckets.
     """
 
     def __init__(self, rate: Rate, monotonic: Callable[[], float]) -> None:
@@ -99,7 +98,7 @@ class Bucket:
             full_at = max(self._full_at.pop(key, moment), moment)
             filled_in = full_at + self._interval - moment
             wait = filled_in - rate.seconds
-            # A hair's breadth of binary fractions is no reason to wait.
+            # Ignore rounding errors of binary fractions.
             if wait > self._interval / 1000:
                 self._full_at[key] = full_at
                 return LimitStatus(rate, 0, full_at - moment, wait)
@@ -109,7 +108,7 @@ class Bucket:
         return LimitStatus(rate, max(0, int(-wait / self._interval + 0.001)), filled_in, 0.0)
 
     def _forget(self, moment: float) -> None:
-        """Forget the full ones, and where that is not enough, those asked for longest ago."""
+        """Delete full buckets, and where that is not enough, those used longest ago."""
         kept = [(key, full_at) for key, full_at in self._full_at.items() if full_at > moment]
         self._full_at = dict(kept[-(REMEMBERED_MAX * 9 // 10) :])
 
@@ -120,9 +119,9 @@ class RateLimits:
     def __init__(
         self, changed: Sequence[str] = (), monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take what differs from the usual rates, such as `read=100/60` or `login=off`.
+        """Take changes of the default rates, such as `read=100/60` or `login=off`.
 
-        `off` alone switches all of them off. Raises `ConfigError` for a class there is not.
+        `off` alone switches all limits off. Raises `ConfigError` for an unknown class.
         """
         rates = _rates(changed)
         self._own = {limit: Bucket(rate, monotonic) for limit, rate in rates.items()}
@@ -132,18 +131,18 @@ class RateLimits:
         }
 
     def take(self, limit: Limit, caller: object, org: object = None) -> LimitStatus | None:
-        """Count a request of a caller, and of their org if they have one.
+        """Count a request of a caller, and of the caller's org if there is one.
 
-        Returns the state of the bucket with less left, or None for a class without a limit.
+        Returns the state of the bucket with fewer requests left; None for a class without a limit.
         """
         own = self._own.get(limit)
         if own is None:
             return None
-        standing = own.take(caller)
-        if standing.wait_seconds or org is None:
-            return standing
+        status = own.take(caller)
+        if status.wait_seconds or org is None:
+            return status
         together = self._orgs[limit].take(org)
-        return together if together.remaining < standing.remaining else standing
+        return together if together.remaining < status.remaining else status
 
 
 def limits_of(route: Declared) -> tuple[Limit, ...]:
@@ -172,47 +171,47 @@ def spend(route: Declared, caller: object, org: object, signing_in_by: object) -
 
 
 def spend_also(limit: Limit) -> None:
-    """Count the current request against one more class, for what only some requests of a route do.
+    """Count the current request against one more class, if only some requests of a route need it.
 
     Raises `QuotaExceeded` as `spend` does, which has to have been called.
     """
     caller, org, signing_in_by = getattr(g, _CALLER_KEY)
-    standing = (
-        the_limits().take(limit, signing_in_by)
+    status = (
+        current_limits().take(limit, signing_in_by)
         if limit is Limit.LOGIN
-        else the_limits().take(limit, caller, org)
+        else current_limits().take(limit, caller, org)
     )
-    if standing is None:
+    if status is None:
         return
-    before: LimitStatus | None = g.get(_STANDING_KEY)
-    if before is None or standing.remaining < before.remaining:
-        setattr(g, _STANDING_KEY, standing)
-    if standing.wait_seconds:
-        seconds = math.ceil(standing.wait_seconds)
+    before: LimitStatus | None = g.get(_STATUS_KEY)
+    if before is None or status.remaining < before.remaining:
+        setattr(g, _STATUS_KEY, status)
+    if status.wait_seconds:
+        seconds = math.ceil(status.wait_seconds)
         raise QuotaExceeded(
-            f"Too many requests: {standing.rate.count:,} in {standing.rate.seconds:,} seconds "
-            f"are answered here. Wait {seconds} seconds.",
+            f"Too many requests: at most {status.rate.count:,} in {status.rate.seconds:,} seconds "
+            f"are allowed here. Wait {seconds} seconds.",
             code="rate_limited",
             retry_after_seconds=seconds,
         )
 
 
-def the_limits() -> RateLimits:
-    """Return the limits of the app that is answering."""
+def current_limits() -> RateLimits:
+    """Return the limits of the current app."""
     return cast("RateLimits", current_app.extensions[LIMITS_KEY])
 
 
 def install(app: Flask, limits: RateLimits) -> None:
-    """Add the state of the limit to each reply that was counted."""
+    """Add the state of the limit as headers to the reply of each counted request."""
     app.extensions[LIMITS_KEY] = limits
 
     @app.after_request
-    def tell_standing(reply: Response) -> Response:
-        standing: LimitStatus | None = g.get(_STANDING_KEY)
-        if standing is not None:
-            reply.headers["RateLimit-Limit"] = str(standing.rate.count)
-            reply.headers["RateLimit-Remaining"] = str(standing.remaining)
-            reply.headers["RateLimit-Reset"] = str(math.ceil(standing.full_in_seconds))
+    def add_headers(reply: Response) -> Response:
+        status: LimitStatus | None = g.get(_STATUS_KEY)
+        if status is not None:
+            reply.headers["RateLimit-Limit"] = str(status.rate.count)
+            reply.headers["RateLimit-Remaining"] = str(status.remaining)
+            reply.headers["RateLimit-Reset"] = str(math.ceil(status.full_in_seconds))
         return reply
 
 

@@ -1,4 +1,4 @@
-"""One rule for every parameter that is a list: JSON, or elements with commas between them."""
+"""Reads parameters that are lists: a JSON array, or elements separated by commas."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,11 +14,11 @@ NOT_A_LIST = 'A list is needed, such as a,b or ["a","b"].'
 
 
 class Repeated(list[str]):
-    """The texts of a parameter that a form or a query names more than once, in order."""
+    """The texts of a parameter that occurs more than once in a form or query, in order."""
 
 
 def takes_list(annotation: object) -> bool:
-    """Return whether a field of this type is a list, whatever wraps it: `Annotated`, `| None`.
+    """Return whether a field of this type is a list, also within `Annotated` and `| None`.
 
     >>> takes_list(list[int] | None), takes_list(dict[str, bool])
     (True, False)
@@ -31,14 +31,14 @@ def takes_list(annotation: object) -> bool:
 
 @lru_cache(maxsize=2_000)
 def lists_of(model: type[BaseModel]) -> frozenset[str]:
-    """Return the names of a model's fields that are lists; worked out once for each model."""
+    """Return the names of a model's fields that are lists; computed once for each model."""
     return frozenset(
         name for name, field in model.model_fields.items() if takes_list(field.annotation)
     )
 
 
 def as_list(value: object) -> object:
-    """Return the list that a parameter's value stands for; what cannot be one is returned as it is.
+    """Return the list that a parameter's value represents; another value is returned unchanged.
 
     A JSON array is taken as it is. A text is read by `list_of`, and so is each text of a parameter
     that is named more than once. Raises `ValueError` with a sentence for people.
@@ -51,7 +51,7 @@ def as_list(value: object) -> object:
 
 
 def list_of(text: str) -> list[object]:
-    """Return the elements of a text: a JSON array, or elements with commas between them.
+    """Return the elements of a text: a JSON array, or elements separated by commas.
 
     A comma inside double quotes or braces is part of its element. A quote or brace that is never
     closed is an ordinary character. Elements are trimmed, and empty ones left out. Raises
@@ -75,7 +75,7 @@ def list_of(text: str) -> list[object]:
 
 
 def _separating_commas(text: str) -> Iterator[int]:
-    """Yield the places of the commas that lie outside of quotes and braces."""
+    """Yield the positions of the commas outside of quotes and braces."""
     quoted = dict(_quoted(text))
     closing_of = _closing_braces(text, quoted)
     place = 0
@@ -90,7 +90,7 @@ def _separating_commas(text: str) -> Iterator[int]:
 
 
 def _quoted(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where each quoted stretch begins and ends; a backslash inside takes the next along."""
+    """Yield the start and end of each quoted part; a backslash escapes the next character."""
     start = text.find('"')
     while start >= 0:
         place = start + 1
@@ -103,7 +103,7 @@ def _quoted(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _closing_braces(text: str, quoted: dict[int, int]) -> dict[int, int]:
-    """Return the place of each opening brace that is closed, and of what closes it."""
+    """Return the position of each opening brace that is closed, with that of its closing one."""
     found: dict[int, int] = {}
     opened: list[int] = []
     place = 0

@@ -1,4 +1,4 @@
-"""The parameters of a request, merged from path, body and query, whichever way they came."""
+"""The parameters of a request, merged from path, body and query."""
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -12,18 +12,18 @@ from werkzeug.datastructures import MultiDict
 
 from anomify.edge.list_text import Repeated, as_list, lists_of
 from anomify.edge.strict_json import decode
-from anomify.edge.validation_sentences import spellings, summary, told
+from anomify.edge.validation_sentences import sentences_of, spellings, summary
 from anomify.errors import Invalid, NotFound, Unsupported
 
 FORM_TYPES = {"application/x-www-form-urlencoded", "multipart/form-data"}
 BODILESS = {"GET", "HEAD", "OPTIONS"}
 JSON_KEY = "anomify_json"
-# Beside what a route takes, any request may carry these: a session's id, and what a form of ours
-# shows that it is one with.
+# Parameters that any request may carry beside those of its route: a session id, and the CSRF token
+# of a form.
 CREDENTIALS = frozenset({"session_id", "csrf_token"})
-# Clients of old put their token into the JSON body: {"data": {"token": "anm_..."}}.
+# Old clients send their token in the JSON body: {"data": {"token": "anm_..."}}.
 TOKEN_HOLDER, TOKEN = "data", "token"
-# Of a request full of parameters that nobody knows only so many are named, and so much of each.
+# The most unknown parameters that an error names, and the most characters of each name.
 NOT_KNOWN = "This parameter is not known here; nothing was changed."
 MOST_UNKNOWN_TOLD = 10
 UNKNOWN_CHARACTERS_TOLD = 100
@@ -59,7 +59,7 @@ def read_inputs(
     try:
         requested = model.model_validate(given)
     except ValidationError as error:
-        wrong = told(model, error.errors())
+        wrong = sentences_of(model, error.errors())
         if any(name.split(".")[0] in path for name in wrong):
             raise NotFound("There is nothing of that name here.") from None
         problems = {**wrong, **problems}
@@ -120,7 +120,7 @@ def _json_object() -> Mapping[str, object]:
 
 @lru_cache(maxsize=2_000)
 def _known(model: type[BaseModel]) -> dict[str, bool]:
-    """Return whether it is a list by every spelling of a parameter; worked out once for a model."""
+    """Return for every name of a parameter whether it is a list; computed once for a model."""
     lists = lists_of(model)
     return {
         name: own_name in lists
@@ -130,7 +130,7 @@ def _known(model: type[BaseModel]) -> dict[str, bool]:
 
 
 def _unknown(places: Iterable[Mapping[str, object]], known: Collection[str]) -> dict[str, str]:
-    """Return a sentence for each parameter that nobody asked for and that no credential is."""
+    """Return a sentence for each parameter that the route does not declare."""
     found: dict[str, str] = {}
     for place in places:
         for name, value in place.items():
@@ -153,7 +153,7 @@ def _unknown_sentence(name: str, known: Collection[str]) -> str:
 
 
 def _from_multidict(values: MultiDict[str, str]) -> dict[str, object]:
-    """Take single values as such, and those that are named more than once as lists."""
+    """Return the values by name; a name that occurs more than once has a list."""
     return {
         name: found[0] if len(found) == 1 else Repeated(found)
         for name, found in values.to_dict(flat=False).items()
@@ -161,7 +161,7 @@ def _from_multidict(values: MultiDict[str, str]) -> dict[str, object]:
 
 
 def _as_text(value: object) -> str:
-    """Spell a value as a form would, so that equal inputs in two places compare equal."""
+    """Return a value as a form writes it, so that equal inputs in two places compare equal."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -170,7 +170,7 @@ def _as_text(value: object) -> str:
 
 
 def _meaning(value: object, *, is_list: bool) -> str:
-    """Spell a value so that equal inputs in two places compare equal, however written."""
+    """Return a value in one form, so that equal inputs in two places compare equal."""
     if is_list:
         # The route that reads the list reports what is wrong with it.
         with suppress(ValueError):
@@ -179,7 +179,7 @@ def _meaning(value: object, *, is_list: bool) -> str:
 
 
 def has_unstorable(value: object) -> bool:
-    """Return whether a value holds a text that no database takes, at whatever depth."""
+    """Return whether a value contains, at any depth, a text that databases cannot store."""
     if isinstance(value, str):
         return "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value)
     if isinstance(value, dict):

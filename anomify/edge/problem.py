@@ -23,7 +23,7 @@ RETRY_AFTER_SECONDS = 2
 # HTTP statuses from here on are server errors; below are client errors.
 SERVERS_FAULT = 500
 CALLERS_FAULT = 400
-# What HTTP's own failures are called here, and what a person reads.
+# The code and the message of each of HTTP's own errors.
 SENTENCES = {
     400: ("invalid", "The request cannot be understood."),
     404: ("not_found", "There is nothing at this address."),
@@ -54,7 +54,7 @@ class RendersProblems(Protocol):
     """A blueprint that renders problems."""
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Make the reply of a failure."""
+        """Return the reply for an error."""
 
 
 def answer_problems_under(app: Flask, prefix: str, blueprint: RendersProblems) -> None:
@@ -80,7 +80,7 @@ def problem_of(error: Exception) -> Problem:
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             methods = sorted(error.valid_methods)
             allow = ", ".join(methods)
-            # HEAD and OPTIONS come with the others, and nobody asks for them by hand.
+            # HEAD and OPTIONS are left out: people do not send them by hand.
             taken = [method for method in methods if method not in {"HEAD", "OPTIONS"}] or methods
             message = f"This address takes {' or '.join(taken)}, not {request.method}."
         return Problem(error.code, code, message, allow=allow)
@@ -104,8 +104,8 @@ def install(app: Flask) -> None:
 
 
 def respond_problem(problem: Problem, app: Flask) -> Response:
-    """Make the reply of a problem in the format of the current request's URL."""
-    reply = _door(app).respond_problem(problem)
+    """Return the reply for a problem in the format of the current request's URL."""
+    reply = _blueprint_of(app).respond_problem(problem)
     if problem.retry_after_seconds is not None:
         reply.headers["Retry-After"] = str(problem.retry_after_seconds)
     if problem.allow:
@@ -113,7 +113,7 @@ def respond_problem(problem: Problem, app: Flask) -> Response:
     return reply
 
 
-def _door(app: Flask) -> RendersProblems:
+def _blueprint_of(app: Flask) -> RendersProblems:
     asked = app.blueprints.get(request.blueprint or "")
     if asked is not None and hasattr(asked, "respond_problem"):
         return cast("RendersProblems", asked)
@@ -125,7 +125,7 @@ def _door(app: Flask) -> RendersProblems:
 
 
 def cause_of(error: Exception) -> object:
-    """Return the driver's sentence, for the log; the whole one would show what was looked for."""
+    """Return the driver's message, for the log; the full one contains values of the query."""
     return getattr(error, "orig", None) or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""Where a request really comes from and over what, when proxies that we trust pass it on."""
+"""Client address, scheme and host of requests that come through trusted proxies."""
 
 import ipaddress
 from collections.abc import Callable, Iterable
@@ -20,23 +20,23 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 # The longest chain of proxies; entries beyond it are ignored.
 PROXIES_MAX = 20
 HOST_CHARACTERS_MAX = 253
-# They only answer that the service runs, to load balancers, also without encryption.
+# Health checks of load balancers, which are answered also without encryption.
 FOR_EVERYBODY = {"/-/healthy", "/-/ready"}
 
 
 class TrustedProxies:
-    """Take client address, scheme and host from trusted proxies, and from nobody else.
+    """WSGI middleware that takes client address, scheme and host from trusted proxies only.
 
-    Everything behind this sees the client's own address, scheme and host in the usual places.
+    It puts them where WSGI has those of a direct connection.
     """
 
     def __init__(self, app: WsgiApp, networks: Iterable[str]) -> None:
-        """Trust what comes from an address in one of these networks."""
+        """Trust proxies with an address in one of these networks."""
         self._app = app
         self._networks = [ipaddress.ip_network(each) for each in networks]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer the request as the client sent it."""
+        """Call the app with the address, scheme and host of the client."""
         environ[PEER] = environ.get("REMOTE_ADDR", "")
         if self._is_trusted(environ[PEER]):
             environ["REMOTE_ADDR"] = self._client(environ)
@@ -49,7 +49,7 @@ class TrustedProxies:
         return self._app(environ, start_response)
 
     def _client(self, environ: dict[str, Any]) -> str:
-        """Return the nearest address that is no proxy of ours: what is beyond it, it may invent."""
+        """Return the nearest address that is no trusted proxy; those beyond may be forged."""
         nearest = str(environ["REMOTE_ADDR"])
         passed_on = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
         for text in reversed(passed_on[-PROXIES_MAX:]):
@@ -67,7 +67,7 @@ class TrustedProxies:
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Believe the proxies that are trusted, and refuse what comes unencrypted and must not."""
+    """Install the middleware, and refuse unencrypted requests where HTTPS is required."""
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign] # Flask's own way to wrap it
 
@@ -83,7 +83,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def _without_https(base_url: str) -> Response | None:
-    """Lead a page's reader to its encrypted address, and refuse everybody else."""
+    """Redirect requests of pages to HTTPS, and refuse other unencrypted requests."""
     if request.is_secure or request.path in FOR_EVERYBODY or _is_from_here():
         return None
     route = current_route()
@@ -110,12 +110,12 @@ def _last(listed: str) -> str:
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return an address, IPv4 ones as such even where they come as IPv6."""
+    """Return the address; an IPv4 address mapped to IPv6 as IPv4."""
     plain = text.strip()
     if plain.startswith("[") and "]" in plain:
         plain = plain[1 : plain.index("]")]
     elif plain.count(":") == 1:
-        # Some proxies put the port beside it.
+        # Some proxies append the port.
         plain = plain.split(":")[0]
     try:
         address = ipaddress.ip_address(plain)

@@ -1,4 +1,4 @@
-"""How many requests each route has answered, and how long that took, for the operator's metrics."""
+"""Counts and durations of answered requests by route, for the operator's metrics."""
 
 from flask import Flask, Response, request
 from prometheus_client import Counter, Histogram
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 
 def install(app: Flask) -> None:
-    """Count each reply under its route's name, never under what the caller typed."""
+    """Count each reply by its route's name, never by the requested URL."""
 
     @app.after_request
     def count(reply: Response) -> Response:

@@ -9,7 +9,7 @@ HEADER = "X-Request-Id"
 
 
 def request_id() -> str:
-    """Return the id of the current request; ours, never the caller's."""
+    """Return the id of the current request; it is generated, never taken from the caller."""
     if "request_id" not in g:
         g.request_id = secrets.token_hex(8)
     found: str = g.request_id
@@ -22,7 +22,7 @@ def elapsed_seconds() -> float:
 
 
 def install(app: Flask) -> None:
-    """Start each request's clock, and name the request in its reply."""
+    """Record the start of each request, and add its id to the reply."""
 
     @app.before_request
     def start_clock() -> None:

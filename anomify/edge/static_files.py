@@ -1,4 +1,4 @@
-"""Static files with an address that changes with their content, so that browsers may keep them."""
+"""Static files whose addresses change with their content, so that browsers may cache them."""
 
 import hashlib
 import re
@@ -21,25 +21,25 @@ _VERSION = re.compile(r"[0-9a-f]{16}")
 
 
 class StaticFilesApp(Flask):
-    """Flask, whose addresses of static files begin with a hash of all of them.
+    """A Flask app whose addresses of static files begin with a hash of all static files.
 
     One hash for all, because scripts and styles name each other relative to their own address. An
-    address without a hash, or with that of another version, gives the file as it is now and has
-    browsers ask again.
+    address without a hash, or with that of another version, returns the current file, which
+    browsers must not cache.
     """
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        """Take what Flask takes; read the files once for their hash."""
+        """Take the parameters of Flask, and read the files once for their hash."""
         super().__init__(*args, **more)
         self.static_version = _hash_of(Path(self.static_folder or ""))
         self.url_defaults(self._add_version)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is: none of ours is asynchronous, and looking costs time."""
+        """Return the function unchanged: no view is asynchronous, and checking that takes time."""
         return func
 
     def send_static_file(self, filename: str) -> Response:
-        """Return the file of this name, compressed where the client takes that."""
+        """Return the file of this name, compressed if the client accepts that."""
         version, _, rest = filename.partition("/")
         has_version = bool(_VERSION.fullmatch(version) and rest)
         reply = super().send_static_file(rest if has_version else filename)

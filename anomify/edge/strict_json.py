@@ -1,4 +1,4 @@
-"""JSON in and out, strictly: bounded on the way in, never a bare NaN on the way out."""
+"""JSON with limits of depth and keys when decoding, and null for NaN when encoding."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ KEYS_MAX = 10_000
 
 
 class StrictJson(JSONProvider):
-    """The app's JSON: numbers that are not finite go out as null and do not come in."""
+    """The app's JSON provider: numbers that are not finite become null and are refused as input."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Return the JSON text of a value; NaN and infinities become null."""
@@ -29,7 +29,7 @@ class StrictJson(JSONProvider):
 def encode(value: object) -> bytes:
     """Return the JSON of a value, in which NaN and infinities are null.
 
-    A half of a surrogate pair, which JSON in and no encoding has, goes out as its escape.
+    An unpaired surrogate, which JSON can contain but UTF-8 cannot, is written as its escape.
     """
     try:
         return msgspec.json.encode(value, enc_hook=_plain)
@@ -44,7 +44,7 @@ def decode(body: bytes) -> Any:
     except RecursionError:
         raise Invalid(f"The JSON is nested deeper than {DEPTH_MAX} levels.") from None
     except ValueError as error:
-        # The decoder's sentence names the place and shows nothing of the value.
+        # The decoder's message contains the position and no part of the value.
         reason = str(error).removeprefix("JSON is malformed: ")
         raise Invalid(f"The body is not valid JSON: {reason}.") from None
     _check_shape(value)

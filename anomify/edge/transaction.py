@@ -1,4 +1,4 @@
-"""One request, one unit of work."""
+"""The unit of work of a request."""
 
 from contextlib import AbstractContextManager
 

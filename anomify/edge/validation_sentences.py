@@ -1,4 +1,4 @@
-"""What a validator found wrong with parameters, as their names and sentences for people."""
+"""Turn the errors of the validator into a sentence for each wrong parameter."""
 
 from collections.abc import Mapping, Sequence
 from types import UnionType
@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from anomify.edge.list_text import NOT_A_LIST
 
-# The key of what is wrong with no single parameter.
+# The key of errors that are about no single parameter.
 NO_PARAMETER: Final = "parameters"
 NEEDED: Final = "This parameter is needed."
 _UNIONS: Final = {Union, UnionType}
@@ -17,11 +17,11 @@ UNREADABLE: Final = "This value cannot be read."
 _WHOLE: Final = "A whole number is needed."
 _NUMBER: Final = "A number is needed."
 _TEXT: Final = "One text is needed."
-_TRUTH: Final = "Say true or false."
+_TRUTH: Final = "True or false is needed."
 _CHOICE: Final = "One of these is needed: {expected}."
 _OBJECT: Final = 'A JSON object is needed, such as {{"name": true}}.'
-# By the type of the problem. A type that is not here is told as `UNREADABLE`: the validator's own
-# words are about Python.
+# By the type of the error; other types get `UNREADABLE`, because the validator's own messages are
+# about Python.
 SENTENCES: Final[Mapping[str, str]] = {
     "missing": NEEDED,
     "bool_parsing": _TRUTH,
@@ -67,11 +67,11 @@ class WrongParameter(ValueError):
         self.parameter = parameter
 
 
-def told(model: type[BaseModel], problems: Sequence[Any]) -> dict[str, str]:
+def sentences_of(model: type[BaseModel], problems: Sequence[Any]) -> dict[str, str]:
     """Return a sentence for each parameter that the validator's problems are about.
 
-    Of a list the first wrong element is told; of a parameter that may be of several kinds, what
-    each kind would need.
+    For a list the sentence is about its first wrong element; for a parameter of several possible
+    types it lists what each type would need.
     """
     places: dict[str, str] = {}
     sentences: dict[str, list[str]] = {}
@@ -79,11 +79,11 @@ def told(model: type[BaseModel], problems: Sequence[Any]) -> dict[str, str]:
         name, place = _place_of(model, problem)
         if places.setdefault(name, place) != place:
             continue
-        said = sentences.setdefault(name, [])
+        listed = sentences.setdefault(name, [])
         sentence = _sentence(problem)
-        if sentence not in said:
-            said.append(sentence)
-    return {name: places[name] + " Or: ".join(said) for name, said in sentences.items()}
+        if sentence not in listed:
+            listed.append(sentence)
+    return {name: places[name] + " Or: ".join(listed) for name, listed in sentences.items()}
 
 
 def summary(sentences: Mapping[str, str]) -> str:
@@ -97,7 +97,7 @@ def summary(sentences: Mapping[str, str]) -> str:
 
 
 def _place_of(model: type[BaseModel], problem: Any) -> tuple[str, str]:
-    """Return the name of the parameter, and words for the element of it that is wrong."""
+    """Return the name of the parameter, and the text that names its wrong element."""
     location = problem["loc"]
     if not location:
         error = problem.get("ctx", {}).get("error")
@@ -118,7 +118,7 @@ def _field_named(model: type[BaseModel], name: str) -> FieldInfo | None:
 
 
 def spellings(name: str, field: FieldInfo) -> list[str]:
-    """Return every spelling that a field is taken by."""
+    """Return every name by which a field is accepted."""
     match field.validation_alias:
         case str() as alias:
             return [name, alias]
@@ -129,9 +129,9 @@ def spellings(name: str, field: FieldInfo) -> list[str]:
 
 
 def _readable(annotation: Any, location: Sequence[int | str]) -> Sequence[int | str]:
-    """Return the steps of a location that the sender knows: keys of objects, places in lists.
+    """Return the steps of a location that the sender wrote: keys of objects, places in lists.
 
-    The validator also names which of a union's types it tried, in words of its own.
+    The validator's location also contains names of the types of a union, which are left out.
     """
     if not location:
         return []
@@ -147,7 +147,7 @@ def _readable(annotation: Any, location: Sequence[int | str]) -> Sequence[int | 
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = _field_named(annotation, str(first))
         return [str(first), *_readable(field.annotation if field else None, rest)]
-    # A union's tag, and what stands below it.
+    # The tag of a union, and the steps below it.
     return [part for part in rest if isinstance(part, int)][:1]
 
 
@@ -157,7 +157,7 @@ def _is_union(annotation: Any) -> bool:
 
 def _sentence(problem: Any) -> str:
     if problem["type"] == "value_error":
-        # Raised by a validator of ours, whose sentence is meant for people.
+        # Raised by a validator of this product, whose message is written for people.
         return str(problem["ctx"]["error"])
     template = SENTENCES.get(problem["type"], UNREADABLE)
     return template.format(**problem.get("ctx", {}))

@@ -23,18 +23,18 @@ class Sender:
 
     @property
     def org_id(self) -> int:
-        """Return the org that everything is stored for."""
+        """Return the org for which the points are stored."""
         return self.holder.org_id
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a request. What is counted as stored is durable."""
+    """The result of a request; items counted as stored are durable."""
 
     stored: int
     refused: Mapping[str, Refused]
     intakes: Sequence[Intake]
-    # Of a rehearsal: the metrics that would be new.
+    # Of a dry run: the metrics that would be new.
     new_metrics: Sequence[str] = ()
 
     @property
@@ -43,21 +43,21 @@ class Accepted:
         return sum(one.items for one in self.refused.values())
 
     def refusals(self) -> list[Refusal]:
-        """Return what was not stored and why, in the order of the request."""
+        """Return the refused items with reasons, in the order of the request."""
         found = [refusal for intake in self.intakes for refusal in intake.refusals()]
         return sorted(found, key=lambda refusal: refusal.index)
 
 
 def known_to(app_state: AppState, sender: Sender) -> MetricIdLookup:
-    """Return the look-up with which a decoder finds the sender's metrics."""
+    """Return the function that gives a decoder the ids of the sender's metrics."""
     return app_state.registry.known(sender.org_id, sender.server_id)
 
 
 def accept(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
-    """Store what may be stored of some batches, each with whether it is history.
+    """Store the valid points of some batches; each comes with whether it is history.
 
-    When this returns, everything that counts as stored is durable. Raises `Unavailable` where
-    that could not be done: then the same may be sent again, and nothing is kept twice.
+    When this returns, every point counted as stored is durable. Raises `Unavailable` where that
+    failed; the same request may then be sent again, and no point is stored twice.
     """
     at = now_ms()
     intakes = []
@@ -73,9 +73,9 @@ def accept(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, b
 
 
 def dry_run(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, bool]]) -> Accepted:
-    """Say what `accept` would do, and keep nothing but this answer, for an hour.
+    """Return what `accept` would do, and store only this result, for an hour.
 
-    Raises `Unavailable` where that cannot be found out now.
+    Raises `Unavailable` where the database cannot be used.
     """
     at = now_ms()
     intakes = []
@@ -92,7 +92,7 @@ def dry_run(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, 
         intakes.append(intake)
     accepted = _accepted(intakes, sorted(new))
     names = list(dict.fromkeys(name for one in intakes for name in one.accepted_names()))
-    rehearsed = DryRunReport(
+    result = DryRunReport(
         accepted=names,
         accepted_total=accepted.stored,
         new=accepted.new_metrics,
@@ -101,7 +101,7 @@ def dry_run(app_state: AppState, sender: Sender, batches: Sequence[tuple[Batch, 
         would_exceed_quota=is_over_quota,
     )
     with app_state.database.unit_of_work():
-        save_dry_run(sender.org_id, sender.server_id, rehearsed, now())
+        save_dry_run(sender.org_id, sender.server_id, result, now())
     return accepted
 
 

@@ -1,4 +1,4 @@
-"""Every blueprint through which datapoints come in."""
+"""The blueprints of all ingestion routes."""
 
 from flask import Blueprint
 

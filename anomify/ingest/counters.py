@@ -1,4 +1,4 @@
-"""How much came in and how much was refused: for the operator's metrics, and for the org."""
+"""Count accepted datapoints and refused items, for the operator's metrics and for the org."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ REFUSED = Counter(
 
 
 def count(blueprint: str, org_id: int, accepted: int, refused: Mapping[str, Refused]) -> None:
-    """Count what became of one request of an org."""
+    """Count the accepted and refused items of one request of an org."""
     if accepted:
         ACCEPTED.labels(blueprint).inc(accepted)
     if not refused:

@@ -1,8 +1,8 @@
 """/flux: datapoints as JSON or in a query, and Telegraf's JSON.
 
 Limits: 32 MiB of JSON once uncompressed, and up to 100,000 datapoints in it. A datapoint is
-history, and judged as such, where it says `fill: "true"`; the whole request is, where the body or a
-header of that name says so.
+history, and judged as such, if it has `fill: "true"`; the whole request is, if the body or a header
+of that name has this value.
 """
 
 from urllib.parse import unquote_to_bytes
@@ -56,7 +56,7 @@ def metric_data() -> Response:
 def metric_data_post() -> Response:
     """Take one datapoint or many as JSON: 204, or 207 with a report where some were refused.
 
-    The body is JSON whatever its type says. Where nothing at all was stored the answer is 400.
+    The body is read as JSON, with any content type. If nothing was stored, the answer is 400.
     """
     blueprint = "telegraf" if is_true(request.headers.get("telegraf")) else "flux"
     return receive_json(blueprint, is_telegraf=blueprint == "telegraf")
@@ -94,18 +94,18 @@ def _check_query() -> None:
 
 
 def answer_post(post: FluxPost, sender: Sender, *, blueprint: str) -> Response:
-    """Store what was read and say what became of it.
+    """Store the decoded datapoints and return the reply.
 
-    204 where all is stored, 207 with a report where some is not, 400 with the same report where
-    nothing is: senders take 207 for a success. 200 for dry runs and for checks of a key.
+    204 where all are stored, 207 with a report where some are not, 400 with the same report where
+    none is, because senders take 207 for a success. 200 for dry runs and for checks of a key.
     """
     if post.is_key_check:
         return make_response(jsonify(status="key valid"), 200)
     live, history = post.batches(known_to(app_state(), sender))
     batches = [(live, False), (history, True)]
     if post.is_test or is_dry_run():
-        rehearsed = dry_run(app_state(), sender, batches)
-        return make_response(jsonify(report(rehearsed, is_dry_run=True)), 200)
+        result = dry_run(app_state(), sender, batches)
+        return make_response(jsonify(report(result, is_dry_run=True)), 200)
     accepted = accept(app_state(), sender, batches)
     counters.count(blueprint, sender.org_id, accepted.stored, accepted.refused)
     if not accepted.refused_total:

@@ -1,8 +1,7 @@
 """/flux/page-events: events of web pages, sent with a key that allows nothing else.
 
-A key stands in the page for everybody to read. All it is good for is to count into the org's
-metrics under `events.`; what was acknowledged is on disk, and becomes a datapoint when its minute
-is over.
+The key is in the page, where everybody can read it. It only allows counting into the org's metrics
+under `events.`. Acknowledged counts are on disk, and become datapoints when their minute is over.
 """
 
 from typing import Final
@@ -28,11 +27,11 @@ from anomify.protocol.batch import Refusal
 from anomify.protocol.page_events import PageEvents, parse_page_events
 from anomify.user.login import network_of
 
-# What a browser sends for a page that is being left.
+# A browser sends at most so much for a page that is being left.
 BODY_BYTES_MAX: Final = 64 * 1024
 SCOPE: Final = "events"
 ROUTE: Final = "page_events"
-_OPEN: Final = {
+_CROSS_ORIGIN_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
@@ -42,12 +41,12 @@ class PageEventsBlueprint(IngestBlueprint):
     """A blueprint whose every reply, errors too, may be read by pages of other origins."""
 
     def respond(self, found: Response) -> Response:
-        """Let the page read the answer."""
-        found.headers.update(_OPEN)
+        """Add the headers that let the page read the reply."""
+        found.headers.update(_CROSS_ORIGIN_HEADERS)
         return found
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Let the page read what was wrong."""
+        """Return the error reply with the headers that let the page read it."""
         return self.respond(super().respond_problem(problem))
 
 
@@ -67,7 +66,7 @@ def events() -> Response:
 
     Where none of it could be, the answer is 400 with the same report.
 
-    The body is JSON whatever its type says, so that a browser sends it without asking first. An
+    The body is read as JSON, with any content type, so that browsers need no preflight request. An
     event `signup` of the site `shop` is counted minute by minute in the metric
     `events.shop.signup`.
     """
@@ -76,7 +75,7 @@ def events() -> Response:
     holder = verified_tokens().holder(events.key, SCOPE, address)
     route = current_route()
     if route is not None:
-        # Apart from what the org's own people and machines may do.
+        # Counted separately from requests of the org's users and machines.
         network = network_of(address)
         spend(route, (ROUTE, holder.org_id, network), (ROUTE, holder.org_id), network)
     check_may_write(holder.overdue_since, now())
@@ -95,7 +94,7 @@ def events() -> Response:
 
 
 def _count(org_id: int, events: PageEvents) -> tuple[int, list[Refusal]]:
-    """Count what can be counted; return how many names that were, and why the rest is not."""
+    """Count the events; return how many names were counted, and the refusals of the others."""
     over: dict[str, str] = {}
     wanted = {name: f"{NAMESPACE}.{events.site}.{name}" for name in events.counts}
     with app_state().database.unit_of_work(write=False):

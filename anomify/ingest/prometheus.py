@@ -1,12 +1,15 @@
-"""Prometheus remote write 1.0 and 2.0, at the usual path and with a report at Flux's.
+"""Prometheus remote write 1.0 and 2.0, at the usual path, and at /flux with a report.
 
-Prometheus sends again after 5xx, and throws the whole body away after 4xx. So `/api/v1/write`
-stores what is good whatever the rest is, and counts the rest. Of remote write 1.0 it answers 204
-where anything was stored; of 2.0 it answers 400 where anything was not, and says in headers how
-much was written, as that specification asks. 400 is also for a body of which nothing can be taken,
-and whatever is wrong with us is 5xx. `/flux/prometheus/write` reports item by item what was
-refused, to a sender of 1.0 with 207.
+Prometheus repeats a request after 5xx and discards it after 4xx. So `/api/v1/write` stores the
+valid items of a body and counts the others. For remote write 1.0 it answers 204 if anything was
+stored; for 2.0 it answers 400 if anything was refused, with the numbers of written items in
+headers, as that specification requires. A body without a valid item gets 400, and a failure of the
+server 5xx.
+`/flux/prometheus/write` lists the refused items; for 1.0 with 207.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 from flask import Response, jsonify, make_response, request
 
@@ -29,12 +32,19 @@ from anomify.ingest.wire import (
     summed_up,
     turn_for,
 )
+from anomify.protocol.batch import MetricIdLookup
 from anomify.protocol.compression import unsnappied_length, unsnappy
-from anomify.protocol.prometheus import RemoteWrite, parse_write_1, parse_write_2
+from anomify.protocol.prometheus import parse_write_1, parse_write_2
+from anomify.protocol.prometheus_layout import BodyLayouts
+from anomify.protocol.prometheus_rows import RemoteWrite
 
 PROTO_1 = "prometheus.WriteRequest"
 PROTO_2 = "io.prometheus.write.v2.Request"
-_PARSERS = {PROTO_1: parse_write_1, PROTO_2: parse_write_2}
+# The layouts are bytes of bodies without their values and ids, and so the same for every org.
+_PARSERS: dict[str, Callable[[bytes, MetricIdLookup], RemoteWrite]] = {
+    PROTO_1: partial(parse_write_1, layouts=BodyLayouts()),
+    PROTO_2: parse_write_2,
+}
 _PROTOBUF_TYPES = {"application/x-protobuf", "application/protobuf", "application/octet-stream", ""}
 _JSON_TYPES = {"application/json", "text/json"}
 # The content type of clients that set none.
@@ -54,7 +64,7 @@ blueprint = IngestBlueprint("prometheus", __name__)
     has_own_transactions=True,
 )
 def write() -> Response:
-    """Take remote write 1.0 or 2.0 as senders expect it to be taken."""
+    """Take remote write 1.0 or 2.0 with the replies that senders expect."""
     proto = _proto()
     accepted = _receive("prometheus", proto)
     is_success = not accepted.refused_total or (proto == PROTO_1 and accepted.stored > 0)
@@ -98,7 +108,7 @@ def write_reported() -> Response:
 
 
 def _is_json() -> bool:
-    """Return whether the body is JSON: it is said so, or nothing is said and it looks like it."""
+    """Return whether the body is JSON by its type, or, without a type, by its braces."""
     if request.mimetype in _JSON_TYPES:
         return True
     if request.mimetype not in _TYPES_OF_NOTHING or "Content-Encoding" in request.headers:
@@ -110,14 +120,12 @@ def _is_json() -> bool:
 
 
 def _receive(blueprint: str, proto: str, *, is_dry_run: bool = False) -> Accepted:
-    """Store a remote write body; what is refused of it is counted."""
+    """Store a remote write body, and count its accepted and refused items."""
     sender = sender_of(sent_token(), blueprint)
     body = read_body()
     try:
         with turn_for(unsnappied_length(body)):
-            written: RemoteWrite = _PARSERS[proto](
-                unsnappy(body, BODY_BYTES_MAX), known_to(app_state(), sender)
-            )
+            written = _PARSERS[proto](unsnappy(body, BODY_BYTES_MAX), known_to(app_state(), sender))
     except Invalid as damage:
         if damage.code == "bad_snappy" and body.lstrip()[:1] in {b"{", b"["}:
             raise Invalid(
@@ -133,7 +141,7 @@ def _receive(blueprint: str, proto: str, *, is_dry_run: bool = False) -> Accepte
 
 
 def _with_counts(reply: Response, proto: str, accepted: Accepted) -> Response:
-    """Add what remote write 2.0 wants to know: how much of each kind was written."""
+    """Add the headers of remote write 2.0: how many items of each kind were written."""
     if proto == PROTO_2:
         reply.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(accepted.stored)
         reply.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"

@@ -23,14 +23,15 @@ class PointIn(BaseModel):
 
 
 class PointQueryIn(BaseModel):
-    """One datapoint as a query, or a question."""
+    """One datapoint in a query, or a check of status or token."""
 
     metric: str | None = Field(None, description="The metric's name.")
     timestamp: str | None = Field(None, description="When, unix seconds.")
     value: str | None = Field(None, description="How much; a finite number.")
     fill: str | None = Field(None, description="`true` for history.")
     key: str | None = Field(
-        None, description="A token's 32 characters of hexadecimal, for senders that know no header."
+        None,
+        description="A token's 32 characters of hexadecimal, for senders that cannot set headers.",
     )
     status: str | None = Field(None, description="`true` only asks whether points are taken.")
     test: str | None = Field(
@@ -43,7 +44,7 @@ class PointsIn(BaseModel):
     """Many datapoints, or one beside its options."""
 
     metrics: list[PointIn] = Field(description="The datapoints, at most 100,000.")
-    key: str | None = Field(None, description="The token, for senders that know no header.")
+    key: str | None = Field(None, description="The token, for senders that cannot set headers.")
     fill: bool | str | None = Field(None, description="True where all of them are history.")
     test: bool | str | None = Field(
         None, description="True stores nothing and reports what would be stored."
@@ -61,7 +62,7 @@ class MeasurementIn(BaseModel):
 
 
 class MeasurementsIn(BaseModel):
-    """What Telegraf's HTTP output sends as JSON."""
+    """The JSON of Telegraf's HTTP output."""
 
     metrics: list[MeasurementIn] = Field(description="The measurements.")
 
@@ -88,13 +89,13 @@ class PageEventIn(BaseModel):
     """An event of a web page."""
 
     name: str = Field(
-        description="Letters, digits, - and _, in words parted by dots.", examples=["signup"]
+        description="Letters, digits, - and _, in words separated by dots.", examples=["signup"]
     )
     count: int = Field(1, description="How often it happened, up to 10,000.")
 
 
 class PageEventsIn(BaseModel):
-    """What happened on a web page."""
+    """Events of a web page."""
 
     key: str = Field(description="A token whose only scope is `events`.", examples=["anm_..."])
     site: str = Field(description="One word; the middle of the metrics' names.", examples=["shop"])
@@ -109,7 +110,7 @@ class UncountedOut(Outputs):
 
 
 class CountedEventsOut(Outputs):
-    """What became of the events."""
+    """The result for the events."""
 
     status: str = Field(description="In words: partly counted, or nothing was counted.")
     rejected: list[UncountedOut] = Field(description="Those that were not counted.")
@@ -124,7 +125,7 @@ class RefusedOut(Outputs):
 
 
 class ReportOut(Outputs):
-    """What became of each item."""
+    """The result for each item."""
 
     status: str = Field(description="In words: partly stored, nothing was stored, or a test.")
     message: str | None = Field(None, description="Where nothing was stored: why, in a sentence.")
@@ -134,13 +135,13 @@ class ReportOut(Outputs):
 
 
 class RehearsedOut(ReportOut):
-    """What would have become of each item."""
+    """The result that each item would have had."""
 
     new: list[str] = Field(description="Names of metrics that would be new.")
 
 
 class SaidOut(Outputs):
-    """The answer to a question."""
+    """The reply to a check."""
 
     status: str = Field(description="In words.")
 
@@ -151,20 +152,23 @@ class IngestProblemOut(Outputs):
     status: str = Field(description="Always `error`.")
     code: str = Field(description="A word for programs.")
     message: str = Field(description="A sentence for people.")
-    request_id: str = Field(description="Names the request, should you write to us about it.")
+    request_id: str = Field(description="Identifies the request, for questions to support.")
     fields: dict[str, str] = Field({}, description="What is wrong with which parameter.")
 
 
 STORED = DeclaredReply(204, "All of it is stored, on disk.")
 PARTLY = DeclaredReply(
-    207, "What could be was stored; the report names the rest.", "application/json", (ReportOut,)
+    207, "Some items were stored; the report lists the others.", "application/json", (ReportOut,)
 )
 ANSWERED = DeclaredReply(
-    200, "Nothing was to be stored: the answer.", "application/json", (RehearsedOut, SaidOut)
+    200,
+    "Nothing was to be stored: the result of the check.",
+    "application/json",
+    (RehearsedOut, SaidOut),
 )
 NOTHING_STORED = DeclaredReply(
     400,
-    "Nothing was stored, or of remote write 2.0 not everything.",
+    "Nothing was stored, or with remote write 2.0 not everything.",
     "application/json",
     (ReportOut, IngestProblemOut),
 )
@@ -184,11 +188,11 @@ POINTS = Wire(
 REMOTE_WRITE = Wire(
     bodies=(Body(PROTOBUF, "Prometheus remote write 1.0 or 2.0, compressed with snappy."),),
     replies=(
-        DeclaredReply(204, "What could be stored is, on disk; what could not is counted."),
+        DeclaredReply(204, "The valid items are stored on disk, the others are counted."),
         DeclaredReply(
             400,
-            "Nothing could be stored; or of remote write 2.0 not everything, and headers say how"
-            " much was.",
+            "Nothing was stored, or with remote write 2.0 not everything; headers give the"
+            " numbers.",
             "application/json",
             (IngestProblemOut,),
         ),
@@ -204,7 +208,11 @@ REPORTED_WRITE = Wire(
 )
 PAGE_EVENTS = Wire(
     bodies=(
-        Body("text/plain", "JSON as text, so that browsers ask nobody first.", (PageEventsIn,)),
+        Body(
+            "text/plain",
+            "JSON as text, which browsers send without a preflight request.",
+            (PageEventsIn,),
+        ),
         Body("application/json", "At most 64 KiB.", (PageEventsIn,)),
     ),
     replies=(

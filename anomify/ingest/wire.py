@@ -25,7 +25,7 @@ from anomify.protocol.flux import is_true
 
 SCOPE = "ingest"
 SERVER_HEADER = "x-server-id"
-# Headers that say whose a datapoint is, what it is called, or what is to become of it.
+# Headers that determine the org, the name or the handling of datapoints.
 SELECTING_HEADERS = (
     "authorization",
     "x-auth-token",
@@ -36,23 +36,23 @@ SELECTING_HEADERS = (
     "fill",
     "x-test-only",
 )
-# Telegraf's 1,000 measurements are some 2 MB; what is beyond this once unpacked is a mistake.
+# Telegraf's 1,000 measurements are some 2 MB; larger decompressed bodies are mistakes.
 BODY_BYTES_MAX = 32 * 1024 * 1024
 # A report lists at most this many refused items, and their total number.
 REPORTED_MAX = 10_000
-# Bodies beyond this take turns, for they can need twenty times their size while they are read.
+# Larger bodies are decoded one at a time, because decoding can need twenty times their size.
 LARGE_BODY_BYTES = 4 * 1024 * 1024
 # The default of Retry-After in a 503 reply.
 RETRY_AFTER_SECONDS = 5
 
 _SENDER_KEY = "anomify_ingest_sender"
-# What of a whole request is refused for good; who asks and how often is counted elsewhere.
+# The statuses of requests that are refused finally; rate limits are counted elsewhere.
 _REFUSED_FOR_GOOD = {400, 413, 415}
-# So many large bodies at once, the one that is read included: each holds a thread and its memory,
-# which senders of small bodies and readers need too. The next one is told to come again.
+# The most large bodies at once, including the one that is decoded: each occupies a thread and
+# memory, which small bodies and reads need too. Further ones get 503.
 LARGE_BODIES_MAX = 8
-_turnstile = threading.Lock()
-_line = threading.BoundedSemaphore(LARGE_BODIES_MAX)
+_decoding = threading.Lock()
+_large_bodies = threading.BoundedSemaphore(LARGE_BODIES_MAX)
 
 
 class IngestBlueprint(DeclaredBlueprint):
@@ -66,7 +66,7 @@ class IngestBlueprint(DeclaredBlueprint):
         self.before_request(check_headers)
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Say what was wrong, in JSON that a person can read in a sender's log."""
+        """Return the error as JSON that is readable in a sender's log."""
         _count_refused_request(problem)
         body: dict[str, Any] = {
             "status": "error",
@@ -77,9 +77,9 @@ class IngestBlueprint(DeclaredBlueprint):
         if problem.fields:
             body["fields"] = dict(problem.fields)
         reply = make_response(jsonify(body), problem.status)
-        if problem.status == 503:  # noqa: PLR2004 -- HTTP's "not now"
+        if problem.status == 503:  # noqa: PLR2004 -- Service Unavailable
             reply.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        if problem.status == 401:  # noqa: PLR2004 -- HTTP's "who are you" demands to say how to answer
+        if problem.status == 401:  # noqa: PLR2004 -- Unauthorized requires this header
             reply.headers["WWW-Authenticate"] = 'Bearer realm="anomify", Basic realm="anomify"'
         return reply
 
@@ -102,10 +102,10 @@ def sent_token() -> str | None:
 
 
 def check_headers() -> None:
-    """Raise `Invalid` for a header that selects something and cannot be read.
+    """Raise `Invalid` for one of these headers if it cannot be read.
 
-    A header is ASCII; of other characters the server leaves nothing but the name. To go on without
-    it would store the points under another name, or as another sender's.
+    Headers are ASCII; the server empties a header with other characters. Ignoring it would store
+    the points under another name or for another sender.
     """
     for name in SELECTING_HEADERS:
         value = request.headers.get(name)
@@ -144,7 +144,7 @@ def is_dry_run() -> bool:
 
 
 def read_body(limit_bytes: int = BODY_BYTES_MAX) -> bytes:
-    """Return the body as it came. Raises `TooLarge` where it is over the limit."""
+    """Return the body as it was sent. Raises `TooLarge` where it is over the limit."""
     request.max_content_length = limit_bytes
     try:
         return request.get_data(cache=False, parse_form_data=False)
@@ -156,7 +156,7 @@ def read_body(limit_bytes: int = BODY_BYTES_MAX) -> bytes:
 
 @contextmanager
 def unpacked(body: bytes) -> Iterator[bytes]:
-    """Give the text of a body that came as it is or as gzip; large ones are read in turns."""
+    """Yield the decompressed body; large ones are decoded one at a time."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in {"", "identity"}:
         with turn_for(len(body)):
@@ -177,28 +177,28 @@ def unpacked(body: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def turn_for(size_bytes: int) -> Iterator[None]:
-    """Let large bodies be read one after the other, so that memory stays bounded.
+    """Wait until no other large body is decoded, so that memory stays bounded.
 
     Raises `Unavailable` where too many of them wait already.
     """
     if size_bytes <= LARGE_BODY_BYTES:
         yield
         return
-    if not _line.acquire(blocking=False):
+    if not _large_bodies.acquire(blocking=False):
         raise Unavailable(
             f"{LARGE_BODIES_MAX} bodies of more than {LARGE_BODY_BYTES // 1024**2} MiB are being"
             " read already; send the same again shortly, or in smaller parts.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
     try:
-        with _turnstile:
+        with _decoding:
             yield
     finally:
-        _line.release()
+        _large_bodies.release()
 
 
 def report(accepted: Accepted, *, is_dry_run: bool = False) -> dict[str, Any]:
-    """Return what became of each item, for 207 and for dry runs."""
+    """Return the report of a request, for 207 and for dry runs."""
     refusals = accepted.refusals()
     counts: dict[str, Any] = {
         "accepted": accepted.stored,
@@ -216,7 +216,7 @@ def report(accepted: Accepted, *, is_dry_run: bool = False) -> dict[str, Any]:
 
 
 def summed_up(accepted: Accepted) -> str:
-    """Say in a sentence how much was not stored and why, for a sender's log."""
+    """Return a sentence on how many items were not stored and why, for a sender's log."""
     total = accepted.stored + accepted.refused_total
     found = sorted(accepted.refused.items(), key=lambda each: -each[1].items)
     reasons = [

@@ -33,7 +33,7 @@ def is_matched(folded_chips: Sequence[str], folded_name: str) -> bool:
 
 def holding(chips: Iterable[str]) -> list[ColumnElement[bool]]:
     """Return the SQL conditions for metrics whose names contain every chip."""
-    # Characters that no name may hold, some of which the database cannot store either.
+    # No name contains these characters, and the database cannot store some of them.
     return [
         false() if has_unseen(chip) else Metric.folded_name.contains(chip, autoescape=True)
         for chip in folded(chips)

@@ -73,19 +73,19 @@ class DeletedMetrics:
         self._known: set[int] = set()
         self._last_at: datetime | None = None
 
-    def look(self) -> list[int]:
+    def find_new(self) -> list[int]:
         """Return the ids of deleted metrics that no earlier call has returned."""
         rows = select(DeletedMetric.metric_id, DeletedMetric.deleted_at)
         if self._last_at is not None:
             # An earlier deletion may be committed later.
             rows = rows.where(DeletedMetric.deleted_at >= self._last_at - COMMITTED_WITHIN)
-        news = []
+        new_ids = []
         for metric_id, deleted_at in session().execute(rows):
             self._last_at = max(self._last_at or deleted_at, deleted_at)
             if metric_id not in self._known:
                 self._known.add(metric_id)
-                news.append(metric_id)
-        return news
+                new_ids.append(metric_id)
+        return new_ids
 
 
 @dataclass(frozen=True, slots=True)

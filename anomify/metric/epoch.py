@@ -1,8 +1,8 @@
 """The epoch of judging: it grows with each worker that takes over, and excludes earlier workers.
 
-A lock alone does not: a process that was paused does not know that it has lost it (Kleppmann, "How
-to do distributed locking", 2016). So each of its writes compares the epoch that it took with the
-one that holds now, in the same transaction.
+A lock alone does not exclude them: a process that was paused goes on as if it still had the lock
+(Kleppmann, "How to do distributed locking", 2016). So each write compares the epoch of its worker
+with the current one, in the same transaction.
 """
 
 from datetime import datetime
@@ -15,11 +15,11 @@ from anomify.metric.model import JudgingEpoch
 
 JUDGING: Final = "judging"
 TAKEN_BY_CHARACTERS_MAX: Final = 200
-# A process that is paused in the midst of a transaction keeps its successor waiting for so long.
+# The longest time that a transaction of a paused process makes the next worker wait.
 IDLE_TRANSACTION_TIMEOUT: Final = "20s"
 
 _CURRENT = select(JudgingEpoch.epoch).where(JudgingEpoch.name == JUDGING)
-# Read with a lock: whoever takes over waits until this transaction has ended.
+# Read with a lock: a worker that takes over waits until this transaction has ended.
 _CURRENT_LOCKED = _CURRENT.add_columns(
     func.set_config(
         "idle_in_transaction_session_timeout",
@@ -49,14 +49,14 @@ def take_epoch(taken_by: str, at: datetime) -> int:
 
 
 def current_epoch() -> int:
-    """Return the epoch that holds now, 0 before the first."""
+    """Return the current epoch, 0 before the first."""
     return session().scalar(_CURRENT) or 0
 
 
 def lock_epoch(connection: Connection) -> int:
-    """Return the epoch that holds until this connection's transaction ends, 0 before the first.
+    """Return the epoch, locked until this connection's transaction ends; 0 before the first.
 
-    On SQLite whoever writes is alone anyway.
+    SQLite needs no lock, because it has one writer at a time.
     """
     if connection.dialect.name == "sqlite":
         return connection.scalar(_CURRENT) or 0

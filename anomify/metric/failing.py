@@ -19,12 +19,12 @@ SOUND_AFTER: Final = timedelta(hours=1)
 MOST_PROBLEM_CHARACTERS: Final = 1000
 # Errors that are not caused by the metric being processed.
 NOT_OF_ONE_METRIC: Final = (Unavailable, SQLAlchemyError)
-# Except where the database refuses a row itself: that is so each time until the row is another.
+# Exceptions from this rule: the database refuses the row, each time until the row changes.
 _REFUSED_ROW: Final = (DataError, IntegrityError)
 
 
 def is_of_one_metric(problem: Exception) -> bool:
-    """Return whether a failure may be due to one metric, and does not stop all for a while."""
+    """Return whether a failure may be caused by one metric, and not by an unavailable database."""
     return isinstance(problem, _REFUSED_ROW) or not isinstance(problem, NOT_OF_ONE_METRIC)
 
 
@@ -97,9 +97,9 @@ def try_isolated_again(at: datetime) -> None:
             FailingMetric.isolated_at.is_(None), FailingMetric.failed_at < at - TRIED_AGAIN_AFTER
         )
     )
-    rested = session().scalars(
+    waited = session().scalars(
         select(FailingMetric).where(FailingMetric.isolated_at < at - TRIED_AGAIN_AFTER)
     )
-    for failing in rested:
+    for failing in waited:
         failing.isolated_at = at
         request_rebuild(failing.metric_id, "isolated", at)

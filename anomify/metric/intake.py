@@ -22,7 +22,7 @@ from anomify.metric.name import (
 from anomify.metric.registry import OverQuota
 from anomify.org.refused_items import Refused
 from anomify.protocol.batch import UNKNOWN, Batch, DerivedSeries, Identity, Refusal
-from anomify.protocol.prometheus import labels_of_key
+from anomify.protocol.prometheus_rows import labels_of_key
 from anomify.protocol.telegraf import TELEGRAF_KEY, series_of_key
 from anomify.series import Bools, Points
 
@@ -32,7 +32,7 @@ FUTURE_MS = 5 * 60 * 1000
 OLDEST_MS = to_ms(datetime(2000, 1, 1, tzinfo=UTC))
 SERVER_LABEL = "_server_id"
 SHOWN_NAME_CHARACTERS = 200
-NOTHING_APART: Mapping[bytes, str] = MappingProxyType({})
+NO_OTHER_NAMES: Mapping[bytes, str] = MappingProxyType({})
 
 NOT_A_NUMBER = 1
 INFINITE = 2
@@ -59,14 +59,13 @@ KINDS = {
 class Intake:
     """One batch of datapoints: checked when created, then named, then settled with metric ids.
 
-    First `names` says which series have to be registered, and `ended_names` which only have to be
-    looked up, for the end of a series that we never saw says nothing and makes no metric. `settle`
-    takes their ids, or why some have none. Then `points` and `ended` are what to store, and
-    `refusals` is the report.
+    First `names` are the series to register, and `ended_names` those to look up only, because the
+    end of an unknown series creates no metric. `settle` takes their ids, or the reasons why some
+    have none. Then `points` and `ended` are to be stored, and `refusals` is the report.
     """
 
     def __init__(self, batch: Batch, now_ms: int, server_id: str | None = None) -> None:
-        """Check the value and time of every row, and name the series that are not known yet."""
+        """Check the value and time of every row, and derive the names of series without an id."""
         self._batch = batch
         self._server_id = server_id
         self._ids = batch.metric_ids
@@ -74,7 +73,7 @@ class Intake:
         self._has_faults = bool(self._faults.any())
         self._has_ends = bool(batch.ends.any())
         self._reasons: dict[int, NameRefused] = {}
-        self._apart: Mapping[bytes, str] = NOTHING_APART
+        self._apart: Mapping[bytes, str] = NO_OTHER_NAMES
         self.names: dict[bytes, str | DerivedName] = {}
         self.ended_names: dict[bytes, str | DerivedName] = {}
         for series in batch.unknown_series:
@@ -121,11 +120,11 @@ class Intake:
         self,
         ids: Mapping[bytes, int],
         refused: Mapping[bytes, str],
-        apart: Mapping[bytes, str] = NOTHING_APART,
+        apart: Mapping[bytes, str] = NO_OTHER_NAMES,
     ) -> None:
-        """Give the unknown series their ids, and the reason to those that get none.
+        """Set the ids of the unknown series, or the reasons for those without one.
 
-        `apart` is what those are called whose derived name another series has.
+        `apart` are the names of series whose derived name belongs to another series.
         """
         self._apart = apart
         if not self._batch.unknown_series:
@@ -140,7 +139,7 @@ class Intake:
                 kind = QUOTA if isinstance(reason, OverQuota) else BAD_NAME
                 self._refuse(good, NameRefused(str(reason), kind))
             elif series.key in self.names:
-                raise KeyError(f"nobody said which metric {self.names[series.key]} is")
+                raise KeyError(f"no id and no reason was given for {self.names[series.key]}")
 
     @property
     def points(self) -> Points:
@@ -153,7 +152,7 @@ class Intake:
 
     @property
     def ended(self) -> Points:
-        """Return which series have ended and when; the values mean nothing."""
+        """Return the series that have ended, and when; the values are not used."""
         batch = self._batch
         if not self._has_ends:
             return Points.empty()
@@ -165,11 +164,11 @@ class Intake:
 
     @property
     def accepted(self) -> int:
-        """Return how many rows were taken, ends of series among them."""
+        """Return how many rows were accepted, including ends of series."""
         return int(np.count_nonzero(self._faults == 0)) if self._has_faults else len(self._batch)
 
     def accepted_names(self) -> list[str]:
-        """Return the names of the metrics of which something was taken, each once, in order."""
+        """Return the names of the metrics with accepted rows, each once, in order."""
         keys = (self._batch.keys[row] for row in np.flatnonzero(self._faults == 0).tolist())
         return [self.name_of(key) for key in dict.fromkeys(keys)]
 
@@ -183,7 +182,7 @@ class Intake:
         return sorted(found, key=lambda refusal: refusal.index)
 
     def refused_kinds(self) -> dict[str, Refused]:
-        """Return how many items were refused for which kind of reason, with an example of each."""
+        """Return the number of refused items by kind of reason, with an example of each."""
         found: dict[str, Refused] = {}
         for refusal in self._batch.refusals:
             if refusal.kind in found:
@@ -201,7 +200,7 @@ class Intake:
         return found
 
     def _reason(self, row: int) -> tuple[str, str]:
-        """Return why a row is refused, and the kind of that."""
+        """Return the reason for which a row is refused, and its kind."""
         fault = int(self._faults[row])
         if fault != NAMED:
             return _REASONS[fault], KINDS[fault]
@@ -209,7 +208,7 @@ class Intake:
         return refused.reason, refused.kind
 
     def name_of(self, key: bytes) -> str:
-        """Return what the metric of a key is called, or the beginning of what its sender said."""
+        """Return the name of the metric of a key, or the beginning of the sender's text."""
         return self._apart.get(key) or self._shown(key)
 
     def _shown(self, key: bytes) -> str:

@@ -19,7 +19,7 @@ HourCounts = Counter[int]
 
 
 class JudgedCounter:
-    """Counts judged points in the unit of work that records what was found in them."""
+    """Counts judged points in the unit of work that records their anomalies."""
 
     def __init__(self) -> None:
         """Start with an empty cache of the metrics' orgs."""
@@ -41,7 +41,7 @@ class JudgedCounter:
         )
 
     def correct(self, metric_id: int, before: HourCounts, after: HourCounts) -> None:
-        """Count a metric's judged points by hour as they are after, instead of as before."""
+        """Replace a metric's counts by hour: add `after` and subtract `before`."""
         [org_id] = self._orgs_of(np.array([metric_id], np.int64)).tolist()
         changed = {hour: after[hour] - before[hour] for hour in before.keys() | after.keys()}
         rows = [
@@ -91,16 +91,17 @@ class Counted:
 
 
 def find_before_rebuild(metric_id: int) -> Counted | None:
-    """Return what a rebuild of the metric that broke off has written down, if one did."""
+    """Return the counts that an interrupted rebuild of the metric stored, None without one."""
     kept = session().get(JudgedBeforeRebuild, metric_id)
     return None if kept is None else Counted(kept.through_ms, _unpacked(kept.hours))
 
 
 def counted_before_rebuild(parts: Iterable[Series], kept: Counted | None) -> Counted | None:
-    """Return how much of all that is stored of a metric, in order of time, is counted as judged.
+    """Return how many of a metric's stored points are counted as judged; None without points.
 
-    That is what is stored with a score; but where a rebuild broke off, scores up to a time may
-    have been rewritten already, and what it has written down counts instead. None without points.
+    `parts` are its points in order of time. Points with a score are counted. If a rebuild was
+    interrupted, scores up to a time may be rewritten already; `kept`, the counts that it stored
+    before, are then used up to that time.
     """
     hours: HourCounts = Counter()
     first_ms = through_ms = None
@@ -125,8 +126,7 @@ def counted_before_rebuild(parts: Iterable[Series], kept: Counted | None) -> Cou
 def keep_before_rebuild(metric_id: int, counted: Counted) -> None:
     """Store the counts before the first score of the metric is rewritten.
 
-    From then on what is stored no longer says so, and a rebuild that breaks off has to be done
-    again from this.
+    Afterwards the stored scores no longer give these counts, which a repeated rebuild needs.
     """
     session().merge(
         JudgedBeforeRebuild(

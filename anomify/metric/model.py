@@ -44,41 +44,41 @@ class Metric(Base):
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     # Plain, or `name{label="value",...}` with sorted labels; its code points as they were sent.
     name: Mapped[str] = mapped_column(Text)
-    # The name as texts are compared without regard to case; searches look here.
+    # The name folded for case-insensitive comparison; searches use it.
     folded_name: Mapped[str] = mapped_column(Text, default=_folded_name, server_default="")
-    # SHA-256 of the name's UTF-8 bytes: names are longer than an index likes.
+    # SHA-256 of the name's UTF-8 bytes, because names are too long for an index.
     name_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
-    # The same of the name in Unicode's form NFC, where that is another one: names that are written
-    # with the same characters and other code points are found by it.
+    # The same of the name in Unicode's form NFC, if that differs: finds names that have the same
+    # characters in other code points.
     composed_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
-    # Of a name that was made of what a sender says of a series: the SHA-256 of all of that.
+    # Of a name that was derived from the description of a series: the SHA-256 of the description.
     source_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
-    # Stored in form NFC before names were kept as sent: it takes the spelling that comes first.
+    # Stored in form NFC by an older version: it gets the spelling of the next point.
     takes_other_spelling: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # The rule that keeps it out of judging and out of the quota; the package `exclusion`
-    # keeps it up to date. It is no foreign key, because that package lies above this one.
+    # The rule that excludes it from judging and from the quota; the package `exclusion`
+    # updates it. It is no foreign key, because that package lies above this one.
     excluded_by: Mapped[int | None] = mapped_column(default=None)
 
     org: Mapped[Org] = relationship(lazy="raise")
 
 
 class Progress(Base):
-    """How far a metric has been judged, written in the transaction of what was found."""
+    """How far a metric has been judged, written in the transaction of its anomalies."""
 
     __tablename__ = "progress"
 
     metric_id: Mapped[int] = mapped_column(
         ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    # Nothing at or before this moment is judged again.
+    # Points up to this time are not judged again.
     judged_until_ms: Mapped[int] = mapped_column(BigInteger)
     points_seen: Mapped[int] = mapped_column(BigInteger)
     last_value: Mapped[float]
     resolution_ms: Mapped[int] = mapped_column(BigInteger)
     is_counter: Mapped[bool] = mapped_column(default=False)
     is_constant: Mapped[bool] = mapped_column(default=False)
-    # The sender said that the series has ended (a Prometheus stale marker), until a point returns.
+    # The sender has ended the series (a Prometheus stale marker), until the next point.
     has_ended: Mapped[bool] = mapped_column(default=False)
     late_points: Mapped[int] = mapped_column(BigInteger, default=0)
     # After so many points the metric is judged; fewer where points come hours or days apart.
@@ -86,8 +86,8 @@ class Progress(Base):
     # Silent for longer than this is stale, as learnt from its gaps, unless it may be silent.
     stale_after_ms: Mapped[int] = mapped_column(BigInteger, default=900_000)
     may_be_silent: Mapped[bool] = mapped_column(default=False)
-    # From this moment on its silence is an anomaly, if no point comes; empty where it would be
-    # none: while it learns, once it was told, and for history that nobody adds to.
+    # Without a point until this time its silence is an anomaly. None where it would be none: while
+    # it is learning, after the anomaly was recorded, and for history without new points.
     silent_from_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # Late points since the last rebuild; over ten of them queue one (spec/storage.md 10.6).
     unjudged_late_points: Mapped[int] = mapped_column(default=0)
@@ -108,12 +108,12 @@ class MetricSettings(Base):
     smallest_change: Mapped[float] = mapped_column(default=0.0)
     # auto, gauge or counter.
     kind: Mapped[str] = mapped_column(String(8), default="auto")
-    # Empty: as it turns out to be.
+    # None: as measured.
     step_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
-    # Said after values, in sentences.
+    # Shown after values in sentences.
     unit: Mapped[str] = mapped_column(String(32), default="")
     may_be_silent: Mapped[bool] = mapped_column(default=False)
-    # The false alarms a week that people accept of it; empty: as shipped.
+    # The accepted false alarms a week; None: the default.
     false_alarms: Mapped[float | None] = mapped_column(default=None)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -129,9 +129,9 @@ class DeletedMetric(Base):
 
     metric_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     deleted_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When what was stored of it was deleted; points that waited in the log may have come after.
+    # When its stored points were deleted; points that were in the log may have been sealed later.
     first_swept_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # When its points were deleted for good: once none can wait in the log any more.
+    # When its points were deleted finally, after none can be in the log any more.
     points_gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
@@ -155,7 +155,7 @@ class DryRun(Base):
     org_id: Mapped[int] = mapped_column(
         ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
-    # Empty where none was said.
+    # Empty where the sender gave none.
     server_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     rehearsed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     report: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -188,7 +188,7 @@ class JudgingEpoch(Base):
 
     __tablename__ = "judging_epochs"
 
-    # What the right is for: `judging`, of all metrics.
+    # The work that the epoch is for: `judging`, of all metrics.
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     epoch: Mapped[int] = mapped_column(BigInteger)
     taken_by: Mapped[str] = mapped_column(String(200))
@@ -196,10 +196,10 @@ class JudgingEpoch(Base):
 
 
 class JudgedBeforeRebuild(Base):
-    """What the count of judged points holds of a metric whose scores are being rewritten.
+    """The counts of judged points of a metric whose scores are being rewritten.
 
-    It is written before the first score is, and goes with the commit that counts them anew: until
-    then the stored scores no longer say what was counted.
+    Written before the first score is rewritten and deleted in the commit that corrects the counts,
+    because meanwhile the stored scores no longer give what was counted.
     """
 
     __tablename__ = "judged_before_rebuilds"
@@ -236,7 +236,7 @@ class FailingMetric(Base):
         ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     failures: Mapped[int] = mapped_column(default=0)
-    # What failed last, and how, for the operator.
+    # The last failure, for the operator.
     doing: Mapped[str] = mapped_column(String(16))
     problem: Mapped[str] = mapped_column(Text)
     failed_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -244,7 +244,7 @@ class FailingMetric(Base):
 
 
 class Rebuild(Job, Base):
-    """A leased slow job: the scores of a metric, made anew from its stored points."""
+    """A leased slow job: compute the scores of a metric again from its stored points."""
 
     __tablename__ = "rebuilds"
     __table_args__ = (Index("ix_rebuilds_state_due_at", "state", "due_at"),)

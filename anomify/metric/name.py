@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 NAME_LABEL = "__name__"
-# Anything longer is not a name but a mistake, and would not fit where names are shown.
+# Longer names are mistakes, and would not fit where names are shown.
 PLAIN_NAME_MAX_BYTES = 512
 LABELLED_NAME_MAX_BYTES = 4096
-# Composing and unescaping shorten a text, but not four times; longer ones are not even read.
+# Composing and unescaping shorten a text, but not four times; longer ones are not parsed.
 RAW_NAME_MAX_CHARACTERS = 4 * LABELLED_NAME_MAX_BYTES
 
-# Bytes that are not UTF-8, as decoders hand them on: with the error handler `surrogateescape`.
+# Bytes that are not UTF-8, as the error handler `surrogateescape` decodes them.
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]")
-# Control characters, line separators, what overrides the direction of text, and halves of
-# characters: none can be typed or seen, and some make one name look like another.
+# Control characters, line separators, overrides of the direction of text, and single surrogates:
+# none can be typed or seen, and some make one name look like another.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# Characters without a shape and without a width of their own: Unicode's format characters and
+# Characters that are neither drawn nor have a width: Unicode's format characters and
 # Default_Ignorable_Code_Point, and a few blanks that are neither. Arabic, Syriac and Kaithi signs
 # that are drawn around digits are format characters too, but visible, so they are not among them.
 _INVISIBLE = re.compile(
@@ -26,7 +26,7 @@ _INVISIBLE = re.compile(
     "\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U00016fe4"
     "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Asks for the coloured form of the symbol before it; keyboards write it after most emoji.
+# Selects the coloured form of the symbol before it; keyboards insert it after most emoji.
 _EMOJI_FORM = "\ufe0f"
 _CLASSIC_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _BRACES = re.compile(r"[{}]")
@@ -34,7 +34,7 @@ _NEEDS_ESCAPE = re.compile(r'[\\"\n]')
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 _UNESCAPES = {"\\": "\\", '"': '"', "n": "\n"}
-# Blanks between the parts of a name; any other blank belongs to the part that it stands in.
+# Blanks between the parts of a name; any other blank is a character of its part.
 _BLANKS = " \t\n\r\f\v"
 _LABEL = re.compile(
     r'[ \t\n\r\f\v]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^ \t\n\r\f\v"={},]+))'
@@ -45,10 +45,10 @@ _LABEL = re.compile(
 _PLAIN_VALUE = re.compile(r'="([^"]*)"')
 _WORD_BREAK = re.compile(r"[._/:\s]+")
 
-# Prometheus' text format escapes none of these but the first, so they stand in a name as they are.
+# Prometheus' text format escapes only the first of these, so they are kept in a name.
 _KEPT_IN_VALUES = str.maketrans("", "", "\n\r\t")
 
-# What refusals of names are counted by.
+# The kinds by which refusals of names are counted.
 BAD_NAME = "bad_name"
 NAME_TOO_LONG = "name_too_long"
 DUPLICATE_LABEL = "duplicate_label"
@@ -59,9 +59,9 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class NameRefused:
-    """A refused name and the reason, in a sentence that its sender can act on.
+    """A refused name and the reason, in a sentence that tells the sender what to change.
 
-    `kind` is the word that such refusals are counted by.
+    Refusals are counted by `kind`.
     """
 
     reason: str
@@ -70,24 +70,23 @@ class NameRefused:
 
 @dataclass(frozen=True, slots=True)
 class DerivedName:
-    """A name that was made of what a sender says of a series, so that another series may have it.
+    """A name that was derived from the description of a series, so another series may have it too.
 
-    The series whose `source` comes first has the `name`; every other one is called `apart`, which
-    no other series can be, unless that is refused.
+    The first series with the name gets it; every other one gets the name `apart`, which is unique
+    to it, or is refused if `apart` is.
     """
 
     name: str
     apart: str | NameRefused
-    # The SHA-256 of all that the sender says of the series.
+    # The SHA-256 of the sender's description of the series.
     source: bytes
 
 
 def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
-    """Return how a label set is written as one name: `name{a="b",c="d"}`, labels sorted.
+    """Return the canonical name of a label set: `name{a="b",c="d"}`, labels sorted.
 
-    Every character stays as it was sent. Empty values are absent labels, as in Prometheus. A set
-    without other labels than its name is the plain name, so it is the same metric whichever
-    protocol it comes by.
+    Characters are not changed. Empty values are absent labels, as in Prometheus. A set with no
+    label but its name gives the plain name, so it is the same metric in every protocol.
     """
     found: dict[str, str] = {}
     labels = tuple(labels)
@@ -99,7 +98,7 @@ def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
         if label in found:
             return NameRefused(f"the label {_shown(label)} occurs twice", DUPLICATE_LABEL)
         if _UNSEEN.search(label):
-            return NameRefused(f"the name of a label {_unseen_said(label)}")
+            return NameRefused(f"the name of a label {_unseen_reason(label)}")
         found[label] = value
     name = found.pop(NAME_LABEL, "")
     if not name:
@@ -114,14 +113,14 @@ def canonical_name(labels: Iterable[tuple[str, str]]) -> str | NameRefused:
         if _UNSEEN.search(value.translate(_KEPT_IN_VALUES)):
             return NameRefused(
                 f"the value of the label {_shown(label)}"
-                f" {_unseen_said(value.translate(_KEPT_IN_VALUES))}"
+                f" {_unseen_reason(value.translate(_KEPT_IN_VALUES))}"
             )
         spelled.append(spelled_label(label, value))
     return _spelled(name, spelled)
 
 
 def plain_or_labelled_name(text: str) -> str | NameRefused:
-    """Return how a name is written that was sent as one string, `name` or `name{...}`."""
+    """Return the canonical name of a name sent as one string, `name` or `name{...}`."""
     if refused := _too_long(len(text)):
         return refused
     if not _BRACES.search(text):
@@ -133,8 +132,8 @@ def plain_or_labelled_name(text: str) -> str | NameRefused:
 def with_label(name: str, label: str, value: str) -> str | NameRefused:
     """Return a canonical name with one more label.
 
-    A name that has that label with another value is refused: to replace it would make one metric
-    of two.
+    A name that has that label with another value is refused, because replacing the value would
+    merge two metrics.
     """
     labels = parse_name(name)
     if isinstance(labels, NameRefused):
@@ -151,7 +150,7 @@ def with_label(name: str, label: str, value: str) -> str | NameRefused:
 
 
 def parse_name(text: str) -> Labels | NameRefused:
-    """Return the labels of a name, `__name__` first; of a canonical name this never fails."""
+    """Return the labels of a name, `__name__` first; a canonical name is never refused."""
     if refused := _too_long(len(text)):
         return refused
     opening = text.find("{")
@@ -180,7 +179,7 @@ def parse_name(text: str) -> Labels | NameRefused:
 
 
 def spelled_label(label: str, value: str) -> str:
-    """Return a label as it stands in a canonical name, without what separates it from others.
+    """Return a label as it is written in a canonical name, without separators.
 
     >>> spelled_label("env", "staging")
     'env="staging"'
@@ -214,7 +213,7 @@ def composed_name(name: str) -> str:
 def invisible_character(name: str) -> str | None:
     """Return the first character of a name that cannot be seen, as `U+200B (ZERO WIDTH SPACE)`.
 
-    No new metric has one in its name, for it would look like another metric.
+    New names with such a character are refused, because they would look like another name.
     """
     if name.isascii():
         return None
@@ -228,7 +227,7 @@ def invisible_character(name: str) -> str | None:
 
 
 def has_unseen(text: str) -> bool:
-    """Return whether a text holds what no name may: control and direction characters."""
+    """Return whether a text contains characters that no name may: control and direction."""
     return _UNSEEN.search(text) is not None
 
 
@@ -238,7 +237,7 @@ def name_hash(name: str) -> bytes:
 
 
 def composed_hash(name: str) -> bytes | None:
-    """Return the SHA-256 of the composed name where it is another one; None where it is not."""
+    """Return the SHA-256 of the composed name, None where it equals the name."""
     if unicodedata.is_normalized("NFC", name):
         return None
     composed = composed_name(name)
@@ -246,14 +245,14 @@ def composed_hash(name: str) -> bytes | None:
 
 
 def words(name: str) -> list[str]:
-    """Return the words that a name is made of, each once, in order: what chips are offered from.
+    """Return the words of a name, each once, in order; they are suggested as chips.
 
     >>> words('node_cpu_seconds_total{mode="idle"}')
     ['node', 'cpu', 'seconds', 'total', 'idle']
     """
     head, brace, inside = name.partition("{")
     if head and "\\" not in inside and '"=' not in inside:
-        # Nothing in it is escaped or oddly named, as of almost every metric: that is read quickly.
+        # Nothing in it is escaped or quoted, as in almost every name, so no parser is needed.
         values = _PLAIN_VALUE.findall(inside) if brace else []
     else:
         labels = parse_name(name)
@@ -296,13 +295,13 @@ def _refused_text(name: str) -> NameRefused | None:
     if not name:
         return NameRefused("the name is empty")
     if _UNSEEN.search(name):
-        return NameRefused(f"the name {_unseen_said(name)}")
+        return NameRefused(f"the name {_unseen_reason(name)}")
     if name != name.strip():
         return NameRefused("the name begins or ends with a space")
     return None
 
 
-def _unseen_said(text: str) -> str:
+def _unseen_reason(text: str) -> str:
     if _NOT_UTF_8.search(text):
         return "is not valid UTF-8"
     return "holds a control or direction character"

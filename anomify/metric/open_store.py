@@ -6,7 +6,9 @@ from pathlib import Path
 from anomify.db import Database
 from anomify.metric.judged_batches import list_judged_batches
 from anomify.metric.store import CommittedBatch, PointStore
-from anomify.storage.engines import PointDatabase, PointFiles, PointTables
+from anomify.storage.database import PointDatabase
+from anomify.storage.month_files import PointFiles
+from anomify.storage.postgresql import PointTables
 
 
 def open_point_database(database: Database, data_dir: Path) -> PointDatabase:

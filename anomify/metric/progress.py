@@ -87,17 +87,17 @@ def record_left_out(newest: Sequence[Latest]) -> None:
         for each in newest
     ]
     statement = upsert(Progress)
-    said = statement.excluded
+    new = statement.excluded
     session().execute(
         statement.on_conflict_do_update(
             index_elements=["metric_id"],
             set_={
-                "judged_until_ms": said.judged_until_ms,
-                "last_value": said.last_value,
+                "judged_until_ms": new.judged_until_ms,
+                "last_value": new.last_value,
                 "has_ended": False,
                 "silent_from_ms": None,
             },
-            where=said.judged_until_ms >= Progress.judged_until_ms,
+            where=new.judged_until_ms >= Progress.judged_until_ms,
         ),
         rows,
     )
@@ -172,7 +172,7 @@ def count_late(metric_id: int, count: int, at: datetime, *, is_backfill: bool) -
 
 
 def request_rebuild(metric_id: int, reason: str, at: datetime) -> None:
-    """Queue one rebuild of the metric's scores, or put off the one that waits.
+    """Queue one rebuild of the metric's scores, or delay the one that is queued.
 
     It waits until nothing more has been requested for REBUILD_SETTLES_AFTER, and at most
     REBUILD_WAITS_AT_MOST. One that failed waits for its pause in any case.
@@ -200,10 +200,10 @@ def claim_rebuild(at: datetime) -> Rebuild | None:
 
 
 def settle_rebuild(metric_id: int, at: datetime) -> None:
-    """Take a finished rebuild off the queue; the metric has no unjudged late points any more.
+    """Remove a finished rebuild from the queue, and reset the count of unjudged late points.
 
-    One that was requested again since it was claimed is done again. No lease is asked for: the
-    results are written by the one process that judges, and its transactions fail when it is not.
+    One that was requested again since it was claimed is done again. The lease is not checked: only
+    the process that judges writes the results, and its transactions fail after another took over.
     """
     REBUILDS.finish_unleased(metric_id, at)
     session().execute(
@@ -212,5 +212,5 @@ def settle_rebuild(metric_id: int, at: datetime) -> None:
 
 
 def fail_rebuild(metric_id: int, leased_until: datetime, error: str, at: datetime) -> None:
-    """Keep the reason why a rebuild did not succeed; it is tried again after a pause."""
+    """Store why a rebuild failed; it is tried again after a pause."""
     REBUILDS.fail(metric_id, leased_until, error, at)

@@ -10,19 +10,19 @@ from anomify.metric.store import PointStore
 DAY_MS: Final = 86_400_000
 
 
-def sparsity(points: PointStore, standing: MetricStatus, at_ms: int) -> float | None:
+def sparsity(points: PointStore, status: MetricStatus, at_ms: int) -> float | None:
     """Return the share of the last day's expected points that arrived, in percent.
 
     For a metric younger than a day, since its first point. None until its resolution is known.
     """
-    progress, metric = standing.progress, standing.metric
+    progress, metric = status.progress, status.metric
     if progress is None or progress.resolution_ms <= 0:
         return None
     from_ms = at_ms - DAY_MS
     series = points.read(metric.id, from_ms, at_ms + 1, most_points=MOST_RAW)
-    came_ms = to_ms(metric.created_at)
+    first_ms = to_ms(metric.created_at)
     if len(series):
-        # It may have brought its past with it.
-        came_ms = min(came_ms, int(series.times[0]))
-    due = (at_ms - max(from_ms, came_ms)) / progress.resolution_ms
+        # Its first points may be older than the metric.
+        first_ms = min(first_ms, int(series.times[0]))
+    due = (at_ms - max(from_ms, first_ms)) / progress.resolution_ms
     return round(min(100.0 * len(series) / max(due, 1.0), 100.0), 1)

@@ -18,7 +18,7 @@ from anomify.metric.name import composed_name, name_hash
 from anomify.metric.status import INACTIVE_AFTER_MS, MetricStatus, State, isolated, status_of
 
 MOST_METRICS = 500
-# Databases have no room for a larger id.
+# The largest id of a database column.
 ID_MAX = 2**31 - 1
 _ID = re.compile(r"[1-9][0-9]{0,9}")
 
@@ -45,14 +45,14 @@ class Broad(StrEnum):
 def find_metric(org_id: int, name: str) -> Metric | None:
     """Return the org's metric of that canonical name, if there is one.
 
-    Where no metric has exactly this name, but one has a name of the same characters, written with
-    other code points, it is that one.
+    Where no metric has exactly this name, but one has the same characters in other code points,
+    that one is returned.
     """
     return _find_by_spelling(org_id, name)[0]
 
 
 def find_numbered_metric(org_id: int, number: str) -> Metric | None:
-    """Return the org's metric of the id that a text spells, if there is one."""
+    """Return the org's metric whose id is this text, if there is one."""
     if not _ID.fullmatch(number) or int(number) > ID_MAX:
         return None
     return session().scalar(select(Metric).where(Metric.org_id == org_id, Metric.id == int(number)))
@@ -98,15 +98,15 @@ def metric_of_any_org(metric_id: int) -> Metric:
     return session().get_one(Metric, metric_id)
 
 
-def get_standing(org_id: int, name: str, at: datetime) -> MetricStatus:
+def get_metric_status(org_id: int, name: str, at: datetime) -> MetricStatus:
     """Return the metric with its status. Raises NotFound."""
     metric = get_metric(org_id, name)
-    standing = status_of(metric, session().get(Progress, metric.id), at)
-    return isolated(standing) if isolated_among([metric.id]) else standing
+    status = status_of(metric, session().get(Progress, metric.id), at)
+    return isolated(status) if isolated_among([metric.id]) else status
 
 
 def find_progress(org_id: int, metric_ids: Sequence[int]) -> dict[int, Progress]:
-    """Return how far these metrics of the org are judged, without those that are not at all."""
+    """Return the progress of these metrics of the org by id, without those that have none."""
     rows = session().scalars(
         select(Progress)
         .join(Metric, Metric.id == Progress.metric_id)
@@ -143,8 +143,8 @@ def list_metrics(
     is_last = len(listed) < limit and bool(listed or not offset)
     total = offset + len(listed) if is_last else _count_metrics(wanted, has_state=state is not None)
     left_out = isolated_among([metric.id for metric in listed])
-    standings = [status_of(one, progress.get(one.id), at) for one in listed]
-    return Page([isolated(one) if one.metric.id in left_out else one for one in standings], total)
+    statuses = [status_of(one, progress.get(one.id), at) for one in listed]
+    return Page([isolated(one) if one.metric.id in left_out else one for one in statuses], total)
 
 
 def _count_metrics(wanted: Sequence[ColumnElement[bool]], *, has_state: bool) -> int:
@@ -186,21 +186,21 @@ def in_state(state: State | Broad, now_ms: int) -> ColumnElement[bool]:
     # The same rules as in status.py, in SQL for counting and filtering; a test compares the two.
     silent_ms = now_ms - Progress.judged_until_ms
     is_stale = and_(silent_ms > Progress.stale_after_ms, Progress.may_be_silent.is_(False))
-    is_ours = Metric.excluded_by.is_(None)
-    is_here = and_(is_ours, Progress.has_ended.is_(False), ~is_stale)
-    is_taught = Progress.points_seen >= Progress.learning_points
+    is_included = Metric.excluded_by.is_(None)
+    is_here = and_(is_included, Progress.has_ended.is_(False), ~is_stale)
+    has_learnt = Progress.points_seen >= Progress.learning_points
     conditions: dict[State | Broad, ColumnElement[bool]] = {
-        Broad.LIVE: and_(is_ours, or_(Progress.metric_id.is_(None), is_here)),
+        Broad.LIVE: and_(is_included, or_(Progress.metric_id.is_(None), is_here)),
         Broad.INACTIVE: or_(
             Progress.has_ended.is_(True),
             and_(silent_ms > INACTIVE_AFTER_MS, Progress.may_be_silent.is_(False)),
         ),
         State.EXCLUDED: Metric.excluded_by.is_not(None),
-        State.WAITING: and_(is_ours, Progress.metric_id.is_(None)),
-        State.ENDED: and_(is_ours, Progress.has_ended.is_(True)),
-        State.STALE: and_(is_ours, Progress.has_ended.is_(False), is_stale),
-        State.LEARNING: and_(is_here, ~is_taught),
-        State.CONSTANT: and_(is_here, is_taught, Progress.is_constant.is_(True)),
-        State.JUDGED: and_(is_here, is_taught, Progress.is_constant.is_(False)),
+        State.WAITING: and_(is_included, Progress.metric_id.is_(None)),
+        State.ENDED: and_(is_included, Progress.has_ended.is_(True)),
+        State.STALE: and_(is_included, Progress.has_ended.is_(False), is_stale),
+        State.LEARNING: and_(is_here, ~has_learnt),
+        State.CONSTANT: and_(is_here, has_learnt, Progress.is_constant.is_(True)),
+        State.JUDGED: and_(is_here, has_learnt, Progress.is_constant.is_(False)),
     }
     return conditions[state]

@@ -90,8 +90,8 @@ def pick_metrics(org_id: int, names: Iterable[str], patterns: Sequence[str]) -> 
 def metrics_of(org_id: int, metric_ids: Collection[int]) -> list[Metric]:
     """Return those of the metrics that still exist, for the caller to delete.
 
-    No more than 500 may be asked for. Where the unit of work writes, nobody else changes or deletes
-    them before it ends; they are locked in order of id, like everywhere.
+    At most 500 ids. They are locked, in order of id as everywhere, so that no other transaction
+    changes or deletes them before a writing unit of work ends.
     """
     rows = session().scalars(
         select(Metric)

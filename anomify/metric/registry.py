@@ -39,7 +39,7 @@ LOCK_SECONDS = 5.0
 # The number of requests that may register new names or wait to. Fewer than there are threads, so
 # that requests without new names, and reads, are still served.
 WAITING_MAX = 16
-ROOM_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
 # The id that `preview` gives for a metric that would be created.
 UNMADE = -1
@@ -99,7 +99,7 @@ class Registry:
         self._scopes: dict[Scope, dict[bytes, int]] = {}
         self._count = 0
         self._lock = threading.Lock()
-        self._room = threading.BoundedSemaphore(WAITING_MAX)
+        self._waiters = threading.BoundedSemaphore(WAITING_MAX)
         self._gone: set[int] = set()
         self._deleted = DeletedMetrics()
 
@@ -123,7 +123,7 @@ class Registry:
         """
         if not names:
             return Registered({}, {})
-        if not self._room.acquire(timeout=ROOM_SECONDS):
+        if not self._waiters.acquire(timeout=WAIT_SECONDS):
             raise _unavailable()
         try:
             if not self._lock.acquire(timeout=LOCK_SECONDS):
@@ -134,7 +134,7 @@ class Registry:
             finally:
                 self._lock.release()
         finally:
-            self._room.release()
+            self._waiters.release()
 
     def _register(self, scope: Scope, names: Mapping[bytes, str | DerivedName]) -> Registered:
         org_id = scope[0]
@@ -229,7 +229,7 @@ class Registry:
         Call it about every second, because any process may delete metrics.
         """
         with self._database.unit_of_work(write=False):
-            deleted = self._deleted.look()
+            deleted = self._deleted.find_new()
         if deleted:
             self.forget(set(deleted))
 

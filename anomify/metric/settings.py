@@ -26,7 +26,7 @@ class Direction(StrEnum):
 
 
 class MetricKind(StrEnum):
-    """Whether the values are judged, or how fast they grow."""
+    """Whether the values are judged, or their increase per second."""
 
     AUTO = "auto"
     GAUGE = "gauge"
@@ -49,8 +49,8 @@ _KINDS: Final[Mapping[MetricKind, int]] = {
 class Wanted:
     """The settings of one metric, with their defaults.
 
-    `step_ms` None and `kind` auto are what the metric turns out to be. `false_alarms` is how many
-    a week people accept of it, None for the shipped sensitivity.
+    With `step_ms` None and `kind` auto they are measured. `false_alarms` is the accepted number
+    a week, None for the default sensitivity.
     """
 
     direction: Direction = Direction.BOTH
@@ -83,22 +83,23 @@ def wanted_of(metric_id: int) -> Wanted:
 
 
 def change_settings(metric: Metric, wanted: Wanted, actor: str) -> bool:
-    """Let this hold for a metric from its next point on; tell whether its past is judged anew.
+    """Store the settings of a metric; return whether its earlier points are judged again.
 
-    That is so for another kind or step, which mean other values and other seasons.
+    They are if the kind or the step changes, because values and seasons then differ. The other
+    settings apply from the next point on.
     """
     before = wanted_of(metric.id)
     if wanted == before:
         return False
     at = now()
-    told = {name for name, value in asdict(wanted).items() if value != getattr(before, name)}
+    changed = {name for name, value in asdict(wanted).items() if value != getattr(before, name)}
     record_audit(
         metric.org_id,
         actor=actor,
         action="metric.settings",
         target=metric.name,
-        before={name: value for name, value in asdict(before).items() if name in told},
-        after={name: value for name, value in asdict(wanted).items() if name in told},
+        before={name: value for name, value in asdict(before).items() if name in changed},
+        after={name: value for name, value in asdict(wanted).items() if name in changed},
     )
     session().merge(
         MetricSettings(
@@ -122,7 +123,7 @@ def change_settings(metric: Metric, wanted: Wanted, actor: str) -> bool:
 
 
 def settings_since(changed_at: datetime | None) -> tuple[dict[int, Wanted], datetime | None]:
-    """Return by metric what was set at that moment or later, and when the last of it was set."""
+    """Return the settings changed since a time, by metric, and the time of the last change."""
     wanted = select(MetricSettings).order_by(MetricSettings.changed_at)
     if changed_at is not None:
         wanted = wanted.where(MetricSettings.changed_at >= changed_at)

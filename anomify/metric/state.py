@@ -20,14 +20,14 @@ from anomify.metric.model import Checkpoint, DormantState, Progress
 from anomify.series import Int64s
 
 # A metric belongs to the partition of its id, and a checkpoint covers one partition. Changing the
-# number would orphan the checkpoints on disk.
+# number would make the checkpoints on disk useless.
 PARTITIONS: Final = 64
 
 # Databases bound the number of values in one statement.
 
-# States that are packed together: reading one metric's unpacks so many, 9 kB each.
+# The number of states in a group, of 9 kB each: reading one state unpacks its group.
 GROUP: Final = 16
-# What one question fetches of a checkpoint: all ids of a partition of up to 7,000 metrics.
+# The bytes that one query reads of a checkpoint: all ids of a partition of up to 7,000 metrics.
 HEAD_BYTES: Final = 64 * 1024
 
 _COUNT: Final = struct.Struct("<I")
@@ -37,16 +37,15 @@ _CHECKED: Final = b"\xff\xff\xff\xff"
 _CHECKSUM: Final = struct.Struct("<I")
 _GROUPED: Final = b"ANEG"
 
-# Whose states some are, and the snapshot of them in that order.
+# The ids of some metrics, and the snapshot of their states in that order.
 Group = tuple[Int64s, bytes]
 
 
 def pack_states(metric_ids: Int64s, snapshot_of: Callable[[Int64s], bytes]) -> bytes:
-    """Return the states of a partition's metrics as a checkpoint keeps them.
+    """Return the states of a partition's metrics in the format of a checkpoint.
 
-    They are packed in groups: a checksum, how many metrics, their ids, a mark, where each group
-    ends, and the groups. An older version, which knows of one snapshot only, finds it unreadable
-    and learns anew.
+    The format: a checksum, the number of metrics, their ids, a mark, where each group ends, and the
+    groups. An older version, which expects one snapshot, cannot read it and learns again.
     """
     groups = [
         snapshot_of(metric_ids[first : first + GROUP]) for first in range(0, len(metric_ids), GROUP)
@@ -58,7 +57,7 @@ def pack_states(metric_ids: Int64s, snapshot_of: Callable[[Int64s], bytes]) -> b
 
 
 def unpack_states(kept: bytes) -> list[Group]:
-    """Return whose states a checkpoint keeps, group by group, and the snapshot of each.
+    """Return the metric ids and the snapshot of each group of states in a checkpoint.
 
     Raises DamagedSnapshotError for bytes that are not what was kept.
     """
@@ -82,7 +81,7 @@ def unpack_states(kept: bytes) -> list[Group]:
 
 
 def find_state(metric_id: int) -> tuple[EngineState, int] | None:
-    """Return what the engine knew of a metric when it was last kept, and the slot it is in.
+    """Return the last stored state of a metric, and its slot in it.
 
     That is some minutes ago. None where it was not kept yet, or by another version of the engine.
     Of a checkpoint only the group of the metric is read.
@@ -107,7 +106,7 @@ def find_state(metric_id: int) -> tuple[EngineState, int] | None:
 
 
 def unreadable_states() -> Iterator[str]:
-    """Say of each kept state that does not match its checksum whose it is."""
+    """Yield a sentence about each stored state that does not match its checksum."""
     for checkpoint in session().scalars(select(Checkpoint)):
         try:
             unpack_states(checkpoint.state)
@@ -140,7 +139,7 @@ def _find_group(metric_id: int) -> Group | None:
 
 
 def _group_in(partition: int, metric_id: int, head: bytes) -> Group | None:
-    """Return the group of a metric in a checkpoint that begins so, if it is in there."""
+    """Return the group of a metric in a checkpoint with this beginning, None without one."""
     metric_ids, at = _ids_of(head)
     places = np.flatnonzero(metric_ids == metric_id)
     if not len(places):
@@ -161,7 +160,7 @@ def _piece(partition: int, start: int, length: int) -> bytes:
 
 
 def _ids_of(states: bytes) -> tuple[Int64s, int]:
-    """Return whose states these are, and where what is known of them begins."""
+    """Return the metric ids of a checkpoint, and where the states begin."""
     start = _begin_of(states)
     (count,) = _COUNT.unpack_from(states, start)
     metric_ids = np.frombuffer(states, "<i8", count, start + _COUNT.size).astype(np.int64)
@@ -169,7 +168,7 @@ def _ids_of(states: bytes) -> tuple[Int64s, int]:
 
 
 def _is_older_form(metric_ids: Int64s, states: bytes) -> bool:
-    """Tell whether this can be what a version without checksums kept, which had no groups.
+    """Return whether this can be a checkpoint of a version without checksums and groups.
 
     What lost its checksum could name any metrics there are, and more than memory has room for.
     """
@@ -185,7 +184,7 @@ def _begin_of(states: bytes) -> int:
 
 
 def _places_of_groups(count: int, states: bytes, at: int) -> tuple[list[int], list[int]]:
-    """Return where each group begins and ends; their mark stands at that place."""
+    """Return where each group begins and ends, read from the mark on."""
     groups = -(-count // GROUP)
     at += len(_GROUPED)
     ends = np.frombuffer(states, "<i8", groups, at) + at + 8 * groups

@@ -58,18 +58,18 @@ def status_of(metric: Metric, progress: Progress | None, at: datetime) -> Metric
     return MetricStatus(metric, progress, state, learned, progress.learning_points, sentence)
 
 
-def isolated(standing: MetricStatus) -> MetricStatus:
+def isolated(status: MetricStatus) -> MetricStatus:
     """Return the status of a metric that is isolated because judging it kept failing."""
     sentence = (
         "Not judged: judging it failed several times. Its points are kept, and it is retried every"
         " day; the operator of this server can see the reason with `anomify doctor`."
     )
-    return replace(standing, sentence=sentence)
+    return replace(status, sentence=sentence)
 
 
-def inactive_since_ms(standing: MetricStatus, at: datetime) -> int | None:
+def inactive_since_ms(status: MetricStatus, at: datetime) -> int | None:
     """Return since when a metric is inactive: it has ended, or been silent for a day."""
-    progress = standing.progress
+    progress = status.progress
     if progress is None:
         return None
     if progress.has_ended:

@@ -10,12 +10,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.errors import AnomifyError, Invalid, Unavailable
 from anomify.series import Float64s, Int64s, Judgements, Series
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
-from anomify.storage.codec import Damaged, Judged, decode_judged
-from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_reader import Chunk
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.codec import Judged, decode_judged
+from anomify.storage.damaged_items import DamagedItemsCache, Kind
+from anomify.storage.database import PointDatabase
+from anomify.storage.errors import Damaged
 from anomify.storage.log import Entry, PointLog
 from anomify.storage.merging import joined, judge, merge
-from anomify.storage.setaside import Kind, KnownAside
 from anomify.storage.tail import ScoreTail, Tail
 
 FOLLOW_SECONDS = 1.0
@@ -31,7 +34,7 @@ class CommittedBatch:
     """One batch of judgements as the worker has committed it.
 
     `id` grows; `through_offset` is the log offset up to which its points are judged; `blob` is
-    what `anomify.storage.codec.encode_judged` made.
+    encoded by `anomify.storage.codec.encode_judged`.
     """
 
     id: int
@@ -39,7 +42,7 @@ class CommittedBatch:
     blob: bytes
 
 
-# Gives some of the batches after an id, in order of id; nothing once there are no more.
+# Returns some of the batches after an id, in order of id; none at the end.
 JudgedAfter = Callable[[int], Sequence[CommittedBatch]]
 
 
@@ -51,12 +54,12 @@ class PointStore:
     """
 
     def __init__(self, database: PointDatabase, judged_after: JudgedAfter | None = None) -> None:
-        """Put log, tail and chunks of one database together; `follow` before the first read."""
+        """Combine log, tail and chunks of one database; call `follow` before the first read."""
         self.log = PointLog(database)
         self.chunks = ChunkStore(database)
         self.tail = Tail()
         self.score_tail = ScoreTail()
-        self.aside = KnownAside(self.chunks.shelf)
+        self.damaged = DamagedItemsCache(self.chunks.damaged_items)
         self._database = database
         self._judged_after = judged_after
         self._sealed_through = 0
@@ -87,21 +90,22 @@ class PointStore:
     ) -> Series:
         """Return a metric's datapoints from `from_ms` up to but not including `until_ms`.
 
-        Of a time that was written twice the later value counts; judgements are those known now.
-        Whoever has no use for more than `most_points` says so: what comes back is then longer
-        than that where there are more, but not whole.
+        Of a time that was written twice the later value counts; judgements are the latest ones.
+        With `most_points`, a longer series may be incomplete, but has more points than that.
         """
         from_ms, until_ms = max(from_ms, OLDEST_MS), min(until_ms, NEWEST_MS + 1)
-        # First the tail, then the chunks: what is sealed in between is in both, and is told
-        # apart by its offset. The other way round it could be in neither.
+        # First the tail, then the chunks: points sealed in between are in both, which their offset
+        # shows. In the other order they could be in neither.
         times, values, offsets = self.tail.read(metric_id, from_ms, until_ms)
-        told, judgements, through_offsets = self.score_tail.read(metric_id, from_ms, until_ms)
+        judged_times, judgements, through_offsets = self.score_tail.read(
+            metric_id, from_ms, until_ms
+        )
         chunks = self.chunks.read(metric_id, from_ms, until_ms, most_points=most_points)
         fresh = offsets > _sealed_offsets(chunks, times)
         series = _merged(chunks, times[fresh], values[fresh])
-        # A score that came with a chunk may have been replaced there since it was a fresh one.
-        fresh = through_offsets > _sealed_offsets(chunks, told)
-        series = judge(series, told[fresh], judgements.of(fresh))
+        # A score in a chunk may be newer than the one in the tail.
+        fresh = through_offsets > _sealed_offsets(chunks, judged_times)
+        series = judge(series, judged_times[fresh], judgements.of(fresh))
         first, end = np.searchsorted(series.times, (from_ms, until_ms))
         return series if end - first == len(series) else series.of(np.arange(first, end))
 
@@ -117,11 +121,11 @@ class PointStore:
 
     def missing(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
         """Return the spans within this time whose stored points of the metric cannot be read."""
-        return self.aside.of(metric_id, from_ms, until_ms)
+        return self.damaged.of(metric_id, from_ms, until_ms)
 
     def follow(self) -> None:
         """Read what other processes have appended, judged and sealed since the last call."""
-        self.aside.look()
+        self.damaged.refresh()
         sealed = self.log.sealed_through()
         self.tail.follow(self.log)
         self._follow_judged()
@@ -134,7 +138,7 @@ class PointStore:
     def start_following(self, also: Callable[[], None] = lambda: None) -> None:
         """Follow now, and then once a second in a thread of its own until `close`.
 
-        `also` is done each time in that thread, for others that have something to follow.
+        `also` is called each time in that thread.
         """
         self._also = also
         self.follow()
@@ -143,7 +147,7 @@ class PointStore:
 
     @property
     def is_following(self) -> bool:
-        """Return whether the thread that was started to follow is there, or none was started."""
+        """Return whether the thread is alive that follows the log, or none was started."""
         return self._follower is None or self._follower.is_alive()
 
     def drop_before(self, ms: int) -> None:
@@ -151,7 +155,7 @@ class PointStore:
         self.chunks.drop_before(ms)
 
     def close(self) -> None:
-        """Stop following and close what was opened."""
+        """Stop following and close the database."""
         self._is_closing.set()
         if self._follower is not None:
             self._follower.join()
@@ -163,14 +167,14 @@ class PointStore:
         while batches := self._judged_after(self.score_tail.last_id):
             for batch in batches:
                 self.score_tail.append(batch.id, batch.through_offset, self._judged(batch))
-        self.score_tail.tidy()
+        self.score_tail.merge_runs()
 
     def _judged(self, batch: CommittedBatch) -> Judged:
         try:
             return decode_judged(batch.blob)
         except Damaged as problem:
-            # The worker still has them in memory and seals them; until then charts lack them.
-            self.chunks.shelf.add(Kind.SCORES, batch.id, batch.blob, problem.message)
+            # The worker has them in memory and seals them; until then charts do not show them.
+            self.chunks.damaged_items.add(Kind.SCORES, batch.id, batch.blob, problem.message)
             return Judged(np.empty(0, np.int64), np.empty(0, np.int64), Judgements.none(0))
 
     def _keep_following(self) -> None:
@@ -179,10 +183,10 @@ class PointStore:
                 self.follow()
                 self._also()
             except (AnomifyError, SQLAlchemyError) as problem:
-                # The next call may succeed; until then charts lack what other processes write.
+                # The next call may succeed; until then charts lack points of other processes.
                 _logger.warning("Following the log failed, trying again: %s", problem)
             except Exception:
-                # The thread must not end, or charts would lack what other processes write.
+                # The thread must not end, or charts would lack points of other processes.
                 _logger.exception("Following the log failed, trying again")
 
 

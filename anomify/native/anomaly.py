@@ -65,7 +65,7 @@ class AnomalyOut(Outputs):
         examples=["above"],
     )
     explanation: str = Field(
-        description="One sentence. It names the range where the value left it, else what changed.",
+        description="One sentence: the range that the value left, or else what changed.",
         examples=["412 is above the expected 20 to 80."],
     )
     amount: float | None = Field(
@@ -105,7 +105,7 @@ class AnomaliesOut(Outputs):
 
 
 class AnomaliesIn(WindowIn, PageIn):
-    """Which anomalies a list is to hold."""
+    """The filters of a list of anomalies."""
 
     metric: Name | None = Field(
         None, description="The name or id of one metric.", json_schema_extra=names("metric")
@@ -157,8 +157,8 @@ class LookupIn(Inputs):
 def anomalies(inputs: SoughtIn) -> AnomaliesOut:
     """List the anomalies of a window, of the last seven days by default.
 
-    An anomaly is of the window if it ran in it at any time. Whoever is signed in and asks for the
-    newest of all has read them: /user/ping counts those that come later.
+    An anomaly is in the window if it ran at any time of it. A signed-in user who lists the newest
+    of all has seen them: /user/ping counts those that come later.
     """
     org = subject().org
     with transaction(write=False):
@@ -193,7 +193,7 @@ def anomaly(inputs: AnomalyIn) -> OneAnomalyOut:
 
 
 def anomalies_out(inputs: AnomaliesIn, metric_id: int, default_seconds: int) -> AnomaliesOut:
-    """Return the page of a metric's anomalies that a request asks for."""
+    """Return the requested page of a metric's anomalies."""
     return _listed(_page(inputs, metric_id, default_seconds))
 
 

@@ -1,4 +1,4 @@
-"""/billing: what the org pays for, and how that is changed.
+"""/billing: the plan of the org, its invoices, checkout and changes of the plan.
 
 Amounts of money are whole numbers of the currency's smallest unit: 4900 with eur is 49.00 euros.
 """
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from anomify.auth.subject import UserSubject, subject
 from anomify.billing.account import plan_in_force
 from anomify.billing.change import change_plan
-from anomify.billing.checkout import need_gateway, open_checkout, open_portal
+from anomify.billing.checkout import open_checkout, open_portal, require_gateway
 from anomify.billing.model import BillingAccount
 from anomify.billing.plans import SELF_HOSTED, Plan, free_plan, metrics_over
 from anomify.billing.queries import find_account, list_invoices
@@ -32,13 +32,13 @@ PLAN_CHARACTERS_MAX = 255
 INVOICES_MAX = 100
 
 
-# No scheme and no host, and no backslash, which some browsers take for a slash.
+# A path without scheme and host, and without backslashes, which some browsers read as slashes.
 _LOCAL = re.compile(r"/(?!/)[A-Za-z0-9/_.~?&=%#,;:@!+*-]*")
 _PLAN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _local(path: str) -> str:
-    """Let through what can only be a page of ours: nobody is sent elsewhere after paying."""
+    """Return the path. Raises ValueError unless it is a page of this server."""
     if not _LOCAL.fullmatch(path):
         raise ValueError("A path of this server is needed, such as /ui/.")
     return path
@@ -63,23 +63,23 @@ LocalPath = Annotated[
 class PlanOut(Outputs):
     """A plan."""
 
-    id: str = Field(description="What /billing/getcheckoutsession and /billing/change take.")
-    name: str = Field(description="What people call it.")
-    metric_quota: int | None = Field(description="So many metrics; null for no limit.")
+    id: str = Field(description="The plan_id for /billing/getcheckoutsession and /billing/change.")
+    name: str = Field(description="Its name for people.")
+    metric_quota: int | None = Field(description="The number of metrics; null for no limit.")
     amount: int = Field(description="The price per interval, in the currency's smallest unit.")
-    currency: str | None = Field(description="Three letters, such as eur; null for what is free.")
-    interval: str | None = Field(description="month or year; null for what is never billed.")
+    currency: str | None = Field(description="Three letters, such as eur; null for a free plan.")
+    interval: str | None = Field(description="month or year; null for a free plan.")
 
 
 class OwnPlanOut(PlanOut):
-    """The org's plan, and what will become of it."""
+    """The org's plan, and how it will change."""
 
     status: str = Field(
-        description="none without a subscription; else the payment provider's word, such as active,"
-        " trialing, past_due or canceled."
+        description="none without a subscription; else that of the payment provider, such as"
+        " active, trialing, past_due or canceled."
     )
     period_end_timestamp: int | None = Field(
-        description="When what is paid for is over; null without a subscription."
+        description="When the paid period ends; null without a subscription."
     )
     ends_at_period_end: bool = Field(
         description="True when the subscription was cancelled, and the free plan follows it."
@@ -91,7 +91,7 @@ class InvoiceOut(Outputs):
     """An invoice."""
 
     id: str = Field(description="The payment provider's id of it.")
-    number: str | None = Field(description="What is printed on it.")
+    number: str | None = Field(description="The number printed on it.")
     date: int = Field(description="When it was made, unix seconds.")
     amount: int = Field(description="The total, in the currency's smallest unit.")
     currency: str = Field(description="Three letters, such as eur.")
@@ -100,7 +100,7 @@ class InvoiceOut(Outputs):
 
 
 class NextBillOut(Outputs):
-    """The bill that comes next."""
+    """The next bill."""
 
     date: int = Field(description="When, unix seconds.")
     amount: int = Field(description="How much, in the currency's smallest unit.")
@@ -115,31 +115,31 @@ class HistoryIn(Inputs):
 
 
 class HistoryOut(Outputs):
-    """What was billed, and what will be."""
+    """Invoices and the next bill."""
 
     invoices: list[InvoiceOut] = Field(description="The latest first.")
     total: int = Field(description="How many there are.")
     plan: OwnPlanOut = Field(description="The org's plan now.")
-    next_bill: NextBillOut | None = Field(description="Null where none will come.")
+    next_bill: NextBillOut | None = Field(description="Null if there will be none.")
 
 
 class PlansOut(Outputs):
-    """What there is to choose from."""
+    """The plans for sale."""
 
     plans: list[PlanOut] = Field(description="The smallest first; without billing only one.")
-    plan_id: str = Field(description="The one that the org has.")
+    plan_id: str = Field(description="The plan of the org.")
     metrics_used: int = Field(description="How many metrics count against its limit now.")
 
 
 class CheckoutIn(Inputs):
-    """Which plan, and where to come back to."""
+    """The plan, and the pages to return to."""
 
     plan_id: PlanId = Field(description="One of /billing/plans.", json_schema_extra=names(None))
     success_url: LocalPath = Field(
-        "/ui/", description="The path of this server to go on with once it is paid."
+        "/ui/", description="The path on this server to return to after the payment."
     )
     cancel_url: LocalPath = Field(
-        "/ui/", description="The path of this server to go on with when it is not."
+        "/ui/", description="The path on this server to return to without a payment."
     )
 
 
@@ -147,23 +147,23 @@ class CheckoutOut(Outputs):
     """A page where the plan can be paid for."""
 
     session_id: str = Field(description="The payment provider's id of it.")
-    url: str = Field(description="Send the browser there.")
+    url: str = Field(description="Redirect the browser there.")
 
 
 class PortalIn(Inputs):
-    """Where to come back to."""
+    """The page to return to."""
 
-    return_url: LocalPath = Field("/ui/", description="The path of this server to go on with.")
+    return_url: LocalPath = Field("/ui/", description="The path on this server to return to.")
 
 
 class PortalOut(Outputs):
-    """A page where cards and invoices are seen to."""
+    """A billing portal page for cards and invoices."""
 
-    url: str = Field(description="Send the browser there within minutes.")
+    url: str = Field(description="Redirect the browser there within minutes.")
 
 
 class ChangeIn(Inputs):
-    """Which plan instead of the present one."""
+    """The new plan."""
 
     plan_id: PlanId = Field(
         json_schema_extra=names(None),
@@ -171,10 +171,10 @@ class ChangeIn(Inputs):
         " has takes back what was to happen at the end of the period.",
     )
     dry_run: bool = Field(
-        default=True, description="Only say what would happen and what it would cost."
+        default=True, description="Only return what would change and what it would cost."
     )
     priced_timestamp: Annotated[int, Field(ge=0, le=4_102_444_800)] | None = Field(
-        None, description="What the dry run gave: then it costs what the dry run said."
+        None, description="The value of a dry run, to pay the price that it returned."
     )
 
 
@@ -185,9 +185,11 @@ class ChangeOut(Outputs):
     dry_run: bool = Field(description="True if nothing was changed.")
     effective: str = Field(description="now, or period_end.")
     effective_timestamp: int = Field(description="When, unix seconds.")
-    amount_due_now: int = Field(description="What is collected at once, in the smallest unit.")
+    amount_due_now: int = Field(
+        description="The amount that is charged at once, in the smallest unit."
+    )
     currency: str = Field(description="Three letters, such as eur.")
-    priced_timestamp: int = Field(description="Give it back with the change itself.")
+    priced_timestamp: int = Field(description="Send it with the change itself.")
     metrics_over: int = Field(
         description="So many metrics more than the plan has room for: they go on, and no new ones"
         " are taken until there is room."
@@ -207,7 +209,7 @@ def plans(inputs: Inputs) -> PlansOut:
     del inputs
     org = subject().org
     gateway = _gateway()
-    # Asked before the database is: nothing waits for Stripe with a transaction open.
+    # Called outside of a transaction, so that none is open while Stripe answers.
     listed = [_free(), *gateway.plans.listed()] if gateway else [SELF_HOSTED]
     with transaction(write=False):
         own, quota = _own_plan(find_account(org)), quota_of(org.id)
@@ -256,16 +258,16 @@ def history(inputs: HistoryIn) -> HistoryOut:
     errors=(402, 409, 502),
 )
 def getcheckoutsession(inputs: CheckoutIn) -> CheckoutOut:
-    """Open a page where the org can begin to pay for a plan.
+    """Open a checkout page where the org can pay for a plan.
 
-    The plan is the org's once the payment provider says that it is paid, moments after. An org
+    The org has the plan when the payment provider has confirmed the payment, moments later. An org
     that pays already changes its plan with /billing/change.
     """
     caller = subject()
     base = app_state().settings.base_url
     page = open_checkout(
         app_state().database,
-        need_gateway(_gateway()),
+        require_gateway(_gateway()),
         caller.org,
         inputs.plan_id,
         success_url=base + inputs.success_url,
@@ -287,11 +289,11 @@ def getcheckoutsession(inputs: CheckoutIn) -> CheckoutOut:
     errors=(404, 409, 502),
 )
 def getportalsession(inputs: PortalIn) -> PortalOut:
-    """Open the page where the org changes its card, pays what is open and finds its invoices."""
+    """Open the billing portal, where the org changes its card and pays open bills."""
     caller = subject()
     page = open_portal(
         app_state().database,
-        need_gateway(_gateway()),
+        require_gateway(_gateway()),
         caller.org,
         return_url=app_state().settings.base_url + inputs.return_url,
         actor=caller.label,
@@ -309,7 +311,7 @@ def getportalsession(inputs: PortalIn) -> PortalOut:
     errors=(402, 409, 502),
 )
 def change(inputs: ChangeIn) -> ChangeOut:
-    """Take another plan, or say what that would mean and cost.
+    """Change the plan, or return what the change would mean and cost.
 
     A plan for more metrics begins at once, and the rest of the period is paid in proportion. A
     smaller one, and the free one, begin when what is paid for is over. No metric is deleted.
@@ -317,7 +319,7 @@ def change(inputs: ChangeIn) -> ChangeOut:
     caller = subject()
     found = change_plan(
         app_state().database,
-        need_gateway(_gateway()),
+        require_gateway(_gateway()),
         caller.org,
         inputs.plan_id,
         free=_free(),
@@ -357,7 +359,7 @@ def _own_plan(account: BillingAccount | None) -> Plan:
 
 def _own_plan_out(org: Org, account: BillingAccount | None) -> OwnPlanOut:
     paid = account if account and account.plan else None
-    # What holds for this org: who was here before anybody was billed may have more.
+    # The quota of this org, which may differ from that of its plan.
     return OwnPlanOut(
         **{**_own_plan(account).as_fields(), "metric_quota": org.metric_quota},
         status=account.status if account else "none",

@@ -1,4 +1,4 @@
-"""/doc: the description of the whole API, a page to try it on, and pages that explain it."""
+"""/doc: the OpenAPI document of the API, its reference page, and the pages of the guide."""
 
 import hashlib
 import re
@@ -23,37 +23,37 @@ from anomify.native.envelope import NativeBlueprint
 blueprint = NativeBlueprint("doc", __name__)
 
 DESCRIPTION_KEY: Final = "anomify_openapi"
-# The groups of addresses by their first word, in the order of a reader's first day.
+# The groups of addresses by their first word, in the order in which a new user needs them.
 GROUPS: Final = {
     "flux": "Send points: JSON, Telegraf's JSON, Prometheus remote write.",
-    "metrics": "Search, browse and rank what reports.",
-    "metric": "One metric: its state, its points, its expected range, its picture.",
-    "anomalies": "What was found, as a list.",
-    "anomaly": "What was found, one by one.",
-    "watchers": "Who is notified about which metrics.",
+    "metrics": "Search, browse and rank metrics.",
+    "metric": "One metric: state, points, expected range, picture, settings.",
+    "anomalies": "Lists of anomalies.",
+    "anomaly": "One anomaly.",
+    "watchers": "Lists of watchers.",
     "watcher": "Create, change and delete watchers, which notify people.",
-    "image": "Pictures for mails and other pages, behind signed links.",
-    "exclusion": "Metrics that are kept and not judged.",
-    "org": "Your org: its people, tokens, events, quota and summary.",
+    "image": "Pictures, also by signed links for mails and other pages.",
+    "exclusion": "Metrics that are stored and not judged.",
+    "org": "Your org: its users, tokens, events, quota and summary.",
     "user": "The signed-in user.",
-    "login": "From a password to a session.",
-    "signup": "From an address to an org.",
+    "login": "Sign in.",
+    "signup": "Create an account and an org.",
     "billing": "Plan, checkout and invoices.",
     "js": "A script that sends events of web pages.",
-    "misc": "Small lists and texts for forms.",
-    "ping": "Is anybody there?",
-    "status": "How the parts of the product are.",
-    "doc": "This description.",
+    "misc": "Lists and texts for forms.",
+    "ping": "Check whether the server answers.",
+    "status": "The state of the components.",
+    "doc": "The documentation of the API.",
     "operators": "For load balancers and operators.",
 }
-# Pages that belong to no group, by the last word of their address.
+# Pages that belong to no group, by the last part of their path.
 CHAPTERS: Final = {
     "start": "Start here",
     "credentials": "Sessions and tokens",
     "requests": "Parameters and times",
     "errors": "Errors and limits",
 }
-# What is in an address between < and > names an input; people write {input}.
+# A part of an address between < and > names an input; it is shown as {input}.
 _PLACEHOLDER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 TITLES: Final = {
     "flux": "Sending points",
@@ -63,23 +63,23 @@ TITLES: Final = {
     "image": "Pictures",
     "exclusion": "Exclusions",
     "org": "Your org",
-    "user": "You",
+    "user": "Your account",
     "login": "Signing in",
     "signup": "Signing up",
     "billing": "Billing",
     "js": "Events of web pages",
     "doc": "This documentation",
-    "ping": "Health and small things",
+    "ping": "Health and lists",
 }
-# Groups whose page is that of a neighbour.
-_TOLD_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
+# Groups that are documented on the page of another group.
+_DOCUMENTED_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
 _SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
 _CACHED: Final = "public, max-age=0, must-revalidate"
 
 
 @dataclass(frozen=True)
-class Address:
-    """What the guide's tables say of a route."""
+class Endpoint:
+    """A route as the tables of the guide show it."""
 
     shown_rules: tuple[str, ...]
     summary: str
@@ -89,13 +89,13 @@ class OpenApiOut(BaseModel):
     """An OpenAPI 3.1 document, without the envelope."""
 
     openapi: Literal["3.1.0"] = Field(description="The version of OpenAPI.")
-    info: dict[str, object] = Field(description="What this is.")
-    paths: dict[str, object] = Field(description="Every address.")
-    components: dict[str, object] = Field(description="Every shape.")
+    info: dict[str, object] = Field(description="Title, version and description of the API.")
+    paths: dict[str, object] = Field(description="The operations by path.")
+    components: dict[str, object] = Field(description="The schemas.")
 
 
 class GuideIn(Inputs):
-    """Which page of the guide."""
+    """The page of the guide."""
 
     page: str = Field(max_length=40, description="The page: a group's first word, or a chapter.")
 
@@ -108,12 +108,12 @@ class GuideIn(Inputs):
     wire=Wire(
         replies=(
             DeclaredReply(200, "The document.", "application/json", (OpenApiOut,)),
-            DeclaredReply(304, "It is still the document whose ETag was sent."),
+            DeclaredReply(304, "The document has not changed since the ETag that was sent."),
         )
     ),
 )
 def openapi(inputs: Inputs) -> Response:
-    """Describe the whole API as OpenAPI 3.1, as it is: raw JSON, no envelope."""
+    """Return the OpenAPI 3.1 document of the whole API as plain JSON, without the envelope."""
     del inputs
     body, etag = _description()
     reply = Response(body, mimetype="application/json")
@@ -134,7 +134,7 @@ def openapi(inputs: Inputs) -> Response:
     has_own_transactions=True,
 )
 def reference(inputs: Inputs) -> Response:
-    """Show every address, with forms to try them from."""
+    """Show every endpoint with a form to try it."""
     del inputs
     return _page("doc/reference.html")
 
@@ -177,30 +177,30 @@ def guide_page(inputs: GuideIn) -> Response:
     has_own_transactions=True,
 )
 def detection(inputs: Inputs) -> Response:
-    """Show how detection works, and how well."""
+    """Show how detection works and how it compares."""
     del inputs
     return _page("doc/detection.html", page="detection")
 
 
 def guide_pages() -> Mapping[str, str]:
-    """Return the pages of the guide in their order: what is the last word of each, and its title.
+    """Return the pages of the guide in order: the last word of the address of each, and its title.
 
-    A group has a page from the moment it has a route.
+    A group without routes has no page.
     """
     tags = {route.tag for route in declared_routes(current_app).values() if not route.is_page}
-    told = {tag: _SHARED.get(tag, _TOLD_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
-    return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(told.values())}
+    pages = {tag: _SHARED.get(tag, _DOCUMENTED_WITH.get(tag, tag)) for tag in GROUPS if tag in tags}
+    return CHAPTERS | {page: TITLES[page] for page in dict.fromkeys(pages.values())}
 
 
-def addresses_of(group: str) -> list[Address]:
-    """Return every route of a group, by address."""
+def endpoints_of(group: str) -> list[Endpoint]:
+    """Return the endpoints of a group, sorted by path."""
     return sorted(
         (
-            Address(tuple(_PLACEHOLDER.sub(r"{\1}", rule) for rule in route.rules), route.summary)
+            Endpoint(tuple(_PLACEHOLDER.sub(r"{\1}", rule) for rule in route.rules), route.summary)
             for route in declared_routes(current_app).values()
             if route.tag == group and not route.is_page
         ),
-        key=lambda address: address.shown_rules,
+        key=lambda endpoint: endpoint.shown_rules,
     )
 
 
@@ -209,7 +209,7 @@ def _page(template: str, **known: object) -> Response:
         template,
         pages=guide_pages(),
         groups=GROUPS,
-        addresses_of=addresses_of,
+        endpoints_of=endpoints_of,
         failures=FAILURES,
         rates=RATES,
         **known,
@@ -220,7 +220,7 @@ def _page(template: str, **known: object) -> Response:
 
 
 def _description() -> tuple[bytes, str]:
-    """Return the document and its ETag; it is written once, for nothing in it changes."""
+    """Return the document and its ETag; computed once, because it never changes."""
     kept = current_app.extensions.get(DESCRIPTION_KEY)
     if kept is None:
         body = encode(

@@ -19,7 +19,7 @@ from anomify.edge.strict_json import encode
 from anomify.user.queries import onboarding_flags
 
 LANGUAGE = "en-gb"
-# What this wire calls a timezone that is given by its name.
+# The timezone_type of a time zone that is given by its name.
 TIMEZONE_BY_NAME = 3
 
 
@@ -43,14 +43,14 @@ class ReplyStatusOut(Outputs):
         description="How old the oldest part of the reply is, seconds; nothing comes from a cache."
     )
     session_id: str | None = Field(
-        description="The session to go on with; null where a token asked or nobody needs one."
+        description="The session of the reply; null for a request that needs none, as with a token."
     )
     org_onboarding_status_id: int | None = Field(
         description="How far the org has come: 1 no metrics yet, 300 fully live."
     )
     api_host: str = Field(description="How this server is reached.")
     user_onboarding_flags: dict[str, bool] = Field(
-        description="What the signed-in user has been shown and has done."
+        description="The onboarding steps of the signed-in user."
     )
 
 
@@ -65,7 +65,9 @@ class ErrorOut(Outputs):
 class FailedStatusOut(ReplyStatusOut):
     """The status of a failure."""
 
-    error: ErrorOut = Field(description="What went wrong, in words for programs and people.")
+    error: ErrorOut = Field(
+        description="The error, with a code for programs and a message for people."
+    )
 
 
 class NothingOut(Outputs):
@@ -73,9 +75,9 @@ class NothingOut(Outputs):
 
 
 class ProblemOut(Outputs):
-    """A failure; the header X-Request-Id names the request, should you write to us about it."""
+    """A failure; the header X-Request-Id identifies the request in reports."""
 
-    status: FailedStatusOut = Field(description="What went wrong, and the usual.")
+    status: FailedStatusOut = Field(description="The status with the error.")
     data: NothingOut = Field(description="Always empty.")
 
 
@@ -87,11 +89,11 @@ class NativeBlueprint(DeclaredBlueprint):
     problem_shape: ClassVar[type[Outputs] | None] = ProblemOut
 
     def respond(self, found: Outputs | Response) -> Response:
-        """Put what a view returned under `data`."""
+        """Return the reply with the result of a view as `data`."""
         return found if isinstance(found, Response) else _reply(200, found)
 
     def respond_problem(self, problem: Problem) -> Response:
-        """Put a failure into the envelope, as `status.error`."""
+        """Return the reply with the failure as `status.error`."""
         error = {"code": problem.code, "message": problem.message, "fields": dict(problem.fields)}
         return _reply(problem.status, {}, error=error)
 

@@ -1,4 +1,4 @@
-"""/exclusion: rules that keep metrics out of judging, and what one would do before it is saved."""
+"""/exclusion: rules that exclude metrics from judging, and tests of a rule before it is saved."""
 
 from collections.abc import Sequence
 
@@ -25,13 +25,13 @@ blueprint = NativeBlueprint("exclusion", __name__)
 
 
 class ExclusionOut(Outputs):
-    """A rule, and what it does."""
+    """A rule and its effect."""
 
     id: int = Field(description="Its id.")
     type: ExclusionKind = Field(
         description="What kind of rule it is; /exclusion/types explains them."
     )
-    pattern: str = Field(description="What it looks for in the names of metrics.")
+    pattern: str = Field(description="The pattern for names of metrics.")
     reason: str = Field(description="Why it was made; may be empty.")
     created_by: str = Field(description="Who made it.")
     created_timestamp: int = Field(description="When, unix seconds.")
@@ -58,7 +58,7 @@ class AddedOut(Outputs):
 
 
 class DeletedOut(Outputs):
-    """That a rule is gone."""
+    """The rule was deleted."""
 
     deleted: bool = Field(description="Always true.")
 
@@ -67,8 +67,8 @@ class TypeOut(Outputs):
     """A kind of rule."""
 
     id: ExclusionKind = Field(description="What to send as type.")
-    name: str = Field(description="What to call it on a page.")
-    description: str = Field(description="What it hits.")
+    name: str = Field(description="Its name for people.")
+    description: str = Field(description="Which names it matches.")
     example: str = Field(description="A pattern of this kind.")
 
 
@@ -79,7 +79,7 @@ class TypesOut(Outputs):
 
 
 class TrialOut(Outputs):
-    """What a rule would do."""
+    """The effect of a rule."""
 
     type: ExclusionKind = Field(description="The kind that was tested.")
     pattern: str = Field(description="The pattern, spelled as it would be saved.")
@@ -152,7 +152,7 @@ def exclusions(inputs: PageIn) -> ExclusionsOut:
     limits=("heavy",),
 )
 def test(inputs: TrialIn) -> TrialOut:
-    """Say which metrics a rule would hit, and how much quota it would free; nothing is saved."""
+    """Return which metrics a rule would match and how much quota it would free; saves nothing."""
     found = preview_exclusion(subject().org.id, inputs.type, inputs.pattern, sample=inputs.sample)
     return TrialOut(
         type=inputs.type,

@@ -1,4 +1,4 @@
-"""/image: pictures of metrics and anomalies, also for who holds nothing but a signed link."""
+"""/image: pictures of metrics and anomalies, also with a signed link instead of a session."""
 
 from typing import Self
 
@@ -25,7 +25,7 @@ blueprint = NativeBlueprint("image", __name__, url_prefix="/image")
 
 
 class MetricImageIn(LookIn, WindowIn):
-    """Which metric, which window and how it is to look."""
+    """The metric, the window and the appearance."""
 
     metric: Name = Field(description="The metric's name or id.", json_schema_extra=names("metric"))
 
@@ -78,7 +78,7 @@ def metric(inputs: MetricImageIn) -> Response:
     has_own_transactions=True,
 )
 def anomaly(inputs: AnomalyImageIn) -> Response:
-    """Draw an anomaly with what lay around it, as a PNG."""
+    """Draw an anomaly with the points around it, as a PNG."""
     _check_link_only()
     org, look = subject().org, inputs.look()
     with transaction(write=False):
@@ -92,6 +92,6 @@ def anomaly(inputs: AnomalyImageIn) -> Response:
 
 
 def _check_link_only() -> None:
-    """Refuse a link's holder who brings a body: what is in it was never signed."""
+    """Raise `Denied` for a signed link with a body, because the body is not signed."""
     if isinstance(subject(), LinkSubject) and body_parameters():
-        raise Denied("A link shows what it says; nothing can be added.", code="bad_link")
+        raise Denied("A signed link takes no further parameters.", code="bad_link")

@@ -1,4 +1,4 @@
-"""/js: the script that pages of other sites load to have their events counted."""
+"""/js: the script that pages of other sites load to count their events."""
 
 import hashlib
 from pathlib import Path
@@ -23,9 +23,9 @@ CACHED_SECONDS: Final = 3600
     has_own_transactions=True,
 )
 def eventsender() -> Response:
-    """Give the script with which a web page counts its events; the same for everybody.
+    """Return the script with which a web page counts its events; it is the same for every caller.
 
-    It holds nothing about who asks, so another site that loads it learns nothing. Load it with
+    It has no data of the caller, so another site that loads it learns nothing. Load it with
     `data-key`, a token whose only scope is `events`, and `data-site`, one word; it then sends
     what `anomify.count("signup")` counted to `/flux/events`.
     """

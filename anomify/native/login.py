@@ -1,4 +1,4 @@
-"""/login: from a password, and a code where one is needed, to a session."""
+"""/login: sign in with a password and, where required, a code."""
 
 from typing import Annotated
 
@@ -28,14 +28,14 @@ CLIENT_ID = Field(
 
 
 class LoginIn(Inputs):
-    """Who wants to sign in."""
+    """The credentials."""
 
     email: Address = Field(description="The address of the account.")
     password: Password = Field(description="Its password.", repr=False)
     remember: bool = Field(
         default=False,
-        description="Know this client for 30 days once it has given a code of the user's app. A "
-        "client that gave a mailed code is known in any case.",
+        description="Remember this client for 30 days after it sent a code of the user's app. A"
+        " client that sent a mailed code is remembered in any case.",
     )
     client_id: Secret | None = CLIENT_ID
 
@@ -63,14 +63,14 @@ class SessionOut(Outputs):
 
 
 class LoginOut(Outputs):
-    """The session to go on with, or what is needed before."""
+    """The new session, or the code that is required first."""
 
-    session: SessionOut | None = Field(description="The new session; null where a code is needed.")
+    session: SessionOut | None = Field(description="The new session; null if a code is required.")
     needs_client_validation: bool = Field(
-        description="Whether a code is needed, to be given to /login/validateclient."
+        description="Whether a code is required, to be sent to /login/validateclient."
     )
     validation_by: str | None = Field(
-        description="Where the code is: email, or totp for the user's authenticator app."
+        description="Where the code comes from: email, or totp for the user's authenticator app."
     )
     message: str = Field(description="What happened, and what to do.")
     client_id: str | None = Field(
@@ -81,7 +81,7 @@ class LoginOut(Outputs):
 
 
 class ValidatedOut(Outputs):
-    """The session to go on with."""
+    """The new session."""
 
     message: str = Field(description="What happened.")
     session: SessionOut = Field(description="The new session.")
@@ -91,7 +91,7 @@ class ValidatedOut(Outputs):
 
 
 class ForgotIn(Inputs):
-    """Whose password is forgotten."""
+    """The account with the forgotten password."""
 
     email: Address = Field(description="The address of the account.")
 
@@ -118,9 +118,9 @@ class ResetIn(Inputs):
     has_own_transactions=True,
 )
 def login(inputs: LoginIn) -> LoginOut:
-    """Sign in; the session the request came with is over, and the one in the reply is new.
+    """Sign in; the session of the request ends, and the reply has a new one.
 
-    A client that is new to the user is asked for a code: one that was mailed, or one of the user's
+    A client that is new to the user needs a code: one that was mailed, or one of the user's
     authenticator app. Give it to /login/validateclient in the session of the reply's status.
     """
     return login_out(
@@ -141,9 +141,9 @@ def login(inputs: LoginIn) -> LoginOut:
     has_own_transactions=True,
 )
 def validateclient(inputs: ValidateIn) -> ValidatedOut:
-    """Finish signing in with a code; it is good for ten minutes, five tries and one use.
+    """Finish signing in with a code; it is valid for ten minutes, five tries and one use.
 
-    The client that gives the code is the one that is signed in.
+    The client that sends the code is signed in.
     """
     signed_in, client = confirm_sign_in(inputs.code, inputs.token, client_id=inputs.client_id)
     return ValidatedOut(
@@ -161,7 +161,7 @@ def validateclient(inputs: ValidateIn) -> ValidatedOut:
     limits=("login",),
 )
 def forgotpassword(inputs: ForgotIn) -> MessageOut:
-    """Mail a link that sets a new password; the reply is the same for addresses nobody has."""
+    """Mail a link that sets a new password; the reply is the same for unknown addresses."""
     settings = app_state().settings
     request_reset(inputs.email, settings.base_url)
     return MessageOut(message=forgotten_sentence(has_mail=settings.smtp_host is not None))
@@ -178,9 +178,9 @@ def forgotpassword(inputs: ForgotIn) -> MessageOut:
     has_own_transactions=True,
 )
 def resetpassword(inputs: ResetIn) -> LoginOut:
-    """Set a new password with the link that was mailed; every session there was ends.
+    """Set a new password with the mailed link; all sessions of the user end.
 
-    Who has an authenticator app is asked for its code before they are signed in.
+    A user with an authenticator app has to send its code before the sign-in is complete.
     """
     return login_out(
         finish_reset(inputs.email, inputs.reset_token, inputs.password_1, inputs.password_2)
@@ -188,11 +188,11 @@ def resetpassword(inputs: ResetIn) -> LoginOut:
 
 
 def forgotten_sentence(*, has_mail: bool) -> str:
-    """Say what happens now to whoever forgot their password, without saying who they are."""
+    """Return the message after a reset request; it does not reveal whether the account exists."""
     if has_mail:
         return "If somebody here has this address, a link to set a new password is on its way."
     return (
-        "This server sends no mails. Ask whoever runs it for a link: `anomify user reset-link` "
+        "This server sends no mails. Ask its operator for a link: `anomify user reset-link` "
         "prints one."
     )
 

@@ -1,4 +1,4 @@
-"""/misc: what forms offer to choose from, and times in words; for everybody."""
+"""/misc: lists for forms, and times in words; open to every caller."""
 
 from pydantic import Field
 
@@ -103,6 +103,6 @@ def timezones(inputs: Inputs) -> TimezonesOut:
     has_own_transactions=True,
 )
 def timesince(inputs: TimeSinceIn) -> TimeSinceOut:
-    """Say in words how long ago a moment was, or in what time it will be."""
+    """Return in words how long ago a moment was, or how far ahead it is."""
     then = datetime_from_timestamp(inputs.timestamp)
     return TimeSinceOut(timesince=ago(then, now()))

@@ -24,10 +24,10 @@ from anomify.org.token import check_address, find_token, has_scope
 
 blueprint = NativeBlueprint("operators", __name__)
 
-# Without these nothing can be answered; what the worker does not do others cannot do either.
+# The parts without which no request can be answered; the worker is not one of them.
 NEEDED = {DATABASE, LOG}
 
-# A proxy on this machine says so; what it passes on comes from elsewhere.
+# Headers of a proxy on this machine, whose requests come from other machines.
 PASSED_ON = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 TAG = "operators"
 TEXT = "text/plain"
@@ -40,7 +40,7 @@ HEALTHY = Wire(
 READY = Wire(
     replies=(
         DeclaredReply(200, "Requests can be answered.", TEXT),
-        DeclaredReply(503, "They cannot; the text says what is missing.", TEXT),
+        DeclaredReply(503, "They cannot; the text names what is missing.", TEXT),
     )
 )
 COUNTED = Wire(replies=(DeclaredReply(200, "The counts, in Prometheus' text format.", TEXT),))
@@ -48,9 +48,9 @@ COUNTED = Wire(replies=(DeclaredReply(200, "The counts, in Prometheus' text form
 
 @blueprint.route("/-/healthy", tag=TAG, wire=HEALTHY, access=PUBLIC, has_own_transactions=True)
 def healthy() -> Response:
-    """Say that the process answers and its threads are there: then it needs no new start.
+    """Return whether the process answers and its threads run; if not, it has to be restarted.
 
-    This is no reason to send it work; /-/ready says whether requests can be answered.
+    It does not check the database; /-/ready returns whether requests can be answered.
     """
     if not app_state().points.is_following:
         sentence = "unhealthy: the thread that follows the log of points is gone\n"
@@ -62,8 +62,8 @@ def healthy() -> Response:
 def ready() -> Response:
     """Return whether requests can be answered: the database and the point log work.
 
-    A worker that is behind is no reason to turn senders away, so it is not asked for. Stored data
-    that cannot be read is none either: it is said in a line of its own.
+    The lag of the worker is not checked, because points are accepted anyway. Damaged stored data
+    is reported in a line of its own and does not make the server unready.
     """
     parts = components(app_state())
     missing = [part.name for part in parts if part.name in NEEDED and not part.is_ok]
@@ -82,7 +82,7 @@ def ready() -> Response:
     has_own_transactions=True,
 )
 def metrics() -> Response:
-    """Give what this process counts, for Prometheus, to this machine or an admin's token."""
+    """Return the counters of this process for Prometheus, to this machine or an admin's token."""
     if not _is_from_here() and not _has_admin_token():
         raise Denied("Ask from this machine, or send a token with the scope admin.")
     counted = generate_latest(REGISTRY) + generate_latest(_gauges(components(app_state())))
@@ -93,14 +93,14 @@ def _gauges(parts: list[Component]) -> CollectorRegistry:
     registry = CollectorRegistry()
     is_ok = Gauge("anomify_component_ok", "1 while it works.", ("component",), registry=registry)
     lag = Gauge("anomify_lag_seconds", "How far behind.", ("component",), registry=registry)
-    aside = Gauge(
+    damaged = Gauge(
         "anomify_set_aside",
         "Stored pieces that cannot be read, by kind.",
         ("kind",),
         registry=registry,
     )
-    for kind, count in Counter(each.kind for each in app_state().points.aside.all).items():
-        aside.labels(kind.value).set(count)
+    for kind, count in Counter(each.kind for each in app_state().points.damaged.all).items():
+        damaged.labels(kind.value).set(count)
     for part in parts:
         is_ok.labels(part.name).set(part.is_ok)
         if part.lag_seconds is not None:

@@ -23,40 +23,42 @@ from anomify.rendering.chart import (
 from anomify.rendering.encode import etag_of
 from anomify.rendering.theme import ThemeName
 
-# A picture of what is over stays as it is; one of the present is soon another.
+# How long pictures may be cached: those of the past do not change, those of the present do.
 SETTLED_SECONDS: Final = 86_400
 FRESH_SECONDS: Final = 30
 
 
 class LookIn(Inputs):
-    """How a picture is to look."""
+    """Size, theme and visible parts of a picture."""
 
     width: int = Field(DEFAULT_WIDTH, ge=MIN_WIDTH, le=MAX_WIDTH, description="CSS pixels.")
     height: int = Field(DEFAULT_HEIGHT, ge=MIN_HEIGHT, le=MAX_HEIGHT, description="CSS pixels.")
-    scale: int = Field(1, ge=1, le=2, description="2 for dense screens: four pixels for each.")
+    scale: int = Field(
+        1, ge=1, le=2, description="2 for dense screens: twice the width and height in pixels."
+    )
     theme: ThemeName = Field("light", description="light or dark.")
     display_x_axis: bool | Literal["below"] = Field(
-        default=True, description="The times below: true or `below`, or false."
+        default=True, description="Show times below the chart: true or `below`, or false."
     )
     display_y_axis: bool | Literal["right"] = Field(
-        default=True, description="The values at the right: true or `right`, or false."
+        default=True, description="Show values at the right: true or `right`, or false."
     )
-    display_legend: bool = Field(default=True, description="What the marks mean.")
-    display_anomalies: bool = Field(default=True, description="What was found.")
-    display_matches: bool = Field(default=True, description="What a trained pattern explained.")
-    display_events: bool = Field(default=True, description="Deploys and other events.")
+    display_legend: bool = Field(default=True, description="Show the legend.")
+    display_anomalies: bool = Field(default=True, description="Show anomalies.")
+    display_matches: bool = Field(default=True, description="Show matches of trained patterns.")
+    display_events: bool = Field(default=True, description="Show deploys and other events.")
 
     def look(self) -> ChartLook:
-        """Return the look. Raises `Invalid` where size and scale together are too much."""
+        """Return the look. Raises `Invalid` where size times scale is too large."""
         asked = {name: getattr(self, name) for name in LookIn.model_fields}
         axes = {name: bool(asked[name]) for name in ("display_x_axis", "display_y_axis")}
         return ChartLook(**{**asked, **axes})
 
 
 def png_reply(chart: Chart) -> Response:
-    """Return the chart as a PNG: not again to who has it, and a small notice when too many ask.
+    """Return the chart as a PNG; 304 if the client has it, a notice if too many are drawn.
 
-    Call it outside of a unit of work: it may have to wait for others' pictures.
+    Call it outside of a unit of work: it may have to wait for a render slot.
     """
     etag = etag_of(chart)
     reply = Response(mimetype="image/png")
@@ -76,6 +78,6 @@ def png_reply(chart: Chart) -> Response:
     reply.cache_control.max_age = SETTLED_SECONDS if is_settled(chart) else FRESH_SECONDS
     reply.vary.update(("Cookie", "X-Session-Id", "X-Auth-Token"))
     if isinstance(subject(), LinkSubject):
-        # Links are made to be shown in mails and on other people's pages.
+        # Signed links are shown in mails and on pages of other origins.
         reply.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return reply

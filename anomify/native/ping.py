@@ -17,6 +17,6 @@ class PongOut(Outputs):
 
 @blueprint.route("/ping", inputs=Inputs, outputs=PongOut, access=PUBLIC, has_own_transactions=True)
 def ping(inputs: Inputs) -> PongOut:
-    """Answer, so that the caller knows the API is up."""
+    """Return an empty reply, which shows that the API answers."""
     del inputs
     return PongOut(pong="pong")

@@ -17,7 +17,7 @@ class ComponentOut(Outputs):
     name: str = Field(
         description="database, log, worker, delivery or storage.", examples=["worker"]
     )
-    ok: bool = Field(description="Whether it does what it is there for.")
+    ok: bool = Field(description="Whether it works.")
     lag_seconds: float | None = Field(
         description="How long the oldest point has waited to be judged, or message to be sent."
     )

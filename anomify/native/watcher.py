@@ -9,7 +9,7 @@ from pydantic import Field
 
 from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now, to_timestamp
-from anomify.delivery.outbox import enqueue_test
+from anomify.delivery.enqueue import enqueue_test
 from anomify.delivery.queries import latest_problems
 from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.app_state import app_state
@@ -19,7 +19,7 @@ from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
 from anomify.org.sealing import PURPOSE
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.user.profile import take_step
 from anomify.watcher.chip import suggestions
 from anomify.watcher.editing import (
@@ -36,7 +36,7 @@ from anomify.watcher.queries import (
     WatcherOrder,
     counts_by_watcher,
     list_watchers,
-    names_holding,
+    names_containing,
 )
 
 blueprint = NativeBlueprint("watcher", __name__)
@@ -167,7 +167,7 @@ class DeletedIn(Inputs):
 
 
 class ListIn(PageIn):
-    """Which watchers a list is to hold."""
+    """The filters of a list of watchers."""
 
     include_deleted: bool = Field(default=False, description="Deleted ones too.")
     order: WatcherOrder = Field(
@@ -184,7 +184,7 @@ class ChipsIn(Inputs):
 
 @blueprint.route("/watcher/create", inputs=CreateIn, outputs=SavedOut, access=EDITOR, changes=True)
 def create(inputs: CreateIn) -> SavedOut:
-    """Make a watcher for the metrics that hold every chip."""
+    """Create a watcher for metrics whose names contain every chip."""
     caller = subject()
     saved = _saved(_editor().create(caller.org.id, _fields(inputs), caller.label), inputs)
     if isinstance(caller, UserSubject):
@@ -200,7 +200,7 @@ def create(inputs: CreateIn) -> SavedOut:
     changes=True,
 )
 def update(inputs: UpdateIn) -> SavedOut:
-    """Change a watcher; what is left out stays as it is."""
+    """Change a watcher; a value that is left out does not change."""
     caller = subject()
     return _saved(
         _editor().update(caller.org.id, inputs.watcher_id, _fields(inputs), caller.label), inputs
@@ -249,7 +249,7 @@ def watchers(inputs: ListIn) -> WatchersOut:
 @blueprint.route("/watchers/chips", inputs=ChipsIn, outputs=ChipsOut, access=VIEWER)
 def chips(inputs: ChipsIn) -> ChipsOut:
     """Suggest words of metric names to add to the chosen chips."""
-    found = names_holding(subject().org.id, inputs.chips)
+    found = names_containing(subject().org.id, inputs.chips)
     return ChipsOut(chips=chips_json(found, inputs.chips, inputs.q), metrics_matched=len(found))
 
 

@@ -1,4 +1,4 @@
-"""A new org."""
+"""Create an org."""
 
 from zoneinfo import available_timezones
 
@@ -11,9 +11,9 @@ NAME_CHARACTERS_MAX = 200
 
 
 def create_org(name: str, *, timezone: str = "UTC", is_demo: bool = False) -> Org:
-    """Make an org. Names need not be unique.
+    """Create an org; names need not be unique.
 
-    Raises `Invalid` for a name nobody could read and for a time zone that does not exist.
+    Raises `Invalid` for an unreadable name and for a time zone that does not exist.
     """
     org = Org(
         name=checked_name(name),
@@ -27,7 +27,7 @@ def create_org(name: str, *, timezone: str = "UTC", is_demo: bool = False) -> Or
 
 
 def checked_name(name: str) -> str:
-    """Return the name without spaces around it. Raises `Invalid` for one nobody could read."""
+    """Return the name without surrounding spaces. Raises `Invalid` for an unreadable name."""
     named = name.strip()
     if not 1 <= len(named) <= NAME_CHARACTERS_MAX or not named.isprintable():
         raise Invalid(

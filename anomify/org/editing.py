@@ -1,4 +1,4 @@
-"""Changing what an org is called and which time it reads."""
+"""Change the name and the time zone of an org."""
 
 from anomify.audit.recording import record_audit
 from anomify.org.creating import checked_name, checked_timezone
@@ -9,9 +9,9 @@ from anomify.org.queries import get_org
 def change_org(
     org_id: int, *, actor: str, name: str | None = None, timezone: str | None = None
 ) -> Org:
-    """Give the org another name or time zone, and return it; what is None stays as it is.
+    """Change the name or the time zone, and return the org; None leaves a value unchanged.
 
-    Raises `Invalid` for what a new org could not be given either.
+    Raises `Invalid` for an unreadable name and for a time zone that does not exist.
     """
     org = get_org(org_id)
     wanted = {

@@ -18,7 +18,7 @@ TYPES = (DEPLOY, CUSTOM)
 TEXT_CHARACTERS_MAX = 500
 WORDS_MAX = 20
 WORD_CHARACTERS_MAX = 200
-# Clocks differ; what is further ahead has not happened.
+# Clocks differ; an event may be this far in the future.
 FUTURE = timedelta(minutes=5)
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 # A chart draws the newest events, up to this many.
@@ -26,45 +26,45 @@ DRAWN_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ReportedEvent:
     """An event as it was reported."""
 
     type: str
     text: str
     occurred_at: datetime
     tags: Sequence[str] = ()
-    # Words that the names of the metrics hold on whose charts it is drawn; none for all metrics.
+    # It is drawn on charts of metrics whose names contain all these words; empty for all metrics.
     chips: Sequence[str] = ()
 
 
-def record_event(org_id: int, happening: Happening, *, actor: str) -> OrgEvent:
+def record_event(org_id: int, reported: ReportedEvent, *, actor: str) -> OrgEvent:
     """Store an event; an identical one, as from a job that is run twice, is stored once.
 
-    Raises `Invalid` for an empty text, for a type there is not, for too many words and for a
-    time before the year 2000 or after now.
+    Raises `Invalid` for an empty text, an unknown type, too many words, and a time before the year
+    2000 or after now.
     """
-    text = " ".join(happening.text.split())
-    _check(happening, text)
-    tags, chips = _words(happening.tags), _words(happening.chips)
-    told = session().scalars(
+    text = " ".join(reported.text.split())
+    _check(reported, text)
+    tags, chips = _words(reported.tags), _words(reported.chips)
+    events = session().scalars(
         select(OrgEvent).where(
             OrgEvent.org_id == org_id,
-            OrgEvent.occurred_at == happening.occurred_at,
-            OrgEvent.type == happening.type,
+            OrgEvent.occurred_at == reported.occurred_at,
+            OrgEvent.type == reported.type,
             OrgEvent.text == text,
         )
     )
-    for event in told:
+    for event in events:
         if (event.tags, event.chips) == (tags, chips):
             return event
     event = OrgEvent(
         org_id=org_id,
-        type=happening.type,
+        type=reported.type,
         text=text,
         tags=tags,
         chips=chips,
         actor=actor,
-        occurred_at=happening.occurred_at,
+        occurred_at=reported.occurred_at,
         recorded_at=now(),
     )
     session().add(event)
@@ -82,7 +82,7 @@ def list_events(
     limit: int = 50,
     offset: int = 0,
 ) -> Page[OrgEvent]:
-    """List events of a stretch of time, the latest first."""
+    """Return the events of a time window, the latest first."""
     wanted = (
         OrgEvent.org_id == org_id,
         OrgEvent.occurred_at >= from_at,
@@ -99,20 +99,20 @@ def list_events(
     return Page(list(rows), select(func.count()).select_from(OrgEvent).where(*wanted))
 
 
-def _check(happening: Happening, text: str) -> None:
-    if happening.type not in TYPES:
+def _check(reported: ReportedEvent, text: str) -> None:
+    if reported.type not in TYPES:
         raise Invalid("There is no such type of event.", fields={"type": " or ".join(TYPES)})
     if not 1 <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
         raise Invalid(
             "An event says in a line what happened.",
             fields={"text": f"1 to {TEXT_CHARACTERS_MAX} characters that can be seen."},
         )
-    if not OLDEST <= happening.occurred_at <= now() + FUTURE:
+    if not OLDEST <= reported.occurred_at <= now() + FUTURE:
         raise Invalid(
             "An event has happened, and after the year 2000.",
             fields={"timestamp": "Unix seconds, not in the future."},
         )
-    for field, words in (("tags", happening.tags), ("chips", happening.chips)):
+    for field, words in (("tags", reported.tags), ("chips", reported.chips)):
         if len(words) > WORDS_MAX or any(len(word) > WORD_CHARACTERS_MAX for word in words):
             raise Invalid(
                 f"These are too many {field}, or too long ones.",

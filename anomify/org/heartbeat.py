@@ -1,4 +1,4 @@
-"""Signs of life of the workers, for /status and for whoever is on call."""
+"""Heartbeats of the workers, for /status and for operators."""
 
 from datetime import datetime, timedelta
 
@@ -7,12 +7,12 @@ from sqlalchemy import delete
 from anomify.db import session
 from anomify.org.model import WorkerHeartbeat
 
-# The row of a worker without a heartbeat for so long is deleted.
+# The row of a worker without a heartbeat for this long is deleted.
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
 def record_heartbeat(worker: str, at: datetime, *, log_offset: int, lag_seconds: float) -> None:
-    """Remember that this worker lives, and how far behind the log it is."""
+    """Record that this worker runs, and how far behind the log it is."""
     session().merge(
         WorkerHeartbeat(worker=worker, beaten_at=at, log_offset=log_offset, lag_seconds=lag_seconds)
     )

@@ -16,16 +16,16 @@ from anomify.job.queue import Queue
 from anomify.org.model import Letter
 from anomify.org.sealing import SealBroken, seal, unseal
 
-# Longer than a sender may take, so that a lease runs out only when the sender is no more.
+# Longer than sending may take, so that a lease expires only if its worker has died.
 LEASE = timedelta(seconds=60)
-# A letter waits this long for a mail server that does not answer, or that nobody has set yet.
+# How long a letter waits for a mail server that does not answer or is not configured yet.
 LIFETIME = timedelta(hours=24)
-# People wait for these in front of a form, so the first tries follow each other quickly.
+# People wait for these letters, so the first attempts follow each other quickly.
 RETRY_SECONDS = (5, 15, 30, 60, 120, 300, 600)
-# What was sent is remembered this long, without its content, to limit how many one address gets.
+# How long sent letters are stored, without content, to limit the number for one address.
 FORGOTTEN_AFTER = timedelta(days=7)
 NO_ORG = 0
-# More than a server that is away for a day can cause, so it stops only what ends its sender.
+# More than an outage of a day causes, so only letters that make their worker crash reach it.
 MOST_ATTEMPTS = 500
 
 
@@ -38,7 +38,7 @@ LETTERS = Queue(Letter, LEASE, MOST_ATTEMPTS, _pause)
 
 @dataclass(frozen=True, slots=True)
 class ClaimedLetter:
-    """A letter that is the caller's to send until its lease runs out."""
+    """A letter that is leased to the caller for sending."""
 
     id: str
     to: str
@@ -107,12 +107,12 @@ def count_letters(to: str, purpose: str, since: datetime) -> int:
 
 
 def count_waiting_letters() -> int:
-    """Return how many letters of all orgs wait to be sent; for whoever runs the installation."""
+    """Return how many letters of all orgs wait to be sent; for the operator."""
     return LETTERS.count_waiting()
 
 
 def latest_letter_problem() -> str | None:
-    """Return why the letter that was tried last still waits; None where none has failed."""
+    """Return the problem of the waiting letter that was tried last; None if none has failed."""
     return LETTERS.latest_problem()
 
 
@@ -183,7 +183,7 @@ def forget_letters(at: datetime) -> None:
 
 
 def forget_letters_to(addresses: Sequence[str]) -> None:
-    """Delete every letter to these addresses, sent or not, whichever org it is of."""
+    """Delete every letter to these addresses, sent or not, of any org."""
     session().execute(delete(Letter).where(Letter.recipient.in_(addresses)))
 
 

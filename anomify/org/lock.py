@@ -1,4 +1,4 @@
-"""One at a time for an org: whoever counts its metrics, or changes what counts, holds its lock."""
+"""The lock of an org, for counting its metrics against the quota and changing what counts."""
 
 from sqlalchemy import select
 
@@ -8,11 +8,11 @@ from anomify.org.model import Org
 
 
 def lock_org(org_id: int) -> None:
-    """Let nobody else register metrics of the org, or change its rules, until we are committed.
+    """Keep others from registering metrics of the org or changing its rules until the commit.
 
-    Only for units of work that write; the embedded database has one of those at a time anyway.
-    Others may still read the org and make rows that belong to it. Raises `NotFound` for an org
-    that was deleted a moment ago.
+    Needs a unit of work that writes; SQLite has only one of those at a time anyway. Others may
+    still read the org and insert rows that belong to it. Raises `NotFound` for an org that was
+    just deleted.
     """
     locked = select(Org.id).where(Org.id == org_id).with_for_update(key_share=True)
     if session().scalar(locked) is None:

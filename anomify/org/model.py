@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from anomify.db import Base, UtcDateTime
 from anomify.job.model import Job
 
-# The ladder a new org climbs, on the wire as org_onboarding_status_id (spec/anomify.md 1.1).
+# The onboarding states of an org, in the API as org_onboarding_status_id (spec/anomify.md 1.1).
 ONBOARDING_NO_METRICS = 1
 ONBOARDING_RECEIVING = 100
 ONBOARDING_JUDGING = 200
@@ -28,7 +28,7 @@ UUID_BYTES = 16
 
 
 def new_uuid() -> str:
-    """Return a random name of 32 characters that nothing else has, nor ever will."""
+    """Return a random unique id of 32 characters."""
     return secrets.token_hex(UUID_BYTES)
 
 
@@ -39,16 +39,16 @@ class Org(Base):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    # What outlives the row is bound to this, such as a signed link: not even a database that was
-    # put back from a copy gives it to another org.
+    # Signed links and others that outlive the row are bound to this value, which no other org gets,
+    # not even after a backup was restored.
     uuid: Mapped[str] = mapped_column(String(2 * UUID_BYTES), unique=True, default=new_uuid)
     name: Mapped[str] = mapped_column(String(200))
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     onboarding_status_id: Mapped[int] = mapped_column(default=ONBOARDING_NO_METRICS)
-    # No limit where it is empty, as for everybody who hosts the product themselves.
+    # Empty for no limit, as on self-hosted installations.
     metric_quota: Mapped[int | None] = mapped_column(default=None)
     is_demo: Mapped[bool] = mapped_column(default=False)
-    # Since when a bill is due that could not be collected; billing alone writes it.
+    # Since when a bill is overdue; only billing writes it.
     overdue_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # Until then anomalies are recorded and nobody is notified.
     muted_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
@@ -56,7 +56,7 @@ class Org(Base):
 
 
 class Token(Base):
-    """A key of an org, for machines: only its hash is kept."""
+    """A token of an org, for machines; only its hash is stored."""
 
     __tablename__ = "tokens"
     __table_args__ = (Index("ix_tokens_org_id", "org_id"), {"sqlite_autoincrement": True})
@@ -64,7 +64,7 @@ class Token(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(200))
-    # The part that names the token in lists and logs; the secret part is nowhere in clear.
+    # The part that identifies the token in lists and logs; the secret part is only hashed.
     public_id: Mapped[str] = mapped_column(String(16), unique=True)
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
     # Comma-separated, of: ingest, read, write, admin.
@@ -75,14 +75,14 @@ class Token(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     last_used_address: Mapped[str] = mapped_column(String(64), default="")
-    # Comma-separated networks from which alone it works; from everywhere where it is empty.
+    # Comma-separated networks from which alone it is valid; empty for all.
     networks: Mapped[str] = mapped_column(Text, default="")
-    # The one that took its place; no reference, for either may be deleted with the org only.
+    # The token that replaced it; no foreign key, because both are deleted only with the org.
     replaced_by_id: Mapped[int | None] = mapped_column(default=None)
 
 
 class SetupLink(Base):
-    """A one-time link with which the first owner is made; its secret is kept as a hash."""
+    """A one-time link for creating the first owner; its secret is stored as a hash."""
 
     __tablename__ = "setup_links"
 
@@ -93,7 +93,7 @@ class SetupLink(Base):
 
 
 class WorkerHeartbeat(Base):
-    """A sign of life of a worker, and how far behind the log it is."""
+    """The latest heartbeat of a worker, and how far behind the log it is."""
 
     __tablename__ = "worker_beats"
 
@@ -114,9 +114,9 @@ class Letter(Job, Base):
         Index("ix_letters_recipient_purpose", "recipient", "purpose", "created_at"),
     )
 
-    # Sent in the Message-ID, the same through every attempt.
+    # Part of the Message-ID, the same in every attempt.
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    # Empty for who has no org yet.
+    # Empty for a recipient without an org.
     org_id: Mapped[int | None] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     recipient: Mapped[str] = mapped_column(String(320))
     purpose: Mapped[str] = mapped_column(String(64))
@@ -146,7 +146,7 @@ class OrgEvent(Base):
     type: Mapped[str] = mapped_column(String(16))
     text: Mapped[str] = mapped_column(String(500))
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
-    # Drawn on the charts of the metrics whose names hold every chip; on all where there is none.
+    # Drawn on charts of metrics whose names contain every chip; on all charts without chips.
     chips: Mapped[list[str]] = mapped_column(JSON, default=list)
     actor: Mapped[str] = mapped_column(String(200))
     occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -154,7 +154,7 @@ class OrgEvent(Base):
 
 
 class QuotaRefusal(Base):
-    """The metric names that an org's quota refused lately."""
+    """The metric names that an org's quota refused recently."""
 
     __tablename__ = "quota_refusals"
 
@@ -175,11 +175,11 @@ class RefusedItems(Base):
         ForeignKey("orgs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     hour_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    # The way they came: flux, telegraf, prometheus, flux_prometheus or page_events.
+    # The route: flux, telegraf, prometheus, flux_prometheus or page_events.
     route: Mapped[str] = mapped_column(String(32), primary_key=True)
     kind: Mapped[str] = mapped_column(String(64), primary_key=True)
     items: Mapped[int] = mapped_column(BigInteger)
     last_ms: Mapped[int] = mapped_column(BigInteger)
-    # One of the last ones: what it was called, as far as that could be read, and the reason given.
+    # A recent example: its name, if it could be read, and the reason.
     metric: Mapped[str] = mapped_column(String(500))
     reason: Mapped[str] = mapped_column(String(500))

@@ -14,9 +14,9 @@ MINUTES_MAX = 43_200
 
 
 def mute_org(org_id: int, minutes: int, *, actor: str) -> Org:
-    """Mute the org for so many minutes from now on; 0 ends a mute.
+    """Mute the org for this many minutes from now on, and return the org; 0 ends a mute.
 
-    Return the org as it is then. Raises `Invalid` for less than nothing and for more than 30 days.
+    Raises `Invalid` for a negative number and for more than 30 days.
     """
     if not 0 <= minutes <= MINUTES_MAX:
         raise Invalid(
@@ -45,7 +45,7 @@ def is_muted(org: Org, at: datetime) -> bool:
 
 
 def minutes_left(org: Org, at: datetime) -> int:
-    """Return how many minutes the mute still lasts, a begun one counting as whole; 0 without."""
+    """Return how many minutes the mute still lasts, rounded up; 0 without a mute."""
     if org.muted_until is None:
         return 0
     return max(math.ceil((org.muted_until - at).total_seconds() / 60), 0)

@@ -1,4 +1,4 @@
-"""First steps: the one-time link with which whoever installed the product makes its first owner."""
+"""The one-time set-up link, with which the first owner of an installation is created."""
 
 import hashlib
 import secrets
@@ -16,7 +16,7 @@ SECRET_BYTES = 32
 
 
 def create_setup_link() -> str:
-    """Make a set-up link and return its secret, which is kept nowhere. Earlier ones stay good."""
+    """Create a set-up link and return its secret, which is not stored; earlier links stay valid."""
     secret = secrets.token_urlsafe(SECRET_BYTES)
     moment = now()
     session().add(
@@ -34,7 +34,7 @@ def find_setup_link(secret: str) -> SetupLink | None:
 
 
 def use_setup_link(secret: str) -> None:
-    """Use a link up. Raises `Denied` if it is not good; of two who try at once, one succeeds."""
+    """Use up a link. Raises `Denied` if it is not valid; of two attempts at once one succeeds."""
     used = session().execute(
         update(SetupLink)
         .where(

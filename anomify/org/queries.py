@@ -1,4 +1,4 @@
-"""Every SELECT about orgs and about the product's own life."""
+"""Every SELECT about orgs and workers."""
 
 from sqlalchemy import select
 
@@ -6,7 +6,7 @@ from anomify.db import session
 from anomify.errors import NotFound
 from anomify.org.model import Org, WorkerHeartbeat
 
-# More workers than this are not shown; one is the rule.
+# The most workers that are shown; usually there is one.
 BEATS_MAX = 100
 DEMOS_MAX = 100
 
@@ -46,6 +46,6 @@ def list_demo_orgs() -> list[Org]:
 
 
 def list_worker_heartbeats() -> list[WorkerHeartbeat]:
-    """Return the last sign of life of each worker, the freshest first."""
+    """Return the latest heartbeat of each worker, the most recent first."""
     rows = select(WorkerHeartbeat).order_by(WorkerHeartbeat.beaten_at.desc()).limit(BEATS_MAX)
     return list(session().scalars(rows))

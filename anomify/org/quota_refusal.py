@@ -1,4 +1,4 @@
-"""Metric names that an org's quota refused: kept for a while, so that admins can be warned."""
+"""Metric names that an org's quota refused, stored so that admins can be warned."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -10,12 +10,12 @@ from anomify.org.model import QuotaRefusal
 
 NAMES_MAX = 20
 NAME_CHARACTERS_MAX = 500
-# Senders repeat themselves every few seconds; storing each repetition would add nothing.
+# Senders repeat refused names every few seconds; repetitions within this time are not stored.
 NOTED_EVERY = timedelta(minutes=1)
 
 
 def note_refusals(org_id: int, names: Iterable[str]) -> None:
-    """Remember that these names were refused, in the open unit of work."""
+    """Record in the open unit of work that these names were refused."""
     at = now()
     known = session().get(QuotaRefusal, org_id)
     kept = [] if known is None else known.names

@@ -1,4 +1,4 @@
-"""What an org sent that was not stored: counted by hour, route and kind of reason."""
+"""Counts of items that an org sent and that were refused, by hour, route and kind of reason."""
 
 import logging
 import threading
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 HOUR_MS: Final = 3_600_000
 KEPT_MS: Final = 90 * 24 * HOUR_MS
 TEXT_CHARACTERS_MAX: Final = 500
-# Writing the counts does not wait long for others that write; they are written the next time.
-PATIENCE_SECONDS: Final = 0.25
+# How long writing the counts waits for other writers; after that they are written the next time.
+SHORT_WAIT_SECONDS: Final = 0.25
 
-# Org, hour, route and kind.
+# The key of a count: org, hour, route and kind.
 _Key = tuple[int, int, str, str]
 
 
 @dataclass(slots=True)
 class Refused:
-    """How many items were refused for one kind of reason, and one of them as an example."""
+    """The number of items refused for one kind of reason, with an example."""
 
     items: int
     metric: str
@@ -35,7 +35,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class RefusedSum:
-    """What was refused in a window by one route for one kind of reason, with the last example."""
+    """The items refused in a window by one route for one kind of reason, with the last example."""
 
     route: str
     kind: str
@@ -85,14 +85,14 @@ class RefusedCounter:
             found.last_ms, found.metric, found.reason = more.last_ms, more.metric, more.reason
 
     def flush(self) -> None:
-        """Write down what was counted since the last time; what cannot be written is kept."""
+        """Write the counts since the last call; if that fails, they are kept for the next call."""
         with self._write_lock:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
             if not waiting:
                 return
             try:
-                with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
+                with self._database.unit_of_work(wait_seconds=SHORT_WAIT_SECONDS):
                     _write(waiting)
             except SQLAlchemyError as problem:
                 log.warning("refused items could not be counted yet: %s", type(problem).__name__)
@@ -108,7 +108,7 @@ def _kept(text: str) -> str:
 
 def _write(waiting: Mapping[_Key, _Waiting]) -> None:
     orgs = {org_id for org_id, *_ in waiting}
-    # Of an org that was deleted meanwhile nothing is kept.
+    # Counts of an org that was deleted meanwhile are dropped.
     living = set(session().scalars(select(Org.id).where(Org.id.in_(orgs))))
     rows = [
         {
@@ -121,7 +121,7 @@ def _write(waiting: Mapping[_Key, _Waiting]) -> None:
             "metric": one.metric,
             "reason": one.reason,
         }
-        # In one order for every process: two that write wait for each other, and never in a circle.
+        # In the same order in every process, so that two writers cannot deadlock.
         for (org_id, hour_ms, route, kind), one in sorted(waiting.items(), key=lambda row: row[0])
         if org_id in living
     ]
@@ -144,7 +144,7 @@ def _write(waiting: Mapping[_Key, _Waiting]) -> None:
 
 
 def list_refused(org_id: int, from_ms: int, until_ms: int) -> list[RefusedSum]:
-    """Return what was refused in the hours that begin in a window, the last refused first."""
+    """Return the refused items of the hours that begin in a window, the most recent first."""
     in_window: tuple[ColumnElement[bool], ...] = (
         RefusedItems.org_id == org_id,
         RefusedItems.hour_ms >= from_ms // HOUR_MS * HOUR_MS,
@@ -168,5 +168,5 @@ def list_refused(org_id: int, from_ms: int, until_ms: int) -> list[RefusedSum]:
 
 
 def forget_refused_items(at_ms: int) -> None:
-    """Let go of the counts of hours that are older than ninety days, of every org."""
+    """Delete counts of hours that are older than ninety days, of every org."""
     session().execute(delete(RefusedItems).where(RefusedItems.hour_ms < at_ms - KEPT_MS))

@@ -8,16 +8,16 @@ import secrets
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-# What config.Settings.key_for() is asked for.
+# The purpose of the key of config.Settings.key_for().
 PURPOSE = "webhook-secret"
-# The same for what rows hold that no caller brings a key for; see db.sealing_key().
+# The purpose of the key for sealed values in rows; see db.sealing_key().
 ROWS_PURPOSE = "sealed-rows"
 NONCE_BYTES = 12
 _KEY_ID_CHARACTERS = 8
 
 
 class SealBroken(Exception):
-    """What was sealed cannot be read: with another key, for another org, or changed since."""
+    """A sealed text cannot be read: the key or the org is another one, or the text was changed."""
 
 
 def seal(key: bytes, org_id: int, text: str) -> str:

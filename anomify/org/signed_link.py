@@ -1,4 +1,4 @@
-"""Signed links: they show one thing of one org to whoever holds them, until they expire."""
+"""Signed links: they show one page or picture of an org without signing in, until they expire."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from anomify.clock import now_timestamp, to_timestamp
 
-# The purpose under which the key is derived; another number here would end every link given out.
+# The purpose of the derived key; changing the number invalidates all links that were issued.
 KEY_PURPOSE = "signed-links-2"
 DEFAULT_LIFETIME = timedelta(days=7)
 ORG = "org"
@@ -29,9 +29,9 @@ def signed_link(
 
 
 def org_of_link(key: bytes, path: str, query: Mapping[str, str]) -> str | None:
-    """Return the uuid of the org that a link shows something of, or None.
+    """Return the uuid of the org of a valid link, or None.
 
-    None means that any part of it was changed, added or left out, or that its time is over.
+    None means that a part of the link was changed, added or left out, or that it has expired.
     """
     rest = dict(query)
     signature = rest.pop(SIGNATURE, "")

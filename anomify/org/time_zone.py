@@ -13,13 +13,13 @@ from babel.dates import format_timedelta
 LANGUAGE: Final = "en_GB"
 UTC_NAME: Final = "UTC"
 NOW: Final = "now"
-# A second is no time to speak of.
+# Shorter times are written as now.
 LEAST: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeZone:
-    """A time zone, by its IANA name; UTC belongs to no country."""
+    """A time zone with its IANA name; UTC has no country."""
 
     name: str
     country: str | None
@@ -28,13 +28,13 @@ class TimeZone:
 
 
 def zones(at: datetime) -> list[TimeZone]:
-    """Return the zones that people live in and UTC, by name, with their offsets at that moment."""
+    """Return the zones of countries and UTC, by name, with their offsets at that moment."""
     return [_zone(name, at) for name in zone_names()]
 
 
 @lru_cache(maxsize=1)
 def zone_names() -> tuple[str, ...]:
-    """Return the names of the zones that people live in, and UTC before them."""
+    """Return the names of UTC and of the zones of countries."""
     lived_in = set(get_global("zone_territories")) & available_timezones()
     return (UTC_NAME, *sorted(lived_in - {UTC_NAME}))
 

@@ -1,4 +1,4 @@
-"""Tokens of an org: made once, shown once, found again by what was shown."""
+"""Tokens of an org: create, rotate, revoke and find them; the text is shown once."""
 
 import hashlib
 import hmac
@@ -19,31 +19,31 @@ from anomify.errors import Conflict, Denied, Invalid, NotFound, QuotaExceeded
 from anomify.org.model import Org, Token
 
 SCOPES = ("ingest", "events", "read", "write", "admin")
-# It stands in web pages for everybody to read, so it is good for nothing else.
+# It is readable in web pages, so it must not be combined with other scopes.
 EVENTS_SCOPE = "events"
 NAME_CHARACTERS_MAX = 200
-# Of those that still work.
+# The most valid tokens of an org.
 TOKENS_MAX = 200
 NETWORKS_MAX = 20
 # How often the time of the last use is written; more often would make every read a write.
 LAST_USED_EVERY = timedelta(minutes=1)
-# After a rotation senders have so long to change over.
+# How long a rotated token stays valid.
 OVERLAP = timedelta(hours=24)
 _SHAPE = re.compile(
     r"anm_(?P<public_id>[0-9a-z]{8})_(?P<secret>[0-9a-z]{32})_(?P<check>[0-9a-f]{8})\Z"
 )
-# What senders were given before; some of them take nothing else for a token.
+# The former form of tokens, which some senders require.
 _LEGACY_SHAPE = re.compile(r"[0-9a-f]{32}\Z")
 # Longer than our own tokens' eight, so that both can be distinguished.
 LEGACY_PUBLIC_ID_LENGTH = 16
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-# Compared with where no token has the public id, so that the work is the same.
+# Compared with if no token has the public id, so that the work is the same.
 _NOBODYS_HASH = hashlib.sha256(b"").digest()
 
 
 @dataclass(frozen=True, slots=True)
 class TokensEnded:
-    """Published when tokens of an org, or all of them, work no more or shorter than before."""
+    """Published when tokens of an org were revoked or expire earlier than before."""
 
     org_id: int
 
@@ -59,18 +59,18 @@ def create_token(
     grantable: Collection[str] = SCOPES,
     is_legacy: bool = False,
 ) -> tuple[Token, str]:
-    """Make a token; the text returned beside it is kept nowhere and cannot be had again.
+    """Create a token, and return it with its text, which is not stored.
 
-    `grantable` are the scopes that whoever makes it has themselves; `networks` are those from
-    which alone it works; a legacy one is 32 hexadecimal digits. Raises `Invalid` naming the field
-    that cannot be, `Denied` for a scope that may not be granted, and `QuotaExceeded`.
+    `grantable` are the scopes that the creator may grant; with `networks` the token is valid only
+    from these; a legacy token is 32 hexadecimal digits. Raises `Invalid` naming the unusable field,
+    `Denied` for a scope that may not be granted, and `QuotaExceeded` for too many tokens.
     """
     wanted = set(scopes)
     _check_scopes(wanted, grantable)
     named = name.strip()
     if not 1 <= len(named) <= NAME_CHARACTERS_MAX or not named.isprintable():
         raise Invalid(
-            "A token needs a name, so that you know it again.",
+            "A token needs a name, so that you recognize it in lists.",
             fields={"name": f"1 to {NAME_CHARACTERS_MAX} characters that can be seen."},
         )
     if expires_at is not None and expires_at <= now():
@@ -94,22 +94,23 @@ def create_token(
     )
     session().add(token)
     session().flush()
-    _record(token, created_by, "token.create", after=_told(token))
+    _record(token, created_by, "token.create", after=_audit_fields(token))
     return token, text
 
 
 def rotate_token(
     org: Org, token_id: int, actor: str, *, grantable: Collection[str] = SCOPES
 ) -> tuple[Token, str]:
-    """Make a token to take the place of one that works, which goes on for another 24 hours.
+    """Create a token that replaces a valid one, which stays valid for another 24 hours.
 
-    The new one may do the same from the same networks, and lasts as long as the old one was made
-    to last. Raises `NotFound`, `Denied` as `create_token` does, and `Conflict` for one that works
-    no more or has been replaced already.
+    The new one has the same scopes, networks and lifetime. Raises `NotFound`, `Denied` as
+    `create_token` does, and `Conflict` for a token that is not valid or was replaced already.
     """
     old = _get_token(org, token_id)
     if not is_valid(old) or old.replaced_by_id is not None:
-        raise Conflict("This token works no more or was rotated already; rotate the latest one.")
+        raise Conflict(
+            "This token is not valid any more or was rotated already; rotate the latest one."
+        )
     moment = now()
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     fresh, text = create_token(
@@ -133,12 +134,12 @@ def rotate_token(
 
 
 def revoke_token(org: Org, token_id: int, actor: str) -> Token:
-    """Make a token worthless from now on. Raises `NotFound` if the org has none of that id."""
+    """Revoke a token at once. Raises `NotFound` if the org has none of that id."""
     token = _get_token(org, token_id)
     if token.revoked_at is None:
         token.revoked_at = now()
         publish(TokensEnded(org.id))
-        _record(token, actor, "token.revoke", before=_told(token))
+        _record(token, actor, "token.revoke", before=_audit_fields(token))
     return token
 
 
@@ -148,7 +149,7 @@ def is_token_shaped(text: str) -> bool:
 
 
 def is_unmistakable(text: str) -> bool:
-    """Return whether a text is shaped as our own tokens and nothing else is."""
+    """Return whether a text has the form of our own tokens, with a correct checksum."""
     found = _SHAPE.match(text)
     return found is not None and f"{zlib.crc32(text[:-9].encode()):08x}" == found["check"]
 
@@ -177,17 +178,17 @@ def is_legacy(token: Token) -> bool:
 
 
 def beginning_of(token: Token) -> str:
-    """Return how a token's text begins, as far as that may be shown; of a legacy one nothing."""
+    """Return the part of a token's text that may be shown; nothing of a legacy one."""
     return "..." if is_legacy(token) else f"anm_{token.public_id}_..."
 
 
 def has_scope(token: Token, scope: str) -> bool:
-    """Return whether a token was made for this."""
+    """Return whether a token has the scope."""
     return scope in token.scopes.split(",")
 
 
 def check_address(networks: str, address: str) -> None:
-    """Raise `Denied` for an address in none of a token's networks, where it has any."""
+    """Raise `Denied` for an address outside of a token's networks; no networks allow all."""
     if not networks:
         return
     if not _is_in(address, _split(networks)):
@@ -195,12 +196,12 @@ def check_address(networks: str, address: str) -> None:
 
 
 def is_use_noted(token: Token) -> bool:
-    """Return whether the last use was written so lately that it need not be written again."""
+    """Return whether the recorded last use is recent enough."""
     return token.last_used_at is not None and now() - token.last_used_at < LAST_USED_EVERY
 
 
 def note_use(token_id: int, address: str) -> None:
-    """Write that the token has just been used, and from where."""
+    """Record that the token has just been used, and from which address."""
     token = session().get(Token, token_id)
     if token is not None:
         token.last_used_at = now()
@@ -208,7 +209,7 @@ def note_use(token_id: int, address: str) -> None:
 
 
 def list_tokens(org: Org, *, limit: int = 500, offset: int = 0) -> Page[Token]:
-    """Return the org's tokens, newest first, those that work no more too."""
+    """Return the org's tokens, newest first, with revoked and expired ones."""
     own = Token.org_id == org.id
     rows = select(Token).where(own).order_by(Token.id.desc()).limit(limit).offset(offset)
     counted = select(func.count()).select_from(Token).where(own)
@@ -280,7 +281,7 @@ def _record(token: Token, actor: str, action: str, **how: dict[str, object]) -> 
     record_audit(token.org_id, actor=actor, action=action, target=target, **how)
 
 
-def _told(token: Token) -> dict[str, object]:
+def _audit_fields(token: Token) -> dict[str, object]:
     return {
         "scopes": token.scopes,
         "expires_at": token.expires_at,
@@ -303,7 +304,7 @@ def _split(listed: str) -> list[str]:
 
 
 def _public_id(text: str) -> str:
-    """Return what names a token in lists: a part of ours, and for a legacy one a part of a hash."""
+    """Return the public part of a token; for a legacy one a part of its hash."""
     if _SHAPE.match(text):
         return text.split("_")[1]
     digest = hashlib.sha256(f"public id of {text}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Tokens that were verified a moment ago, so that senders need no database for each request."""
+"""A cache of verified tokens, so that ingestion needs no database for each request."""
 
 import hashlib
 import logging
@@ -26,28 +26,28 @@ from anomify.org.token import (
 
 log = logging.getLogger(__name__)
 
-# A token that another process has revoked works on for so long at the most, while the database
-# answers; one that this process has revoked works no more.
+# How long a verified token is trusted without the database: a token that another process has
+# revoked stays valid for this long at most; one revoked by this process ends at once.
 TRUST_SECONDS = 30.0
-# And for so long while it does not: senders are not turned away for our trouble.
+# How long it is trusted while the database does not answer.
 TRUST_WITHOUT_DATABASE_SECONDS = 300.0
-# While it does not answer it is not asked by every request.
+# How long requests wait before they try a failing database again.
 RETRY_SECONDS = 5.0
 REMEMBERED_MAX = 10_000
-# Writing that a token was used does not wait long for others that write.
-PATIENCE_SECONDS = 0.25
+# How long recording the use of a token waits for other writers.
+SHORT_WAIT_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What a token is good for: one org, and what it may do there."""
+    """The org and the rights of a verified token."""
 
     org_id: int
     token_name: str
     scopes: frozenset[str]
-    # Comma-separated networks from which alone it works, if there are any.
+    # Comma-separated networks from which alone it is valid; empty for all.
     networks: str = ""
-    # Since when its org owes something, as it was when the token was verified.
+    # Since when a bill of its org was overdue when the token was verified.
     overdue_since: datetime | None = None
     expires_at: datetime | None = None
 
@@ -60,22 +60,22 @@ class _Verified:
 
 
 class VerifiedTokens:
-    """Verifies tokens against the database, and remembers them by their hash for a little while.
+    """Verifies tokens against the database, and caches valid ones by their hash for a short time.
 
-    May be shared by threads. Tokens that are no good are never remembered.
+    May be shared by threads. Tokens that are not valid are never cached.
     """
 
     def __init__(self, database: Database, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Remember nothing yet; `monotonic` is the clock that trust is measured with."""
+        """Start with an empty cache; `monotonic` is the clock for its times."""
         self._database = database
         self._monotonic = monotonic
         self._verified: dict[bytes, _Verified] = {}
-        # How often tokens were forgotten: what was read before that is not remembered after it.
+        # How often tokens were removed; what was read before a removal is not cached after it.
         self._forgotten = 0
         self._lock = threading.Lock()
 
     def take_notice(self, notice: object) -> None:
-        """Forget the tokens of an org when some of them have ended; other notices are ignored."""
+        """Remove the tokens of an org when some of them have ended; ignore other notices."""
         if not isinstance(notice, TokensEnded):
             return
         with self._lock:
@@ -87,10 +87,10 @@ class VerifiedTokens:
             }
 
     def holder(self, text: str | None, scope: str, address: str = "") -> Holder:
-        """Return whose token this is.
+        """Return the org and the rights of a token.
 
-        Raises `Unauthenticated` where it is none that works, `Denied` where it is not for this
-        scope or not for this address, and `Unavailable` where that cannot be found out just now.
+        Raises `Unauthenticated` for a token that is not valid, `Denied` for one without this scope
+        or for another network, and `Unavailable` if it cannot be verified now.
         """
         if not text:
             raise Unauthenticated(
@@ -154,10 +154,10 @@ class VerifiedTokens:
 
     def _note_use(self, token_id: int, address: str) -> None:
         try:
-            with self._database.unit_of_work(wait_seconds=PATIENCE_SECONDS):
+            with self._database.unit_of_work(wait_seconds=SHORT_WAIT_SECONDS):
                 note_use(token_id, address)
         except (OperationalError, InterfaceError, PoolTimeout):
-            # The token was read and is good; who sends with it has nothing to do with this.
+            # The token is valid, so the request goes on.
             log.warning("the last use of a token could not be written")
 
     def _remember(self, key: bytes, verified: _Verified, forgotten: int) -> _Verified:

@@ -33,7 +33,7 @@ def check_named(org: Org, name: str) -> None:
 
 
 def delete_org(org: Org) -> None:
-    """Delete an org: its people, keys, metrics, anomalies, messages and its audit trail, at once.
+    """Delete an org at once: its users, tokens, metrics, anomalies, messages and audit trail.
 
     The worker deletes its points within an hour. Only the record that an org of this id was
     deleted is kept. Paid subscriptions have to be cancelled before.

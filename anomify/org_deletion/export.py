@@ -17,9 +17,9 @@ from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_keys import NEWEST_MS, OLDEST_MS
 
-# Secrets: of no use to the receiver, and dangerous in a file that may be shared.
+# Secrets are left out: the receiver does not need them, and the file may be shared.
 SECRET_WORDS = ("hash", "sealed", "secret")
 ROWS_AT_ONCE = 500
 METRICS_AT_ONCE = 500
@@ -30,7 +30,7 @@ IN_MEMORY_BYTES = 8 * 1024 * 1024
 # Each export occupies a thread for as long as its receiver takes.
 ARCHIVES_AT_ONCE = 2
 RETRY_AFTER_SECONDS = 120
-README = """Everything that Anomify knew of the org {name} on {moment}.
+README = """All data of the org {name} in Anomify on {moment}.
 
 Each .jsonl file is a table, a row on each line; moments are ISO 8601. points.jsonl holds the
 datapoints: a metric, and pairs of a unix time in milliseconds and a value. What only serves to

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from anomify.anomaly.model import Span
-from anomify.delivery.outbox import enqueue_opened, enqueue_recovered
+from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
 from anomify.pipeline.record import Change, Closed, Extended, Opened
 
 # Points may arrive late, from a back-fill or a sender that was cut off: an anomaly whose evidence

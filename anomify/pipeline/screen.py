@@ -6,7 +6,7 @@ import numpy as np
 
 from anomify.anomaly.queries import open_spans_of_excluded
 from anomify.anomaly.recording import close_anomaly
-from anomify.delivery.outbox import withdraw
+from anomify.delivery.enqueue import withdraw
 from anomify.exclusion.queries import changes_so_far, exclusions_of_metrics
 from anomify.pipeline.verdict import Anomalous, Excluded, ScreenResult
 from anomify.series import Bools, Int64s, lengthened

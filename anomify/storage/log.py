@@ -12,9 +12,10 @@ from anomify.clock import now_ms
 from anomify.db import upsert
 from anomify.errors import Unavailable
 from anomify.series import Points
-from anomify.storage.codec import Damaged, decode_entry, encode_entry
-from anomify.storage.engines import PointDatabase
-from anomify.storage.setaside import Kind, put_aside
+from anomify.storage.codec import decode_entry, encode_entry
+from anomify.storage.damaged_items import Kind, keep_damaged
+from anomify.storage.database import PointDatabase
+from anomify.storage.errors import Damaged
 from anomify.storage.tables import point_log, point_marks
 
 # The limits of one group commit; further entries wait for the next transaction.
@@ -23,7 +24,7 @@ MOST_GROUP_BYTES = 8 * 1024 * 1024
 # While the database accepts no writes, at most so many threads wait for it, so that threads remain
 # for reads. An append that cannot wait within this time raises Unavailable.
 MOST_WAITING = 32
-ROOM_SECONDS = 1.0
+MOST_WAIT_SECONDS = 1.0
 
 MOST_ROWS_READ = 256
 MOST_BYTES_READ = 16 * 1024 * 1024
@@ -59,7 +60,7 @@ class Entry:
     """The content of one append: accepted points, series that ended, and whether it is history.
 
     `points` are in the order of acceptance: a later row wins over an earlier one of the same
-    metric and time. `ended` are stale markers; their values mean nothing and are not kept.
+    metric and time. `ended` are stale markers; their values are not stored.
     """
 
     points: Points
@@ -98,7 +99,7 @@ class PointLog:
         self._database = database
         self._queue: deque[_Waiting] = deque()
         self._committing = threading.Lock()
-        self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._waiters = threading.BoundedSemaphore(MOST_WAITING)
 
     def append(self, entry: Entry) -> int:
         """Append the entry durably and return its offset.
@@ -107,12 +108,12 @@ class PointLog:
         when the database refuses or too many threads wait already. The entry is not in the log
         then, unless the connection broke before the reply; appending it again is always correct.
         """
-        if not self._room.acquire(timeout=ROOM_SECONDS):
+        if not self._waiters.acquire(timeout=MOST_WAIT_SECONDS):
             raise Unavailable("The store of points is busy; send them again.")
         try:
             return self._append(entry)
         finally:
-            self._room.release()
+            self._waiters.release()
 
     def _append(self, entry: Entry) -> int:
         mine = _Waiting(encode_entry(entry.points, entry.ended, is_backfill=entry.is_backfill))
@@ -130,7 +131,7 @@ class PointLog:
     ) -> list[LogRow]:
         """Return the rows after this offset in order, as many as fit, and at least one if any.
 
-        Rows that cannot be read are set aside and passed over.
+        Rows that cannot be read are kept as damaged items and left out.
         """
         while True:
             offsets: list[int] = []
@@ -154,7 +155,7 @@ class PointLog:
     def read_rows(self, offsets: list[int]) -> list[LogRow]:
         """Return these rows in order, without those that have been pruned meanwhile.
 
-        Those that cannot be read are set aside and left out.
+        Those that cannot be read are kept as damaged items and left out.
         """
         if not offsets:
             return []
@@ -174,7 +175,7 @@ class PointLog:
             try:
                 rows.append(LogRow(offset, _entry(blob)))
             except Damaged as problem:
-                self._set_aside(offset, blob, problem)
+                self._keep_damaged(offset, blob, problem)
         return rows
 
     def greatest_metric(self) -> int:
@@ -216,9 +217,9 @@ class PointLog:
                         problems.append((offset, problem.message))
         return problems
 
-    def _set_aside(self, offset: int, blob: bytes, problem: Damaged) -> None:
+    def _keep_damaged(self, offset: int, blob: bytes, problem: Damaged) -> None:
         with self._database.writing_log() as connection:
-            put_aside(connection, Kind.ENTRY, offset, blob, problem.message)
+            keep_damaged(connection, Kind.ENTRY, offset, blob, problem.message)
             connection.execute(delete(point_log).where(point_log.c.log_offset == offset))
 
     def first_after(self, offset: int) -> tuple[int, int | None] | None:
@@ -291,7 +292,7 @@ def _entry(blob: bytes) -> Entry:
 def _insert(connection: Connection, blobs: list[bytes]) -> list[int]:
     at_ms = now_ms()
     if connection.dialect.name == "sqlite":
-        # The driver's own cursor: this is the hottest statement there is.
+        # The driver's own cursor, because this statement runs more often than any other.
         cursor: Any = connection.connection.cursor()
         return [cursor.execute(_SQLITE_INSERT, (blob, at_ms)).lastrowid for blob in blobs]
     rows = [{"entry": blob, "accepted_ms": at_ms} for blob in blobs]

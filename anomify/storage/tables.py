@@ -1,4 +1,4 @@
-"""The tables of points; all begin with `point_`, and no migration of ours knows them."""
+"""The tables of points; all names begin with `point_`, and no migration changes these tables."""
 
 from sqlalchemy import (
     BigInteger,
@@ -13,7 +13,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-# What this program reads and writes. A newer one on disk is refused, never guessed at.
+# The version of the tables. Points that a newer version has stored are not read.
 LAYOUT = 1
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
@@ -21,13 +21,13 @@ _BIG = BigInteger().with_variant(Integer(), "sqlite")
 LOG_TABLES = MetaData()
 CHUNK_TABLES = MetaData()
 
-# One row is one accepted request. Offsets grow for ever and are never used again.
+# One row is one accepted request. Offsets only grow and are never used again.
 point_log = Table(
     "point_log",
     LOG_TABLES,
     Column("log_offset", _BIG, primary_key=True, autoincrement=True),
     Column("entry", LargeBinary, nullable=False),
-    # When it was accepted, in unix ms; empty in rows of versions that did not write it down.
+    # When it was accepted, in unix ms; NULL in rows of versions that did not store it.
     Column("accepted_ms", _BIG),
     sqlite_autoincrement=True,
 )
@@ -40,9 +40,10 @@ point_marks = Table(
     Column("log_offset", _BIG, nullable=False),
 )
 
-# One row is something stored that could not be read: kept as it was found, and no longer in use.
-# `subject` is what it was found under: the key of a chunk, the offset of a log entry and so on.
-point_set_aside = Table(
+# One row is a damaged item: stored bytes that could not be read, kept for the operator. `subject`
+# is where they were stored: the key of a chunk, the offset of a log entry and so on. The name of
+# the table is older than this term.
+point_damaged = Table(
     "point_set_aside",
     LOG_TABLES,
     Column("id", _BIG, primary_key=True, autoincrement=True),
@@ -61,8 +62,8 @@ point_set_aside = Table(
     sqlite_autoincrement=True,
 )
 
-# One row is four hours of one metric; see `chunks.chunk_keys` for the key. PostgreSQL keeps room
-# beside each row, for a chunk is rewritten a few times, and keeps blobs up to 8 KiB in the row.
+# One row is four hours of one metric; see `chunk_keys` for the key. PostgreSQL leaves space
+# beside each row, because a chunk is rewritten a few times, and stores blobs up to 8 KiB inline.
 point_chunks = Table(
     "point_chunks",
     CHUNK_TABLES,
@@ -72,8 +73,8 @@ point_chunks = Table(
     postgresql_with={"fillfactor": 70, "toast_tuple_target": 8160},
 )
 
-# The same for old months that share a file, where months are found by the bucket: what a key ends
-# with. The number is written out, so that SQLite takes the index.
+# The same for the file that old months share, where months are found by the bucket, the low bits
+# of a key. The mask is a literal, because SQLite uses the index only then.
 BUCKET_MASK = (1 << 21) - 1
 OLD_CHUNK_TABLES = MetaData()
 _old_chunks = point_chunks.to_metadata(OLD_CHUNK_TABLES)

@@ -78,7 +78,7 @@ class _Runs:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._tidying = threading.Lock()
+        self._merging = threading.Lock()
         self._fresh: list[_Rows] = []
         self._fresh_rows = 0
         self._runs: tuple[_Rows, ...] = ()
@@ -92,7 +92,7 @@ class _Runs:
             self._fresh.append(rows)
             self._fresh_rows += len(rows)
             if self._fresh_rows >= MOST_FRESH_ROWS or len(self._fresh) >= MOST_FRESH_BATCHES:
-                self._settle()
+                self._sort_fresh()
 
     def of_metric(self, metric_id: int) -> _Rows | None:
         """Return a metric's rows in the order of writing."""
@@ -113,7 +113,7 @@ class _Runs:
 
     def prune(self, through: int) -> None:
         """Drop batches and runs up to this offset, and the old rows of runs that are mostly old."""
-        with self._tidying:
+        with self._merging:
             for run in self._runs:
                 old = int(np.count_nonzero(run.offsets <= through))
                 if old == len(run):
@@ -125,9 +125,9 @@ class _Runs:
                 self._fresh = [rows for rows in self._fresh if rows.offsets.max() > through]
                 self._fresh_rows = sum(len(rows) for rows in self._fresh)
 
-    def tidy(self) -> None:
+    def merge_runs(self) -> None:
         """Merge runs of about the same size; appends and reads do not wait for it."""
-        with self._tidying:
+        with self._merging:
             while runs := self._mergeable():
                 self._replace(runs, _sorted(_Rows.joined(runs)))
 
@@ -135,7 +135,7 @@ class _Runs:
         with self._guard:
             return self._runs, self._fresh.copy()
 
-    def _settle(self) -> None:
+    def _sort_fresh(self) -> None:
         self._runs = (*self._runs, _sorted(_Rows.joined(self._fresh)))
         self._fresh = []
         self._fresh_rows = 0
@@ -162,13 +162,13 @@ class Tail:
     """
 
     def __init__(self) -> None:
-        """Begin empty: the first `follow` reads what the log holds."""
+        """Begin empty; the first `follow` reads the log."""
         self._runs = _Runs()
         self._guard = threading.Lock()
         self._following = threading.Lock()
-        # Every entry up to here has been taken in, or was pruned before we looked.
+        # Every entry up to this offset has been added, or was pruned before.
         self._followed = 0
-        # Entries after that which have been taken in already.
+        # Later entries that have been added already.
         self._ahead: set[int] = set()
 
     def __len__(self) -> int:
@@ -202,7 +202,7 @@ class Tail:
                     self._ahead = {offset for offset in self._ahead if offset > self._followed}
                 if len(listed) < MOST_ROWS_LISTED:
                     break
-        self._runs.tidy()
+        self._runs.merge_runs()
 
     def _missing(self, listed: list[tuple[int, int]]) -> Iterator[list[int]]:
         """Yield the offsets that have not been added, in parts of limited size."""
@@ -251,11 +251,11 @@ class ScoreTail:
 
     @property
     def last_id(self) -> int:
-        """The greatest batch id taken in so far, 0 before the first."""
+        """The greatest batch id added so far, 0 before the first."""
         return self._last_id
 
     def append(self, batch_id: int, through_offset: int, judged: Judged) -> None:
-        """Take in one batch; ids must come in order, and a second time changes nothing.
+        """Add one batch; ids must come in order, and a second time changes nothing.
 
         `through_offset` is the log offset up to which its points have been judged.
         """
@@ -275,9 +275,9 @@ class ScoreTail:
                     )
                 )
 
-    def tidy(self) -> None:
+    def merge_runs(self) -> None:
         """Merge runs, so that reads search few of them; call it regularly."""
-        self._runs.tidy()
+        self._runs.merge_runs()
 
     def read(
         self, metric_id: int, from_ms: int, until_ms: int

@@ -11,8 +11,8 @@ from anomify.db import session
 from anomify.user.model import KnownClient, User
 
 ID_BYTES = 16
-# By a correct password where no code was required; a code may still be required later.
-PASSWORD = "password"  # noqa: S105 -- the word for it
+# A client known by a correct password, when no code was required; one may be required later.
+PASSWORD = "password"  # noqa: S105 -- a kind of proof
 # How long a client stays known, by what was entered: a kind of code, or a password alone.
 KNOWN_FOR = {
     "email": timedelta(days=90),

@@ -31,9 +31,9 @@ class ExternalIdentity:
     name: str
 
 
-def find_user_by_identity(vouched: ExternalIdentity) -> User | None:
+def find_user_by_identity(external: ExternalIdentity) -> User | None:
     """Return the user of this identity and record its use; None if it is not connected."""
-    identity = session().get(Identity, (vouched.issuer, vouched.subject))
+    identity = session().get(Identity, (external.issuer, external.subject))
     if identity is None:
         return None
     identity.last_login_at = now()
@@ -46,21 +46,21 @@ def is_connected(user: User, issuer: str) -> bool:
     return session().scalar(found.limit(1)) is not None
 
 
-def link_identity(user: User, vouched: ExternalIdentity) -> None:
+def link_identity(user: User, external: ExternalIdentity) -> None:
     """Connect an identity to a user, who must be signed in or new.
 
     Raises `Conflict` for an identity that belongs to another user.
     """
-    before = session().get(Identity, (vouched.issuer, vouched.subject))
+    before = session().get(Identity, (external.issuer, external.subject))
     if before is not None:
         if before.user_id != user.id:
-            raise Conflict("That account there belongs to somebody else here already.")
+            raise Conflict("That account is connected to another user here already.")
         return
     moment = now()
     session().add(
         Identity(
-            issuer=vouched.issuer,
-            subject=vouched.subject,
+            issuer=external.issuer,
+            subject=external.subject,
             user_id=user.id,
             created_at=moment,
             last_login_at=moment,
@@ -72,39 +72,39 @@ def link_identity(user: User, vouched: ExternalIdentity) -> None:
         actor=user.name,
         action="user.link",
         target=user.email,
-        after={"issuer": vouched.issuer},
+        after={"issuer": external.issuer},
     )
 
 
 def join_by_domain(
-    vouched: ExternalIdentity, domains: Mapping[str, int], password_hash: str
+    external: ExternalIdentity, domains: Mapping[str, int], password_hash: str
 ) -> User:
     """Create a viewer for a verified address of a domain that is configured for an org.
 
     Raises `Denied` for other addresses, and for an address that has an account already, because
     the address does not prove that it is the same person.
     """
-    org_id = domains.get(vouched.email.rpartition("@")[2].lower())
-    org = find_org(org_id) if org_id is not None and vouched.is_email_verified else None
+    org_id = domains.get(external.email.rpartition("@")[2].lower())
+    org = find_org(org_id) if org_id is not None and external.is_email_verified else None
     if org is None:
         raise Denied(
-            "Nobody here is known by that account. Ask an admin of your org for an invitation.",
+            "That account is connected to no user here. Ask an admin of your org to invite you.",
             code="oidc_unknown",
         )
-    if find_user_by_email(vouched.email.strip().lower()) is not None:
+    if find_user_by_email(external.email.strip().lower()) is not None:
         raise Denied(
-            "There is an account here with your address. Sign in with its password, and connect "
+            "There is an account here with your address. Sign in with its password and connect "
             "the two under Account.",
             code="oidc_not_connected",
         )
-    name = checked_name(vouched.name or vouched.email)
-    user = add_user(org, vouched.email, name, ROLE_BY_DOMAIN, password_hash)
+    name = checked_name(external.name or external.email)
+    user = add_user(org, external.email, name, ROLE_BY_DOMAIN, password_hash)
     record_audit(
         org.id,
         actor=user.name,
         action="user.join",
         target=user.email,
-        after={"role": user.role, "issuer": vouched.issuer},
+        after={"role": user.role, "issuer": external.issuer},
     )
     return user
 

@@ -23,10 +23,10 @@ from anomify.user.role import OWNER, check_may_give
 LIFETIME = timedelta(hours=72)
 SECRET_BYTES = 32
 FORGOTTEN_AFTER = timedelta(days=30)
-# Of those that wait for an answer.
+# The most open invitations of an org.
 WAITING_MAX = 100
 LETTER_PURPOSE = "invitation"
-# To one address, from whichever org.
+# The most letters to one address, from all orgs together.
 LETTERS_MAX = 3
 LETTERS_WINDOW = timedelta(hours=1)
 PATH = "/ui/invitation"
@@ -42,12 +42,12 @@ class Inviter:
 
 
 def invite(org: Org, email: str, name: str, role: str, by: Inviter) -> tuple[Invitation, str]:
-    """Invite somebody; a letter with the link is on its way once the unit of work is committed.
+    """Create an invitation and a letter with its link, sent when the unit of work is committed.
 
-    The link is returned too, for where no mail is sent; it is kept nowhere. Whether the address has
-    an account in another org is not told. Raises `Invalid` for an address, name or role that cannot
-    be, `Denied` for a role above the inviter's own, `Conflict` for somebody who is here or was
-    invited already, and `QuotaExceeded` for too many.
+    The link is also returned, for installations without mail; it is not stored. The result does not
+    reveal whether the address has an account in another org. Raises `Invalid` for an unusable
+    address, name or role, `Denied` for a role above the inviter's own, `Conflict` for an address
+    that is in the org or was invited already, and `QuotaExceeded` for too many invitations.
     """
     address = fold_email(email)
     named = checked_name(name) if name.strip() else ""
@@ -184,7 +184,7 @@ def bad_link() -> Invalid:
     return Invalid(
         "This invitation was used already, has expired or was revoked. Ask for a new one.",
         code="bad_invitation",
-        fields={"token": "Ask whoever invited you for a new one."},
+        fields={"token": "Ask the person who invited you for a new one."},
     )
 
 
@@ -234,7 +234,7 @@ def _letter(org: Org, invitation: Invitation, by: Inviter, link: str) -> tuple[s
             f"{hours} hours:\n{link}\n\n"
         )
     else:
-        # Only whoever reads this mailbox learns of the account; who invites does not.
+        # Only the invited person learns of the account; the inviting one does not.
         what_to_do = (
             f"Your address {invitation.email} has an account in another org here,"
             f" {shown_name(get_org(known.org_id).name)}, and an address belongs to one org only."

@@ -23,7 +23,7 @@ def report_issue(
     """
     if operator is None:
         raise Conflict(
-            "This server names nobody to report to. Write to whoever runs it; they may set "
+            "This server has no address for reports. Contact its operator, who can set "
             "operator_email and smtp_host.",
             code="nobody_to_tell",
         )

@@ -24,17 +24,17 @@ DELAY_SECONDS_MAX = 60
 FREE_FAILURES = 2
 ADDRESS_FAILURES_MAX = 20
 ADDRESS_WINDOW = timedelta(minutes=5)
-# Of a household with many networks, such as an IPv6 /48 has, all together.
+# Failures without delay for all networks of one wide network together, such as an IPv6 /48.
 FREE_FAILURES_WIDE = 20
-# Failures for one account from so many wide networks within so long come from no single person.
+# Failures for one account from this many wide networks within this time are an attack.
 BESIEGING_NETWORKS = 50
 BESIEGED_FOR = timedelta(hours=1)
-STRANGERS_WAIT_SECONDS = 30
+UNKNOWN_ORIGIN_WAIT_SECONDS = 30
 # Failures are kept in memory; beyond this number the least recently used are deleted.
 REMEMBERED_MAX = 50_000
 IPV6_NETWORK_BITS = 64
 IPV6_WIDE_BITS = 48
-# No user has it.
+# No user has this id.
 NOBODYS_ID = 0
 
 
@@ -42,14 +42,14 @@ NOBODYS_ID = 0
 class Origin:
     """The origin of a sign-in attempt; delays apply per origin."""
 
-    # The address that asks.
+    # The IP address of the request.
     address: str
-    # The hash of its client's id, where the user has signed in from that client before.
+    # The hash of the client's id, if the user has signed in from that client before.
     known_client: bytes | None = None
     # Whether the user has a session from the same network.
     is_usual: bool = False
-    # Whether it waits for every other such try, wherever that came from: for what only those may
-    # try who have the account's password or a session already.
+    # Whether all origins of the account share one delay: for attempts that need the account's
+    # password or a session already.
     is_shared: bool = False
 
     @property
@@ -60,18 +60,18 @@ class Origin:
         return self.known_client or network_of(self.address).encode(errors="replace")
 
     @property
-    def is_stranger(self) -> bool:
+    def is_unknown(self) -> bool:
         """Return whether the user has never signed in from this client or network."""
         return not (self.is_usual or self.is_shared or self.known_client)
 
 
 class LoginGuard:
-    """Remembers failed tries by account and origin, and by network; may be shared by threads.
+    """Counts failed sign-ins by account and origin, and by network; may be shared by threads.
 
-    Nobody can keep somebody else out: who fails makes their own network wait, for this account and,
-    after many failures, for all; clients that the user has signed in from wait for nobody. Of
-    guesses that come from many networks `is_besieged` tells. Accounts that do not exist are
-    remembered like those that do, so that waiting tells nothing.
+    Failures delay only the network that they came from: for this account, and after many failures
+    for all accounts. So nobody can lock out another user, and clients that the user has signed in
+    from are never delayed by others. `is_besieged` detects guessing from many networks. Accounts
+    that do not exist are counted, too, so that the delay does not reveal which accounts exist.
     """
 
     def __init__(self) -> None:
@@ -82,21 +82,21 @@ class LoginGuard:
         self._sources: OrderedDict[bytes, OrderedDict[str, datetime]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, account: str, origin: Origin, *, slows_strangers: bool = False) -> None:
+    def check(self, account: str, origin: Origin, *, delays_unknown_origins: bool = False) -> None:
         """Raise `QuotaExceeded` with the seconds to wait if this origin has to.
 
-        With `slows_strangers` a network that the user has never been in has to come back once
-        before its first try, and waits as long after each, while the account is besieged.
+        With `delays_unknown_origins`, while the account is besieged, a network that the user has
+        never signed in from has to wait before its first attempt and after each failure.
         """
         moment = now()
         with self._lock:
             waits = [self._wait(_key(account, origin.key), moment)]
-            if origin.is_stranger:
+            if origin.is_unknown:
                 wide = _wide_key(account, origin.address)
                 waits.append(self._wait(wide, moment, FREE_FAILURES_WIDE))
-                if slows_strangers and self._is_besieged(account, moment):
-                    came_at = self._came(_key(account, b"came" + wide), moment)
-                    waits.append(came_at + timedelta(seconds=STRANGERS_WAIT_SECONDS) - moment)
+                if delays_unknown_origins and self._is_besieged(account, moment):
+                    came_at = self._first_seen(_key(account, b"came" + wide), moment)
+                    waits.append(came_at + timedelta(seconds=UNKNOWN_ORIGIN_WAIT_SECONDS) - moment)
             if origin.known_client is None:
                 tries = self._addresses.get(network_of(origin.address), deque())
                 _forget_old(tries, moment)
@@ -116,7 +116,7 @@ class LoginGuard:
         with self._lock:
             wide = _wide_key(account, origin.address)
             keys = [_key(account, origin.key)]
-            if origin.is_stranger:
+            if origin.is_unknown:
                 keys += [wide, _key(account, b"came" + wide)]
             for key in keys:
                 failures, _ = self._tries.get(key, (0, moment))
@@ -158,7 +158,7 @@ class LoginGuard:
         failures, failed_at = self._tries.get(key, (0, moment))
         return failed_at + timedelta(seconds=delay_seconds(failures, free)) - moment
 
-    def _came(self, key: bytes, moment: datetime) -> datetime:
+    def _first_seen(self, key: bytes, moment: datetime) -> datetime:
         """Return when an unknown network was last seen at an account; records it if never."""
         failures, seen_at = self._tries.get(key, (0, moment))
         self._tries[key] = (failures, seen_at)
@@ -175,21 +175,21 @@ def sign_in_with_password(
     client_id: str | None = None,
     mails_codes: bool = False,
 ) -> User:
-    """Return the user whose address and password these are, read from a unit of work of its own.
+    """Return the user with this address and password, read in a unit of work of its own.
 
-    A password that was hashed with less effort than is usual now is hashed anew. `mails_codes` says
-    that the caller asks strangers for a mailed code while the account is besieged, so that they
-    need not be slowed down.
+    A password that was hashed with weaker parameters than the current ones is hashed again.
+    `mails_codes` is whether the caller requires a mailed code of unknown origins while the account
+    is besieged, so that they need not be delayed.
 
     No unit of work may be open: the slow comparison must not hold a lock. Raises
-    `Unauthenticated`, in the same words and after the same work whether the address is known or
-    not, and `QuotaExceeded` while the caller has to wait.
+    `Unauthenticated`, with the same message and after the same time whether the address has an
+    account or not, and `QuotaExceeded` while the caller has to wait.
     """
     folded = email.strip().lower()
     with database.unit_of_work(write=False):
         user = find_user_by_email(folded)
         origin = origin_of(user, address, client_id)
-    guard.check(folded, origin, slows_strangers=not mails_codes)
+    guard.check(folded, origin, delays_unknown_origins=not mails_codes)
     if not verify_password(user.password_hash if user else None, password) or user is None:
         guard.fail(folded, origin)
         raise Unauthenticated(REFUSAL, code="bad_credentials")

@@ -28,7 +28,7 @@ class User(Base):
     # E.164, such as +4930123456.
     phone_number: Mapped[str | None] = mapped_column(String(16), default=None)
     slack_member_id: Mapped[str | None] = mapped_column(String(32), default=None)
-    # The first steps that were taken, as words with commas between them.
+    # The onboarding steps taken, separated by commas.
     steps: Mapped[str] = mapped_column(Text, default="", server_default="")
     # The seed of the authenticator app, sealed; asked for at sign-in once it is confirmed.
     totp_sealed: Mapped[str | None] = mapped_column(Text, default=None)
@@ -37,7 +37,7 @@ class User(Base):
     totp_counter: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # A temporary visitor of a demo org; nobody can sign in as this user again.
     is_visitor: Mapped[bool] = mapped_column(default=False, server_default=false())
-    # The anomaly recorded last of those that they have seen in a list; no reference, for it may go.
+    # The latest anomaly that the user has seen in a list; no foreign key, for it may be deleted.
     seen_anomaly_id: Mapped[int | None] = mapped_column(default=None)
 
     @property
@@ -83,13 +83,13 @@ class LoginAttempt(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    # The SHA-256 of the id of the stranger's session in which the password was given.
+    # The SHA-256 of the id of the anonymous session in which the password was entered.
     session_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     # email or totp.
     way: Mapped[str] = mapped_column(String(16))
-    # Of a mailed code only; keyed, for six digits are soon tried through.
+    # Only for a mailed code; an HMAC, because all codes of six digits are soon tried.
     code_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
-    # Of the token in the same mail, with which another client may give the code.
+    # The hash of the token in the same mail, with which another client may enter the code.
     token_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True, default=None)
     remembers: Mapped[bool] = mapped_column(default=False)
     tries: Mapped[int] = mapped_column(default=0)
@@ -108,7 +108,7 @@ class KnownClient(Base):
     user_id: Mapped[int] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
     )
-    # What made it known: a code that came by email, one of totp, or the password alone.
+    # How it became known: email or totp for a code, or password alone.
     way: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -168,13 +168,13 @@ class Invitation(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     email: Mapped[str] = mapped_column(String(320))
-    # As whoever invited them calls them; they may choose another one.
+    # The name that the inviting user entered; the invited one may choose another.
     name: Mapped[str] = mapped_column(String(200), default="")
     role: Mapped[str] = mapped_column(String(16))
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     invited_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # When the last mail was written.
+    # When the latest mail was written.
     sent_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
@@ -187,7 +187,7 @@ class Identity(Base):
     __tablename__ = "identities"
     __table_args__ = (Index("ix_identities_user_id", "user_id"),)
 
-    # Who says so, and what they call the user; an address is no identity, it may change hands.
+    # The provider and its id of the user; an address is no identity, its owner may change.
     issuer: Mapped[str] = mapped_column(String(300), primary_key=True)
     subject: Mapped[str] = mapped_column(String(255), primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))

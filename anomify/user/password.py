@@ -13,11 +13,11 @@ from anomify.user.hashing import in_turn
 
 CHARACTERS_MIN = 12
 CHARACTERS_MAX = 256
-# From 0 to 4: what a few million well-chosen tries would find is not good enough.
+# On a scale from 0 to 4; lower scores would be found in a few million well-chosen guesses.
 STRENGTH_MIN = 3
-# Of a longer password the beginning is looked at: measuring takes longer with its length.
+# Only the beginning of a longer password is measured, because the time grows with the length.
 MEASURED_CHARACTERS = 72
-# Good enough by any measure but ours: what is often shown as an example, or names this product.
+# Passwords that score well but are well known, as examples or because of the product's name.
 COMMON = frozenset(
     {
         "anomify12345",
@@ -54,7 +54,7 @@ def check_password_rule(
     measured = zxcvbn(password[:MEASURED_CHARACTERS], user_inputs=list(known))
     if measured["score"] < STRENGTH_MIN:
         raise Invalid(
-            "This password would soon be guessed; a few unrelated words make a good one.",
+            "This password is easily guessed; a few unrelated words make a good one.",
             fields={field: "Choose one that is harder to guess."},
         )
 
@@ -80,12 +80,12 @@ def hash_password(password: str) -> str:
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Return whether the password is the one that was hashed.
 
-    For somebody who does not exist, pass None: for them, and for whoever has no password, the same
-    work is done, and the answer is no. Raises `Unavailable` if too many are being hashed.
+    Pass None for a user who does not exist: then, and for a user without a password, the same work
+    is done and False is returned. Raises `Unavailable` if too many are being hashed.
     """
-    # Longer ones are nobody's, and hashing them would only be work.
+    # No password is longer, so hashing the rest would be useless work.
     tried = password[: CHARACTERS_MAX + 1]
-    # Who signs in by other ways has none; that must not be heard from how soon the answer comes.
+    # The response time must not reveal that a user has no password and signs in by other means.
     kept = password_hash or ""
     has_one = kept.startswith(HASH_BEGINS)
     try:

@@ -12,8 +12,8 @@ from anomify.user.creating import checked_name
 from anomify.user.model import User
 from anomify.user.queries import ONBOARDING_FLAGS, onboarding_flags
 
-# What a page or program says it has shown to the user; the other steps happen.
-SAID_STEPS = frozenset({"main_intro", "alerts_intro", "alerts_from_search", "training_intro"})
+# Steps that a client sets; the others are set by what happens.
+CLIENT_STEPS = frozenset({"main_intro", "alerts_intro", "alerts_from_search", "training_intro"})
 SLACK_ID_CHARACTERS_MAX = 32
 
 
@@ -31,9 +31,9 @@ class ProfileFields:
 def update_profile(user: User, requested: ProfileFields) -> None:
     """Change the user's profile.
 
-    Raises `Invalid`, naming the field, for what cannot be; then nothing is changed.
+    Raises `Invalid`, naming the field, for an unusable value; then nothing is changed.
     """
-    before = _told(user)
+    before = _audit_fields(user)
     if requested.name is not None:
         user.name = checked_name(requested.name)
     if requested.phone_number is not None:
@@ -44,9 +44,9 @@ def update_profile(user: User, requested: ProfileFields) -> None:
         user.slack_member_id = _checked_slack_id(requested.slack_member_id) or None
     if requested.wants_email_alerts is not None:
         user.wants_email_alerts = requested.wants_email_alerts
-    _say_steps(user, requested.steps)
+    _set_client_steps(user, requested.steps)
     session().flush()
-    after = _told(user)
+    after = _audit_fields(user)
     changed = [name for name, value in after.items() if before[name] != value]
     if changed:
         record_audit(
@@ -60,7 +60,7 @@ def update_profile(user: User, requested: ProfileFields) -> None:
 
 
 def checked_phone_number(text: str) -> str:
-    """Return the number in E.164, such as +4930123456. Raises `Invalid` for what is none."""
+    """Return the number in E.164, such as +4930123456. Raises `Invalid` for another text."""
     try:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException:
@@ -81,31 +81,31 @@ def take_step(user_id: int, step: str) -> None:
 
 
 def take_step_together(org_id: int, step: str) -> None:
-    """Note a step that everybody of an org has taken together, such as being sent an alert."""
+    """Record a step for all users of an org, such as that an alert was sent to it."""
     missing = select(User).where(User.org_id == org_id, User.steps.not_like(f"%{step}%"))
     for user in session().scalars(missing):
         _set_step(user, step, is_taken=True)
 
 
 def is_step_missing(org_id: int, step: str) -> bool:
-    """Return whether somebody of the org has not taken a step yet."""
+    """Return whether a user of the org has not taken a step yet."""
     missing = select(User.id).where(User.org_id == org_id, User.steps.not_like(f"%{step}%"))
     return session().scalar(missing.limit(1)) is not None
 
 
-def _say_steps(user: User, steps: dict[str, bool]) -> None:
+def _set_client_steps(user: User, steps: dict[str, bool]) -> None:
     for step, is_taken in steps.items():
         if step not in ONBOARDING_FLAGS:
             raise Invalid(
                 f"There is no step {step}.",
-                fields={"onboarding_flags": f"Of {', '.join(sorted(SAID_STEPS))}."},
+                fields={"onboarding_flags": f"Of {', '.join(sorted(CLIENT_STEPS))}."},
             )
-        if step not in SAID_STEPS and is_taken != onboarding_flags(user)[step]:
+        if step not in CLIENT_STEPS and is_taken != onboarding_flags(user)[step]:
             raise Invalid(
-                f"{step} becomes true when it happens; it cannot be said.",
-                fields={"onboarding_flags": f"Of {', '.join(sorted(SAID_STEPS))}."},
+                f"{step} is set when it happens; a request cannot set it.",
+                fields={"onboarding_flags": f"Of {', '.join(sorted(CLIENT_STEPS))}."},
             )
-        if step in SAID_STEPS:
+        if step in CLIENT_STEPS:
             _set_step(user, step, is_taken=is_taken)
 
 
@@ -126,7 +126,7 @@ def _checked_slack_id(text: str) -> str:
     return member_id
 
 
-def _told(user: User) -> dict[str, object]:
+def _audit_fields(user: User) -> dict[str, object]:
     return {
         "name": user.name,
         "phone_number": user.phone_number,

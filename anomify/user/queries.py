@@ -8,7 +8,7 @@ from anomify.errors import NotFound
 from anomify.org.model import Org
 from anomify.user.model import SessionRow, User
 
-# The first steps of a user, as the native wire names them.
+# The onboarding steps of a user, as the native API names them.
 ONBOARDING_FLAGS = (
     "main_intro",
     "alerts_intro",
@@ -35,7 +35,7 @@ def find_user(user_id: int) -> User | None:
 
 
 def find_user_by_email(email: str) -> User | None:
-    """Return the user with this address, folded already, of whichever org: addresses are unique."""
+    """Return the user with this normalised address in any org; addresses are unique."""
     return session().scalar(select(User).where(User.email == email))
 
 
@@ -57,12 +57,12 @@ def needs_setup() -> bool:
 
 
 def onboarding_flags(user: User) -> dict[str, bool]:
-    """Return which first steps the user has taken, all of them by name."""
+    """Return for each onboarding step whether the user has taken it."""
     taken = set(user.steps.split(","))
     return {step: step in taken for step in ONBOARDING_FLAGS}
 
 
 def list_sessions(user: User) -> list[SessionRow]:
-    """Return the sessions of a user that still run, the one used last first."""
+    """Return the unexpired sessions of a user, the most recently used first."""
     rows = select(SessionRow).where(SessionRow.user_id == user.id, SessionRow.expires_at > now())
     return list(session().scalars(rows.order_by(SessionRow.last_seen_at.desc())))

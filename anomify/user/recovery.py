@@ -27,9 +27,10 @@ PATH = "/ui/reset"
 
 
 def request_reset(email: str, base_url: str) -> None:
-    """Mail a link to whoever has this address; what the caller can see is the same for nobody.
+    """Mail a reset link to the user with this address; nothing happens if there is none.
 
-    After three an hour no more are written.
+    The caller cannot see whether there is one. At most three mails an hour are written to one
+    address.
     """
     address = email.strip().lower()[:EMAIL_CHARACTERS_MAX]
     user = find_user_by_email(address)
@@ -45,7 +46,7 @@ def request_reset(email: str, base_url: str) -> None:
         f"Hello {user.name},\n\n"
         f"open this to set a new password. It works once, within {minutes} minutes:\n"
         f"{make_reset_link(user, base_url)}\n\n"
-        "If you did not ask for it, do nothing: your password stays as it is.\n",
+        "If you did not ask for it, do nothing: your password does not change.\n",
         org_id=user.org_id,
         purpose=LETTER_PURPOSE,
         lifetime=LIFETIME,
@@ -53,7 +54,7 @@ def request_reset(email: str, base_url: str) -> None:
 
 
 def make_reset_link(user: User, base_url: str) -> str:
-    """Return an address that sets a new password for the user; earlier ones stay good."""
+    """Return a link that sets a new password for the user; earlier links stay valid."""
     secret = secrets.token_hex(SECRET_BYTES)
     moment = now()
     session().execute(delete(ResetLink).where(ResetLink.expires_at <= moment))
@@ -70,7 +71,7 @@ def make_reset_link(user: User, base_url: str) -> str:
 
 
 def find_reset_user(email: str, secret: str) -> User | None:
-    """Return whose password a link may set; None if it is used, expired or not for this address."""
+    """Return the user of a reset link; None if it is used, expired or not for this address."""
     link = session().scalars(
         select(ResetLink).where(
             ResetLink.secret_hash == _hash(secret),
@@ -84,10 +85,10 @@ def find_reset_user(email: str, secret: str) -> User | None:
 
 
 def reset_password(email: str, secret: str, password_hash: str) -> User:
-    """Set the password that a link allows; of two who try at once, one succeeds.
+    """Set a password with a reset link; of two simultaneous attempts one succeeds.
 
-    Every session, every known client and every other link of the user is over; the second factor
-    stays. Raises `Invalid` for a link that is not good.
+    Ends all sessions and deletes the known clients and other links of the user; the second factor
+    stays. Raises `Invalid` for a link that is not valid.
     """
     user = find_reset_user(email, secret)
     used = None
@@ -115,10 +116,10 @@ def reset_password(email: str, secret: str, password_hash: str) -> User:
 
 
 def change_password(user: User, password_hash: str) -> None:
-    """Set the password that a user chose, who is signed in.
+    """Set the new password of a signed-in user.
 
-    Every session of theirs is over, and so is every sign-in that waits for a code: it began with
-    the password there was.
+    Ends all sessions of the user, and all sign-ins that wait for a code, because they began with
+    the former password.
     """
     user.password_hash = password_hash
     end_user_sessions(user)

@@ -9,21 +9,24 @@ from anomify.user.creating import check_role
 from anomify.user.model import User
 from anomify.user.session import end_user_sessions
 
-# Each may what those before it may.
+# Each role may do everything that the roles before it may.
 LADDER = ("viewer", "editor", "admin", "owner")
 OWNER = "owner"
 
 
 def change_role(user: User, role: str, *, actor: str, actor_role: str) -> None:
-    """Give a user another role; their sessions end, for each was worth something else.
+    """Change the role of a user and end the user's sessions, which had the former rights.
 
-    Raises `Invalid` for a role that there is not, `Denied` where the actor may not do that, and
-    `Conflict` for the last owner.
+    Raises `Invalid` for an unknown role, `Denied` if the actor may not do it, and `Conflict` for
+    the last owner.
     """
     check_role(role)
     check_may_give(role, actor_role)
     if is_above(user.role, actor_role):
-        raise Denied("Somebody with more rights than you have keeps their role.", code="role_above")
+        raise Denied(
+            "You cannot change the role of a user with more rights than you have.",
+            code="role_above",
+        )
     if user.role == role:
         return
     if user.role == OWNER:
@@ -34,8 +37,8 @@ def change_role(user: User, role: str, *, actor: str, actor_role: str) -> None:
 def transfer_ownership(owner: User, heir: User) -> None:
     """Transfer the ownership to another user of the org; the present owner becomes an admin.
 
-    The sessions of both end. Raises `Invalid` for giving it to oneself, and `Conflict` to somebody
-    who is an owner already.
+    The sessions of both end. Raises `Invalid` for a transfer to oneself, and `Conflict` for one to
+    an owner.
     """
     if heir.id == owner.id:
         raise Invalid("You own the org already.", fields={"user_id": "Somebody else of your org."})
@@ -56,7 +59,7 @@ def check_may_give(role: str, actor_role: str) -> None:
 
 
 def is_above(role: str, other: str) -> bool:
-    """Return whether a role may more than another one."""
+    """Return whether a role has more rights than another one."""
     return LADDER.index(role) > LADDER.index(other)
 
 

@@ -22,17 +22,17 @@ CODE_DIGITS = 6
 CODE_LIFETIME = timedelta(minutes=10)
 TRIES_MAX = 5
 TOKEN_BYTES = 16
-# Whoever knows a password must not fill its owner's box.
+# Somebody with a stolen password must not fill the mailbox of its owner.
 LETTERS_MAX = 5
 LETTERS_WINDOW = timedelta(minutes=15)
-# The same words whatever is wrong with it: there is no attempt, it is over, or the code is wrong.
+# The same message for all causes: no attempt, an expired attempt or a wrong code.
 REFUSAL = "This code is not right, has expired or was tried too often. Sign in again for a new one."
 
 
 def needed_way(user: User, client_id: str | None, *, mails_codes: bool) -> str | None:
-    """Return which kind of code this user has to give from this client; None for none.
+    """Return which kind of code this user has to enter on this client; None for no code.
 
-    `mails_codes` says whether new clients are asked for a code that is mailed.
+    `mails_codes` is whether codes are mailed for new clients.
     """
     if user.has_totp:
         return None if is_known_client(user, client_id, TOTP) else TOTP
@@ -44,9 +44,9 @@ def needed_way(user: User, client_id: str | None, *, mails_codes: bool) -> str |
 def open_attempt(
     user: User, session_key: bytes, way: str, base_url: str, client: str, *, remembers: bool
 ) -> None:
-    """Remember that a right password came in this session, and mail the code where that is the way.
+    """Record that this session sent the right password, and mail the code if `way` is EMAIL.
 
-    An earlier attempt of the session is over. Raises `QuotaExceeded` after too many mails.
+    Deletes an earlier attempt of the session. Raises `QuotaExceeded` after too many mails.
     """
     moment = now()
     session().execute(
@@ -70,21 +70,21 @@ def open_attempt(
         token = secrets.token_hex(TOKEN_BYTES)
         attempt.code_hash = _code_hash(attempt.id, code)
         attempt.token_hash = _token_hash(token)
-        _post(user, code, f"{base_url}/ui/login/code?token={token}", client)
+        _mail_code(user, code, f"{base_url}/ui/login/code?token={token}", client)
     session().add(attempt)
     session().flush()
 
 
 def find_attempt(session_key: bytes, token: str | None = None) -> LoginAttempt | None:
-    """Return the attempt that waits for a code: the token's if there is one, or this session's."""
+    """Return the attempt that waits for a code: by token if one is given, else by session."""
     return session().scalars(select(LoginAttempt).where(*_is_open(session_key, token))).first()
 
 
 def try_code(session_key: bytes, token: str | None, code: str) -> tuple[User, LoginAttempt] | None:
-    """Return whose attempt a code finishes, and the attempt; None where it does not.
+    """Return the user and the attempt that a right code completes; None for a wrong code.
 
-    Each call counts as a try, which must be kept whatever comes of it. A right code finishes its
-    attempt once, however many give it at the same moment.
+    Each call counts as a try, so the caller has to commit also after a wrong code. If several
+    requests send the right code at the same moment, one of them gets the user.
     """
     tried = session().execute(
         update(LoginAttempt)
@@ -152,7 +152,7 @@ def _check_letters(user: User, moment: datetime) -> None:
         )
 
 
-def _post(user: User, code: str, link: str, client: str) -> None:
+def _mail_code(user: User, code: str, link: str, client: str) -> None:
     minutes = int(CODE_LIFETIME.total_seconds()) // 60
     post_letter(
         user.email,
@@ -170,8 +170,8 @@ def _post(user: User, code: str, link: str, client: str) -> None:
 
 
 def _code_hash(attempt_id: str, code: str) -> bytes:
-    said = f"login-code:{attempt_id}:{code}".encode(errors="replace")
-    return hmac.new(sealing_key(), said, hashlib.sha256).digest()
+    keyed = f"login-code:{attempt_id}:{code}".encode(errors="replace")
+    return hmac.new(sealing_key(), keyed, hashlib.sha256).digest()
 
 
 def _token_hash(token: str) -> bytes:

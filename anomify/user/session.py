@@ -19,13 +19,13 @@ ANONYMOUS = timedelta(hours=1)
 # How often the time of the last request is written; more often would make every read a write.
 LAST_SEEN_EVERY = timedelta(minutes=1)
 ANONYMOUS_MAX = 10_000
-# Room for strangers who are counted at the same moment, in as many threads as may be set.
+# Sessions that other threads may open between the count and the insert.
 ANONYMOUS_HEADROOM = 600
 SESSIONS_PER_USER_MAX = 20
 CLIENT_CHARACTERS_MAX = 200
 SESSION_ID_LENGTH = 32
 NAME_CHARACTERS = 16
-# A stateless id: minute of issue, chance, and the first half of an HMAC over both.
+# A stateless id: the minute of issue, random bytes, and the first half of an HMAC over both.
 _BODY = struct.Struct(">I4s")
 _SEAL_BYTES = 8
 
@@ -36,7 +36,7 @@ def session_key(session_id: str) -> bytes:
 
 
 def find_session(session_id: str) -> SessionRow | None:
-    """Return the session of this id, or None if there is none or its time is over."""
+    """Return the session of this id, or None if there is none or it has expired."""
     row = session().get(SessionRow, session_key(session_id))
     return None if row is None or row.expires_at <= now() else row
 
@@ -44,22 +44,22 @@ def find_session(session_id: str) -> SessionRow | None:
 def open_anonymous_session(client: str, address: str) -> str | None:
     """Create an anonymous session and return its id; None if there are too many.
 
-    Those whose time is over make room first.
+    Expired ones are deleted first when the limit is reached.
     """
-    strangers = SessionRow.user_id.is_(None)
-    counted = select(func.count()).select_from(SessionRow).where(strangers)
+    anonymous = SessionRow.user_id.is_(None)
+    counted = select(func.count()).select_from(SessionRow).where(anonymous)
     limit = ANONYMOUS_MAX - ANONYMOUS_HEADROOM
     if (session().scalar(counted) or 0) >= limit:
-        session().execute(delete(SessionRow).where(strangers, SessionRow.expires_at <= now()))
+        session().execute(delete(SessionRow).where(anonymous, SessionRow.expires_at <= now()))
         if (session().scalar(counted) or 0) >= limit:
             return None
     return _open(None, ANONYMOUS, client, address)
 
 
 def open_user_session(user: User, client: str, address: str) -> str:
-    """Make a session for a user who has just proved who they are, and return its id.
+    """Create a session for a user who has just signed in, and return its id.
 
-    Beyond the twentieth, the ones not seen for longest end; so do all whose time is over.
+    Deletes expired sessions, and of more than twenty the ones unused for longest.
     """
     prune_sessions(now())
     kept = (
@@ -78,12 +78,12 @@ def open_user_session(user: User, client: str, address: str) -> str:
 
 
 def session_name(key: bytes) -> str:
-    """Return what a user's list calls a session: the beginning of its key, which opens nothing."""
+    """Return the name of a session in lists: the beginning of its key, which gives no access."""
     return key.hex()[:NAME_CHARACTERS]
 
 
 def get_user_session(user: User, name: str) -> SessionRow:
-    """Return a session of the user by its name. Raises `NotFound` if they have none of it."""
+    """Return a session of the user by its name. Raises `NotFound` if the user has no such one."""
     theirs = select(SessionRow).where(SessionRow.user_id == user.id)
     for row in session().scalars(theirs):
         if session_name(row.id_hash) == name:
@@ -92,13 +92,13 @@ def get_user_session(user: User, name: str) -> SessionRow:
 
 
 def session_age(key: bytes) -> timedelta:
-    """Return how long ago a session was opened; no time at all for one that has ended."""
+    """Return how long ago a session was opened; zero for one that has ended."""
     row = session().get(SessionRow, key)
     return now() - row.created_at if row else timedelta(0)
 
 
-def see_session(key: bytes) -> None:
-    """Write that the session was just used, which puts its end off, but never for ever."""
+def record_session_use(key: bytes) -> None:
+    """Record that the session was just used and extend it, up to its absolute end."""
     row = session().get(SessionRow, key)
     if row is None:
         return
@@ -107,13 +107,13 @@ def see_session(key: bytes) -> None:
     row.expires_at = _end(row.created_at, moment, IDLE if row.user_id else ANONYMOUS)
 
 
-def needs_to_be_seen(row: SessionRow) -> bool:
-    """Return whether the last use was written so long ago that it is to be written again."""
+def needs_use_recorded(row: SessionRow) -> bool:
+    """Return whether the recorded last use is old enough to be updated."""
     return now() - row.last_seen_at >= LAST_SEEN_EVERY
 
 
 def change_session(key: bytes, state: str) -> None:
-    """Keep what a session remembers, as JSON text; the whole of it, the last writer wins."""
+    """Replace the state of a session, JSON text; of two writers the last one wins."""
     session().execute(update(SessionRow).where(SessionRow.id_hash == key).values(state=state))
 
 
@@ -134,13 +134,13 @@ def prune_sessions(moment: datetime) -> None:
 
 
 def new_stateless_id(key: bytes) -> str:
-    """Return an id that we know again without having kept it, for when rows have run out."""
+    """Return an id that can be verified without a row, for when there are too many sessions."""
     body = _BODY.pack(now_timestamp() // 60, secrets.token_bytes(4))
     return (body + _seal(key, body)).hex()
 
 
 def is_stateless_id(key: bytes, session_id: str) -> bool:
-    """Return whether an id is one that `new_stateless_id` made lately."""
+    """Return whether `new_stateless_id` made this id within the last hour."""
     try:
         raw = bytes.fromhex(session_id)
     except ValueError:

@@ -12,10 +12,10 @@ from anomify.user.queries import needs_setup
 def finish_setup(
     secret: str, org_name: str, email: str, name: str, password: str, *, timezone: str = "UTC"
 ) -> User:
-    """Make the first org and its owner, and use the link up.
+    """Create the first org and its owner, and use up the link.
 
-    Raises `Denied` for a link that is not good, `Conflict` if somebody is here already, and
-    `Invalid` for what an org or a user cannot be; in each case nothing is changed.
+    Raises `Denied` for a link that is not valid, `Conflict` if there is a user already, and
+    `Invalid` for unusable values; in each case nothing is changed.
     """
     use_setup_link(secret)
     if not needs_setup():

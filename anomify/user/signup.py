@@ -36,10 +36,11 @@ def request_signup(
     *,
     wants_test_data: bool = False,
 ) -> SignUp:
-    """Mail a link with which the sign-up is finished; nothing exists before that.
+    """Mail a link that finishes the sign-up; the org and the user are created then.
 
-    Whoever has an account already is mailed that instead, and the caller cannot tell. After three
-    mails an hour to one address no more are written. Raises `Invalid` for what cannot be.
+    An address that has an account already gets a different mail; the caller cannot see which one
+    was sent. At most three mails an hour are written to one address. Raises `Invalid` for an
+    unusable address, name or time zone.
     """
     address, moment = fold_email(email), now()
     try:
@@ -88,8 +89,8 @@ def finish_signup(
 ) -> tuple[User, SignUp]:
     """Create the org and its owner; of two simultaneous attempts one succeeds.
 
-    Return the owner, and the sign-up for what else it asks for. Raises `Invalid` for a link that is
-    not good and `Conflict` where the address has come to be somebody's since.
+    Returns the owner and the sign-up. Raises `Invalid` for a link that is not valid, and `Conflict`
+    if the address has got an account meanwhile.
     """
     signup = find_signup(email, token)
     if signup is None:
@@ -133,10 +134,10 @@ def _welcome(name: str, org_name: str, link: str, token: str) -> tuple[str, str]
     hours = int(LIFETIME.total_seconds()) // 3600
     text = (
         f"Hello {shown_name(name)},\n\n"
-        f"open this to choose a password and make the org {shown_name(org_name)}. It works once, "
+        f"open this to choose a password and create the org {shown_name(org_name)}. It works once, "
         f"within {hours} hours:\n{link}\n\n"
-        f"Where a program asks for the verification token, it is {token}.\n\n"
-        "If you did not ask for it, do nothing, and nothing is made.\n"
+        f"If a program asks for the verification token, it is {token}.\n\n"
+        "If you did not ask for it, do nothing, and nothing is created.\n"
     )
     return "Finish signing up for Anomify", text
 

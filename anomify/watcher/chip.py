@@ -1,4 +1,4 @@
-"""Words of metric names: what a watcher is bound to, and which ones to offer next."""
+"""Suggest chips for a watcher: words of the metric names that it matches so far."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ from anomify.metric.folding import fold
 from anomify.metric.name import words
 
 SUGGESTIONS_MAX = 20
-# Of the words that are met most often, so many have the metrics counted that hold them.
+# Matching metrics are counted only for so many of the most frequent words.
 COUNTED_MAX = 25
 CHIP_MAX_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A chip that could be added, and how many metrics would then be left."""
+    """A chip that could be added, and how many metrics would then match."""
 
     chip: str
     count: int
@@ -27,14 +27,14 @@ class Suggestion:
 def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") -> list[Suggestion]:
     """Return words of the names that hold every chosen chip, those of the most metrics first.
 
-    `begun` is what somebody has typed so far: only words that hold it are offered. A chip that is
-    chosen already is not offered again. The count of each is that of the names that hold it
-    anywhere, as a watcher with that chip matches them.
+    `begun` is the text typed so far: only words that contain it are returned. Chips that are
+    chosen already are left out. The count of each is that of the names that contain it anywhere,
+    which is how a watcher with that chip matches them.
     """
     chips, typed = folded(chosen), fold(begun.strip())
     spelled_names = list(names)
     compared = [fold(name) for name in spelled_names]
-    # A name that does not hold what was typed has no word that does.
+    # A name that does not contain the typed text has no word that does.
     for chip in (*chips, typed):
         if chip:
             held = [chip in name for name in compared]
@@ -49,11 +49,11 @@ def suggestions(names: Iterable[str], chosen: Sequence[str], begun: str = "") ->
             often[key] += count
     for chip in chips:
         spelled.pop(chip, None)
-    # To count where a word is held takes a look at every name, so that is done for few of them.
+    # Counting the names that contain a word reads every name, so it is done for few words.
     likely = sorted(spelled, key=lambda key: (key != typed, -often[key], key))[:COUNTED_MAX]
     counts = {key: sum(map(contains, compared, repeat(key))) for key in likely}
     best = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SUGGESTIONS_MAX]
-    # A word with a quote stands escaped in its name, so no name holds it as it is.
+    # A quote is escaped in names, so no name contains a word with one.
     return [Suggestion(spelled[key], count) for key, count in best if count]
 
 

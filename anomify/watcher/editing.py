@@ -21,14 +21,14 @@ from anomify.metric.folding import fold
 from anomify.metric.name import has_unseen
 from anomify.org.lock import lock_org
 from anomify.org.sealing import seal
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.watcher.chip import CHIP_MAX_CHARACTERS
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users
 
 UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 EXPIRATION_DEFAULT_SECONDS = 3600
-# Less would be a message for every point, more nobody remembers having asked for.
+# Less would send a message for every point; more would suppress messages for over a year.
 EXPIRATION_LEAST_SECONDS = 60
 EXPIRATION_MOST_SECONDS = 366 * 86_400
 SEVERITY_DEFAULT = "high"
@@ -39,13 +39,13 @@ NAME_MAX_CHARACTERS = 200
 RECIPIENTS_MAX = 50
 UNDELETE_WITHIN = timedelta(days=30)
 
-# Receivers have so long to change over to a new secret.
+# How long the former secret also signs, so that receivers can change to the new one.
 FORMER_SECRET_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class WatcherFields:
-    """What somebody wants a watcher to be; None leaves a field as it is, or at its default."""
+    """The requested fields of a watcher; None leaves a field unchanged, or at its default."""
 
     chips: Sequence[str] | None = None
     name: str | None = None
@@ -54,14 +54,14 @@ class WatcherFields:
     expiration_time: int | None = None
     expiration_time_unit: str | None = None
     email_user_ids: Sequence[int] | None = None
-    # An empty text takes the webhook away.
+    # An empty text removes the webhook.
     webhook_url: str | None = None
     webhook_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A watcher as it is now, and its webhook's secret if that is new: it is shown this once."""
+    """A saved watcher, and its webhook's secret if that is new: it is shown only once."""
 
     watcher: Watcher
     fresh_secret: str | None = None
@@ -71,15 +71,15 @@ class WatcherEditor:
     """Saves watchers: checks webhook URLs against the outbound rules and seals webhook secrets."""
 
     def __init__(self, outbound: Outbound, sealing_key: bytes) -> None:
-        """Take the guard that checks webhook URLs and the key for their secrets."""
+        """Check webhook URLs with `outbound`, and seal their secrets with the key."""
         self._outbound = outbound
         self._key = sealing_key
 
     def create(self, org_id: int, requested: WatcherFields, maker: str) -> Saved:
-        """Make a watcher. Raises Invalid naming each field that cannot be, or QuotaExceeded."""
+        """Create a watcher. Raises `Invalid` with each wrong field, or `QuotaExceeded`."""
         if requested.chips is None:
             raise Invalid(
-                "A watcher needs at least one chip.", fields={"chips": "Say which words to watch."}
+                "A watcher needs at least one chip.", fields={"chips": "Name the words to watch."}
             )
         _check_room(org_id)
         watcher = Watcher(
@@ -98,29 +98,29 @@ class WatcherEditor:
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().add(watcher)
         session().flush()
-        _record(watcher, maker, "watcher.create", after=_told(watcher))
+        _record(watcher, maker, "watcher.create", after=_audit_fields(watcher))
         return Saved(watcher, fresh)
 
     def update(self, org_id: int, watcher_id: int, requested: WatcherFields, actor: str) -> Saved:
-        """Change the fields that are given. Raises NotFound, or Invalid naming each wrong field."""
+        """Change the given fields. Raises `NotFound`, or `Invalid` with each wrong field."""
         watcher = get_watcher(org_id, watcher_id)
-        before = _told(watcher)
+        before = _audit_fields(watcher)
         fresh = self._apply(watcher, requested)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().flush()
-        changed = {name for name, value in _told(watcher).items() if value != before[name]}
+        changed = {name for name, value in _audit_fields(watcher).items() if value != before[name]}
         _record(
             watcher,
             actor,
             "watcher.update",
             before={name: before[name] for name in changed},
-            after={name: _told(watcher)[name] for name in changed},
+            after={name: _audit_fields(watcher)[name] for name in changed},
         )
         return Saved(watcher, fresh)
 
     def _apply(self, watcher: Watcher, requested: WatcherFields) -> str | None:
         if requested.email_user_ids is not None:
-            # Nobody is removed between being found here and being kept on the list.
+            # So that no user is deleted between this check and the commit.
             lock_org(watcher.org_id)
         problems = {
             **_problems(watcher.org_id, requested),
@@ -148,7 +148,7 @@ class WatcherEditor:
     def _apply_webhook(self, watcher: Watcher, requested: WatcherFields) -> str | None:
         if requested.webhook_url is not None:
             watcher.webhook_url = requested.webhook_url or None
-            # Setting the webhook again starts it after the receiver was gone.
+            # Setting the webhook again restarts it if the receiver had answered 410.
             watcher.webhook_stopped_at = None
         if watcher.webhook_url is None:
             watcher.webhook_secret_sealed = None
@@ -176,7 +176,7 @@ class WatcherEditor:
         if requested.webhook_secret:
             url = watcher.webhook_url if requested.webhook_url is None else requested.webhook_url
             if not url:
-                problems["webhook_secret"] = "A secret needs a webhook_url beside it."  # noqa: S105 -- a sentence
+                problems["webhook_secret"] = "A secret needs a webhook_url."  # noqa: S105 -- a sentence
             elif key_of(requested.webhook_secret) is None:
                 problems["webhook_secret"] = (
                     f"Write it as {PREFIX} and base64 of {KEY_LEAST_BYTES} to {KEY_MOST_BYTES} "
@@ -186,16 +186,16 @@ class WatcherEditor:
 
 
 def delete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
-    """Delete a watcher so that it can be brought back. Raises NotFound."""
+    """Mark a watcher as deleted; it can be restored. Raises `NotFound`."""
     watcher = get_watcher(org_id, watcher_id)
     watcher.deleted_at = now()
     session().flush()
-    _record(watcher, actor, "watcher.delete", before=_told(watcher))
+    _record(watcher, actor, "watcher.delete", before=_audit_fields(watcher))
     return watcher
 
 
 def undelete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
-    """Bring a deleted watcher back. Raises NotFound, QuotaExceeded, or Gone after thirty days."""
+    """Restore a deleted watcher. Raises `NotFound`, `QuotaExceeded`, or `Gone` after 30 days."""
     watcher = get_watcher(org_id, watcher_id, is_deleted=True)
     if watcher.deleted_at is not None and now() - watcher.deleted_at > UNDELETE_WITHIN:
         raise Gone(
@@ -204,7 +204,7 @@ def undelete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
     _check_room(org_id)
     watcher.deleted_at = None
     session().flush()
-    _record(watcher, actor, "watcher.undelete", after=_told(watcher))
+    _record(watcher, actor, "watcher.undelete", after=_audit_fields(watcher))
     return watcher
 
 
@@ -218,8 +218,8 @@ def _record(watcher: Watcher, actor: str, action: str, **how: dict[str, object])
     record_audit(watcher.org_id, actor=actor, action=action, target=target, **how)
 
 
-def _told(watcher: Watcher) -> dict[str, object]:
-    """Return what the audit trail keeps of a watcher: of its webhook the host only."""
+def _audit_fields(watcher: Watcher) -> dict[str, object]:
+    """Return what the audit trail stores of a watcher: only the host of its webhook."""
     return {
         "name": watcher.name,
         "chips": list(watcher.chips),
@@ -227,7 +227,7 @@ def _told(watcher: Watcher) -> dict[str, object]:
         "severity": watcher.severity,
         "expiration_seconds": watcher.expiration_seconds,
         "email_user_ids": list(watcher.email_user_ids),
-        # The path of many receivers' addresses is a password.
+        # With many receivers the path of the URL is a secret.
         "webhook_host": urlsplit(watcher.webhook_url or "").hostname,
     }
 
@@ -254,7 +254,7 @@ def _expiration_problems(requested: WatcherFields) -> dict[str, str]:
         return {"expiration_time_unit": f"One of {', '.join(UNIT_SECONDS)} is needed."}
     if requested.expiration_time is None:
         if requested.expiration_time_unit is not None:
-            return {"expiration_time": "The unit needs a number beside it."}
+            return {"expiration_time": "The unit needs a number."}
         return {}
     seconds = requested.expiration_time * UNIT_SECONDS[unit]
     if not EXPIRATION_LEAST_SECONDS <= seconds <= EXPIRATION_MOST_SECONDS:
@@ -263,7 +263,7 @@ def _expiration_problems(requested: WatcherFields) -> dict[str, str]:
 
 
 def _chips(given: Sequence[str]) -> list[str]:
-    """Without blanks around them, without empty ones, each once whatever its case."""
+    """Return the chips stripped, without empty ones and without duplicates in another case."""
     chips: dict[str, str] = {}
     for chip in given:
         if chip.strip():
@@ -273,9 +273,9 @@ def _chips(given: Sequence[str]) -> list[str]:
 
 def _chips_problem(chips: list[str]) -> str | None:
     if not chips:
-        return "Say which words to watch."
+        return "Name the words to watch."
     if len(chips) > CHIPS_MAX:
-        return f"At most {CHIPS_MAX} chips are taken."
+        return f"At most {CHIPS_MAX} chips are allowed."
     if any(len(chip) > CHIP_MAX_CHARACTERS for chip in chips):
         return f"A chip has at most {CHIP_MAX_CHARACTERS} characters."
     if any(has_unseen(chip) for chip in chips):
@@ -286,7 +286,7 @@ def _chips_problem(chips: list[str]) -> str | None:
 def _name_problem(name: str) -> str | None:
     if len(name) > NAME_MAX_CHARACTERS:
         return f"A name has at most {NAME_MAX_CHARACTERS} characters."
-    # It becomes the subject of mails; what only breaks the line is made a space.
+    # It is part of mail subjects; line breaks are replaced by spaces.
     if has_unseen(" ".join(name.split())):
         return "A name holds no control or direction characters."
     return None
@@ -294,7 +294,7 @@ def _name_problem(name: str) -> str | None:
 
 def _users_problem(org_id: int, user_ids: Sequence[int]) -> str | None:
     if len(user_ids) > RECIPIENTS_MAX:
-        return f"At most {RECIPIENTS_MAX} people are told by one watcher."
+        return f"A watcher notifies at most {RECIPIENTS_MAX} people."
     strangers = set(user_ids) - ids_of_users(org_id, user_ids)
     if strangers:
         return f"Not users of your org: {', '.join(map(str, sorted(strangers)))}."

@@ -1,4 +1,4 @@
-"""The row of a watcher, with the fields of spec/anomify.md and a webhook of its own."""
+"""The table of watchers, with the fields of spec/anomify.md and a webhook each."""
 
 from datetime import datetime
 
@@ -21,18 +21,18 @@ class Watcher(Base):
     is_alerting: Mapped[bool] = mapped_column(default=False)
     # The least severity that it notifies of; a new watcher starts at high.
     severity: Mapped[str] = mapped_column(String(8), default="high")
-    # After a message about a metric it sends no other about it for so long; the unit is the one it
-    # was given in, so that people read back what they wrote.
+    # After a message about a metric it sends no other about it for so long. The unit is stored as
+    # it was given, and shown again.
     expiration_seconds: Mapped[int] = mapped_column(default=3600)
     expiration_unit: Mapped[str] = mapped_column(String(8), default="second")
     email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list, info=LISTS_USERS)
     webhook_url: Mapped[str | None] = mapped_column(Text, default=None)
-    # Sealed with the product's key: the database alone does not give it away.
+    # Encrypted with the server's key, which is not in the database.
     webhook_secret_sealed: Mapped[str | None] = mapped_column(Text, default=None)
-    # A replaced secret signs beside the new one for a while, so that receivers can change over.
+    # A replaced secret also signs for a while, so that receivers can change to the new one.
     former_secret_sealed: Mapped[str | None] = mapped_column(Text, default=None)
     former_secret_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    # The receiver answered 410 Gone; it is left alone until the webhook is set anew.
+    # When the receiver answered 410 Gone; nothing is sent there until the webhook is set again.
     webhook_stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -18,14 +18,14 @@ from anomify.user.model import User
 from anomify.watcher.model import Watcher
 
 MOST_WATCHERS = 500
-# Names looked through for one answer; counts of an org with more are of this many.
+# The most names that one query reads; counts of an org with more are of this many.
 NAMES_SCANNED_MAX = 200_000
-# The column's; a larger number is nobody's id, and the databases refuse to compare it.
+# The largest id of the column; databases raise an error when a larger number is compared.
 ID_MAX = 2**31 - 1
 
 
 class WatcherOrder(StrEnum):
-    """What comes first in a list of watchers."""
+    """The order of a list of watchers."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -41,7 +41,7 @@ ORDERS: Final[dict[WatcherOrder, tuple[UnaryExpression[Any], ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class WatchedCounts:
-    """What a watcher is about: how many metrics, and what they had lately."""
+    """How many metrics a watcher matches, and how many anomalies they had lately."""
 
     metrics: int
     anomalies: int
@@ -56,7 +56,9 @@ def get_watcher(org_id: int, watcher_id: int, *, is_deleted: bool = False) -> Wa
         )
     )
     if watcher is None:
-        raise NotFound("There is no such watcher in your org; /watchers/list lists the ones there.")
+        raise NotFound(
+            "Your org has no watcher with this id; /watchers/list lists those that exist."
+        )
     return watcher
 
 
@@ -84,7 +86,7 @@ def list_watchers(
 
 
 def all_watchers(org_id: int) -> list[Watcher]:
-    """Return the org's watchers that are not deleted, oldest first; an org has so many at most."""
+    """Return the org's watchers that are not deleted, oldest first; an org has at most 1,000."""
     rows = session().scalars(
         select(Watcher)
         .where(Watcher.org_id == org_id, Watcher.deleted_at.is_(None))
@@ -142,8 +144,8 @@ def ids_of_users(org_id: int, user_ids: Iterable[int]) -> set[int]:
     return set(rows)
 
 
-def names_holding(org_id: int, chips: Sequence[str]) -> list[str]:
-    """Return the org's metric names that hold every chip, at most NAMES_SCANNED_MAX, by name."""
+def names_containing(org_id: int, chips: Sequence[str]) -> list[str]:
+    """Return the org's metric names that contain every chip, at most NAMES_SCANNED_MAX, by name."""
     names = session().scalars(
         select(Metric.name)
         .where(Metric.org_id == org_id, *holding(chips))
@@ -166,17 +168,17 @@ def counts_by_watcher(
     )
     names = [(metric_id, name) for metric_id, name in rows]
     anomalies = _anomalies_by_metric(org_id, since)
-    heard = {}
+    counts = {}
     for watcher in watchers:
         left = names
-        # Chip by chip, so that each next one is looked for among fewer names.
+        # Chip by chip, so that each next one is searched for in fewer names.
         for chip in folded(watcher.chips):
             left = [named for named in left if chip in named[1]]
         matched = [metric_id for metric_id, _ in left]
-        heard[watcher.id] = WatchedCounts(
+        counts[watcher.id] = WatchedCounts(
             len(matched), sum(anomalies[metric_id] for metric_id in matched)
         )
-    return heard
+    return counts
 
 
 def _anomalies_by_metric(org_id: int, since: datetime) -> Counter[int]:

@@ -1,4 +1,4 @@
-"""Follow the point log: judge what is new, record it, and keep it at checkpoints."""
+"""Read new rows of the point log, judge their points, record the results, and checkpoint."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -136,11 +136,11 @@ class Analyser:
             rows = [row for row in self._log.read(self.through_offset) if row.offset <= recorded]
             if not rows:
                 break
-            fresh, left_out = self._take(rows)
+            fresh, left_out = self._select_points(rows)
             if self._is_careful:
                 fresh, left_out = self._leave_out_failing(fresh, left_out, is_recorded=True)
             scored = self._scorer.score(fresh)
-            self._keep(JudgedTick(fresh, scored, self._find_new_rows(scored), left_out, []))
+            self._add_unsealed(JudgedTick(fresh, scored, self._find_new_rows(scored), left_out, []))
         self.through_offset = max(self.through_offset, recorded)
         return True
 
@@ -155,14 +155,14 @@ class Analyser:
         if not rows:
             self._is_careful = False
             return 0
-        fresh, left_out = self._take(rows)
+        fresh, left_out = self._select_points(rows)
         if self._is_careful:
             fresh, left_out = self._leave_out_failing(fresh, left_out, is_recorded=False)
         scored = self._scorer.score(fresh)
         is_new = self._find_new_rows(scored)
         screened = self._recorder.screen(scored)
         recorded = self._recorder.record(JudgedTick(fresh, scored, is_new, left_out, screened))
-        self._keep(recorded)
+        self._add_unsealed(recorded)
         self._checkpoints.note_newly_learnt(
             self._states.find_newly_learnt(recorded.scored.metric_ids, recorded.scored.summary)
         )
@@ -200,7 +200,7 @@ class Analyser:
         """Delete the stored points of deleted metrics."""
         self._deletions.drop_points()
 
-    def look_for_silence(self) -> None:
+    def find_metrics_without_data(self) -> None:
         """Open anomalies for metrics that should have reported, and close those they had.
 
         What is in the log is judged first: a metric in it has reported.
@@ -227,7 +227,7 @@ class Analyser:
         self._deletions.apply()
         self._rebuilder.rebuild(metric_id, self.through_offset)
 
-    def _take(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
+    def _select_points(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:
         """Return the points of these rows that are to be judged, and those that are only kept.
 
         The states of dormant metrics among them are loaded.
@@ -266,7 +266,7 @@ class Analyser:
     def _find_new_rows(self, scored: Scored) -> Bools:
         return find_new_rows(scored, self._chunks, self._unsealed)
 
-    def _keep(self, tick: JudgedTick) -> None:
+    def _add_unsealed(self, tick: JudgedTick) -> None:
         """Hold the points of a tick until a checkpoint seals them."""
         rows = np.flatnonzero(tick.is_new)
         scored, left_out = tick.scored, tick.left_out

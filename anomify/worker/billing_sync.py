@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.billing.account import refresh
-from anomify.billing.dunning import tell_of_debt
+from anomify.billing.dunning import write_about_debt
 from anomify.billing.plans import free_plan
 from anomify.billing.queries import list_accounts_unread_since, list_overdue_orgs
 from anomify.billing.stripe_event import forget_events
@@ -77,7 +77,7 @@ class BillingSync:
             for org_id in overdue:
                 try:
                     with self._database.unit_of_work():
-                        tell_of_debt(org_id, self._base_url)
+                        write_about_debt(org_id, self._base_url)
                 except SQLAlchemyError:
                     raise
                 except Exception:

@@ -136,7 +136,7 @@ class Checkpoints:
             except Exception as problem:  # noqa: BLE001 -- whatever it is, it is this metric's
                 if self._failures.record(metric_id, "sealing", problem):
                     # Otherwise the log would never be pruned again, and memory would run full.
-                    self._chunks.set_points_aside(points, through, str(problem))
+                    self._chunks.keep_unsealable(points, through, str(problem))
                 else:
                     is_sealed = False
         return is_sealed

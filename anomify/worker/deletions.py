@@ -38,7 +38,7 @@ class MetricDeletions:
         May be called inside a unit of work or outside.
         """
         with self._database.unit_of_work(write=False):
-            deleted = self._deleted.look()
+            deleted = self._deleted.find_new()
         if deleted:
             ids = np.array(deleted, np.int64)
             self._is_deleted = lengthened(self._is_deleted, int(ids.max()) + 1, 0)

@@ -18,7 +18,7 @@ from anomify.pipeline.rejudge import RELEARN_MS, rejudge
 from anomify.pipeline.score import Scorer
 from anomify.series import Int64s, lengthened
 from anomify.storage.chunks import ChunkStore
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from anomify.worker.current_settings import CurrentSettings
 from anomify.worker.deletions import MetricDeletions
 from anomify.worker.metric_failures import MetricFailures
@@ -66,7 +66,7 @@ class EngineStates:
         try:
             groups = unpack_states(states)
         except DamagedSnapshotError as problem:
-            self._set_aside(partition, states, problem)
+            self._keep_damaged(partition, states, problem)
             with self._database.unit_of_work(write=False):
                 metric_ids = np.array(metrics_of_partition(partition), np.int64)
             self._learn_again(metric_ids, problem)
@@ -96,7 +96,7 @@ class EngineStates:
             self.find_newly_learnt(metric_ids, self._scorer.summary_of(metric_ids))
         except UnreadableSnapshotError as problem:
             if isinstance(problem, DamagedSnapshotError):
-                self._set_aside(int(metric_ids[0]), snapshot, problem)
+                self._keep_damaged(int(metric_ids[0]), snapshot, problem)
             self._learn_again(metric_ids, problem)
 
     def find_newly_learnt(self, metric_ids: Int64s, summary: EngineSummary) -> Int64s:
@@ -118,5 +118,5 @@ class EngineStates:
             except Exception as failure:  # noqa: BLE001 -- whatever it is, it is this metric's
                 self._failures.record(newest.metric_id, "judging", failure)
 
-    def _set_aside(self, subject: int, state: bytes, problem: Exception) -> None:
-        self._chunks.shelf.add(Kind.STATE, subject, state, str(problem))
+    def _keep_damaged(self, subject: int, state: bytes, problem: Exception) -> None:
+        self._chunks.damaged_items.add(Kind.STATE, subject, state, str(problem))

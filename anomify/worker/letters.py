@@ -14,7 +14,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
 from anomify.org.letter import ClaimedLetter, claim_letters, is_letter_due, settle_letter
-from anomify.outbound import MailServer
+from anomify.outbound.mail_server import MailServer
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class LetterSender:
         for letter in claimed:
             by_recipient[letter.to].append(letter)
         if by_recipient:
-            with ThreadPoolExecutor(len(by_recipient), thread_name_prefix="post") as pool:
+            with ThreadPoolExecutor(len(by_recipient), thread_name_prefix="letters") as pool:
                 for attempt in [
                     pool.submit(self._send_all, each) for each in by_recipient.values()
                 ]:

@@ -41,10 +41,10 @@ CHECKPOINT_ROUND_SECONDS = 900
 # Metrics that have just learnt enough are kept earlier, for at most this share of the time.
 NEW_STATES_EVERY_SECONDS = 1
 NEW_STATES_SHARE = 0.05
-SILENCE_EVERY_SECONDS = 5
-SUPPLY_EVERY_SECONDS = 15
-COUNT_EVERY_SECONDS = 5
-SUPPLY_LAG_SECONDS = 15.0
+NO_DATA_EVERY_SECONDS = 5
+ADMIN_ALERTS_EVERY_SECONDS = 15
+PAGE_EVENTS_EVERY_SECONDS = 5
+ADMIN_ALERTS_LAG_SECONDS = 15.0
 SETTINGS_EVERY_SECONDS = 1
 OWNERSHIP_EVERY_SECONDS = 1
 HEARTBEAT_EVERY_SECONDS = 5
@@ -57,8 +57,8 @@ REBUILD_LAG_SECONDS = 5.0
 # How long to wait for the other threads at the end; a message being sent has a shorter deadline.
 STOP_SECONDS = 20
 # Pauses after the first, second ... failure, before judging starts again from the checkpoints.
-TROUBLE_SECONDS = (1, 2, 5, 10, 30)
-TROUBLE_FORGOTTEN_SECONDS = 300
+RESTART_PAUSE_SECONDS = (1, 2, 5, 10, 30)
+FAILURES_RESET_SECONDS = 300
 
 
 @dataclass(slots=True)
@@ -91,10 +91,10 @@ def run(settings: Settings) -> None:
     deliverer = Deliverer(database, settings, picture_with(database, points))
     tasks: list[tuple[str, Callable[[threading.Event], None]]] = [
         ("deliver", deliverer.run_until),
-        ("post", LetterSender(database, settings).run_until),
+        ("letters", LetterSender(database, settings).run_until),
     ]
     if gateway := gateway_of(settings):
-        tasks.append(("bill", BillingSync(database, settings, gateway).run_until))
+        tasks.append(("billing", BillingSync(database, settings, gateway).run_until))
     threads = WorkerThreads(
         [WorkerThread(name, task, stopping) for name, task in tasks], points, stopping
     )
@@ -104,7 +104,7 @@ def run(settings: Settings) -> None:
     points.close()
     database.dispose()
     if threads.has_lost_one:
-        raise Unavailable("A thread of the worker was gone; start the worker again.")
+        raise Unavailable("A thread of the worker has died; start the worker again.")
 
 
 def judge_until(
@@ -143,17 +143,17 @@ def judge_until(
             is_careful = is_of_one_metric(problem)
             # The loaded states may be ahead of what is recorded, so they are dropped.
             log.exception("judging failed; starting over from the last checkpoint")
-            if time.monotonic() - began > TROUBLE_FORGOTTEN_SECONDS:
+            if time.monotonic() - began > FAILURES_RESET_SECONDS:
                 failures = 0
-            stopping.wait(TROUBLE_SECONDS[min(failures, len(TROUBLE_SECONDS) - 1)])
+            stopping.wait(RESTART_PAUSE_SECONDS[min(failures, len(RESTART_PAUSE_SECONDS) - 1)])
             failures += 1
 
 
 def logging_failures(what: str, act: Callable[[], object]) -> Callable[[], None]:
     """Return a function that calls `act` and only logs its failures: it is called again later.
 
-    Were they raised, all that judging remembers would be thrown away. That another worker has
-    taken over is no failure of theirs, and is raised.
+    If they were raised, the states in memory would be dropped. `OwnershipLost` is raised: another
+    worker has taken over.
     """
 
     def act_and_log() -> None:
@@ -193,12 +193,12 @@ def _judge(
     admin_alert_monitor = AdminAlertMonitor(database, settings.base_url)
 
     def update_admin_alerts() -> None:
-        # Points that wait in the log were reported, so their senders are not silent.
-        if analyser.lag_seconds() <= SUPPLY_LAG_SECONDS:
+        # Metrics whose points wait in the log have reported.
+        if analyser.lag_seconds() <= ADMIN_ALERTS_LAG_SECONDS:
             admin_alert_monitor.run_once()
 
     def rebuild_between_ticks() -> None:
-        # Points come without a pause, but judging keeps up: there is time for a rebuild.
+        # Points come without a pause, but the lag is small: there is time for a rebuild.
         if analyser.lag_seconds() <= REBUILD_LAG_SECONDS:
             rebuild_one(database, analyser)
 
@@ -207,10 +207,12 @@ def _judge(
         PeriodicTask(HEARTBEAT_EVERY_SECONDS, heartbeat),
         *([PeriodicTask(HEARTBEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
         PeriodicTask(SETTINGS_EVERY_SECONDS, analyser.reload_settings),
-        PeriodicTask(SILENCE_EVERY_SECONDS, analyser.look_for_silence),
-        PeriodicTask(SUPPLY_EVERY_SECONDS, logging_failures("warning admins", update_admin_alerts)),
+        PeriodicTask(NO_DATA_EVERY_SECONDS, analyser.find_metrics_without_data),
         PeriodicTask(
-            COUNT_EVERY_SECONDS,
+            ADMIN_ALERTS_EVERY_SECONDS, logging_failures("warning admins", update_admin_alerts)
+        ),
+        PeriodicTask(
+            PAGE_EVENTS_EVERY_SECONDS,
             logging_failures("storing counts of pages", page_event_writer.run_once),
         ),
         PeriodicTask(

@@ -1,13 +1,13 @@
-// The picture of one metric: value, expected range, anomalies. It draws; where data come from and
-// where a zoom leads is its owner's business. uPlot is loaded before this module.
+// Draws the chart of one metric: value, expected range, anomalies. It loads no data; zooming and
+// selecting call functions that its creator passes. uPlot must be loaded before this module.
 
 import { clock, axisNumbers } from "./numbers.js";
 
-const GAP_STEPS = 3; // as the PNG pictures: one or two missing points are bridged
+const GAP_STEPS = 3; // the line continues over one or two missing points, as in the PNG pictures
 const MARK_SIZE = 9;
-const MARK_REACH = 16; // how far from a triangle a finger may land
+const MARK_REACH = 16; // the greatest distance of a tap from the triangle that it selects
 const ZOOM_LEAST_PIXELS = 6;
-// Places of the series; 1 and 2 are the ends of the range, 5 and 6 those of the forecast.
+// Indices of the series; 1 and 2 are the bounds of the range, 5 and 6 those of the forecast.
 const [VALUE, FOUND] = [3, 4];
 const COLUMNS = 7;
 
@@ -54,7 +54,7 @@ export class Chart {
         drag: { x: true, y: false, setScale: false },
         bind: { dblclick: () => null },
         points: {
-          // The ends of the range are no measurements: nothing marks them.
+          // The bounds of the range are no measurements, so they have no points.
           size: (_, series) => (series === VALUE || series === FOUND ? 8 : 0),
           width: 2,
           stroke: () => this.colours.surface,
@@ -124,7 +124,7 @@ export class Chart {
     return { time, value: values[index], lower: lowers[index], upper: uppers[index], anomaly, score };
   }
 
-  // Where the reader points; null while nobody does.
+  // The index of the point at the cursor; null without a cursor.
   cursorIndex(plot = this.plot) {
     const { idx, left } = plot.cursor;
     return left >= 0 ? (idx ?? null) : null;
@@ -199,7 +199,7 @@ export class Chart {
     ctx.restore();
   }
 
-  // Beside the head of each line stands what it is, as far as the next one leaves room.
+  // Each line has its text beside its upper end, cut off before the next line.
   drawEventLabels(plot) {
     const { ctx, bbox } = plot;
     const ratio = uPlot.pxRatio;
@@ -254,7 +254,7 @@ export class Chart {
     ctx.restore();
   }
 
-  // The higher the score, the higher the head, as in the PNG pictures.
+  // The triangle is drawn higher the higher the score is, as in the PNG pictures.
   head(plot, anomaly) {
     const { bbox } = plot;
     const size = MARK_SIZE * uPlot.pxRatio;
@@ -289,7 +289,7 @@ export class Chart {
     });
   }
 
-  // --- hands ---
+  // --- mouse, touch and keyboard ---
 
   finishDrag(plot) {
     const { left, width } = plot.select;
@@ -394,22 +394,22 @@ function line(stroke) {
     stroke,
     width: 1.5,
     spanGaps: false,
-    points: { size: 4, width: 0, fill: stroke, filter: lonePoints },
+    points: { size: 4, width: 0, fill: stroke, filter: isolatedPoints },
   };
 }
 
 // A point between two gaps has no line through it: it is drawn as a dot.
-function lonePoints(plot, series, shown, gaps) {
+function isolatedPoints(plot, series, shown, gaps) {
   const column = plot.data[series];
-  const lone = [];
+  const isolated = [];
   for (let index = 0; index < column.length; index += 1) {
     const before = column[index - 1] ?? null;
     const after = column[index + 1] ?? null;
     if (column[index] !== null && before === null && after === null) {
-      lone.push(index);
+      isolated.push(index);
     }
   }
-  return lone;
+  return isolated;
 }
 
 function nearestPoint(plot, series, index) {
@@ -417,7 +417,7 @@ function nearestPoint(plot, series, index) {
   if (series === 0 || series >= FOUND || !column.length || column[index] !== null) {
     return index;
   }
-  // The cursor stands in a gap: nothing is nearest, so nothing is marked.
+  // The cursor is in a gap: no point is marked.
   return null;
 }
 
@@ -446,13 +446,13 @@ function triangle(ctx, x, y, size) {
   ctx.closePath();
 }
 
-// Beyond the one a difference is no longer a number; below the other it cannot be divided by.
+// Differences of larger values overflow; dividing by smaller spans overflows.
 const LARGEST_VALUE = 1e300;
 const SMALLEST_SPAN = 1e-300;
 
 const drawable = (value) => Math.min(Math.max(value, -LARGEST_VALUE), LARGEST_VALUE);
 
-// All values, and nearly all of the range: a few absurd bounds must not flatten the curve.
+// All values and most of the range: a few extreme bounds must not flatten the curve.
 function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   const known = (column) => column.filter((value) => value !== null);
   const all = known(values);
@@ -485,7 +485,7 @@ function isDuring(anomaly, time) {
   return time >= anomaly.timestamp && (anomaly.until_timestamp === null || time <= anomaly.until_timestamp);
 }
 
-// uPlot wants columns; null is a hole. A hole is put where the metric was silent for long.
+// uPlot takes columns; null is a gap. A gap is added where the metric sent no data for long.
 function columnsOf({ timeseries, yhat, anomalies }, sampling) {
   const columns = Array.from({ length: COLUMNS }, () => []);
   const gaps = gapsOf(timeseries.map(([time]) => time), sampling);
@@ -507,7 +507,7 @@ function columnsOf({ timeseries, yhat, anomalies }, sampling) {
   return columns;
 }
 
-// What is expected where no point has come yet goes on from the range of the newest point.
+// The forecast begins at the range of the newest point.
 function addForecast(columns, yhat) {
   const last = columns[0].length - 1;
   const ahead = Object.entries(yhat)
@@ -526,7 +526,7 @@ function addForecast(columns, yhat) {
 const scoresOf = ({ yhat }) =>
   new Map(Object.entries(yhat).map(([time, { score }]) => [Number(time), score]));
 
-// The rule of the PNG pictures: over three usual steps, and over three times a neighbour's.
+// As in the PNG pictures, a gap is over three usual steps and three times a neighbouring one.
 function gapsOf(times, sampling) {
   const distances = times.map((time, place) => (place ? time - times[place - 1] : Infinity));
   const usual = usualStep(times, distances, sampling);
@@ -544,12 +544,12 @@ function usualStep(times, distances, { step, isThinned }) {
   if (!isThinned) {
     return step || median || 1;
   }
-  // Two extremes of neighbouring buckets lie up to four mean distances apart.
+  // Two extremes of neighbouring buckets are up to four mean distances apart.
   const mean = (times.at(-1) - times[0]) / times.length;
   return Math.max(step || 0, median, 1.4 * mean);
 }
 
-// Custom properties hold light-dark(...): only a property in use is resolved to one colour.
+// Custom properties contain light-dark(...), which is resolved only where a property uses them.
 function coloursOf(box) {
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -575,7 +575,7 @@ function coloursOf(box) {
   return colours;
 }
 
-// One finger reads the chart, two zoom it; the page still scrolls up and down.
+// One finger moves the cursor, two zoom; the page can still be scrolled up and down.
 function followFingers(chart) {
   const { over } = chart.plot;
   let pinch = null;
@@ -605,7 +605,7 @@ function followFingers(chart) {
   });
 }
 
-// The window in which the two times lie under the two fingers.
+// The window in which the two times are at the positions of the two fingers.
 function pinchedWindow([firstTime, secondTime], [firstX, secondX], width) {
   const perPixel = (secondTime - firstTime) / (secondX - firstX);
   if (!Number.isFinite(perPixel) || perPixel <= 0) {

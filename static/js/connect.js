@@ -1,4 +1,4 @@
-// Connect a source: tabs over the snippets, and the wait for the first point.
+// The page to connect a source: tabs for the examples, and polling for the first points.
 
 const ASK_EVERY_MS = 2000;
 
@@ -27,7 +27,7 @@ tabs.forEach((tab, place) => {
   });
 });
 
-// Without this script all snippets stand below each other, under their own headings.
+// Without this script all examples are shown one below the other, each with its heading.
 if (tabs.length) {
   document.querySelector('[role="tablist"]').hidden = false;
   document.querySelectorAll('[role="tabpanel"] > h3').forEach((heading) => {
@@ -59,13 +59,13 @@ if (waiting) {
   setInterval(lookForPoints, ASK_EVERY_MS);
 }
 
-// The page that answers the set-up form: a reload is to show it again, not to send the form again.
+// The page is the reply to the set-up form: reloading must not send the form again.
 const address = document.querySelector("[data-own-address]")?.dataset.ownAddress;
 if (address) {
   history.replaceState(null, "", address);
 }
 
-// The browser knows its time zone better than its owner knows its name.
+// Select the time zone of the browser.
 const zone = document.querySelector("[data-guess-zone]");
 if (zone && zone.value === "UTC") {
   const guess = Intl.DateTimeFormat().resolvedOptions().timeZone;

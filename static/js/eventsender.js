@@ -1,5 +1,5 @@
-// Counts what happens on a web page and sends the counts, some of them at a time, to the server that
-// this script came from:
+// Counts events on a web page and sends the counts, several at a time, to the server that served
+// this script:
 //
 //   <script async src="https://anomify.example/js/eventsender" data-key="anm_..." data-site="shop"
 //     data-auto="pageview error"></script>
@@ -7,7 +7,7 @@
 //   anomify.count("signup")      counts one; anomify.count("items", 3) counts three
 //   <button data-anomify-event="checkout">      counts each click
 //
-// Each name becomes the metric events.<site>.<name>, a count a minute. The key can do nothing else.
+// Each name becomes the metric events.<site>.<name>, a count a minute. The key permits nothing else.
 
 (() => {
   const script = document.currentScript;
@@ -49,7 +49,7 @@
 
   const worded = (events) => JSON.stringify({ key, site, events });
 
-  // What the server could not take now is kept for the next time; what it refused is not.
+  // Counts that the server could not store now are sent again; refused ones are not.
   async function send() {
     isWaiting = false;
     if (Date.now() < notBefore) {
@@ -63,7 +63,7 @@
     }
     let reply = null;
     try {
-      // Plain text needs no permission asked for first.
+      // Plain text needs no preflight request (CORS).
       reply = await fetch(address, {
         method: "POST",
         headers: { "Content-Type": "text/plain" },
@@ -73,7 +73,7 @@
         mode: "cors",
       });
     } catch {
-      // Not reached: counted again below.
+      // No connection: added again below.
     }
     if (!reply || reply.status === 429 || reply.status >= 500) {
       const seconds = Number(reply?.headers.get("Retry-After")) || 30;
@@ -84,7 +84,7 @@
     }
   }
 
-  // A page that is being left cannot wait for an answer.
+  // A page that is closed cannot wait for a reply.
   function sendLast() {
     for (let events = take(); events.length; events = take()) {
       if (!navigator.sendBeacon(address, worded(events))) {

@@ -1,4 +1,4 @@
-// The inbox stays where it is while somebody reads it; a pill says that there is more.
+// Polls for new anomalies; shows their number in a button instead of changing the list.
 
 const ASK_EVERY_MS = 15000;
 

@@ -1,18 +1,18 @@
-// The metric page: it asks for the window in the address, shows it, and keeps it fresh while it
-// ends now. The list of anomalies and the selected one are the server's own HTML, fetched again.
+// The metric page: loads the window in the address, shows it, and updates it while it ends now.
+// The list of anomalies and the selected one are HTML of the server, which is fetched again.
 
 import { Chart } from "./chart.js";
 import { clock, duration, number, range as sayRange } from "./numbers.js";
-import { say } from "./page.js";
+import { announce } from "./page.js";
 
 const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 2592000 };
 const FRESH_EVERY_SECONDS = 10;
 const NARROWEST_SECONDS = 60;
 const MOST_TABLE_ROWS = 300;
-// A window that ends now is shown with so much of the time to come, but never more than a day.
+// A window that ends now is extended by this share into the future, by a day at most.
 const AHEAD_SHARE = 0.1;
 const AHEAD_MOST_SECONDS = 86400;
-// Points may be so far ahead of the server's clock; they can be zoomed to.
+// The server accepts points that are so far ahead of its clock; they can be zoomed to.
 const CLOCKS_DIFFER_SECONDS = 300;
 
 const box = document.getElementById("chart");
@@ -22,8 +22,8 @@ const part = (name) => document.querySelector(`[data-part="${name}"]`);
 
 const page = {
   wish: readAddress(),
-  before: [], // windows to come back to with a double click
-  latest: 0, // number of the newest question: older answers are dropped
+  before: [], // earlier windows, for going back with a double click
+  latest: 0, // number of the newest request: replies to older ones are ignored
   bundle: null,
 };
 
@@ -71,7 +71,7 @@ function windowOf(wish) {
   return [until - RANGES[wish.range], until];
 }
 
-// Where the chart ends: a window that ends now goes on with what is expected.
+// The end of the chart: a window that ends now continues with the forecast.
 function aheadOf(wish, until) {
   return wish.range ? until + Math.min(RANGES[wish.range] * AHEAD_SHARE, AHEAD_MOST_SECONDS) : until;
 }
@@ -102,7 +102,7 @@ function select(id) {
   go({ ...page.wish, event: id }, { isNew: false });
 }
 
-// --- asking and showing ---
+// --- loading and showing ---
 
 async function load({ isQuiet = false } = {}) {
   page.latest += 1;
@@ -157,7 +157,7 @@ async function ask(address, kind = "json") {
 }
 
 function show(data, span, ahead) {
-  // A counter is shown as what is judged of it: its rate a second.
+  // A counter is shown as its rate per second, which is what is judged.
   data.timeseries = data.derivative ?? data.timeseries;
   page.bundle = data;
   chart.show(data, [span[0], ahead], { step: data.metric.resolution, isThinned: data.downsampled });
@@ -192,7 +192,7 @@ function showPoint(index) {
   const score = isAtRest ? point?.anomaly?.score : point?.score;
   part("score").textContent = Number.isFinite(score) ? `score ${score.toFixed(2)}` : "";
   if (point && !isAtRest && document.activeElement === box) {
-    say(sentence(point));
+    announce(sentence(point));
   }
 }
 
@@ -231,10 +231,10 @@ function showWindow([from, until]) {
   part("live").hidden = isCustom;
 }
 
-// The server's fragment holds parts with ids; each replaces the one on the page.
+// The server's fragment contains elements with ids; each replaces the one on the page.
 function swap(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  for (const id of ["standing", "events", "selected"]) {
+  for (const id of ["status", "events", "selected"]) {
     const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
     if (old && now && old.outerHTML !== now.outerHTML) {
       const focused = old.contains(document.activeElement) && document.activeElement.dataset.event;
@@ -274,7 +274,7 @@ function fillTable() {
     : "";
 }
 
-// --- wiring ---
+// --- event handlers ---
 
 document.addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) {

@@ -1,4 +1,4 @@
-// How numbers, moments and durations are said; the server's pages say them the same way.
+// Formats numbers, times and durations, the same way as the server does in dashboard/wording.py.
 
 const exact = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -22,7 +22,7 @@ export function number(value) {
   return signed((Math.abs(value) >= 1e6 ? whole : exact).format(value));
 }
 
-// An expected range is an estimate: no more decimals than its width bears.
+// An expected range is an estimate: it has as many decimals as its width justifies.
 export function range(lower, upper) {
   const width = upper - lower;
   const isPlain = width >= 1e-4 && width < 1e15 && Math.max(Math.abs(lower), Math.abs(upper)) < 1e15;

@@ -1,4 +1,4 @@
-// What every page has: the theme switch, menus that close, copy buttons, forms that send themselves.
+// For every page: theme switch, menus, copy buttons, forms that are sent on change.
 
 const root = document.documentElement;
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
@@ -27,16 +27,16 @@ function switchTheme() {
   try {
     localStorage.setItem("anomify-theme", theme);
   } catch {
-    // It holds for this page, at least.
+    // Storage is disabled: the theme is kept for this page only.
   }
   announceTheme();
 }
 
-export function say(words) {
-  const voice = document.getElementById("voice");
-  // The same words are not said again when a chart is refreshed under a resting cursor.
-  if (voice && voice.textContent !== words) {
-    voice.textContent = words;
+export function announce(words) {
+  const announcer = document.getElementById("announcer");
+  // Not repeated to screen readers when a chart is updated under a resting cursor.
+  if (announcer && announcer.textContent !== words) {
+    announcer.textContent = words;
   }
 }
 
@@ -46,12 +46,12 @@ async function copyText(button) {
   try {
     await navigator.clipboard.writeText(source.textContent);
     label.textContent = "Copied";
-    say("Copied.");
+    announce("Copied.");
   } catch {
-    // Without the right to write to the clipboard, the text is marked for the reader to copy.
+    // Without permission to write to the clipboard, the text is selected for copying.
     getSelection().selectAllChildren(source);
     label.textContent = "Press Ctrl+C";
-    say("The text is selected; press Control C to copy it.");
+    announce("The text is selected; press Control C to copy it.");
   }
   setTimeout(() => {
     label.textContent = "Copy";
@@ -96,7 +96,7 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// An empty field, or a choice nobody made, says nothing; without it the address stays short enough to read and to share.
+// Fields that are empty or have their default are left out, so that the address stays short.
 document.addEventListener("submit", (event) => {
   if (event.target.method === "get") {
     for (const field of event.target.elements) {
@@ -109,7 +109,7 @@ document.addEventListener("submit", (event) => {
     }
   } else {
     const button = event.submitter;
-    // Not at once: a disabled button would take its own name out of the form.
+    // Not at once: the name of a disabled button is not sent with the form.
     setTimeout(() => {
       if (button) {
         button.disabled = true;
@@ -118,7 +118,7 @@ document.addEventListener("submit", (event) => {
   }
 });
 
-// A page that comes back from the browser's memory must not keep its buttons switched off.
+// A page that is restored from the back/forward cache must not keep its buttons disabled.
 addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form button[disabled]")) {
     button.disabled = false;
@@ -128,7 +128,7 @@ addEventListener("pageshow", () => {
 prefersDark.addEventListener("change", announceTheme);
 describeThemeSwitches();
 
-// While the org is muted, a banner counts the minutes; it goes when they are over.
+// While the org is muted, the banner shows the minutes left; it is removed when they are over.
 const muted = document.querySelector("[data-muted-until]");
 
 function countDown() {

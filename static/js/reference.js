@@ -1,4 +1,4 @@
-// Starts the reference: every address of the API with a form to try it from, on this very server.
+// Starts the API reference (Swagger UI): every route with a form to try it on this server.
 
 import { currentTheme } from "./page.js";
 
@@ -20,10 +20,10 @@ window.SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   filter: true,
-  // The browser sends its own cookie along, as for any page of ours; tokens are not remembered.
+  // The browser sends its session cookie, as for any page here; tokens are not stored.
   persistAuthorization: false,
   tryItOutEnabled: false,
-  // No other server is asked whether the description is right.
+  // The description is not sent to another server for validation.
   validatorUrl: null,
   presets: [window.SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",

@@ -1,4 +1,4 @@
-// Sets the remembered theme before the first paint; therefore not a module, and tiny.
+// Sets the stored theme before the first paint; therefore it is small and not a module.
 (() => {
   try {
     const theme = localStorage.getItem("anomify-theme");
@@ -6,6 +6,6 @@
       document.documentElement.dataset.theme = theme;
     }
   } catch {
-    // Storage is switched off: the theme of the system it is.
+    // Storage is disabled: the theme of the system is used.
   }
 })();

@@ -9,7 +9,7 @@ from anomify.admin_alert.model import RaisedAlert
 from anomify.anomaly.activity import list_activity
 from anomify.audit.recording import record_audit
 from anomify.db import session
-from anomify.org.event import Happening, record_event
+from anomify.org.event import ReportedEvent, record_event
 from tests.factories import make_anomaly, make_metric, make_org
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ def org(unit):
     del unit
     org = make_org()
     make_anomaly(make_metric(org), NOON, minutes=10)
-    record_event(org.id, Happening("deploy", "v2 is live", after(20)), actor="token:ci")
+    record_event(org.id, ReportedEvent("deploy", "v2 is live", after(20)), actor="token:ci")
     with time_machine.travel(after(30), tick=False):
         record_audit(org.id, actor="Alice", action="watcher.update", target="Load")
         record_audit(org.id, actor="Alice", action="user.login")
@@ -42,7 +42,7 @@ def org(unit):
     session().flush()
     other = make_org("Globex")
     make_anomaly(make_metric(other), NOON)
-    record_event(other.id, Happening("deploy", "theirs", after(20)), actor="Charlie")
+    record_event(other.id, ReportedEvent("deploy", "theirs", after(20)), actor="Charlie")
     return org
 
 
@@ -74,7 +74,7 @@ class TestListActivity:
         assert "user.login" not in {one.type for one in feed(org).items}
         assert feed(org, types=["user"]).total == 0
 
-    def test_gives_pages_that_together_are_the_whole(self, org):
+    def test_pages_together_are_the_whole_list(self, org):
         whole = [one.id for one in feed(org).items]
         pages = [feed(org, limit=2, offset=offset) for offset in (0, 2, 4, 6)]
         assert [one.id for page in pages for one in page.items] == whole
@@ -90,11 +90,11 @@ class TestListActivity:
             (["custom", "nothing"], []),
         ],
     )
-    def test_gives_only_types_asked_for_whole_or_by_their_first_word(self, org, types, found):
+    def test_filters_by_type_or_its_first_word(self, org, types, found):
         page = feed(org, types=types)
         assert [one.type for one in page.items] == found
         assert page.total == len(found)
 
-    def test_keeps_to_the_window(self, org):
+    def test_returns_only_entries_of_the_window(self, org):
         page = feed(org, from_at=after(10), until_at=after(30))
         assert [one.type for one in page.items] == ["deploy", "anomaly.ended"]

@@ -22,7 +22,7 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import Invalid
 from anomify.metric.open_store import open_points
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.store import PointStore
 from anomify.org.signed_link import KEY_PURPOSE, org_of_link
 from anomify.rendering.chart import ChartLook, Mark
@@ -39,8 +39,8 @@ def store(database, tmp_path) -> Iterator[PointStore]:
 
 
 def window_chart(org, metric, store, from_ms=NOON, until_ms=NOON + HOUR):
-    standing = get_standing(org.id, metric.name, now())
-    return chart_of_metric(org, standing, store, from_ms=from_ms, until_ms=until_ms, look=LOOK)
+    status = get_metric_status(org.id, metric.name, now())
+    return chart_of_metric(org, status, store, from_ms=from_ms, until_ms=until_ms, look=LOOK)
 
 
 @pytest.mark.usefixtures("unit")
@@ -69,14 +69,14 @@ class TestChartOfMetric:
         assert chart.times[inside][0] == NOON
         np.testing.assert_allclose(chart.values, 1.0)
 
-    def test_brings_a_neighbour_on_each_side_for_the_line_to_reach_the_edges(self, store):
+    def test_includes_a_point_on_each_side_so_that_the_line_reaches_the_edges(self, store):
         org, metric = org_with_metric("Acme", "web.requests")
         give_points(store, metric, NOON - HOUR, [5.0] * 200)
         chart = window_chart(org, metric, store)
         assert chart.times[0] < NOON
         assert chart.times[-1] > NOON + HOUR
 
-    def test_refuses_a_window_that_would_hold_too_much(self, store):
+    def test_refuses_a_window_with_too_many_points(self, store):
         org, metric = org_with_metric("Acme", "web.requests")
         with pytest.raises(Invalid, match="shorter window"):
             window_chart(org, metric, store, until_ms=NOON + (MOST_RAW + 1) * MINUTE)
@@ -93,7 +93,7 @@ class TestChartOfMetric:
 
 @pytest.mark.usefixtures("unit")
 class TestChartOfAnomaly:
-    def test_shows_what_lay_around_it(self, store):
+    def test_shows_the_time_around_the_anomaly(self, store):
         org, metric = org_with_metric("Acme", "web.requests")
         span = anomaly_at(metric, NOON, NOON + 5 * MINUTE)
         give_points(store, metric, NOON - HOUR, [5.0] * 120)
@@ -103,7 +103,7 @@ class TestChartOfAnomaly:
         assert [mark.first_time for mark in chart.anomalies] == [NOON]
         assert is_settled(chart)
 
-    def test_is_not_settled_while_it_runs(self, store):
+    def test_is_not_settled_while_the_anomaly_is_open(self, store):
         org, metric = org_with_metric("Acme", "web.requests")
         span = anomaly_at(metric, NOON, NOON + 5 * MINUTE, is_open=True)
         chart = chart_of_anomaly(org, get_anomaly(org.id, span.anomaly_id), store, look=LOOK)
@@ -114,13 +114,13 @@ class TestWindowAround:
     @pytest.mark.parametrize("step", [None, 10_000, MINUTE, 86_400_000])
     @pytest.mark.parametrize("length", [0, MINUTE, 30 * 24 * HOUR])
     @pytest.mark.parametrize("later", [0, HOUR, 4_000 * HOUR])
-    def test_holds_the_end_of_the_anomaly_and_never_too_much(self, step, length, later):
+    def test_contains_the_end_of_the_anomaly_and_never_too_many_points(self, step, length, later):
         span = SimpleNamespace(started_ms=NOON, last_over_ms=NOON + length)
         from_ms, until_ms = window_around(span, step, NOON + length + later)
         assert from_ms < span.last_over_ms < until_ms
         assert (until_ms - from_ms) / (step or MINUTE) <= MOST_RAW
 
-    def test_does_not_show_the_future(self):
+    def test_does_not_extend_into_the_future(self):
         span = SimpleNamespace(started_ms=NOON, last_over_ms=NOON + MINUTE)
         _, until_ms = window_around(span, MINUTE, NOON + 90 * MINUTE)
         assert until_ms == NOON + 91 * MINUTE
@@ -138,7 +138,7 @@ class TestAddresses:
             data_dir=tmp_path, secret_key=SecretStr("k" * 32), public_url="https://anomify.test"
         )
 
-    def test_are_signed_for_the_org_and_the_very_thing(self, settings):
+    def test_are_signed_for_the_org_and_the_exact_parameters(self, settings):
         anomaly, org = SimpleNamespace(id=7), SimpleNamespace(uuid="3" * 32)
         address = urlsplit(anomaly_image_url(settings, org, anomaly))
         query = {name: found[0] for name, found in parse_qs(address.query).items()}
@@ -148,7 +148,7 @@ class TestAddresses:
         assert org_of_link(key, address.path, query) == org.uuid
         assert org_of_link(key, address.path, query | {"anomaly_id": "8"}) is None
 
-    def test_hold_any_name_and_whole_seconds(self, settings):
+    def test_contain_any_name_and_whole_seconds(self, settings):
         metric, org = SimpleNamespace(name='up{job="a&b=c 温度"}'), SimpleNamespace(uuid="3" * 32)
         address = urlsplit(metric_image_url(settings, org, metric, 1_500, 9_001))
         query = parse_qs(address.query)

@@ -70,7 +70,7 @@ class TestGetAnomalyAt:
             with pytest.raises(NotFound):
                 get_anomaly_at(*at)
 
-    def test_finds_one_that_still_runs_however_long_ago_it_was_over(self, metric):
+    def test_finds_an_open_one_however_old_its_last_point_over_the_threshold_is(self, metric):
         made = make_anomaly(metric, NOON, minutes=None)
         assert get_anomaly_at(metric.org_id, metric.id, NOON_MS + 4 * MINUTE).id == made.id
         with pytest.raises(NotFound):
@@ -83,7 +83,7 @@ class TestGetAnomalyAt:
 
 
 class TestListAnomalies:
-    def test_gives_a_page_newest_first_and_counts_them_all(self, metric, foreign):
+    def test_returns_a_page_newest_first_and_the_total(self, metric, foreign):
         made = [make_anomaly(metric, NOON + hours * HOUR).id for hours in range(3)]
         make_anomaly(foreign, NOON)
         page = list_anomalies(metric.org_id, limit=2)
@@ -91,7 +91,7 @@ class TestListAnomalies:
         assert ids(list_anomalies(metric.org_id, limit=2, offset=2)) == [made[0]]
         assert ids(list_anomalies(metric.org_id, oldest_first=True)) == made
 
-    def test_takes_what_overlaps_the_window(self, metric):
+    def test_includes_anomalies_that_overlap_the_window(self, metric):
         made = make_anomaly(metric, NOON, minutes=5).id
         end = NOON_MS + 5 * MINUTE
         windows = [(end, end + 1), (end + 1, end + 2), (NOON_MS - 9, NOON_MS), (0, NOON_MS + 1)]
@@ -101,7 +101,7 @@ class TestListAnomalies:
         ]
         assert found == [[made], [], [], [made]]
 
-    def test_takes_what_still_runs_into_every_later_window(self, metric):
+    def test_includes_open_anomalies_in_every_later_window(self, metric):
         made = make_anomaly(metric, NOON, minutes=None).id
         later = NOON_MS + 600 * MINUTE
         assert ids(list_anomalies(metric.org_id, from_ms=later, until_ms=later + 1)) == [made]
@@ -135,7 +135,7 @@ class TestCountAnomalies:
 
 
 class TestOpenSpans:
-    def test_are_those_of_the_metrics_asked_for_that_still_run(self, unit, metric, foreign):
+    def test_are_the_open_ones_of_these_metrics(self, unit, metric, foreign):
         make_anomaly(metric, NOON)
         running = [make_anomaly(one, NOON + HOUR, minutes=None).id for one in (metric, foreign)]
         unit.expunge_all()

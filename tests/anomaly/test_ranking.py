@@ -38,7 +38,7 @@ def ranked(page):
 
 
 class TestMostAnomalous:
-    def test_counts_what_began_in_the_window(self, acme):
+    def test_counts_anomalies_that_began_in_the_window(self, acme):
         window = {"from_ms": ms(START), "until_ms": ms(START + 5 * DAY)}
         page = most_anomalous(acme.id, **window)
         assert ranked(page) == [
@@ -47,7 +47,7 @@ class TestMostAnomalous:
         ]
         assert page.total == 2
 
-    def test_puts_the_newer_first_of_two_with_as_many(self, acme):
+    def test_sorts_equal_counts_by_the_latest_anomaly(self, acme):
         window = {"from_ms": ms(START + 2 * DAY), "until_ms": ms(START + 9 * DAY)}
         assert [name for name, _, _ in ranked(most_anomalous(acme.id, **window))] == [
             "lately",
@@ -59,7 +59,7 @@ class TestMostAnomalous:
 
 
 class TestMostRecentlyAnomalous:
-    def test_puts_the_latest_first(self, acme):
+    def test_sorts_by_the_latest_anomaly(self, acme):
         page = most_recently_anomalous(acme.id)
         assert [name for name, _, _ in ranked(page)] == ["lately", "often", "once"]
         assert page.total == 3
@@ -97,7 +97,7 @@ class TestSummarise:
             ms(START + 2 * DAY),
         )
 
-    def test_of_nothing_has_no_mean(self, acme):
+    def test_without_anomalies_has_no_mean(self, acme):
         metric = make_metric(acme, "m")
         found = summarise(acme.id, metric.id, from_ms=0, until_ms=10, stretch_ms=1000)
         assert (found.total, found.mean_score, found.first_ms, found.last_ms) == (
@@ -108,7 +108,7 @@ class TestSummarise:
         )
         assert [(one.from_ms, one.anomalies) for one in found.stretches] == [(0, 0)]
 
-    def test_refuses_more_stretches_than_a_chart_has_room_for(self, acme):
+    def test_refuses_too_many_stretches(self, acme):
         with pytest.raises(Invalid) as refusal:
             summarise(acme.id, 1, from_ms=0, until_ms=1001, stretch_ms=1)
         assert set(refusal.value.fields) == {"bucket"}

@@ -53,7 +53,7 @@ def cases(unit: Session) -> list[int]:
 
 
 class TestOpenAnomaly:
-    def test_begins_a_case_in_the_metrics_org(self, metric):
+    def test_opens_an_anomaly_in_the_metrics_org(self, metric):
         span = open_anomaly(metric, SIGHTING)
         assert span.anomaly.org_id == metric.org_id
         assert span.anomaly.opened_at == START
@@ -61,7 +61,7 @@ class TestOpenAnomaly:
         assert span.is_open
         assert span.ended_ms is None
 
-    def test_finds_the_case_again_that_covers_the_point(self, unit, metric):
+    def test_reopens_an_anomaly_that_covers_the_point(self, unit, metric):
         known = make_anomaly(metric, START, minutes=10)
         known.span.ended_by_silence = True
         span = open_anomaly(metric, observation(4))
@@ -69,23 +69,23 @@ class TestOpenAnomaly:
         assert (span.started_ms, span.last_over_ms) == (START_MS + 4 * MINUTE,) * 2
         assert (span.is_open, span.ended_ms, span.ended_by_silence) == (True, None, False)
 
-    def test_finds_the_case_again_that_begins_soon_after(self, unit, metric):
+    def test_reopens_an_anomaly_that_begins_soon_after(self, unit, metric):
         known = make_anomaly(metric, START)
         assert open_anomaly(metric, observation(-5), 5 * MINUTE).anomaly_id == known.id
         assert known.opened_at == datetime(2026, 11, 20, 11, 55, tzinfo=UTC)
         assert cases(unit) == [known.id]
 
-    def test_begins_another_where_the_next_begins_later_than_that(self, unit, metric):
+    def test_opens_another_one_where_the_next_begins_later(self, unit, metric):
         known = make_anomaly(metric, START)
         assert open_anomaly(metric, observation(-6), 5 * MINUTE).anomaly_id != known.id
         assert len(cases(unit)) == 2
 
-    def test_begins_another_after_one_that_is_over(self, unit, metric):
+    def test_opens_another_one_after_one_that_has_ended(self, unit, metric):
         known = make_anomaly(metric, START, minutes=5)
         assert open_anomaly(metric, observation(6), 5 * MINUTE).anomaly_id != known.id
         assert len(cases(unit)) == 2
 
-    def test_leaves_other_metrics_alone(self, unit, metric):
+    def test_does_not_change_other_metrics(self, unit, metric):
         other = make_anomaly(make_metric(unit.get_one(Org, metric.org_id), "m"), START)
         assert open_anomaly(metric, SIGHTING).anomaly_id != other.id
         assert len(cases(unit)) == 2
@@ -105,7 +105,7 @@ class TestExtendAnomaly:
         risen = [extend_anomaly(span, observation(n, alert=8.0, severity="high")) for n in (1, 2)]
         assert risen == [True, False]
 
-    def test_never_goes_back(self, metric):
+    def test_never_moves_the_end_back(self, metric):
         span = open_anomaly(metric, observation(3))
         extend_anomaly(span, observation(1))
         assert span.last_over_ms == START_MS + 3 * MINUTE
@@ -128,14 +128,14 @@ class TestClosingAfterMs:
 
 
 class TestIsMoreSevere:
-    def test_goes_from_low_over_medium_to_high(self):
+    def test_orders_low_medium_high(self):
         assert is_more_severe("medium", "low")
         assert is_more_severe("high", "medium")
         assert not is_more_severe("low", "low")
 
 
 class TestNotFoundAgain:
-    def test_is_what_began_since_then_and_is_no_silence(self, unit, metric):
+    def test_is_every_span_since_then_except_no_data(self, unit, metric):
         found = make_anomaly(metric, START.replace(hour=14))
         make_anomaly(metric, START.replace(hour=11))
         make_anomaly(make_metric(make_org("Globex")), START.replace(hour=16))
@@ -148,7 +148,7 @@ class TestNotFoundAgain:
 
 
 class TestDeleteUntouched:
-    def test_leaves_what_somebody_has_put_into_another_status(self, unit, metric):
+    def test_keeps_anomalies_whose_status_was_changed(self, unit, metric):
         kept = make_anomaly(metric, START.replace(hour=14))
         touched = make_anomaly(metric, START.replace(hour=15))
         touched.status = "acknowledged"

@@ -28,7 +28,7 @@ class TestRenderPool:
                 raise ZeroDivisionError
         assert render_pool.render(chart()).startswith(PNG)
 
-    def test_lets_only_so_many_wait(self):
+    def test_limits_the_number_of_waiting_requests(self):
         render_pool = RenderPool(slots=1, wait_seconds=30)
         done = Event()
 

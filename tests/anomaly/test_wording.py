@@ -28,7 +28,7 @@ class TestAmountInWords:
 
 
 class TestSeenBeforeInWords:
-    def test_says_how_often_and_how_long_ago(self):
+    def test_states_how_often_and_how_long_ago(self):
         def said(count: int, last_ms: int | None) -> str:
             span = Span(started_ms=START, similar_before=count, similar_ms=last_ms)
             return seen_before_in_words(span)

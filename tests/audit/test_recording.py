@@ -20,7 +20,7 @@ def noted(org, action="user.login", **more):
 
 class TestRecordAudit:
     @pytest.mark.usefixtures("unit")
-    def test_keeps_who_what_from_where_and_how_it_was(self):
+    def test_stores_actor_action_address_and_values(self):
         org = make_org()
         note_address("192.0.2.7")
         noted(org, "user.role", target="bob", before={"role": "viewer"}, after={"role": "admin"})
@@ -33,14 +33,14 @@ class TestRecordAudit:
         )
 
     @pytest.mark.usefixtures("unit")
-    def test_keeps_no_secret_even_if_it_is_handed_one(self):
+    def test_does_not_store_secrets(self):
         org = make_org()
         noted(org, after={"password": "a long phrase", "webhook_secret": "whsec_1", "name": "x"})
         (entry,) = list_audit(org.id).items
         assert entry.after == {"password": HIDDEN, "webhook_secret": HIDDEN, "name": "x"}
 
     @pytest.mark.usefixtures("unit")
-    def test_cuts_what_is_too_long_and_says_moments_and_sets_in_words(self):
+    def test_cuts_long_values_and_converts_moments_and_sets(self):
         org = make_org()
         noted(org, target="t" * 999, after={"text": "x" * 9999, "at": now(), "ids": {3}})
         session_wide = list_audit(org.id).items[0]
@@ -50,7 +50,7 @@ class TestRecordAudit:
         assert session_wide.after["at"].endswith("+00:00")
 
     @pytest.mark.parametrize("attempt", ["update", "delete"])
-    def test_what_was_recorded_cannot_be_altered_or_deleted(self, database, attempt):
+    def test_entries_cannot_be_altered_or_deleted(self, database, attempt):
         with database.unit_of_work():
             org = make_org()
             noted(org)
@@ -67,7 +67,7 @@ class TestRecordAudit:
         with database.unit_of_work(write=False):
             assert list_audit(org.id).items[0].actor == "Alice"
 
-    def test_it_goes_with_its_org(self, database):
+    def test_is_deleted_with_its_org(self, database):
         with database.unit_of_work():
             org, other = make_org(), make_org("Globex")
             noted(org)
@@ -81,7 +81,7 @@ class TestRecordAudit:
 
 @pytest.mark.usefixtures("unit")
 class TestListAudit:
-    def test_shows_the_latest_first_page_by_page_and_only_the_orgs_own(self):
+    def test_returns_pages_of_the_orgs_own_entries_latest_first(self):
         org, other = make_org(), make_org("Globex")
         for action in ("user.login", "token.create", "user.role"):
             noted(org, action)
@@ -93,7 +93,7 @@ class TestListAudit:
         )
         assert [entry.action for entry in list_audit(org.id, offset=2).items] == ["user.login"]
 
-    def test_finds_by_action_by_noun_and_by_time(self):
+    def test_filters_by_action_noun_and_time(self):
         org = make_org()
         with time_machine.travel(now() - timedelta(hours=2)):
             noted(org, "user.login")

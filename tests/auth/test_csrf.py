@@ -1,4 +1,4 @@
-"""Whether a change was meant: the table of who may change what by which credentials."""
+"""CSRF protection: which credentials and headers allow a change."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def right_token(app, cast):
 
 
 class TestCookie:
-    def test_may_read_by_post_without_ado(self, client, cast):
+    def test_may_read_by_post_without_a_token(self, client, cast):
         assert client.post("/probe/viewer", headers=cookie(cast)).status_code == 200
 
     def test_never_changes_anything_by_get(self, client, cast):
@@ -31,7 +31,7 @@ class TestCookie:
         assert reply.headers["Allow"] == "POST"
         assert error(reply)["code"] == "method_not_allowed"
 
-    def test_does_not_change_what_another_page_may_have_asked_for(self, client, cast):
+    def test_refuses_a_change_from_another_site(self, client, cast):
         for more in (
             {},
             {"Origin": "https://evil.example"},
@@ -51,7 +51,7 @@ class TestCookie:
             assert reply.status_code == 403, more
             assert error(reply)["code"] == "not_meant"
 
-    def test_changes_what_a_page_of_ours_asks_for(self, client, cast):
+    def test_allows_a_change_from_our_own_origin(self, client, cast):
         for more in (
             {"Origin": OURS},
             {"Origin": OURS, "Sec-Fetch-Site": "same-origin"},
@@ -61,26 +61,24 @@ class TestCookie:
             headers = {**cookie(cast), **more}
             assert client.post(CHANGE, headers=headers).status_code == 200, more
 
-    def test_changes_with_the_token_of_the_session(self, client, cast, right_token):
+    def test_allows_a_change_with_the_csrf_token(self, client, cast, right_token):
         for origin in ({}, {"Origin": "null"}):
             headers = {**cookie(cast), **origin}
             by_header = client.post(CHANGE, headers={**headers, "X-CSRF-Token": right_token})
             by_form = client.post(CHANGE, headers=headers, data={"csrf_token": right_token})
             assert (by_header.status_code, by_form.status_code) == (200, 200)
 
-    def test_does_not_take_the_token_of_another_session(self, client, cast, right_token):
+    def test_refuses_the_csrf_token_of_another_session(self, client, cast, right_token):
         headers = {**cookie(cast, "alice"), "X-CSRF-Token": right_token}
         assert client.post(CHANGE, headers=headers).status_code == 403
 
-    def test_a_right_token_from_a_foreign_page_is_refused_all_the_same(
-        self, client, cast, right_token
-    ):
+    def test_refuses_a_right_csrf_token_from_another_site(self, client, cast, right_token):
         headers = {**cookie(cast), "X-CSRF-Token": right_token, "Origin": "https://evil.example"}
         assert client.post(CHANGE, headers=headers).status_code == 403
 
 
 class TestHeader:
-    def test_changes_by_any_method_for_no_foreign_page_can_send_it(self, client, cast):
+    def test_allows_a_change_by_any_method(self, client, cast):
         headers = {**cast.headers("bob"), "Origin": "https://evil.example"}
         assert client.get(CHANGE, headers=headers).status_code == 200
         assert client.post(CHANGE, headers=headers).status_code == 200
@@ -92,7 +90,7 @@ class TestParameter:
         assert client.post(CHANGE, data=sent).status_code == 200
         assert client.get(CHANGE, query_string=sent).status_code == 405
 
-    def test_does_not_lend_a_forger_the_cookie(self, client, cast):
+    def test_a_wrong_parameter_does_not_use_the_cookie(self, client, cast):
         reply = client.post(CHANGE, data={"session_id": "f" * 32}, headers=cookie(cast))
         assert reply.status_code == 401
 
@@ -105,14 +103,14 @@ class TestToken:
         assert client.post(CHANGE, headers={"X-Auth-Token": text}).status_code == 200
 
 
-class TestStranger:
+class TestAnonymous:
     def test_never_changes_anything_by_get(self, client):
         assert client.get("/probe/anyone/change").status_code == 405
 
-    def test_without_a_browser_is_let_through(self, client):
+    def test_is_allowed_without_a_browser(self, client):
         assert client.post("/probe/anyone/change").status_code == 200
 
-    def test_cannot_be_signed_in_by_a_foreign_page(self, client):
+    def test_cannot_be_signed_in_by_another_site(self, client):
         for more in (
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
@@ -121,7 +119,7 @@ class TestStranger:
         ):
             assert client.post("/probe/anyone/change", headers=more).status_code == 403, more
 
-    def test_a_form_of_ours_shows_it_by_its_token(self, app, browser):
+    def test_our_own_form_is_allowed_by_its_csrf_token(self, app, browser):
         given = strict(browser.get("/probe/anyone"))["status"]["session_id"]
         headers = {"Cookie": f"session_id={given}"}
         with app.test_request_context("/probe/anyone", headers=headers):

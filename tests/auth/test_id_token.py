@@ -1,4 +1,4 @@
-"""ID tokens: one that is right, and all the ways to be wrong."""
+"""Verification of ID tokens: valid ones, and each kind of invalid one."""
 
 import base64
 import hmac
@@ -48,14 +48,14 @@ def unsigned():
 
 def by_hand(header, digest=None):
     """A token that the library would not make."""
-    told = f"{part({'kid': 'first', **header})}.{part(RIGHT)}"
+    signed = f"{part({'kid': 'first', **header})}.{part(RIGHT)}"
     if digest is None:
         # As if the public key were a shared secret: whoever knows it could sign.
         secret = KEY.as_pem(private=False)
-        signature = hmac.digest(secret, told.encode(), "sha256")
+        signature = hmac.digest(secret, signed.encode(), "sha256")
     else:
-        signature = KEY.private_key.sign(told.encode(), PKCS1v15(), digest)
-    return f"{told}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+        signature = KEY.private_key.sign(signed.encode(), PKCS1v15(), digest)
+    return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 def tampered():
@@ -119,7 +119,7 @@ BAD = {
 
 
 class TestVerifiedClaims:
-    def test_believes_the_right_ones(self):
+    def test_accepts_valid_tokens(self):
         assert verify(signed())["sub"] == "ann"
         assert verify(signed(aud=[CLIENT_ID]))["sub"] == "ann"
         assert verify(signed(aud=[CLIENT_ID, "others"], azp=CLIENT_ID))["sub"] == "ann"
@@ -130,11 +130,11 @@ class TestVerifiedClaims:
         assert verify(curved, KeySet([KEY, CURVE]))["sub"] == "ann"
 
     @pytest.mark.parametrize("wrong", BAD)
-    def test_believes_none_of_the_wrong_ones(self, wrong):
+    def test_refuses_invalid_tokens(self, wrong):
         with pytest.raises(Denied, match="could not be verified"):
             verify(BAD[wrong]())
 
-    def test_asks_for_newer_keys_where_the_key_is_not_known(self):
+    def test_raises_key_unknown_for_an_unknown_key(self):
         with pytest.raises(KeyUnknown):
             verify(signed(header={"kid": "newer"}))
         with pytest.raises(KeyUnknown):

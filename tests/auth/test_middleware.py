@@ -1,4 +1,4 @@
-"""The walk to one subject: what signed links open, and what stays shut."""
+"""Authentication of requests: signed links and deleted users."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ def link(app, cast):
 
 
 class TestSignedLinks:
-    def test_show_what_they_were_signed_for_and_open_no_session(self, client, database, link):
+    def test_show_the_signed_page_and_start_no_session(self, client, database, link):
         with database.unit_of_work(write=False) as session:
             before = session.scalar(select(func.count()).select_from(SessionRow))
         reply = client.get(link(note='cpu{a="b"} ü/ %2F'))
@@ -37,7 +37,7 @@ class TestSignedLinks:
         with database.unit_of_work(write=False) as session:
             assert session.scalar(select(func.count()).select_from(SessionRow)) == before
 
-    def test_are_worthless_once_any_part_is_changed(self, client, link):
+    def test_are_refused_when_any_part_is_changed(self, client, link):
         good = link(note="a")
         unsigned = good.split("&sig=")[0]
         for changed in (
@@ -59,17 +59,17 @@ class TestSignedLinks:
     def test_expire(self, client, link):
         assert client.get(link(lifetime=timedelta(seconds=-1))).status_code == 403
 
-    def test_open_nothing_that_is_not_shown_by_links(self, client, link):
+    def test_give_no_access_to_other_routes(self, client, link):
         assert client.get(link(path="/probe/viewer")).status_code == 401
 
 
-class TestNobodyElsesObjects:
-    def test_a_user_whose_account_is_gone_is_a_stranger(self, client, database, cast):
+class TestSubject:
+    def test_a_deleted_user_is_anonymous(self, client, database, cast):
         with database.unit_of_work() as session:
             session.delete(session.get_one(type(cast.bob), cast.bob.id))
         assert client.get("/probe/viewer", headers=cast.headers("bob")).status_code == 401
 
-    def test_asking_only_for_the_methods_runs_nothing(self, client, database):
+    def test_an_options_request_runs_no_view(self, client, database):
         reply = client.options("/probe/owner")
         assert reply.status_code == 200
         with database.unit_of_work(write=False) as session:

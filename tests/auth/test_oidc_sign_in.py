@@ -1,4 +1,4 @@
-"""Signing in with another server, there and back, on both databases."""
+"""Signing in with an OpenID Connect provider, on both databases."""
 
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -91,7 +91,7 @@ def connected(database, person, there):
 
 
 class TestBegin:
-    def test_asks_for_a_code_with_all_that_guards_it(self, app_with):
+    def test_redirects_with_state_nonce_and_pkce(self, app_with):
         browser = app_with().test_client()
         parts = urlsplit(begin(browser))
         asked = {name: found[0] for name, found in parse_qs(parts.query).items()}
@@ -105,13 +105,13 @@ class TestBegin:
         assert asked["nonce"] not in cookie.value
 
     @pytest.mark.usefixtures("cast")
-    def test_is_offered_where_it_is_set_and_nowhere_else(self, app_with):
+    def test_is_offered_only_if_configured(self, app_with):
         assert "Sign in with Acme ID" in app_with().test_client().get("/ui/login").text
         without = app_with(oidc_issuer=None).test_client()
         assert "/login/oidc" not in without.get("/ui/login").text
         assert without.get("/login/oidc").status_code == 404
 
-    def test_says_so_where_the_other_server_does_not_do_its_part(self, app_with, there):
+    def test_answers_502_when_the_provider_fails(self, app_with, there):
         for lie in (
             {"issuer": "https://evil.example"},
             {"token_endpoint": None},
@@ -126,9 +126,7 @@ class TestBegin:
 
 
 class TestFinish:
-    def test_signs_in_whom_the_identity_belongs_to_and_goes_on(
-        self, app_with, there, cast, database
-    ):
+    def test_signs_in_the_user_of_the_identity_and_redirects(self, app_with, there, cast, database):
         connected(database, cast.bob, there)
         browser = app_with().test_client()
         before = browser.get("/ui/login") and browser.get_cookie("session_id").value
@@ -139,7 +137,7 @@ class TestFinish:
         assert browser.get_cookie("oidc", path="/login/oidc") is None
         assert come_back(app_with().test_client(), there, next="//evil.example").location == "/ui/"
 
-    def test_an_address_alone_opens_nothing(self, app_with, there, cast):
+    def test_an_address_alone_gives_no_access(self, app_with, there, cast):
         there.claims["email"] = cast.alice.email
         browser = app_with(oidc_domains=f"acme.example={cast.acme.id}").test_client()
         reply = come_back(browser, there)
@@ -147,12 +145,12 @@ class TestFinish:
         assert "Sign in with its password" in reply.text
         assert who(browser) is None
 
-    def test_nobody_joins_whom_nobody_invited(self, app_with, there):
+    def test_refuses_users_without_an_invitation(self, app_with, there):
         reply = come_back(app_with().test_client(), there)
         assert reply.status_code == 403
         assert "Ask an admin of your org" in reply.text
 
-    def test_a_verified_address_of_a_domain_of_ours_joins_as_viewer(
+    def test_a_verified_address_of_a_configured_domain_joins_as_viewer(
         self, app_with, there, cast, database
     ):
         app = app_with(oidc_domains=f"acme.example={cast.acme.id}")
@@ -165,8 +163,8 @@ class TestFinish:
         there.userinfo = {"email": "ann@acme.example", "email_verified": True, "name": "Ann"}
         browser = app.test_client()
         assert come_back(browser, there).status_code == 303
-        told = strict(browser.get("/user/info"))["data"]["user"]
-        assert (told["name"], told["role"], told["org"]["name"]) == ("Ann", "viewer", "Acme")
+        data = strict(browser.get("/user/info"))["data"]["user"]
+        assert (data["name"], data["role"], data["org"]["name"]) == ("Ann", "viewer", "Acme")
         # The next time it is the identity that counts, whatever the address is by then.
         there.userinfo = {"email": "other@evil.example", "email_verified": False}
         browser = app.test_client()
@@ -177,7 +175,9 @@ class TestFinish:
         assert actions.count("user.login") == 2
         assert {"user.join", "user.link"} <= set(actions)
 
-    def test_an_invitation_is_accepted_with_an_account_there(self, app_with, there, cast, database):
+    def test_accepts_an_invitation_with_an_account_of_the_provider(
+        self, app_with, there, cast, database
+    ):
         with database.unit_of_work():
             by = Inviter("Alice", "owner", HOME)
             _, link = invite(cast.acme, "ann@elsewhere.example", "Ann", "editor", by)
@@ -187,8 +187,8 @@ class TestFinish:
         browser.set_cookie("session_id", cast.sessions["bob"])
         assert "Join with Acme ID" in browser.get(f"/ui/invitation?token={token}").text
         assert come_back(browser, there, invitation=token).status_code == 303
-        told = strict(browser.get("/user/info"))["data"]["user"]
-        assert (told["name"], told["role"], told["email"]) == (
+        data = strict(browser.get("/user/info"))["data"]["user"]
+        assert (data["name"], data["role"], data["email"]) == (
             "Ann",
             "editor",
             "ann@elsewhere.example",
@@ -197,7 +197,7 @@ class TestFinish:
         again = come_back(app_with().test_client(), there, invitation=token)
         assert again.status_code == 403
 
-    def test_who_is_signed_in_connects_their_account(self, app_with, there, cast):
+    def test_connects_the_account_of_a_signed_in_user(self, app_with, there, cast):
         app = app_with()
         browser = app.test_client()
         browser.set_cookie("session_id", cast.sessions["dave"])
@@ -209,7 +209,7 @@ class TestFinish:
         other.set_cookie("session_id", cast.sessions["bob"])
         assert come_back(other, there).status_code == 409
 
-    def test_a_page_elsewhere_connects_nobody(self, app_with, there, cast):
+    def test_a_page_of_another_site_connects_no_account(self, app_with, there, cast):
         # It might have signed the browser in there before, as somebody of its own choice.
         browser = app_with().test_client()
         browser.set_cookie("session_id", cast.sessions["dave"])
@@ -222,9 +222,7 @@ class TestFinish:
     @pytest.mark.parametrize(
         "wrong", ["no cookie", "another state", "used", "late", "another issuer", "no code"]
     )
-    def test_believes_no_journey_that_this_browser_did_not_make(
-        self, app_with, there, cast, database, wrong
-    ):
+    def test_refuses_attempts_of_other_browsers(self, app_with, there, cast, database, wrong):
         connected(database, cast.bob, there)
         browser = app_with().test_client()
         brought = there.sign_in(begin(browser))
@@ -252,7 +250,7 @@ class TestFinish:
             assert browser.get(BACK, query_string=brought).status_code == 403
             assert who(browser) is None
 
-    def test_a_code_of_another_journey_is_refused(self, app_with, there, cast, database):
+    def test_refuses_a_code_of_another_attempt(self, app_with, there, cast, database):
         connected(database, cast.bob, there)
         app = app_with()
         mine, theirs = app.test_client(), app.test_client()
@@ -260,9 +258,7 @@ class TestFinish:
         brought["code"] = there.sign_in(begin(theirs))["code"]
         assert mine.get(BACK, query_string=brought).status_code == 403
 
-    def test_learns_of_new_keys_but_does_not_ask_for_them_all_the_time(
-        self, app_with, there, cast, database
-    ):
+    def test_reads_new_keys_at_most_every_half_minute(self, app_with, there, cast, database):
         connected(database, cast.bob, there)
         app = app_with()
         assert come_back(app.test_client(), there).status_code == 303

@@ -1,4 +1,4 @@
-"""Which session asks, on both databases."""
+"""The session of a request, on both databases."""
 
 import sqlite3
 from contextlib import closing, contextmanager, nullcontext
@@ -54,15 +54,15 @@ class TestOrder:
         reply = ask(client, **ids)
 
         first = next((place for place in PLACES if ids[place]), None)
-        told = strict(reply)
+        data = strict(reply)
         assert ("Warning" in reply.headers) == (first == "parameter")
         if first is not None and ids[first] != UNKNOWN:
-            assert told["data"]["caller"] == people[first].capitalize()
-            assert told["status"]["session_id"] == ids[first]
+            assert data["data"]["caller"] == people[first].capitalize()
+            assert data["status"]["session_id"] == ids[first]
             assert "Set-Cookie" not in reply.headers
         else:
-            assert told["data"]["caller"] == "anonymous"
-            given = told["status"]["session_id"]
+            assert data["data"]["caller"] == "anonymous"
+            given = data["status"]["session_id"]
             assert given not in {UNKNOWN, *cast.sessions.values()}
             # An id that came by header or parameter must never become a browser's.
             assert ("Set-Cookie" in reply.headers) == (first in {None, "cookie"})
@@ -81,13 +81,13 @@ class TestOrder:
         assert reply.status_code == 400
         assert "session_id" in error(reply)["fields"]
 
-    def test_what_is_no_id_is_as_good_as_unknown(self, client):
+    def test_a_malformed_id_counts_as_unknown(self, client):
         for text in ("", " ", "x", "F" * 32, "f" * 33, "é" * 32, "f" * 5000, "'"):
             reply = ask(client, parameter=text)
             assert reply.status_code == 200
             assert strict(reply)["status"]["session_id"] != text
 
-    def test_pages_listen_to_the_cookie_alone(self, database, tmp_path, cast):
+    def test_pages_use_only_the_cookie(self, database, tmp_path, cast):
 
         class Pages(DeclaredBlueprint):
             is_cookie_only = True
@@ -107,31 +107,31 @@ class TestOrder:
         app.extensions["anomify"].points.close()
 
 
-class TestStrangers:
-    def test_an_unauthorised_request_is_given_an_id_that_works_next_time(self, client):
+class TestAnonymous:
+    def test_an_unauthorised_request_gets_an_id_that_is_valid_next_time(self, client):
         refused = client.get("/probe/viewer")
         assert refused.status_code == 401
         given = strict(refused)["status"]["session_id"]
         assert strict(ask(client, header=given))["status"]["session_id"] == given
 
     @pytest.mark.parametrize("access", ["public", "ingest"])
-    def test_some_routes_touch_no_session_at_all(self, client, database, cast, access):
+    def test_some_routes_start_no_session(self, client, database, cast, access):
         before = rows(database)
-        told = strict(ask(client, cookie=cast.sessions["bob"], path=f"/probe/{access}"))
-        assert told["status"]["session_id"] is None
-        assert told["data"]["caller"] == "anonymous"
+        data = strict(ask(client, cookie=cast.sessions["bob"], path=f"/probe/{access}"))
+        assert data["status"]["session_id"] is None
+        assert data["data"]["caller"] == "anonymous"
         assert rows(database) == before
 
-    def test_an_unknown_address_opens_nothing_but_says_who_asks(self, client, database, cast):
+    def test_an_unknown_address_starts_no_session_but_identifies_the_user(
+        self, client, database, cast
+    ):
         before = rows(database)
         assert error(client.get("/nothing"))["code"] == "not_found"
-        told = strict(ask(client, header=cast.sessions["bob"], path="/nothing"))
-        assert told["status"]["session_id"] == cast.sessions["bob"]
+        data = strict(ask(client, header=cast.sessions["bob"], path="/nothing"))
+        assert data["status"]["session_id"] == cast.sessions["bob"]
         assert rows(database) == before
 
-    def test_beyond_the_bound_ids_are_not_kept_and_still_come_back(
-        self, client, database, monkeypatch
-    ):
+    def test_beyond_the_limit_ids_have_no_row_and_stay_valid(self, client, database, monkeypatch):
         monkeypatch.setattr("anomify.user.session.ANONYMOUS_MAX", 3)
         monkeypatch.setattr("anomify.user.session.ANONYMOUS_HEADROOM", 0)
         ids = [strict(ask(client))["status"]["session_id"] for _ in range(6)]
@@ -141,7 +141,7 @@ class TestStrangers:
             assert strict(ask(client, header=given))["status"]["session_id"] == given
         assert rows(database) == 3
 
-    def test_expired_strangers_make_room(self, client, database, monkeypatch):
+    def test_expired_anonymous_sessions_are_replaced(self, client, database, monkeypatch):
         monkeypatch.setattr("anomify.user.session.ANONYMOUS_MAX", 2)
         monkeypatch.setattr("anomify.user.session.ANONYMOUS_HEADROOM", 0)
         ask(client)
@@ -152,7 +152,7 @@ class TestStrangers:
         assert rows(database) == 1
         assert strict(ask(client, header=given))["status"]["session_id"] == given
 
-    def test_an_id_that_was_not_kept_expires_too(self, client, monkeypatch):
+    def test_an_id_without_a_row_expires_too(self, client, monkeypatch):
         monkeypatch.setattr("anomify.user.session.ANONYMOUS_MAX", 0)
         monkeypatch.setattr("anomify.user.session.ANONYMOUS_HEADROOM", 0)
         with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
@@ -164,7 +164,7 @@ class TestStrangers:
 
 
 class TestCookie:
-    def test_is_for_us_alone(self, client):
+    def test_is_http_only_and_same_site(self, client):
         cookie = ask(client).headers["Set-Cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
@@ -173,7 +173,7 @@ class TestCookie:
         # The default address is this machine's own, where there is no https.
         assert "Secure" not in cookie
 
-    def test_is_secure_where_others_can_reach_us(self, database, tmp_path):
+    def test_is_secure_on_https(self, database, tmp_path):
 
         app = make_app(
             database, tmp_path, [probe_blueprint()], public_url="https://metrics.example"
@@ -189,7 +189,7 @@ class TestCookie:
 
 
 class TestLifetime:
-    def test_a_user_idle_for_eight_hours_is_a_stranger(self, client, database, cast):
+    def test_a_user_idle_for_eight_hours_is_signed_out(self, client, database, cast):
         with time_machine.travel(now(), tick=False) as clock:
             with database.unit_of_work():
                 session_id = make_session(cast.bob)
@@ -200,7 +200,7 @@ class TestLifetime:
             clock.shift(timedelta(hours=8, minutes=1))
             assert ask(client, header=session_id, path="/probe/user").status_code == 401
 
-    def test_a_busy_user_is_a_stranger_after_a_fortnight(self, client, database, cast):
+    def test_an_active_user_is_signed_out_after_two_weeks(self, client, database, cast):
         with time_machine.travel(now(), tick=False) as clock:
             with database.unit_of_work():
                 session_id = make_session(cast.bob)
@@ -226,7 +226,7 @@ class TestLifetime:
             ask(client, header=session_id)
             assert seen() == opened + timedelta(seconds=60)
 
-    def test_a_jump_back_of_the_clock_signs_nobody_out(self, client, database, cast):
+    def test_a_clock_set_back_signs_nobody_out(self, client, database, cast):
         with time_machine.travel(now(), tick=False) as clock:
             with database.unit_of_work():
                 session_id = make_session(cast.bob)
@@ -235,7 +235,7 @@ class TestLifetime:
 
 
 class TestFixation:
-    def test_signing_in_ends_the_id_that_was_there_before(self, browser, client, cast):
+    def test_signing_in_ends_the_former_session(self, browser, client, cast):
         planted = strict(browser.get("/probe/anyone"))["status"]["session_id"]
         signed_in = browser.post("/login", data={"email": cast.bob.email, "password": PASSWORD})
         fresh = strict(signed_in)["status"]["session_id"]
@@ -244,7 +244,7 @@ class TestFixation:
         assert strict(ask(client, header=planted))["data"]["caller"] == "anonymous"
         assert strict(browser.get("/probe/user"))["data"]["caller"] == "Bob"
 
-    def test_a_link_with_somebodys_id_does_not_stay_in_the_browser(self, browser, cast):
+    def test_an_id_in_a_link_sets_no_cookie(self, browser, cast):
         linked = browser.get("/probe/anyone", query_string={"session_id": cast.sessions["charlie"]})
         assert strict(linked)["data"]["caller"] == "Charlie"
         assert strict(browser.get("/probe/anyone"))["data"]["caller"] == "anonymous"
@@ -260,15 +260,15 @@ class TestFixation:
         fresh = strict(reply)["data"]["session"]["id"]
         assert strict(ask(client, header=fresh))["data"]["caller"] == "Bob"
 
-    def test_nothing_a_stranger_was_told_is_carried_along(self, browser, cast):
+    def test_data_of_the_anonymous_session_is_not_kept_after_sign_in(self, browser, cast):
         browser.get("/probe/remember", query_string={"note": "a stranger's"})
         assert strict(browser.get("/probe/remember"))["data"]["note"] == "a stranger's"
         browser.post("/login", data={"email": cast.bob.email, "password": PASSWORD})
         assert strict(browser.get("/probe/remember"))["data"]["note"] == ""
 
 
-class TestKeeping:
-    def test_no_id_is_kept_in_clear(self, client, database, cast):
+class TestStorage:
+    def test_stores_only_hashes_of_ids(self, client, database, cast):
         given = strict(ask(client))["status"]["session_id"]
         with database.unit_of_work(write=False) as session:
             for row in session.scalars(select(SessionRow)):
@@ -276,12 +276,12 @@ class TestKeeping:
                 for clear in (given, *cast.sessions.values()):
                     assert clear.encode() not in kept
 
-    def test_what_a_session_remembers_is_json_and_comes_back(self, client):
+    def test_stores_the_data_as_json(self, client):
         given = strict(ask(client))["status"]["session_id"]
         headers = {"X-Session-Id": given}
         client.get("/probe/remember", query_string={"note": "ünïcode"}, headers=headers)
-        told = strict(client.get("/probe/remember", headers=headers))
-        assert told["data"]["note"] == "ünïcode"
+        data = strict(client.get("/probe/remember", headers=headers))
+        assert data["data"]["note"] == "ünïcode"
 
     def test_a_planted_pickle_is_refused_and_never_loaded(self, client, database, cast):
         # The opcodes of a pickle that raises the moment it is loaded.
@@ -318,7 +318,7 @@ class TestStoreFailure:
         @contextmanager
         def write():
             # Who is impatient gives up at once, and who is not would be noticed.
-            monkeypatch.setattr("anomify.auth.session_id.PATIENCE_SECONDS", 0)
+            monkeypatch.setattr("anomify.auth.session_id.SHORT_WAIT_SECONDS", 0)
             with database.unit_of_work() as session:
                 session.execute(update(SessionRow).values(last_seen_at=now() - timedelta(hours=1)))
             writer = sqlite3.connect(database.url.database, isolation_level=None)
@@ -336,7 +336,7 @@ class TestStoreFailure:
 
         return lambda name: monkeypatch.setattr(f"anomify.auth.session_id.{name}", fail)
 
-    def test_opening_is_told_as_a_503_in_the_envelope(self, client, broken):
+    def test_a_failure_to_open_is_a_503_in_the_envelope(self, client, broken):
         broken("find_session")
         reply = ask(client, header=UNKNOWN)
         assert reply.status_code == 503
@@ -344,9 +344,7 @@ class TestStoreFailure:
         assert "fire" not in reply.text
         assert error(reply)["code"] == "unavailable"
 
-    def test_a_stranger_whose_session_cannot_be_written_has_one_that_is_not_kept(
-        self, client, database, broken
-    ):
+    def test_an_anonymous_session_that_cannot_be_written_has_no_row(self, client, database, broken):
         broken("open_anonymous_session")
         reply = ask(client)
         assert reply.status_code == 200
@@ -356,7 +354,7 @@ class TestStoreFailure:
         again = ask(client, header=given)
         assert strict(again)["status"]["session_id"] == given
 
-    def test_nobody_waits_for_a_writer_to_read(self, client, database, cast, elsewhere_written):
+    def test_reading_does_not_wait_for_a_writer(self, client, database, cast, elsewhere_written):
         with database.unit_of_work():
             _, text = make_token(cast.acme, "read")
         with elsewhere_written():
@@ -365,7 +363,7 @@ class TestStoreFailure:
             assert ask(client).status_code == 200
             assert ask(client, header=cast.sessions["bob"]).status_code == 200
 
-    def test_saving_is_told_as_a_503_in_the_envelope(self, client, cast, broken):
+    def test_a_failure_to_save_is_a_503_in_the_envelope(self, client, cast, broken):
         broken("change_session")
         reply = client.get(
             "/probe/remember",
@@ -375,15 +373,15 @@ class TestStoreFailure:
         assert reply.status_code == 503
         assert error(reply)["code"] == "unavailable"
 
-    def test_last_seen_that_cannot_be_written_does_not_stop_reading(
+    def test_reading_works_when_the_last_use_cannot_be_written(
         self, client, database, cast, broken
     ):
-        broken("see_session")
+        broken("record_session_use")
         with database.unit_of_work() as session:
             session.execute(update(SessionRow).values(last_seen_at=now() - timedelta(hours=1)))
         assert ask(client, header=cast.sessions["bob"]).status_code == 200
 
-    def test_a_body_that_is_too_large_is_told_as_a_413_in_the_envelope(self, client):
+    def test_a_body_that_is_too_large_is_a_413_in_the_envelope(self, client):
         reply = client.post("/probe/anyone", data={"session_id": "f" * (1024 * 1024 + 1)})
         assert reply.status_code == 413
         assert error(reply)["code"] == "too_large"

@@ -1,4 +1,4 @@
-"""Tokens as requests present them: where, in which order, and what each scope opens."""
+"""Tokens in requests: where they may be, their order and their scopes."""
 
 from datetime import timedelta
 
@@ -45,8 +45,8 @@ def opened(client, headers):
     return {access for access, status in answers.items() if status == 200}, refusals
 
 
-class TestBadOnes:
-    def test_open_no_session_wherever_they_stand(self, client, database, token_for):
+class TestInvalidTokens:
+    def test_start_no_session(self, client, database, token_for):
         before = sessions(database)
         revoked = token_for("read")
         with database.unit_of_work() as session:
@@ -65,7 +65,7 @@ class TestBadOnes:
                     assert "Set-Cookie" not in reply.headers
         assert sessions(database) == before
 
-    def test_leave_a_session_that_came_with_them_as_it_was(self, client, database):
+    def test_do_not_change_the_session_of_the_request(self, client, database):
         mine = strict(client.get("/probe/anyone"))["status"]["session_id"]
         reply = client.get("/probe/anyone", headers={"X-Session-Id": mine, "X-Auth-Token": "x"})
         assert reply.status_code == 401
@@ -74,12 +74,12 @@ class TestBadOnes:
 
 
 class TestScopes:
-    def test_each_opens_its_own_routes_and_no_others(self, client, token_for):
+    def test_each_allows_only_its_own_routes(self, client, token_for):
         for scope, expected in OPENS.items():
             assert opened(client, {"X-Auth-Token": token_for(scope)}) == (expected, {403}), scope
 
     @pytest.mark.parametrize("access", ["owner", "user"])
-    def test_all_of_them_together_make_no_user(self, client, token_for, access):
+    def test_all_scopes_together_do_not_allow_routes_for_users(self, client, token_for, access):
         text = token_for(*OPENS)
         reply = client.get(f"/probe/{access}", headers={"X-Auth-Token": text})
         assert reply.status_code == 403
@@ -91,7 +91,7 @@ class TestScopes:
 
 
 class TestRoles:
-    def test_each_may_what_those_before_may(self, client, cast):
+    def test_each_role_may_do_everything_of_lower_roles(self, client, cast):
         everybody = {"public", "ingest", "anyone"}
         viewers = everybody | {"viewer", "user", "signed"}
         assert opened(client, cast.headers("dave")) == (viewers, {403})
@@ -101,51 +101,51 @@ class TestRoles:
 
 
 class TestPresented:
-    def test_by_header_or_in_the_body_and_makers_are_named_after_it(self, client, token_for):
+    def test_is_read_from_header_or_body_and_is_the_recorded_actor(self, client, token_for):
         text = token_for("read", name="grafana")
         by_header = client.get("/probe/viewer", headers={"X-Auth-Token": text})
         in_body = client.post("/probe/viewer", json={"data": {"token": text}})
         for reply in (by_header, in_body):
             assert strict(reply)["data"]["caller"] == "token:grafana"
 
-    def test_opens_no_session(self, client, database, token_for):
+    def test_starts_no_session(self, client, database, token_for):
         text = token_for("read")
         before = sessions(database)
-        told = strict(client.get("/probe/viewer", headers={"X-Auth-Token": text}))
-        assert told["status"]["session_id"] is None
+        data = strict(client.get("/probe/viewer", headers={"X-Auth-Token": text}))
+        assert data["status"]["session_id"] is None
         assert sessions(database) == before
 
-    def test_gives_way_to_a_user(self, client, cast, token_for):
+    def test_a_session_of_a_user_takes_precedence(self, client, cast, token_for):
         headers = {**cast.headers("bob"), "X-Auth-Token": token_for("read")}
         assert strict(client.get("/probe/viewer", headers=headers))["data"]["caller"] == "Bob"
 
-    def test_a_bad_one_beside_a_user_is_not_looked_at(self, client, cast):
+    def test_an_invalid_token_beside_a_users_session_is_ignored(self, client, cast):
         headers = {**cast.headers("bob"), "X-Auth-Token": "nonsense"}
         assert client.get("/probe/viewer", headers=headers).status_code == 200
 
-    def test_counts_beside_a_strangers_session(self, client, token_for):
+    def test_takes_precedence_over_an_anonymous_session(self, client, token_for):
         given = strict(client.get("/probe/anyone"))["status"]["session_id"]
         headers = {"X-Session-Id": given, "X-Auth-Token": token_for("read")}
         reply = client.get("/probe/viewer", headers=headers)
         assert strict(reply)["data"]["caller"] == "token:robot"
 
-    def test_a_bad_one_is_refused(self, client):
+    def test_an_invalid_token_is_refused(self, client):
         for text in ("nonsense", f"anm_00000000_{'0' * 32}_00000000", "Ã¼"):
             reply = client.get("/probe/viewer", headers={"X-Auth-Token": text})
             assert reply.status_code == 401
 
-    def test_one_in_the_address_is_refused_though_it_is_good(self, client, token_for):
+    def test_a_valid_token_in_the_address_is_refused(self, client, token_for):
         text = token_for("read")
         for place in ("X-Auth-Token", "token", "key", "anything"):
             reply = client.get("/probe/viewer", query_string={place: text})
             assert reply.status_code == 400
             assert error(reply)["code"] == "token_in_address"
 
-    def test_a_body_of_another_shape_has_none(self, client):
+    def test_a_body_of_another_shape_has_no_token(self, client):
         for body in ({"data": None}, {"data": []}, {"data": {"token": 1}}, []):
             assert client.post("/probe/viewer", json=body).status_code == 401
 
-    def test_one_that_expired_or_was_revoked_is_refused(self, client, database, cast, token_for):
+    def test_an_expired_or_revoked_token_is_refused(self, client, database, cast, token_for):
         with time_machine.travel(now() - timedelta(hours=1)):
             expired = token_for("read", expires_at=now() + timedelta(minutes=1))
         with database.unit_of_work():

@@ -1,8 +1,8 @@
-"""An org that goes away is billed no more."""
+"""Subscriptions of a deleted org are cancelled."""
 
 import pytest
 
-from anomify.billing.cancel_subscription import stop_paying
+from anomify.billing.cancel_subscription import cancel_subscriptions
 from anomify.billing.checkout import open_checkout
 from anomify.billing.plans import free_plan
 from anomify.errors import UpstreamFailed
@@ -26,26 +26,26 @@ def page(database, gateway, wire, acme):
     )
 
 
-class TestStopPaying:
-    def test_ends_the_subscription_once(self, database, gateway, wire, acme, page):
+class TestCancelSubscriptions:
+    def test_cancels_the_subscription_once(self, database, gateway, wire, acme, page):
         bought = wire.pay(page.id)
         for _ in range(2):
-            stop_paying(database, gateway, acme, actor="Alice")
+            cancel_subscriptions(database, gateway, acme, actor="Alice")
         assert wire.things[bought["id"]]["status"] == "canceled"
 
-    def test_closes_the_page_that_is_open(self, database, gateway, wire, acme, page):
-        stop_paying(database, gateway, acme, actor="Alice")
+    def test_closes_an_open_checkout_page(self, database, gateway, wire, acme, page):
+        cancel_subscriptions(database, gateway, acme, actor="Alice")
         assert wire.things[page.id]["status"] == "expired"
 
-    def test_says_when_it_could_not(self, database, gateway, wire, acme, page):
+    def test_raises_when_stripe_fails(self, database, gateway, wire, acme, page):
         bought = wire.pay(page.id)
         wire.fail("/v1/subscriptions/", Failure(0, hangs_up=True), times=3)
         with pytest.raises(UpstreamFailed):
-            stop_paying(database, gateway, acme, actor="Alice")
-        stop_paying(database, gateway, acme, actor="Alice")
+            cancel_subscriptions(database, gateway, acme, actor="Alice")
+        cancel_subscriptions(database, gateway, acme, actor="Alice")
         assert wire.things[bought["id"]]["status"] == "canceled"
 
-    def test_has_nothing_to_do_where_nobody_pays(self, database, gateway, wire, acme):
-        stop_paying(database, None, acme, actor="Alice")
-        stop_paying(database, gateway, acme, actor="Alice")
+    def test_does_nothing_without_a_subscription(self, database, gateway, wire, acme):
+        cancel_subscriptions(database, None, acme, actor="Alice")
+        cancel_subscriptions(database, gateway, acme, actor="Alice")
         assert wire.asked == []

@@ -1,4 +1,4 @@
-"""Letters about debts: one at each step, to those who can pay."""
+"""Letters about unpaid bills: one for each state, to owners and admins."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import time_machine
 from sqlalchemy import select
 
 from anomify.billing.debt import Debt
-from anomify.billing.dunning import letter_about, tell_of_debt
+from anomify.billing.dunning import letter_about, write_about_debt
 from anomify.billing.model import BillingAccount
 from anomify.clock import now
 from anomify.org.model import Letter, Org
@@ -25,23 +25,23 @@ def owing(database, acme):
 
 def told_on(database, org, day):
     with time_machine.travel(now() + timedelta(days=day)), database.unit_of_work():
-        return tell_of_debt(org.id, BASE)
+        return write_about_debt(org.id, BASE)
 
 
-class TestTellOfDebt:
-    def test_tells_each_step_once(self, database, owing):
+class TestWriteAboutDebt:
+    def test_writes_once_for_each_state(self, database, owing):
         days = (0, 0, 5, 14, 15, 30, 60)
-        told = [told_on(database, owing, day) for day in days]
-        assert told == [True, False, False, True, False, True, False]
+        result = [told_on(database, owing, day) for day in days]
+        assert result == [True, False, False, True, False, True, False]
         with database.unit_of_work(write=False) as session:
             letters = session.scalars(select(Letter)).all()
         assert [letter.recipient for letter in letters] == ["alice@acme.example"] * 3
 
-    def test_tells_only_the_worst_where_nobody_looked_for_long(self, database, owing):
+    def test_writes_only_about_the_current_state_after_a_long_pause(self, database, owing):
         assert told_on(database, owing, 40)
         assert not told_on(database, owing, 41)
 
-    def test_tells_nobody_who_owes_nothing(self, database, acme):
+    def test_writes_nothing_without_an_unpaid_bill(self, database, acme):
         with database.unit_of_work() as session:
             session.add(BillingAccount(org_id=acme.id, customer_id="cus_acme"))
         assert not told_on(database, acme, 0)
@@ -49,7 +49,7 @@ class TestTellOfDebt:
 
 class TestLetterAbout:
     @pytest.mark.parametrize("debt", [Debt.OVERDUE, Debt.NO_NEW_METRICS, Debt.READ_ONLY])
-    def test_says_what_happens_and_what_to_do(self, debt):
+    def test_contains_the_consequence_and_the_remedy(self, debt):
         subject, text = letter_about(debt, Org(name="Acme", overdue_since=now()), BASE)
         assert subject.endswith("(Acme)")
         assert BASE in text

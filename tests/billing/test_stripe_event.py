@@ -1,4 +1,4 @@
-"""Stripe's news: late, twice, in any order, and not for us."""
+"""Webhook events of Stripe: late, repeated, in any order, and of other customers."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from anomify.audit.model import AuditEntry
-from anomify.billing.account import begin_reading, follow, read, refresh
+from anomify.billing.account import apply_read, begin_read, read_customer, refresh
 from anomify.billing.customer import Bill, CustomerState, PaymentEvent, Subscription
 from anomify.billing.model import BillingAccount, BillingEvent, BillingInvoice
 from anomify.billing.plans import Plan, free_plan
-from anomify.billing.stripe_event import REMEMBERED, Taken, forget_events, take_event
+from anomify.billing.stripe_event import REMEMBERED, Taken, forget_events, process_event
 from anomify.clock import now
 from anomify.errors import UpstreamFailed
 from anomify.org.model import Letter, Org
@@ -53,7 +53,7 @@ def state(*subscriptions):
 
 
 class Remembered:
-    """A gateway that answers what it is told to, or does what it is told to meanwhile."""
+    """A gateway that returns prepared states, or calls a function during the read."""
 
     def __init__(self, *states):
         self.states = list(states)
@@ -91,10 +91,10 @@ def count(database, row):
 
 
 @pytest.mark.usefixtures("customer")
-class TestTakeEvent:
-    def test_has_plan_and_quota_follow(self, database, acme):
-        told = take_event(database, Remembered(state(subscription())), event(), FREE, BASE)
-        assert told is Taken.FOLLOWED
+class TestProcessEvent:
+    def test_updates_plan_and_quota(self, database, acme):
+        result = process_event(database, Remembered(state(subscription())), event(), FREE, BASE)
+        assert result is Taken.FOLLOWED
         assert quota(database, acme) == 5
         with database.unit_of_work(write=False) as session:
             account = session.get(BillingAccount, acme.id)
@@ -104,41 +104,43 @@ class TestTakeEvent:
         assert (entry.actor, entry.action) == ("stripe", "billing.plan")
         assert (entry.before["metric_quota"], entry.after["metric_quota"]) == (None, 5)
 
-    def test_does_ten_times_the_same_once(self, database, acme):
+    def test_processes_an_event_once_when_it_comes_ten_times(self, database, acme):
         gateway = Remembered(state(subscription()))
-        told = [take_event(database, gateway, event(), FREE, BASE) for _ in range(10)]
-        assert told == [Taken.FOLLOWED, *[Taken.KNOWN] * 9]
+        result = [process_event(database, gateway, event(), FREE, BASE) for _ in range(10)]
+        assert result == [Taken.FOLLOWED, *[Taken.KNOWN] * 9]
         assert quota(database, acme) == 5
         assert (count(database, BillingEvent), count(database, AuditEntry)) == (1, 1)
 
-    def test_counts_what_two_brought_at_once_as_one(self, database):
+    def test_processes_an_event_once_when_two_requests_bring_it_at_once(self, database):
         gateway = Remembered(state(subscription()))
         inner = []
-        gateway.meanwhile = lambda: inner.append(take_event(database, gateway, event(), FREE, BASE))
-        assert take_event(database, gateway, event(), FREE, BASE) is Taken.KNOWN
+        gateway.meanwhile = lambda: inner.append(
+            process_event(database, gateway, event(), FREE, BASE)
+        )
+        assert process_event(database, gateway, event(), FREE, BASE) is Taken.KNOWN
         assert inner == [Taken.FOLLOWED]
 
-    def test_never_lets_an_earlier_look_overwrite_a_later_one(self, database, acme):
+    def test_an_earlier_read_never_overwrites_a_later_one(self, database, acme):
         # The first asks, and is slow; meanwhile the second asks, sees more and is done.
         gateway = Remembered(state(subscription()), state(subscription(LARGE)))
-        gateway.meanwhile = lambda: take_event(database, gateway, event(2), FREE, BASE)
-        take_event(database, gateway, event(1), FREE, BASE)
+        gateway.meanwhile = lambda: process_event(database, gateway, event(2), FREE, BASE)
+        process_event(database, gateway, event(1), FREE, BASE)
         assert quota(database, acme) == 50
 
-    def test_heeds_customers_of_ours_only(self, database, acme):
+    def test_ignores_unknown_customers(self, database, acme):
         gateway = Remembered(state(subscription()))
-        foreign = take_event(database, gateway, event(customer_id="cus_other"), FREE, BASE)
-        nobodys = take_event(database, gateway, event(2, customer_id=None), FREE, BASE)
+        foreign = process_event(database, gateway, event(customer_id="cus_other"), FREE, BASE)
+        nobodys = process_event(database, gateway, event(2, customer_id=None), FREE, BASE)
         assert (foreign, nobodys) == (Taken.NOT_OURS, Taken.NOT_OURS)
         assert quota(database, acme) is None
 
-    def test_leaves_what_is_none_of_our_business(self, database):
+    def test_ignores_unused_event_types(self, database):
         gateway = Remembered(state(subscription()))
-        told = take_event(database, gateway, event(kind="charge.refunded"), FREE, BASE)
-        assert told is Taken.UNUSED
+        result = process_event(database, gateway, event(kind="charge.refunded"), FREE, BASE)
+        assert result is Taken.UNUSED
         assert count(database, BillingEvent) == 0
 
-    def test_takes_it_later_where_stripe_cannot_be_asked_now(self, database, acme):
+    def test_does_not_record_the_event_when_stripe_fails(self, database, acme):
         gateway = Remembered(state(subscription()))
 
         def fail():
@@ -146,12 +148,12 @@ class TestTakeEvent:
 
         gateway.meanwhile = fail
         with pytest.raises(UpstreamFailed):
-            take_event(database, gateway, event(), FREE, BASE)
-        assert take_event(database, gateway, event(), FREE, BASE) is Taken.FOLLOWED
+            process_event(database, gateway, event(), FREE, BASE)
+        assert process_event(database, gateway, event(), FREE, BASE) is Taken.FOLLOWED
         assert quota(database, acme) == 5
 
-    def test_is_forgotten_when_it_cannot_come_again(self, database):
-        take_event(database, Remembered(state(subscription())), event(), FREE, BASE)
+    def test_deletes_records_of_old_events(self, database):
+        process_event(database, Remembered(state(subscription())), event(), FREE, BASE)
         with database.unit_of_work():
             forget_events(now() + REMEMBERED - timedelta(minutes=1))
         assert count(database, BillingEvent) == 1
@@ -161,7 +163,7 @@ class TestTakeEvent:
 
 
 class TestOrder:
-    """Five pieces of news of one history, in each of the 120 orders, some of them twice."""
+    """Five events of one history in each of the 120 orders, some of them twice."""
 
     HISTORY = (
         state(subscription(status="incomplete")),
@@ -172,7 +174,7 @@ class TestOrder:
     )
 
     @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-    def test_does_not_matter(self, database):
+    def test_does_not_change_the_result(self, database):
         # The units of work inside join this one, so that the disk is waited for once.
         with database.unit_of_work() as session:
             ends = {self.end_of(database, session, *numbered) for numbered in ORDERS}
@@ -187,13 +189,13 @@ class TestOrder:
             gateway = Remembered(self.HISTORY[max(order[: index + 1])])
             news = PaymentEvent(f"evt_{number}_{which}", "invoice.paid", BEGAN, f"cus_{number}")
             for _ in range(2):
-                take_event(database, gateway, news, FREE, BASE)
+                process_event(database, gateway, news, FREE, BASE)
         account = session.get(BillingAccount, org.id)
         return account.plan["id"], account.is_ending, org.metric_quota
 
 
 @pytest.mark.usefixtures("customer")
-class TestFollow:
+class TestApplyRead:
     def see(self, database, org, *subscriptions, **more):
         found = replace(state(*subscriptions), **more)
         refresh(database, Remembered(found), org.id, FREE)
@@ -201,56 +203,56 @@ class TestFollow:
             return session.get(BillingAccount, org.id)
 
     @pytest.mark.parametrize("status", ["incomplete", "incomplete_expired", "paused", "canceled"])
-    def test_gives_nothing_for_what_was_never_paid(self, database, acme, status):
+    def test_changes_nothing_for_a_subscription_that_was_never_paid(self, database, acme, status):
         account = self.see(database, acme, subscription(status=status))
         assert (account.plan, quota(database, acme)) == (None, None)
 
     @pytest.mark.parametrize("status", ["active", "trialing", "past_due", "unpaid"])
-    def test_gives_the_plan_while_the_subscription_lasts(self, database, acme, status):
+    def test_sets_the_plan_while_the_subscription_lasts(self, database, acme, status):
         self.see(database, acme, subscription(status=status))
         assert quota(database, acme) == 5
 
-    def test_gives_the_free_plan_afterwards(self, database, acme):
+    def test_sets_the_free_plan_after_the_subscription_ended(self, database, acme):
         self.see(database, acme, subscription())
         account = self.see(database, acme, subscription(status="canceled"))
         assert (account.plan, account.status, quota(database, acme)) == (None, "canceled", 3)
         assert (account.next_bill_at, account.period_end) == (None, None)
 
-    def test_gives_no_limit_for_a_plan_without_one(self, database, acme):
+    def test_sets_no_quota_for_an_unlimited_plan(self, database, acme):
         self.see(database, acme, subscription())
         self.see(database, acme, subscription(replace(LARGE, metric_quota=None)))
         assert quota(database, acme) is None
 
-    def test_gives_so_many_times_the_plan(self, database, acme):
+    def test_multiplies_the_quota_by_the_quantity(self, database, acme):
         self.see(database, acme, subscription(quantity=3))
         assert quota(database, acme) == 15
 
-    def test_takes_the_latest_of_several(self, database, acme):
+    def test_uses_the_latest_of_several_subscriptions(self, database, acme):
         later = subscription(LARGE, id="sub_2", created_at=BEGAN + timedelta(days=1))
         account = self.see(database, acme, later, subscription())
         assert (account.subscription_id, quota(database, acme)) == ("sub_2", 50)
 
-    def test_leaves_a_price_alone_that_says_no_number(self, database, acme):
+    def test_ignores_a_price_without_a_number_of_metrics(self, database, acme):
         self.see(database, acme, subscription())
         self.see(database, acme, replace(subscription(), plan=None, price_id="price_odd"))
         assert quota(database, acme) == 3
 
-    def test_forgets_a_customer_that_stripe_has_forgotten(self, database, acme):
+    def test_clears_the_id_of_a_deleted_customer(self, database, acme):
         self.see(database, acme, subscription())
         account = self.see(database, acme, is_deleted=True)
         assert (account.customer_id, quota(database, acme)) == (None, 3)
 
-    def test_passes_over_what_was_read_of_a_customer_replaced_meanwhile(self, database, acme):
+    def test_ignores_a_read_of_a_customer_that_was_replaced(self, database, acme):
         with database.unit_of_work() as session:
-            reading = begin_reading(session.get(BillingAccount, acme.id))
-        found = read(Remembered(state(subscription())), reading)
+            begun = begin_read(session.get(BillingAccount, acme.id))
+        found = read_customer(Remembered(state(subscription())), begun)
         with database.unit_of_work() as session:
             session.get(BillingAccount, acme.id).customer_id = "cus_new"
         with database.unit_of_work():
-            assert follow(found, FREE) is None
+            assert apply_read(found, FREE) is None
         assert quota(database, acme) is None
 
-    def test_notes_debts_and_their_end(self, database, acme):
+    def test_stores_when_a_bill_became_overdue_and_clears_it(self, database, acme):
         since = BEGAN + timedelta(days=2)
         self.see(database, acme, subscription(status="past_due", overdue_since=since))
         with database.unit_of_work(write=False) as session:
@@ -261,11 +263,9 @@ class TestFollow:
 
 
 class TestOverTheWire:
-    """The same with the real library and a server that remembers."""
+    """The same with Stripe's library and a local server that keeps state."""
 
-    def test_writes_to_owners_when_a_payment_fails_and_only_then(
-        self, database, acme, wire, gateway
-    ):
+    def test_writes_to_owners_only_when_a_payment_fails(self, database, acme, wire, gateway):
         price = wire.make_price("Small", 5, 19_00)
         customer_id = gateway.create_customer("1:customer:a", acme.id, "Acme", None)
         with database.unit_of_work() as session:
@@ -273,9 +273,9 @@ class TestOverTheWire:
         bought = wire.subscribe(customer_id, price)
         wire.declined.add(customer_id)
         wire.end_period(bought["id"])
-        for told in wire.take_events()[::-1] * 2:
-            news = PaymentEvent(told["id"], told["type"], BEGAN, customer_id)
-            take_event(database, gateway, news, FREE, BASE)
+        for result in wire.take_events()[::-1] * 2:
+            news = PaymentEvent(result["id"], result["type"], BEGAN, customer_id)
+            process_event(database, gateway, news, FREE, BASE)
         with database.unit_of_work(write=False) as session:
             letters = session.scalars(select(Letter)).all()
             assert [letter.recipient for letter in letters] == ["alice@acme.example"]
@@ -287,7 +287,7 @@ class TestOverTheWire:
             assert session.get(Org, acme.id).overdue_since is None
             assert session.get(BillingAccount, acme.id).told_debt == "none"
 
-    def test_takes_another_orgs_invoice_from_nobody(self, database, acme, wire, gateway):
+    def test_does_not_move_an_invoice_to_another_org(self, database, acme, wire, gateway):
         price = wire.make_price("Small", 5, 19_00)
         customer_id = gateway.create_customer("1:customer:a", acme.id, "Acme", None)
         with database.unit_of_work() as session:
@@ -302,11 +302,11 @@ class TestOverTheWire:
             (invoice,) = session.scalars(select(BillingInvoice)).all()
         assert invoice.org_id == acme.id
 
-    def test_does_not_guess_where_stripe_fails(self, database, acme, wire, gateway):
+    def test_changes_nothing_when_stripe_fails(self, database, acme, wire, gateway):
         customer_id = gateway.create_customer("1:customer:a", acme.id, "Acme", None)
         with database.unit_of_work() as session:
             session.add(BillingAccount(org_id=acme.id, customer_id=customer_id))
         wire.fail("/v1/subscriptions", Failure(500), times=3)
         with pytest.raises(UpstreamFailed):
-            take_event(database, gateway, event(customer_id=customer_id), FREE, BASE)
+            process_event(database, gateway, event(customer_id=customer_id), FREE, BASE)
         assert count(database, BillingEvent) == 0

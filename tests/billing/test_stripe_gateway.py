@@ -1,4 +1,4 @@
-"""The real library against a server that speaks Stripe's wire format."""
+"""Stripe's library against a local server with Stripe's wire format."""
 
 import json
 import subprocess
@@ -42,40 +42,40 @@ def subscribed(wire, gateway, price):
 
 
 class TestStarting:
-    def test_loads_no_library_before_it_is_needed(self):
-        said = subprocess.run(
+    def test_loads_the_library_on_the_first_call(self):
+        result = subprocess.run(
             [sys.executable, "-c", "import anomify.factory, sys; print('stripe' in sys.modules)"],
             check=True,
             capture_output=True,
             text=True,
         )
-        assert said.stdout.strip() == "False"
+        assert result.stdout.strip() == "False"
 
-    def test_needs_a_key(self):
+    def test_there_is_no_gateway_without_a_key(self):
         assert gateway_of(Settings()) is None
 
-    def test_is_the_same_gateway_each_time(self):
+    def test_returns_the_same_gateway_each_time(self):
         settings = Settings(stripe_secret_key="sk_live_1", stripe_webhook_secret="whsec_1")
         assert gateway_of(settings) is gateway_of(settings)
         assert gateway_of(settings).is_live
 
 
 class TestReadEvent:
-    def test_reads_what_stripe_signed(self):
+    def test_returns_a_signed_event(self):
         event = OFFLINE.read_event(BODY, signature_of(BODY))
         assert (event.id, event.type, event.customer_id) == ("evt_1", "invoice.paid", "cus_1")
         assert event.made_at == datetime.fromtimestamp(1_700_000_000, UTC)
 
     @pytest.mark.parametrize("seconds", [-290, 290])
-    def test_allows_for_clocks_that_differ_a_little(self, seconds):
+    def test_accepts_a_small_clock_difference(self, seconds):
         signature = signature_of(BODY, at=now_timestamp() + seconds)
         assert OFFLINE.read_event(BODY, signature).id == "evt_1"
 
-    def test_takes_one_right_signature_of_several_while_secrets_change(self):
+    def test_accepts_one_valid_signature_of_several(self):
         old = signature_of(BODY, secret="whsec_old").split(",")[1]
         assert OFFLINE.read_event(BODY, f"{signature_of(BODY)},{old}").id == "evt_1"
 
-    def test_refuses_what_stripe_did_not_sign_just_now(self):
+    def test_refuses_a_missing_wrong_or_old_signature(self):
         for signature in (
             None,
             "",
@@ -95,7 +95,7 @@ class TestReadEvent:
             with pytest.raises(BadSignature):
                 OFFLINE.read_event(BODY, signature)
 
-    def test_reads_a_time_as_the_library_does(self):
+    def test_reads_the_timestamp_as_the_library_does(self):
         time, scheme = signature_of(BODY).split(",")
         assert OFFLINE.read_event(BODY, f"{time}=6,{scheme}").id == "evt_1"
 
@@ -118,11 +118,11 @@ class TestReadEvent:
         ],
         ids=lambda body: body[:12].decode(errors="replace") + str(len(body)),
     )
-    def test_refuses_what_is_no_event_though_it_is_signed(self, body):
+    def test_refuses_a_signed_body_that_is_no_event(self, body):
         with pytest.raises(Invalid):
             OFFLINE.read_event(body, signature_of(body))
 
-    def test_refuses_the_other_mode(self):
+    def test_refuses_an_event_of_the_other_mode(self):
         body = body_of({**EVENT, "livemode": True})
         with pytest.raises(Conflict) as refused:
             OFFLINE.read_event(body, signature_of(body))
@@ -138,13 +138,13 @@ class TestReadEvent:
             ({"object": "balance"}, None),
         ],
     )
-    def test_finds_whom_it_is_about(self, thing, customer_id):
+    def test_finds_the_customer_of_an_event(self, thing, customer_id):
         body = body_of({**EVENT, "data": {"object": thing}})
         assert OFFLINE.read_event(body, signature_of(body)).customer_id == customer_id
 
 
 class TestPlans:
-    def test_are_the_prices_that_say_how_many_metrics_they_are_for(self, wire, gateway):
+    def test_are_the_prices_with_a_number_of_metrics(self, wire, gateway):
         large = wire.make_price("Large", "unlimited", 99_00)
         small = wire.make_price("Small", 5000, 19_00)
         wire.make_price("Consulting", None, 500_00)
@@ -156,14 +156,14 @@ class TestPlans:
             Plan(large, "Large", None, 99_00, "eur", "month"),
         ]
 
-    def test_are_not_asked_for_again_at_once(self, wire, gateway):
+    def test_are_cached(self, wire, gateway):
         price = wire.make_price("Small", 5000, 19_00)
         assert gateway.plans.get(price).name == gateway.plans.get(price).name == "Small"
         assert [asked.path for asked in wire.asked] == ["/v1/prices"]
         with pytest.raises(Invalid):
             gateway.plans.get("price_of_nothing")
 
-    def test_may_be_a_withdrawn_one_for_who_has_it(self, wire, gateway):
+    def test_finds_a_withdrawn_plan(self, wire, gateway):
         price = wire.make_price("Early bird", 5000, 9_00)
         wire.withdraw_price(price)
         _, found = subscribed(wire, gateway, price)
@@ -180,7 +180,7 @@ class TestFailures:
             (Failure(0, hangs_up=True), "refused"),
         ],
     )
-    def test_tries_again_with_the_same_key_and_then_says_so(self, wire, gateway, failure, kind):
+    def test_retries_with_the_same_key_and_then_raises(self, wire, gateway, failure, kind):
         wire.fail("/v1/customers", failure, times=RETRIES_MAX + 1)
         with pytest.raises(UpstreamFailed) as failed:
             gateway.create_customer("1:customer:a", 1, "Acme", None)
@@ -189,47 +189,47 @@ class TestFailures:
         assert "Stripe" in failed.value.message
         assert {asked.key for asked in wire.asked} <= {"1:customer:a"}
 
-    def test_does_once_what_was_answered_into_the_void(self, wire, gateway):
+    def test_does_it_once_when_the_reply_was_lost(self, wire, gateway):
         wire.fail("/v1/customers", Failure(0, is_after=True, hangs_up=True))
         made = gateway.create_customer("1:customer:a", 1, "Acme", None)
         assert [thing["id"] for thing in wire.things.values()] == [made]
         assert [asked.is_replay for asked in wire.asked] == [False, True]
 
-    def test_knows_too_many_requests(self, wire, gateway):
+    def test_is_busy_on_too_many_requests(self, wire, gateway):
         wire.fail("/v1/prices", Failure(429))
         with pytest.raises(UpstreamFailed, match="busy"):
             gateway.plans.listed()
 
-    def test_tells_that_the_key_is_wrong_without_telling_the_key(self, wire, caplog):
+    def test_a_rejected_key_is_logged_without_the_key(self, wire, caplog):
         wrong = StripeGateway("sk_test_wrong", WEBHOOK_SECRET, wire.url, has_tax=False)
         with pytest.raises(UpstreamFailed, match="stripe_secret_key") as failed:
             wrong.plans.listed()
         assert failed.value.permanent
         assert "sk_test_wrong" not in caplog.text + failed.value.message
 
-    def test_refuses_a_key_that_was_used_for_something_else(self, gateway):
+    def test_refuses_an_idempotency_key_with_other_parameters(self, gateway):
         gateway.create_customer("1:customer:a", 1, "Acme", None)
         with pytest.raises(UpstreamFailed):
             gateway.create_customer("1:customer:a", 1, "Globex", None)
 
-    def test_does_not_trust_shapes(self, wire, gateway):
+    def test_raises_for_a_response_of_another_shape(self, wire, gateway):
         wire.make_price("Small", 5000, 19_00, currency="EURO$")
         with pytest.raises(UpstreamFailed, match="cannot be read"):
             gateway.plans.listed()
 
-    def test_does_not_read_for_ever(self, wire, gateway):
+    def test_raises_for_a_response_that_is_too_large(self, wire, gateway):
         wire.make_price("x" * 5_000_000, 5000, 19_00)
         with pytest.raises(UpstreamFailed):
             gateway.plans.listed()
 
-    def test_cannot_reach_what_is_not_there(self):
+    def test_raises_when_stripe_cannot_be_reached(self):
         gone = StripeGateway(SECRET_KEY, WEBHOOK_SECRET, "http://127.0.0.1:9", has_tax=False)
         with pytest.raises(UpstreamFailed):
             gone.plans.listed()
 
 
 class TestChanging:
-    def test_declines_a_card_and_changes_nothing(self, wire, gateway):
+    def test_changes_nothing_when_the_card_is_declined(self, wire, gateway):
         small, large = wire.make_price("Small", 5, 19_00), wire.make_price("Large", 50, 99_00)
         customer, found = subscribed(wire, gateway, small)
         wire.declined.add(customer)
@@ -239,7 +239,7 @@ class TestChanging:
         (same,) = gateway.customer_state(customer).subscriptions
         assert same == found
 
-    def test_previews_exactly_what_is_then_billed(self, wire, gateway):
+    def test_previews_the_amount_that_is_billed(self, wire, gateway):
         small, large = wire.make_price("Small", 5, 19_00), wire.make_price("Large", 50, 99_00)
         customer, found = subscribed(wire, gateway, small)
         at = found.period_start + (found.period_end - found.period_start) / 4
@@ -248,7 +248,7 @@ class TestChanging:
         gateway.change_now("1:change:a", found, large, at)
         assert gateway.customer_state(customer).invoices[0].amount == bill.amount
 
-    def test_changes_when_the_period_ends(self, wire, gateway):
+    def test_changes_at_the_end_of_the_period(self, wire, gateway):
         small, large = wire.make_price("Small", 5, 19_00), wire.make_price("Large", 50, 99_00)
         customer, found = subscribed(wire, gateway, large)
         gateway.change_at_period_end("1:change:a", found, gateway.plans.get(small))
@@ -259,7 +259,7 @@ class TestChanging:
         (changed,) = gateway.customer_state(customer).subscriptions
         assert (changed.price_id, changed.next_price_id) == (small, None)
 
-    def test_takes_that_back(self, wire, gateway):
+    def test_cancels_a_scheduled_change(self, wire, gateway):
         small, large = wire.make_price("Small", 5, 19_00), wire.make_price("Large", 50, 99_00)
         customer, found = subscribed(wire, gateway, large)
         gateway.change_at_period_end("1:change:a", found, gateway.plans.get(small))
@@ -268,7 +268,7 @@ class TestChanging:
         (same,) = gateway.customer_state(customer).subscriptions
         assert same == found
 
-    def test_ends_at_once_and_only_once(self, wire, gateway):
+    def test_cancels_at_once_and_only_once(self, wire, gateway):
         customer, found = subscribed(wire, gateway, wire.make_price("Small", 5, 19_00))
         gateway.cancel_at_once("1:end:a", found.id)
         gateway.cancel_at_once("1:end:b", found.id)
@@ -276,14 +276,14 @@ class TestChanging:
         assert ended.status == "canceled"
         assert gateway.next_bill(ended) is None
 
-    def test_says_that_a_customer_is_gone(self, wire, gateway):
+    def test_returns_a_deleted_customer_as_deleted(self, wire, gateway):
         customer, _ = subscribed(wire, gateway, wire.make_price("Small", 5, 19_00))
         wire.delete_customer(customer)
         assert gateway.customer_state(customer).is_deleted
         with pytest.raises(GoneAtStripe):
             gateway.create_portal("1:portal:a", customer, "http://127.0.0.1/ui/")
 
-    def test_asks_for_taxes_where_that_is_set(self, wire):
+    def test_requests_taxes_if_configured(self, wire):
         taxing = StripeGateway(SECRET_KEY, WEBHOOK_SECRET, wire.url, has_tax=True)
         price = wire.make_price("Small", 5, 19_00)
         customer = taxing.create_customer("1:customer:a", 1, "Acme", "alice@acme.example")

@@ -7,7 +7,7 @@ import time_machine
 from anomify.channel.email import EmailChannel
 from anomify.channel.message import DELIVERED, PICTURE_CID, Message, Receipt, Target
 from anomify.config import Settings
-from anomify.outbound import MailServer
+from anomify.outbound.mail_server import MailServer
 from tests.kit.smtpsink import SmtpSink, smtp_sink
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -79,7 +79,7 @@ class TestSend:
             "text/html",
         ]
 
-    def test_has_the_same_id_each_time_and_lies_in_the_thread_of_its_notice(self) -> None:
+    def test_has_the_same_message_id_each_time_and_a_recovery_replies_to_it(self) -> None:
         notice = arrived(message(), BOB)
         recovery = arrived(message(id="recovery", answers_id="2c5d9d70"), BOB)
 
@@ -87,7 +87,7 @@ class TestSend:
         assert notice["References"] is None
         assert recovery["References"] == recovery["In-Reply-To"] == notice["Message-ID"]
 
-    def test_says_when_it_was_sent_and_that_nobody_need_answer(self) -> None:
+    def test_has_a_date_and_suppresses_automatic_replies(self) -> None:
         with time_machine.travel(NOON, tick=False):
             mail = arrived(message(), BOB)
 
@@ -108,16 +108,16 @@ class TestSend:
         assert mail["Subject"] == "x Bcc: everybody@globex.example"
         assert mail["To"].addresses[0].display_name == "x Bcc: everybody@globex.example"
 
-    def test_cuts_a_subject_that_nobody_reads_to_the_end(self) -> None:
+    def test_shortens_a_long_subject(self) -> None:
         assert len(arrived(message(subject="x" * 5000), BOB)["Subject"]) == 200
 
-    def test_sends_as_whom_the_operator_named(self) -> None:
+    def test_sends_from_the_configured_address(self) -> None:
         mail = arrived(message(), BOB, mail_from="Acme Alerts <alerts@mail.acme.example>")
 
         assert str(mail["From"]) == "Acme Alerts <alerts@mail.acme.example>"
         assert mail["Message-ID"].endswith("@mail.acme.example>")
 
-    def test_writes_a_domain_of_other_letters_as_servers_know_it(self) -> None:
+    def test_encodes_an_international_domain(self) -> None:
         mail = arrived(
             message(), Target("ann@b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example")
         )
@@ -136,14 +136,14 @@ class TestSend:
             "",
         ],
     )
-    def test_an_address_that_is_none_is_refused_for_good(self, address: str) -> None:
+    def test_an_invalid_address_is_a_permanent_failure(self, address: str) -> None:
         with smtp_sink() as sink:
             receipt = sent(sink, message(), Target(address))
 
         assert (receipt.is_delivered, receipt.is_permanent) == (False, True)
         assert sink.mails == []
 
-    def test_tells_why_the_server_did_not_take_it(self) -> None:
+    def test_returns_why_the_server_refused_it(self) -> None:
         with smtp_sink() as sink:
             sink.recipient_answer = "550 nobody here"
             receipt = sent(sink, message(), BOB)
@@ -151,7 +151,7 @@ class TestSend:
         assert (receipt.is_delivered, receipt.is_permanent) == (False, True)
         assert "550" in receipt.problem
 
-    def test_a_sender_that_is_no_address_is_for_the_operator_to_mend(self) -> None:
+    def test_an_invalid_sender_names_the_setting(self) -> None:
         # Settings refuse it; what was made around them is not sent either.
         made = Settings(smtp_host="127.0.0.1").model_copy(update={"mail_from": "alerts"})
         receipt = EmailChannel(made, MailServer(made)).send(message(), BOB)

@@ -8,7 +8,7 @@ from anomify.clock import now_timestamp
 
 
 class TestNewSecret:
-    def test_is_written_as_the_specification_says_and_never_twice_the_same(self) -> None:
+    def test_has_the_specified_format_and_is_random(self) -> None:
         made = {new_secret() for _ in range(10)}
 
         assert len(made) == 10
@@ -17,7 +17,7 @@ class TestNewSecret:
 
 class TestKeyOf:
     @pytest.mark.parametrize("size", [24, 64])
-    def test_reads_what_the_specification_allows(self, size: int) -> None:
+    def test_decodes_allowed_secrets(self, size: int) -> None:
         key = b"k" * size
 
         assert key_of("whsec_" + base64.b64encode(key).decode()) == key
@@ -40,7 +40,7 @@ class TestKeyOf:
 
 
 class TestSignature:
-    def test_is_what_the_specification_publishes(self) -> None:
+    def test_equals_the_published_example(self) -> None:
         # The example of the specification's own text.
         secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         signed = signature(

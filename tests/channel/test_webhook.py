@@ -7,7 +7,8 @@ import time_machine
 from anomify.channel.message import DELIVERED, Message, Target
 from anomify.channel.signature import new_secret
 from anomify.channel.webhook import WebhookChannel
-from anomify.outbound import CallLimits, Outbound
+from anomify.outbound.deadline import CallLimits
+from anomify.outbound.http_client import Outbound
 from tests.kit.receiver import Answer, Wire, receiving
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -61,7 +62,7 @@ class TestSend:
         assert target_times == [int(NOON.timestamp()), int(NOON.timestamp()) + 3 * 3600]
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-    def test_every_success_is_one(self, status: int) -> None:
+    def test_every_2xx_is_a_success(self, status: int) -> None:
         with receiving(Answer(status)) as receiver:
             assert channel().send(MESSAGE, Target(receiver.url)).is_delivered
 
@@ -81,7 +82,7 @@ class TestSend:
             (503, False, False),
         ],
     )
-    def test_tells_which_failures_pass(
+    def test_distinguishes_permanent_and_temporary_failures(
         self, status: int, is_permanent: bool, is_gone: bool
     ) -> None:
         with receiving(Answer(status)) as receiver:
@@ -110,22 +111,20 @@ class TestSend:
             ("²", None),
         ],
     )
-    def test_reads_when_the_receiver_wants_to_be_asked_again(
-        self, header: str, seconds: float | None
-    ) -> None:
+    def test_reads_retry_after(self, header: str, seconds: float | None) -> None:
         answer = Answer(503, {"Retry-After": header})
         with time_machine.travel(NOON, tick=False), receiving(answer) as receiver:
             receipt = channel().send(MESSAGE, Target(receiver.url))
 
         assert receipt.retry_after_seconds == seconds
 
-    def test_a_blocked_address_is_refused_for_good_and_the_setting_named(self) -> None:
+    def test_a_blocked_address_is_a_permanent_failure_that_names_the_setting(self) -> None:
         receipt = WebhookChannel(Outbound()).send(MESSAGE, Target("http://169.254.169.254/"))
 
         assert (receipt.is_delivered, receipt.is_permanent) == (False, True)
         assert "egress_allow" in receipt.problem
 
-    def test_a_tarpit_is_a_failure_that_passes(self) -> None:
+    def test_a_very_slow_receiver_is_a_temporary_failure(self) -> None:
         def drip(wire: Wire) -> None:
             wire.drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z")
 

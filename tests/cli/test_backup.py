@@ -1,4 +1,4 @@
-"""`anomify backup` and `anomify restore`: one moment, whole, private, and nothing mixed."""
+"""`anomify backup` and `anomify restore`: consistent, complete, and readable by the owner only."""
 
 import gzip
 import hashlib
@@ -103,7 +103,7 @@ def values_in(folder: Path, metric_ids: list[int]) -> list[list[float]]:
 
 
 class TestBackup:
-    def test_while_points_come_holds_all_that_was_acknowledged_before(
+    def test_contains_all_points_acknowledged_before_it_began(
         self, place: Place, tmp_path: Path
     ) -> None:
         stopping = threading.Event()
@@ -152,7 +152,7 @@ class TestBackup:
         left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
         assert left == [], "nothing half made stays behind"
 
-    def test_while_old_months_move_between_files_holds_them(
+    def test_contains_old_months_that_move_between_files(
         self, place: Place, tmp_path: Path
     ) -> None:
         place.start -= 2 * 365 * 24 * 60 * MINUTE
@@ -165,7 +165,7 @@ class TestBackup:
         def move() -> None:
             while not stopping.is_set():
                 for month in months:
-                    files._give_own_file(month)
+                    files._moves.give_own_file(month)
                 stopping.wait(0.2)
                 for path in place.folder.glob("points-*"):
                     os.utime(path, (1_700_000_000, 1_700_000_000))
@@ -200,7 +200,9 @@ class TestBackup:
 
 
 class TestRestore:
-    def test_refuses_what_is_not_empty_or_not_whole(self, place: Place, tmp_path: Path) -> None:
+    def test_refuses_a_target_that_is_not_empty_and_an_incomplete_archive(
+        self, place: Place, tmp_path: Path
+    ) -> None:
         place.send()
         file = tmp_path / "whole"
         run("backup", str(file), "--data", str(place.folder))

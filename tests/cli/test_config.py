@@ -1,4 +1,4 @@
-"""`anomify config`: what it shows, and what it keeps to itself."""
+"""`anomify config`: what it shows, and what it masks."""
 
 import json
 
@@ -16,17 +16,17 @@ class TestShow:
             assert "s3cret" not in told.output
             assert "smtp_password" in told.output
 
-    def test_tells_a_script_what_is_set(self, monkeypatch):
+    def test_prints_values_for_scripts(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PORT", "1234")
         told = CliRunner().invoke(anomify, ["config", "show", "--json"])
         assert json.loads(told.stdout)["port"] == 1234
 
 
 class TestCheck:
-    def test_says_that_all_is_well(self):
+    def test_reports_that_all_settings_are_valid(self):
         assert CliRunner().invoke(anomify, ["config", "check"]).exit_code == 0
 
-    def test_names_a_value_that_cannot_be(self, monkeypatch):
+    def test_names_an_invalid_value(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PORT", "no")
         told = CliRunner().invoke(anomify, ["config", "check"])
         assert told.exit_code == 2

@@ -43,17 +43,17 @@ def refused(result):
 
 
 class TestOrg:
-    def test_is_made_and_listed(self, run):
+    def test_is_created_and_listed(self, run):
         made = ok(run("org", "create", "Acme", "--json"))
         assert made["name"] == "Acme"
         assert ok(run("org", "list", "--json")) == [made]
         assert "Globex" in run("org", "create", "Globex").stdout
         assert run("org", "list").stdout.splitlines() == ["1\tAcme", "2\tGlobex"]
 
-    def test_needs_a_name_that_can_be_seen(self, run):
+    def test_needs_a_visible_name(self, run):
         assert "name" in refused(run("org", "create", " "))
 
-    def test_is_written_into_an_archive_that_its_owner_alone_can_read(self, run, tmp_path):
+    def test_is_exported_into_an_archive_that_only_its_owner_can_read(self, run, tmp_path):
         run("org", "create", "Acme")
         out = tmp_path / "acme.zip"
         told = ok(run("org", "export", "Acme", "--out", str(out), "--json"))
@@ -64,7 +64,7 @@ class TestOrg:
             assert b"org.export" in archive.read("audit_entries.jsonl")
         assert "no org Globex" in refused(run("org", "export", "Globex"))
 
-    def test_is_deleted_when_it_is_named_twice(self, run):
+    def test_is_deleted_when_its_name_is_repeated(self, run):
         run("org", "create", "Acme")
         assert "Type the name" in refused(run("org", "delete", "Acme", "--confirm", "acme"))
         assert ok(run("org", "delete", "Acme", "--confirm", "Acme", "--json"))["name"] == "Acme"
@@ -76,7 +76,7 @@ class TestUser:
         arguments = ["--org", "Acme", "--email", email, "--name", "Alice", "--password-stdin"]
         return run("user", "create", *arguments, *more, stdin=stdin)
 
-    def test_can_sign_in_with_the_password_that_was_piped(self, run, database):
+    def test_can_sign_in_with_the_password_from_standard_input(self, run, database):
         run("org", "create", "Acme")
         made = ok(self.make(run, "--json"))
         assert (made["email"], made["role"]) == ("alice@acme.example", "owner")
@@ -85,7 +85,7 @@ class TestUser:
         assert found.id == made["id"]
         assert verify_password(found.password_hash, PASSWORD)
 
-    def test_has_the_role_that_was_said_once_there_is_an_owner(self, run):
+    def test_has_the_given_role_if_there_is_an_owner(self, run):
         run("org", "create", "Acme")
         self.make(run)
         bob = ok(self.make(run, "--role", "editor", "--json", email="bob@acme.example"))
@@ -111,7 +111,7 @@ class TestUser:
             assert org.name == "Acme"
         assert "invited already" in refused(run("user", "invite", *requested))
 
-    def test_is_let_in_again_with_a_link_for_a_new_password(self, run, database):
+    def test_can_set_a_new_password_by_a_printed_link(self, run, database):
         run("org", "create", "Acme")
         self.make(run)
         printed = run("user", "reset-link", "--email", "ALICE@acme.example").stdout.strip()
@@ -121,7 +121,7 @@ class TestUser:
             assert find_reset_user(query["email"], query["reset_token"]).name == "Alice"
         assert "anomify user list" in refused(run("user", "reset-link", "--email", "a@b.example"))
 
-    def test_is_let_in_again_without_the_app_that_was_lost(self, run, database):
+    def test_can_sign_in_after_two_factor_is_turned_off(self, run, database):
         run("org", "create", "Acme")
         self.make(run)
         assert (
@@ -179,7 +179,7 @@ class TestToken:
             assert find_token(made.stdout.strip())
         assert "cannot be shown again" in made.stderr
 
-    def test_is_worthless_once_revoked(self, run, database):
+    def test_is_refused_once_revoked(self, run, database):
         run("org", "create", "Acme")
         made = ok(self.make(run, "--scopes", "read", "--json"))
         fresh = ok(run("token", "rotate", str(made["id"]), "--org", "Acme", "--json"))
@@ -206,7 +206,7 @@ class TestWithoutDatabase:
     @pytest.mark.parametrize(
         "command", [["org", "list"], ["org", "create", "A"], ["token", "list", "--org", "A"]]
     )
-    def test_says_what_to_do_and_makes_nothing(self, tmp_path, command):
+    def test_explains_what_to_do_and_creates_nothing(self, tmp_path, command):
         empty = tmp_path / "empty"
         result = CliRunner().invoke(anomify, [*command, "--data", str(empty)])
         assert "anomify db upgrade" in refused(result)

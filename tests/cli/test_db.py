@@ -33,14 +33,14 @@ def revisions() -> list[str]:
 
 
 class TestUpgrade:
-    def test_makes_the_database_this_version_needs_and_may_be_repeated(self, run):
+    def test_creates_the_tables_of_this_version_and_can_be_repeated(self, run):
         assert run("upgrade").exit_code == 0
         assert run("upgrade").exit_code == 0
         assert json.loads(run("check", "--json").stdout)["ok"] is True
 
 
 class TestDowngrade:
-    def test_goes_back_and_check_says_so(self, run):
+    def test_downgrades_and_check_reports_it(self, run):
         run("upgrade")
         for answers in (["--yes"], []):
             before = revision_now()
@@ -51,7 +51,7 @@ class TestDowngrade:
         assert checked.exit_code == 1
         assert "run `anomify db upgrade`" in checked.stderr
 
-    def test_asks_and_changes_nothing_without_a_yes(self, run):
+    def test_asks_and_changes_nothing_without_confirmation(self, run):
         run("upgrade")
         before = revision_now()
         for typed in ("", "\n", "no\n", "y\n", "yes please\n", before):
@@ -60,7 +60,7 @@ class TestDowngrade:
             assert "--yes" in told.stderr
         assert revision_now() == before
 
-    def test_drops_everything_only_where_that_is_said(self, run):
+    def test_drops_everything_only_with_the_option(self, run):
         run("upgrade")
         everything = len(revisions())
         for way in ("base", f"-{everything}"):
@@ -78,12 +78,12 @@ class TestDowngrade:
         assert (told.exit_code, revision_now()) == (0, None)
         assert "base" in told.output
 
-    def test_says_so_where_there_is_nothing(self, run):
+    def test_reports_an_empty_database(self, run):
         told = run("downgrade", "--yes")
         assert told.exit_code == 1
         assert "no database" in told.stderr
 
-    def test_refuses_a_revision_that_is_none(self, run):
+    def test_refuses_an_unknown_revision(self, run):
         run("upgrade")
         for nonsense in ("nonsense", "-99", "+1"):
             told = run("downgrade", nonsense, "--yes")

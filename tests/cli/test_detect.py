@@ -1,11 +1,15 @@
 import csv
 import gzip
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from anomify.cli.detect import HEADER, detect
+from anomify.detection.threshold import THRESHOLDS, Severity
 
 START = 1_790_553_600
 
@@ -28,6 +32,45 @@ def run(*arguments):
 
 def rows_of(text):
     return list(csv.DictReader(text.splitlines()))
+
+
+class TestSeverities:
+    def test_prints_the_alert_from_which_each_holds_as_json(self):
+        outcome = run("--severities", "--json")
+        assert outcome.exit_code == 0
+        assert json.loads(outcome.stdout) == {
+            severity.name.lower(): alert for severity, alert in THRESHOLDS.items()
+        }
+        assert list(json.loads(outcome.stdout)) == ["low", "medium", "high"]
+
+    def test_prints_a_table_without_json(self):
+        lines = run("--severities").stdout.splitlines()
+        assert [line.split()[0] for line in lines] == ["severity", "low", "medium", "high"]
+        assert f"{THRESHOLDS[Severity.HIGH]:.2f}" in lines[3]
+
+    def test_agrees_with_the_rows_of_a_file(self, tmp_path):
+        low = json.loads(run("--severities", "--json").stdout)["low"]
+        values = readings(300, spike_at=250)
+        file = write(tmp_path / "in.csv", [f"{START + 60 * i},{v!r}" for i, v in enumerate(values)])
+        for row in rows_of(run(file).stdout):
+            assert (row["is_anomaly"] == "1") == (float(row["alert"]) >= low)
+
+    def test_does_not_import_the_compiler(self):
+        program = (
+            "import sys\n"
+            "from anomify.cli.main import anomify\n"
+            "anomify(['detect', '--severities', '--json'], standalone_mode=False)\n"
+            "print(*[name for name in ('numba', 'llvmlite', 'pydantic') if name in sys.modules])"
+        )
+        told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        assert told.stdout.splitlines()[1:] == [b""]
+
+    @pytest.mark.parametrize("arguments", [["FILE", "--severities"], ["FILE", "--json"], []])
+    def test_refuses_what_has_no_meaning(self, tmp_path, arguments):
+        file = write(tmp_path / "in.csv", [f"{START},1"])
+        outcome = run(*[file if each == "FILE" else each for each in arguments])
+        assert outcome.exit_code == 2
+        assert "Usage:" in outcome.output
 
 
 class TestDetect:

@@ -1,4 +1,4 @@
-"""`anomify doctor`, with and without something to find."""
+"""`anomify doctor`, with and without problems."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ from anomify.metric.state import keep_checkpoint
 from anomify.org.letter import claim_letters, post_letter, settle_letter
 from tests.kit.points import START
 from tests.kit.smtpsink import smtp_sink
-from tests.storage.test_setaside import fill, put_blob, stored_blob
+from tests.storage.test_damaged_items import fill, put_blob, stored_blob
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def consult(migrated_url, tmp_path, monkeypatch):
 
 
 class TestDoctor:
-    def test_finds_nothing_where_all_is_well(self, consult):
+    def test_finds_no_problem_in_a_healthy_installation(self, consult):
         code, findings = consult()
         assert code == 0, findings
         assert set(findings) == {
@@ -45,7 +45,7 @@ class TestDoctor:
             "permissions",
         }
 
-    def test_finds_what_others_can_read_and_says_how_to_end_that(self, consult, tmp_path):
+    def test_finds_files_that_others_can_read_and_how_to_fix_it(self, consult, tmp_path):
         consult()
         assert consult()[1]["permissions"]["is_well"]
         key = tmp_path / "secret_key"
@@ -63,7 +63,7 @@ class TestDoctor:
         assert consult()[1]["permissions"]["is_well"]
         assert key.stat().st_mode & 0o777 == 0o600
 
-    def test_finds_what_cannot_be_read_and_what_was_set_aside(self, consult, database, tmp_path):
+    def test_finds_unreadable_data_and_damaged_items(self, consult, database, tmp_path):
         points = open_points(database, tmp_path)
         fill(points.chunks, 1, 2)
         points.log.last_offset()
@@ -77,7 +77,7 @@ class TestDoctor:
         sentence = findings["points"]["sentence"]
         assert "the chunk of metric 1 from 2026-10-01T00:00Z: A stored" in sentence
         assert "the state of partition 3: A checkpoint is cut short." in sentence
-        assert len(points.chunks.read_all(1)), "reading sets it aside"
+        assert len(points.chunks.read_all(1)), "reading keeps it as a damaged item"
         points.close()
         assert "damaged item 1: chunk of metric 1, " in consult()[1]["points"]["sentence"]
         file = tmp_path / "saved"
@@ -116,7 +116,7 @@ class TestDoctor:
         assert code == 1
         assert "free some space" in findings["disk"]["sentence"]
 
-    def test_finds_that_nobody_from_elsewhere_could_sign_in(self, consult, monkeypatch):
+    def test_finds_that_other_machines_cannot_sign_in(self, consult, monkeypatch):
         monkeypatch.setenv("ANOMIFY_HOST", "0.0.0.0")
         code, findings = consult()
         assert code == 1
@@ -141,7 +141,7 @@ class TestDoctor:
         assert "It is full." in findings["letters"]["sentence"]
         assert "login_codes=false" in findings["letters"]["sentence"]
 
-    def test_finds_a_mail_server_that_is_away(self, consult, monkeypatch):
+    def test_finds_a_mail_server_that_does_not_answer(self, consult, monkeypatch):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             monkeypatch.setenv("ANOMIFY_SMTP_HOST", "127.0.0.1")

@@ -1,4 +1,4 @@
-"""A data directory that cannot be used ends in a sentence, whichever command is asked."""
+"""Every command reports a data directory that cannot be used in one sentence."""
 
 import ctypes
 import json
@@ -116,7 +116,7 @@ def installation(tmp_path, migrated_sqlite_file) -> Path:
 
 
 class TestDataDirectory:
-    def test_that_is_a_file_or_lies_under_one(self, tmp_path):
+    def test_that_is_a_file_or_below_one(self, tmp_path):
         file = tmp_path / "file"
         file.write_text("no directory")
         for directory in (file, file / "data", file / "more" / "data"):
@@ -125,7 +125,7 @@ class TestDataDirectory:
             assert "file where a directory is needed" in told["up"][1]
         assert file.read_text() == "no directory"
 
-    def test_that_is_missing_and_cannot_be_made(self, tmp_path):
+    def test_that_is_missing_and_cannot_be_created(self, tmp_path):
         parent = tmp_path / "parent"
         parent.mkdir(mode=0o500)
         assert_sentences(ask_all(parent / "data", without_privileges))
@@ -148,7 +148,7 @@ class TestDataDirectory:
         assert_sentences(told, "org list", "db check", "doctor")
         assert "free some space" in told["up"][1]
 
-    def test_whose_database_is_none(self, installation):
+    def test_whose_database_is_not_one(self, installation):
         commands = [line for line in ASKED if line not in {"web", "worker", "up", "demo"}]
         database = installation / "meta.db"
         database.write_text("no database, but a long enough text to look like one" * 100)
@@ -157,12 +157,12 @@ class TestDataDirectory:
         database.mkdir()
         assert_sentences(ask_all(installation, without_privileges, commands))
 
-    def test_is_looked_at_by_every_other_command(self):
+    def test_is_checked_by_every_other_command(self):
         assert {line.split()[0] for line in ASKED} >= set(COMMANDS) - NOT_ASKED
 
 
 class TestUmask:
-    def test_keeps_what_commands_write_from_others(self, tmp_path, monkeypatch):
+    def test_files_are_not_readable_by_others(self, tmp_path, monkeypatch):
         data = tmp_path / "data"
         data.mkdir()
         data.chmod(0o755)

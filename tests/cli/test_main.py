@@ -1,4 +1,4 @@
-"""The command line as a whole: help everywhere, one sentence for failures, nothing loaded early."""
+"""The command line as a whole: help, one sentence for failures, few imports."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ class TestHelp:
         assert command.help.split(".")[0].split("\n")[0][:40] in told.output
 
     @pytest.mark.parametrize("name", sorted(COMMANDS))
-    def test_the_list_of_commands_says_what_their_own_help_says(self, name):
+    def test_the_list_of_commands_agrees_with_their_own_help(self, name):
         command = anomify.get_command(click.Context(anomify), name)
         assert command.help.split("\n\n")[0].replace("\n", " ").startswith(COMMANDS[name][:-1])
 
@@ -45,12 +45,12 @@ class TestHelp:
         told = CliRunner().invoke(anomify, ["--help"])
         assert not any(f"  {name} " in told.output for name in HIDDEN)
 
-    def test_an_unknown_command_is_a_mistake_of_the_caller(self):
+    def test_an_unknown_command_is_a_usage_error(self):
         assert CliRunner().invoke(anomify, ["upp"]).exit_code == 2
 
 
 class TestFailures:
-    def test_settings_that_cannot_be_are_one_sentence(self, monkeypatch):
+    def test_invalid_settings_are_reported_in_one_sentence(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PROT", "1")
         told = CliRunner().invoke(anomify, ["config", "check"])
         assert told.exit_code == 2
@@ -70,7 +70,7 @@ class TestLoading:
             ("import anomify", "anomify.config click"),
         ],
     )
-    def test_loads_no_more_than_it_needs(self, code, unwanted):
+    def test_imports_no_more_than_it_needs(self, code, unwanted):
         check = f"import sys; print([name for name in {unwanted.split()} if name in sys.modules])"
         ended = subprocess.run(
             [sys.executable, "-c", f"{code}; {check}"], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Files of points, sent to a door that behaves as it is told."""
+"""`anomify push`, to a test server with configured replies."""
 
 import gzip
 import json
@@ -73,13 +73,13 @@ class TestPush:
         assert blueprint.points() == [(1, 1.0)]
         assert json.loads(told.stdout)["missing"] == 2
 
-    def test_says_that_rows_are_history_only_when_told(self, blueprint, push, tmp_path):
+    def test_marks_rows_as_history_only_on_request(self, blueprint, push, tmp_path):
         path = write(tmp_path / "a.csv", [(1, 1.0)])
         push(path)
         push(path, "--backfill")
         assert [body.get("fill") for body in blueprint.received] == [None, "true"]
 
-    def test_a_row_that_is_none_names_its_line(self, push, tmp_path):
+    def test_an_invalid_row_is_reported_with_its_line(self, push, tmp_path):
         told = push(write(tmp_path / "a.csv", [(1, 1.0), ("yesterday", 2.0)]))
         assert told.exit_code == 2
         assert "line 3" in told.output
@@ -92,21 +92,21 @@ class TestRetry:
         assert told.exit_code == 0
         assert blueprint.points() == [(1, 1.0)]
 
-    def test_waits_as_long_as_the_server_asks(self, blueprint, push, tmp_path, monkeypatch):
+    def test_waits_as_long_as_retry_after(self, blueprint, push, tmp_path, monkeypatch):
         waits = []
         monkeypatch.setattr(client_module.time, "sleep", waits.append)
         blueprint.answers = [(503, {"Retry-After": "7"}, {})]
         push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert waits == [7.0]
 
-    def test_does_not_ask_again_when_the_key_is_wrong(self, blueprint, push, tmp_path):
+    def test_does_not_retry_with_a_wrong_key(self, blueprint, push, tmp_path):
         blueprint.answers = [(401, {}, {"message": "nobody has this key"})]
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 1
         assert "nobody has this key" in told.output
         assert blueprint.received == []
 
-    def test_gives_up_when_nobody_answers_for_long(self, blueprint, push, tmp_path, monkeypatch):
+    def test_gives_up_without_an_answer_for_long(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.05)
         blueprint.answers = [(503, {}, {"message": "wait"})] * 100
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
@@ -115,7 +115,7 @@ class TestRetry:
 
 
 class TestAddress:
-    def test_says_at_once_that_nothing_answers_and_ends_with_a_hint(self, tmp_path, monkeypatch):
+    def test_reports_at_once_that_nothing_answers_and_gives_a_hint(self, tmp_path, monkeypatch):
         monkeypatch.setattr(client_module, "FIRST_PATIENCE_SECONDS", 0.2)
         monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.12)
         with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -126,12 +126,12 @@ class TestAddress:
         assert f"Nothing answers at http://127.0.0.1:{port}: connection refused. Retrying" in first
         assert "the port is right; give another address with --url" in last
 
-    def test_says_what_is_wrong_with_the_scheme(self, blueprint, tmp_path):
+    def test_reports_a_wrong_scheme(self, blueprint, tmp_path):
         told = push_to(tmp_path, blueprint.url.replace("http", "https"))
         assert told.exit_code == 1
         assert f"does not use https. If it uses http, give --url {blueprint.url}." in told.stderr
 
-    def test_says_that_nothing_takes_points_at_an_address(self, blueprint, tmp_path):
+    def test_reports_a_url_that_does_not_accept_points(self, blueprint, tmp_path):
         for status, headers, words in (
             (404, {}, "nothing there accepts datapoints"),
             (200, {}, "nothing there accepts datapoints"),
@@ -147,17 +147,17 @@ class TestAddress:
             assert words in told.stderr
             assert "Nothing was stored" in told.stderr
 
-    def test_takes_the_whole_path_for_the_address(self, blueprint, tmp_path):
+    def test_uses_the_whole_path_of_the_url(self, blueprint, tmp_path):
         assert push_to(tmp_path, blueprint.url + "/flux/metric_data_post").exit_code == 0
         assert len(blueprint.points()) == 1
 
-    def test_refuses_what_is_no_address(self, tmp_path):
+    def test_refuses_an_invalid_url(self, tmp_path):
         for url in ("127.0.0.1:8080", "localhost:8080", "ftp://a.example", "http://", ""):
             told = push_to(tmp_path, url)
             assert told.exit_code == 1, url
             assert "is not the address of a server: give it with --url" in told.stderr
 
-    def test_says_at_once_that_the_server_is_busy(self, blueprint, push, tmp_path):
+    def test_reports_at_once_that_the_server_is_busy(self, blueprint, push, tmp_path):
         blueprint.answers = [(503, {}, {"message": "wait"})] * 3
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 0
@@ -190,7 +190,9 @@ class TestFiles:
 
 
 class TestResume:
-    def test_goes_on_after_what_was_stored(self, blueprint, push, tmp_path, monkeypatch):
+    def test_continues_after_the_rows_that_were_stored(
+        self, blueprint, push, tmp_path, monkeypatch
+    ):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
         rows = [(i, float(i)) for i in range(1, 31)]
         path = write(tmp_path / "a.csv", rows)
@@ -216,7 +218,7 @@ class TestResume:
         write(path, [(i, 2.0) for i in range(1, 31)])
         assert json.loads(push(path, "--json").stdout)["stored"] == 30
 
-    def test_a_finished_file_leaves_nothing_behind(self, push, tmp_path):
+    def test_a_finished_file_leaves_no_state(self, push, tmp_path):
         push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert not (tmp_path / "state.json").exists()
 

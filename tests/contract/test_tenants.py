@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
-from sqlalchemy import MetaData, select
+from sqlalchemy import select
 
 from anomify.edge.access import INGEST, Access, is_at_least
 from anomify.edge.contract import NAMES_KEY, Declared, declared_routes
@@ -124,13 +124,10 @@ def told(reply, names: list[Any]):
 
 def kept_of_acme(product: Product) -> dict[str, Counter]:
     """Every row that is not of Globex alone, by table."""
-    engine = product.database.engine
-    tables = MetaData()
-    tables.reflect(engine)
     globex = product.cast.globex.id
     found = {}
-    with engine.connect() as connection:
-        for table in tables.sorted_tables:
+    with product.database.engine.connect() as connection:
+        for table in product.tables.sorted_tables:
             if table.name in _NOBODYS_TABLES:
                 continue
             # When a token was last used says nothing of what it was used for.

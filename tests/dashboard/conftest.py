@@ -1,4 +1,4 @@
-"""The pages on a test's own database, with Alice, Bob, Dave and Charlie at their browsers."""
+"""The pages on the database of a test, with browsers of Alice, Bob, Dave and Charlie."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

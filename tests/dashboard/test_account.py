@@ -36,7 +36,7 @@ class TestProfile:
         assert 'value="+4930123456"' in text
         assert 'name="email_alerts" value="true">' in text
 
-    def test_says_what_cannot_be_and_keeps_what_was_typed(self, site):
+    def test_shows_invalid_fields_and_keeps_the_input(self, site):
         reply = send(site.browser(), "profile", name="Alicia", phone_number="call me")
         assert reply.status_code == 400
         assert 'value="Alicia"' in reply.text
@@ -51,14 +51,14 @@ class TestPassword:
         assert browser.get(PATH).status_code == 200
         assert other.get(PATH).status_code == 302
 
-    def test_needs_the_present_one(self, site):
+    def test_needs_the_current_password(self, site):
         requested = {"current": "not this one", "password_1": NEW, "password_2": NEW}
         reply = send(site.browser(), "password", **requested)
         assert reply.status_code == 401
         assert "present password is not right" in reply.text
         assert NEW not in reply.text
 
-    def test_says_what_is_wrong_with_the_new_one(self, site):
+    def test_shows_what_is_wrong_with_the_new_password(self, site):
         requested = {"current": PASSWORD, "password_1": "short", "password_2": "short"}
         assert "password_1-fault" in send(site.browser(), "password", **requested).text
 
@@ -110,7 +110,7 @@ class TestSessions:
 
 
 class TestDevice:
-    def test_is_said_in_words_people_know_it_by(self):
+    def test_is_shown_with_browser_and_system(self):
         chrome = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36"
         phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1"
         assert device_of(chrome) == "Chrome on Windows"

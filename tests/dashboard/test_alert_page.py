@@ -1,4 +1,4 @@
-"""The page behind an admin alert's letter."""
+"""The page of an admin alert, which its letter links to."""
 
 from datetime import timedelta
 
@@ -46,14 +46,14 @@ def silent(site):
 
 
 class TestPage:
-    def test_says_what_stopped_and_that_it_is_still_so(self, silent):
+    def test_lists_stopped_metrics_of_an_open_alert(self, silent):
         text = silent.text("/ui/adminalert", "dave", code=CODE)
         assert "Some metrics have stopped" in text
         assert "and not over yet" in text
         assert "Silent" in text
         assert "<b>cpu" not in text
 
-    def test_says_when_it_is_over(self, silent):
+    def test_shows_when_it_ended(self, silent):
         with silent.database.unit_of_work():
             session().query(RaisedAlert).one().recovered_at = now()
             session().query(SilentMetric).one().returned_at = now()
@@ -61,7 +61,7 @@ class TestPage:
         assert ", ended <time" in text
         assert "Back <time" in text
 
-    def test_names_what_the_quota_refused(self, site):
+    def test_lists_the_names_that_the_quota_refused(self, site):
         raise_alert(site, 3)
         with site.database.unit_of_work():
             session().add(
@@ -69,6 +69,6 @@ class TestPage:
             )
         assert "new.one" in site.text("/ui/adminalert", code=CODE)
 
-    def test_is_nothing_to_others(self, silent):
+    def test_is_not_found_for_users_of_other_orgs(self, silent):
         assert silent.get("/ui/adminalert", "charlie", code=CODE).status_code == 404
         assert silent.get("/ui/adminalert", None, code=CODE).status_code in {302, 303}

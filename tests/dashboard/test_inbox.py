@@ -1,4 +1,4 @@
-"""The inbox: newest first, narrowed as asked, honest when there is nothing, closed to strangers."""
+"""The inbox: order, filters, empty lists, and access by users of other orgs."""
 
 import re
 from datetime import timedelta
@@ -39,7 +39,7 @@ def busy(site):
 
 
 class TestPage:
-    def test_makes_what_it_shows_seen(self, busy):
+    def test_marks_the_anomalies_that_it_shows_as_seen(self, busy):
         def seen():
             with busy.database.unit_of_work(write=False):
                 return session().scalar(select(User.seen_anomaly_id).where(User.name == "Bob"))
@@ -52,17 +52,17 @@ class TestPage:
     def test_shows_the_newest_first(self, busy):
         assert names(busy.text("/ui/", window="all")) == ["api.errors", "cpu.load", "disk.old"]
 
-    def test_shows_a_week_unless_asked_otherwise(self, busy):
+    def test_shows_a_week_by_default(self, busy):
         assert names(busy.text("/ui/")) == ["api.errors", "cpu.load"]
 
-    def test_says_severity_explanation_and_how_long(self, busy):
+    def test_shows_severity_explanation_and_duration(self, busy):
         text = busy.text("/ui/")
         assert "</svg>High</span>" in text
         assert "97.5 is far above the 10 to 40 that are usual." in text
         assert "Still running, 20 minutes" in text
         assert "5 minutes" in text
 
-    def test_leads_to_the_metric_at_that_moment(self, busy):
+    def test_links_to_the_metric_with_the_window_of_the_anomaly(self, busy):
         link = re.search(r'href="(/ui/metric\?name=cpu.load[^"]*)"', busy.text("/ui/"))
         address = unescape(link[1])
         assert "from=" in address
@@ -81,7 +81,7 @@ class TestPage:
             ({"window": "24h"}, ["api.errors", "cpu.load"]),
         ],
     )
-    def test_is_narrowed_as_asked(self, busy, requested, found):
+    def test_applies_the_filters(self, busy, requested, found):
         assert names(busy.text("/ui/", **requested)) == found
 
     def test_counts_each_state(self, busy):
@@ -92,7 +92,7 @@ class TestPage:
         )
         assert choices == [("All", "2"), ("Running", "1"), ("Ended", "1")]
 
-    def test_pages_keep_what_was_asked_for(self, site):
+    def test_links_to_other_pages_keep_the_filters(self, site):
         metric = site.make_metric()
         with site.database.unit_of_work():
             for hour in range(30):
@@ -121,7 +121,7 @@ class TestPage:
         heights = re.search(r'<path class="line" d="M([\d. L]+)"', site.text("/ui/"))[1]
         assert len({place.split()[1] for place in heights.split("L")}) == 1
 
-    def test_hostile_names_are_text(self, site):
+    def test_hostile_names_are_escaped(self, site):
         metric = site.make_metric(HOSTILE)
         with site.database.unit_of_work():
             make_anomaly(metric, now() - timedelta(hours=1), explanation=HOSTILE)
@@ -129,33 +129,33 @@ class TestPage:
         assert "<svg onload" not in text
         assert names(text) == [HOSTILE]
 
-    def test_says_when_there_is_nothing_to_look_at_yet(self, site):
+    def test_explains_an_empty_list_without_metrics(self, site):
         text = site.text("/ui/")
         assert "No metrics yet" in text
         assert 'href="/ui/connect"' in text
 
-    def test_says_when_all_is_quiet(self, site):
+    def test_explains_an_empty_list_without_anomalies(self, site):
         site.make_metric("a")
         site.make_metric("b", points_seen=12)
         text = site.text("/ui/")
         assert "Nothing unusual in the last 7 days" in text
         assert "2 metrics watched, 1 learning." in text
 
-    def test_says_when_the_filters_hide_everything(self, busy):
+    def test_explains_an_empty_list_with_filters(self, busy):
         text = busy.text("/ui/", metric="nothing like it")
         assert "No anomalies match these filters" in text
 
-    def test_a_stranger_of_another_org_sees_nothing(self, busy):
+    def test_shows_nothing_to_users_of_other_orgs(self, busy):
         text = busy.text("/ui/", who="charlie", window="all")
         assert names(text) == []
         assert "No metrics yet" in text
         assert "still running" not in text
 
     @pytest.mark.parametrize("who", ["alice", "bob", "dave"])
-    def test_everybody_of_the_org_sees_it(self, busy, who):
+    def test_is_shown_to_every_user_of_the_org(self, busy, who):
         assert len(names(busy.text("/ui/", who=who))) == 2
 
-    def test_asks_the_database_no_more_for_many_anomalies(self, site):
+    def test_the_number_of_queries_does_not_grow_with_the_anomalies(self, site):
         metric = site.make_metric()
         with site.database.unit_of_work():
             for hour in range(30):
@@ -170,7 +170,7 @@ class TestPage:
 
 
 class TestNewer:
-    def test_counts_what_has_begun_since(self, busy):
+    def test_counts_anomalies_that_began_since(self, busy):
         link = unescape(re.search(r'data-newer="([^"]*)"', busy.text("/ui/"))[1])
         assert busy.get(link).get_json() == {"count": 0}
         with busy.database.unit_of_work():
@@ -178,12 +178,12 @@ class TestNewer:
             make_anomaly(make_metric(busy.cast.globex, "other"), now())
         assert busy.get(link).get_json() == {"count": 1}
 
-    def test_counts_nothing_for_a_stranger_of_another_org(self, busy):
+    def test_counts_nothing_for_users_of_other_orgs(self, busy):
         assert busy.get("/ui/newer?since_ms=0", who="charlie").get_json() == {"count": 0}
 
 
 class TestPulse:
-    def test_counts_metrics_by_how_they_stand(self, site):
+    def test_counts_metrics_by_state(self, site):
         site.make_metric("judged")
         site.make_metric("learning", points_seen=3)
         site.make_metric("stale", judged_until_ms=now_ms() - 86_400_000)
@@ -199,13 +199,13 @@ class TestPulse:
             (600, 0, "Judging stopped 10 minutes ago"),
         ],
     )
-    def test_says_whether_judging_keeps_up(self, site, age_seconds, lag_seconds, words):
+    def test_shows_how_far_judging_is_behind(self, site, age_seconds, lag_seconds, words):
         with site.database.unit_of_work():
             beaten_at = now() - timedelta(seconds=age_seconds)
             record_heartbeat("one", beaten_at, log_offset=1, lag_seconds=lag_seconds)
         assert words in site.text("/ui/")
 
-    def test_says_when_nobody_judges(self, site):
+    def test_shows_that_judging_has_stopped(self, site):
         assert "Judging has not begun yet" in site.text("/ui/")
 
 

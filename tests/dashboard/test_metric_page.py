@@ -1,4 +1,4 @@
-"""The page of one metric: any legal name, the right window, its anomalies, and no stranger."""
+"""The page of one metric: names, windows, anomalies, and access by users of other orgs."""
 
 import math
 import re
@@ -44,7 +44,7 @@ class TestPage:
         assert unescape(found[1]) == name
 
     @pytest.mark.parametrize("name", ODD_NAMES)
-    def test_the_chart_finds_its_data(self, site, name):
+    def test_names_the_urls_of_the_chart_data(self, site, name):
         site.make_metric(name)
         text = site.text("/ui/metric", name=name)
         bundle = unescape(re.search(r'data-bundle="([^"]*)"', text)[1])
@@ -56,23 +56,23 @@ class TestPage:
         assert '<h1 class="metric-name"><bdi>cpu</bdi></h1>' in text
         assert '<b>host=</b>web-1</span><span class="chip" dir="auto"><b>mode=</b>idle' in text
 
-    def test_says_how_far_it_has_learnt(self, site):
+    def test_shows_the_learning_progress(self, site):
         site.make_metric(points_seen=37)
         text = site.text("/ui/metric", name="cpu.load")
         assert "Learning: 37 of 100 points." in text
         assert '<progress max="100" value="37"' in text
 
-    def test_a_metric_whose_points_are_not_looked_at_yet_is_waiting(self, site):
+    def test_a_metric_without_judged_points_is_waiting(self, site):
         site.make_metric(points_seen=None)
         assert "Waiting:" in site.text("/ui/metric", name="cpu.load")
 
-    def test_the_range_of_the_address_is_chosen(self, site):
+    def test_the_range_in_the_url_is_selected(self, site):
         site.make_metric()
         text = site.text("/ui/metric", name="cpu.load", range="7d")
         assert re.search(r'data-range="7d" aria-label="Last 7 days" aria-current="true"', text)
         assert text.count('aria-current="true"') == 1
 
-    def test_a_window_of_the_address_is_no_range(self, site):
+    def test_with_a_window_in_the_url_no_range_is_selected(self, site):
         site.make_metric()
         window = {"from": 1_790_000_000, "until": 1_790_003_600}
         text = site.text("/ui/metric", name="cpu.load", **window)
@@ -98,13 +98,13 @@ class TestPage:
             {"event": 10**30},
         ],
     )
-    def test_what_cannot_be_is_refused_in_words(self, site, requested):
+    def test_refuses_invalid_parameters_with_a_sentence(self, site, requested):
         site.make_metric()
         reply = site.get("/ui/metric", name="cpu.load", **requested)
         assert reply.status_code == 400
         assert "This address does not work" in reply.get_data(as_text=True)
 
-    def test_a_metric_that_is_silent_now_is_shown_where_it_spoke(self, site):
+    def test_a_metric_without_recent_points_is_shown_at_its_last_points(self, site):
         last_ms = now_ms() - 100 * DAY_MS
         site.make_metric(judged_until_ms=last_ms)
         reply = site.get("/ui/metric", name="cpu.load")
@@ -118,7 +118,7 @@ class TestPage:
             assert reply.status_code in {400, 404}
         assert "has no metric of this name" in site.get("/ui/metric", name="nope").text
 
-    def test_a_stranger_of_another_org_finds_nothing(self, site):
+    def test_is_not_found_for_users_of_other_orgs(self, site):
         site.make_metric()
         with site.database.unit_of_work():
             make_metric(site.cast.globex, "theirs")
@@ -128,7 +128,7 @@ class TestPage:
         assert _without_request(of_acme.text) == _without_request(unknown.text)
         assert site.get("/ui/metric-events", who="charlie", name="cpu.load").status_code == 404
 
-    def test_the_links_in_messages_lead_here(self, site):
+    def test_links_in_messages_open_this_page(self, site):
         made = site.make_metric("..")
         with site.database.unit_of_work():
             anomaly = make_anomaly(made, now() - timedelta(hours=1))
@@ -137,7 +137,7 @@ class TestPage:
         link = message_of(told, "", message_id="m1").data["metric"]["url"]
         assert "97.5 is far above" in site.text(link)
 
-    def test_a_counter_says_that_it_shows_a_rate(self, site):
+    def test_states_that_a_counter_is_shown_as_its_rate(self, site):
         site.make_metric("requests_total", is_counter=True)
         site.make_metric("load")
         assert "per second" in site.text("/ui/metric", name="requests_total")
@@ -160,7 +160,7 @@ class TestEvents:
         assert "1 in this window" in struck.text("/ui/metric", name="cpu.load", range="24h")
         assert "2 in this window" in struck.text("/ui/metric", name="cpu.load", range="7d")
 
-    def test_says_when_there_are_none(self, struck):
+    def test_states_that_there_are_none(self, struck):
         text = struck.text("/ui/metric-events", name="cpu.load", range="1h")
         assert "1 in this window" in text
         window = {"from": 1_790_000_000, "until": 1_790_003_600}
@@ -175,7 +175,7 @@ class TestEvents:
             assert "10 to 40" in text
             assert text.count('class="is-selected"') == 1
 
-    def test_shows_a_silence_as_what_did_not_come(self, struck):
+    def test_shows_a_no_data_anomaly_with_its_last_value(self, struck):
         with struck.database.unit_of_work():
             silence = make_anomaly(
                 struck.metric,
@@ -218,10 +218,10 @@ class TestEvents:
             "/ui/metric", who="charlie", name="cpu.load", range="1h", event=foreign.id
         )
 
-    def test_the_parts_carry_the_ids_that_the_page_has(self, struck):
+    def test_the_parts_have_the_same_ids_as_in_the_page(self, struck):
         page = struck.text("/ui/metric", name="cpu.load", range="7d")
         parts = struck.text("/ui/metric-events", name="cpu.load", range="7d")
-        for part in ("standing", "events", "selected"):
+        for part in ("status", "events", "selected"):
             assert page.count(f'id="{part}"') == 1
             assert parts.count(f'id="{part}"') == 1
         assert "<html" not in parts
@@ -239,7 +239,7 @@ class TestDefaultRange:
             (5_000, 86_400, "30d"),
         ],
     )
-    def test_holds_a_good_part_of_the_metric(self, points_seen, resolution_seconds, key):
+    def test_contains_enough_points_of_the_metric(self, points_seen, resolution_seconds, key):
         at = datetime(2026, 11, 20, tzinfo=UTC)
         progress = Progress(
             judged_until_ms=int(at.timestamp() * 1000),
@@ -253,7 +253,7 @@ class TestDefaultRange:
         )
         assert default_range(status_of(Metric(name="a"), progress, at)) == key
 
-    def test_a_metric_that_waits_is_shown_for_an_hour(self):
+    def test_is_an_hour_for_a_waiting_metric(self):
         at = datetime(2026, 11, 20, tzinfo=UTC)
         assert default_range(status_of(Metric(name="a"), None, at)) == "1h"
 

@@ -1,4 +1,4 @@
-"""The list of metrics: found by words and state, with progress, and closed to strangers."""
+"""The list of metrics: search, states, progress, and access by users of other orgs."""
 
 import re
 from html import unescape
@@ -36,18 +36,18 @@ class TestPage:
         ]
         assert "1\N{EN DASH}4 of 4 metrics" in text
 
-    def test_says_how_far_a_metric_has_learnt(self, stocked):
+    def test_shows_the_learning_progress_of_a_metric(self, stocked):
         text = stocked.text("/ui/metrics")
         assert '<progress max="100" value="37"' in text
         assert "37 of 100" in text
 
-    def test_says_how_the_others_stand(self, stocked):
+    def test_shows_the_state_of_other_metrics(self, stocked):
         text = stocked.text("/ui/metrics")
         assert set(re.findall(r'class="state is-(\w+)"', text)) == {
             *("judged", "learning", "stale", "waiting"),
         }
 
-    def test_says_which_rule_excludes_a_metric(self, stocked):
+    def test_shows_which_rule_excludes_a_metric(self, stocked):
         with stocked.database.unit_of_work():
             requested = ExclusionFields(ExclusionKind.PREFIX, "disk.", reason="old <disks>")
             add_exclusion(stocked.cast.acme.id, requested, "Alice")
@@ -57,7 +57,7 @@ class TestPage:
         assert sentence in text
         assert sentence in stocked.text("/ui/metric", name="disk.old", range="1h")
 
-    def test_says_the_last_value_and_when(self, stocked):
+    def test_shows_the_last_value_and_its_time(self, stocked):
         text = stocked.text("/ui/metrics", search="cpu")
         assert '<td class="number">0.25</td>' in text
         assert "Today" in text
@@ -73,7 +73,7 @@ class TestPage:
             ({"state": "judged", "search": "disk"}, []),
         ],
     )
-    def test_is_narrowed_as_asked(self, stocked, requested, found):
+    def test_applies_the_filters(self, stocked, requested, found):
         assert names(stocked.text("/ui/metrics", **requested)) == found
 
     def test_counts_each_state(self, stocked):
@@ -82,7 +82,7 @@ class TestPage:
             *(("All", "4"), ("Judged", "1"), ("Learning", "1"), ("Stale", "1"), ("Waiting", "1")),
         ]
 
-    def test_pages_keep_what_was_asked_for(self, site):
+    def test_links_to_other_pages_keep_the_filters(self, site):
         for number in range(55):
             site.make_metric(f"many.{number:02}")
         text = site.text("/ui/metrics", search="many")
@@ -90,20 +90,20 @@ class TestPage:
         assert "/ui/metrics?search=many&amp;offset=50" in text
         assert len(names(site.text("/ui/metrics", search="many", offset=50))) == 5
 
-    def test_hostile_names_are_text_and_lead_to_their_page(self, site):
+    def test_hostile_names_are_escaped_and_link_to_their_page(self, site):
         site.make_metric(HOSTILE)
         text = site.text("/ui/metrics")
         assert "<svg onload" not in text
         link = unescape(re.search(r'href="(/ui/metric\?name=[^"]*)"', text)[1])
         assert "<h1" in site.text(link)
 
-    def test_says_when_there_are_none_yet(self, site):
+    def test_explains_an_empty_list_of_a_new_org(self, site):
         assert "No metrics yet" in site.text("/ui/metrics")
 
-    def test_says_when_none_fits(self, stocked):
+    def test_explains_an_empty_result_of_a_search(self, stocked):
         assert "No metric fits" in stocked.text("/ui/metrics", search="nothing like it")
 
-    def test_a_stranger_of_another_org_sees_nothing(self, stocked):
+    def test_shows_nothing_to_users_of_other_orgs(self, stocked):
         text = stocked.text("/ui/metrics", who="charlie")
         assert names(text) == []
         assert "No metrics yet" in text

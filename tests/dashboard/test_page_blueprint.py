@@ -1,4 +1,4 @@
-"""The door of pages: who is let in, where strangers are shown, and what failures look like."""
+"""The blueprint of pages: who may open them, redirects to sign in, and error pages."""
 
 import pytest
 
@@ -15,7 +15,7 @@ class TestLocalPath:
     @pytest.mark.parametrize(
         "path", ["/ui/", "/ui/metric?name=a%20b&event=3", "/ui/metrics?search=%22%3E"]
     )
-    def test_our_own_pages_are_kept(self, path):
+    def test_paths_below_ui_are_returned(self, path):
         assert local_path(path) == path
 
     @pytest.mark.parametrize(
@@ -33,26 +33,26 @@ class TestLocalPath:
             "ui/",
         ],
     )
-    def test_anything_else_is_the_first_page(self, path):
+    def test_anything_else_becomes_the_start_page(self, path):
         assert local_path(path) == "/ui/"
 
 
 class TestAddress:
-    def test_what_says_nothing_is_left_out(self):
+    def test_empty_parameters_are_left_out(self):
         assert address("/ui/", a=None, b="", c=0, d="x y&z") == "/ui/?c=0&d=x+y%26z"
         assert address("/ui/") == "/ui/"
 
 
-class TestWhoIsLetIn:
+class TestAccess:
     @pytest.mark.parametrize("path", ["/ui/", "/ui/metrics", "/ui/metric?name=a", "/ui/connect"])
-    def test_a_stranger_is_shown_to_the_sign_in_page_and_back(self, site, path):
+    def test_without_a_session_redirects_to_sign_in_and_back(self, site, path):
         reply = site.browser(None).get(path)
         assert reply.status_code == 302
         assert reply.location.startswith("/ui/login")
         if path != "/ui/":
             assert "next=%2Fui%2F" in reply.location
 
-    def test_the_bare_address_leads_to_the_pages(self, site):
+    def test_the_root_redirects_to_the_pages(self, site):
         assert site.get("/", who=None).location == "/ui/"
 
     def test_neither_tokens_nor_session_headers_open_pages(self, site):
@@ -96,7 +96,7 @@ class TestFailures:
             (418, "This did not work"),
         ],
     )
-    def test_each_says_what_happened_and_what_to_name(self, site, status, heading):
+    def test_each_error_page_has_a_sentence_and_the_request_id(self, site, status, heading):
         with site.app.test_request_context("/ui/"):
             told = Problem(status, "code", 'What to do: <wait> "a little".')
             reply = inbox.blueprint.respond_problem(told)
@@ -106,15 +106,15 @@ class TestFailures:
             assert "What to do: &lt;wait&gt;" in text
             assert request_id() in text
 
-    def test_an_unknown_page_is_the_same_for_a_stranger(self, site):
+    def test_an_unknown_page_is_the_same_without_a_session(self, site):
         assert site.get("/ui/nothing", who=None).status_code == 404
 
-    def test_a_parameter_that_cannot_be_is_a_page(self, site):
+    def test_an_invalid_parameter_gives_an_error_page(self, site):
         reply = site.get("/ui/", offset="many")
         assert reply.status_code == 400
         assert "offset: A whole number is needed." in reply.get_data(as_text=True)
 
-    def test_a_form_from_elsewhere_is_refused(self, site):
+    def test_a_form_of_another_site_is_refused(self, site):
         browser = site.browser()
         for headers in (
             {"Origin": "https://evil.example"},
@@ -126,7 +126,7 @@ class TestFailures:
             assert "This is not allowed" in reply.get_data(as_text=True)
 
     @pytest.mark.parametrize("path", ["/ui/", "/ui/login", "/ui/nothing", "/static/css/base.css"])
-    def test_every_reply_has_the_strict_policy(self, site, path):
+    def test_every_reply_has_the_content_security_policy(self, site, path):
         with site.get(path) as reply:
             policy = reply.headers["Content-Security-Policy"]
         assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy

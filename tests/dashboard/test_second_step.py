@@ -1,4 +1,4 @@
-"""Signing in with a code in a browser, and the way back in for who forgot their password."""
+"""Signing in with a code in a browser, resetting a password, and signing up."""
 
 import re
 
@@ -42,7 +42,7 @@ def signed_in(browser, **more):
 
 
 class TestCode:
-    def test_leads_from_the_password_to_the_code_and_on_to_where_the_reader_wanted(self, site):
+    def test_is_asked_for_after_the_password_and_redirects_to_the_requested_page(self, site):
         browser = site.browser(None)
         wanted = "/ui/metrics"
         start = browser.get(wanted).location
@@ -56,20 +56,20 @@ class TestCode:
         assert (reply.status_code, reply.location) == (303, wanted)
         assert browser.get("/ui/").status_code == 200
 
-    def test_a_known_browser_is_let_in_at_once(self, site):
+    def test_is_not_asked_for_in_a_known_browser(self, site):
         browser = site.browser(None)
         submit(browser, signed_in(browser).location, code=code_in(*read_letters(site.database)))
         browser.post("/ui/logout", data=hidden(browser.get("/ui/").text), headers=ORIGIN)
         assert signed_in(browser).location == "/ui/"
 
-    def test_a_wrong_one_is_asked_for_again(self, site):
+    def test_is_asked_for_again_after_a_wrong_one(self, site):
         browser = site.browser(None)
         reply = submit(browser, signed_in(browser).location, code="no code")
         assert reply.status_code == 401
         assert 'role="alert"' in reply.text
         assert 'name="code"' in reply.text
 
-    def test_the_link_of_the_mail_asks_another_browser(self, site):
+    def test_the_link_in_the_mail_works_in_another_browser(self, site):
         signed_in(site.browser(None))
         (letter,) = read_letters(site.database)
         path, carried = link_in(letter)
@@ -78,13 +78,13 @@ class TestCode:
         assert reply.location == "/ui/"
         assert other.get("/ui/").status_code == 200
 
-    def test_there_is_nothing_to_type_where_nobody_signs_in(self, site):
+    def test_there_is_no_field_without_a_started_sign_in(self, site):
         text = site.text("/ui/login/code", who=None)
         assert "no sign-in to confirm" in text
         assert 'name="code"' not in text
         assert site.get("/ui/login/code").location == "/ui/"
 
-    def test_asks_the_app_of_who_has_one_and_remembers_the_browser(self, site):
+    def test_is_the_one_of_the_app_if_set_up_and_the_browser_is_remembered(self, site):
         with site.database.unit_of_work():
             alice = find_user(site.cast.alice.id)
             seed = begin_enrolment(alice).seed
@@ -99,7 +99,7 @@ class TestCode:
 
 
 class TestForgotten:
-    def test_leads_by_mail_to_a_new_password_and_in(self, site):
+    def test_the_mailed_link_sets_a_new_password_and_signs_in(self, site):
         browser = site.browser(None)
         assert (
             "has been mailed to it"
@@ -117,17 +117,17 @@ class TestForgotten:
         assert browser.get("/ui/").status_code == 200
         assert browser.get(link).status_code == 404
 
-    def test_says_the_same_for_addresses_nobody_has(self, site):
+    def test_replies_the_same_for_unknown_addresses(self, site):
         known = submit(site.browser(None), "/ui/forgot", email="alice@acme.example")
         unknown = submit(site.browser(None), "/ui/forgot", email="nobody@acme.example")
         assert known.text == unknown.text
 
-    def test_says_what_to_do_where_no_mail_is_sent(self, empty_site):
+    def test_explains_what_to_do_on_a_server_without_mail(self, empty_site):
         assert "reset-link" in empty_site.text("/ui/forgot", who=None)
 
 
 class TestSignUp:
-    def test_leads_by_mail_to_an_org_of_ones_own(self, site):
+    def test_the_mailed_link_creates_an_org_and_signs_in(self, site):
         browser = site.browser(None)
         requested = {"org_name": "Initech", "user_name": "Erin", "timezone": "Europe/Berlin"}
         sent = submit(browser, "/ui/signup", email="erin@initech.example", **requested)
@@ -143,13 +143,13 @@ class TestSignUp:
         assert "Initech" in browser.get("/ui/connect").text
         assert browser.get(link).status_code == 404
 
-    def test_names_what_cannot_be_and_keeps_the_rest(self, site):
+    def test_shows_invalid_fields_and_keeps_the_others(self, site):
         reply = submit(site.browser(None), "/ui/signup", org_name="Initech", email="no address")
         assert reply.status_code == 400
         assert 'value="Initech"' in reply.text
         assert "email-fault" in reply.text
 
-    def test_is_not_offered_where_it_is_off(self, empty_site):
+    def test_is_not_offered_when_disabled(self, empty_site):
         with empty_site.database.unit_of_work():
             empty_site.cast = make_cast()
         assert "/ui/signup" not in empty_site.text("/ui/login", who=None)

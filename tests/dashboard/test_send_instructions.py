@@ -1,4 +1,4 @@
-"""The examples to paste: filled in, and what they send is taken."""
+"""The examples for sending metrics: they are filled in, and the server accepts what they send."""
 
 import json
 import re
@@ -12,7 +12,7 @@ FOUND = {way.id: way.text for way in send_instructions("https://metrics.example"
 
 
 class TestWays:
-    def test_each_holds_the_address_and_the_key(self):
+    def test_each_contains_the_url_and_the_key(self):
         for text in FOUND.values():
             assert "https://metrics.example/" in text
             assert "anm_secret" in text
@@ -23,14 +23,14 @@ class TestWays:
         post = parse_post(body.encode())
         assert [(point.metric, point.value) for point in post.live] == [(EXAMPLE_METRIC, 21.5)]
 
-    def test_telegraf_finds_toml(self):
+    def test_the_telegraf_example_is_valid_toml(self):
         [output] = tomllib.loads(FOUND["telegraf"])["outputs"]["http"]
         assert output["headers"]["telegraf"] == "true"
         assert output["data_format"] == "json"
         assert output["metric_batch_size"] * 100 <= ITEMS_MAX
         assert set(output["non_retryable_statuscodes"]) == {400, 413, 415}
 
-    def test_telegraf_is_told_the_same_in_the_guide(self):
+    def test_the_guide_has_the_same_telegraf_settings(self):
         guide = Path("templates/doc/guide/flux.html").read_text()
         pasted = tomllib.loads(
             re.search(r"(\[\[outputs\.http\]\].*?)\{% endraw", guide, re.DOTALL)[1]
@@ -49,7 +49,7 @@ class TestWays:
         assert len(parse_post(json.dumps(point).encode()).live) == 1
         assert '"value": value}' in FOUND["python"]
 
-    def test_prometheus_finds_what_it_expects(self):
+    def test_the_prometheus_example_has_the_expected_keys(self):
         lines = FOUND["prometheus"].splitlines()
         assert lines[0] == "remote_write:"
         assert lines[1].strip() == "- url: https://metrics.example/api/v1/write"

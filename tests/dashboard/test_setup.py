@@ -1,4 +1,4 @@
-"""Set-up: only with the link, only once, and the key that is shown works."""
+"""Set-up: it needs the link, works once, and shows a working key."""
 
 import re
 from html import unescape
@@ -43,12 +43,12 @@ def shown_key(text: str) -> str:
 
 
 class TestPage:
-    def test_without_a_link_it_says_where_the_link_is(self, empty_site):
+    def test_without_a_link_it_explains_where_to_find_one(self, empty_site):
         text = empty_site.text("/ui/setup", who=None)
         assert "Open the one-time set-up link that the server printed" in text
         assert "<form" not in text
 
-    def test_a_wrong_link_opens_nothing(self, empty_site):
+    def test_a_wrong_link_is_refused(self, empty_site):
         reply = empty_site.get("/ui/setup", who=None, link="guessed")
         assert reply.status_code == 403
         assert "<form" not in reply.get_data(as_text=True)
@@ -58,7 +58,7 @@ class TestPage:
         assert all(f'name="{field}"' in text for field in FORM)
         assert '<option value="Europe/Berlin">' in text
 
-    def test_once_somebody_is_here_the_link_is_nothing(self, site):
+    def test_the_link_is_not_found_after_set_up(self, site):
         with site.database.unit_of_work():
             link = create_setup_link()
         reply = site.get("/ui/setup", who=None, link=link)
@@ -67,7 +67,7 @@ class TestPage:
 
 
 class TestFinish:
-    def test_makes_the_org_and_signs_its_owner_in(self, empty_site, link):
+    def test_creates_the_org_and_signs_its_owner_in(self, empty_site, link):
         browser, reply = submit(empty_site, link)
         assert reply.status_code == 200
         text = browser.get("/ui/").get_data(as_text=True)
@@ -76,7 +76,7 @@ class TestFinish:
             [org] = list_orgs_named("Acme")
             assert org.timezone == "Asia/Kathmandu"
 
-    def test_shows_a_key_that_may_send_and_nothing_else(self, empty_site, link):
+    def test_shows_a_key_that_can_only_ingest(self, empty_site, link):
         _, reply = submit(empty_site, link)
         text = unescape(reply.get_data(as_text=True))
         key = shown_key(text)
@@ -95,7 +95,7 @@ class TestFinish:
             ("timezone", "Mars/Olympus", "timezone-fault"),
         ],
     )
-    def test_says_what_is_wrong_and_keeps_the_rest(self, empty_site, link, field, value, fault):
+    def test_shows_invalid_fields_and_keeps_the_others(self, empty_site, link, field, value, fault):
         _, reply = submit(empty_site, link, **{field: value})
         text = reply.get_data(as_text=True)
         assert reply.status_code == 400
@@ -116,7 +116,7 @@ class TestFinish:
         with empty_site.database.unit_of_work(write=False):
             assert list_orgs_named("Globex") == []
 
-    def test_a_form_from_elsewhere_sets_nothing_up(self, empty_site, link):
+    def test_a_form_of_another_site_is_refused(self, empty_site, link):
         reply = empty_site.browser(None).post(
             "/ui/setup",
             data={"link": link, **FORM},
@@ -133,7 +133,7 @@ class TestConnect:
         assert re.findall(r'id="way-(\w+)"', text) == ["prometheus", "curl", "telegraf", "python"]
         assert text.count("YOUR_KEY") == 5
 
-    def test_an_admin_makes_a_key(self, site):
+    def test_an_admin_can_create_a_key(self, site):
         browser = site.browser("alice")
         fields = hidden(browser.get("/ui/connect").get_data(as_text=True))
         reply = browser.post("/ui/connect", data=fields, headers=BROWSER)
@@ -143,7 +143,7 @@ class TestConnect:
             assert [token.created_by for token in list_tokens(site.cast.acme).items] == ["Alice"]
 
     @pytest.mark.parametrize("who", ["bob", "dave"])
-    def test_others_are_told_whom_to_ask(self, site, who):
+    def test_other_users_are_referred_to_an_admin(self, site, who):
         text = site.text("/ui/connect", who=who)
         assert "An admin of Acme can create one." in text
         assert "Create a key" not in text
@@ -156,7 +156,7 @@ class TestArrivals:
     def test_waits_for_the_first_point(self, site):
         assert "Waiting for the first point" in site.text("/ui/arrivals")
 
-    def test_names_the_newest_metrics(self, site):
+    def test_lists_the_newest_metrics(self, site):
         site.make_metric("first", points_seen=12)
         text = site.text("/ui/arrivals")
         assert "Your first metric has arrived" in text
@@ -167,12 +167,12 @@ class TestArrivals:
         assert "7 metrics have arrived" in text
         assert re.findall(r'title="([^"]*)"', text)[0] == "more.5"
 
-    def test_says_nothing_of_another_org(self, site):
+    def test_shows_nothing_of_another_org(self, site):
         with site.database.unit_of_work():
             make_metric(site.cast.globex, "theirs")
         assert "Waiting for the first point" in site.text("/ui/arrivals")
 
-    def test_says_what_was_refused_lately_to_its_org_alone(self, site):
+    def test_shows_recently_refused_items_of_the_own_org_only(self, site):
         hostile = "<b>x</b>{"
         refused = {"quota": Refused(1_200, hostile, "the limit is reached")}
         site.app_state.refused.add(site.cast.acme.id, "telegraf", refused, now_ms())

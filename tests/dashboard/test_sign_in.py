@@ -27,23 +27,23 @@ def submit(site, *, email="alice@acme.example", password=PASSWORD, path="/ui/log
 
 
 class TestEnter:
-    def test_leads_to_the_inbox(self, site):
+    def test_redirects_to_the_inbox(self, site):
         browser, reply = submit(site)
         assert (reply.status_code, reply.location) == (303, "/ui/")
         assert "Alice" in browser.get("/ui/").get_data(as_text=True)
 
-    def test_leads_back_to_where_the_reader_wanted_to_be(self, site):
+    def test_redirects_to_the_requested_page(self, site):
         wanted = "/ui/metric?name=a%20b%26c"
         start = site.browser(None).get(wanted).location
         _, reply = submit(site, path=start)
         assert reply.location == wanted
 
     @pytest.mark.parametrize("path", ["https://evil.example/", "//evil.example", "/metrics"])
-    def test_never_leads_elsewhere(self, site, path):
+    def test_never_redirects_to_another_site(self, site, path):
         _, reply = submit(site, next=path)
         assert reply.location == "/ui/"
 
-    def test_makes_a_new_session(self, site):
+    def test_starts_a_new_session(self, site):
         browser = site.browser(None)
         fields = hidden(browser.get("/ui/login").get_data(as_text=True))
         before = browser.get_cookie("session_id").value
@@ -67,14 +67,14 @@ class TestEnter:
         assert 'value="&lt;b&gt;@acme.example"' in text
         assert "a secret word" not in text
 
-    def test_says_how_long_to_wait_after_many_tries(self, site):
+    def test_shows_how_long_to_wait_after_many_attempts(self, site):
         for _ in range(4):
             _, reply = submit(site, password="not this one")
         assert reply.status_code == 429
         assert int(reply.headers["Retry-After"]) >= 1
         assert "Too many failed tries" in reply.get_data(as_text=True)
 
-    def test_a_form_from_elsewhere_does_not_sign_anybody_in(self, site):
+    def test_a_form_of_another_site_is_refused(self, site):
         data = {"email": "alice@acme.example", "password": PASSWORD}
         for headers in ({"Origin": "https://evil.example"}, {"Origin": "null"}):
             reply = site.browser(None).post("/ui/login", data=data, headers=headers)
@@ -82,10 +82,10 @@ class TestEnter:
 
 
 class TestPage:
-    def test_somebody_who_is_signed_in_is_led_on(self, site):
+    def test_redirects_a_signed_in_user(self, site):
         assert site.get("/ui/login", next="/ui/metrics").location == "/ui/metrics"
 
-    def test_where_nobody_can_sign_in_yet_it_leads_to_set_up(self, empty_site):
+    def test_redirects_to_set_up_without_any_user(self, empty_site):
         assert empty_site.get("/ui/login", who=None).location == "/ui/setup"
 
 
@@ -106,6 +106,6 @@ class TestLeave:
         assert browser.get("/ui/logout").status_code == 405
         assert browser.get("/ui/").status_code == 200
 
-    def test_is_nothing_for_somebody_who_is_not_signed_in(self, site):
+    def test_does_nothing_without_a_session(self, site):
         reply = site.browser(None).post("/ui/logout")
         assert reply.location == "/ui/login"

@@ -1,4 +1,4 @@
-"""A muted org sees so on every page, and an admin can end it there."""
+"""Every page shows that the org is muted, and admins can end the muting there."""
 
 from datetime import timedelta
 
@@ -18,14 +18,14 @@ def muted(site):
 
 
 class TestBanner:
-    def test_says_until_when_and_how_long_that_is(self, muted):
+    def test_shows_the_end_and_the_minutes_left(self, muted):
         for path in ("/ui/", "/ui/metrics"):
             text = muted.text(path, "dave")
             assert "Muted until" in text
             assert "30 minutes left" in text
         assert "Muted until" not in muted.text("/ui/", "charlie")
 
-    def test_is_gone_when_the_mute_is_over(self, muted):
+    def test_is_not_shown_after_the_muting(self, muted):
         with muted.database.unit_of_work():
             session().get_one(Org, muted.cast.acme.id).muted_until = now() - timedelta(seconds=1)
         assert "Muted until" not in muted.text("/ui/")

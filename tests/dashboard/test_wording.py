@@ -1,4 +1,4 @@
-"""How pages say moments, numbers and names."""
+"""How pages format times, numbers and names."""
 
 import math
 from datetime import UTC, datetime
@@ -25,18 +25,18 @@ def said(at: datetime) -> str:
 
 
 class TestMoment:
-    def test_names_near_days_by_their_distance(self):
+    def test_today_and_yesterday_are_words(self):
         assert said(datetime(2026, 11, 20, 8, 5, tzinfo=UTC)) == "Today 09:05"
         assert said(datetime(2026, 11, 19, 8, 5, tzinfo=UTC)) == "Yesterday 09:05"
 
-    def test_the_day_is_the_one_of_the_zone(self):
+    def test_the_day_depends_on_the_time_zone(self):
         assert said(datetime(2026, 11, 19, 23, 30, tzinfo=UTC)) == "Today 00:30"
 
-    def test_names_other_days_by_date_and_other_years_by_year(self):
+    def test_other_days_have_a_date_and_other_years_a_year(self):
         assert said(datetime(2026, 7, 1, 8, tzinfo=UTC)) == "1 Jul 10:00"
         assert said(datetime(2025, 12, 31, 8, tzinfo=UTC)) == "31 Dec 2025 09:00"
 
-    def test_says_utc_beside_it(self):
+    def test_includes_the_time_in_utc(self):
         found = moment(int(NOON.timestamp() * 1000), BERLIN, NOON)
         assert found.utc == "2026-11-20 12:00:00 UTC"
         assert found.iso == "2026-11-20T12:00:00+00:00"
@@ -67,7 +67,7 @@ class TestNumber:
             (float("inf"), "\N{EN DASH}"),
         ],
     )
-    def test_is_short_and_true(self, value, words):
+    def test_has_six_significant_digits(self, value, words):
         assert number(value) == words
 
 
@@ -86,7 +86,7 @@ class TestExpected:
             (-1e308, 1e308, "\N{MINUS SIGN}1e308 to 1e308"),
         ],
     )
-    def test_has_no_more_decimals_than_its_width_bears(self, lower, upper, words):
+    def test_has_as_many_decimals_as_its_width_justifies(self, lower, upper, words):
         assert expected(lower, upper) == words
 
 
@@ -95,7 +95,7 @@ class TestNames:
         assert plain_name("cpu.load") == "cpu.load"
         assert labels("cpu.load") == []
 
-    def test_labels_are_taken_apart(self):
+    def test_labels_are_parsed(self):
         name = 'cpu{host="a b",mode="x\\"y"}'
         assert plain_name(name) == "cpu"
         assert labels(name) == [("host", "a b"), ("mode", 'x"y')]
@@ -106,5 +106,5 @@ class TestNames:
     @pytest.mark.parametrize(
         ("name", "letters"), [("Alice Archer", "AA"), ("bob", "B"), ("A B C", "AC"), ("  ", "?")]
     )
-    def test_people_are_one_or_two_letters(self, name, letters):
+    def test_initials_are_one_or_two_letters(self, name, letters):
         assert initials(name) == letters

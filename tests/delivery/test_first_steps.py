@@ -1,4 +1,4 @@
-"""First steps become true when messages have really been taken, and not before."""
+"""The onboarding steps that are taken when messages are delivered."""
 
 from anomify.channel.message import DELIVERED, Receipt
 from anomify.clock import now

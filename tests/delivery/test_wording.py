@@ -1,4 +1,4 @@
-"""What people and machines read, and that no name can make it say something else."""
+"""The texts and data of messages, also with hostile names."""
 
 import json
 from dataclasses import dataclass

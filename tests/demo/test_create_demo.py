@@ -11,8 +11,8 @@ from anomify.user.queries import find_user_by_email
 pytestmark = pytest.mark.usefixtures("unit")
 
 
-class TestFoundDemo:
-    def test_makes_an_org_and_a_user_who_can_sign_in(self):
+class TestCreateDemo:
+    def test_creates_an_org_and_a_user_who_can_sign_in(self):
         founded = create_demo()
         assert [(org.name, org.is_demo) for org in list_orgs()] == [("Demo", True)]
         user = find_user_by_email(EMAIL)

@@ -51,18 +51,18 @@ class TestFeed:
         assert {body.get("fill") for body in bodies} == {"true"}
         assert min(times_of(bodies)) == START_MS
 
-    def test_goes_on_where_it_stopped_after_a_restart(self, feed):
+    def test_continues_where_it_stopped_after_a_restart(self, feed):
         first = times_of(feed(START_MS + 10 * STEP_MS))
         second = times_of(feed(START_MS + 12 * STEP_MS))
         assert max(first) == START_MS + 10 * STEP_MS
         assert set(second) <= {START_MS + 11 * STEP_MS, START_MS + 12 * STEP_MS}
         assert second
 
-    def test_what_happens_now_is_no_history(self, feed):
+    def test_current_points_are_not_sent_as_history(self, feed):
         feed(START_MS + 10 * STEP_MS)
         bodies = feed(START_MS + 11 * STEP_MS)
         assert {body.get("fill") for body in bodies} == {None}
 
-    def test_sends_again_what_did_not_get_through(self, blueprint, feed):
+    def test_sends_failed_points_again(self, blueprint, feed):
         blueprint.answers = [(503, {}, {})]
         assert min(times_of(feed(START_MS + STEP_MS))) == START_MS

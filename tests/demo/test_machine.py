@@ -1,4 +1,4 @@
-"""What this machine says about itself."""
+"""The metrics of this machine."""
 
 import math
 
@@ -7,12 +7,12 @@ from anomify.metric.name import parse_name
 
 
 class TestReadMachine:
-    def test_knows_processor_memory_disk_and_network(self):
+    def test_includes_processor_memory_disk_and_network(self):
         found = read_machine()
         for part in ("cpu.percent", "memory.used_percent", "disk.used_bytes", "network.bytes_sent"):
             assert any(part in name for name in found), part
 
-    def test_gives_numbers_only_and_names_the_door_takes(self):
+    def test_returns_only_numbers_with_valid_names(self):
         for name, value in read_machine().items():
             assert math.isfinite(value)
             assert parse_name(name) is not None

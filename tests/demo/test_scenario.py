@@ -1,4 +1,4 @@
-"""The demo's past and future."""
+"""The generated metrics and incidents of the demo."""
 
 from anomify.demo.scenario import DAY_MS, METRICS, PAST_DAYS, Scenario
 
@@ -14,12 +14,12 @@ class TestWorld:
         assert min(time_ms for _, time_ms, _ in past) >= FOUNDED_MS - (PAST_DAYS + 1) * DAY_MS
         assert all(time_ms <= FOUNDED_MS for _, time_ms, _ in past)
 
-    def test_is_the_same_whenever_it_is_asked(self):
+    def test_returns_the_same_values_at_every_call(self):
         first = list(Scenario(0).points(DAY_MS, DAY_MS + 3_600_000))
         again = list(Scenario(0).points(DAY_MS, DAY_MS + 3_600_000))
         assert first == again != []
 
-    def test_goes_on_where_it_stopped(self):
+    def test_continues_where_it_stopped(self):
         world = Scenario.founded_at(FOUNDED_MS)
         whole = sorted(world.points(FOUNDED_MS, FOUNDED_MS + 7_200_000))
         parts = [
@@ -28,7 +28,7 @@ class TestWorld:
         ]
         assert sorted(parts) == whole
 
-    def test_tells_its_incidents_in_order(self):
+    def test_returns_its_incidents_in_order(self):
         incidents = Scenario.founded_at(FOUNDED_MS).incidents(FOUNDED_MS)
         assert len(incidents) > 20
         assert [one.from_ms for one in incidents] == sorted(one.from_ms for one in incidents)

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import pytest
 from werkzeug.exceptions import RequestTimeout
 
-from anomify.edge.arriving_bodies import ArrivingBodies, Patience
+from anomify.edge.arriving_bodies import ArrivingBodies, BodyTimeouts
 
-IMPATIENT = Patience(0.05, 60.0)
+IMPATIENT = BodyTimeouts(0.05, 60.0)
 
 
 class Clock:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from anomify.config import ConfigError, load
+from anomify.config import load
 from anomify.edge.contract import declared_routes
+from anomify.errors import ConfigError
 from tests.kit.web import make_app, probe_blueprint
 
 LISTED = "https://app.acme.example"

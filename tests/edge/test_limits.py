@@ -2,9 +2,10 @@
 
 import pytest
 
-from anomify.config import ConfigError, Settings
+from anomify.config import Settings
 from anomify.edge.access import ANYONE, PUBLIC
 from anomify.edge.limits import ORG_FACTOR, RATES, REMEMBERED_MAX, Bucket, Limit, Rate, RateLimits
+from anomify.errors import ConfigError
 from anomify.native import login, watcher
 from tests.kit.web import error, make_app, probe_blueprint
 

@@ -100,7 +100,7 @@ class TestSentences:
             "resolution": "One of these is needed: 'raw'. Or: A number is needed.",
             "chips": "Element 1: 3 characters are the most that will do.",
             "ids": "Element 2: A whole number is needed.",
-            "flags.a": "Say true or false.",
+            "flags.a": "True or false is needed.",
             "mixed": "Element 2: A whole number is needed. Or: One of these is needed: 'all'.",
         }
 

@@ -64,7 +64,7 @@ class TestPreview:
             (ExclusionKind.PREFIX, "nothing", []),
         ],
     )
-    def test_hits_just_what_is_kept_out_once_it_is_saved(self, acme, kind, pattern, hit):
+    def test_matches_exactly_what_the_saved_rule_excludes(self, acme, kind, pattern, hit):
         before = preview_exclusion(acme.id, kind, pattern)
         assert (before.sample, before.hit, before.freed, before.total) == (
             hit,
@@ -76,7 +76,7 @@ class TestPreview:
         _, count = add(acme, kind, pattern)
         assert (kept_out(acme), count) == (hit, len(hit))
 
-    def test_frees_nothing_that_does_not_count_already(self, acme):
+    def test_frees_no_quota_for_metrics_that_do_not_count(self, acme):
         add(acme, ExclusionKind.PREFIX, "staging.")
         found = preview_exclusion(acme.id, ExclusionKind.CONTAINS, "staging", sample=1)
         assert (found.sample, found.hit, found.freed) == (["staging.a"], 3, 1)
@@ -88,7 +88,7 @@ class TestPreview:
 
 
 class TestAdd:
-    def test_keeps_what_was_asked_for(self, acme):
+    def test_stores_the_given_fields(self, acme):
         ends = now() + timedelta(days=1)
         rule, _ = add(
             acme, ExclusionKind.PREFIX, "staging.", reason=" load \n test ", expires_at=ends
@@ -109,7 +109,7 @@ class TestAdd:
             add(acme, ExclusionKind.EXACT, 'web{a="2", b="1"}')
         add(make_org("Globex"), ExclusionKind.EXACT, 'web{a="2", b="1"}')
 
-    def test_refuses_what_cannot_be(self, acme):
+    def test_refuses_invalid_rules(self, acme):
         with pytest.raises(Invalid) as refusal:
             add(
                 acme,
@@ -129,20 +129,20 @@ class TestAdd:
         with pytest.raises(QuotaExceeded):
             add(acme, ExclusionKind.PREFIX, "b")
 
-    def test_counts_a_metric_with_the_oldest_rule_that_hits_it(self, acme):
+    def test_counts_a_metric_for_the_oldest_rule_that_matches_it(self, acme):
         first, _ = add(acme, ExclusionKind.PREFIX, "staging.")
         second, count = add(acme, ExclusionKind.CONTAINS, "staging")
         assert count == 1
         assert count_kept_out(acme.id, [first.id, second.id]) == {first.id: 2, second.id: 1}
 
-    def test_is_noticed_even_if_it_hits_nothing(self, acme):
+    def test_changes_the_version_of_the_rules_even_without_a_match(self, acme):
         before = changes_so_far()
         add(acme, ExclusionKind.PREFIX, "nothing")
         assert changes_so_far() != before
 
 
 class TestDelete:
-    def test_lets_the_metrics_back_unless_another_rule_hits_them(self, acme):
+    def test_includes_the_metrics_again_unless_another_rule_matches_them(self, acme):
         wide, _ = add(acme, ExclusionKind.CONTAINS, "staging")
         narrow, _ = add(acme, ExclusionKind.EXACT, "staging.a")
         before = changes_so_far()
@@ -157,7 +157,7 @@ class TestDelete:
         with pytest.raises(NotFound):
             delete_exclusion(make_org("Globex").id, rule.id, "Charlie")
 
-    def test_stays_where_the_quota_has_no_room(self, acme):
+    def test_is_refused_if_the_metrics_exceed_the_quota(self, acme):
         rule, _ = add(acme, ExclusionKind.PREFIX, "staging.")
         acme.metric_quota = 3
         session().flush()
@@ -168,7 +168,7 @@ class TestDelete:
         delete_exclusion(acme.id, rule.id, "Alice")
         assert kept_out(acme) == []
 
-    def test_of_a_rule_that_keeps_nothing_out_needs_no_room(self, acme):
+    def test_of_a_rule_without_metrics_needs_no_quota(self, acme):
         rule, _ = add(acme, ExclusionKind.PREFIX, "nothing")
         acme.metric_quota = 1
         session().flush()
@@ -185,7 +185,7 @@ class TestEndExpired:
         assert (kept_out(acme), list_exclusions(acme.id).total) == ([], 0)
         assert actions(acme)[-1] == ("exclusion.expire", "prefix staging.")
 
-    def test_puts_off_what_the_quota_has_no_room_for(self, acme):
+    def test_postpones_rules_whose_metrics_exceed_the_quota(self, acme):
         ends = now() + timedelta(hours=1)
         rule, _ = add(acme, ExclusionKind.PREFIX, "staging.", expires_at=ends)
         acme.metric_quota = 2
@@ -196,7 +196,7 @@ class TestEndExpired:
 
 
 class TestNewNames:
-    def test_are_kept_out_from_the_start_and_do_not_count(self, database):
+    def test_are_excluded_from_the_start_and_do_not_count(self, database):
         with database.unit_of_work():
             org = make_org(metric_quota=2)
             add(org, ExclusionKind.PREFIX, "staging.")

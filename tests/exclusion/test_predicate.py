@@ -23,24 +23,24 @@ def hit(kind: ExclusionKind, pattern: str, names: list[str] = NAMES) -> list[str
 
 
 class TestPredicateOf:
-    def test_exact_hits_one_name_however_its_labels_are_sorted(self):
+    def test_exact_matches_one_name_in_any_order_of_labels(self):
         assert hit(ExclusionKind.EXACT, "staging.web.requests") == [NAMES[0]]
         assert hit(ExclusionKind.EXACT, "staging.web") == []
         assert hit(ExclusionKind.EXACT, 'http_requests_total{env="prod", code="500"}') == [NAMES[3]]
 
-    def test_prefix_hits_beginnings_whatever_the_case(self):
+    def test_prefix_matches_beginnings_ignoring_case(self):
         assert hit(ExclusionKind.PREFIX, "STAGING.") == [NAMES[0], NAMES[5]]
         assert hit(ExclusionKind.PREFIX, "http_requests_total{") == NAMES[2:4]
 
-    def test_contains_hits_any_part(self):
+    def test_contains_matches_any_part(self):
         assert hit(ExclusionKind.CONTAINS, "Staging") == [NAMES[n] for n in (0, 1, 2, 4, 5)]
         assert hit(ExclusionKind.CONTAINS, ".*") == []
 
-    def test_regex_is_looked_for_anywhere(self):
+    def test_regex_matches_anywhere(self):
         assert hit(ExclusionKind.REGEX, r"requests_(total|bucket)") == NAMES[2:5]
         assert hit(ExclusionKind.REGEX, r"(?i)^staging\.") == [NAMES[0], NAMES[5]]
 
-    def test_label_hits_this_value_only(self):
+    def test_label_matches_this_value_only(self):
         assert hit(ExclusionKind.LABEL, "env=staging") == [NAMES[2], NAMES[4]]
         assert hit(ExclusionKind.LABEL, " env = staging ") == [NAMES[2], NAMES[4]]
         assert hit(ExclusionKind.LABEL, "env=stag") == hit(ExclusionKind.LABEL, "v=staging") == []
@@ -87,7 +87,7 @@ class TestPredicateOf:
 
 
 class TestSpelling:
-    def test_a_rule_hits_a_name_however_its_characters_are_written(self):
+    def test_a_rule_matches_a_name_in_any_unicode_normal_form(self):
         patterns = [
             (ExclusionKind.EXACT, 'caf\u00e9{ort="\u00e9"}'),
             (ExclusionKind.PREFIX, "caf\u00e9"),
@@ -121,14 +121,14 @@ class TestCanonicalPattern:
             (ExclusionKind.EXACT, "a}", "closing brace"),
         ],
     )
-    def test_refuses_what_cannot_be_a_rule(self, kind, pattern, why, capfd):
+    def test_refuses_invalid_patterns(self, kind, pattern, why, capfd):
         with pytest.raises(Invalid, match=why) as refusal:
             canonical_pattern(kind, pattern)
         assert set(refusal.value.fields) == {"pattern"}
         # The engine says it on our standard error if it is let.
         assert capfd.readouterr() == ("", "")
 
-    def test_gives_equal_rules_one_spelling(self):
+    def test_is_equal_for_equal_rules(self):
         assert canonical_pattern(ExclusionKind.PREFIX, "bu\u0308ro") == "b\u00fcro"
         assert canonical_pattern(ExclusionKind.EXACT, 'm{b="2",a="1"}') == 'm{a="1",b="2"}'
 

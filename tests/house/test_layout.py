@@ -1,8 +1,6 @@
-"""Where things lie and what they are called."""
+"""Where files are and how they are named."""
 
 import re
-
-import pytest
 
 from tests.house.tree import ROOT, first_line, project_files, python_files
 
@@ -18,7 +16,7 @@ BYTES_MAX = 400 * 1024
 
 
 class TestFiles:
-    def test_the_top_level_is_the_one_of_the_house(self):
+    def test_the_top_level_has_nothing_but_what_is_listed(self):
         found = {path.parts[0] for path in project_files() if not path.parts[0].startswith(".")}
         assert found <= ALLOWED_AT_THE_TOP
 
@@ -53,23 +51,21 @@ class TestFiles:
 
 
 class TestModules:
-    @pytest.mark.parametrize(
-        "path",
+    def test_each_begins_with_a_sentence(self):
         # A test's path says what it tests.
-        [path for path in python_files() if not path.name.startswith("test_")],
-        ids=str,
-    )
-    def test_begins_with_a_sentence(self, path):
-        line = first_line(path)
-        assert line, f"{path} needs a docstring: what is it for?"
-        assert line[-1] in ".?", f"{path} begins with something that is no whole sentence"
+        bad = [
+            str(path)
+            for path in python_files()
+            if not path.name.startswith("test_") and first_line(path)[-1:] not in {".", "?"}
+        ]
+        assert bad == [], "begin it with a docstring of whole sentences: what is it for?"
 
-    def test_every_room_has_something_in_it(self):
-        rooms = {path.parent for path in python_files("anomify")}
+    def test_every_package_has_a_module(self):
+        packages = {path.parent for path in python_files("anomify")}
         empty = [
-            str(room)
-            for room in rooms
-            if [path.name for path in python_files("anomify") if path.parent == room]
+            str(package)
+            for package in packages
+            if [path.name for path in python_files("anomify") if path.parent == package]
             == ["__init__.py"]
         ]
         assert empty == []

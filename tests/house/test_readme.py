@@ -90,7 +90,7 @@ class TestMap:
     def test_has_the_docstring_of_every_package(self):
         true = packages()
         lines = "\n".join(f"| `{name}` | {sentence} |" for name, sentence in true.items())
-        written = table_under(README, "The map")
+        written = table_under(README, "Code map")
         assert written == true, f"the map of the README should be:\n{lines}"
 
 

@@ -18,7 +18,8 @@ from anomify.metric.registry import Registry
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.org.token import create_token
-from anomify.storage.engines import PointFiles, PointTables
+from anomify.storage.month_files import PointFiles
+from anomify.storage.postgresql import PointTables
 
 ALWAYS = 1 << 45
 

@@ -81,7 +81,7 @@ class TestTelegraf:
         found = [api.stored(name, org_id) for name in api.names(org_id)]
         assert sorted(found) == [[(AT * 1000, value)] for value in sorted(stored)]
 
-    def test_says_in_a_dry_run_what_the_series_would_be_called(self, api):
+    def test_dry_run_reports_the_name_of_a_series(self, api):
         sent = [measurement({"src": "10"}), measurement({"dst": "10"})]
         told = post(api, {"metrics": sent}, telegraf="true", x_test_only="true").json
         assert told["new"] == ["10.net.bytes", '10.net.bytes{dst="10"}']
@@ -128,7 +128,7 @@ class TestPost:
     def test_makes_no_session(self, api):
         assert "Set-Cookie" not in post(api, item()).headers
 
-    def test_tells_item_by_item_what_is_refused_and_stores_the_rest(self, api):
+    def test_reports_each_refused_item_and_stores_the_others(self, api):
         document = {
             "metrics": [
                 item("good"),
@@ -186,7 +186,7 @@ class TestPost:
         assert api.names() == []
         assert post(api, {"metrics": [*items, item()]}).status_code == 207
 
-    def test_reads_json_whatever_its_type_says(self, api):
+    def test_reads_json_with_any_content_type(self, api):
         for content_type in ("", "text/plain", "application/x-www-form-urlencoded"):
             headers = {"Content_Type": content_type} if content_type else {}
             for path in (POST, "/flux/prometheus/write"):
@@ -218,7 +218,7 @@ class TestPost:
         post(api, document, **({"fill": "true"} if how == "header" else {}))
         assert [entry.is_backfill for entry in api.log()] == [True]
 
-    def test_says_in_a_dry_run_what_would_happen(self, api):
+    def test_dry_run_reports_what_would_be_stored(self, api):
         post(api, item("known"))
         document = {"test": True, "metrics": [item("known"), item("new"), item("bad", value="x")]}
         reply = post(api, document)
@@ -272,7 +272,7 @@ class TestPost:
         assert reply.json["rejected"][0]["metric"] == "tg.web_1.cpu.state"
         assert api.names() == ["tg.web_1.cpu.idle"]
 
-    def test_says_503_and_when_to_come_again_if_it_cannot_store(self, api, monkeypatch):
+    def test_answers_503_with_retry_after_if_it_cannot_store(self, api, monkeypatch):
         def refuse(entry):
             raise Unavailable("The points could not be stored; send them again.")
 
@@ -297,7 +297,7 @@ class TestPost:
         ],
         ids=lambda value: repr(value)[:24],
     )
-    def test_refuses_a_body_it_cannot_read_and_says_why(self, api, body, headers, status):
+    def test_refuses_an_unreadable_body_with_the_reason(self, api, body, headers, status):
         reply = api.post(POST, body, **headers)
         assert reply.status_code == status
         assert reply.json["message"]
@@ -384,7 +384,7 @@ class TestGet:
         assert api.stored("m") is None
 
     @pytest.mark.parametrize(("name", "value"), [("value", "nan"), ("timestamp", "x")])
-    def test_says_400_for_a_value_or_time_that_is_none(self, api, name, value):
+    def test_answers_400_for_an_invalid_value_or_time(self, api, name, value):
         query = {"key": api.token, "metric": "m", "timestamp": AT, "value": 1} | {name: value}
         reply = self.get(api, **query)
         assert reply.status_code == 400
@@ -403,7 +403,7 @@ class TestGet:
             assert (reply.status_code, reply.json["code"]) == (400, "not_utf8")
         assert api.names() == []
 
-    def test_is_told_of_the_method_where_only_another_is_taken(self, api):
+    def test_with_another_method_gets_the_allowed_one(self, api):
         for path, method, taken in (
             (POST, "get", "POST"),
             (POST, "put", "POST"),
@@ -415,10 +415,10 @@ class TestGet:
             assert taken in reply.headers["Allow"]
             assert f"takes {taken}, not {method.upper()}" in reply.text
 
-    def test_says_401_for_a_bad_key(self, api):
+    def test_answers_401_for_a_bad_key(self, api):
         assert self.get(api, key="x", metric="m", timestamp=AT, value=1).status_code == 401
 
-    def test_tells_without_a_key_whether_it_is_well(self, api):
+    def test_answers_the_status_check_without_a_key(self, api):
         reply = self.get(api, status="true")
         assert (reply.status_code, reply.json) == (200, {"status": "ok"})
 
@@ -427,7 +427,7 @@ class TestGet:
         assert self.get(api, **query).json["new"] == ["m"]
         assert api.names() == []
 
-    def test_says_400_for_a_query_that_says_two_things_of_one(self, api):
+    def test_answers_400_for_two_different_values_of_one_parameter(self, api):
         query = {"key": api.token, "metric": ["m", "n"], "timestamp": AT, "value": 1}
         reply = self.get(api, **query)
         assert (reply.status_code, reply.json["code"]) == (400, "conflicting_parameter")

@@ -16,7 +16,7 @@ class TestLargeBodies:
         large = body("large", wire.LARGE_BODY_BYTES)
         path = "/flux/metric_data_post"
         for _ in range(wire.LARGE_BODIES_MAX):
-            assert wire._line.acquire(blocking=False)
+            assert wire._large_bodies.acquire(blocking=False)
         try:
             refused = api.post(path, large)
             assert refused.status_code == 503
@@ -24,7 +24,7 @@ class TestLargeBodies:
             assert "send the same again" in refused.json["message"]
             assert api.post(path, body("small", 0)).status_code == 204
         finally:
-            wire._line.release(wire.LARGE_BODIES_MAX)
+            wire._large_bodies.release(wire.LARGE_BODIES_MAX)
         # None of these keeps its place in the line, the refused one neither.
         for _ in range(wire.LARGE_BODIES_MAX + 1):
             assert api.post(path, large).status_code == 204

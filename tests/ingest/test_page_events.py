@@ -85,7 +85,7 @@ class TestEvents:
         clock.move_to(NOON + timedelta(seconds=70))
         assert stored(app, "events.shop.signup") == {0: 40}
 
-    def test_say_which_of_them_are_not_counted_and_why(self, app, key, clock):
+    def test_report_which_of_them_are_not_counted_and_why(self, app, key, clock):
         reply = send(app, key, {"name": "a b"}, {"name": "signup"})
         assert reply.status_code == 207
         assert reply.json["status"] == "partly counted"
@@ -93,7 +93,7 @@ class TestEvents:
         clock.move_to(NOON + timedelta(seconds=70))
         assert stored(app, "events.shop.signup") == {0: 1}
 
-    def test_say_400_where_none_of_them_is_counted(self, app, key):
+    def test_get_400_where_none_of_them_is_counted(self, app, key):
         reply = send(app, key, {"name": "a b"}, {"name": "b", "count": 0}, 17, {"name": "\udcff"})
         assert reply.status_code == 400
         assert reply.json["status"] == "nothing was counted"

@@ -42,7 +42,7 @@ class TestWrite:
         assert "Set-Cookie" not in reply.headers
         assert not any(name.startswith("X-Prometheus") for name in dict(reply.headers))
 
-    def test_stores_version_2_and_says_how_much(self, api):
+    def test_stores_version_2_and_returns_the_counts(self, api):
         body = body_2((UP, [(NOW, 1.0), (NOW + 1, 2.0)]), (UP, [], {"exemplars": [{"value": 1.0}]}))
         reply = write(api, body, content_type=TWO, X_Prometheus_Remote_Write_Version="2.0.0")
         assert reply.status_code == 204
@@ -90,7 +90,7 @@ class TestWrite:
         assert api.names() == [NAME]
         assert api.stored(NAME) == [(NOW, 1.0)]
 
-    def test_says_of_version_2_that_not_everything_was_written_and_how_much_was(self, api):
+    def test_answers_400_with_counts_for_a_partly_stored_version_2(self, api):
         """The specification: no 2xx where a part was not written, and counts of what was."""
         later = {"__name__": "later"}
         for parts, stored, code in (
@@ -132,7 +132,7 @@ class TestWrite:
             assert api.post("/flux/metric_data_post", json.dumps(item)).status_code == 204
         assert len(api.names()) == len(values)
 
-    def test_says_of_json_where_it_belongs(self, api):
+    def test_refuses_json_with_the_right_address(self, api):
         item = json.dumps({"metric": "m", "timestamp": NOW // 1000, "value": 1})
         for headers in ({}, {"Content_Type": "application/json"}, {"Content_Type": ONE}):
             reply = api.post(WRITE, item, **headers)
@@ -225,7 +225,7 @@ class TestWrite:
         reply = api.post(WRITE, b"", token=token, Content_Type=ONE)
         assert reply.status_code == 401
 
-    def test_says_503_when_it_is_our_trouble_so_that_it_is_sent_again(self, api, monkeypatch):
+    def test_answers_503_for_a_failure_of_the_server(self, api, monkeypatch):
         def refuse(entry):
             raise Unavailable("The points could not be stored; send them again.")
 
@@ -273,7 +273,7 @@ class TestWriteReported:
     def test_answers_204_when_everything_is_stored(self, api):
         assert write(api, body_1(series(UP, (NOW, 1.0))), REPORTED).status_code == 204
 
-    def test_tells_series_by_series_what_is_refused(self, api):
+    def test_reports_each_refused_series(self, api):
         body = body_1(
             series(UP, (NOW, 1.0)),
             series([("__name__", "d"), ("a", "1"), ("a", "2")], (NOW, 1.0)),
@@ -288,14 +288,14 @@ class TestWriteReported:
         assert told == [(1, "d"), (2, NAME), (3, "h"), (4, "n\x01")]
         assert "occurs twice" in reply.json["rejected"][0]["reason"]
 
-    def test_says_the_same_of_version_2(self, api):
+    def test_reports_each_refused_series_of_version_2(self, api):
         body = body_2((UP, [(NOW, math.nan)]), (UP, [(NOW, 1.0)]))
         reply = write(api, body, REPORTED, content_type=TWO)
         assert reply.status_code == 400
         assert [entry["index"] for entry in reply.json["rejected"]] == [0]
         assert reply.headers["X-Prometheus-Remote-Write-Samples-Written"] == "1"
 
-    def test_says_in_a_dry_run_what_would_happen(self, api):
+    def test_dry_run_reports_what_would_be_stored(self, api):
         reply = write(api, body_1(series(UP, (NOW, 1.0))), REPORTED, x_test_only="true")
         assert (reply.status_code, reply.json["new"]) == (200, [NAME])
         assert api.names() == []

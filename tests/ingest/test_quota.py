@@ -48,7 +48,7 @@ def send(api, token, names):
 
 
 class TestFiftySenders:
-    def test_never_exceed_the_quota_and_hear_of_each_refused_metric(self, api):
+    def test_never_exceed_the_quota_and_get_each_refused_metric_reported(self, api):
         org_id, token = api.make_org("Small", quota=QUOTA)
         with api.app_state.database.unit_of_work():
             add_exclusion(org_id, ExclusionFields(ExclusionKind.PREFIX, "staging."), "Alice")

@@ -63,7 +63,7 @@ class TestTelegraf:
         assert send(api, {"metrics": metrics}, is_gzip=True).status_code == 204
         assert len(api.names()) == 99
 
-    def test_a_body_of_almost_the_limit_is_taken_and_one_beyond_it_is_told_why(self, api):
+    def test_a_body_just_below_the_limit_is_stored_and_a_larger_one_refused(self, api):
         item = json.dumps({"metric": "m", "timestamp": AT, "value": 1}).encode()
         for body in (
             item.rjust(BODY_BYTES_MAX),

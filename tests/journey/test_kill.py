@@ -87,18 +87,20 @@ def kill_everything(server: Server) -> None:
 
 
 def kill_while_it_starts(server: Server) -> None:
-    """It migrates, replays and rebuilds at a start, with the clients at the door."""
+    """Kill it while it migrates, replays and rebuilds at a start, as the clients go on posting."""
     kill_everything(server)
     time.sleep(random.random() * 3)
     kill_everything(server)
 
 
 def kill_worker(server: Server) -> None:
+    # It may still be starting after the kill before.
+    server.wait_for(lambda: server.find_child("worker") is not None)
     server.child("worker").kill()
 
 
 def kill_while_it_stops(server: Server) -> None:
-    """The worker seals and saves at a polite stop: that is a good moment to hurt it."""
+    """Kill it while the worker seals and saves at a stop that was asked for."""
     server.process.terminate()
     time.sleep(random.random() * 0.6)
     kill_everything(server)

@@ -188,7 +188,7 @@ class TestSetUp:
 
             page.get_by_role("link", name="example.temperature").click()
             expect(page.locator("[data-part=value]")).to_have_text("21.5")
-            expect(page.locator("#standing")).to_contain_text(re.compile("Learning|Waiting"))
+            expect(page.locator("#status")).to_contain_text(re.compile("Learning|Waiting"))
             assert watched.faults == []
             context.close()
 
@@ -297,11 +297,13 @@ class TestChart:
         open_metric(page, product.url, range="24h")
         page.locator("#chart").focus()
         page.keyboard.press("ArrowLeft")
-        voice = page.locator("#voice")
-        expect(voice).to_contain_text(re.compile(r"\d\d:\d\d:\d\d: [\d.,]+, expected [\d.,]+ to"))
-        first = voice.inner_text()
+        announcer = page.locator("#announcer")
+        expect(announcer).to_contain_text(
+            re.compile(r"\d\d:\d\d:\d\d: [\d.,]+, expected [\d.,]+ to")
+        )
+        first = announcer.inner_text()
         page.keyboard.press("ArrowLeft")
-        expect(voice).not_to_have_text(first)
+        expect(announcer).not_to_have_text(first)
 
     def test_selects_anomalies_with_the_keyboard(self, product, page):
         open_metric(page, product.url, range="24h")

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import create_engine
 
-from anomify.db import meta_url
+from anomify.db_engine import meta_url
 from anomify.series import Judgements, Points, Series
-from anomify.storage.engines import BUCKET_MS, PointDatabase, PointFiles, PointTables
+from anomify.storage.chunk_keys import BUCKET_MS
+from anomify.storage.database import PointDatabase
 from anomify.storage.log import Entry
+from anomify.storage.month_files import PointFiles
+from anomify.storage.postgresql import PointTables
 
 # The first moment of a bucket, of a day and of a month: 1 October 2026.
 START = 1_790_812_800_000

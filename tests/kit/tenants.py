@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 
 from anomify.admin_alert.model import RaisedAlert
 from anomify.clock import now
@@ -62,6 +63,13 @@ class Product:
     @property
     def database(self) -> Database:
         found: Database = self.app.extensions["anomify"].database
+        return found
+
+    @cached_property
+    def tables(self) -> MetaData:
+        """Return every table of the meta database, as the database describes it."""
+        found = MetaData()
+        found.reflect(self.database.engine)
         return found
 
     def fresh_owner(self) -> tuple[str, str]:

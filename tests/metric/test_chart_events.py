@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from anomify.metric.chart_events import events_on
-from anomify.org.event import Happening, record_event
+from anomify.org.event import ReportedEvent, record_event
 from tests.factories import make_metric, make_org
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -18,7 +18,7 @@ class TestEventsOn:
         org = make_org()
         metric = make_metric(org, "Shop.cpu.load")
         for text, chips in (("all", []), ("its", ["shop", "CPU"]), ("others", ["shop", "disk"])):
-            record_event(org.id, Happening("deploy", text, NOON, chips=chips), actor="Alice")
+            record_event(org.id, ReportedEvent("deploy", text, NOON, chips=chips), actor="Alice")
         found = events_on(metric, NOON_MS, NOON_MS + 1)
         assert [event.text for event in found] == ["all", "its"]
         assert events_on(metric, NOON_MS + 1, NOON_MS + 2) == []

@@ -32,7 +32,7 @@ def rows(points):
 
 
 class TestIntake:
-    def test_passes_known_datapoints_as_they_are(self):
+    def test_passes_known_datapoints_unchanged(self):
         intake = Intake(plain(("a", NOW, 1.5), ("b", NOW, -0.0), known={"a": 1, "b": 2}), NOW)
         assert rows(intake.points) == [(1, NOW, 1.5), (2, NOW, -0.0)]
         assert (intake.accepted, intake.refusals(), intake.names) == (2, [], {})
@@ -78,7 +78,7 @@ class TestIntake:
         ]
         assert "brace" in intake.refusals()[1].reason
 
-    def test_tells_who_got_no_place(self):
+    def test_reports_series_refused_by_the_quota(self):
         intake = Intake(plain(("a", NOW, 1.0), ("b", NOW, 1.0), ("b", NOW + 1, 1.0)), NOW)
         intake.settle({b"=a": 1}, {b"=b": OverQuota("the limit is reached")})
         assert [(refusal.index, refusal.reason) for refusal in intake.refusals()] == [
@@ -88,7 +88,7 @@ class TestIntake:
         assert intake.accepted == 1
         assert intake.refused_kinds() == {"quota": Refused(2, "b", "the limit is reached")}
 
-    def test_never_stores_a_metric_that_nobody_named(self):
+    def test_never_stores_a_series_without_an_id(self):
         intake = Intake(plain(("a", NOW, 1.0)), NOW)
         assert len(intake.points) == 0
         with pytest.raises(KeyError):

@@ -66,7 +66,7 @@ class TestCanonicalName:
             ([("__name__", "m"), ("a", "\ud800")], "control"),
         ],
     )
-    def test_says_why_a_label_set_is_refused(self, labels, reason):
+    def test_refuses_a_label_set_with_the_reason(self, labels, reason):
         refused = canonical_name(labels)
         assert isinstance(refused, NameRefused)
         assert reason in refused.reason
@@ -96,7 +96,7 @@ class TestCanonicalName:
             present = [{k: v for k, v in labels.items() if v} for labels in named_sets]
             assert present[0] == present[1]
 
-    def test_says_that_bytes_are_not_utf_8(self):
+    def test_refuses_bytes_that_are_not_utf_8(self):
         for labels in ([("__name__", "m"), ("a", "\udcff")], [("__name__", "m\udc80")]):
             assert "not valid UTF-8" in canonical_name(labels).reason
 

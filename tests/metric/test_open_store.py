@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from anomify.db import POSTGRES_POOL_SIZE, Database
+from anomify.db import Database
+from anomify.db_engine import POSTGRES_POOL_SIZE
 from anomify.metric.open_store import open_points
 from tests.kit.points import START, entry
 

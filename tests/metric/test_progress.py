@@ -77,7 +77,7 @@ class TestRecordProgress:
 
 
 class TestMarkEnded:
-    def test_says_so_of_these_metrics_only(self, unit, metric_ids):
+    def test_changes_only_these_metrics(self, unit, metric_ids):
         record_progress(steps(metric_ids))
         mark_ended(metric_ids[:2])
         ended = [progress_of(unit, metric_id).has_ended for metric_id in metric_ids]

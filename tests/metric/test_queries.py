@@ -16,7 +16,7 @@ from anomify.metric.queries import (
     find_metric,
     find_progress,
     get_metric,
-    get_standing,
+    get_metric_status,
     list_metrics,
 )
 from anomify.metric.status import State, inactive_since_ms
@@ -49,7 +49,7 @@ def judge(unit: Session, metric: Metric, **more: object) -> Progress:
 
 
 def names(page: object) -> list[str]:
-    return [standing.metric.name for standing in page.items]
+    return [status.metric.name for status in page.items]
 
 
 class TestGetMetric:
@@ -75,11 +75,11 @@ class TestGetMetric:
 
 
 class TestGetStanding:
-    def test_tells_how_far_the_metric_is(self, unit, acme):
+    def test_returns_the_status_of_the_metric(self, unit, acme):
         metric = make_metric(acme)
-        assert get_standing(acme.id, metric.name, AT).state is State.WAITING
+        assert get_metric_status(acme.id, metric.name, AT).state is State.WAITING
         judge(unit, metric, points_seen=12)
-        assert get_standing(acme.id, metric.name, AT).learned == 12
+        assert get_metric_status(acme.id, metric.name, AT).learned == 12
 
 
 class TestFindProgress:
@@ -132,7 +132,7 @@ class TestListMetrics:
 
 
 class TestStates:
-    def test_the_database_says_of_each_metric_what_python_says(self, unit, acme):
+    def test_sql_condition_equals_the_status_in_python_for_each_metric(self, unit, acme):
         """The ladder is written twice, once for each; here they meet on every step and edge."""
         make_metric(acme, "waiting")
         make_metric(acme, "excluded").excluded_by = 1
@@ -160,7 +160,7 @@ class TestStates:
         for state, count in counts.items():
             page = list_metrics(acme.id, AT, state=state, limit=500)
             assert page.total == len(page.items) == count
-            assert {standing.state for standing in page.items} == {state}
+            assert {status.state for status in page.items} == {state}
 
     def test_are_asked_for_several_at_once(self, unit, acme):
         judge(unit, make_metric(acme, "fresh"), judged_until_ms=AT_MS)
@@ -175,10 +175,10 @@ class TestStates:
         assert names(list_metrics(acme.id, AT, state=Broad.LIVE)) == ["fresh", "quiet", "waiting"]
         inactive = list_metrics(acme.id, AT, state=Broad.INACTIVE)
         assert names(inactive) == ["ended", "silent"]
-        since = [inactive_since_ms(standing, AT) for standing in inactive.items]
+        since = [inactive_since_ms(status, AT) for status in inactive.items]
         assert since == [AT_MS, AT_MS - MINUTE]
         live = list_metrics(acme.id, AT, state=Broad.LIVE).items
-        assert {inactive_since_ms(standing, AT) for standing in live} == {None}
+        assert {inactive_since_ms(status, AT) for status in live} == {None}
 
     def test_are_counted_of_one_org(self, unit, acme, globex):
         judge(unit, make_metric(globex))

@@ -14,8 +14,9 @@ from anomify.metric.reading import (
 )
 from anomify.metric.store import PointStore
 from anomify.series import Judgements, Points, Series
-from anomify.storage.chunks import MOST_CHUNKS_READ
-from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.chunk_keys import BUCKET_MS
+from anomify.storage.chunk_rows import MOST_CHUNKS_READ
+from anomify.storage.database import PointDatabase
 from tests.kit.points import START
 
 SECOND = 1000

@@ -47,7 +47,7 @@ class TestRegister:
         assert Registry(database).register(acme, names("b", "c")).ids[b"=b"] == first.ids[b"=b"]
         assert sorted(stored(database, acme)) == ["a", "b", "c"]
 
-    def test_knows_without_the_database_what_it_has_seen(self, database, acme):
+    def test_returns_registered_names_without_the_database(self, database, acme):
         registry = Registry(database)
         assert registry.known(acme)(b"=a", 0) == 0
         ids = registry.register(acme, names("a")).ids
@@ -119,7 +119,7 @@ class TestRegister:
         assert sum(len(answer.ids) for answer in answers) == 5
         assert sum(len(answer.refused) for answer in answers) == 7
 
-    def test_forgets_the_oldest_when_it_knows_too_many(self, database, acme, monkeypatch):
+    def test_removes_the_oldest_names_from_memory_at_the_limit(self, database, acme, monkeypatch):
         monkeypatch.setattr(registry_module, "KNOWN_MAX", 8)
         registry = Registry(database)
         registry.register(acme, names(*(f"m{number}" for number in range(8))))
@@ -131,11 +131,11 @@ class TestRegister:
 
     def test_lets_only_so_many_wait(self, database, acme, monkeypatch):
         monkeypatch.setattr(registry_module, "WAITING_MAX", 0)
-        monkeypatch.setattr(registry_module, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(registry_module, "WAIT_SECONDS", 0)
         with pytest.raises(Unavailable):
             Registry(database).register(acme, names("a"))
 
-    def test_says_that_it_cannot_answer_when_the_database_is_away(self, tmp_path):
+    def test_raises_unavailable_without_a_database(self, tmp_path):
         registry = Registry(Database(f"sqlite:///{tmp_path / 'nowhere' / 'meta.db'}"))
         with pytest.raises(Unavailable) as failure:
             registry.register(1, names("a"))
@@ -246,7 +246,7 @@ class TestFind:
 
 
 class TestPreview:
-    def test_says_what_would_happen_and_does_nothing(self, database):
+    def test_returns_what_would_happen_and_changes_nothing(self, database):
         org_id = new_org(database, "Small", quota=2)
         registry = Registry(database)
         made = registry.register(org_id, names("a")).ids
@@ -261,6 +261,6 @@ class TestCheck:
     def test_passes_while_the_database_answers(self, database):
         assert Registry(database).check() is None
 
-    def test_says_when_it_does_not(self, tmp_path):
+    def test_raises_unavailable_if_it_cannot(self, tmp_path):
         with pytest.raises(Unavailable):
             Registry(Database(f"sqlite:///{tmp_path / 'nowhere' / 'meta.db'}")).check()

@@ -2,8 +2,9 @@
 
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS
-from anomify.storage.engines import BUCKET_MS, PointDatabase, PointFiles
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
+from anomify.storage.database import PointDatabase
+from anomify.storage.month_files import PointFiles
 from tests.kit.points import DAY, HOUR, START, entry, nothing_said, pairs, points
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)

@@ -42,15 +42,15 @@ class TestStandingOf:
             (progress(silent=timedelta(hours=3), has_ended=True), State.ENDED, "Ended: its sender"),
         ],
     )
-    def test_says_what_is_most_worth_knowing(self, found, state, sentence):
-        standing = status_of(METRIC, found, AT)
-        assert standing.state is state
-        assert standing.sentence.startswith(sentence)
+    def test_sentence_is_about_the_most_important_fact(self, found, state, sentence):
+        status = status_of(METRIC, found, AT)
+        assert status.state is state
+        assert status.sentence.startswith(sentence)
 
     def test_counts_no_more_points_than_it_takes_to_learn(self):
-        standings = [status_of(METRIC, progress(seen=seen), AT) for seen in (99, 100, 5_000)]
-        assert [standing.learned for standing in standings] == [99, 100, 100]
-        assert [standing.is_judged for standing in standings] == [False, True, True]
+        statuses = [status_of(METRIC, progress(seen=seen), AT) for seen in (99, 100, 5_000)]
+        assert [status.learned for status in statuses] == [99, 100, 100]
+        assert [status.is_judged for status in statuses] == [False, True, True]
 
 
 class TestInWords:
@@ -67,5 +67,5 @@ class TestInWords:
             (172_800, "2 days"),
         ],
     )
-    def test_is_what_a_person_would_say(self, seconds, said):
+    def test_is_a_rounded_duration_in_words(self, seconds, said):
         assert in_words(seconds * 1000) == said

@@ -12,9 +12,11 @@ from anomify.errors import Invalid, Unavailable
 from anomify.metric import store as store_module
 from anomify.metric.store import CommittedBatch, PointStore
 from anomify.series import Points
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_reader import Chunk
+from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import Judged, encode_judged
-from anomify.storage.engines import BUCKET_MS, PointDatabase
+from anomify.storage.database import PointDatabase
 from anomify.storage.log import Entry, PointLog
 from tests.kit.points import (
     DAY,
@@ -220,7 +222,7 @@ class TestRead:
             thread.join(60)
         assert problems == []
 
-    def test_goes_on_following_whatever_fails(
+    def test_continues_to_follow_after_any_failure(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("anomify.metric.store.FOLLOW_SECONDS", 0.01)
@@ -392,7 +394,7 @@ class TestStartFollowing:
         store.close()
         assert not store._follower.is_alive()
 
-    def test_goes_on_after_a_failure(
+    def test_continues_after_a_failure(
         self,
         point_database: PointDatabase,
         monkeypatch: pytest.MonkeyPatch,

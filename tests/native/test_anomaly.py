@@ -87,18 +87,18 @@ class TestAnomalies:
             ({"min_score": 1}, []),
         ],
     )
-    def test_keeps_to_what_is_asked_for(
+    def test_applies_the_filters(
         self, ward: Ward, query: dict[str, Any], wanted: list[str]
     ) -> None:
         assert ward.ids(**query) == [getattr(ward, name) for name in wanted]
 
-    def test_holds_what_overlaps_the_window(self, ward: Ward) -> None:
+    def test_lists_anomalies_that_overlap_the_window(self, ward: Ward) -> None:
         inside = {"from": ward.started + 60, "until": ward.started + 120}
         assert ward.ids(**inside) == [ward.ended]
         assert ward.ids(**{"from": ward.started + 3_000}) == [ward.running]
 
     @pytest.mark.parametrize("chips", [["a"] * 21, ["a" * 201]])
-    def test_searches_for_so_much_only(self, ward: Ward, chips: list[str]) -> None:
+    def test_refuses_too_many_or_too_long_search_words(self, ward: Ward, chips: list[str]) -> None:
         headers = ward.cast.headers("alice")
         reply = ward.client.post("/anomalies", headers=headers, json={"chips": chips})
         assert (reply.status_code, error(reply)["code"]) == (400, "invalid")
@@ -110,7 +110,7 @@ class TestAnomalies:
             of_cpu = make_anomaly(metric, now() - timedelta(hours=1)).id
         assert ward.ids(metric=f"cpu{name}") == [of_cpu]
 
-    def test_knows_a_name_that_is_impossible_to_be_of_nothing(self, ward: Ward) -> None:
+    def test_finds_nothing_for_an_impossible_name(self, ward: Ward) -> None:
         reply = ward.get("/anomalies", metric="shop.orders}")
         assert (reply.status_code, error(reply)["code"]) == (404, "not_found")
 
@@ -123,13 +123,13 @@ class TestAnomalies:
 
 
 class TestAnomaly:
-    def test_has_the_seeds_fields(self, ward: Ward) -> None:
-        told = ward.data(f"/anomaly/{ward.ended}")
-        assert set(told["anomaly"]) >= SEED_FIELDS
-        assert told["anomaly"]["timestamp"] == ward.started
-        assert told["anomaly"]["until_timestamp"] == ward.started + 300
-        assert told["anomaly"]["expected_range_upper_string"] == "40"
-        assert 0 <= told["anomaly"]["score"] <= 1
+    def test_has_exactly_the_fields_of_the_seed(self, ward: Ward) -> None:
+        data = ward.data(f"/anomaly/{ward.ended}")
+        assert set(data["anomaly"]) >= SEED_FIELDS
+        assert data["anomaly"]["timestamp"] == ward.started
+        assert data["anomaly"]["until_timestamp"] == ward.started + 300
+        assert data["anomaly"]["expected_range_upper_string"] == "40"
+        assert 0 <= data["anomaly"]["score"] <= 1
 
     def test_has_no_end_while_it_runs(self, ward: Ward) -> None:
         assert ward.data(f"/anomaly/{ward.running}")["anomaly"]["until_timestamp"] is None
@@ -149,21 +149,23 @@ class TestAnomaly:
 
 
 class TestOfAWatcher:
-    def test_are_those_of_the_metrics_it_is_about(self, ward: Ward) -> None:
+    def test_are_those_of_its_metrics(self, ward: Ward) -> None:
         with ward.database.unit_of_work():
             orders = make_watcher(ward.cast.acme, "shop", "ORDERS").id
             foreign = make_watcher(ward.cast.globex, "shop").id
         assert ward.ids(watcher_id=orders) == [ward.ended]
         assert ward.ids(watcher_id=orders, chips="errors") == []
-        told = [ward.get("/anomalies", watcher_id=one) for one in (foreign, 999_999)]
-        assert [(reply.status_code, error(reply)) for reply in told] == [(404, error(told[0]))] * 2
+        result = [ward.get("/anomalies", watcher_id=one) for one in (foreign, 999_999)]
+        assert [(reply.status_code, error(reply)) for reply in result] == [
+            (404, error(result[0]))
+        ] * 2
 
 
 class TestLookup:
     def test_finds_by_metric_and_moment(self, ward: Ward) -> None:
         for moment in (ward.started, ward.started + 300, ward.started - 59):
-            told = ward.data("/anomaly/lookup", metric="shop.orders", timestamp=moment)
-            assert told["anomaly"]["id"] == ward.ended
+            data = ward.data("/anomaly/lookup", metric="shop.orders", timestamp=moment)
+            assert data["anomaly"]["id"] == ward.ended
 
     def test_finds_nothing_elsewhere(self, ward: Ward) -> None:
         for query in (
@@ -174,16 +176,16 @@ class TestLookup:
         asked = {"metric": "shop.orders", "timestamp": ward.started}
         assert ward.get("/anomaly/lookup", who="charlie", **asked).status_code == 404
 
-    def test_says_what_is_missing(self, ward: Ward) -> None:
+    def test_names_the_missing_parameter(self, ward: Ward) -> None:
         reply = ward.get("/anomaly/lookup", metric="shop.orders")
         assert (reply.status_code, set(error(reply)["fields"])) == (400, {"timestamp"})
 
     @pytest.mark.parametrize("moment", ["1e400", "1e300", "nan", "-1", "99999999999"])
-    def test_refuses_what_is_no_moment(self, ward: Ward, moment: str) -> None:
+    def test_refuses_an_invalid_time(self, ward: Ward, moment: str) -> None:
         reply = ward.get("/anomaly/lookup", metric="shop.orders", timestamp=moment)
         assert (reply.status_code, set(error(reply)["fields"])) == (400, {"timestamp"})
 
-    def test_prefers_the_one_that_had_begun(self, ward: Ward) -> None:
+    def test_prefers_the_anomaly_that_had_begun(self, ward: Ward) -> None:
         with ward.database.unit_of_work():
             metric = make_metric(ward.cast.acme, "shop.carts")
             started = now().replace(microsecond=0) - timedelta(hours=2)
@@ -205,7 +207,7 @@ class TestLookup:
 
 
 class TestWindowAhead:
-    def test_holds_nothing_for_nobody_knows_what_is_to_come(self, ward: Ward) -> None:
+    def test_is_empty(self, ward: Ward) -> None:
         at = int(now().timestamp())
         for start, end in ((60, 3600), (3600, 7200), (86_400 * 30, 86_400 * 31)):
             for narrowed in ({}, {"status": "open"}, {"metric": "shop.errors"}):

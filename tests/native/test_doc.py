@@ -18,12 +18,12 @@ def client(migrated_sqlite_file, tmp_path_factory):
 
 class TestPages:
     @pytest.mark.parametrize("path", ["/doc", "/doc/", "/doc/guide", "/doc/detection"])
-    def test_are_for_everybody_and_make_no_session(self, client, path):
+    def test_are_public_and_start_no_session(self, client, path):
         reply = client.get(path)
         assert (reply.status_code, reply.mimetype) == (200, "text/html")
         assert "Set-Cookie" not in reply.headers
 
-    def test_lead_to_each_other(self, client):
+    def test_link_to_each_other(self, client):
         links = set(re.findall(r'href="(/doc[^"#]*)"', client.get("/doc/guide").text))
         assert {"/doc/guide/metric", "/doc/guide/errors", "/doc/openapi"} <= links
         for link in links:
@@ -33,7 +33,7 @@ class TestPages:
                 assert client.get(further).status_code == 200, (link, further)
 
     @pytest.mark.parametrize("page", ["pattern", "nothing", "../base", "parts", "Metric"])
-    def test_that_are_not_there_are_not_found(self, client, page):
+    def test_that_do_not_exist_are_not_found(self, client, page):
         assert client.get(f"/doc/guide/{page}").status_code == 404
 
     def test_list_every_address_of_their_group(self, client):

@@ -57,9 +57,9 @@ def cast(database):
 class TestStatus:
     def test_has_these_fields_for_a_user(self, client, cast):
         with time_machine.travel("2026-11-20T20:30:00Z", tick=False):
-            told = strict(client.get("/probe/viewer", headers=cast.headers("bob")))
-        assert set(told) == {"status", "data"}
-        status = told["status"]
+            data = strict(client.get("/probe/viewer", headers=cast.headers("bob")))
+        assert set(data) == {"status", "data"}
+        status = data["status"]
         assert set(status) == FIELDS
         assert status["created_timestamp"] == 1795206600
         assert status["created_string"] == "2026-11-21 05:30:00 JST"
@@ -72,18 +72,18 @@ class TestStatus:
         assert set(status["user_onboarding_flags"]) == FLAGS
         assert 0 <= status["duration"] < 60
 
-    def test_has_the_same_fields_for_a_stranger(self, client):
+    def test_has_the_same_fields_for_an_anonymous_caller(self, client):
         status = strict(client.get("/probe/anyone"))["status"]
         assert set(status) == FIELDS
         assert status["timezone"]["timezone"] == "UTC"
         assert status["org_onboarding_status_id"] is None
         assert status["user_onboarding_flags"] == {}
 
-    def test_has_one_more_when_something_is_wrong(self, client):
-        told = strict(client.get("/probe/viewer"))
-        assert set(told["status"]) == FIELDS | {"error"}
-        assert told["status"]["code"] == 401
-        assert told["data"] == {}
+    def test_has_an_error_in_failures(self, client):
+        data = strict(client.get("/probe/viewer"))
+        assert set(data["status"]) == FIELDS | {"error"}
+        assert data["status"]["code"] == 401
+        assert data["data"] == {}
 
     def test_is_the_same_at_an_address_that_does_not_exist(self, client):
         reply = client.get("/no/such/thing")

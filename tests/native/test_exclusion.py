@@ -40,7 +40,7 @@ def ask(client, cast):
 
 
 class TestTypes:
-    def test_explain_themselves(self, ask):
+    def test_have_descriptions_and_examples(self, ask):
         types = ask("/exclusion/types", who="dave")["types"]
         assert [one["id"] for one in types] == ["exact", "prefix", "contains", "regex", "label"]
         for one in types:
@@ -49,7 +49,7 @@ class TestTypes:
 
 
 class TestTest:
-    def test_says_what_would_be_hit_and_keeps_nothing(self, ask):
+    def test_returns_what_would_match_and_stores_nothing(self, ask):
         found = ask("/exclusion/test", who="dave", type="prefix", pattern="staging.", sample=1)
         assert found == {
             "type": "prefix",
@@ -76,13 +76,13 @@ class TestTest:
             ({"type": "prefix"}, "pattern"),
         ],
     )
-    def test_refuses_what_is_no_rule(self, ask, sent, field):
+    def test_refuses_invalid_rules(self, ask, sent, field):
         assert set(ask("/exclusion/test", status=400, **sent)["fields"]) == {field}
         assert set(ask("/exclusion/add", status=400, **sent)["fields"]) == {field}
 
 
 class TestAdd:
-    def test_excludes_from_then_on_and_every_answer_says_so(self, ask):
+    def test_excludes_metrics_from_then_on_in_every_reply(self, ask):
         ends = int((now() + timedelta(days=1)).timestamp())
         made = ask(
             "/exclusion/add", type="prefix", pattern="staging.", reason="tests", expires=ends
@@ -102,15 +102,15 @@ class TestAdd:
 
     def test_refuses_the_same_rule_twice(self, ask):
         ask("/exclusion/add", type="prefix", pattern="staging.")
-        told = ask("/exclusion/add", status=409, type="prefix", pattern="staging.")
-        assert "already" in told["message"]
+        data = ask("/exclusion/add", status=409, type="prefix", pattern="staging.")
+        assert "already" in data["message"]
         # It would hit the same metrics.
-        told = ask("/exclusion/add", status=409, type="prefix", pattern="STAGING.")
-        assert "prefix staging. already" in told["message"]
+        data = ask("/exclusion/add", status=409, type="prefix", pattern="STAGING.")
+        assert "prefix staging. already" in data["message"]
 
-    def test_needs_a_moment_to_come(self, ask):
-        told = ask("/exclusion/add", status=400, type="prefix", pattern="a", expires=1)
-        assert set(told["fields"]) == {"expires"}
+    def test_refuses_an_end_in_the_past(self, ask):
+        data = ask("/exclusion/add", status=400, type="prefix", pattern="a", expires=1)
+        assert set(data["fields"]) == {"expires"}
 
     @pytest.mark.parametrize("who", ["bob", "dave"])
     def test_is_for_admins(self, ask, who):
@@ -120,14 +120,14 @@ class TestAdd:
 
 
 class TestDelete:
-    def test_lets_the_metrics_back(self, ask):
+    def test_includes_the_metrics_again(self, ask):
         made = ask("/exclusion/add", type="prefix", pattern="staging.")["exclusion"]
         assert ask("/exclusion/delete", exclusion_id=made["id"]) == {"deleted": True}
         assert ask("/metric/staging.a")["metric"]["state"] == "waiting"
         assert ask("/exclusion/list")["total"] == 0
         ask("/exclusion/delete", status=404, exclusion_id=made["id"])
 
-    def test_knows_no_rule_of_another_org(self, ask):
+    def test_does_not_find_a_rule_of_another_org(self, ask):
         made = ask("/exclusion/add", type="prefix", pattern="staging.")["exclusion"]
         foreign = ask("/exclusion/delete", who="charlie", status=404, exclusion_id=made["id"])
         unknown = ask("/exclusion/delete", who="charlie", status=404, exclusion_id=999_999)

@@ -110,7 +110,7 @@ class TestMetric:
         assert reply.status_code == 200
         assert "max-age=30" in reply.headers["Cache-Control"]
 
-    def test_draws_as_large_as_asked(self, world):
+    def test_draws_in_the_requested_size(self, world):
         reply = world.get(
             "/image/metric", world.acme_key, **window(width=390, height=200, scale=2, theme="dark")
         )
@@ -131,7 +131,7 @@ class TestMetric:
         assert reply.status_code == 400
         assert field in reply.json["status"]["error"]["fields"]
 
-    def test_takes_the_side_of_an_axis_for_showing_it(self, world):
+    def test_accepts_the_side_of_an_axis_as_true(self, world):
         def etag(**more):
             reply = world.get("/image/metric", world.acme_key, **window(**more))
             assert reply.status_code == 200, more
@@ -145,16 +145,16 @@ class TestMetric:
             fields = reply.json["status"]["error"]["fields"]
             wanted = f"One of these is needed: '{side}'."
             assert (reply.status_code, fields) in [
-                (400, {axis: f"Say true or false. Or: {wanted}"}),
-                (400, {axis: f"{wanted} Or: Say true or false."}),
+                (400, {axis: f"True or false is needed. Or: {wanted}"}),
+                (400, {axis: f"{wanted} Or: True or false is needed."}),
             ]
 
-    def test_shows_a_stranger_and_other_orgs_nothing(self, world):
+    def test_refuses_anonymous_callers_and_other_orgs(self, world):
         assert world.get("/image/metric", **window()).status_code == 401
         assert world.get("/image/metric", world.globex_key, **window()).status_code == 404
         assert world.get("/image/metric", world.ingest_key, **window()).status_code == 403
 
-    def test_sends_it_once_to_who_keeps_it(self, world):
+    def test_answers_304_to_a_client_with_the_etag(self, world):
         first = world.get("/image/metric", world.acme_key, **window())
         headers = {"X-Auth-Token": world.acme_key, "If-None-Match": first.headers["ETag"]}
         again = world.client.get("/image/metric", query_string=window(), headers=headers)
@@ -170,7 +170,7 @@ class TestMetric:
         of_metric = world.get(f"/metric/{NAME}/graph", world.acme_key, **window())
         assert of_image.data == of_metric.data
 
-    def test_says_when_it_is_too_busy(self, world, monkeypatch):
+    def test_answers_503_with_a_notice_when_too_busy(self, world, monkeypatch):
         render_pool = RenderPool(slots=1, wait_seconds=0.01)
         monkeypatch.setattr(picture, "render_pool", render_pool)
         with render_pool.slot():
@@ -191,7 +191,7 @@ class TestAnomaly:
         assert by_id.data == by_moment.data
         assert by_id.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
-    def test_is_kept_for_a_day_once_it_is_over(self, world):
+    def test_may_be_cached_for_a_day_once_it_has_ended(self, world):
         reply = world.get("/image/anomaly", world.acme_key, anomaly_id=world.anomaly_id)
         assert reply.headers["Cache-Control"] == "private, max-age=86400"
 
@@ -199,13 +199,13 @@ class TestAnomaly:
         assert world.get("/image/anomaly", world.acme_key).status_code == 400
         assert world.get("/image/anomaly", world.acme_key, metric=NAME).status_code == 400
 
-    def test_of_another_org_is_none(self, world):
+    def test_of_another_org_is_not_found(self, world):
         reply = world.get("/image/anomaly", world.globex_key, anomaly_id=world.anomaly_id)
         assert reply.status_code == 404
 
 
 class TestSignedLink:
-    def test_shows_its_picture_to_anybody_and_makes_no_session(self, world):
+    def test_shows_its_picture_without_a_session(self, world):
         for url in (world.anomaly_url, world.metric_url):
             reply = world.client.get(url)
             assert reply.status_code == 200
@@ -213,7 +213,7 @@ class TestSignedLink:
             assert "Set-Cookie" not in reply.headers
             assert reply.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
 
-    def test_is_worthless_with_any_parameter_changed_added_or_left_out(self, world):
+    def test_is_refused_with_any_parameter_changed_added_or_left_out(self, world):
         for url in (world.anomaly_url, world.metric_url):
             parts = urlsplit(url)
             query = dict(parse_qsl(parts.query))
@@ -225,20 +225,20 @@ class TestSignedLink:
                 wanted = {403} if "sig" in parameters else {401}
                 assert reply.status_code in wanted, parameters
 
-    def test_allows_nothing_else(self, world):
+    def test_gives_no_access_to_other_routes(self, world):
         query = urlsplit(world.anomaly_url).query
         assert world.client.get(f"/image/metric?{query}").status_code == 403
 
-    def test_takes_no_body_beside_it(self, world):
+    def test_refuses_a_body(self, world):
         reply = world.client.post(world.anomaly_url, data={"width": "900"})
         assert reply.status_code == 403
         assert world.client.post(world.anomaly_url).status_code == 200
 
-    def test_ends_after_a_week(self, world):
+    def test_expires_after_a_week(self, world):
         with time_machine.travel(now() + timedelta(days=7, hours=1), tick=False):
             assert world.client.get(world.anomaly_url).status_code == 403
 
-    def test_minds_no_key_that_comes_with_it(self, world):
+    def test_ignores_a_token_in_the_request(self, world):
         reply = world.client.get(world.anomaly_url, headers={"X-Auth-Token": world.globex_key})
         assert reply.status_code == 200
 

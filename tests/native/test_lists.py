@@ -98,7 +98,7 @@ class TestEveryList:
                 with product.app.test_request_context("/", query_string=urlencode({name: text})):
                     assert list(getattr(read_inputs(model, {}), name)) == [], (route.rule, name)
 
-    def test_says_so_where_it_is_none(self, product):
+    def test_refuses_other_values(self, product):
         alice = product.cast.headers("alice")
         for route, name, _, _ in listed(product):
             if "<" in route.rule:
@@ -118,7 +118,7 @@ class TestEveryList:
                 fields = reply.json["status"]["error"]["fields"]
                 assert fields[name].startswith("A list is needed"), (route.rule, name, value)
 
-    def test_is_what_a_watcher_keeps(self, product):
+    def test_is_stored_by_a_watcher(self, product):
         alice = product.cast.headers("alice")
         user_id = product.plant("user")
         requested = {"chips": '["cpu","host"]', "email_user_ids": f"[{user_id}]", "alert": "true"}
@@ -135,7 +135,7 @@ class TestEveryList:
             reply = product.client.post(path, data=chips, headers=alice)
             assert reply.json["data"]["watcher"]["chips"] == expected
 
-    def test_holds_labelled_names_whole(self, product):
+    def test_keeps_labelled_names_whole(self, product):
         alice = product.cast.headers("alice")
         session_id, _ = product.fresh_owner()
         key = product.client.post(

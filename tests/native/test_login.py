@@ -49,11 +49,11 @@ def cast(database):
 
 
 class TestLogin:
-    def test_gives_a_session_and_the_user(self, client, cast):
+    def test_returns_a_session_and_the_user(self, client, cast):
         reply = client.post("/login", data={"email": cast.alice.email, "password": PASSWORD})
-        told = strict(reply)
-        session = told["data"]["session"]
-        assert session["id"] == told["status"]["session_id"]
+        answer = strict(reply)
+        session = answer["data"]["session"]
+        assert session["id"] == answer["status"]["session_id"]
         assert set(session["user"]) == USER_FIELDS
         assert session["user"]["email"] == "alice@acme.example"
         assert session["user"]["org"]["name"] == "Acme"
@@ -80,40 +80,40 @@ class TestLogin:
             users = session().scalars(select(SessionRow.user_id)).all()
         assert cast.alice.id not in users
 
-    def test_takes_json_and_says_who_is_no_admin(self, client, cast):
+    def test_accepts_json_and_returns_whether_the_user_is_admin(self, client, cast):
         reply = client.post("/login", json={"email": cast.bob.email, "password": PASSWORD})
         assert strict(reply)["data"]["session"]["user"]["admin"] is False
 
-    def test_is_by_post_only(self, client, cast):
+    def test_accepts_post_only(self, client, cast):
         requested = {"email": cast.bob.email, "password": PASSWORD}
         reply = client.get("/login", query_string=requested)
         assert reply.status_code == 405
         assert "GET" not in reply.headers["Allow"]
 
-    def test_refuses_in_the_same_words_whoever_it_is(self, client, cast):
-        told = []
+    def test_refuses_known_and_unknown_accounts_with_the_same_message(self, client, cast):
+        result = []
         for email in (cast.bob.email, "nobody@acme.example"):
             reply = client.post("/login", data={"email": email, "password": "wrong"})
             assert reply.status_code == 401
             assert strict(reply)["status"]["session_id"]
-            told.append(error(reply))
-        assert told[0] == told[1]
+            result.append(error(reply))
+        assert result[0] == result[1]
 
-    def test_says_how_long_to_wait_after_too_many_tries(self, client, cast):
+    def test_returns_how_long_to_wait_after_too_many_tries(self, client, cast):
         requested = {"email": cast.bob.email, "password": "wrong"}
         replies = [client.post("/login", data=requested) for _ in range(3)]
         assert [reply.status_code for reply in replies] == [401, 401, 429]
         assert int(replies[-1].headers["Retry-After"]) >= 1
 
     @pytest.mark.parametrize("missing", ["email", "password"])
-    def test_names_what_is_missing(self, client, missing):
+    def test_names_the_missing_parameter(self, client, missing):
         requested = {"email": "a@b.example", "password": "x"}
         del requested[missing]
         reply = client.post("/login", data=requested)
         assert reply.status_code == 400
         assert set(error(reply)["fields"]) == {missing}
 
-    def test_remembers_where_from_and_with_what(self, client, cast, database):
+    def test_records_address_and_client(self, client, cast, database):
         client.post(
             "/login",
             data={"email": cast.bob.email, "password": PASSWORD},
@@ -144,7 +144,7 @@ class TestGuessing:
 
         return sign_in
 
-    def test_keeps_the_owner_out_of_nothing(self, app, sign_in):
+    def test_does_not_lock_out_the_owner(self, app, sign_in):
         stranger, at_home, elsewhere = (app.test_client() for _ in range(3))
         # A client is known once the right password came from it.
         assert sign_in(at_home, PASSWORD).status_code == 200
@@ -162,9 +162,7 @@ class TestGuessing:
         # With the right password the stranger has to wait, too.
         assert sign_in(stranger, PASSWORD).status_code == 429
 
-    def test_from_many_networks_has_strangers_give_a_code_even_where_nobody_else_does(
-        self, database, tmp_path, cast
-    ):
+    def test_from_many_networks_requires_a_code_of_unknown_clients(self, database, tmp_path, cast):
         app = make_app(
             database,
             tmp_path,
@@ -183,25 +181,25 @@ class TestGuessing:
         assert let_in["session"]["user"]["id"] == cast.bob.id
         app.extensions["anomify"].points.close()
 
-    def test_at_a_known_client_waits_like_anywhere(self, app, sign_in):
+    def test_at_a_known_client_is_delayed_too(self, app, sign_in):
         stolen = app.test_client()
         assert sign_in(stolen, PASSWORD).status_code == 200
         verdicts = [sign_in(stolen, f"guess {number}").status_code for number in range(10)]
         assert verdicts.count(401) <= 5
         assert verdicts[-1] == 429
 
-    def test_tells_nobody_which_client_is_known_for_whom(self, app, cast, sign_in):
+    def test_does_not_reveal_which_client_is_known(self, app, cast, sign_in):
         bobs = app.test_client()
         assert sign_in(bobs, PASSWORD).status_code == 200
         for email in (cast.alice.email, "nobody@acme.example"):
             bobs.delete_cookie("session_id")
-            told = [
+            result = [
                 bobs.post("/login", data={"email": email, "password": "wrong"}).status_code
                 for _ in range(4)
             ]
-            assert told == [401, 401, 429, 429]
+            assert result == [401, 401, 429, 429]
 
-    def test_gives_a_program_the_id_by_which_it_is_known(self, app, cast):
+    def test_returns_the_client_id_to_programs(self, app, cast):
         client = app.test_client(use_cookies=False)
         requested = {"email": cast.bob.email, "password": PASSWORD}
         first = strict(client.post("/login", data=requested))["data"]

@@ -104,7 +104,7 @@ class TestMatching:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
-    def test_is_the_same_wherever_names_are_looked_for(self, names, chips, database, cast, ask):
+    def test_is_the_same_in_every_route(self, names, chips, database, cast, ask):
         with database.unit_of_work():
             session().execute(delete(Metric))
             session().execute(delete(Watcher))
@@ -140,7 +140,7 @@ class TestMatching:
         counted = ask("/org/getquotametrics", q=chips[0])["metrics"]
         assert sorted(one["name"] for one in counted) == heard
 
-    def test_goes_by_letters_not_by_their_case_or_spelling(self, database, cast, ask):
+    def test_ignores_case_and_unicode_spelling(self, database, cast, ask):
         pairs = {
             "kasse.überweisung": ("ÜBERWEISUNG", "u\u0308berweisung"),
             "STRASSE.zoll": ("Stra\N{LATIN SMALL LETTER SHARP S}e", "strasse"),

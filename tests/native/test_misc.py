@@ -36,7 +36,7 @@ class TestPhoneCodes:
 
 
 class TestTimezones:
-    def test_are_those_that_people_live_in(self, client):
+    def test_are_those_of_countries_and_utc(self, client):
         found = asked(client, "/misc/timezones")["timezones"]
         assert found[0] == {"name": "UTC", "country": None, "iso": None, "utc_offset": 0}
         [berlin] = [one for one in found if one["name"] == "Europe/Berlin"]
@@ -56,7 +56,7 @@ class TestTimeSince:
             (timedelta(days=800), "2 years ago"),
         ],
     )
-    def test_says_it_in_one_unit(self, client, elapsed, words):
+    def test_returns_one_unit(self, client, elapsed, words):
         then = (now() - elapsed).timestamp()
         assert asked(client, "/misc/timesince", timestamp=then) == {"timesince": words}
 

@@ -1,11 +1,11 @@
-"""/-: for load balancers and whoever is on call."""
+"""/-: routes for load balancers and operators."""
 
 import pytest
 from sqlalchemy import event
 
 from anomify.errors import Unavailable
 from anomify.native import operators
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from tests.factories import make_cast, make_token
 from tests.kit.web import make_app
 
@@ -23,7 +23,7 @@ def client(app):
 
 
 class TestHealthy:
-    def test_needs_nothing_but_the_process(self, client, database):
+    def test_needs_no_database(self, client, database):
         asked = []
         event.listen(database.engine, "begin", lambda _connection: asked.append(1))
         reply = client.get("/-/healthy")
@@ -31,7 +31,7 @@ class TestHealthy:
         assert "Set-Cookie" not in reply.headers
         assert asked == []
 
-    def test_says_no_when_a_thread_is_gone_that_charts_need(self, app, client, monkeypatch):
+    def test_fails_when_the_thread_of_the_log_has_ended(self, app, client, monkeypatch):
         points = app.extensions["anomify"].points
         # As if the thread had ended by itself.
         monkeypatch.setattr(points, "_keep_following", lambda: None)
@@ -44,10 +44,10 @@ class TestHealthy:
 
 
 class TestReady:
-    def test_says_yes_while_requests_can_be_answered(self, client):
+    def test_is_ready_while_requests_can_be_answered(self, client):
         assert client.get("/-/ready").status_code == 200
 
-    def test_says_which_part_is_missing(self, app, client, monkeypatch):
+    def test_names_the_missing_part(self, app, client, monkeypatch):
         def fail():
             raise Unavailable("the disk is gone")
 
@@ -55,9 +55,9 @@ class TestReady:
         reply = client.get("/-/ready")
         assert (reply.status_code, reply.text) == (503, "not ready: log\n")
 
-    def test_and_the_counts_say_that_stored_data_is_damaged(self, app, client):
+    def test_reports_damaged_stored_data(self, app, client):
         points = app.extensions["anomify"].points
-        points.chunks.shelf.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
+        points.chunks.damaged_items.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
         points.follow()
         reply = client.get("/-/ready")
         assert reply.status_code == 200
@@ -89,6 +89,6 @@ class TestMetrics:
             reply = client.get("/-/metrics", headers=headers, environ_base=elsewhere)
             assert reply.status_code == status
 
-    def test_are_not_shown_to_whoever_a_proxy_on_this_machine_passes_on(self, client):
+    def test_are_not_shown_to_requests_through_a_proxy_on_this_machine(self, client):
         for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
             assert client.get("/-/metrics", headers={name: "192.0.2.1"}).status_code == 403

@@ -1,4 +1,4 @@
-"""/ping: answered whatever is broken."""
+"""/ping answers without any other part of the product."""
 
 import pytest
 from sqlalchemy import event
@@ -20,8 +20,8 @@ class TestPing:
         asked = []
         event.listen(database.engine, "begin", lambda _connection: asked.append(1))
         reply = getattr(client, method)("/ping", headers={"X-Session-Id": "f" * 32})
-        told = strict(reply)
-        assert told["data"] == {"pong": "pong"}
-        assert told["status"]["session_id"] is None
+        data = strict(reply)
+        assert data["data"] == {"pong": "pong"}
+        assert data["status"]["session_id"] is None
         assert "Set-Cookie" not in reply.headers
         assert asked == []

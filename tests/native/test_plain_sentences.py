@@ -1,4 +1,4 @@
-"""No route tells people of its parameters in the words of the validator."""
+"""No error about a parameter contains the validator's own message."""
 
 import json
 import re
@@ -44,12 +44,12 @@ def refusals(product, route, name):
 
 class TestEveryParameter:
     def test_is_refused_by_its_name_and_in_a_plain_sentence(self, product):
-        told = 0
+        result = 0
         for route in declared_routes(product.app).values():
             for own_name, field in (route.inputs.model_fields if route.inputs else {}).items():
                 name = field.serialization_alias or own_name
                 for request, error in refusals(product, route, name):
-                    told += 1
+                    result += 1
                     text = json.dumps([error.message, *error.fields, *error.fields.values()])
                     assert not RAW.search(text), (route.rule, request, text)
                     known = {name, "parameters"} | {
@@ -58,4 +58,4 @@ class TestEveryParameter:
                     }
                     named = {spelled.split(".")[0] for spelled in error.fields}
                     assert named <= known, (route.rule, request)
-        assert told > 2_000
+        assert result > 2_000

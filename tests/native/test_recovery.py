@@ -60,15 +60,15 @@ def link(client, database, cast):
 
 
 class TestForgot:
-    def test_says_the_same_whoever_it_is(self, client, database, cast):
-        told = [
+    def test_gives_the_same_reply_for_every_address(self, client, database, cast):
+        result = [
             strict(forget(client, email))["data"]
             for email in (cast.bob.email, "nobody@acme.example", "no address")
         ]
-        assert told[0] == told[1] == told[2]
+        assert result[0] == result[1] == result[2]
         assert [letter.to for letter in read_letters(database)] == [cast.bob.email]
 
-    def test_takes_the_same_work_whoever_it_is(self, client, database, cast):
+    def test_does_the_same_work_for_every_address(self, client, database, cast):
         for email in (cast.bob.email, "nobody@acme.example"):
             for _ in range(5):
                 forget(client, email)
@@ -77,15 +77,13 @@ class TestForgot:
         assert written == {cast.bob.email: 3, "nobody@acme.example": 3}
         assert len(read_letters(database)) == 3
 
-    def test_links_to_where_the_operator_says_we_are_and_never_to_a_host_that_was_sent(
-        self, client, database, cast
-    ):
+    def test_links_to_the_configured_url_and_never_to_the_host_header(self, client, database, cast):
         forget(client, cast.bob.email, headers={"Host": "evil.example"})
         (letter,) = read_letters(database)
         assert "https://anomify.example/ui/reset?" in letter.text
         assert "evil" not in letter.text
 
-    def test_writes_three_an_hour_and_no_more(self, client, database, cast):
+    def test_writes_at_most_three_letters_an_hour(self, client, database, cast):
         for _ in range(5):
             assert forget(client, cast.bob.email).status_code == 200
         assert len(read_letters(database)) == 3
@@ -93,24 +91,24 @@ class TestForgot:
             forget(client, cast.bob.email)
             assert len(read_letters(database)) == 1
 
-    def test_says_what_to_do_where_no_mail_is_sent(self, database, tmp_path, cast):
+    def test_returns_what_to_do_where_no_mail_is_sent(self, database, tmp_path, cast):
         app = make_app(database, tmp_path, [login.blueprint])
-        told = strict(forget(app.test_client(), cast.bob.email))
-        assert "anomify user reset-link" in told["data"]["message"]
+        data = strict(forget(app.test_client(), cast.bob.email))
+        assert "anomify user reset-link" in data["data"]["message"]
         app.extensions["anomify"].points.close()
 
 
 class TestReset:
     def test_sets_the_password_and_signs_in(self, client, cast, link):
-        told = strict(reset(client, link))["data"]
-        assert told["session"]["user"]["email"] == cast.bob.email
-        headers = {"X-Session-Id": told["session"]["id"]}
+        answer = strict(reset(client, link))["data"]
+        assert answer["session"]["user"]["email"] == cast.bob.email
+        headers = {"X-Session-Id": answer["session"]["id"]}
         assert client.get("/user/info", headers=headers).status_code == 200
         requested = {"email": cast.bob.email, "password": PASSWORD}
         assert client.post("/login", data=requested).status_code == 401
         assert client.post("/login", data={**requested, "password": NEW}).status_code == 200
 
-    def test_ends_every_session_and_forgets_every_client(self, client, database, cast, link):
+    def test_ends_every_session_and_deletes_known_clients(self, client, database, cast, link):
         with database.unit_of_work() as session:
             other = make_session(cast.bob)
             session.add(
@@ -134,16 +132,16 @@ class TestReset:
         again = reset(client, link, "yet another long phrase")
         assert (again.status_code, error(again)["code"]) == (400, "bad_reset_link")
 
-    def test_works_for_half_an_hour(self, client, link):
+    def test_is_valid_for_half_an_hour(self, client, link):
         with time_machine.travel(now() + timedelta(minutes=30)):
             assert reset(client, link).status_code == 400
 
-    def test_works_for_nobody_else(self, client, cast, link):
-        told = error(reset(client, {**link, "email": cast.alice.email}))
-        assert told["code"] == "bad_reset_link"
+    def test_is_valid_only_for_its_user(self, client, cast, link):
+        result = error(reset(client, {**link, "email": cast.alice.email}))
+        assert result["code"] == "bad_reset_link"
         assert error(reset(client, {**link, "reset_token": "0" * 32}))["code"] == "bad_reset_link"
 
-    def test_refuses_what_is_no_good_and_leaves_the_link_good(self, client, link):
+    def test_the_link_stays_valid_after_a_refused_password(self, client, link):
         for requested, field in (
             ({"password_2": "a different long phrase"}, "password_2"),
             ({"password_1": "short", "password_2": "short"}, "password_1"),
@@ -154,18 +152,18 @@ class TestReset:
             assert set(error(reply)["fields"]) == {field}
         assert reset(client, link).status_code == 200
 
-    def test_keeps_the_second_factor_and_asks_for_it(self, client, database, cast, link):
+    def test_keeps_and_requires_the_second_factor(self, client, database, cast, link):
         with database.unit_of_work() as session:
             bob = session.get_one(User, cast.bob.id)
             begin_enrolment(bob)
             bob.totp_confirmed_at = now()
-        told = strict(reset(client, link))
-        assert told["data"]["session"] is None
-        assert told["data"]["validation_by"] == "totp"
-        headers = {"X-Session-Id": told["status"]["session_id"]}
+        data = strict(reset(client, link))
+        assert data["data"]["session"] is None
+        assert data["data"]["validation_by"] == "totp"
+        headers = {"X-Session-Id": data["status"]["session_id"]}
         assert client.get("/user/info", headers=headers).status_code == 401
 
-    def test_the_link_is_not_kept_in_clear(self, database, link):
+    def test_stores_only_a_hash_of_the_link(self, database, link):
         with database.unit_of_work(write=False) as session:
             kept = session.scalars(select(ResetLink)).one()
         assert link["reset_token"] not in repr(vars(kept))

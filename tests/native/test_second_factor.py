@@ -72,10 +72,10 @@ def mailed_code(database, who) -> str:
 
 
 class TestMailedCodes:
-    def test_a_new_client_is_asked_for_the_code_that_was_mailed(self, caller, database, cast):
-        told = caller.login(cast.bob)
-        assert told["session"] is None
-        assert (told["needs_client_validation"], told["validation_by"]) == (True, "email")
+    def test_a_new_client_needs_the_mailed_code(self, caller, database, cast):
+        result = caller.login(cast.bob)
+        assert result["session"] is None
+        assert (result["needs_client_validation"], result["validation_by"]) == (True, "email")
         assert not caller.is_signed_in()
         before = caller.session_id
 
@@ -86,13 +86,13 @@ class TestMailedCodes:
         assert session["id"] == caller.session_id != before
         assert caller.is_signed_in()
 
-    def test_the_password_alone_does_not_keep_the_session_it_came_in(self, caller, cast):
+    def test_the_password_alone_replaces_the_session(self, caller, cast):
         caller.post("/user/logout")
         planted = caller.session_id
         caller.login(cast.bob)
         assert caller.session_id != planted
 
-    def test_a_known_client_is_asked_for_none(self, caller, app, database, cast):
+    def test_a_known_client_needs_no_code(self, caller, app, database, cast):
         caller.login(cast.bob)
         known_as = strict(caller.confirm(mailed_code(database, cast.bob)))["data"]["client_id"]
         again = Caller(app)
@@ -119,14 +119,12 @@ class TestMailedCodes:
             kept = session.scalars(select(KnownClient.id_hash)).all()
         assert bytes.fromhex(cookie.value) not in kept
 
-    def test_an_id_that_somebody_made_up_is_never_adopted(self, caller, database, cast):
+    def test_an_unknown_client_id_is_replaced(self, caller, database, cast):
         caller.login(cast.bob)
         reply = caller.confirm(mailed_code(database, cast.bob), client_id="f" * 32)
         assert strict(reply)["data"]["client_id"] != "f" * 32
 
-    def test_another_client_needs_the_token_of_the_mail_and_is_the_one_signed_in(
-        self, caller, app, database, cast
-    ):
+    def test_another_client_can_sign_in_with_the_mailed_token(self, caller, app, database, cast):
         caller.login(cast.bob)
         (letter,) = read_letters(database, cast.bob.email)
         path, carried = link_in(letter)
@@ -139,21 +137,21 @@ class TestMailedCodes:
         assert not caller.is_signed_in()
         assert caller.confirm(code_in(letter)).status_code == 401
 
-    def test_is_good_once(self, caller, database, cast):
+    def test_is_valid_once(self, caller, database, cast):
         caller.login(cast.bob)
         code, waiting = mailed_code(database, cast.bob), caller.session_id
         assert caller.confirm(code).status_code == 200
         caller.session_id = waiting
         assert error(caller.confirm(code))["code"] == "wrong_code"
 
-    def test_is_good_for_ten_minutes(self, caller, database, cast):
+    def test_is_valid_for_ten_minutes(self, caller, database, cast):
         with time_machine.travel(now(), tick=False) as clock:
             caller.login(cast.bob)
             code = mailed_code(database, cast.bob)
             clock.shift(timedelta(minutes=10))
             assert caller.confirm(code).status_code == 401
 
-    def test_is_good_for_five_tries(self, caller, database, cast):
+    def test_is_valid_for_five_tries(self, caller, database, cast):
         with time_machine.travel(now(), tick=False) as clock:
             caller.login(cast.bob)
             code = mailed_code(database, cast.bob)
@@ -164,12 +162,12 @@ class TestMailedCodes:
             clock.shift(timedelta(seconds=61))
             assert caller.confirm(code).status_code == 401
 
-    def test_wrong_ones_make_the_account_wait(self, caller, cast):
+    def test_wrong_codes_delay_the_account(self, caller, cast):
         caller.login(cast.bob)
         statuses = [caller.confirm("no code").status_code for _ in range(3)]
         assert statuses == [401, 401, 429]
 
-    def test_are_worth_nothing_once_the_password_is_another(self, caller, app, database, cast):
+    def test_are_invalid_after_a_change_of_the_password(self, caller, app, database, cast):
         caller.login(cast.bob)
         code = mailed_code(database, cast.bob)
         at_home = Caller(app)
@@ -179,7 +177,7 @@ class TestMailedCodes:
         assert at_home.post("/user/updatepassword", **requested).status_code == 200
         assert caller.confirm(code).status_code == 401
 
-    def test_of_many_that_give_it_at_once_one_is_signed_in(self, app, database, cast, monkeypatch):
+    def test_of_simultaneous_requests_one_is_signed_in(self, app, database, cast, monkeypatch):
         caller = Caller(app)
         caller.login(cast.bob)
         code, waiting = mailed_code(database, cast.bob), caller.session_id
@@ -195,7 +193,7 @@ class TestMailedCodes:
         assert statuses.count(200) == 1
         assert set(statuses) <= {200, 401, 429}
 
-    def test_nobody_has_their_box_filled(self, app, database, cast):
+    def test_limits_the_mails_to_a_user(self, app, database, cast):
         for _ in range(5):
             assert Caller(app).login(cast.bob)["needs_client_validation"]
         refused = Caller(app).login(cast.bob)
@@ -203,7 +201,7 @@ class TestMailedCodes:
         assert error(refused)["code"] == "too_many_codes"
         assert len(read_letters(database)) == 5
 
-    def test_are_taken_where_strangers_sessions_are_not_kept(self, database, tmp_path, cast):
+    def test_are_accepted_with_sessions_without_a_row(self, database, tmp_path, cast):
         app = make_app(database, tmp_path, BLUEPRINTS, **MAIL, rate_limits=("stranger=1/3600",))
         app.test_client().post("/user/logout")
         caller = Caller(app)
@@ -214,13 +212,13 @@ class TestMailedCodes:
         assert caller.is_signed_in()
         app.extensions["anomify"].points.close()
 
-    def test_are_not_asked_for_where_they_are_not_wanted(self, database, tmp_path, cast):
+    def test_are_not_required_if_switched_off(self, database, tmp_path, cast):
         for settings in ({}, {**MAIL, "login_codes": False}):
             app = make_app(database, tmp_path, BLUEPRINTS, **settings)
             assert Caller(app).login(cast.bob)["session"]
             app.extensions["anomify"].points.close()
 
-    def test_are_not_kept_in_clear(self, caller, database, cast):
+    def test_are_stored_as_hashes(self, caller, database, cast):
         caller.login(cast.bob)
         with database.unit_of_work(write=False) as session:
             attempt = session.scalars(select(LoginAttempt)).one()
@@ -228,7 +226,7 @@ class TestMailedCodes:
         assert code_in(letter).encode() not in attempt.code_hash
         assert link_in(letter)[1]["token"] not in repr(vars(attempt))
 
-    def test_by_get_need_the_header_and_never_a_cookie(self, caller, database, cast):
+    def test_by_get_need_the_header_instead_of_a_cookie(self, caller, database, cast):
         caller.login(cast.bob)
         code = mailed_code(database, cast.bob)
         cookie = {"Cookie": f"session_id={caller.session_id}"}
@@ -257,26 +255,26 @@ def code_of(seed, later_seconds=0) -> str:
 
 
 class TestAuthenticator:
-    def test_begins_with_what_an_app_needs_and_asks_for_nothing_yet(self, caller, app, cast):
+    def test_returns_the_key_and_requires_no_code_yet(self, caller, app, cast):
         caller.session_id = cast.sessions["bob"]
-        told = strict(caller.post("/user/totp/begin", password=PASSWORD))["data"]
-        assert told["setup_key"] in told["uri"]
-        assert told["uri"].startswith("otpauth://totp/Anomify:bob%40acme.example")
-        assert told["qr"].startswith("data:image/svg+xml")
+        data = strict(caller.post("/user/totp/begin", password=PASSWORD))["data"]
+        assert data["setup_key"] in data["uri"]
+        assert data["uri"].startswith("otpauth://totp/Anomify:bob%40acme.example")
+        assert data["qr"].startswith("data:image/svg+xml")
         assert strict(caller.post("/user/totp"))["data"] == {
             "is_on": False,
             "recovery_codes_left": 0,
         }
         assert Caller(app).login(cast.bob)["validation_by"] == "email"
 
-    def test_needs_the_password_and_a_right_code(self, caller, cast):
+    def test_requires_the_password_and_a_right_code(self, caller, cast):
         caller.session_id = cast.sessions["bob"]
         assert caller.post("/user/totp/begin", password="not this one").status_code == 401
         assert error(caller.post("/user/totp/confirm", code=WRONG))["code"] == "totp_not_begun"
         caller.post("/user/totp/begin", password=PASSWORD)
         assert error(caller.post("/user/totp/confirm", code="12345x"))["code"] == "wrong_code"
 
-    def test_gives_a_new_session_and_ends_every_other(self, caller, app, database, cast, request):
+    def test_returns_a_new_session_and_ends_the_others(self, caller, app, database, cast, request):
         with database.unit_of_work():
             other = make_session(cast.bob)
         request.getfixturevalue("enrolled")
@@ -286,19 +284,17 @@ class TestAuthenticator:
             old.session_id = session_id
             assert not old.is_signed_in()
 
-    def test_is_asked_for_in_place_of_a_mail(self, app, database, cast, enrolled):
+    def test_is_required_instead_of_a_mailed_code(self, app, database, cast, enrolled):
         other = Caller(app)
-        told = other.login(cast.bob)
-        assert told["validation_by"] == "totp"
+        result = other.login(cast.bob)
+        assert result["validation_by"] == "totp"
         assert read_letters(database) == []
         reply = other.confirm(code_of(enrolled))
         assert reply.status_code == 200
         assert strict(reply)["data"]["client_id"] is None
         assert Caller(app).login(cast.bob)["needs_client_validation"]
 
-    def test_stands_in_the_way_of_a_mailed_code_that_was_asked_for_before(
-        self, app, database, cast, request
-    ):
+    def test_invalidates_an_earlier_mailed_code(self, app, database, cast, request):
         guest = Caller(app)
         guest.login(cast.bob)
         code = mailed_code(database, cast.bob)
@@ -306,20 +302,20 @@ class TestAuthenticator:
         assert guest.confirm(code).status_code == 401
 
     @pytest.mark.usefixtures("enrolled")
-    def test_makes_whoever_guesses_codes_to_turn_it_off_wait(self, caller):
+    def test_delays_guesses_of_codes_for_turning_it_off(self, caller):
         requested = {"password": PASSWORD, "code": WRONG}
         with time_machine.travel(now(), tick=False):
             for path in ("/user/totp/disable", "/user/totp/recoverycodes"):
                 assert error(caller.post(path, **requested))["code"] == "wrong_code"
             assert error(caller.post("/user/totp/disable", **requested))["code"] == "too_many_tries"
 
-    def test_remembers_a_client_that_asked_for_it(self, app, cast, enrolled):
+    def test_remembers_a_client_on_request(self, app, cast, enrolled):
         other = Caller(app)
         other.login(cast.bob, remember="true")
         known_as = strict(other.confirm(code_of(enrolled)))["data"]["client_id"]
         assert Caller(app).login(cast.bob, client_id=known_as)["session"]
 
-    def test_takes_no_code_twice_and_none_before_one_that_was_taken(self, app, cast, enrolled):
+    def test_refuses_used_and_earlier_codes(self, app, cast, enrolled):
         with time_machine.travel(now(), tick=False):
             code, earlier = code_of(enrolled), code_of(enrolled, -30)
             first = Caller(app)
@@ -330,7 +326,7 @@ class TestAuthenticator:
                 again.login(cast.bob)
                 assert again.confirm(used).status_code == 401
 
-    def test_allows_for_clocks_that_differ_by_one_step(self, app, cast, enrolled):
+    def test_accepts_clocks_that_differ_by_one_step(self, app, cast, enrolled):
         with time_machine.travel(now(), tick=False):
             far = Caller(app)
             far.login(cast.bob)
@@ -340,7 +336,7 @@ class TestAuthenticator:
             assert near.confirm(code_of(enrolled, 30)).status_code == 200
 
     @pytest.mark.usefixtures("enrolled")
-    def test_a_recovery_code_stands_in_for_the_app_once(self, caller, app, database, cast):
+    def test_a_recovery_code_replaces_the_app_once(self, caller, app, database, cast):
         paper = caller.recovery_codes
         assert len(set(paper)) == 10
         first = Caller(app)
@@ -355,7 +351,7 @@ class TestAuthenticator:
             kept = repr(session.scalars(select(RecoveryCode.code_hash)).all())
         assert paper[2] not in kept
 
-    def test_somebody_elses_codes_open_nothing(self, app, cast, enrolled):
+    def test_refuses_codes_of_other_users(self, app, cast, enrolled):
         other = Caller(app)
         other.login(cast.alice)
         assert other.confirm(code_of(enrolled)).status_code == 401
@@ -389,10 +385,10 @@ class TestAuthenticator:
         )
 
     @pytest.mark.usefixtures("enrolled")
-    def test_is_not_begun_anew_while_it_is_on(self, caller):
-        told = error(caller.post("/user/totp/begin", password=PASSWORD))
-        assert told["code"] == "totp_is_on"
+    def test_cannot_be_set_up_again_while_it_is_on(self, caller):
+        result = error(caller.post("/user/totp/begin", password=PASSWORD))
+        assert result["code"] == "totp_is_on"
 
-    def test_the_seed_is_not_readable_in_the_database(self, database, cast, enrolled):
+    def test_encrypts_the_seed_in_the_database(self, database, cast, enrolled):
         with database.unit_of_work(write=False) as session:
             assert enrolled not in session.get_one(User, cast.bob.id).totp_sealed

@@ -1,4 +1,4 @@
-"""/status: honest about each part."""
+"""/status: the state of each part."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from anomify.metric.failing import MOST_FAILURES, record_failure
 from anomify.native import status
 from anomify.org.heartbeat import record_heartbeat
 from anomify.org.muting import mute_org
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from tests.factories import make_anomaly, make_delivery, make_metric, make_org, make_watcher
 from tests.kit.web import make_app, strict
 
@@ -34,7 +34,7 @@ def heartbeat(database, ago=0.0, lag=0.0, worker="host:1"):
 
 
 class TestStatus:
-    def test_says_that_nobody_works_yet(self, app):
+    def test_reports_that_no_worker_has_run(self, app):
         found = parts(app)
         assert found["database"] == {
             "name": "database",
@@ -50,7 +50,7 @@ class TestStatus:
             "problem": None,
         }
 
-    def test_says_how_far_behind_the_worker_is(self, app, database):
+    def test_reports_the_lag_of_the_worker(self, app, database):
         heartbeat(database, lag=3.5)
         assert parts(app)["worker"] == {
             "name": "worker",
@@ -61,11 +61,11 @@ class TestStatus:
         heartbeat(database, lag=3600)
         assert parts(app)["worker"]["ok"] is False
 
-    def test_takes_a_worker_that_fell_silent_for_gone(self, app, database):
+    def test_reports_a_worker_without_heartbeats(self, app, database):
         heartbeat(database, ago=61)
         assert parts(app)["worker"]["ok"] is False
 
-    def test_says_how_long_messages_have_waited_that_should_be_gone(self, app, database):
+    def test_reports_overdue_messages(self, app, database):
         assert parts(app)["delivery"] == {
             "name": "delivery",
             "ok": True,
@@ -84,7 +84,7 @@ class TestStatus:
             mute_org(org.id, 30, actor="Alice")
         assert parts(app)["delivery"]["ok"] is True
 
-    def test_says_when_the_log_cannot_be_read(self, app, monkeypatch):
+    def test_reports_an_unreadable_log(self, app, monkeypatch):
         def fail():
             raise Unavailable("the disk is gone")
 
@@ -93,18 +93,18 @@ class TestStatus:
         assert found["log"]["ok"] is False
         assert found["database"]["ok"] is True
 
-    def test_says_that_stored_data_cannot_be_read(self, app):
+    def test_reports_damaged_stored_data(self, app):
         assert parts(app)["storage"]["ok"] is True
         points = app.extensions["anomify"].points
-        points.chunks.shelf.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
+        points.chunks.damaged_items.add(Kind.CHUNK, 1, b"rubbish", "It is cut short.", metric_id=1)
         points.follow()
         found = parts(app)["storage"]
         assert found["ok"] is False
         assert found["problem"] == (
-            "1 stored pieces cannot be read and are set aside; `anomify doctor` says which"
+            "1 stored pieces cannot be read and are left out; `anomify doctor` says which"
         )
 
-    def test_says_that_a_metric_is_isolated(self, app, database):
+    def test_reports_an_isolated_metric(self, app, database):
         with database.unit_of_work():
             metric_id = make_metric(make_org()).id
             for _ in range(MOST_FAILURES):

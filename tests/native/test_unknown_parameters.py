@@ -1,4 +1,4 @@
-"""A route that changes something refuses a parameter that it does not know, and says which."""
+"""A route that changes something refuses unknown parameters by name."""
 
 import json
 
@@ -61,7 +61,7 @@ class TestEveryChangingRoute:
                 assert UNKNOWN in error["message"]
         assert asked > 150
 
-    def test_takes_session_and_token_parameters_beside_its_own(self, product):
+    def test_accepts_session_and_token_parameters(self, product):
         for route, path, method in changing(product):
             if route.is_page:
                 continue
@@ -76,7 +76,7 @@ class TestEveryChangingRoute:
                 assert not {"session_id", "csrf_token", "data", "data.token"} & set(named)
         assert {session_id.NAME, csrf.PARAMETER} == CREDENTIALS
 
-    def test_is_described_so(self, product):
+    def test_is_documented(self, product):
         document = json.loads(product.client.get("/doc/openapi").text)
         routes = {
             (rule.replace("<int:", "{").replace("<path:", "{").replace("<", "{").replace(">", "}"))
@@ -96,7 +96,7 @@ class TestEveryChangingRoute:
 
 
 class TestRefusing:
-    def test_suggests_the_parameter_that_was_probably_meant(self, product):
+    def test_suggests_a_similar_parameter(self, product):
         alice = product.cast.headers("alice")
         for wrong, meant in (
             ("emial_user_ids", "email_user_ids"),
@@ -114,7 +114,7 @@ class TestRefusing:
             }
             assert error["fields"][wrong].endswith(f"did you mean {meant}?")
 
-    def test_changes_nothing_and_tells_what_else_is_wrong(self, product):
+    def test_changes_nothing_and_names_other_errors(self, product):
         alice = product.cast.headers("alice")
         before = product.client.get("/watchers/list", headers=alice).json["data"]["total"]
         for requested, wrong in (
@@ -133,7 +133,7 @@ class TestRefusing:
         after = product.client.get("/watchers/list", headers=alice).json["data"]["total"]
         assert after == before
 
-    def test_reading_goes_on_without_it(self, product):
+    def test_reading_routes_ignore_it(self, product):
         alice = product.cast.headers("alice")
         assert product.client.get("/metrics?utm_source=mail", headers=alice).status_code == 200
 

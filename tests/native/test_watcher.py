@@ -1,4 +1,4 @@
-"""/watcher and /watchers over HTTP: every field, every refusal, and nothing for strangers."""
+"""/watcher and /watchers over HTTP: every field, every refusal, and access."""
 
 import base64
 from collections.abc import Iterator
@@ -75,16 +75,16 @@ def ward(database: Database, tmp_path: Path) -> Iterator[Ward]:
 
 
 class TestCreate:
-    def test_is_a_first_step_of_whoever_made_it(self, ward: Ward) -> None:
+    def test_takes_the_onboarding_step(self, ward: Ward) -> None:
         ward.saved("/watcher/create", chips="shop", name="Shop")
         for who, has_taken in (("bob", True), ("alice", False)):
-            told = ward.client.get("/watchers", headers=ward.cast.headers(who))
-            flags = strict(told)["status"]["user_onboarding_flags"]
+            data = ward.client.get("/watchers", headers=ward.cast.headers(who))
+            flags = strict(data)["status"]["user_onboarding_flags"]
             assert {step for step, is_taken in flags.items() if is_taken} == (
                 {"alert_created"} if has_taken else set()
             )
 
-    def test_makes_a_watcher_with_every_field(self, ward: Ward) -> None:
+    def test_creates_a_watcher_with_every_field(self, ward: Ward) -> None:
         bob = ward.cast.bob
         made = ward.saved(
             "/watcher/create",
@@ -122,7 +122,7 @@ class TestCreate:
         assert (made["metrics_matched"], made["warning"], made["test_alert"]) == (1, None, None)
         assert made["webhook_secret"] == SECRET
 
-    def test_takes_forms_and_lists_alike(self, ward: Ward) -> None:
+    def test_accepts_forms_and_lists(self, ward: Ward) -> None:
         form = {"chips": "cpu", "email_user_ids": f"{ward.cast.bob.id},{ward.cast.alice.id}"}
         reply = ward.client.post("/watcher/create", headers=ward.cast.headers("bob"), data=form)
         listed = ward.saved(
@@ -135,7 +135,7 @@ class TestCreate:
         assert shown["email_user_ids"] == listed["watcher"]["email_user_ids"]
         assert shown["chips"] == ["cpu"]
 
-    def test_makes_a_secret_that_is_shown_this_once_only(self, ward: Ward) -> None:
+    def test_shows_the_secret_once(self, ward: Ward) -> None:
         made = ward.saved("/watcher/create", chips="cpu", webhook_url=URL)
         secret = made["webhook_secret"]
 
@@ -168,16 +168,14 @@ class TestCreate:
             ({"chips": "cpu", "email_user_ids": "9999"}, "email_user_ids"),
         ],
     )
-    def test_names_the_field_that_cannot_be(
-        self, ward: Ward, fields: dict[str, Any], wrong: str
-    ) -> None:
+    def test_names_the_unusable_field(self, ward: Ward, fields: dict[str, Any], wrong: str) -> None:
         reply = ward.post("/watcher/create", **fields)
 
         assert reply.status_code == 400
         assert list(error(reply)["fields"]) == [wrong]
         assert len(ward.rows(Watcher)) == 1
 
-    def test_cannot_be_made_to_mail_somebody_of_another_org(self, ward: Ward) -> None:
+    def test_refuses_recipients_of_other_orgs(self, ward: Ward) -> None:
         reply = ward.post("/watcher/create", chips="cpu", email_user_ids=[ward.cast.charlie.id])
 
         assert (reply.status_code, len(ward.rows(Watcher))) == (400, 1)
@@ -205,7 +203,7 @@ class TestCreate:
 
 
 class TestUpdate:
-    def test_changes_what_is_named(self, ward: Ward) -> None:
+    def test_changes_only_the_named_fields(self, ward: Ward) -> None:
         shown = ward.saved(f"/watcher/{ward.watcher_id}/update", alert=False, severity="low")
 
         assert (shown["watcher"]["alert"], shown["watcher"]["severity"]) == (False, "low")
@@ -221,12 +219,12 @@ class TestUpdate:
         assert [row.name for row in ward.rows(Watcher)] == ["Shop"]
 
     @pytest.mark.parametrize("watcher_id", ["0", "9999", "99999999999999999999"])
-    def test_does_not_know_a_watcher_that_is_not_there(self, ward: Ward, watcher_id: str) -> None:
+    def test_does_not_find_a_missing_watcher(self, ward: Ward, watcher_id: str) -> None:
         assert ward.post(f"/watcher/{watcher_id}/update", name="x").status_code == 404
 
 
 class TestDelete:
-    def test_can_be_taken_back(self, ward: Ward) -> None:
+    def test_can_be_undone(self, ward: Ward) -> None:
         path = f"/watcher/{ward.watcher_id}"
 
         assert ward.saved(f"{path}/delete")["watcher"]["deleted"] is True
@@ -238,13 +236,13 @@ class TestDelete:
 
 
 class TestList:
-    def test_tells_how_much_each_watcher_hears(self, ward: Ward) -> None:
+    def test_returns_how_many_metrics_each_watcher_matches(self, ward: Ward) -> None:
         listed = ward.read("/watchers/list")
 
         assert listed["total"] == 1
         assert (listed["watchers"][0]["metrics"], listed["watchers"][0]["anomalies_7d"]) == (2, 1)
 
-    def test_tells_why_the_latest_message_has_not_arrived(self, ward: Ward) -> None:
+    def test_returns_why_the_latest_message_failed(self, ward: Ward) -> None:
         ward.saved(f"/watcher/{ward.watcher_id}/update", send_test_alert=True)
         with ward.database.unit_of_work():
             row = session().scalars(select(Delivery)).one()
@@ -280,7 +278,7 @@ class TestChips:
         ]
 
     @pytest.mark.parametrize("chips", [["a"] * 21, ["a" * 201]])
-    def test_searches_for_so_much_only(self, ward: Ward, chips: list[str]) -> None:
+    def test_refuses_too_many_or_too_long_search_words(self, ward: Ward, chips: list[str]) -> None:
         reply = ward.post("/watchers/chips", chips=chips)
         assert (reply.status_code, error(reply)["code"]) == (400, "invalid")
 
@@ -306,7 +304,7 @@ class TestAccess:
         assert [row.name for row in ward.rows(Watcher)] == ["Shop"]
 
     @pytest.mark.parametrize("path", [*CHANGES, "/watchers/list", "/watchers/chips"])
-    def test_a_stranger_is_asked_to_sign_in(self, ward: Ward, path: str) -> None:
+    def test_an_anonymous_caller_is_refused(self, ward: Ward, path: str) -> None:
         reply = ward.client.post(path.format(ward.watcher_id), json={"chips": "shop"})
 
         assert reply.status_code == 401

@@ -1,4 +1,4 @@
-"""Every timed route takes times alike: one validation, one sentence for each mistake."""
+"""Every route with a time window validates times alike, with the same errors."""
 
 import json
 
@@ -52,7 +52,7 @@ class TestWindows:
             assert sentence in error["fields"][field], path
             assert sentence in error["message"], path
 
-    def test_may_be_spelled_out(self, product):
+    def test_may_be_given_in_every_form(self, product):
         """The long names are the same parameters, and both at once have to agree."""
         alice = product.cast.headers("alice")
         reply = product.client.get("/anomalies?from_timestamp=9&until_timestamp=5", headers=alice)

@@ -1,4 +1,4 @@
-"""What people tell us of is kept once, as they said it, or refused with a reason."""
+"""Reported events are stored once, or refused with a reason."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,15 +6,17 @@ import pytest
 
 from anomify.clock import now
 from anomify.errors import Invalid
-from anomify.org.event import TYPES, Happening, list_events, record_event
+from anomify.org.event import TYPES, ReportedEvent, list_events, record_event
 from tests.factories import make_org
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def told(org, text="shop 2.14 is live", at=NOON, **more):
+def record(org, text="shop 2.14 is live", at=NOON, **more):
     return record_event(
-        org.id, Happening(**{"type": "deploy", **more}, text=text, occurred_at=at), actor="Alice"
+        org.id,
+        ReportedEvent(**{"type": "deploy", **more}, text=text, occurred_at=at),
+        actor="Alice",
     )
 
 
@@ -25,18 +27,18 @@ def listed(org, **more):
 
 @pytest.mark.usefixtures("unit")
 class TestRecordEvent:
-    def test_keeps_what_was_said(self):
-        event = told(
+    def test_stores_the_reported_values(self):
+        event = record(
             make_org(), "  shop  2.14\nis live ", tags=["shop", "shop", " "], chips=["cpu"]
         )
         assert (event.text, event.tags, event.chips) == ("shop 2.14 is live", ["shop"], ["cpu"])
         assert (event.type, event.actor, event.occurred_at) == ("deploy", "Alice", NOON)
 
-    def test_keeps_the_very_same_once(self):
+    def test_stores_an_identical_event_once(self):
         org = make_org()
-        assert told(org).id == told(org).id
-        assert len({told(org).id, told(org, chips=["cpu"]).id, told(make_org("B")).id}) == 3
-        assert told(org, at=NOON + timedelta(seconds=1)).id != told(org).id
+        assert record(org).id == record(org).id
+        assert len({record(org).id, record(org, chips=["cpu"]).id, record(make_org("B")).id}) == 3
+        assert record(org, at=NOON + timedelta(seconds=1)).id != record(org).id
 
     @pytest.mark.parametrize(
         ("field", "more"),
@@ -50,32 +52,32 @@ class TestRecordEvent:
             ("timestamp", {"at": datetime(1999, 12, 31, tzinfo=UTC)}),
         ],
     )
-    def test_refuses_what_it_cannot_keep_and_names_the_field(self, field, more):
+    def test_refuses_unusable_values_and_names_the_field(self, field, more):
         with pytest.raises(Invalid) as refused:
-            told(make_org(), **more)
+            record(make_org(), **more)
         assert list(refused.value.fields) == [field]
 
-    def test_takes_what_a_clock_ahead_calls_now_but_no_future(self):
+    def test_accepts_five_minutes_ahead_and_no_more(self):
         org = make_org()
-        told(org, at=now() + timedelta(minutes=4))
+        record(org, at=now() + timedelta(minutes=4))
         with pytest.raises(Invalid):
-            told(org, at=now() + timedelta(minutes=6))
+            record(org, at=now() + timedelta(minutes=6))
 
 
 @pytest.mark.usefixtures("unit")
 class TestListEvents:
-    def test_gives_the_window_from_inclusive_until_exclusive_latest_first(self):
+    def test_lists_a_window_from_inclusive_until_exclusive_latest_first(self):
         org = make_org()
-        events = [told(org, at=NOON + timedelta(hours=hour)) for hour in range(4)]
+        events = [record(org, at=NOON + timedelta(hours=hour)) for hour in range(4)]
         page = listed(
             org, from_at=NOON + timedelta(hours=1), until_at=NOON + timedelta(hours=3), limit=1
         )
         assert ([one.id for one in page.items], page.total) == ([events[2].id], 2)
 
-    def test_gives_one_orgs_events_of_the_types_asked_for(self):
+    def test_lists_the_orgs_events_of_the_requested_types(self):
         org = make_org()
-        deploy, custom = told(org), told(org, type="custom")
-        told(make_org("Globex"))
+        deploy, custom = record(org), record(org, type="custom")
+        record(make_org("Globex"))
         assert {one.id for one in listed(org).items} == {deploy.id, custom.id}
         assert [one.id for one in listed(org, types=["custom"]).items] == [custom.id]
         assert listed(org, types=[]).total == 0

@@ -1,4 +1,4 @@
-"""Letters wait sealed, are leased to one sender, and are emptied once they are settled."""
+"""Letters are stored encrypted, leased to one sender, and emptied when they are settled."""
 
 from datetime import timedelta
 
@@ -35,13 +35,13 @@ def the_letter(unit) -> Letter:
 @pytest.mark.usefixtures("unit")
 class TestPost:
     @pytest.mark.parametrize("has_org", [True, False])
-    def test_comes_back_as_it_was_written(self, has_org):
+    def test_is_claimed_with_its_subject_and_text(self, has_org):
         write(org_id=make_org().id if has_org else None)
         (claimed,) = claim_letters(now(), 4)
         assert (claimed.to, claimed.subject) == ("ann@example.com", "Hello")
         assert claimed.text == "The code is 123456."
 
-    def test_is_not_readable_in_the_database(self, unit):
+    def test_is_encrypted_in_the_database(self, unit):
         write()
         assert "123456" not in the_letter(unit).sealed
 
@@ -57,7 +57,7 @@ class TestPost:
 
 @pytest.mark.usefixtures("unit")
 class TestClaim:
-    def test_leases_a_letter_to_one_sender_until_the_lease_is_over(self):
+    def test_leases_a_letter_to_one_sender_until_the_lease_expires(self):
         write()
         at = now()
         assert is_letter_due(at)
@@ -66,13 +66,13 @@ class TestClaim:
         assert claim_letters(at, 4) == []
         assert len(claim_letters(at + LEASE, 4)) == 1
 
-    def test_gives_up_what_was_sealed_with_another_key(self, unit):
+    def test_gives_up_letters_sealed_with_another_key(self, unit):
         write()
         unit.info["sealing_key"] = b"x" * 32
         assert claim_letters(now(), 4) == []
         assert the_letter(unit).state == DEAD
 
-    def test_goes_on_with_the_rest_whatever_is_wrong_with_the_first(self, unit):
+    def test_claims_the_rest_after_a_damaged_letter(self, unit):
         key = unit.info["sealing_key"]
         at = now()
         for sealed in (
@@ -92,7 +92,7 @@ class TestClaim:
             unit.flush()
             assert (poisoned.state, bool(poisoned.last_error)) == (DEAD, True)
 
-    def test_leaves_what_nobody_needs_any_more(self):
+    def test_does_not_claim_expired_letters(self):
         write(lifetime=timedelta(minutes=10))
         assert claim_letters(now() + timedelta(minutes=11), 4) == []
 
@@ -105,21 +105,21 @@ class TestSettle:
         unit.flush()
         return the_letter(unit)
 
-    def test_empties_what_was_sent(self, unit):
+    def test_empties_a_sent_letter(self, unit):
         letter = self.settled(unit, problem=None)
         assert (letter.state, letter.sealed, letter.last_error) == (LETTER_SENT, "", None)
 
-    def test_tries_a_passing_failure_again(self, unit):
+    def test_retries_after_a_temporary_failure(self, unit):
         letter = self.settled(unit, problem="the server is away")
         assert (letter.state, letter.last_error) == (PENDING, "the server is away")
         assert letter.due_at > now()
         assert len(claim_letters(now() + timedelta(minutes=1), 4)) == 1
 
-    def test_gives_up_on_a_lasting_failure(self, unit):
+    def test_gives_up_after_a_permanent_failure(self, unit):
         letter = self.settled(unit, problem="no such person", is_permanent=True)
         assert (letter.state, letter.sealed) == (DEAD, "")
 
-    def test_does_not_let_a_late_failure_undo_what_another_sender_did(self, unit):
+    def test_ignores_a_late_failure_of_an_expired_lease(self, unit):
         write()
         (late,) = claim_letters(now(), 4)
         (other,) = claim_letters(now() + LEASE, 4)
@@ -130,7 +130,7 @@ class TestSettle:
 
 
 class TestForget:
-    def test_gives_up_after_a_day_and_then_forgets(self, unit):
+    def test_gives_up_after_a_day_and_deletes_later(self, unit):
         write()
         forget_letters(now() + LIFETIME)
         assert (the_letter(unit).state, the_letter(unit).sealed) == (DEAD, "")

@@ -1,4 +1,4 @@
-"""A whole org keeps quiet for so long as somebody said, and no longer."""
+"""Muting an org for a number of minutes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,12 +23,12 @@ def clock():
 
 @pytest.mark.usefixtures("unit")
 class TestMuteOrg:
-    def test_lasts_as_long_as_was_said(self):
+    def test_lasts_the_requested_minutes(self):
         org = mute_org(make_org().id, 30, actor="Alice")
         assert is_muted(org, NOON + timedelta(minutes=30, seconds=-1))
         assert not is_muted(org, NOON + timedelta(minutes=30))
 
-    def test_counts_a_begun_minute_as_whole(self):
+    def test_rounds_the_remaining_minutes_up(self):
         org = mute_org(make_org().id, 30, actor="Alice")
         assert minutes_left(org, NOON) == 30
         assert minutes_left(org, NOON + timedelta(seconds=1)) == 30
@@ -36,7 +36,7 @@ class TestMuteOrg:
         assert minutes_left(org, NOON + timedelta(minutes=31)) == 0
         assert minutes_left(make_org(), NOON) == 0
 
-    def test_ends_with_nought(self):
+    def test_zero_minutes_end_the_mute(self):
         org = make_org()
         mute_org(org.id, 30, actor="Alice")
         mute_org(org.id, 0, actor="Bob")
@@ -49,6 +49,6 @@ class TestMuteOrg:
         ]
 
     @pytest.mark.parametrize("minutes", [-1, MINUTES_MAX + 1])
-    def test_refuses_what_is_no_pause(self, minutes):
+    def test_refuses_negative_and_too_long_mutes(self, minutes):
         with pytest.raises(Invalid):
             mute_org(make_org().id, minutes, actor="Alice")

@@ -13,7 +13,7 @@ from anomify.org.onboarding import create_setup_link, find_setup_link, use_setup
 
 
 class TestCreateSetupLink:
-    def test_keeps_a_hash_only_and_leaves_earlier_ones_good(self, unit):
+    def test_stores_only_a_hash_and_keeps_earlier_links_valid(self, unit):
         first, second = create_setup_link(), create_setup_link()
         assert find_setup_link(first)
         assert find_setup_link(second)
@@ -23,7 +23,7 @@ class TestCreateSetupLink:
 
 class TestFindSetupLink:
     @pytest.mark.usefixtures("unit")
-    def test_knows_none_that_is_wrong_or_older_than_a_day(self):
+    def test_does_not_find_wrong_or_expired_links(self):
         secret = create_setup_link()
         for wrong in ("", secret[:-1], secret + "x", "\ud800"):
             assert find_setup_link(wrong) is None
@@ -43,7 +43,7 @@ class TestUseSetupLink:
             use_setup_link(secret)
 
     @pytest.mark.usefixtures("unit")
-    def test_does_not_work_for_one_that_expired(self):
+    def test_raises_for_an_expired_link(self):
         secret = create_setup_link()
         with time_machine.travel(now() + timedelta(hours=25)), pytest.raises(Denied):
             use_setup_link(secret)

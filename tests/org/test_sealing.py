@@ -9,10 +9,10 @@ KEY = secrets.token_bytes(32)
 
 
 class TestSeal:
-    def test_gives_the_text_back_to_the_same_org_and_key(self) -> None:
+    def test_can_be_unsealed_with_the_same_org_and_key(self) -> None:
         assert unseal(KEY, 7, seal(KEY, 7, "whsec_grüße")) == "whsec_grüße"
 
-    def test_does_not_show_the_text_and_never_looks_the_same_twice(self) -> None:
+    def test_does_not_contain_the_text_and_differs_each_time(self) -> None:
         sealed = [seal(KEY, 7, "whsec_hello") for _ in range(2)]
 
         assert sealed[0] != sealed[1]
@@ -20,15 +20,15 @@ class TestSeal:
 
 
 class TestUnseal:
-    def test_names_another_key_as_the_reason(self) -> None:
+    def test_raises_with_another_key(self) -> None:
         with pytest.raises(SealBroken, match="another key"):
             unseal(secrets.token_bytes(32), 7, seal(KEY, 7, "whsec_hello"))
 
-    def test_refuses_what_was_sealed_for_another_org(self) -> None:
+    def test_raises_for_another_org(self) -> None:
         with pytest.raises(SealBroken):
             unseal(KEY, 8, seal(KEY, 7, "whsec_hello"))
 
-    def test_refuses_what_was_changed(self) -> None:
+    def test_raises_for_a_changed_text(self) -> None:
         key_id, _, body = seal(KEY, 7, "whsec_hello").partition(".")
         raw = bytearray(base64.b64decode(body))
         raw[-1] ^= 1

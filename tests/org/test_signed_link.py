@@ -1,4 +1,4 @@
-"""Signed links: whatever is in them, only the whole of it is good."""
+"""Signed links are valid only unchanged."""
 
 from datetime import timedelta
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -23,18 +23,18 @@ def parts(link):
 
 class TestOrgOfLink:
     @given(uuid=st.from_regex(r"[0-9a-f]{32}", fullmatch=True), path=TEXTS, parameters=PARAMETERS)
-    def test_is_known_from_the_link_as_it_was_made(self, uuid, path, parameters):
+    def test_returns_the_org_of_an_unchanged_link(self, uuid, path, parameters):
         path = "/image/" + path
         link = signed_link(KEY, uuid, path, parameters, now() + timedelta(days=1))
         assert org_of_link(KEY, *parts(link)) == uuid
         assert org_of_link(b"x" * 32, *parts(link)) is None
 
     @given(PARAMETERS, st.text(), st.text())
-    def test_is_nobodys_for_whatever_somebody_made_up(self, parameters, org_id, signature):
+    def test_returns_none_for_a_forged_link(self, parameters, org_id, signature):
         query = {**parameters, ORG: org_id, EXPIRES: "99999999999", SIGNATURE: signature}
         assert org_of_link(KEY, "/image/metric", query) is None
         assert org_of_link(KEY, "/image/metric", parameters) is None
 
-    def test_is_nobodys_once_its_time_is_over(self):
+    def test_returns_none_for_an_expired_link(self):
         link = signed_link(KEY, "1" * 32, "/image/metric", {}, now() - timedelta(seconds=1))
         assert org_of_link(KEY, *parts(link)) is None

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("unit")
 
 
 class TestCreateToken:
-    def test_shows_a_secret_that_is_kept_as_a_hash_only(self):
+    def test_returns_the_text_and_stores_only_a_hash(self):
         org = make_org()
         token, text = create_token(org, " robot ", ["write", "read"], "Alice")
         assert is_token_shaped(text)
@@ -39,13 +39,13 @@ class TestCreateToken:
         ("name", "scopes"),
         [("", ["read"]), ("x" * 201, ["read"]), ("a\nb", ["read"]), ("x", []), ("x", ["billing"])],
     )
-    def test_refuses_what_no_token_can_be(self, name, scopes):
+    def test_refuses_unusable_names_and_scopes(self, name, scopes):
         with pytest.raises(Invalid):
             create_token(make_org(), name, scopes, "Alice")
 
 
 class TestFindToken:
-    def test_finds_it_by_what_was_shown_and_nothing_else(self):
+    def test_finds_a_token_only_by_its_full_text(self):
         org = make_org()
         token, text = make_token(org)
         _, other = make_token(org)
@@ -53,7 +53,7 @@ class TestFindToken:
         for wrong in ("", "anm", text[:-1], text + "0", text.upper(), other[:13] + text[13:]):
             assert find_token(wrong) is None
 
-    def test_does_the_same_work_for_a_public_id_that_nobody_has(self, monkeypatch):
+    def test_does_the_same_work_for_an_unknown_public_id(self, monkeypatch):
         compared = []
         compare = hmac.compare_digest
 
@@ -73,7 +73,7 @@ class TestFindToken:
         assert find_token(unknown) is None
         assert compared == [True, True, True]
 
-    def test_does_not_find_one_whose_time_is_over(self):
+    def test_does_not_find_an_expired_token(self):
         token, text = make_token(make_org(), expires_at=now() + timedelta(days=1))
         assert find_token(text) == token
         with time_machine.travel(now() + timedelta(days=1)):
@@ -81,13 +81,13 @@ class TestFindToken:
 
 
 class TestRevokeToken:
-    def test_makes_it_worthless_at_once(self):
+    def test_revokes_at_once(self):
         org = make_org()
         token, text = make_token(org)
         revoke_token(org, token.id, "Alice")
         assert find_token(text) is None
 
-    def test_cannot_reach_another_orgs(self):
+    def test_does_not_revoke_a_token_of_another_org(self):
         token, text = make_token(make_org())
         with pytest.raises(NotFound):
             revoke_token(make_org("Globex"), token.id, "Charlie")
@@ -95,7 +95,7 @@ class TestRevokeToken:
 
 
 class TestListTokens:
-    def test_shows_an_org_its_own(self):
+    def test_lists_only_the_orgs_tokens(self):
         org = make_org()
         first, _ = make_token(org)
         second, _ = make_token(org)

@@ -59,18 +59,18 @@ def tokens(away, clock):
 
 
 class TestHolder:
-    def test_says_whose_it_is(self, tokens, acme):
+    def test_returns_the_org_and_scopes(self, tokens, acme):
         org, _, text = acme
         holder = tokens.holder(text, "ingest")
         assert (holder.org_id, holder.token_name) == (org.id, "agent")
 
-    def test_notes_that_it_was_used(self, tokens, acme, database):
+    def test_records_the_use(self, tokens, acme, database):
         _, token, text = acme
         tokens.holder(text, "ingest")
         with database.unit_of_work(write=False) as session:
             assert session.get(type(token), token.id).last_used_at is not None
 
-    def test_does_not_ask_the_database_again_within_half_a_minute(self, tokens, acme, away, clock):
+    def test_does_not_read_the_database_again_within_half_a_minute(self, tokens, acme, away, clock):
         tokens.holder(acme[2], "ingest")
         asked = away.asked
         clock.seconds += 29
@@ -80,7 +80,9 @@ class TestHolder:
         tokens.holder(acme[2], "ingest")
         assert away.asked > asked
 
-    def test_refuses_a_revoked_token_once_it_has_asked_again(self, tokens, acme, database, clock):
+    def test_refuses_a_token_revoked_elsewhere_after_the_cache_expires(
+        self, tokens, acme, database, clock
+    ):
         org, token, text = acme
         tokens.holder(text, "ingest")
         with database.unit_of_work():
@@ -89,7 +91,7 @@ class TestHolder:
         with pytest.raises(Unauthenticated):
             tokens.holder(text, "ingest")
 
-    def test_forgets_at_once_what_ends_in_this_process(self, tokens, acme, database):
+    def test_removes_tokens_revoked_in_this_process_at_once(self, tokens, acme, database):
         org, token, text = acme
         database.subscribe(tokens.take_notice)
         with database.unit_of_work():
@@ -104,7 +106,7 @@ class TestHolder:
             tokens.holder(text, "ingest")
         assert tokens.holder(other, "ingest").org_id == org.id
 
-    def test_remembers_nothing_that_was_read_before_it_ended(self, tokens, acme, database):
+    def test_does_not_cache_a_read_from_before_the_revocation(self, tokens, acme, database):
         org, token, text = acme
         database.subscribe(tokens.take_notice)
         find = tokens._find
@@ -121,7 +123,7 @@ class TestHolder:
         with pytest.raises(Unauthenticated):
             tokens.holder(text, "ingest")
 
-    def test_trusts_for_five_minutes_while_the_database_is_away(self, tokens, acme, away, clock):
+    def test_trusts_for_five_minutes_without_the_database(self, tokens, acme, away, clock):
         tokens.holder(acme[2], "ingest")
         away.is_away = True
         clock.seconds += 299
@@ -131,9 +133,7 @@ class TestHolder:
             tokens.holder(acme[2], "ingest")
         assert failure.value.retry_after_seconds == 5
 
-    def test_does_not_ask_a_database_that_is_away_for_every_request(
-        self, tokens, acme, away, clock
-    ):
+    def test_does_not_try_a_failing_database_for_every_request(self, tokens, acme, away, clock):
         tokens.holder(acme[2], "ingest")
         away.is_away = True
         clock.seconds += 60
@@ -143,12 +143,12 @@ class TestHolder:
         tokens.holder(acme[2], "ingest")
         assert away.asked == asked
 
-    def test_takes_a_token_whose_use_cannot_be_noted(self, tokens, acme, away):
+    def test_accepts_a_token_whose_use_cannot_be_recorded(self, tokens, acme, away):
         away.is_locked = True
         org, _, text = acme
         assert tokens.holder(text, "ingest").org_id == org.id
 
-    def test_cannot_vouch_for_a_token_it_has_never_seen(self, tokens, acme, away):
+    def test_raises_unavailable_for_an_unknown_token_without_the_database(self, tokens, acme, away):
         away.is_away = True
         with pytest.raises(Unavailable):
             tokens.holder(acme[2], "ingest")
@@ -158,12 +158,12 @@ class TestHolder:
             tokens.holder(acme[2], "read")
 
     @pytest.mark.parametrize("text", [None, "", "x", "anm_é", "anm_" + "0" * 60])
-    def test_refuses_what_is_no_token_without_asking(self, tokens, away, text):
+    def test_refuses_other_texts_without_the_database(self, tokens, away, text):
         with pytest.raises(Unauthenticated):
             tokens.holder(text, "ingest")
         assert away.asked == 0
 
-    def test_forgets_the_oldest_of_too_many(self, tokens, acme, database, away, monkeypatch):
+    def test_removes_the_oldest_of_too_many(self, tokens, acme, database, away, monkeypatch):
         monkeypatch.setattr(verified_token, "REMEMBERED_MAX", 1)
         org, _, first = acme
         with database.unit_of_work():

@@ -1,4 +1,4 @@
-"""An org that takes all it has along, and leaves nothing behind, on both databases."""
+"""Export and deletion of an org, on both databases."""
 
 import io
 import json
@@ -124,7 +124,7 @@ def delete(client, cast, who="alice", **requested):
 
 
 class TestExport:
-    def test_holds_every_row_of_the_org_and_its_points(self, client, cast):
+    def test_contains_every_row_of_the_org_and_its_points(self, client, cast):
         reply = export(client, cast)
         assert reply.mimetype == "application/zip"
         assert f"anomify-org-{cast.acme.id}-" in reply.headers["Content-Disposition"]
@@ -142,14 +142,14 @@ class TestExport:
         assert line["points"][:2] == [[1_700_000_000_000, 1.5], [1_700_000_060_000, 2.0]]
         assert "org.export" in {row["action"] for row in tables["audit_entries"]}
 
-    def test_holds_nothing_of_others_and_no_secret(self, client, cast):
+    def test_contains_no_data_of_other_orgs_and_no_secret(self, client, cast):
         reply = export(client, cast)
         with zipfile.ZipFile(io.BytesIO(reply.get_data())) as archive:
-            told = "".join(archive.read(name).decode() for name in archive.namelist())
+            result = "".join(archive.read(name).decode() for name in archive.namelist())
         for word in ("gnu", "charlie", "argon2", "_hash", "sealed", "secret_"):
-            assert word not in told.lower(), word
+            assert word not in result.lower(), word
 
-    def test_has_a_file_for_each_table_that_hangs_from_an_org(self, client, cast):
+    def test_has_a_file_for_each_table_that_refers_to_an_org(self, client, cast):
         tables = exported(export(client, cast))
         # What is of the whole installation, or of nobody yet.
         of_nobody = {
@@ -158,14 +158,14 @@ class TestExport:
         }
         assert set(tables) == set(Base.metadata.tables) - of_nobody | {"points"}
 
-    def test_is_the_owners_to_have(self, client, cast, app_state):
+    def test_is_for_owners_only(self, client, cast, app_state):
         with app_state.database.unit_of_work():
             _, token = make_token(cast.acme, "read", "write", "admin", "ingest")
         assert client.post("/org/export", headers=cast.headers("bob")).status_code == 403
         assert client.post("/org/export", headers={"X-Auth-Token": token}).status_code == 403
         assert client.post("/org/export").status_code == 401
 
-    def test_lets_only_some_be_made_at_once(self):
+    def test_limits_the_exports_at_once(self):
         turns = [Turn() for _ in range(ARCHIVES_AT_ONCE)]
         with pytest.raises(QuotaExceeded):
             Turn()
@@ -176,7 +176,7 @@ class TestExport:
 
 
 class TestDelete:
-    def test_leaves_nothing_of_the_org_and_all_of_the_others(self, client, cast, app_state):
+    def test_deletes_all_of_the_org_and_nothing_of_others(self, client, cast, app_state):
         with app_state.database.unit_of_work(write=False):
             metric_ids = set(
                 session().scalars(
@@ -190,9 +190,9 @@ class TestDelete:
         assert strict(reply)["data"]["deleted"] == cast.acme.id
         after = everything_kept(app_state.database)
         for table, rows in after.items():
-            told = "\n".join(rows)
+            result = "\n".join(rows)
             for word in (MARK, "alice@", "bob@", "dave@"):
-                assert word not in told, (table, word)
+                assert word not in result, (table, word)
             assert [row for row in rows if "gnu" in row] == [
                 row for row in before[table] if "gnu" in row
             ]
@@ -207,7 +207,7 @@ class TestDelete:
             entry = session().scalars(select(AuditEntry).where(AuditEntry.org_id.is_(None))).one()
         assert (entry.action, entry.target) == ("org.delete", f"org {cast.acme.id}")
 
-    def test_takes_the_points_along_wherever_they_lie(self, client, cast, app_state):
+    def test_deletes_the_points_in_every_store(self, client, cast, app_state):
         analyser = Analyser(app_state.database, app_state.points.log, app_state.points.chunks)
         analyser.recover()
         with app_state.database.unit_of_work(write=False):
@@ -233,7 +233,9 @@ class TestDelete:
         assert app_state.points.count(gone) == 0
         assert app_state.points.count(kept) == 203
 
-    def test_leaves_no_trace_in_the_file_either(self, client, cast, app_state, backend, tmp_path):
+    def test_leaves_no_deleted_data_in_the_database_file(
+        self, client, cast, app_state, backend, tmp_path
+    ):
         assert delete(client, cast).status_code == 200
         if backend == "sqlite":
             app_state.database.empty_log()
@@ -244,7 +246,7 @@ class TestDelete:
         else:
             assert MARK not in str(everything_kept(app_state.database))
 
-    def test_signs_everybody_out_and_takes_their_keys(self, client, cast, app_state):
+    def test_ends_sessions_and_tokens(self, client, cast, app_state):
         with app_state.database.unit_of_work():
             _, token = make_token(cast.acme, "read")
         reply = delete(client, cast)
@@ -256,7 +258,7 @@ class TestDelete:
         requested = {"email": cast.bob.email, "password": PASSWORD}
         assert client.post("/login", data=requested).status_code == 401
 
-    def test_has_to_be_meant(self, client, cast):
+    def test_requires_the_name_and_the_password(self, client, cast):
         assert "name" in error(delete(client, cast, name="acme"))["fields"]
         assert error(delete(client, cast, password="wrong"))["code"] == "wrong_password"
         with time_machine.travel(now() + timedelta(minutes=11)):

@@ -37,7 +37,7 @@ def metric_id(unit):
 
 
 class TestAddCounts:
-    def test_adds_up_what_falls_into_one_minute(self, metric_id):
+    def test_adds_the_counts_of_one_minute(self, metric_id):
         add_counts({metric_id: 2}, NOON)
         add_counts({metric_id: 3}, NOON + MINUTE_MS - 1)
         add_counts({metric_id: 7}, NOON + MINUTE_MS)
@@ -45,7 +45,7 @@ class TestAddCounts:
 
 
 class TestListUnstored:
-    def test_waits_until_a_minute_is_over_and_settled(self, metric_id):
+    def test_waits_until_a_minute_is_complete(self, metric_id):
         add_counts({metric_id: 2}, NOON)
         assert unstored(SETTLED - 1) == []
         assert unstored() == [(NOON, 2.0)]
@@ -112,7 +112,7 @@ class TestDeleteOldCounts:
 
 @pytest.mark.usefixtures("unit")
 class TestCountableNames:
-    def test_has_no_room_for_new_names_at_the_limit(self):
+    def test_leaves_out_new_names_at_the_limit(self):
         org = make_org()
         for number in range(NAMES_MAX - 1):
             make_metric(org, f"events.shop.n{number}")

@@ -1,4 +1,4 @@
-"""Which metrics of a tick become candidates, and what a candidate holds."""
+"""Which metrics of a tick become candidates, and what a candidate contains."""
 
 import pytest
 
@@ -31,7 +31,7 @@ class TestFindCandidates:
         score(scorer, row(1, *line(NORMAL)))
         assert find_candidates(score(scorer, row(2, *line(NORMAL, COUNT, 5))), []) == []
 
-    def test_holds_the_verdicts_on_its_own_points_in_order(self, scored):
+    def test_contains_the_verdicts_on_its_own_points_in_order(self, scored):
         spiking, still_open = find_candidates(scored, [OPEN])
         minutes = [(each.time_ms - START) // MINUTE for each in spiking.point_verdicts()]
         assert minutes == list(range(COUNT, COUNT + 6))
@@ -55,5 +55,5 @@ class TestFindCandidates:
         found = find_candidates(tick, [NORMAL, OPEN])
         assert [candidate.reports_from_ms for candidate in found] == [None, in_order[1]]
 
-    def test_finds_none_where_nothing_came(self):
+    def test_finds_none_without_points(self):
         assert find_candidates(score(Scorer(), row(1)), [NORMAL]) == []

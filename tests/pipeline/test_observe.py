@@ -89,7 +89,9 @@ class TestRecordMetric:
     def test_opens_nothing_below_the_least_threshold(self, metric):
         assert spans_of(metric, at(0), at(1, LOW * 0.99, strength=9 * HIGH)) == []
 
-    def test_opens_at_the_first_point_over_it_and_goes_on_while_it_is_strong(self, metric):
+    def test_opens_at_the_first_point_over_the_threshold_and_continues_while_the_strength_is(
+        self, metric
+    ):
         found = spans_of(metric, at(0), at(1, LOW), at(2, 0.0, strength=LOW), at(3))
         assert found == [(1, 2, True)]
 
@@ -110,14 +112,14 @@ class TestRecordMetric:
         again = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier())
         assert [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in again] == known
 
-    def test_goes_on_with_one_that_is_open(self, metric):
+    def test_extends_an_open_one(self, metric):
         [span] = record_metric([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier())
         assert record_metric([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier()) == [span]
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
 
 
 class TestAnnouncing:
-    def test_is_done_when_it_opens_and_when_it_is_over(self, metric):
+    def test_is_done_when_an_anomaly_opens_and_when_it_ends(self, metric):
         recorder = notifier()
         spans_of(metric, at(1, HIGH), at(2, HIGH), at(8), recorder=recorder)
         assert recorder.announced == [("opened", "high"), ("recovered", "high")]
@@ -127,7 +129,7 @@ class TestAnnouncing:
         spans_of(metric, at(1, LOW), at(2, HIGH), at(3, HIGH * 1.1), recorder=recorder)
         assert recorder.announced == [("opened", "low"), ("opened", "high")]
 
-    def test_is_not_done_of_what_was_over_more_than_an_hour_ago(self, metric):
+    def test_is_not_done_for_anomalies_that_ended_over_an_hour_ago(self, metric):
         minutes = ANNOUNCED_FOR.total_seconds() / 60 + 2
         recorder = notifier(minutes + 0.001)
         spans_of(metric, at(2, HIGH), recorder=recorder)
@@ -136,12 +138,12 @@ class TestAnnouncing:
         spans_of(metric, at(2, HIGH), recorder=recorder)
         assert recorder.announced == [("opened", "high")]
 
-    def test_is_done_once_of_what_began_long_ago_and_still_runs(self, metric):
+    def test_is_done_once_for_an_old_anomaly_that_is_still_open(self, metric):
         recorder = notifier(240)
         spans_of(metric, *(at(minutes, HIGH) for minutes in range(0, 240, 4)), recorder=recorder)
         assert recorder.announced == [("opened", "high")]
 
-    def test_is_done_with_the_severity_that_was_reached_while_nobody_was_told(self, metric):
+    def test_uses_the_severity_that_was_reached_before_the_first_message(self, metric):
         recorder = notifier(240)
         point_verdicts = (
             at(0, LOW),

@@ -36,18 +36,18 @@ def line(metric_id: int, first: int = 0, count: int = COUNT) -> list[Row]:
 
 
 class TestFresh:
-    def test_passes_over_what_a_partition_has_sealed(self):
+    def test_leaves_out_rows_that_a_partition_has_sealed(self):
         fresh = Fresh.of_rows([row(5, (2, START, 1.0), (3, START, 1.0)), row(6, (2, START, 2.0))])
         kept = fresh.after(np.array([5, 4]), 2)
         assert kept.points.metric_ids.tolist() == [3, 2]
         assert kept.offsets.tolist() == [5, 6]
         assert kept.through_offset == 6
 
-    def test_knows_which_rows_are_history(self):
+    def test_marks_rows_of_a_back_fill(self):
         fresh = Fresh.of_rows([row(1, (1, START, 1.0)), row(2, (1, START, 2.0), is_backfill=True)])
         assert fresh.is_backfill.tolist() == [False, True]
 
-    def test_of_nothing_is_nothing(self):
+    def test_of_no_rows_is_empty(self):
         assert Fresh.of_rows([]).through_offset == 0
 
 
@@ -109,13 +109,13 @@ class TestScore:
         ids = np.array([1, 2])
         assert whole.snapshot_of(ids) == cut.snapshot_of(ids)
 
-    def test_takes_no_rows_at_all(self):
+    def test_accepts_no_rows(self):
         scored = score(Scorer(), row(9))
         assert len(scored.points) == len(scored.metric_ids) == len(scored.has_moved) == 0
 
 
 class TestScorer:
-    def test_makes_room_for_more_metrics(self):
+    def test_grows_for_more_metrics(self):
         scorer = Scorer()
         many = [(metric_id, START, 1.0) for metric_id in range(1, 3 * FIRST_CAPACITY)]
         score(scorer, row(1, *many))

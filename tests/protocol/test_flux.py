@@ -65,7 +65,7 @@ class TestParsePost:
             (17, "it is not an object"),
         ],
     )
-    def test_says_of_one_item_why_it_cannot_be_used(self, item, reason):
+    def test_refuses_one_item_with_the_reason(self, item, reason):
         good = {"metric": "good", "timestamp": AT, "value": 1}
         found = post({"metrics": [good, item, good]})
         ((index, metric, said),) = reasons(found)
@@ -228,7 +228,7 @@ class TestParseQuery:
             ("9" * 5000, "such as"),
         ],
     )
-    def test_says_of_a_time_that_is_none_what_to_send(self, timestamp, reason):
+    def test_refuses_an_invalid_time_with_the_expected_form(self, timestamp, reason):
         (refusal,) = parse_query({"metric": "m", "timestamp": timestamp, "value": "1"}).refusals
         assert reason in refusal.reason
 

@@ -56,7 +56,7 @@ class TestParsePageEvents:
             body({"name": "a"}, site="x" * 65),
         ],
     )
-    def test_refuses_a_body_that_says_nothing(self, whole):
+    def test_refuses_a_body_without_key_site_or_events(self, whole):
         with pytest.raises(Invalid):
             parse_page_events(whole)
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomify.errors import Invalid, TooLarge
-from anomify.protocol import prometheus
-from anomify.protocol.prometheus import labels_of_key, parse_write_1, parse_write_2
+from anomify.protocol import prometheus, prometheus_rows
+from anomify.protocol.prometheus import parse_write_1, parse_write_2
+from anomify.protocol.prometheus_rows import labels_of_key
 from tests.kit.remote_write import STALE, WRITE_2, body_1, body_2, series
 
 NOW = 1_790_000_000_000
@@ -69,7 +70,7 @@ class TestParseWrite1:
         assert unknown.rows == [0]
         assert written.batch.metric_ids.tolist() == [0]
 
-    def test_knows_it_the_next_time(self):
+    def test_finds_the_id_in_the_next_request(self):
         names = Names()
         names.learn(parse_write_1(body_1(series(UP, (NOW, 1.0))), names.known))
         written = parse_write_1(body_1(series(UP, (NOW + 15_000, 2.5))), names.known)
@@ -78,7 +79,7 @@ class TestParseWrite1:
         assert written.batch.times.tolist() == [NOW + 15_000]
         assert written.batch.values.tolist() == [2.5]
 
-    def test_knows_it_with_a_value_of_zero_which_is_left_out_on_the_wire(self):
+    def test_finds_the_id_with_an_omitted_value_of_zero(self):
         names = Names()
         names.learn(parse_write_1(body_1(series(UP, (NOW, 1.0))), names.known))
         body = body_1(series(UP, (NOW, 0.0)), series(UP, (NOW + 1, 3.0)))
@@ -88,7 +89,7 @@ class TestParseWrite1:
         assert batch.unknown_series == []
 
     @given(requests)
-    def test_reads_any_request_alike_whether_series_are_known_or_not(self, timeseries):
+    def test_reads_a_request_alike_with_known_and_unknown_series(self, timeseries):
         names = Names()
         body = body_1(*(series(labels, *samples) for labels, samples in timeseries))
         first = names.learn(parse_write_1(body, names.known))
@@ -124,7 +125,7 @@ class TestParseWrite1:
         )
         assert parse_write_1(body, names.known).batch.values.tolist() == [1, 2, 3, 4, 0]
 
-    def test_tells_the_end_of_a_series_from_a_nan(self):
+    def test_distinguishes_the_end_of_a_series_from_a_nan(self):
         names = Names()
         body = body_1(series(UP, (NOW, STALE)), series(LOAD, (NOW, math.nan)))
         for _ in range(2):
@@ -132,7 +133,7 @@ class TestParseWrite1:
             assert batch.ends.tolist() == [True, False]
             assert np.isnan(batch.values).all()
 
-    def test_tells_the_end_of_a_series_among_several_samples(self):
+    def test_finds_the_end_of_a_series_among_several_samples(self):
         body = body_1(series(UP, (NOW, 1.0), (NOW + 1, STALE)))
         assert parse_write_1(body, Names().known).batch.ends.tolist() == [False, True]
 
@@ -196,8 +197,8 @@ class TestParseWrite1:
             assert batch.values.tolist() == [1.0, 2.0]
             names.learn(parse_write_1(body, names.known))
 
-    def test_refuses_more_samples_than_anybody_sends(self, monkeypatch):
-        monkeypatch.setattr(prometheus, "SAMPLES_MAX", 3)
+    def test_refuses_more_samples_than_the_limit(self, monkeypatch):
+        monkeypatch.setattr(prometheus_rows, "SAMPLES_MAX", 3)
         for body, parse in (
             (body_1(series(UP, *[(NOW, 1.0)] * 4)), parse_write_1),
             (body_2((UP, [(NOW, 1.0)] * 4)), parse_write_2),
@@ -208,7 +209,7 @@ class TestParseWrite1:
     def test_takes_an_empty_request(self):
         assert len(parse_write_1(b"", Names().known).batch) == 0
 
-    def test_refuses_more_series_than_anybody_sends(self, monkeypatch):
+    def test_refuses_more_series_than_the_limit(self, monkeypatch):
         monkeypatch.setattr(prometheus, "SERIES_MAX", 3)
         body = body_1(*[series(UP, (NOW, 1.0))] * 4)
         with pytest.raises(TooLarge, match="4 series"):
@@ -241,7 +242,7 @@ class TestParseWrite1:
 
 class TestParseWrite2:
     @given(requests)
-    def test_reads_any_request_alike_whether_series_are_known_or_not(self, timeseries):
+    def test_reads_a_request_alike_with_known_and_unknown_series(self, timeseries):
         names = Names()
         body = body_2(*timeseries)
         first = names.learn(parse_write_2(body, names.known))

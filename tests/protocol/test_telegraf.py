@@ -63,7 +63,7 @@ class TestListFields:
             ({"name": "cpu", "fields": {"a": 1}, "tags": {"b": {"c": 1}}}, "tag 'b'"),
         ],
     )
-    def test_says_why_a_measurement_cannot_be_read(self, item, reason):
+    def test_refuses_a_measurement_with_the_reason(self, item, reason):
         assert reason in list_fields(item)
 
     @given(st.lists(st.tuples(measurements, texts), max_size=4))

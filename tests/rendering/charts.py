@@ -1,4 +1,4 @@
-"""Charts for the tests of this folder, small and honest."""
+"""Small charts for the tests of this folder."""
 
 from dataclasses import fields
 from typing import Any

@@ -25,7 +25,7 @@ class TestBox:
         rows, columns = inked(canvas)
         assert (rows.min(), rows.max(), columns.min(), columns.max()) == (5, 7, 10, 19)
 
-    def test_is_at_least_a_pixel_and_never_leaves_the_sheet(self, canvas):
+    def test_is_at_least_a_pixel_and_clipped_to_the_canvas(self, canvas):
         canvas.box(10, 10, 10, 10, colour=RED)
         canvas.box(-50, -50, -20, -20, colour=RED)
         canvas.box(300, 300, 400, 400, colour=RED)
@@ -37,7 +37,7 @@ class TestBox:
 
 
 class TestLine:
-    def test_lifts_the_pen_where_a_run_begins(self, canvas):
+    def test_does_not_connect_runs(self, canvas):
         xs, ys = np.array([10.0, 30.0, 60.0, 80.0]), np.full(4, 25.5)
         begins = np.array([True, False, True, False])
         canvas.line(xs, ys, begins=begins, colour=RED, width=1.5, within=ALL)
@@ -45,7 +45,7 @@ class TestLine:
         assert {10, 20, 29, 61, 79} <= columns
         assert not columns & set(range(33, 58))
 
-    def test_stays_within_its_frame(self, canvas):
+    def test_is_clipped_to_its_frame(self, canvas):
         begins = np.array([True, False])
         canvas.line(
             np.array([-500.0, 500.0]),
@@ -66,14 +66,14 @@ class TestArea:
         canvas.area([square, other], colour=RED, alpha=1.0, within=ALL)
         assert len(inked(canvas)[0]) == 200
 
-    def test_of_nothing_draws_nothing(self, canvas):
+    def test_without_points_draws_nothing(self, canvas):
         canvas.area([], colour=RED, alpha=1.0, within=ALL)
         assert not len(inked(canvas)[0])
 
 
 class TestMarks:
     @pytest.mark.parametrize("shape", [TRIANGLE, DOT])
-    def test_sets_the_shape_at_each_point(self, canvas, shape):
+    def test_draws_the_shape_at_each_point(self, canvas, shape):
         canvas.marks(shape, np.array([20.0, 70.0]), np.array([25.0, 25.0]), size=8, colour=RED)
         columns = set(inked(canvas)[1].tolist())
         assert {20, 70} <= columns
@@ -81,7 +81,7 @@ class TestMarks:
 
 
 class TestText:
-    def test_writes_above_the_baseline_from_the_left(self, canvas):
+    def test_is_drawn_above_the_baseline_from_the_left(self, canvas):
         canvas.text(10, 30, "HIM", size=12, colour=(0, 0, 0))
         rows, columns = inked(canvas)
         assert rows.max() <= 30
@@ -89,7 +89,7 @@ class TestText:
         assert 10 <= columns.min() <= 12
 
     @pytest.mark.parametrize(("x", "baseline"), [(-10, 3), (95, 60), (500, 500), (-500, -500)])
-    def test_cuts_off_what_leaves_the_sheet(self, canvas, x, baseline):
+    def test_is_clipped_to_the_canvas(self, canvas, x, baseline):
         canvas.text(x, baseline, "far away", size=12, colour=(0, 0, 0))
         assert canvas.pixels().shape == (50, 100, 4)
         assert (canvas.pixels()[..., 3] == 255).all()

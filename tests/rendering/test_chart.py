@@ -27,24 +27,24 @@ class TestChart:
             ({"from_time": -1}, "from"),
         ],
     )
-    def test_refuses_what_cannot_be_drawn_and_names_the_field(self, wishes, field):
+    def test_refuses_invalid_values_and_names_the_field(self, wishes, field):
         with pytest.raises(Invalid) as refusal:
             chart(**wishes)
         assert field in refusal.value.fields
 
     @pytest.mark.parametrize(("width", "height"), [(200, 100), (2000, 1200)])
-    def test_takes_the_least_and_the_largest_size(self, width, height):
+    def test_accepts_the_smallest_and_the_largest_size(self, width, height):
         assert chart(width=width, height=height).look.width == width
 
     def test_refuses_rows_of_different_length(self):
         with pytest.raises(ValueError, match="both ends"):
             chart(lowers=np.zeros(3))
 
-    def test_refuses_more_marks_than_can_be_told_apart(self):
+    def test_refuses_too_many_marks(self):
         with pytest.raises(Invalid):
             chart(anomalies=(Mark(START, START),) * (MAX_MARKS + 1))
 
-    def test_needs_no_rasteriser(self):
+    def test_does_not_import_matplotlib(self):
         code = (
             "import sys; import anomify.rendering.chart, anomify.rendering.encode; "
             "print('matplotlib' in sys.modules)"
@@ -54,7 +54,7 @@ class TestChart:
 
 
 class TestLegend:
-    def test_says_value_range_and_the_number_of_anomalies_in_this_order(self):
+    def test_lists_value_range_and_number_of_anomalies_in_this_order(self):
         marks = (Mark(START, START), Mark(START + MINUTE, None))
         labels = [entry.label for entry in legend(chart(anomalies=marks))]
         assert labels == ["Value", "Expected range", "Anomaly (2)"]
@@ -63,7 +63,7 @@ class TestLegend:
         marks = (Mark(START - 2 * MINUTE, START - MINUTE), Mark(START - MINUTE, START))
         assert legend(chart(anomalies=marks))[-1].label == "Anomaly (1)"
 
-    def test_leaves_out_a_range_that_is_not_there(self):
+    def test_leaves_out_a_missing_range(self):
         labels = [entry.label for entry in legend(chart(**no_range(61)))]
         assert labels == ["Value", "Anomaly (0)"]
 
@@ -83,7 +83,7 @@ class TestLegend:
 
 
 class TestVisible:
-    def test_keeps_what_touches_the_window(self):
+    def test_returns_marks_that_touch_the_window(self):
         before = Mark(START - 2 * MINUTE, START - MINUTE)
         running = Mark(START - 2 * MINUTE, None)
         after = Mark(START + 61 * MINUTE, None)
@@ -91,7 +91,7 @@ class TestVisible:
 
 
 class TestHasExpectedRange:
-    def test_looks_at_the_window_only(self):
+    def test_considers_the_window_only(self):
         lowers = np.full(61, np.nan)
         lowers[0] = 1.0
         assert has_expected_range(chart(lowers=lowers))

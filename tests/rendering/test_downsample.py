@@ -12,19 +12,19 @@ def runs(minutes, step=None):
 
 
 class TestRunNumbers:
-    def test_a_hole_of_over_three_steps_begins_a_run(self):
+    def test_a_gap_of_over_three_steps_begins_a_run(self):
         assert runs([0, 1, 2, 3, 7, 8, 9]) == [0, 0, 0, 0, 1, 1, 1]
 
-    def test_one_or_two_missing_points_are_bridged(self):
+    def test_one_or_two_missing_points_do_not_begin_a_run(self):
         assert runs([0, 1, 2, 4, 5, 8, 9]) == [0] * 7
 
-    def test_a_point_alone_between_holes_is_a_run_of_its_own(self):
+    def test_a_point_between_two_gaps_is_a_run_of_its_own(self):
         assert runs([0, 1, 2, 3, 4, 20, 40, 41, 42, 43]) == [0, 0, 0, 0, 0, 1, 2, 2, 2, 2]
 
-    def test_a_part_measured_less_often_is_no_row_of_holes(self):
+    def test_a_part_with_longer_steps_is_one_run(self):
         assert set(runs([0, 10, 20, 30, 31, 32, 33, 34, 35, 36, 37, 38])) == {0}
 
-    def test_a_known_step_decides_where_there_are_two_points(self):
+    def test_a_known_step_decides_for_two_points(self):
         assert runs([0, 10]) == [0, 0]
         assert runs([0, 10], step=MINUTE) == [0, 1]
 
@@ -44,7 +44,7 @@ def curves(draw):
 
 class TestExtremesByColumn:
     @given(curves())
-    def test_agrees_with_the_naive_twin(self, curve):
+    def test_agrees_with_a_naive_implementation(self, curve):
         columns, values, numbers = curve
         wanted = set()
         for group in set(zip(columns.tolist(), numbers.tolist(), strict=True)):
@@ -63,6 +63,6 @@ class TestExtremesByColumn:
         assert np.bincount(columns[kept.rows]).max() == 2
         assert 51_234 in kept.rows
 
-    def test_says_where_runs_begin(self):
+    def test_returns_where_runs_begin(self):
         kept = extremes_by_column(np.arange(4), np.zeros(4), np.array([0, 0, 1, 1]))
         assert kept.begins().tolist() == [True, False, True, False]

@@ -61,7 +61,7 @@ class TestDrawChart:
         shown = columns_of(draw_chart(chart()), LIGHT.value)
         assert set(range(14, 755)) <= shown
 
-    def test_goes_on_with_the_range_after_the_newest_point_but_fainter(self):
+    def test_draws_the_forecast_after_the_newest_point_fainter(self):
         until = START + 80 * MINUTE
         ahead = ForecastRange(
             START + np.arange(61, 81) * MINUTE, np.full(20, 92.0), np.full(20, 108.0)
@@ -77,7 +77,7 @@ class TestDrawChart:
         expected = np.abs(drawing[middle, changed.max() - 20, :3] - background).sum()
         assert 0 < expected < np.max(known)
 
-    def test_leaves_a_gap_a_gap(self):
+    def test_does_not_draw_over_a_gap(self):
         times = START + np.arange(61) * MINUTE
         kept = (np.arange(61) < 20) | (np.arange(61) >= 40)
         values = np.full(kept.sum(), 5.0)
@@ -88,20 +88,20 @@ class TestDrawChart:
         assert not shown & set(range(260, 500))
         assert {20, 240, 530, 740} <= shown
 
-    def test_leaves_a_gap_where_a_value_is_no_number(self):
+    def test_does_not_draw_over_a_value_that_is_nan(self):
         values = np.full(61, 5.0)
         values[30] = np.nan
         shown = columns_of(draw_chart(chart(values, **no_range(61))), LIGHT.value)
         assert not shown & set(range(376, 392))
         assert {360, 400} <= shown
 
-    def test_shows_a_point_alone_between_gaps(self):
+    def test_draws_a_point_between_two_gaps(self):
         values = np.full(61, 5.0)
         values[[29, 31]] = np.nan
         shown = columns_of(draw_chart(chart(values, **no_range(61))), LIGHT.value)
         assert shown & set(range(380, 389))
 
-    def test_loses_no_spike_among_many_points(self):
+    def test_draws_every_spike_among_many_points(self):
         values = np.zeros(100_000)
         values[66_666] = 1.0
         times = START + np.arange(100_000) * 36
@@ -147,7 +147,7 @@ class TestDrawChart:
         assert shaded[:560].max() == 0
         assert (shaded[590:750] > 80).mean() > 0.95
 
-    def test_hides_anomalies_and_matches_when_told_to(self):
+    def test_hides_anomalies_and_matches_on_request(self):
         mark = (Mark(START + 10 * MINUTE, START + 20 * MINUTE),)
         shown = draw_chart(chart(anomalies=mark, matches=mark))
         hidden = draw_chart(
@@ -158,7 +158,7 @@ class TestDrawChart:
         assert not near(hidden, LIGHT.anomaly).any()
         assert not near(hidden, LIGHT.match).any()
 
-    def test_draws_a_dashed_line_for_an_event_in_the_window_unless_told_not_to(self):
+    def test_draws_a_dashed_line_for_an_event_in_the_window_unless_disabled(self):
         event = ChartEvent(START + 30 * MINUTE, "Deploy 1.2.3")
         outside = ChartEvent(START - MINUTE, "Before")
         bare = {"values": [], "events": (event, outside), "display_legend": False}
@@ -171,7 +171,7 @@ class TestDrawChart:
         hidden = draw_chart(chart(**bare, display_events=False))
         assert not near(hidden, LIGHT.event).any()
 
-    def test_writes_beside_an_event_what_there_is_room_for(self):
+    def test_shortens_the_text_of_an_event_to_the_available_width(self):
         def inked(*minutes, label="Deploy 1.2.3"):
             events = tuple(ChartEvent(START + minute * MINUTE, label) for minute in minutes)
             drawing = draw_chart(chart([], events=events, display_legend=False))
@@ -181,18 +181,18 @@ class TestDrawChart:
         crowd = inked(10, 11) - inked(11)
         assert crowd < inked(10, label=".")
 
-    def test_gives_the_room_of_hidden_axes_to_the_curve(self):
+    def test_uses_the_space_of_hidden_axes_for_the_curve(self):
         bare = draw_chart(chart(display_x_axis=False, display_y_axis=False, **no_range(61)))
         assert max(np.flatnonzero(near(bare, LIGHT.value).any(axis=0))) >= 785
         assert max(np.flatnonzero(near(bare, LIGHT.value).any(axis=1))) >= 265
 
-    def test_writes_the_legend_only_when_told_to(self):
+    def test_draws_the_legend_only_on_request(self):
         with_words, without = draw_chart(chart()), draw_chart(chart(display_legend=False))
         corner = (slice(5, 30), slice(500, 790))
         assert near(with_words, LIGHT.muted)[corner].any()
         assert not near(without, LIGHT.muted)[corner].any()
 
-    def test_says_so_where_there_is_no_data(self):
+    def test_states_that_there_is_no_data(self):
         drawing = draw_chart(chart([]))
         assert near(drawing, LIGHT.muted)[CURVES, 250:550].any()
         assert not near(drawing, LIGHT.value)[CURVES].any()

@@ -47,7 +47,7 @@ class TestEncodePng:
         result = decoded(encode_png(Drawing(pixels, theme)))
         np.testing.assert_array_equal(result, pixels[..., :3])
 
-    def test_brings_any_number_of_colours_down_to_a_palette(self):
+    def test_reduces_any_number_of_colours_to_a_palette(self):
         random = np.random.default_rng(3)
         pixels = random.integers(0, 256, (120, 200, 4), np.uint8)
         pixels[..., 3] = 255
@@ -55,15 +55,15 @@ class TestEncodePng:
         assert image.mode == "P"
         assert len(image.getcolors()) <= MAX_COLOURS
 
-    def test_encodes_an_empty_sheet(self):
+    def test_encodes_an_empty_drawing(self):
         pixels = np.full((100, 200, 4), 255, np.uint8)
         assert (decoded(encode_png(Drawing(pixels, LIGHT))) == 255).all()
 
-    def test_tells_nothing_but_the_picture(self):
+    def test_contains_no_metadata(self):
         body = encode_png(draw_chart(chart()))
         assert chunks(body) == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
 
-    def test_gives_the_same_bytes_again(self):
+    def test_returns_the_same_bytes_again(self):
         assert encode_png(draw_chart(chart())) == encode_png(draw_chart(chart()))
 
 
@@ -86,8 +86,8 @@ class TestEtagOf:
             {"until_time": START + 1},
         ],
     )
-    def test_changes_with_everything_that_is_shown(self, wishes):
+    def test_changes_with_everything_that_is_drawn(self, wishes):
         assert etag_of(chart(**wishes)) != etag_of(chart())
 
-    def test_takes_any_title(self):
+    def test_accepts_any_title(self):
         assert etag_of(chart(title="\ud800 温度 😀"))

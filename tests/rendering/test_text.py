@@ -8,7 +8,7 @@ from anomify.rendering.text import ELLIPSIS, MISSING, drawable, fitted, text_bit
 
 class TestLetters:
     @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=60))
-    def test_draws_any_text_there_is_without_a_warning(self, text):
+    def test_draws_any_text_without_a_warning(self, text):
         word = text_bitmap(text, 11.0)
         assert word.coverage.ndim == 2
         assert word.width >= 0
@@ -17,20 +17,20 @@ class TestLetters:
         "text",
         ["$$\\frac{\\frac{a}{b}}{c}$$", "$", "\\", "a\nb\tc\x00d", "", " ", "\ud800", "\U0010ffff"],
     )
-    def test_takes_nothing_for_mathematics_or_markup(self, text):
+    def test_interprets_no_mathematics_or_markup(self, text):
         assert text_bitmap(text, 13.0, bold=True).width >= 0
 
-    def test_gives_the_same_bitmap_again(self):
+    def test_returns_the_same_bitmap_again(self):
         first = text_bitmap("web.requests", 11.0).coverage.copy()
         text_bitmap("quite another word", 22.0)
         text_bitmap.cache_clear()
         np.testing.assert_array_equal(text_bitmap("web.requests", 11.0).coverage, first)
 
-    def test_cannot_be_changed_by_who_gets_it(self):
+    def test_is_read_only(self):
         with pytest.raises(ValueError, match="read-only"):
             text_bitmap("shared", 11.0).coverage[0, 0] = 1
 
-    def test_is_wider_where_there_is_more(self):
+    def test_is_wider_for_longer_text(self):
         assert text_bitmap("wide wide", 11.0).width > text_bitmap("wide", 11.0).width
 
 
@@ -43,16 +43,16 @@ class TestDrawable:
     def test_shows_a_box_for_what_no_font_can_draw(self):
         assert drawable("a\U000e1000b") == f"a{MISSING}b"
 
-    def test_drops_marks_without_a_shape_and_breaks_no_line(self):
+    def test_removes_characters_without_a_shape_and_line_breaks(self):
         assert drawable("a\u200db\u202ec\nd") == "abc d"
 
 
 class TestFitted:
-    def test_leaves_alone_what_fits(self):
+    def test_returns_text_that_fits_unchanged(self):
         assert fitted("short", 500, 13.0) == "short"
 
     @pytest.mark.parametrize("width", [30, 75, 150, 300])
-    def test_cuts_what_does_not_as_late_as_it_can(self, width):
+    def test_shortens_other_text_as_little_as_possible(self, width):
         text = "node_network_receive_bytes_total{device=eth0}"
         cut = fitted(text, width, 13.0)
         assert cut.endswith(ELLIPSIS)

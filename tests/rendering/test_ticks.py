@@ -23,7 +23,7 @@ def labels(start, span, zone=BERLIN, count=8):
 
 class TestValueTicks:
     @given(st.floats(-1e12, 1e12), st.floats(1e-6, 1e12), st.integers(2, 20))
-    def test_lie_inside_evenly_and_are_about_as_many_as_asked(self, low, span, count):
+    def test_are_evenly_spaced_inside_and_about_as_many_as_requested(self, low, span, count):
         high = low + max(span, abs(low) * 1e-6)
         ticks = value_ticks(low, high, count)
         assert all(low - span * 1e-6 <= tick <= high + span * 1e-6 for tick in ticks)
@@ -55,11 +55,11 @@ class TestValueLabels:
             ([], []),
         ],
     )
-    def test_are_short_and_tell_neighbours_apart(self, ticks, wanted):
+    def test_are_short_and_differ_between_neighbours(self, ticks, wanted):
         assert value_labels(ticks) == wanted
 
     @given(st.floats(-1e14, 1e14), st.floats(1e-3, 1e13), st.integers(2, 12))
-    def test_never_say_the_same_of_two_values(self, low, span, count):
+    def test_are_never_equal_for_two_values(self, low, span, count):
         words = value_labels(value_ticks(low, low + max(span, abs(low) * 1e-6), count))
         assert len(set(words)) == len(words)
 
@@ -83,15 +83,15 @@ class TestTimeTicks:
         ticks = time_ticks(ms("2026-03-05T12:00"), ms("2026-04-30T12:00"), BERLIN, 8)
         assert ticks[0].label == "9 Mar"
 
-    def test_leave_out_the_hour_that_the_change_of_clocks_leaves_out(self):
+    def test_leave_out_the_hour_that_daylight_saving_skips(self):
         shown = labels("2026-03-28T23:30", 5 * HOUR, count=6)
         assert shown == ["01:00", "03:00", "04:00", "05:00", "06:00"]
 
-    def test_repeat_no_hour_that_comes_twice(self):
+    def test_do_not_repeat_the_hour_that_daylight_saving_repeats(self):
         shown = labels("2026-10-24T22:30", 5 * HOUR, count=6)
         assert shown == ["01:00", "02:00", "03:00", "04:00"]
 
-    def test_leave_no_hole_in_the_hour_that_comes_twice(self):
+    def test_cover_the_hour_that_daylight_saving_repeats(self):
         ticks = time_ticks(ms("2026-10-24T23:50"), ms("2026-10-25T01:30"), BERLIN, 5)
         distances = {b.time - a.time for a, b in pairwise(ticks)}
         assert distances == {30 * 60_000}
@@ -102,7 +102,7 @@ class TestTimeTicks:
         st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"]),
         st.integers(1, 30),
     )
-    def test_ascend_inside_the_window_and_stay_few(self, start, span, name, count):
+    def test_are_ascending_inside_the_window_and_limited(self, start, span, name, count):
         end = min(start + span, 7_258_118_400_000)
         times = [tick.time for tick in time_ticks(start, end, ZoneInfo(name), count)]
         assert times == sorted(set(times))
@@ -115,5 +115,5 @@ class TestZoneLabel:
         ("name", "wanted"),
         [("UTC", "UTC"), ("Europe/Berlin", "CET"), ("Asia/Kathmandu", "UTC+05:45")],
     )
-    def test_says_what_people_say(self, name, wanted):
+    def test_is_the_usual_abbreviation(self, name, wanted):
         assert zone_label(ms("2026-01-01"), ZoneInfo(name)) == wanted

@@ -12,7 +12,7 @@ from tests.factories import make_org
 
 @pytest.mark.usefixtures("unit")
 class TestSilenceDecision:
-    def test_gives_reason_and_end_while_the_org_is_muted(self):
+    def test_returns_reason_and_end_while_the_org_is_muted(self):
         at = now()
         until = at + timedelta(minutes=5)
         decision = silence_decision(make_org(muted_until=until), at)

@@ -1,11 +1,11 @@
-"""What tests of stored points share."""
+"""Fixtures of the tests of stored points."""
 
 import pytest
 
-from anomify.storage import engines
+from anomify.storage import months
 
 
 @pytest.fixture
 def no_month_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every month have a file of its own, whatever the clock says."""
-    monkeypatch.setattr(engines, "_is_old", lambda _month: False)
+    """Let every month have its own file, whatever the time is."""
+    monkeypatch.setattr(months, "OLD_AFTER_MONTHS", 10_000)

@@ -9,9 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomify.series import Judgements
+from anomify.storage import chunk_reader
 from anomify.storage import chunks as chunks_module
-from anomify.storage.chunks import MOST_METRIC_ID, NEWEST_MS, OLDEST_MS, Chunk, ChunkStore
-from anomify.storage.engines import BUCKET_MS, PointDatabase, PointFiles
+from anomify.storage.chunk_keys import BUCKET_MS, MOST_METRIC_ID, NEWEST_MS, OLDEST_MS
+from anomify.storage.chunk_reader import Chunk
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.database import PointDatabase
+from anomify.storage.month_files import PointFiles
 from tests.kit.points import (
     DAY,
     HOUR,
@@ -128,7 +132,7 @@ class TestSeal:
     def test_takes_more_chunks_than_one_transaction(
         self, point_database: PointDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(chunks_module, "MOST_CHUNKS_WRITTEN", 7)
+        monkeypatch.setattr(chunk_reader, "MOST_CHUNKS_AT_ONCE", 7)
         chunks = ChunkStore(point_database)
         for through in (1, 2):
             seal(chunks, through, *((m, START + through, float(m)) for m in range(20)))
@@ -317,7 +321,7 @@ class TestDropBefore:
             ),
         )
         without = chunks.size_bytes()
-        assert chunks.shelf.list() == [], "the log exists from here on"
+        assert chunks.damaged_items.list() == [], "the log exists from here on"
         full, log = chunks.size_bytes(), chunks.size_bytes() - without
         chunks.drop_before(START + 2 * BUCKET_MS)
         assert stored(chunks, 1) == []

@@ -8,10 +8,6 @@ from hypothesis.extra import numpy as arrays
 
 from anomify.series import Judgements, Points, Series
 from anomify.storage.codec import (
-    NOT_JUDGED,
-    PCODEC,
-    ZLIB,
-    Damaged,
     Judged,
     decode_entry,
     decode_judged,
@@ -19,8 +15,10 @@ from anomify.storage.codec import (
     encode_entry,
     encode_judged,
     encode_series,
-    score_codes,
 )
+from anomify.storage.columns import PCODEC, ZLIB
+from anomify.storage.errors import Damaged
+from anomify.storage.scores import NOT_JUDGED, score_codes
 from tests.kit.points import MINUTE, START, points, said, series
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -67,7 +65,7 @@ def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
 
 class TestEntry:
     @given(any_points(), any_points(), st.booleans())
-    def test_comes_back_bit_for_bit(self, kept: Points, ended: Points, backfill: bool) -> None:
+    def test_is_decoded_bit_for_bit(self, kept: Points, ended: Points, backfill: bool) -> None:
         found, found_ended, found_backfill = decode_entry(
             encode_entry(kept, ended, is_backfill=backfill)
         )
@@ -83,7 +81,7 @@ class TestEntry:
         blob = encode_entry(kept, Points.empty(), is_backfill=False)
         assert len(blob) < 2000 * 8 + 2000 * 2 + 100
 
-    def test_longer_than_the_short_directory_can_say_comes_back(self) -> None:
+    def test_longer_than_the_short_directory_is_decoded(self) -> None:
         kept = points(*((metric, START + metric, metric / 7) for metric in range(20_000)))
         found, _, _ = decode_entry(encode_entry(kept, Points.empty(), is_backfill=False))
         assert same_bits(found.values, kept.values)
@@ -92,7 +90,7 @@ class TestEntry:
 
 class TestSeries:
     @given(st.data(), COUNTS, st.sampled_from([PCODEC, ZLIB]))
-    def test_comes_back_bit_for_bit(self, data: st.DataObject, count: int, codec: int) -> None:
+    def test_is_decoded_bit_for_bit(self, data: st.DataObject, count: int, codec: int) -> None:
         judgements = data.draw(any_judgements(count))
         kept = Series(data.draw(whole_numbers(count)), data.draw(any_floats(count)), judgements)
         found = decode_series(encode_series(kept, codec=codec))
@@ -110,7 +108,7 @@ class TestSeries:
         assert np.signbit(found.values).tolist() == [True, False, False] * 9
         assert found.values[1] == 5e-324
 
-    def test_that_nothing_is_said_of_takes_no_room_for_it(self) -> None:
+    def test_without_judgements_stores_no_columns_for_them(self) -> None:
         kept = series(*((START + row * MINUTE, 1.0) for row in range(120)))
         assert len(encode_series(kept)) < 60
 
@@ -137,7 +135,7 @@ class TestScoreCodes:
         assert (found[0], found[-1]) == (0.0, 1.0)
         assert np.abs(found - wanted).max() < 0.007
 
-    def test_say_apart_what_was_not_judged(self) -> None:
+    def test_have_a_code_of_their_own_for_points_not_judged(self) -> None:
         assert score_codes(np.array([np.nan, 0.0, 1.0, 7.0], np.float32)).tolist() == [
             NOT_JUDGED,
             0,
@@ -148,9 +146,7 @@ class TestScoreCodes:
 
 class TestJudged:
     @given(st.data(), COUNTS)
-    def test_comes_back_but_for_the_digits_of_its_scores(
-        self, data: st.DataObject, count: int
-    ) -> None:
+    def test_is_decoded_with_rounded_scores(self, data: st.DataObject, count: int) -> None:
         kept = Judged(
             data.draw(whole_numbers(count)),
             data.draw(whole_numbers(count)),

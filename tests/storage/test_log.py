@@ -12,7 +12,7 @@ from anomify.clock import now_ms
 from anomify.errors import Unavailable
 from anomify.series import Points
 from anomify.storage import log as log_module
-from anomify.storage.engines import PointDatabase
+from anomify.storage.database import PointDatabase
 from anomify.storage.log import Entry, PointLog
 from anomify.storage.tables import point_log
 from tests.kit.points import START, Machines, entry, points, rows_of
@@ -168,7 +168,7 @@ class TestAppend:
         appending.wait()
         assert gate.commits == 3
 
-    def test_that_fails_tells_everyone_and_leaves_nothing(
+    def test_that_fails_raises_in_every_thread_and_stores_nothing(
         self, point_database: PointDatabase
     ) -> None:
         gate = Gate(point_database)
@@ -194,7 +194,7 @@ class TestAppend:
         self, point_database: PointDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(log_module, "MOST_WAITING", 2)
-        monkeypatch.setattr(log_module, "ROOM_SECONDS", 0)
+        monkeypatch.setattr(log_module, "MOST_WAIT_SECONDS", 0)
         gate = Gate(point_database)
         log = PointLog(gate)
         queue = watch_queue(log)
@@ -308,7 +308,7 @@ class TestLastOffset:
 
 
 class TestFirstAfter:
-    def test_says_when_the_next_row_was_accepted(self, point_database: PointDatabase) -> None:
+    def test_returns_when_the_next_row_was_accepted(self, point_database: PointDatabase) -> None:
         log = PointLog(point_database)
         assert log.first_after(0) is None
         before = now_ms()

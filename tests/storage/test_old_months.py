@@ -1,4 +1,4 @@
-"""Old months with few chunks share one file, whatever happens on the way there and back."""
+"""Old months with few chunks share one file; interrupted moves lose and repeat nothing."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,15 @@ from typing import Any, Never
 import numpy as np
 import pytest
 
+from anomify.clock import now_ms
 from anomify.errors import Unavailable
 from anomify.metric.store import PointStore
 from anomify.series import Judgements
-from anomify.storage import engines
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, ChunkStore
-from anomify.storage.engines import PointFiles
-from anomify.storage.setaside import Kind
+from anomify.storage import month_files, months, old_month_moves, open_files, sqlite_file
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.damaged_items import Kind
+from anomify.storage.month_files import PointFiles
 from tests.kit.points import DAY, MINUTE, START, pairs, points
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)
@@ -25,7 +27,7 @@ OLDEST = START - 400 * 31 * DAY
 def _in_november_2026(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let START be a month ago, at whatever time this runs."""
     november = int(np.datetime64("2026-11", "M").astype(np.int64))
-    monkeypatch.setattr(engines, "_month_now", lambda: november)
+    monkeypatch.setattr(months, "month_now", lambda: november)
 
 
 def seal(chunks: ChunkStore, *rows: tuple[int, int, float], through: int = 1) -> None:
@@ -43,22 +45,22 @@ def months_back(count: int, metric_id: int = 1) -> list[tuple[int, int, float]]:
 
 def let_age(folder: Path, seconds: int = 86_400) -> None:
     """Let files look as if nobody had written them for so long."""
-    changed = engines.now_ms() // 1000 - seconds
+    changed = now_ms() // 1000 - seconds
     for path in folder.glob("points-*"):
         os.utime(path, (changed, changed))
 
 
 def with_own_files(folder: Path, rows: list[tuple[int, int, float]]) -> None:
-    """Store points as a version did that gave every month a file of its own."""
+    """Store points as an older version did, with one file for every month."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "_is_old", lambda _month: False)
+        patch.setattr(months, "OLD_AFTER_MONTHS", 10_000)
         files = PointFiles(folder)
         seal(ChunkStore(files), *rows)
         files.close()
 
 
 class Killed(BaseException):
-    """What a test ends a move with, in place of kill -9."""
+    """Ends a move in a test, in place of kill -9."""
 
 
 def kill(*_: object, **__: object) -> Never:
@@ -76,8 +78,7 @@ class TestOldMonths:
         assert names(tmp_path) == ["points-old.db"]
         assert len(other.read_all(1)) == 40
         assert other.read_all(2).times.tolist() == []
-        monkeypatch.setattr(engines, "MOST_CHUNKS_SHARED", 20)
-        monkeypatch.setattr(engines._is_large, "__defaults__", (20,))
+        monkeypatch.setattr(month_files, "MOST_CHUNKS_SHARED", 20)
         at = sparse[7][1]
         dense = [(metric_id, at, 1.0) for metric_id in range(2, 30)]
         seal(chunks, *dense)
@@ -95,9 +96,9 @@ class TestOldMonths:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In whatever order, and wherever it is cut short, all that was sealed is read."""
-        monkeypatch.setattr(engines._is_large, "__defaults__", (4,))
-        monkeypatch.setattr(engines, "MOST_CHUNKS_PACKED", 3)
-        plain = {name: getattr(engines, name) for name in ("_make_file", "_sync_folder")}
+        monkeypatch.setattr(month_files, "MOST_CHUNKS_SHARED", 4)
+        monkeypatch.setattr(old_month_moves, "MOST_CHUNKS_PACKED", 3)
+        plain = {name: getattr(sqlite_file, name) for name in ("make_file", "sync_folder")}
 
         def then_kill(name: str) -> Any:
             def killed(*arguments: Any) -> Never:
@@ -135,22 +136,24 @@ class TestOldMonths:
                 elif action == "drop" and step % 4 == 0:
                     before = START - int(random.integers(20, 30)) * 40 * DAY
                     store.drop_before(before)
-                    whole = before // engines.BUCKET_MS * engines.BUCKET_MS
+                    whole = before // BUCKET_MS * BUCKET_MS
                     kept = {key: value for key, value in kept.items() if key[1] >= whole}
                 elif action in {"pack", "killed"}:
                     let_age(folder)
                     with pytest.MonkeyPatch.context() as patch:
                         if action == "killed":
-                            where = str(random.choice(["unlink", "_sync_folder", "_make_file"]))
+                            where = str(random.choice(["unlink", "sync_folder", "make_file"]))
                             if where == "unlink":
                                 patch.setattr(Path, "unlink", kill)
                             else:
-                                patch.setattr(engines, where, then_kill(where))
+                                for module in (sqlite_file, open_files, old_month_moves):
+                                    if hasattr(module, where):
+                                        patch.setattr(module, where, then_kill(where))
                         for each in stores:
                             each._database.close()
                         try:
                             store.pack_old_months(3)
-                            store._database._give_own_file(
+                            store._database._moves.give_own_file(
                                 int(
                                     np.datetime64(START - 15 * 40 * DAY, "ms")
                                     .astype("datetime64[M]")
@@ -205,30 +208,30 @@ class TestOldMonths:
             assert chunks.pack_old_months(9) == 6
             assert len(reader.read_all(1)) == 6
             for month in months:
-                files._give_own_file(month)
+                files._moves.give_own_file(month)
                 assert len(reader.read_all(1)) == 6
             files.close()
 
-    def test_a_writer_follows_a_month_that_was_packed(self, tmp_path: Path) -> None:
+    def test_writes_after_a_move_go_to_the_shared_file(self, tmp_path: Path) -> None:
         rows = months_back(4)
         with_own_files(tmp_path, rows)
         chunks, other = ChunkStore(PointFiles(tmp_path)), ChunkStore(PointFiles(tmp_path))
         seal(other, (1, rows[0][1] + MINUTE, 7.0), through=2)
-        other._database._retire(other._database.months(-(1 << 20), (1 << 20) - 1)[-1])
+        other._database._open_files.retire(other._database.months(-(1 << 20), (1 << 20) - 1)[-1])
         let_age(tmp_path)
         assert chunks.pack_old_months(9) == 4
         seal(other, (1, rows[0][1] + 2 * MINUTE, 8.0), through=3)
         assert len(chunks.read_all(1)) == 6
         assert names(tmp_path) == ["points-old.db"]
 
-    def test_damage_of_their_file_is_noted_and_it_is_begun_anew(self, tmp_path: Path) -> None:
+    def test_damaged_shared_file_is_replaced_by_the_next_write(self, tmp_path: Path) -> None:
         for damage in ("head", "cut", "empty"):
             folder = tmp_path / damage
             files = PointFiles(folder)
             chunks = ChunkStore(files)
             seal(chunks, *months_back(200))
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(engines, "_is_old", lambda _month: False)
+                patch.setattr(months, "OLD_AFTER_MONTHS", 10_000)
                 seal(chunks, (2, START, 1.0), (1, START, 1.0))
             files.close()
             path = folder / "points-old.db"
@@ -240,7 +243,7 @@ class TestOldMonths:
             store.follow()
             assert len(store.read(2, *EVER)) == 1
             assert len(store.read(1, *EVER)) >= 1
-            assert store.missing(1, OLDEST, START), "it is said that something is missing"
+            assert store.missing(1, OLDEST, START), "the missing span is reported"
             assert store.missing(2, START, START + DAY) == []
             assert any(said for _, said in store.chunks.check())
             late = months_back(1)[0][1] + MINUTE
@@ -248,11 +251,11 @@ class TestOldMonths:
             assert (late, 9.0) in pairs(store.read(1, *EVER))
             assert path.exists(), "the damaged file stays for the operator"
             assert (folder / "points-old.1.db").exists()
-            assert {one.kind for one in store.chunks.shelf.list()} == {Kind.MONTH}
+            assert {one.kind for one in store.chunks.damaged_items.list()} == {Kind.MONTH}
             assert [said for _, said in store.chunks.check() if said] == []
             store.close()
 
-    def test_go_with_retention_and_give_their_disk_back(self, tmp_path: Path) -> None:
+    def test_are_deleted_by_retention_and_free_their_disk_space(self, tmp_path: Path) -> None:
         files = PointFiles(tmp_path)
         chunks = ChunkStore(files)
         random = np.random.default_rng(1)
@@ -274,25 +277,24 @@ class TestOldMonths:
         assert chunks.read_all(1).times.tolist() == []
         assert files.months(-(1 << 20), (1 << 20) - 1) == []
 
-    def test_of_a_clock_that_was_wrong_are_found_in_the_months_own_file(
+    def test_written_while_the_clock_was_wrong_move_to_the_months_own_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         chunks = ChunkStore(PointFiles(tmp_path))
-        plain = engines._is_old
-        monkeypatch.setattr(engines, "_is_old", lambda _month: True)
+        november = months.month_now()
+        monkeypatch.setattr(months, "month_now", lambda: november + 600)
         seal(chunks, (1, START, 1.0))
         assert names(tmp_path) == ["points-old.db"]
-        monkeypatch.setattr(engines, "_is_old", lambda _month: False)
+        monkeypatch.setattr(months, "month_now", lambda: november)
         seal(chunks, (2, START, 2.0))
         assert pairs(chunks.read(1, START, START + DAY)[0].series) == [(START, 1.0)]
-        monkeypatch.setattr(engines, "_is_old", plain)
         assert len(names(tmp_path)) == 2
 
-    def test_busy_shared_file_is_said_to_be_busy(
+    def test_raise_unavailable_while_the_shared_file_is_busy(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(engines, "BUSY_SECONDS", 0)
+        monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0)
         mine, other = PointFiles(tmp_path), PointFiles(tmp_path)
         seal(ChunkStore(mine), *months_back(1))
-        with other.writing_chunks(engines.OLD_MONTHS), pytest.raises(Unavailable):
+        with other.writing_chunks(months.OLD_MONTHS), pytest.raises(Unavailable):
             seal(ChunkStore(mine), *months_back(1), through=2)

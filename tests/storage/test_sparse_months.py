@@ -1,4 +1,4 @@
-"""One sender of a point a month for decades does not make others' readings open its months."""
+"""A metric with one point a month does not make reads of other metrics open its months."""
 
 import os
 from itertools import count
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from anomify.series import Judgements
-from anomify.storage import engines
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, ChunkStore
-from anomify.storage.engines import PointFiles
+from anomify.storage import month_metrics, open_files
+from anomify.storage.chunk_keys import NEWEST_MS, OLDEST_MS
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.month_files import PointFiles
 from tests.kit.points import DAY, MINUTE, START, pairs, points
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)
@@ -25,16 +26,16 @@ def seal(chunks: ChunkStore, *rows: tuple[int, int, float]) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are opened from now on."""
     names: list[str] = []
-    plain = engines._open_file
+    plain = open_files.open_file
 
     def noting(path: Path) -> object:
         names.append(path.name)
         return plain(path)
 
-    monkeypatch.setattr(engines, "_open_file", noting)
-    # Every look at the clock is a minute later: whatever is seen twice has not changed for long.
+    monkeypatch.setattr(open_files, "open_file", noting)
+    # Each reading of the clock is a minute later: a file seen twice has not changed for long.
     seconds = count(1, 60)
-    monkeypatch.setattr(engines.time, "monotonic", lambda: float(next(seconds)))
+    monkeypatch.setattr(month_metrics.time, "monotonic", lambda: float(next(seconds)))
     return names
 
 
@@ -54,14 +55,14 @@ class TestAllTimeRead:
         assert reader.read_all(3).times.tolist() == []
 
     @pytest.mark.usefixtures("opened")
-    def test_sees_at_once_what_another_process_writes(self, tmp_path: Path) -> None:
+    def test_has_what_another_process_has_just_written(self, tmp_path: Path) -> None:
         writer, reader = ChunkStore(PointFiles(tmp_path)), ChunkStore(PointFiles(tmp_path))
         seal(writer, *((1, START - month * 31 * DAY, 1.0) for month in range(MONTHS)))
         random = np.random.default_rng(3)
         expected: list[tuple[int, float]] = []
         for _ in range(20):
             for path in tmp_path.iterdir():
-                # As if nobody had written for a while.
+                # As if the file had not been written for a while.
                 os.utime(path, (1_790_000_000, 1_790_000_000))
             assert pairs(reader.read_all(2)) == sorted(expected)
             assert len(reader.read_all(1)) == MONTHS
@@ -75,7 +76,7 @@ class TestAllTimeRead:
     def test_opens_a_month_of_very_many_metrics(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(engines, "MOST_METRICS_KNOWN", 5)
+        monkeypatch.setattr(month_metrics, "MOST_METRICS_KNOWN", 5)
         chunks = ChunkStore(PointFiles(tmp_path))
         for metric_id in range(1, 9):
             seal(chunks, *((metric_id, START - month * 31 * DAY, 1.0) for month in range(6)))

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from anomify.series import Judgements
 from anomify.storage import tail as tail_module
 from anomify.storage.codec import Judged
-from anomify.storage.engines import PointDatabase
+from anomify.storage.database import PointDatabase
 from anomify.storage.log import LogRow, PointLog
 from anomify.storage.tail import ScoreTail, Tail, stable_order
 from tests.kit.points import MINUTE, START, Machines, entry, points, said
@@ -62,7 +62,7 @@ class TestRead:
                 )
                 model[offset] = rows
                 if data.draw(st.booleans()):
-                    tail._runs.tidy()
+                    tail._runs.merge_runs()
                 if data.draw(st.booleans()):
                     pruned = max(pruned, data.draw(st.integers(0, len(batches))))
                     tail.prune(pruned)
@@ -176,7 +176,7 @@ class TestFollow:
         tail.follow(log)
         assert values_of(tail, 1) == [2.0]
 
-    def test_goes_on_over_as_many_pieces_as_there_are(
+    def test_continues_over_all_pieces(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tail_module, "MOST_ROWS_LISTED", 3)

@@ -1,4 +1,4 @@
-"""A new user, on both databases."""
+"""Creating users, on both databases."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("unit")
 
 
 class TestCreateUser:
-    def test_makes_the_first_one_the_owner_and_the_others_what_was_said(self):
+    def test_makes_the_first_user_owner_and_gives_others_the_requested_role(self):
         org = make_org()
         assert needs_setup()
         alice = create_user(org, "Alice@Acme.Example ", " Alice ", "viewer", PASSWORD)
@@ -30,7 +30,7 @@ class TestCreateUser:
             create_user(make_org("Globex"), "ALICE@acme.example", "Eve", "owner", PASSWORD)
         assert "Acme" not in refused.value.message
 
-    def test_refuses_what_no_user_can_be(self):
+    def test_refuses_unusable_values(self):
         org = make_org()
         good = {"email": "a@b.example", "name": "Ann", "role": "viewer", "password": PASSWORD}
         for field, values in {

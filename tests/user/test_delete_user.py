@@ -1,4 +1,4 @@
-"""A user who is removed leaves every list, and whoever comes next stands on none of them."""
+"""A deleted user is removed from every list of users, and the id is not reused."""
 
 from sqlalchemy import inspect, select, text
 
@@ -48,13 +48,13 @@ def mentions(value):
 
 
 class TestDeleteUser:
-    def test_takes_them_off_everything(self, unit):
+    def test_removes_the_user_from_all_lists(self, unit):
         cast = make_cast()
         erin = make_erin(cast.acme)
         both = make_watcher(cast.acme, email_user_ids=[cast.bob.id, erin.id])
         alone = make_watcher(cast.acme, email_user_ids=[erin.id])
         gone = make_watcher(cast.acme, email_user_ids=[erin.id], deleted_at=now())
-        for type_id, told in ((1, [erin.id]), (2, [erin.id, cast.dave.id]), (3, None)):
+        for type_id, result in ((1, [erin.id]), (2, [erin.id, cast.dave.id]), (3, None)):
             unit.add(
                 AdminAlert(
                     org_id=cast.acme.id,
@@ -62,7 +62,7 @@ class TestDeleteUser:
                     wait_seconds=500,
                     expiration_seconds=3600,
                     is_enabled=True,
-                    email_user_ids=told,
+                    email_user_ids=result,
                 )
             )
         unit.flush()
@@ -70,8 +70,8 @@ class TestDeleteUser:
         delete_user(erin, cast.alice)
         unit.expire_all()
         assert mentions(ERIN_ID) == set()
-        told = [unit.get_one(Watcher, each.id).email_user_ids for each in (both, alone, gone)]
-        assert told == [[cast.bob.id], [], []]
+        result = [unit.get_one(Watcher, each.id).email_user_ids for each in (both, alone, gone)]
+        assert result == [[cast.bob.id], [], []]
         first, second, third = alert_settings_of_org(cast.acme.id)
         assert (first.email_user_ids, third.email_user_ids) == (None, None)
         assert second.email_user_ids == (cast.dave.id,)
@@ -80,7 +80,7 @@ class TestDeleteUser:
         entry = unit.scalar(select(AuditEntry).where(AuditEntry.action == "user.delete"))
         assert f"watchers {alone.id}" in entry.before["lists"]
 
-    def test_leaves_no_list_out(self, unit):
+    def test_covers_every_column_that_lists_users(self, unit):
         # Whatever lists of users there will be: each is filled, and each is left.
         cast = make_cast()
         erin = make_erin(cast.acme)
@@ -106,7 +106,7 @@ class TestDeleteUser:
         for _, column in list_columns():
             assert not [row for row in unit.scalars(select(column)) if row and erin.id in row]
 
-    def test_touches_no_list_of_another_org(self, unit):
+    def test_does_not_change_lists_of_other_orgs(self, unit):
         cast = make_cast()
         erin = make_erin(cast.acme)
         # Its own people have other ids; this is what a database from before may hold.
@@ -115,7 +115,7 @@ class TestDeleteUser:
         unit.expire_all()
         assert unit.get_one(Watcher, theirs.id).email_user_ids == [erin.id]
 
-    def test_gives_up_letters_that_wait_and_no_others(self, unit):
+    def test_discards_only_waiting_letters_to_the_user(self, unit):
         cast = make_cast()
         erin = make_erin(cast.acme)
         post_letter(erin.email, "Come", "to us", org_id=cast.globex.id, purpose="invitation")
@@ -124,7 +124,7 @@ class TestDeleteUser:
         # That they were written still counts.
         assert len(unit.scalars(select(Letter).where(Letter.recipient == erin.email)).all()) >= 2
 
-    def test_whoever_comes_next_is_somebody_else(self, unit):
+    def test_does_not_reuse_the_id(self, unit):
         cast = make_cast()
         last = make_user(cast.acme, "Frank", "viewer")
         watcher = make_watcher(cast.acme, email_user_ids=[last.id])

@@ -1,4 +1,4 @@
-"""Turns at hashing: few at once, behind everything else, and a line with an end."""
+"""Password hashing: few at once, at low priority, with a bounded queue."""
 
 import os
 import threading
@@ -12,18 +12,18 @@ from anomify.user.hashing import MOST_AT_ONCE, NICENESS, in_turn
 
 
 class TestInTurn:
-    def test_returns_and_raises_what_the_work_does(self):
+    def test_returns_the_result_or_raises_the_error_of_the_work(self):
         assert in_turn(lambda: 7) == 7
         with pytest.raises(ZeroDivisionError):
             in_turn(lambda: 1 // 0)
 
-    def test_works_behind_everything_else(self):
+    def test_runs_at_low_priority(self):
         def niceness():
             return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
         assert in_turn(niceness) == min(niceness() + NICENESS, 19)
 
-    def test_does_few_at_once(self):
+    def test_limits_the_number_at_once(self):
         begun, go = threading.Semaphore(0), threading.Event()
 
         def work():
@@ -39,7 +39,7 @@ class TestInTurn:
             for one in asked:
                 one.result()
 
-    def test_keeps_no_line_without_an_end(self, monkeypatch):
+    def test_limits_the_queue(self, monkeypatch):
         full = threading.BoundedSemaphore(1)
         full.acquire()
         monkeypatch.setattr(hashing, "_line", full)

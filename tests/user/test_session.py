@@ -1,4 +1,4 @@
-"""Sessions as rows; what requests make of them is in tests/auth."""
+"""Rows of sessions; the sessions of requests are tested in tests/auth."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ KEY = b"k" * 32
 
 @pytest.mark.usefixtures("unit")
 class TestEnding:
-    def test_one_ends_at_once_and_may_be_ended_again(self):
+    def test_ends_at_once_and_can_be_ended_again(self):
         cast = make_cast()
         key = session_key(cast.sessions["bob"])
         end_session(key)
@@ -35,7 +35,7 @@ class TestEnding:
         assert find_session(cast.sessions["alice"])
         assert session_age(key) == timedelta(0)
 
-    def test_all_of_a_user_end_but_the_one_that_is_in_use(self):
+    def test_ends_all_sessions_of_a_user_except_one(self):
         cast = make_cast()
         used, other = make_session(cast.bob), make_session(cast.bob)
         end_user_sessions(cast.bob, but=session_key(used))
@@ -48,7 +48,7 @@ class TestEnding:
 
 @pytest.mark.usefixtures("unit")
 class TestPruning:
-    def test_forgets_those_whose_time_is_over(self):
+    def test_deletes_expired_sessions(self):
         cast = make_cast()
         stranger = open_anonymous_session("x" * 300, "192.0.2.1")
         prune_sessions(now() + timedelta(hours=2))
@@ -57,7 +57,7 @@ class TestPruning:
 
 
 class TestStatelessIds:
-    def test_are_known_again_for_an_hour_and_only_with_the_key(self):
+    def test_are_valid_for_an_hour_with_the_same_key(self):
         with time_machine.travel("2026-11-20T12:00:00Z", tick=False) as clock:
             given_id = new_stateless_id(KEY)
             assert len(given_id) == 32
@@ -69,5 +69,5 @@ class TestStatelessIds:
             assert not is_stateless_id(KEY, given_id)
 
     @given(st.text() | st.binary(min_size=16, max_size=16).map(bytes.hex))
-    def test_cannot_be_made_up(self, text):
+    def test_refuses_forged_ids(self, text):
         assert not is_stateless_id(KEY, text)

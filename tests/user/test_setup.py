@@ -1,4 +1,4 @@
-"""The first owner, on both databases."""
+"""Creating the first org and owner, on both databases."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def link(database):
 
 
 class TestFinishSetup:
-    def test_makes_the_first_org_and_its_owner_once(self, database):
+    def test_creates_the_first_org_and_owner_once(self, database):
         secret = link(database)
         with database.unit_of_work():
             alice = finish_setup(secret, *WHO)
@@ -29,7 +29,7 @@ class TestFinishSetup:
             assert not needs_setup()
             assert [org.name for org in list_orgs()] == ["Acme"]
 
-    def test_leaves_the_link_good_when_something_is_wrong_with_the_rest(self, database):
+    def test_the_link_stays_valid_when_other_values_are_refused(self, database):
         secret = link(database)
         with pytest.raises(Invalid), database.unit_of_work():
             finish_setup(secret, "Acme", "alice@acme.example", "Alice", "short")
@@ -37,13 +37,13 @@ class TestFinishSetup:
             assert find_setup_link(secret)
             assert list_orgs() == []
 
-    def test_refuses_when_somebody_is_here_already(self, database):
+    def test_refuses_when_there_is_a_user(self, database):
         secret = link(database)
         with database.unit_of_work():
             make_user(make_org("Globex"), "Charlie")
         with pytest.raises(Conflict), database.unit_of_work():
             finish_setup(secret, *WHO)
 
-    def test_refuses_a_link_that_is_none(self, database):
+    def test_refuses_an_unknown_link(self, database):
         with pytest.raises(Denied), database.unit_of_work():
             finish_setup("nonsense", *WHO)

@@ -9,37 +9,37 @@ NAMES = [
 
 
 class TestSuggestions:
-    def test_counts_the_metrics_that_would_be_left(self) -> None:
+    def test_counts_the_metrics_that_would_then_match(self) -> None:
         assert suggestions(NAMES, ["node"])[:3] == [
             Suggestion("1", 3),
             Suggestion("cpu", 2),
             Suggestion("seconds", 2),
         ]
 
-    def test_counts_metrics_that_hold_a_word_anywhere_as_watchers_do(self) -> None:
+    def test_counts_metrics_that_contain_the_word_anywhere_as_watchers_do(self) -> None:
         names = ["cpu.load", "cpus.busy", "host.CPU0", "host.mem"]
         assert suggestions(names, [])[0] == Suggestion("cpu", 3)
 
-    def test_offers_the_word_that_was_typed_however_many_others_hold_it(self) -> None:
+    def test_suggests_the_typed_word_however_many_others_contain_it(self) -> None:
         names = [f"load{number}.load{number}x.b" for number in range(100)] * 2 + ["load.b"]
         assert suggestions(names, [], "LOAD")[0] == Suggestion("load", 201)
 
-    def test_offers_no_word_that_would_match_nothing(self) -> None:
+    def test_suggests_no_word_that_would_match_nothing(self) -> None:
         assert suggestions(['up{path="a\\\\b"}'], []) == [Suggestion("up", 1)]
 
-    def test_offers_only_words_that_hold_what_was_typed(self) -> None:
+    def test_suggests_only_words_that_contain_the_typed_text(self) -> None:
         assert suggestions(NAMES, [], "OR") == [Suggestion("orders", 1)]
 
-    def test_does_not_offer_what_is_chosen(self) -> None:
+    def test_does_not_suggest_chosen_chips(self) -> None:
         assert "NODE" not in {each.chip.upper() for each in suggestions(NAMES, ["Node"])}
 
     def test_counts_a_word_once_a_metric(self) -> None:
         assert suggestions(["a.a.a"], []) == [Suggestion("a", 1)]
 
-    def test_does_not_offer_a_word_with_a_comma_which_no_chip_can_hold(self) -> None:
+    def test_does_not_suggest_a_word_with_a_comma(self) -> None:
         assert suggestions(['up{zones="a,b"}'], []) == [Suggestion("up", 1)]
 
-    def test_offers_no_more_than_fit_on_a_page(self) -> None:
+    def test_limits_the_number_of_suggestions(self) -> None:
         names = [f"metric_{number}" for number in range(100)]
 
         assert len(suggestions(names, [])) == SUGGESTIONS_MAX

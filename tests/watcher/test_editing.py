@@ -9,7 +9,7 @@ from anomify.audit.queries import list_audit
 from anomify.channel.signature import key_of
 from anomify.errors import Gone, Invalid, NotFound, QuotaExceeded
 from anomify.org.sealing import unseal
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.watcher import editing
 from anomify.watcher.editing import (
     WatcherEditor,
@@ -38,7 +38,7 @@ def org_id(unit: Session) -> int:
 
 
 class TestCreate:
-    def test_is_still_and_high_and_quiet_for_an_hour_unless_told_otherwise(
+    def test_by_default_does_not_alert_has_severity_high_and_expires_after_an_hour(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=[" cpu ", "Web", "CPU", ""]), "Alice")
@@ -50,7 +50,7 @@ class TestCreate:
         assert (watcher.webhook_url, made.fresh_secret) == (None, None)
         assert watcher.created_by == "Alice"
 
-    def test_keeps_what_was_wished(self, editor: WatcherEditor) -> None:
+    def test_stores_the_given_fields(self, editor: WatcherEditor) -> None:
         user = make_user(make_org("Acme"), "Bob")
         watcher = editor.create(
             user.org_id,
@@ -70,7 +70,7 @@ class TestCreate:
         assert (watcher.expiration_seconds, watcher.expiration_unit) == (7200, "hour")
         assert watcher.email_user_ids == [user.id]
 
-    def test_makes_a_secret_shows_it_once_and_keeps_it_sealed(
+    def test_creates_a_secret_returns_it_once_and_stores_it_sealed(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice")
@@ -110,7 +110,7 @@ class TestCreate:
             ),
         ],
     )
-    def test_names_the_field_that_cannot_be(
+    def test_names_the_invalid_field(
         self, editor: WatcherEditor, org_id: int, requested: WatcherFields, field: str
     ) -> None:
         with pytest.raises(Invalid) as refusal:
@@ -118,13 +118,13 @@ class TestCreate:
 
         assert list(refusal.value.fields) == [field]
 
-    def test_names_every_wrong_field_at_once(self, editor: WatcherEditor, org_id: int) -> None:
+    def test_names_every_invalid_field_at_once(self, editor: WatcherEditor, org_id: int) -> None:
         with pytest.raises(Invalid) as refusal:
             editor.create(org_id, WatcherFields(chips=[], severity="", webhook_url="x"), "Alice")
 
         assert set(refusal.value.fields) == {"chips", "severity", "webhook_url"}
 
-    def test_tells_nobody_of_another_org(self, editor: WatcherEditor, org_id: int) -> None:
+    def test_refuses_recipients_of_another_org(self, editor: WatcherEditor, org_id: int) -> None:
         charlie = make_user(make_org("Globex"), "Charlie")
         with pytest.raises(Invalid) as refusal:
             editor.create(
@@ -144,9 +144,7 @@ class TestCreate:
 
 
 class TestUpdate:
-    def test_changes_what_is_named_and_nothing_else(
-        self, editor: WatcherEditor, org_id: int
-    ) -> None:
+    def test_changes_only_the_given_fields(self, editor: WatcherEditor, org_id: int) -> None:
         requested = WatcherFields(chips=["cpu"], name="Doors", severity="low", webhook_url=URL)
         made = editor.create(org_id, requested, "Alice").watcher
         sealed = made.webhook_secret_sealed
@@ -158,7 +156,7 @@ class TestUpdate:
         assert saved.watcher.is_alerting
         assert (saved.watcher.webhook_url, saved.watcher.webhook_secret_sealed) == (URL, sealed)
 
-    def test_an_emptied_name_is_made_of_the_chips_again(
+    def test_an_empty_name_is_replaced_by_the_chips(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"], name="Doors"), "Alice").watcher
@@ -167,7 +165,7 @@ class TestUpdate:
             editor.update(org_id, made.id, WatcherFields(name=" "), "Alice").watcher.name == "cpu"
         )
 
-    def test_a_new_secret_leaves_the_former_one_for_a_day(
+    def test_a_new_secret_keeps_the_former_one_for_a_day(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         with time_machine.travel(NOON, tick=False):
@@ -182,7 +180,7 @@ class TestUpdate:
         assert unseal(KEY, org_id, watcher.former_secret_sealed or "") == made.fresh_secret
         assert watcher.former_secret_until == NOON + timedelta(hours=24)
 
-    def test_an_empty_url_takes_the_webhook_and_its_secrets_away(
+    def test_an_empty_url_removes_the_webhook_and_its_secrets(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice").watcher
@@ -190,7 +188,7 @@ class TestUpdate:
 
         assert (saved.webhook_url, saved.webhook_secret_sealed) == (None, None)
 
-    def test_setting_the_url_starts_a_stopped_webhook_again(
+    def test_setting_the_url_restarts_a_stopped_webhook(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice").watcher
@@ -202,14 +200,14 @@ class TestUpdate:
         saved = editor.update(org_id, made.id, WatcherFields(webhook_url=URL), "Alice").watcher
         assert saved.webhook_stopped_at is None
 
-    def test_a_wrong_wish_changes_nothing(self, editor: WatcherEditor, org_id: int) -> None:
+    def test_an_invalid_request_changes_nothing(self, editor: WatcherEditor, org_id: int) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(Invalid):
             editor.update(org_id, made.id, WatcherFields(name="New", severity="loud"), "Alice")
 
         assert made.name == "cpu"
 
-    def test_does_not_know_the_watchers_of_others_nor_deleted_ones(
+    def test_does_not_find_watchers_of_other_orgs_or_deleted_ones(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
@@ -221,7 +219,7 @@ class TestUpdate:
 
 
 class TestDelete:
-    def test_hides_the_watcher_until_it_is_brought_back(
+    def test_hides_the_watcher_until_it_is_restored(
         self, editor: WatcherEditor, org_id: int
     ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
@@ -232,21 +230,21 @@ class TestDelete:
         assert undelete_watcher(org_id, made.id, "Alice").deleted_at is None
         assert get_watcher(org_id, made.id) is made
 
-    def test_does_not_know_the_watchers_of_others(self, editor: WatcherEditor, org_id: int) -> None:
+    def test_does_not_find_watchers_of_other_orgs(self, editor: WatcherEditor, org_id: int) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
             delete_watcher(make_org("Globex").id, made.id, "Charlie")
 
 
 class TestUndelete:
-    def test_is_over_after_thirty_days(self, editor: WatcherEditor, org_id: int) -> None:
+    def test_is_refused_after_thirty_days(self, editor: WatcherEditor, org_id: int) -> None:
         with time_machine.travel(NOON, tick=False):
             made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
             delete_watcher(org_id, made.id, "Alice")
         with time_machine.travel(NOON + timedelta(days=31), tick=False), pytest.raises(Gone):
             undelete_watcher(org_id, made.id, "Alice")
 
-    def test_needs_room_for_one_more(
+    def test_is_refused_when_the_org_has_too_many_watchers(
         self, editor: WatcherEditor, org_id: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(editing, "WATCHERS_MAX", 1)
@@ -256,14 +254,16 @@ class TestUndelete:
         with pytest.raises(QuotaExceeded):
             undelete_watcher(org_id, made.id, "Alice")
 
-    def test_does_not_know_what_is_not_deleted(self, editor: WatcherEditor, org_id: int) -> None:
+    def test_does_not_find_a_watcher_that_is_not_deleted(
+        self, editor: WatcherEditor, org_id: int
+    ) -> None:
         made = editor.create(org_id, WatcherFields(chips=["cpu"]), "Alice").watcher
         with pytest.raises(NotFound):
             undelete_watcher(org_id, made.id, "Alice")
 
 
 class TestAudit:
-    def test_tells_what_changed_and_by_whom_but_not_the_webhooks_path(self, editor, org_id):
+    def test_records_changes_and_actor_but_not_the_path_of_the_webhook(self, editor, org_id):
         made = editor.create(org_id, WatcherFields(chips=["cpu"], webhook_url=URL), "Alice").watcher
         editor.update(org_id, made.id, WatcherFields(severity="low"), "Bob")
         delete_watcher(org_id, made.id, "Bob")

@@ -10,7 +10,7 @@ from anomify.watcher.queries import (
     counts_by_watcher,
     get_watcher,
     list_watchers,
-    names_holding,
+    names_containing,
 )
 from tests.factories import make_anomaly, make_metric, make_org, make_watcher
 
@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 class TestGetWatcher:
     @pytest.mark.parametrize("watcher_id", [0, -1, 2**31, 2**70])
-    def test_knows_no_watcher_of_an_impossible_id(self, watcher_id: int) -> None:
+    def test_does_not_find_an_impossible_id(self, watcher_id: int) -> None:
         with pytest.raises(NotFound):
             get_watcher(make_org().id, watcher_id)
 
@@ -36,7 +36,7 @@ class TestListWatchers:
         assert ([each.name for each in page.items], page.total) == (["2", "1"], 3)
         assert list_watchers(org.id, limit=2, offset=2).items == [made[0]]
 
-    def test_lists_them_in_another_order_when_asked(self) -> None:
+    def test_lists_them_in_the_requested_order(self) -> None:
         org = make_org()
         for name in ("b", "C", "a"):
             make_watcher(org, name=name)
@@ -52,7 +52,7 @@ class TestListWatchers:
             "name": ["a", "b", "C"],
         }
 
-    def test_lists_deleted_ones_only_when_asked(self) -> None:
+    def test_lists_deleted_ones_only_on_request(self) -> None:
         org = make_org()
         deleted = make_watcher(org, deleted_at=now())
 
@@ -60,19 +60,19 @@ class TestListWatchers:
         assert list_watchers(org.id, with_deleted=True).items == [deleted]
 
 
-class TestNamesHolding:
-    def test_compares_every_alphabet_without_case_and_takes_signs_as_they_are(self) -> None:
+class TestNamesContaining:
+    def test_ignores_case_in_every_alphabet_and_has_no_wildcards(self) -> None:
         org = make_org()
         for name in ("Verkehr.Höhe", "disk%used", "diskXused", "disk_used"):
             make_metric(org, name)
         make_metric(make_org("Globex"), "disk%used")
 
-        assert names_holding(org.id, ["HÖHE"]) == ["Verkehr.Höhe"]
-        assert names_holding(org.id, ["Disk%"]) == ["disk%used"]
-        assert names_holding(org.id, ["k_u"]) == ["disk_used"]
+        assert names_containing(org.id, ["HÖHE"]) == ["Verkehr.Höhe"]
+        assert names_containing(org.id, ["Disk%"]) == ["disk%used"]
+        assert names_containing(org.id, ["k_u"]) == ["disk_used"]
 
 
-class TestHeardBy:
+class TestCountsByWatcher:
     def test_counts_metrics_and_their_recent_anomalies(self) -> None:
         org = make_org()
         cpu, load = make_metric(org, "cpu.user"), make_metric(org, "load")

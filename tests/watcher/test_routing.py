@@ -8,7 +8,7 @@ pytestmark = pytest.mark.usefixtures("unit")
 
 
 class TestWatchersFor:
-    def test_finds_those_whose_chips_are_all_in_the_name(self) -> None:
+    def test_finds_watchers_whose_chips_are_all_in_the_name(self) -> None:
         org = make_org()
         both = make_watcher(org, "CPU", "web1")
         make_watcher(org, "cpu", "web2")
@@ -18,14 +18,16 @@ class TestWatchersFor:
     @pytest.mark.parametrize(
         ("severity", "heard"), [("low", ["low"]), ("medium", ["low", "medium"])]
     )
-    def test_tells_only_what_is_severe_enough(self, severity: str, heard: list[str]) -> None:
+    def test_finds_watchers_of_this_severity_or_a_lower_one(
+        self, severity: str, heard: list[str]
+    ) -> None:
         org = make_org()
         for least in ("low", "medium", "high"):
             make_watcher(org, "cpu", name=least, severity=least)
 
         assert [each.name for each in watchers_for(org.id, "cpu", severity)] == heard
 
-    def test_leaves_out_still_and_deleted_ones_and_other_orgs(self) -> None:
+    def test_leaves_out_watchers_that_do_not_alert_deleted_ones_and_other_orgs(self) -> None:
         org = make_org()
         make_watcher(org, "cpu", is_alerting=False)
         make_watcher(org, "cpu", deleted_at=now())

@@ -16,13 +16,14 @@ from anomify.metric.deleting import delete_metric, list_unsettled
 from anomify.metric.forecast import expected_ahead
 from anomify.metric.judged_counts import HOUR_MS, judged_points
 from anomify.metric.model import Checkpoint, DormantState, Metric, Progress, Rebuild
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
 from anomify.pipeline import no_data
 from anomify.series import Judgements, Points, Series
-from anomify.storage.chunks import BUCKET_MS, ChunkStore
+from anomify.storage.chunk_keys import BUCKET_MS
+from anomify.storage.chunks import ChunkStore
 from anomify.storage.log import Entry
 from anomify.worker import checkpoints
 from anomify.worker.analyse import Analyser
@@ -66,7 +67,7 @@ class TestRunOnce:
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is None
 
-    def test_says_in_words_what_was_expected(self, plant: Plant) -> None:
+    def test_explains_what_was_expected(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), 500))
         drain(plant.analyser())
         with plant.database.unit_of_work(write=False):
@@ -99,8 +100,8 @@ class TestRunOnce:
             until_ms = int(times[-1]) + 10 * MINUTE
             with plant.database.unit_of_work(write=False):
                 metric = session().get_one(Metric, metric_id)
-                standing = get_standing(plant.org_id, metric.name, now())
-                return len(expected_ahead(standing, 0, until_ms, now_ms()).times) > 0
+                status = get_metric_status(plant.org_id, metric.name, now())
+                return len(expected_ahead(status, 0, until_ms, now_ms()).times) > 0
 
         plant.send(metric_id, times[:50], values[:50])
         drain(analyser)
@@ -132,7 +133,7 @@ class TestRunOnce:
         assert len(series) == 300
         assert np.isnan(series.judgements.scores[[200, 210]]).all()
 
-    def test_says_that_a_series_has_ended(self, plant: Plant) -> None:
+    def test_marks_a_series_that_its_sender_ends(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         times = past()
         plant.send(metric_id, times, with_spike(noise(), POINTS - 2))
@@ -187,7 +188,7 @@ class TestRunOnce:
 
 class TestRecover:
     @pytest.mark.parametrize("checkpointed", [False, True])
-    def test_replays_to_the_very_same_state(self, plant: Plant, *, checkpointed: bool) -> None:
+    def test_replays_to_the_same_state(self, plant: Plant, *, checkpointed: bool) -> None:
         times = past()
         first, second = plant.analyser(), None
         for start in range(0, POINTS, 150):
@@ -259,7 +260,7 @@ class Killed(BaseException):
 class TestKilledInCheckpoint:
     @pytest.mark.parametrize("step", ["seal", "keep_checkpoint", "prune_judged", "prune"])
     @pytest.mark.parametrize("before", [False, True])
-    def test_nothing_is_lost_or_doubled(
+    def test_loses_and_duplicates_nothing(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch, *, step: str, before: bool
     ) -> None:
         """It dies right before or right after each step; metric ids share their partitions."""
@@ -376,16 +377,16 @@ class TestRebuild:
             assert session().query(Rebuild).one().metric_id == metric_id
 
 
-class TestLookForSilence:
+class TestFindMetricsWithoutData:
     def test_ends_the_anomaly_of_a_metric_that_stopped(self, plant: Plant) -> None:
         times = past(end_ms=now_ms() - 20 * MINUTE)
         plant.send(plant.metric_ids[0], times, with_spike(noise(), POINTS - 2))
         analyser = plant.analyser()
         drain(analyser)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies()[0][2] is None, "its points have only just arrived"
         analyser._received.times_ms[:] = now_ms() - 20 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work(write=False):
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.ended_by_silence
@@ -400,10 +401,10 @@ class TestLookForSilence:
         analyser._received.times_ms[:] = now_ms() - 2 * DAY
         analyser.checkpoint(range(PARTITIONS))
         assert len(analyser._scorer) == 0
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies()[0][2] is None, "it may be silent for five of its days"
         analyser._received.times_ms[:] = now_ms() - 6 * DAY
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies()[0][2] is not None
 
     def test_waits_again_after_a_long_time_without_a_worker(self, plant: Plant) -> None:
@@ -413,14 +414,14 @@ class TestLookForSilence:
         drain(first)
         first.checkpoint(range(PARTITIONS))
         second = plant.analyser()
-        second.look_for_silence()
+        second.find_metrics_without_data()
         assert plant.anomalies()[0][2] is None, "its sender may only now be able to send again"
         second._received.times_ms[:] -= 6 * MINUTE
-        second.look_for_silence()
+        second.find_metrics_without_data()
         assert plant.anomalies()[0][2] is not None
 
 
-class TestSilence:
+class TestNoDataAnomaly:
     def silenced(self, plant: Plant, count: int = 300) -> Analyser:
         """Return an analyser that received nothing of the first metric for ten minutes."""
         times = past(count, end_ms=now_ms() - 10 * MINUTE)
@@ -433,8 +434,8 @@ class TestSilence:
 
     def test_opens_an_announced_anomaly_of_its_own(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
+        analyser.find_metrics_without_data()
         [(metric_id, started, ended, severity)] = plant.anomalies()
         last_ms = plant.progress(metric_id).judged_until_ms
         assert (started, ended, severity) == (last_ms + MINUTE, None, "medium")
@@ -447,7 +448,7 @@ class TestSilence:
 
     def test_ends_when_data_returns(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         [(metric_id, started, _, _)] = plant.anomalies()
         back = past(2)
         plant.send(metric_id, back, noise(2))
@@ -456,59 +457,59 @@ class TestSilence:
         assert (again, ended) == (started, back[0])
         assert plant.told() == [("opened", started), ("recovered", started)]
         analyser._overdue._from_ms -= 60 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 2, "it has fallen silent once more"
 
-    def test_is_found_once_by_the_next_worker(self, plant: Plant) -> None:
-        self.silenced(plant).look_for_silence()
+    def test_is_opened_once_by_the_next_worker(self, plant: Plant) -> None:
+        self.silenced(plant).find_metrics_without_data()
         analyser = plant.analyser()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         analyser._overdue._from_ms -= 10 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 1
 
-    def test_is_not_found_for_the_time_without_a_worker(self, plant: Plant) -> None:
+    def test_is_not_opened_for_the_time_without_a_worker(self, plant: Plant) -> None:
         self.silenced(plant)
         with plant.database.unit_of_work():
             for progress in session().query(Progress):
                 progress.silent_from_ms = now_ms() - 2 * MINUTE
         analyser = plant.analyser()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_is_none_while_the_metric_learns(self, plant: Plant) -> None:
-        self.silenced(plant, count=90).look_for_silence()
+    def test_is_not_opened_while_the_metric_learns(self, plant: Plant) -> None:
+        self.silenced(plant, count=90).find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_is_none_of_history_that_is_sent_once(self, plant: Plant) -> None:
+    def test_is_not_opened_for_history_that_is_sent_once(self, plant: Plant) -> None:
         plant.send(plant.metric_ids[0], past(300, end_ms=now_ms() - 3 * DAY), noise(300))
         analyser = plant.analyser()
         drain(analyser)
         analyser._overdue._from_ms -= DAY
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_is_none_where_people_allow_it(self, plant: Plant) -> None:
+    def test_is_not_opened_where_the_settings_allow_silence(self, plant: Plant) -> None:
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
-        self.silenced(plant).look_for_silence()
+        self.silenced(plant).find_metrics_without_data()
         assert plant.anomalies() == []
 
-    def test_ends_where_people_allow_it_from_now_on(self, plant: Plant) -> None:
+    def test_ends_when_the_settings_allow_silence(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work():
             metric = session().get_one(Metric, plant.metric_ids[0])
             change_settings(metric, Wanted(may_be_silent=True), "Alice")
         analyser.reload_settings()
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
 
     def test_ends_when_the_sender_says_that_the_series_has_ended(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         metric_id = plant.metric_ids[0]
         ended = np.array([now_ms()])
         plant.points.append(
@@ -539,14 +540,14 @@ class TestSilence:
         drain(analyser)
         analyser._overdue._from_ms -= 10 * MINUTE
         analyser._received.times_ms -= 10 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work(write=False):
             page = list_anomalies(plant.org_id, oldest_first=True)
             [(_, spike), (_, silence)] = [(one.id, one.span) for one in page.items]
             assert (spike.is_open, spike.ended_by_silence, spike.is_silence) == (False, True, False)
             assert (silence.is_open, silence.is_silence) == (True, True)
 
-    def test_of_very_many_is_recorded_for_all_and_announced_for_a_few(
+    def test_of_very_many_metrics_is_recorded_for_all_and_announced_for_a_few(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)
@@ -556,7 +557,7 @@ class TestSilence:
         analyser = plant.analyser()
         drain(analyser)
         analyser._overdue._from_ms -= 10 * MINUTE
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 3
         assert len(plant.told()) == 2
 
@@ -698,7 +699,7 @@ class TestOpenAnomalies:
         drain(analyser)
         plant.send(one, times[-10:], values[-10:])
         drain(analyser)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work():
             change_settings(session().get_one(Metric, quiet), Wanted(may_be_silent=True), "Alice")
         analyser.reload_settings()

@@ -107,7 +107,7 @@ class TestRunOnce:
             if len(told) % 2:
                 raise ValueError("it cannot be told")
 
-        monkeypatch.setattr("anomify.worker.billing_sync.tell_of_debt", tell)
+        monkeypatch.setattr("anomify.worker.billing_sync.write_about_debt", tell)
         with database.unit_of_work():
             owing = [make_org(f"Owing {number}", overdue_since=now()).id for number in range(5)]
         billing_sync.run_once()

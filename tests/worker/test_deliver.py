@@ -18,13 +18,14 @@ from anomify.channel.signature import new_secret
 from anomify.channel.webhook import WebhookChannel
 from anomify.config import Settings
 from anomify.db import Database, session
+from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
 from anomify.delivery.facts import Facts
 from anomify.delivery.model import SENT, Delivery
-from anomify.delivery.outbox import LANE_MOST, LEASE, enqueue_opened, enqueue_recovered
+from anomify.delivery.outbox import LANE_MOST, LEASE
 from anomify.job.model import DEAD, PENDING
 from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE, seal
-from anomify.outbound import Outbound
+from anomify.outbound.http_client import Outbound
 from anomify.watcher.model import Watcher
 from anomify.worker.deliver import Deliverer
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
@@ -176,7 +177,7 @@ class TestWebhook:
         assert len({request.id for request in receiver.received}) == 1
         assert post.states() == [SENT]
 
-    def test_waits_as_long_as_the_receiver_asks(self, post: Post) -> None:
+    def test_waits_as_long_as_retry_after(self, post: Post) -> None:
         with receiving(Answer(429, {"Retry-After": "7200"})) as receiver:
             post.watch(receiver.url)
             post.open()
@@ -203,7 +204,7 @@ class TestWebhook:
         with post.database.unit_of_work(write=False):
             assert session().get_one(Watcher, watcher_id).webhook_stopped_at is not None
 
-    def test_a_redirect_to_the_inside_is_not_followed(self, post: Post) -> None:
+    def test_a_redirect_to_a_private_address_is_not_followed(self, post: Post) -> None:
         with receiving() as inside:
             answer = Answer(307, {"Location": inside.url})
             with receiving(answer) as receiver:
@@ -214,7 +215,7 @@ class TestWebhook:
         assert (len(receiver.received), len(inside.received)) == (1, 0)
         assert "redirects are not followed" in (post.only_row().last_error or "")
 
-    def test_a_url_that_came_to_be_blocked_is_given_up(self, post: Post) -> None:
+    def test_a_url_that_is_blocked_now_is_given_up(self, post: Post) -> None:
         with receiving() as receiver:
             post.watch(receiver.url)
             post.open()
@@ -224,7 +225,7 @@ class TestWebhook:
         assert (receiver.received, post.states()) == ([], [DEAD])
         assert "egress_allow" in (post.only_row().last_error or "")
 
-    def test_a_huge_answer_is_an_answer(self, post: Post) -> None:
+    def test_a_huge_reply_counts_as_a_reply(self, post: Post) -> None:
         with receiving(Answer(200, body=b"x" * 10_000_000)) as receiver:
             post.watch(receiver.url)
             post.open()
@@ -278,7 +279,7 @@ class TestMail:
         ]
         assert pictures == [PNG + b"opened", PNG + b"recovered"]
 
-    def test_says_that_its_picture_could_not_be_drawn(
+    def test_states_that_its_picture_could_not_be_drawn(
         self, post: Post, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(_: Facts) -> bytes:
@@ -325,7 +326,7 @@ class TestCrash:
         assert first.payload == second.payload
         assert post.states() == [SENT]
 
-    def test_of_a_channel_is_a_failure_like_any_other(self, post: Post) -> None:
+    def test_of_a_channel_is_tried_again_like_any_failure(self, post: Post) -> None:
         def fail(_: Message) -> Receipt:
             raise RuntimeError("a mistake of ours")
 
@@ -342,7 +343,7 @@ class TestCrash:
 
 class TestOrder:
     @pytest.mark.parametrize("seed", range(3))
-    def test_of_notice_and_recovery_holds_whatever_fails_and_crashes(
+    def test_is_opened_before_recovered_whatever_fails_and_crashes(
         self, post: Post, seed: int
     ) -> None:
         chance = random.Random(seed)
@@ -390,9 +391,7 @@ class TestRunUntil:
         for _ in range(count):
             assert receiver.arrived.acquire(timeout=20)
 
-    def test_sends_what_comes_and_settles_what_is_on_its_way_when_told_to_stop(
-        self, post: Post
-    ) -> None:
+    def test_settles_messages_in_progress_before_it_stops(self, post: Post) -> None:
         going_on = threading.Event()
 
         def answer_later(wire: Wire) -> None:
@@ -412,7 +411,7 @@ class TestRunUntil:
 
         assert post.states() == [SENT, SENT]
 
-    def test_receivers_that_hang_hold_up_only_themselves(self, post: Post) -> None:
+    def test_receivers_that_hang_delay_only_their_own_messages(self, post: Post) -> None:
         def hang(wire: Wire) -> None:
             wire.closing.wait()
 

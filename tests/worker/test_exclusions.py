@@ -1,4 +1,4 @@
-"""Metrics that a rule excludes: kept and not judged, from one tick to the next."""
+"""Metrics that a rule excludes are stored and not judged."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ def include(plant: Plant, rule_id: int) -> None:
 
 
 class TestExcluded:
-    def test_is_kept_and_not_judged_while_its_neighbours_are(self, plant: Plant) -> None:
+    def test_is_stored_and_not_judged_while_other_metrics_are(self, plant: Plant) -> None:
         out, within, _ = plant.metric_ids
         exclude(plant, out)
         analyser = plant.analyser()
@@ -197,5 +197,5 @@ class TestExcluded:
         with plant.database.unit_of_work():
             session().get_one(Progress, metric_id).silent_from_ms = 1
         analyser._overdue.note([(metric_id, 1)])
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == (0 if is_excluded else 1)

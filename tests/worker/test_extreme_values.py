@@ -1,4 +1,4 @@
-"""Values near the ends of what a float holds, which any org may send, stop judging for nobody."""
+"""Values near the limits of a float do not stop judging for other orgs."""
 
 import math
 

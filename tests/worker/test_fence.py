@@ -24,7 +24,7 @@ from tests.kit.plant import MINUTE, POINTS, Plant, drain, noise, past, with_spik
 # analyser ("" for itself), and its method.
 PAUSES = (
     ("tick", "", "_find_new_rows"),
-    ("tick", "", "_keep"),
+    ("tick", "", "_add_unsealed"),
     ("checkpoint", "_checkpoints", "keep_one"),
     ("rebuild", "_rebuilder", "_write_down_counted"),
     ("rebuild", "_rebuilder", "_record_rebuilt"),
@@ -61,7 +61,8 @@ class Worker:
 
 
 def plant_folder(plant: Plant) -> Path:
-    return getattr(plant.points._database, "_folder", Path())
+    month_folder = getattr(plant.points._database, "_folder", None)
+    return Path() if month_folder is None else month_folder.folder
 
 
 def in_a_process_of_its_own(act: Callable[[], None]) -> None:
@@ -160,9 +161,9 @@ class TestPausedOwner:
             "tick": lambda: drain(first),
             "checkpoint": lambda: first.checkpoint(range(PARTITIONS)),
             "rebuild": lambda: first.rebuild(plant.metric_ids[0]),
-            "silence": lambda: (first.look_for_silence(), paused.ownership.check()),
+            "silence": lambda: (first.find_metrics_without_data(), paused.ownership.check()),
         }[task]
-        if step == "_keep":
+        if step == "_add_unsealed":
             # Its transaction is over: it notices with the next one.
             drain(first)
             plant.send(plant.metric_ids[0], times[-1:] + MINUTE, np.array([100.0]))

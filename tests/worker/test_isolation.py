@@ -23,18 +23,18 @@ from anomify.metric.failing import (
 )
 from anomify.metric.model import Checkpoint, DormantState, FailingMetric, Metric, Rebuild
 from anomify.metric.progress import request_rebuild
-from anomify.metric.queries import get_standing, list_metrics
+from anomify.metric.queries import get_metric_status, list_metrics
 from anomify.metric.state import PARTITIONS, pack_states, unpack_states
 from anomify.pipeline.score import Scorer
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.codec import decode_entry
-from anomify.storage.setaside import Kind
+from anomify.storage.damaged_items import Kind
 from anomify.storage.tables import point_chunks
 from anomify.worker import loop as loop_module
 from anomify.worker.analyse import Analyser
 from anomify.worker.rebuild import rebuild_one
 from tests.kit.plant import POINTS, Plant, drain, noise, past, with_spike
-from tests.storage.test_setaside import damages
+from tests.storage.test_damaged_items import damages
 
 
 def damage_chunks(plant: Plant, metric_id: int, blob: bytes = b"rubbish") -> None:
@@ -68,7 +68,7 @@ class TestDamagedChunk:
         assert plant.read(broken).times.tolist() == times[[200]].tolist()
         assert plant.points.missing(broken, int(times[0]), int(times[-1]))
         assert plant.points.missing(sound, int(times[0]), int(times[-1])) == []
-        assert {one.kind for one in plant.points.chunks.shelf.list()} == {Kind.CHUNK}
+        assert {one.kind for one in plant.points.chunks.damaged_items.list()} == {Kind.CHUNK}
 
 
 class TestDamagedState:
@@ -99,9 +99,9 @@ class TestDamagedState:
         again = plant.analyser()
         only = np.array([metric_id])
         assert again._scorer.summary_of(only).seen[0] == POINTS
-        # The same damage of an earlier example is set aside once.
-        shelf = plant.points.chunks.shelf
-        assert bad in [shelf.blob(one.id) for one in shelf.list() if one.kind is Kind.STATE]
+        # The same damage of an earlier example is kept once.
+        items = plant.points.chunks.damaged_items
+        assert bad in [items.blob(one.id) for one in items.list() if one.kind is Kind.STATE]
 
     def test_of_a_dormant_metric_is_learnt_again(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
@@ -127,7 +127,7 @@ class TestDamagedState:
             [(metric_ids, kept)] = unpack_states(head + snapshot)
             assert (metric_ids.tolist(), kept) == (some, snapshot)
 
-    def test_without_its_begin_is_never_taken_for_one_of_an_older_version(self) -> None:
+    def test_without_its_beginning_is_not_read_as_one_of_an_older_version(self) -> None:
         """It would name metrics that do not exist, of any number, or none at all."""
         states = EngineState.new(64)
         for some in ([3], [64, 128], list(range(1, 64 * 40, 64)), [1 << 40]):
@@ -160,7 +160,7 @@ class TestFailingMetric:
                 (one.metric_id, one.failures, one.isolated_at is not None) for one in list_failing()
             ]
 
-    def test_in_judging_is_isolated_and_seen_while_others_go_on(
+    def test_in_judging_is_isolated_and_reported_while_others_are_judged(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         broken, sound = plant.metric_ids[:2]
@@ -194,7 +194,7 @@ class TestFailingMetric:
             stopping.set()
 
         monkeypatch.setattr(loop_module, "_judge", judge)
-        monkeypatch.setattr(loop_module, "TROUBLE_SECONDS", (0,))
+        monkeypatch.setattr(loop_module, "RESTART_PAUSE_SECONDS", (0,))
         loop_module.judge_until(stopping, plant.database, plant.points, Settings(data_dir=tmp_path))
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
         assert plant.progress(sound).points_seen == sum(sent)
@@ -202,13 +202,13 @@ class TestFailingMetric:
         assert len(plant.read(broken)) == len(plant.read(sound)), "its points are kept"
         with plant.database.unit_of_work(write=False):
             name = session().get_one(Metric, broken).name
-            [standing] = [
+            [status] = [
                 one for one in list_metrics(plant.org_id, now()).items if one.metric.id == broken
             ]
-            assert standing.sentence == get_standing(plant.org_id, name, now()).sentence
-            assert standing.sentence.startswith("Not judged: judging it failed several times.")
+            assert status.sentence == get_metric_status(plant.org_id, name, now()).sentence
+            assert status.sentence.startswith("Not judged: judging it failed several times.")
 
-    def test_in_sealing_sets_its_points_aside_and_prunes_the_log(
+    def test_in_sealing_keeps_its_points_as_damaged_and_prunes_the_log(
         self, plant: Plant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         broken = plant.metric_ids[0]
@@ -240,9 +240,9 @@ class TestFailingMetric:
         assert self.failures(plant) == [(broken, MOST_FAILURES, True)]
         assert plant.points.log.sealed_through() == analyser.through_offset
         assert len(plant.read(sound)) == POINTS
-        [aside] = plant.points.chunks.shelf.list()
-        assert (aside.kind, aside.metric_id) == (Kind.POINTS, broken)
-        kept, _, _ = decode_entry(plant.points.chunks.shelf.blob(aside.id))
+        [item] = plant.points.chunks.damaged_items.list()
+        assert (item.kind, item.metric_id) == (Kind.POINTS, broken)
+        kept, _, _ = decode_entry(plant.points.chunks.damaged_items.blob(item.id))
         assert len(kept) == POINTS
 
     def test_in_rebuilding_is_isolated_and_tried_again_next_day(self, plant: Plant) -> None:

@@ -18,7 +18,7 @@ from tests.worker.test_loop import WaitTimes, work
 
 
 class TestLagSeconds:
-    def test_is_the_age_of_what_waits_longest(self, plant: Plant) -> None:
+    def test_is_the_age_of_the_point_that_waits_longest(self, plant: Plant) -> None:
         analyser = plant.analyser()
         metric_id = plant.metric_ids[0]
         assert analyser.lag_seconds() == 0
@@ -61,7 +61,7 @@ class TestLagSeconds:
             assert abs(analyser.lag_seconds() - 90) < 1
 
 
-class TestNeverIdle:
+class TestRebuildsUnderLoad:
     """There is always something to judge: points come faster than ticks."""
 
     def judge(self, plant: Plant, tmp_path: Path, monkeypatch, age: timedelta) -> list[int]:
@@ -86,10 +86,12 @@ class TestNeverIdle:
         assert not stopping.pauses, "it was never idle"
         return plant.rebuilds()
 
-    def test_rebuilds_what_is_late(self, plant: Plant, tmp_path: Path, monkeypatch) -> None:
+    def test_rebuilds_metrics_with_late_points(
+        self, plant: Plant, tmp_path: Path, monkeypatch
+    ) -> None:
         assert self.judge(plant, tmp_path, monkeypatch, timedelta(0)) == []
 
-    def test_leaves_rebuilds_for_later_while_it_is_behind(
+    def test_postpones_rebuilds_while_it_is_behind(
         self, plant: Plant, tmp_path: Path, monkeypatch
     ) -> None:
         age = timedelta(seconds=2 * REBUILD_LAG_SECONDS)

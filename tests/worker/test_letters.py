@@ -59,11 +59,11 @@ class TestRunOnce:
         told = [mail["Subject"] for mail in sink.mails if mail["To"] == "ann@example.com"]
         assert told == ["Höhe", "1", "2", "3"]
 
-    def test_leaves_it_waiting_where_no_server_is_set(self, database):
+    def test_keeps_it_waiting_without_a_mail_server(self, database):
         assert letter_sender(database).run_once() == 0
         assert the_letter(database).attempts == 0
 
-    def test_keeps_what_the_server_does_not_take_now(self, database):
+    def test_tries_again_what_the_server_does_not_accept_now(self, database):
         with smtp_sink() as sink:
             sink.data_answer = "451 later"
             letter_sender(database, sink).run_once()
@@ -71,7 +71,7 @@ class TestRunOnce:
         assert (kept.state, kept.attempts) == (PENDING, 1)
         assert "451" in kept.last_error
 
-    def test_gives_up_where_there_is_no_such_person(self, database):
+    def test_gives_up_where_the_address_does_not_exist(self, database):
         with smtp_sink() as sink:
             sink.recipient_answer = "550 no such person"
             letter_sender(database, sink).run_once()
@@ -79,7 +79,7 @@ class TestRunOnce:
 
 
 class TestRunUntil:
-    def test_stops_when_told(self, database):
+    def test_stops_on_request(self, database):
         stop = threading.Event()
         sender = threading.Thread(target=letter_sender(database).run_until, args=(stop,))
         sender.start()

@@ -11,7 +11,7 @@ from anomify.errors import Unavailable
 from anomify.metric.model import Checkpoint
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import WorkerHeartbeat
-from anomify.worker.loop import TROUBLE_SECONDS, judge_until
+from anomify.worker.loop import RESTART_PAUSE_SECONDS, judge_until
 from tests.kit.plant import POINTS, Plant, noise, past, with_spike
 
 
@@ -35,9 +35,7 @@ def work(plant: Plant, stopping: WaitTimes, tmp_path: Path, **settings: object) 
 
 
 class TestJudgeUntil:
-    def test_judges_what_there_is_and_keeps_what_it_learnt(
-        self, plant: Plant, tmp_path: Path
-    ) -> None:
+    def test_judges_the_log_and_stores_the_states(self, plant: Plant, tmp_path: Path) -> None:
         plant.send(plant.metric_ids[0], past(), with_spike(noise(), 300))
         work(plant, WaitTimes(), tmp_path)
         assert plant.progress(plant.metric_ids[0]).points_seen == POINTS
@@ -69,9 +67,13 @@ class TestJudgeUntil:
             raise Unavailable(f"the log after {after} cannot be read")
 
         monkeypatch.setattr(plant.points.log, "read", refuse)
-        stopping = WaitTimes(len(TROUBLE_SECONDS) + 2)
+        stopping = WaitTimes(len(RESTART_PAUSE_SECONDS) + 2)
         work(plant, stopping, tmp_path)
-        assert stopping.pauses == [*TROUBLE_SECONDS, TROUBLE_SECONDS[-1], TROUBLE_SECONDS[-1]]
+        assert stopping.pauses == [
+            *RESTART_PAUSE_SECONDS,
+            RESTART_PAUSE_SECONDS[-1],
+            RESTART_PAUSE_SECONDS[-1],
+        ]
         assert "starting over" in caplog.text
         monkeypatch.undo()
         plant.send(plant.metric_ids[0], past(), noise())

@@ -1,4 +1,4 @@
-"""One worker judges at a time, on either database, and another takes over when it goes."""
+"""One worker judges at a time, on either database, and another takes over when it ends."""
 
 import threading
 from pathlib import Path

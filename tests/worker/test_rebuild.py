@@ -10,7 +10,7 @@ from anomify.metric.model import Rebuild
 from anomify.metric.progress import MOST_REBUILD_ATTEMPTS, REBUILD_LEASE, request_rebuild
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
-from anomify.storage.engines import BUCKET_MS
+from anomify.storage.chunk_keys import BUCKET_MS
 from anomify.worker.rebuild import rebuild_one
 from tests.factories import make_metric
 from tests.kit.plant import DAY, MINUTE, POINTS, Plant, drain, noise, past, with_spike
@@ -37,7 +37,7 @@ class TestRebuildOne:
         assert not rebuild_one(plant.database, plant.analyser())
         assert plant.rebuilds() == plant.metric_ids[:1]
 
-    def test_takes_a_finished_one_off_the_queue(self, plant: Plant) -> None:
+    def test_removes_a_finished_one_from_the_queue(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
         plant.send(metric_id, past(), noise())
         analyser = plant.analyser()
@@ -66,7 +66,7 @@ class TestRebuildOne:
         assert rebuild_one(plant.database, analyser), "it need not wait for the lease"
         assert plant.rebuilds() == []
 
-    def test_says_why_one_failed_and_goes_on_with_the_others(self, plant: Plant) -> None:
+    def test_stores_why_one_failed_and_continues_with_the_others(self, plant: Plant) -> None:
         broken, sound = plant.metric_ids[:2]
         for metric_id in (broken, sound):
             plant.send(metric_id, past(), noise())

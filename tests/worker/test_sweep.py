@@ -40,7 +40,7 @@ def swept(database: Database, points: PointStore, tmp_path: Path) -> None:
 
 
 class TestSweep:
-    def test_forgets_messages_settled_longer_ago_than_any_quiet_time(
+    def test_deletes_messages_settled_longer_ago_than_any_expiration(
         self, database: Database, points: PointStore, tmp_path: Path
     ) -> None:
         with database.unit_of_work():
@@ -56,7 +56,7 @@ class TestSweep:
             [kept] = session().scalars(select(Delivery))
             assert now() - kept.settled_at < timedelta(days=400)
 
-    def test_raises_an_orgs_onboarding_step_to_what_its_metrics_have_reached(
+    def test_updates_the_onboarding_step_of_an_org_from_its_metrics(
         self, database: Database, points: PointStore, tmp_path: Path
     ) -> None:
         with database.unit_of_work():

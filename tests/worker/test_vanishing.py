@@ -122,7 +122,7 @@ class TestVanishing:
 
         event.listen(plant.database.engine, "before_cursor_execute", vanish)
         drain(analyser)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         analyser.checkpoint(range(PARTITIONS))
         event.remove(plant.database.engine, "before_cursor_execute", vanish)
         crowd.other.dispose()
@@ -221,7 +221,7 @@ class TestMetricIsDeleted:
             return real(*arguments)
 
         monkeypatch.setattr(no_data, "write", delete_first)
-        analyser.look_for_silence()
+        analyser.find_metrics_without_data()
         with plant.database.unit_of_work(write=False):
             silences = set(session().scalars(select(Span.metric_id).where(Span.is_silence)))
         assert silences == {plant.metric_ids[0], plant.metric_ids[2]}

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the declared routes alone."""
+"""Builds the OpenAPI 3.1 document from the declared routes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ VERSION: Final = "3.1.0"
 
 @dataclass(frozen=True)
 class Title:
-    """What the document says about the whole."""
+    """The title, version and description of the API."""
 
     name: str
     version: str
@@ -27,8 +27,8 @@ class Title:
 def describe(routes: Iterable[Declared], title: Title) -> Schema:
     """Return the OpenAPI 3.1 document of all routes that are no pages, ready to be JSON.
 
-    Every route stands there by every rule and method it has. The order is that of the groups, and
-    of addresses within them; the same routes give the same document.
+    It contains every route with every rule and method of it, ordered by group and address; the same
+    routes give the same document.
     """
     shown = sorted(
         (route for route in routes if not route.is_page),
@@ -80,7 +80,7 @@ def _place(tag: str, title: Title) -> int:
 
 
 def _referenced(document: Schema) -> set[str]:
-    """Return the names of the schemas that somebody refers to, directly or not."""
+    """Return the names of the schemas that are referred to, directly or not."""
     schemas: Schema = document["components"]["schemas"]
     found: set[str] = set()
     waiting = list(_references_in([document["paths"], document["components"]["responses"]]))

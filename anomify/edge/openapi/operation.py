@@ -1,4 +1,4 @@
-"""One operation of the document: parameters, body and replies of a route by one method."""
+"""An operation of the document: parameters, body and replies of a route with one method."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ CHANGES_SENTENCE: Final = (
 def operation_of(
     route: Declared, rule: str, method: str, shapes: Shapes, *, has_session_parameter: bool
 ) -> Schema:
-    """Return the operation of a route under one of its rules and by one of its methods."""
+    """Return the operation of a route with one of its rules and methods."""
     in_path = {name: converter for converter, name in PLACEHOLDER.findall(rule)}
     fields = shapes.fields(route.inputs) if route.inputs else {}
     operation: Schema = {
@@ -54,7 +54,9 @@ def operation_of(
     elif bodies:
         operation["requestBody"] = {
             "required": True,
-            "content": {body.media: _media(body.shapes, shapes, body.says) for body in bodies},
+            "content": {
+                body.media: _media(body.shapes, shapes, body.description) for body in bodies
+            },
         }
     elif rest:
         operation["requestBody"] = _parameters_body(rest, is_closed=route.changes)
@@ -105,7 +107,7 @@ def _wire_parameters(wire: Wire, shapes: Shapes) -> list[Schema]:
 
 
 def _parameters_body(fields: Mapping[str, Field], *, is_closed: bool) -> Schema:
-    """Return the body that parameters are sent in; a closed one takes no others."""
+    """Return the body for parameters; a closed one allows no others."""
     required = [name for name, field in fields.items() if field.is_required]
 
     def schema_of(properties: Schema) -> Schema:
@@ -115,7 +117,7 @@ def _parameters_body(fields: Mapping[str, Field], *, is_closed: bool) -> Schema:
         return {**schema, "required": required} if required else schema
 
     as_json = {name: field.schema for name, field in fields.items()}
-    # A form knows texts only, and lists as a,b.
+    # Values in a form are texts, and lists are written as a,b.
     as_form = {name: without_null(field.schema) for name, field in fields.items()}
     lists = [name for name, schema in as_form.items() if schema.get("type") == "array"]
     form: Schema = {"schema": schema_of(as_form)}
@@ -139,7 +141,7 @@ def _responses(
                 reply.media: {"schema": shape} if shape else _media(reply.shapes, shapes, "")
             }
         found[str(reply.status)] = {
-            "description": reply.says,
+            "description": reply.description,
             **({"content": content} if content else {}),
         }
     for status in sorted(_failures(route, in_path, fields)):
@@ -186,9 +188,9 @@ def _enveloped(route: Declared, shapes: Shapes) -> Schema:
     }
 
 
-def _media(choices: tuple[type[BaseModel], ...], shapes: Shapes, says: str) -> Schema:
+def _media(choices: tuple[type[BaseModel], ...], shapes: Shapes, description: str) -> Schema:
     found = [shapes.reference(shape) for shape in choices]
     schema: Schema = {"type": "string", "format": "binary"}
     if found:
         schema = found[0] if len(found) == 1 else {"anyOf": found}
-    return {"schema": {**schema, "description": says} if says else schema}
+    return {"schema": {**schema, "description": description} if description else schema}

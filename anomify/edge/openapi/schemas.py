@@ -42,7 +42,7 @@ class Field:
 
     @property
     def names(self) -> str | None:
-        """Return the kind of thing that the input names; None where it names none."""
+        """Return the kind of object that the input names; None if it names none."""
         found: str | None = self.schema.get(NAMES_KEY)
         return found
 
@@ -68,7 +68,7 @@ class Shapes:
         }
 
     def reference(self, shape: type[BaseModel]) -> Schema:
-        """Return the reference to what leaves, or comes in, in this shape."""
+        """Return the reference to the schema of this model."""
         for mode in ("serialization", "validation"):
             found = self._references.get((shape, mode))
             if found is not None:
@@ -87,7 +87,7 @@ class Shapes:
         return {"$ref": f"#/components/responses/{word}{status}"}
 
     def fields(self, shape: type[BaseModel]) -> dict[str, Field]:
-        """Return the schema of each field that comes in, by the name it is documented by."""
+        """Return the schema of each input field, by its documented name."""
         reference = _renamed(self._references[(shape, "validation")], self._names)
         schema = self.components[reference["$ref"].rsplit("/", 1)[1]]
         required = set(schema.get("required", ()))
@@ -117,7 +117,7 @@ def _shapes_of(route: Declared) -> Iterator[tuple[type[BaseModel], JsonSchemaMod
 
 
 def _readable(definitions: Iterable[str]) -> dict[str, str]:
-    """Name each shape by its class, and by its file too where two files have such a class."""
+    """Return a name for each shape: its class, and its file if two files have such a class."""
     found: dict[str, str] = {}
     for name in definitions:
         parts = re.sub(r"-(Input|Output)(__\d+)?$", "", name).split("__")
@@ -146,7 +146,7 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _tidy(value: Any, *, is_properties: bool = False) -> Any:
-    """Take out the titles that only repeat names, and defaults that say nothing."""
+    """Remove titles that only repeat names, and defaults without information."""
     if isinstance(value, list):
         return [_tidy(item) for item in value]
     if not isinstance(value, dict):
@@ -164,7 +164,7 @@ def _tidy(value: Any, *, is_properties: bool = False) -> Any:
 
 
 def without_null(schema: Schema) -> Schema:
-    """Return the schema of what a query or form can say: null is said by leaving it out."""
+    """Return the schema without null, which queries and forms express by omission."""
     choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
     if "anyOf" not in schema:
         return schema

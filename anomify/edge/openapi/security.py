@@ -10,13 +10,13 @@ READING_METHODS: Final = {"GET", "HEAD"}
 
 
 def security_schemes(*, has_parameter: bool) -> Schema:
-    """Return every way to authenticate; the session as a parameter where that is allowed."""
+    """Return every way to authenticate, with the session parameter if it is allowed."""
     found: Schema = {
         "session_header": {
             "type": "apiKey",
             "in": "header",
             "name": "X-Session-Id",
-            "description": "The session's id, as every reply's `status.session_id` tells it.",
+            "description": "The session's id, which every reply has as `status.session_id`.",
         },
         "session_parameter": {
             "type": "apiKey",
@@ -62,7 +62,7 @@ def security_schemes(*, has_parameter: bool) -> Schema:
 
 
 def security_of(route: Declared, method: str, *, has_parameter: bool) -> list[Schema]:
-    """Return the ways to authenticate that a route takes by this method, each of them enough."""
+    """Return the ways to authenticate for a route with this method; each of them is enough."""
     found: list[Schema] = []
     for credential in route.access.credentials:
         if credential is Credential.SESSION:

@@ -47,7 +47,7 @@ class ChartEventOut(Outputs):
 
 
 class BundleOut(Outputs):
-    """All that a page about a metric shows, in one reply, or those parts that were asked for."""
+    """Everything that a page about a metric shows, in one reply, or the requested parts."""
 
     metric: MetricOut | None = Field(None, description="The metric and its state.")
     timeseries: Pairs | None = Field(None, description="Each point as a timestamp and a value.")
@@ -70,11 +70,11 @@ class BundleOut(Outputs):
 
 
 class PartsOut(BundleOut):
-    """The parts that were asked for; the others are not there at all."""
+    """The requested parts; the others are left out."""
 
     @model_serializer(mode="wrap")
     def _without_other_parts(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return {name: said for name, said in dump(self).items() if name in self.model_fields_set}
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
 
 
 class BundleIn(YhatIn, AnomaliesIn):

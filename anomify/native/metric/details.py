@@ -60,7 +60,7 @@ class QualityOut(Outputs):
 class DetailsOut(OneMetricOut):
     """One metric with its watchers, counts and data quality."""
 
-    watchers: list[WatchedByOut] = Field(description="Watchers whose chips it holds.")
+    watchers: list[WatchedByOut] = Field(description="Watchers whose chips its name contains.")
     counts: CountsOut = Field(description="Numbers of its anomalies.")
     quality: QualityOut = Field(description="The quality of its data.")
 
@@ -97,10 +97,10 @@ def metric(inputs: MetricIn) -> DetailsOut:
 def metric_of_whole_path(error: AnomifyError) -> DetailsOut:
     """Show the metric that the whole path names: x/graph, where no x has a graph to show.
 
-    An address below /metric ends in a word such as graph, and so may a name. The word is what is
-    asked of the metric before it, if there is one; else it is the end of a name, and the address
-    is that metric's own. A word alone, without the parameter `metric`, is a whole name, too. Raises
-    the error again where no metric has that name.
+    An address below /metric ends in a word such as graph, and so may a name. If there is a metric
+    of the name before the word, the word selects a route of it; else it is the end of a name, and
+    the address is of that metric. A word alone, without the parameter `metric`, is a name, too.
+    Raises the error again if no metric has that name.
     """
     has_name = bool(request.view_args)
     if not isinstance(error, NotFound if has_name else Invalid) or find_parameter("metric"):

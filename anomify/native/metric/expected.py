@@ -124,7 +124,7 @@ class RangesIn(YhatIn):
 def yhat(inputs: RangesIn) -> RangesOut:
     """Show the expected range of a window; it does not depend on the window.
 
-    After the metric's newest point it is a forecast, for a day ahead of now if `until` asks for it.
+    After the metric's newest point it is a forecast, up to a day ahead of now depending on `until`.
     """
     status = metric_status_named(inputs.metric)
     if is_counter(status):
@@ -138,16 +138,16 @@ def yhat(inputs: RangesIn) -> RangesOut:
 
 def expected_json(judged: Series, inputs: YhatIn) -> dict[str, Expected]:
     """Return the expected range of the judged points among these, by timestamp."""
-    said = judged.judgements
+    judgements = judged.judgements
     least = float(judged.values.min()) if len(judged) else 0.0
     sigma_lowers, sigma_uppers = _three_sigma_bounds(judged, inputs)
     found = {}
     for time_ms, value, lower, upper, score, sigma_lower, sigma_upper in zip(
         judged.times.tolist(),
         judged.values.tolist(),
-        said.lowers.tolist(),
-        said.uppers.tolist(),
-        said.scores.tolist(),
+        judgements.lowers.tolist(),
+        judgements.uppers.tolist(),
+        judgements.scores.tolist(),
         sigma_lowers,
         sigma_uppers,
         strict=True,
@@ -172,12 +172,14 @@ def expected_json(judged: Series, inputs: YhatIn) -> dict[str, Expected]:
 def forecast_json(status: MetricStatus, judged: Series, inputs: YhatIn) -> dict[str, Expected]:
     """Return the expected range after the metric's newest point, by timestamp.
 
-    What is known of the judged points of the window goes on as it is.
+    The ranges of the judged points of the window continue unchanged.
     """
     ahead = expected_ahead(status, *inputs.window_ms(DAY), now_ms())
     least = float(judged.values.min()) if len(judged) else -math.inf
     sigma_lowers, sigma_uppers = _three_sigma_bounds(judged, inputs)
-    sigma_lower, sigma_upper = (said[-1] if said else None for said in (sigma_lowers, sigma_uppers))
+    sigma_lower, sigma_upper = (
+        bounds[-1] if bounds else None for bounds in (sigma_lowers, sigma_uppers)
+    )
     found = {}
     for time_ms, lower, upper in zip(
         ahead.times.tolist(), ahead.lowers.tolist(), ahead.uppers.tolist(), strict=True

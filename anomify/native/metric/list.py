@@ -13,7 +13,7 @@ from anomify.native.metric.shapes import MetricOut, metrics_json
 from anomify.native.params import SOUGHT_CHARACTERS_MAX, Chips
 from anomify.native.watcher import ChipOut, chips_json
 from anomify.native.window import PageIn
-from anomify.watcher.queries import names_holding
+from anomify.watcher.queries import names_containing
 
 
 class MetricsOut(Outputs):
@@ -64,5 +64,5 @@ def metrics(inputs: MetricsIn) -> MetricsOut:
     return MetricsOut(
         metrics=metrics_json(page.items),
         total=page.total,
-        chips=chips_json(names_holding(org_id, words), words) if inputs.include_chips else None,
+        chips=chips_json(names_containing(org_id, words), words) if inputs.include_chips else None,
     )

@@ -43,7 +43,7 @@ class SettingsOut(Outputs):
         " counter's in its rate a second.",
         examples=[0, 25.5],
     )
-    kind: MetricKind = Field(description="auto is what the metric turns out to be.")
+    kind: MetricKind = Field(description="auto detects the kind from the points.")
     step: float | None = Field(
         description="Seconds from point to point, if somebody has set it; null is what it turns"
         " out to be.",
@@ -75,7 +75,7 @@ class ChangedSettingsOut(MetricSettingsOut):
 
 
 class SettingsIn(MetricIn):
-    """What is to hold for a metric; what is left out stays as it is."""
+    """The new settings of a metric; a setting that is left out does not change."""
 
     direction: Direction | None = Field(
         None, description="Which deviations are worth an anomaly: both, up or down."
@@ -92,7 +92,7 @@ class SettingsIn(MetricIn):
         None,
         ge=0,
         le=WEEK_SECONDS,
-        description="Seconds from point to point; 0 for what it turns out to be.",
+        description="Seconds from point to point; 0 detects it from the points.",
         examples=[60, 0],
     )
     unit: Unit | None = Field(None, description="Shown after values.", examples=["ms"])
@@ -112,7 +112,7 @@ class DeleteIn(MetricIn):
     """Which metric is to go."""
 
     dry_run: bool = Field(
-        default=True, description="Only say what would go; false deletes, and nothing undoes it."
+        default=True, description="Only return what would be deleted; false deletes it permanently."
     )
 
 
@@ -155,7 +155,7 @@ def settings(inputs: MetricIn) -> MetricSettingsOut:
 def change(inputs: SettingsIn) -> ChangedSettingsOut:
     """Set how a metric is judged and notified about.
 
-    It holds from the metric's next point on. Where kind or step change, its past is judged anew.
+    It applies from the metric's next point on. If kind or step change, its past is judged again.
     """
     metric = get_metric(subject().org.id, canonical(inputs.metric))
     wanted = _wanted(inputs, wanted_of(metric.id))
@@ -178,9 +178,9 @@ def change(inputs: SettingsIn) -> ChangedSettingsOut:
     tag="metric",
 )
 def delete(inputs: DeleteIn) -> DeletedOut:
-    """Delete a metric with its points, anomalies and messages, or say what would go.
+    """Delete a metric with its points, anomalies and messages, or return what would be deleted.
 
-    It is given by its name, not by its id.
+    The metric has to be named by its name, not by its id.
     Unless `dry_run` is false nothing is changed. A metric that is gone no longer counts; the next
     point of its name makes a new one, which learns from nothing.
     """
@@ -210,14 +210,14 @@ def _named(org_id: int, name: str) -> Metric:
     metric = find_metric(org_id, name)
     if metric is None and (numbered := find_numbered_metric(org_id, name)) is not None:
         raise Invalid(
-            f"{name} is the id of {numbered.name}; to delete a metric, say its name.",
+            f"{name} is the id of {numbered.name}; to delete a metric, send its name.",
             fields={"metric": "Its name is needed, not its id."},
         )
     return metric or get_metric(org_id, name)
 
 
 def settings_json(name: str, wanted: Wanted) -> SettingsOut:
-    """Return what holds for a metric as the wire has it."""
+    """Return the settings of a metric as JSON."""
     return SettingsOut(
         metric=name,
         direction=wanted.direction,

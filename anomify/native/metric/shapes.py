@@ -10,14 +10,14 @@ from anomify.edge.contract import Inputs, Outputs, names
 from anomify.exclusion.model import Exclusion
 from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
-from anomify.metric.queries import get_standing
+from anomify.metric.queries import get_metric_status
 from anomify.metric.status import MetricStatus, State, inactive_since_ms
 from anomify.native.params import Name, canonical
 from anomify.native.window import timestamp_of
 
 
 class ExcludedByOut(Outputs):
-    """The rule that keeps a metric out."""
+    """The rule that excludes a metric."""
 
     id: int = Field(description="Its id, for /exclusion/delete.")
     type: str = Field(description="What kind of rule it is.", examples=["prefix"])
@@ -37,7 +37,7 @@ class MetricOut(Outputs):
     state: State = Field(description="Its state.")
     state_sentence: str = Field(description="Why it is judged or not, as a sentence.")
     learned_points: int = Field(
-        description="How many points have been learnt, at most as many as it takes."
+        description="How many points have been learnt, at most the number that is needed."
     )
     learning_points: int = Field(
         description="How many points are learnt before the first is judged."
@@ -51,7 +51,7 @@ class MetricOut(Outputs):
     inactive: bool = Field(description="Out of use: it has ended, or been silent for a day.")
     inactive_at: int | float | None = Field(description="Since when, unix seconds.")
     excluded_by: ExcludedByOut | None = Field(
-        description="The rule that keeps it out of judging and out of the quota, if one does."
+        description="The rule that excludes it from judging and from the quota, if there is one."
     )
     last_timestamp: int | float | None = Field(description="The time of its newest point.")
     last_value: float | None = Field(description="The value of its newest point.")
@@ -68,7 +68,7 @@ class MetricIn(Inputs):
 
 def metric_status_named(name: str) -> MetricStatus:
     """Return the org's metric of that name, however its labels are sorted. Raises `NotFound`."""
-    return get_standing(subject().org.id, canonical(name), now())
+    return get_metric_status(subject().org.id, canonical(name), now())
 
 
 def metrics_json(statuses: Sequence[MetricStatus]) -> list[MetricOut]:
@@ -81,7 +81,7 @@ def metrics_json(statuses: Sequence[MetricStatus]) -> list[MetricOut]:
 
 
 def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
-    """Return a metric as the wire has it, with the rule that keeps it out, if one does."""
+    """Return a metric as JSON, with the rule that excludes it, if there is one."""
     metric, progress = status.metric, status.progress
     inactive_ms = inactive_since_ms(status, now())
     labels = parse_name(metric.name)

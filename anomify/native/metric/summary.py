@@ -1,4 +1,4 @@
-"""/metric/.../anomalysummary: what one metric had over time, in numbers."""
+"""/metric/.../anomalysummary: counts of the anomalies of one metric over time."""
 
 from typing import Annotated, Literal
 

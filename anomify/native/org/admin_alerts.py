@@ -74,7 +74,7 @@ class AdminAlertsOut(Outputs):
 
 
 class AdminAlertsIn(Inputs):
-    """What is to be different; what is left out stays as it is."""
+    """The new settings; a setting that is left out does not change."""
 
     type_1_enabled: bool | None = Field(None, description="Warn when all metrics have stopped.")
     type_1_wait_seconds: Wait | None = Field(None, description="After so long of silence.")
@@ -103,12 +103,12 @@ class AdminAlertsIn(Inputs):
         None, description="Slack channels to notify; none can be named while no Slack is connected."
     )
     type_3_enabled: bool | None = Field(
-        None, description="Of an exceeded quota everybody is warned; this cannot be changed."
+        None, description="All admins are warned of an exceeded quota; this cannot be changed."
     )
 
     @property
     def changes(self) -> dict[int, AlertSettingsChange]:
-        """Return what is asked for, by kind of trouble."""
+        """Return the requested changes by type of alert."""
         found = {
             type_id: AlertSettingsChange(
                 is_enabled=getattr(self, f"type_{type_id}_enabled"),
@@ -130,7 +130,7 @@ class AdminAlertsIn(Inputs):
 
 
 class ReadOnlyIn(AdminAlertsIn):
-    """Nothing: what is to be changed is sent as POST."""
+    """No parameters: changes are sent as POST."""
 
     @model_validator(mode="after")
     def _changes_nothing(self) -> Self:
@@ -209,7 +209,7 @@ def change_adminalerts(inputs: AdminAlertsIn) -> AdminAlertsOut:
     caller = subject()
     if inputs.slack_fields:
         raise Conflict(
-            "Slack is not connected, so nobody can be told there and nothing was changed. Name"
+            "Slack is not connected, so nobody can be notified there and nothing was changed. Name"
             " users in type_1_email or type_2_email instead.",
             fields=dict.fromkeys(inputs.slack_fields, "No Slack is connected."),
         )
@@ -245,7 +245,7 @@ def adminalert(inputs: RaisedIn) -> OneRaisedOut:
     )
 
 
-def admin_alert_json(inputs: AlertSettings, told: list[User]) -> AdminAlertOut:
+def admin_alert_json(inputs: AlertSettings, recipients: list[User]) -> AdminAlertOut:
     """Return a kind of admin alert and its receivers as the API describes them."""
     return AdminAlertOut(
         id=inputs.kind.id,
@@ -259,7 +259,7 @@ def admin_alert_json(inputs: AlertSettings, told: list[User]) -> AdminAlertOut:
                 ref=user.id,
                 user=ToldUserOut(id=user.id, name=user.name, email=user.email),
             )
-            for user in told
+            for user in recipients
         ],
     )
 

@@ -34,10 +34,12 @@ class EntryOut(Outputs):
     id: int = Field(description="Its id.")
     timestamp: int = Field(description="When, unix seconds.")
     actor: str = Field(description="Who did it, as they were called then.")
-    address: str | None = Field(description="From which address; null where no request asked.")
+    address: str | None = Field(
+        description="The address of the request; null for changes without a request."
+    )
     action: str = Field(description="What was done, as dotted words.")
-    target: str | None = Field(description="To what.")
-    before: dict[str, JsonValue] | None = Field(description="How what changed was before.")
+    target: str | None = Field(description="What was changed.")
+    before: dict[str, JsonValue] | None = Field(description="The changed values before.")
     after: dict[str, JsonValue] | None = Field(description="How it is since.")
 
 

@@ -1,4 +1,4 @@
-"""/org/export and /org/delete: an org takes all it has along, or leaves for good."""
+"""/org/export and /org/delete: export all data of an org, and delete the org."""
 
 import weakref
 from datetime import timedelta
@@ -8,10 +8,10 @@ from flask import Response
 from pydantic import Field
 
 from anomify.audit.recording import record_audit
-from anomify.auth.session_id import renew_stranger
+from anomify.auth.session_id import renew_anonymous_session
 from anomify.auth.sign_in import prove_password
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, user_subject
-from anomify.billing.cancel_subscription import stop_paying
+from anomify.billing.cancel_subscription import cancel_subscriptions
 from anomify.billing.stripe_gateway import gateway_of
 from anomify.edge.access import OWNER
 from anomify.edge.app_state import app_state
@@ -25,18 +25,18 @@ from anomify.org_deletion.delete_org import check_named, delete_org
 from anomify.org_deletion.export import Turn, export_of, file_name
 from anomify.user.session import session_age
 
-blueprint = NativeBlueprint("org_departure", __name__)
+blueprint = NativeBlueprint("org_deletion", __name__)
 
 ZIP: Final = "application/zip"
-# Who signs in with another server has no password here; a sign-in of just now stands for it.
+# Users who sign in with another server have no password here; a recent sign-in replaces it.
 FRESH: Final = timedelta(minutes=10)
 
 
 class DeleteIn(Inputs):
-    """What shows that it is meant, and by whom."""
+    """The confirmation of a deletion."""
 
     name: Line = Field(
-        description="The name of your org, typed to show that you mean it.",
+        description="The name of your org, as a confirmation.",
         json_schema_extra=names(None),
     )
     password: Password | None = Field(
@@ -47,10 +47,10 @@ class DeleteIn(Inputs):
 
 
 class DeletedOut(Outputs):
-    """What is no more."""
+    """The deleted org."""
 
     deleted: int = Field(description="The id that the org had.")
-    message: str = Field(description="What happened, and what still will.")
+    message: str = Field(description="What was deleted, and what will be deleted later.")
 
 
 @blueprint.route(
@@ -97,11 +97,11 @@ def export(inputs: Inputs) -> Response:
     methods=["POST"],
     limits=("login", "write"),
     errors=(401,),
-    # Comparing passwords is slow on purpose, and ending what is paid for asks another server.
+    # Comparing passwords is slow on purpose, and cancelling a subscription calls Stripe.
     has_own_transactions=True,
 )
 def delete(inputs: DeleteIn) -> DeletedOut:
-    """Delete the org with everything and everybody in it, for good.
+    """Delete the org permanently, with all its data and users.
 
     What it pays for ends at once. Its points are gone within the hour, everything else now.
     """
@@ -109,10 +109,10 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     check_named(caller.org, inputs.name)
     _prove(caller, inputs.password)
     found = app_state()
-    stop_paying(found.database, gateway_of(found.settings), caller.org, actor=caller.label)
+    cancel_subscriptions(found.database, gateway_of(found.settings), caller.org, actor=caller.label)
     with transaction(write=True):
         delete_org(get_org(caller.org.id))
-        renew_stranger()
+        renew_anonymous_session()
     found.database.empty_log()
     put_subject(Anonymous())
     return DeletedOut(

@@ -1,4 +1,4 @@
-"""/org/events: what happened in the org, and telling of what happened elsewhere."""
+"""/org/events: list what happened in the org, and report events such as deploys."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from anomify.edge.contract import Inputs, Outputs, names
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips
 from anomify.native.window import DAY, PageIn, Timestamp, WindowIn
-from anomify.org.event import TEXT_CHARACTERS_MAX, WORDS_MAX, Happening, record_event
+from anomify.org.event import TEXT_CHARACTERS_MAX, WORDS_MAX, ReportedEvent, record_event
 from anomify.org.model import OrgEvent
 
 blueprint = NativeBlueprint("org_event", __name__)
@@ -34,10 +34,10 @@ class EventsIn(WindowIn, PageIn):
 
 
 class ActivityOut(Outputs):
-    """One thing that happened."""
+    """An event."""
 
     id: str = Field(description="Its id, the same at every time of asking.", examples=["event-7"])
-    type: str = Field(description="What kind of thing.", examples=["deploy", "anomaly.opened"])
+    type: str = Field(description="The kind of event.", examples=["deploy", "anomaly.opened"])
     timestamp: int = Field(description="When, unix seconds.")
     actor: str = Field(description="Who did it; Anomify where it was found.", examples=["Alice"])
     metric: str | None = Field(description="The metric it happened to, if it was one.")
@@ -73,7 +73,7 @@ class CreateIn(Inputs):
         default=[],
         max_length=WORDS_MAX,
         description=(
-            "Words that the names of the metrics hold on whose charts it is drawn; "
+            "It is drawn on charts of metrics whose names contain these words; "
             "on all charts without any."
         ),
         examples=[["shop"]],
@@ -81,7 +81,7 @@ class CreateIn(Inputs):
     )
 
 
-class ToldOut(Outputs):
+class ReportedOut(Outputs):
     """An event that was sent to the org."""
 
     id: int = Field(description="Its id.")
@@ -90,13 +90,15 @@ class ToldOut(Outputs):
     actor: str = Field(description="Who sent it.")
     text: str = Field(description="What happened.")
     tags: list[str] = Field(description="Words to find it by.")
-    chips: list[str] = Field(description="It is drawn on metrics whose names hold all of these.")
+    chips: list[str] = Field(
+        description="It is drawn on charts of metrics whose names contain all of these."
+    )
 
 
 class OneEventOut(Outputs):
     """One event."""
 
-    event: ToldOut = Field(description="The event as it is kept.")
+    event: ReportedOut = Field(description="The event as it is stored.")
 
 
 @blueprint.route("/org/events", inputs=EventsIn, outputs=EventsOut, access=VIEWER)
@@ -132,7 +134,7 @@ def create(inputs: CreateIn) -> OneEventOut:
 
     An identical event that is sent twice is stored once.
     """
-    happening = Happening(
+    reported = ReportedEvent(
         type=inputs.type,
         text=inputs.text,
         occurred_at=now().replace(microsecond=0)
@@ -142,11 +144,13 @@ def create(inputs: CreateIn) -> OneEventOut:
         chips=inputs.chips,
     )
     caller = subject()
-    return OneEventOut(event=told_json(record_event(caller.org.id, happening, actor=caller.label)))
+    return OneEventOut(
+        event=reported_json(record_event(caller.org.id, reported, actor=caller.label))
+    )
 
 
 def activity_json(found: Activity) -> ActivityOut:
-    """Return a thing that happened as the wire has it."""
+    """Return an entry of the list as JSON."""
     return ActivityOut(
         id=found.id,
         type=found.type,
@@ -157,9 +161,9 @@ def activity_json(found: Activity) -> ActivityOut:
     )
 
 
-def told_json(event: OrgEvent) -> ToldOut:
-    """Return an event that the org was told of as the wire has it."""
-    return ToldOut(
+def reported_json(event: OrgEvent) -> ReportedOut:
+    """Return a reported event as JSON."""
+    return ReportedOut(
         id=event.id,
         type=event.type,
         timestamp=to_timestamp(event.occurred_at),

@@ -23,7 +23,7 @@ from anomify.org.token import beginning_of, is_valid, list_tokens
 
 blueprint = NativeBlueprint("org", __name__)
 
-# More keys than this are listed by /org/tokens alone.
+# The most tokens in the reply; /org/tokens lists all.
 KEYS_MAX: Final = 100
 
 
@@ -44,7 +44,7 @@ class OnboardingStatusOut(Outputs):
 
 
 class ConnectedServicesOut(Outputs):
-    """Which chat services know the org."""
+    """The chat services that are connected to the org."""
 
     slack: bool = Field(default=False, description="Whether a Slack workspace is connected.")
     ms_teams: bool = Field(default=False, description="Whether Microsoft Teams is connected.")
@@ -70,11 +70,11 @@ class KeyOut(Outputs):
         description="How it begins; nothing of it is shown to who is no admin.",
         examples=["anm_1a2b3c4d_...", "anm_..."],
     )
-    scopes: list[str] = Field(description="What it is good for.", examples=[["ingest"]])
+    scopes: list[str] = Field(description="What it may be used for.", examples=[["ingest"]])
 
 
 class DebtOut(Outputs):
-    """What is overdue, and what the org may still do."""
+    """The overdue bill, and what the org may still do."""
 
     state: str = Field(
         description="none; overdue: everything works; no_new_metrics: after 14 days; read_only:"
@@ -86,7 +86,7 @@ class DebtOut(Outputs):
 
 
 class OwnOrgOut(OrgOut):
-    """An org with what only itself needs to know."""
+    """An org, with the data that only its own users see."""
 
     demo: bool = Field(description="Whether it is a read-only demo.")
     created_timestamp: int = Field(description="When it was made, unix seconds.")
@@ -105,7 +105,7 @@ class InfoOut(Outputs):
 
 
 class UpdateIn(Inputs):
-    """What is to be changed; what is left out stays as it is."""
+    """The changes; a value that is left out does not change."""
 
     name: Line | None = Field(
         None, description="What the org is called.", json_schema_extra=names(None)

@@ -70,9 +70,9 @@ class OverviewOut(Outputs):
     anomalies: FigureOut = Field(description="Anomalies that began.")
     metrics: int = Field(description="How many metrics there are now.")
     live_metrics: int = Field(description="How many of them report now.")
-    enabled_alerts: int = Field(description="How many watchers tell people.")
+    enabled_alerts: int = Field(description="How many watchers notify people.")
     refused: list[RefusedItemsOut] = Field(
-        description="What was sent and not stored, by route and kind; what was last refused first."
+        description="Items that were sent and refused, by route and kind; the most recent first."
     )
 
 
@@ -104,7 +104,7 @@ class SeriesOut(Outputs):
 class GraphOut(Outputs):
     """The chart of the Overview."""
 
-    series: SeriesOut = Field(description="One list of counts for each kind of thing.")
+    series: SeriesOut = Field(description="A list of counts for each kind.")
     bucket: int = Field(description="Seconds from one stretch to the next.")
 
 
@@ -118,7 +118,7 @@ class GraphIn(WindowIn):
 
 @blueprint.route("/org/summary", inputs=WindowIn, outputs=SummaryOut, access=VIEWER)
 def summary(inputs: WindowIn) -> SummaryOut:
-    """Sum up what the org's metrics had, the last seven days beside the seven before."""
+    """Summarise the anomalies of the org's metrics: the last seven days and the seven before."""
     org_id = subject().org.id
     from_ms, until_ms = inputs.window_ms(7 * DAY)
     found = overview_of(org_id, from_ms=from_ms, until_ms=until_ms, at=now())

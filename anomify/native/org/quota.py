@@ -51,7 +51,7 @@ class CountedListOut(QuotaOut):
     """A page of the metrics that count."""
 
     metrics: list[CountedOut] = Field(description="The metrics, by name.")
-    total: int = Field(description="How many there are in all that were asked for.")
+    total: int = Field(description="How many there are in total.")
 
 
 class RemovedOut(QuotaOut):
@@ -91,7 +91,7 @@ class RemoveIn(Inputs):
         examples=[["ci.*.duration"]],
     )
     dry_run: bool = Field(
-        default=True, description="Only say what would go; false to really delete it for good."
+        default=True, description="Only return what would be deleted; false deletes it permanently."
     )
 
 

@@ -1,11 +1,11 @@
-"""/org/stripecallback: what the payment provider has to say of the orgs that pay."""
+"""/org/stripecallback: the webhook of the payment provider."""
 
 from flask import request
 from pydantic import Field
 
-from anomify.billing.checkout import need_gateway
+from anomify.billing.checkout import require_gateway
 from anomify.billing.plans import free_plan
-from anomify.billing.stripe_event import take_event
+from anomify.billing.stripe_event import process_event
 from anomify.billing.stripe_gateway import gateway_of
 from anomify.edge.access import PUBLIC
 from anomify.edge.app_state import app_state
@@ -52,10 +52,10 @@ def stripecallback() -> NewsOut:
     nothing.
     """
     settings = app_state().settings
-    gateway = need_gateway(gateway_of(settings))
-    # The signature is over these bytes; nobody takes them apart before it is verified.
+    gateway = require_gateway(gateway_of(settings))
+    # The signature covers these bytes, so they are not parsed before it is verified.
     event = gateway.read_event(request.get_data(), request.headers.get(SIGNATURE_HEADER))
-    take_event(
+    process_event(
         app_state().database, gateway, event, free_plan(settings.free_metrics), settings.base_url
     )
     return NewsOut(received=True)

@@ -37,7 +37,7 @@ class RehearsalOut(Outputs):
     submitted_timestamp: int | None = Field(
         description="When it came, unix seconds; null where none came within the hour."
     )
-    server_id: str | None = Field(description="The server that sent it, where it said so.")
+    server_id: str | None = Field(description="The server that sent it, if the request named it.")
     accepted: list[str] = Field(description="Metrics it would have stored points of; some 1,000.")
     accepted_total: int = Field(description="How many points it would have stored.")
     new: list[str] = Field(description="Metrics that there were not yet.")
@@ -48,7 +48,7 @@ class RehearsalOut(Outputs):
 
 @blueprint.route("/org/testmetrics", inputs=RehearsalIn, outputs=RehearsalOut, access=VIEWER)
 def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
-    """Show what the last test submission would have stored and refused; kept for an hour.
+    """Return what the last test submission would have stored and refused; kept for an hour.
 
     A submission is a test where it has the header `x-test-only: true`, or `"test": true` in its
     body.
@@ -65,14 +65,14 @@ def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
             dropped_total=0,
             would_exceed_quota=False,
         )
-    told = found.rehearsed
+    rehearsed = found.rehearsed
     return RehearsalOut(
         submitted_timestamp=to_timestamp(found.at),
         server_id=found.server_id or None,
-        accepted=list(told.accepted),
-        accepted_total=told.accepted_total,
-        new=list(told.new),
-        dropped=[DroppedOut(metric=one.metric, reason=one.reason) for one in told.dropped],
-        dropped_total=told.dropped_total,
-        would_exceed_quota=told.would_exceed_quota,
+        accepted=list(rehearsed.accepted),
+        accepted_total=rehearsed.accepted_total,
+        new=list(rehearsed.new),
+        dropped=[DroppedOut(metric=one.metric, reason=one.reason) for one in rehearsed.dropped],
+        dropped_total=rehearsed.dropped_total,
+        would_exceed_quota=rehearsed.would_exceed_quota,
     )

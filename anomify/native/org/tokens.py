@@ -29,7 +29,7 @@ class CreateIn(Inputs):
     """What a new token is to be."""
 
     name: Line = Field(
-        description="What the token is for, so that you know it again.",
+        description="What the token is for, to recognize it in lists.",
         examples=["prometheus"],
         json_schema_extra=names(None),
     )
@@ -41,16 +41,16 @@ class CreateIn(Inputs):
         None,
         ge=0,
         le=MOST_TIMESTAMP,
-        description="When it becomes worthless, unix seconds; never when left out.",
+        description="When it expires, unix seconds; never when left out.",
     )
     networks: list[str] = Field(
         [],
-        description="Networks from which alone it works; from everywhere when left out.",
+        description="The only networks from which it is valid; all when left out.",
         examples=[["192.0.2.0/24"]],
     )
     legacy: bool = Field(
         default=False,
-        description="Make it 32 hexadecimal digits, for senders that take nothing else.",
+        description="Make it 32 hexadecimal digits, for senders that require this form.",
     )
 
 
@@ -67,12 +67,14 @@ class TokenOut(Outputs):
     name: str = Field(description="What it is for.")
     public_id: str = Field(description="The part of it that is no secret, as logs show it.")
     scopes: list[str] = Field(description="What it may do.")
-    networks: list[str] = Field(description="Networks from which alone it works, if any.")
+    networks: list[str] = Field(
+        description="The only networks from which it is valid; empty for all."
+    )
     legacy: bool = Field(description="Whether it is 32 hexadecimal digits.")
     works: bool = Field(description="Whether it is neither revoked nor expired.")
     created_by: str = Field(description="Who made it.")
     created_timestamp: int = Field(description="When, unix seconds.")
-    expires_timestamp: int | None = Field(description="When it becomes worthless, if ever.")
+    expires_timestamp: int | None = Field(description="When it expires; null for never.")
     revoked_timestamp: int | None = Field(description="When it was revoked, if it was.")
     last_used_timestamp: int | None = Field(description="About when it was last used, if it was.")
     last_used_address: str | None = Field(description="From which address.")
@@ -82,7 +84,7 @@ class TokenOut(Outputs):
 class TokensOut(Outputs):
     """Tokens of the org."""
 
-    tokens: list[TokenOut] = Field(description="Newest first; those that work no more too.")
+    tokens: list[TokenOut] = Field(description="Newest first, with revoked and expired ones.")
     total: int = Field(description="How many there are in all.")
 
 
@@ -146,14 +148,14 @@ def rotate(inputs: TokenIn) -> SecretOut:
     "/org/tokens/revoke", inputs=TokenIn, outputs=OneTokenOut, access=ADMIN, changes=True
 )
 def revoke(inputs: TokenIn) -> OneTokenOut:
-    """Make a token worthless; senders are refused within half a minute."""
+    """Revoke a token; senders are refused within half a minute."""
     return OneTokenOut(
         token=token_json(revoke_token(subject().org, inputs.token_id, subject().label))
     )
 
 
 def token_json(row: Token) -> TokenOut:
-    """Tell of a token what an admin needs to know."""
+    """Return a token as JSON, without its secret part."""
     return TokenOut(
         id=row.id,
         name=row.name,

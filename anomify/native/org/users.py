@@ -1,4 +1,4 @@
-"""/org/users and /org/invitations: the people of the org, and who was asked into it."""
+"""/org/users and /org/invitations: the users of the org and its open invitations."""
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ ROLE_FIELD = Field(
 
 
 class InviteIn(Inputs):
-    """Who is to be asked into the org."""
+    """The person to invite."""
 
     email: Address = Field(description="Where the link is sent.", examples=["ann@acme.example"])
     name: str = Field(
@@ -77,14 +77,14 @@ class MemberOut(Outputs):
     """A user, as others of the org see them."""
 
     id: int = Field(description="Their id.")
-    name: str = Field(description="What they are called.")
+    name: str = Field(description="Their name.")
     email: str = Field(description="The address they sign in with.")
     role: str = Field(description=f"One of {', '.join(ROLES)}.")
-    admin: bool = Field(description="Whether they may do what admins may; owners may, too.")
+    admin: bool = Field(description="Whether they have the rights of an admin; owners have, too.")
 
 
 class UsersOut(Outputs):
-    """Everybody in the org."""
+    """The users of the org."""
 
     users: list[MemberOut] = Field(description="By name.")
     total: int = Field(description="How many there are.")
@@ -102,7 +102,7 @@ class InvitationOut(Outputs):
     id: int = Field(description="Its id.")
     email: str = Field(description="Whom it was sent to.")
     name: str | None = Field(description="Their name, if one was given.")
-    role: str = Field(description="What they are to be.")
+    role: str = Field(description="Their future role.")
     invited_by: str = Field(description="Who invited them.")
     created_timestamp: int = Field(description="When, unix seconds.")
     sent_timestamp: int = Field(description="When the latest letter was written.")
@@ -124,16 +124,16 @@ class OneInvitationOut(Outputs):
 
 
 class SentOut(OneInvitationOut):
-    """An invitation whose letter is on its way."""
+    """An invitation whose letter is being sent."""
 
     link: str | None = Field(
-        description="What to hand over yourself where this server sends no mail; null otherwise."
+        description="The link to hand over if this server sends no mail; null otherwise."
     )
 
 
 @blueprint.route("/org/users", inputs=Inputs, outputs=UsersOut, access=VIEWER, methods=["GET"])
 def users(inputs: Inputs) -> UsersOut:
-    """List who is in the org, by name."""
+    """List the users of the org, by name."""
     del inputs
     found = [member_json(user) for user in list_users(subject().org)]
     return UsersOut(users=found, total=len(found))
@@ -150,12 +150,12 @@ def users(inputs: Inputs) -> UsersOut:
     limits=("write", "mail"),
     errors=(409,),
 )
-def ask_in(inputs: InviteIn) -> SentOut:
-    """Invite somebody into the org: a link is mailed to them that works once, for 72 hours.
+def send_invitation(inputs: InviteIn) -> SentOut:
+    """Invite a person into the org: a link is mailed to them that works once, for 72 hours.
 
-    An address belongs to one org only. Whether this one has an account in another org is told to
-    nobody but the invited: their letter says so, and that they can have another address invited or
-    delete that account first.
+    An address belongs to one org only. The reply does not reveal whether this one has an account in
+    another org; only the letter to the invited person does, and explains that they can have another
+    address invited or delete that account first.
     """
     role = "admin" if inputs.admin and inputs.role == LEAST_ROLE else inputs.role
     return _sent(*invite(subject().org, inputs.email, inputs.name, role, _inviter()))
@@ -170,11 +170,11 @@ def ask_in(inputs: InviteIn) -> SentOut:
     errors=(409,),
 )
 def role(inputs: RoleIn) -> UserOut:
-    """Give a user another role, at most your own; their sessions end."""
+    """Change the role of a user, to at most your own; the sessions of the user end."""
     caller = subject()
     user = get_user(caller.org, inputs.user_id)
     change_role(user, inputs.role, actor=caller.label, actor_role=caller.role)
-    _stay_signed_in(user)
+    _renew_own_session(user)
     return UserOut(user=member_json(user))
 
 
@@ -187,12 +187,12 @@ def role(inputs: RoleIn) -> UserOut:
     errors=(409,),
 )
 def transfer(inputs: UserIn) -> UserOut:
-    """Make somebody else the owner in your place; you are an admin then."""
+    """Transfer the ownership to another user; you become an admin."""
     caller = _user()
     heir = get_user(caller.org, inputs.user_id)
     owner = get_user(caller.org, caller.user.id)
     transfer_ownership(owner, heir)
-    _stay_signed_in(owner)
+    _renew_own_session(owner)
     return UserOut(user=member_json(heir))
 
 
@@ -246,20 +246,20 @@ def resend(inputs: InvitationIn) -> SentOut:
     errors=(409,),
 )
 def revoke(inputs: InvitationIn) -> OneInvitationOut:
-    """Make the link of an invitation worthless."""
+    """Revoke an invitation; its link ends."""
     found = revoke_invitation(subject().org, inputs.invitation_id, subject().label)
     return OneInvitationOut(invitation=invitation_json(found))
 
 
 def member_json(user: User) -> MemberOut:
-    """Tell of a user what others of the org may know."""
+    """Return a user as JSON, with the data that others of the org may see."""
     return MemberOut(
         id=user.id, name=user.name, email=user.email, role=user.role, admin=user.is_admin
     )
 
 
 def invitation_json(invitation: Invitation) -> InvitationOut:
-    """Tell of an invitation all but its link."""
+    """Return an invitation as JSON, without its link."""
     return InvitationOut(
         id=invitation.id,
         email=invitation.email,
@@ -290,8 +290,8 @@ def _user() -> UserSubject:
     return caller
 
 
-def _stay_signed_in(user: User) -> None:
-    """Let who changed their own role go on, with a session that is worth what they are now."""
+def _renew_own_session(user: User) -> None:
+    """Open a new session for a user who changed their own role, which ended the former one."""
     caller = subject()
     if isinstance(caller, UserSubject) and caller.user.id == user.id:
         renew_session(user)

@@ -23,7 +23,7 @@ class AcceptIn(Inputs):
     name: str = Field(
         "",
         max_length=200,
-        description="What you are called; as whoever invited you said, when left out.",
+        description="Your name; when left out, the name that the invitation has.",
         json_schema_extra=names(None),
     )
     password: Password = Field(description="The password of your new account.", repr=False)

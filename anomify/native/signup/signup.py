@@ -1,4 +1,4 @@
-"""/signup: an org of one's own, and a look around in a demo."""
+"""/signup: create an org of your own, and visit a demo."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ DEMO_DESCRIPTION = "Thirty days of metrics with incidents among them, to look at
 
 
 class SelfserveIn(Inputs):
-    """Who wants an org of their own."""
+    """The user and the org to create."""
 
     email: Address = Field(
         description="Your address; a link is mailed to it.", examples=["alice@acme.example"]
@@ -81,7 +81,7 @@ class SelfserveOut(Outputs):
     """What will be there once the link is opened; the same for addresses that have an account."""
 
     message: str = Field(description="What to do next.")
-    user: PendingUserOut = Field(description="The user as asked for.")
+    user: PendingUserOut = Field(description="The requested user.")
 
 
 class VerifyIn(Inputs):
@@ -107,7 +107,7 @@ class DemoIn(Inputs):
     demo_org_id: RowId | None = Field(
         None,
         description="One of those /signup/demo-orgs lists; the first one when left out.",
-        # A demo is for everybody: it is in no other org than the asker's.
+        # Demos are open to every caller, so the id is no secret of another org.
         json_schema_extra=names(None),
     )
 
@@ -138,7 +138,7 @@ class DemoOrgsOut(Outputs):
     errors=(403,),
 )
 def selfserve(inputs: SelfserveIn) -> SelfserveOut:
-    """Ask for an org of your own; a link is mailed with which you choose a password.
+    """Request an org of your own; a link is mailed with which you choose a password.
 
     Nothing exists until the link is opened, within a day. The reply is the same for an address
     that has an account already; its owner is mailed that instead.
@@ -240,9 +240,9 @@ def demo_orgs(inputs: Inputs) -> DemoOrgsOut:
 
 
 def sign_up_is_off() -> Denied:
-    """Return what to raise where nobody may sign up by themselves."""
+    """Return the error for installations where sign-up is off."""
     return Denied(
-        "Nobody signs up here by themselves. Ask an admin of your org, or whoever runs this "
+        "Sign-up is off here. Ask an admin of your org for an invitation, or the operator of this "
         "server, for an account.",
         code="signup_is_off",
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from anomify.anomaly.unread import count_unread
-from anomify.auth.session_id import renew_stranger, sign_out
+from anomify.auth.session_id import renew_anonymous_session, sign_out
 from anomify.auth.sign_in import prove_password, renew_session
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, subject, user_subject
 from anomify.edge.access import ANYONE, USER
@@ -111,19 +111,19 @@ class PingOut(Outputs):
 
 
 class UpdateIn(Inputs):
-    """What is to be changed; what is left out stays as it is."""
+    """The changes; a value that is left out does not change."""
 
     name: Line | None = Field(
         None, description="How others see you.", json_schema_extra=names(None), examples=["Alice"]
     )
     phone_number: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         None,
-        description="With the country's code; an empty one takes it away.",
+        description="With the country's code; an empty text deletes it.",
         examples=["+4930123456"],
     )
     slack_member_id: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         None,
-        description="Who you are in Slack; an empty one takes it away.",
+        description="Your member id in Slack; an empty text deletes it.",
         json_schema_extra=names(None),
         examples=["U024BE7LH"],
     )
@@ -133,7 +133,7 @@ class UpdateIn(Inputs):
     )
     onboarding_flags: Flags | None = Field(
         None,
-        description="First steps that were shown to you; those that happen cannot be said.",
+        description="Onboarding steps that a client has shown; the others are set by what happens.",
         examples=[{"main_intro": True}],
     )
 
@@ -141,7 +141,7 @@ class UpdateIn(Inputs):
 class UpdatePasswordIn(Inputs):
     """The password there is, and the new one twice."""
 
-    current: Password = Field(description="Your password as it is.", repr=False)
+    current: Password = Field(description="Your current password.", repr=False)
     password_1: Password = Field(description="The new one.", repr=False)
     password_2: Password = Field(description="The new one again.", repr=False)
 
@@ -157,7 +157,7 @@ class DeleteIn(Inputs):
 
 
 class DeletedOut(Outputs):
-    """Who is no more."""
+    """The deleted user."""
 
     deleted: int = Field(description="The id that the user had.")
 
@@ -178,7 +178,7 @@ class IssueIn(Inputs):
 
 
 class TicketOut(Outputs):
-    """How to refer to what was reported."""
+    """The reference of the report."""
 
     ticket_id: str = Field(description="Name it when you write about it again.")
 
@@ -196,7 +196,7 @@ def update(inputs: UpdateIn) -> InfoOut:
     """Change your profile and how you are notified."""
     caller = user_subject()
     user = get_user(caller.org, caller.user.id)
-    said = inputs.notifications or {}
+    notifications = inputs.notifications or {}
     update_profile(
         user,
         ProfileFields(
@@ -204,7 +204,9 @@ def update(inputs: UpdateIn) -> InfoOut:
             phone_number=inputs.phone_number,
             slack_member_id=inputs.slack_member_id,
             wants_email_alerts=(
-                said.get("email_alerts") if inputs.email_alerts is None else inputs.email_alerts
+                notifications.get("email_alerts")
+                if inputs.email_alerts is None
+                else inputs.email_alerts
             ),
             steps=inputs.onboarding_flags or {},
         ),
@@ -226,7 +228,7 @@ def update(inputs: UpdateIn) -> InfoOut:
     has_own_transactions=True,
 )
 def updatepassword(inputs: UpdatePasswordIn) -> MessageOut:
-    """Set a new password; every other session of yours ends, and this one has a new id."""
+    """Set a new password; your other sessions end, and this one gets a new id."""
     caller = user_subject()
     prove_password(caller, inputs.current)
     password = same_password(inputs.password_1, inputs.password_2)
@@ -254,7 +256,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     user = get_user(caller.org, inputs.user_id or caller.user.id)
     delete_user(user, caller.user)
     if user.id == caller.user.id:
-        renew_stranger()
+        renew_anonymous_session()
         put_subject(Anonymous())
     return DeletedOut(deleted=user.id)
 
@@ -285,7 +287,7 @@ def logout(inputs: LogoutIn) -> MessageOut:
 
 @blueprint.route("/user/ping", inputs=Inputs, outputs=PingOut, access=USER)
 def ping(inputs: Inputs) -> PingOut:
-    """Keep the session alive, and say how old it is and how many anomalies are unread."""
+    """Extend the session; return its age and the number of unread anomalies."""
     del inputs
     caller = user_subject()
     age = session_age(caller.session_key)
@@ -314,7 +316,7 @@ def reportissue(inputs: IssueIn) -> TicketOut:
 
 
 def user_out(user: User, org: Org) -> UserOut:
-    """Tell of a user what they may know of themselves."""
+    """Return the signed-in user as JSON."""
     return UserOut(
         id=user.id,
         org_id=user.org_id,

@@ -24,15 +24,15 @@ class RevokeIn(Inputs):
         description="The name of a session of yours, as /user/sessions lists it.",
         json_schema_extra=names("session"),
     )
-    others: bool = Field(default=False, description="All of yours but this one.")
+    others: bool = Field(default=False, description="End all your other sessions.")
 
 
 class SessionOut(Outputs):
-    """A session of the user's."""
+    """A session of the user."""
 
-    session: str = Field(description="Its name; it is not the session's id and opens nothing.")
-    is_current: bool = Field(description="Whether it is the one that asks.")
-    device: str = Field(description="What the client says it is.")
+    session: str = Field(description="Its name, which is not the session id and gives no access.")
+    is_current: bool = Field(description="Whether it is the session of this request.")
+    device: str = Field(description="The User-Agent of the client.")
     address: str = Field(description="The address it began from.")
     created_timestamp: int = Field(description="When it began, unix seconds.")
     last_seen_timestamp: int = Field(description="When it was last used, to the minute.")
@@ -47,14 +47,14 @@ class SessionsOut(Outputs):
 
 
 class RevokedOut(Outputs):
-    """What has ended."""
+    """The number of ended sessions."""
 
     revoked: int = Field(description="How many sessions have ended.")
 
 
 @blueprint.route("/user/sessions", inputs=Inputs, outputs=SessionsOut, access=USER)
 def sessions(inputs: Inputs) -> SessionsOut:
-    """List where you are signed in."""
+    """List your sessions."""
     del inputs
     caller = user_subject()
     found = [
@@ -90,7 +90,7 @@ def revoke(inputs: RevokeIn) -> RevokedOut:
         return RevokedOut(revoked=ended)
     if not inputs.session:
         raise Invalid(
-            "Say which session is to end, or others=true.",
+            "Send the session to end, or others=true.",
             fields={"session": "One of those /user/sessions lists."},
         )
     end_session(get_user_session(caller.user, inputs.session).id_hash)

@@ -1,5 +1,7 @@
 """/user/totp: a second factor from the user's authenticator app."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -20,13 +22,14 @@ from anomify.user.authenticator import (
     renew_recovery_codes,
     turn_off,
 )
+from anomify.user.model import User
 from anomify.user.queries import get_user
 
 blueprint = NativeBlueprint("user_totp", __name__)
 
 
 class PasswordIn(Inputs):
-    """The user's password, for a stolen session must not be enough for this."""
+    """The user's password, because a stolen session must not be enough for this."""
 
     password: Password = Field(description="Your password.", repr=False)
 
@@ -46,14 +49,14 @@ class DisableIn(PasswordIn):
 
 
 class TotpOut(Outputs):
-    """Whether signing in takes a code of an app."""
+    """Whether signing in requires a code of an app."""
 
-    is_on: bool = Field(description="Whether a code of the app is asked for.")
+    is_on: bool = Field(description="Whether a code of the app is required.")
     recovery_codes_left: int = Field(description="How many recovery codes are not used yet.")
 
 
 class BegunOut(Outputs):
-    """What an app needs to know; it is shown now and never again."""
+    """The key for an app; it is shown only once."""
 
     setup_key: str = Field(description="The key to type into the app, in base 32.")
     uri: str = Field(description="The same as an otpauth address, for the app to open.")
@@ -63,14 +66,12 @@ class BegunOut(Outputs):
 class RecoveryOut(Outputs):
     """Codes for paper; they are shown now and never again."""
 
-    recovery_codes: list[str] = Field(
-        description="Each stands in for the app once, should it be lost."
-    )
+    recovery_codes: list[str] = Field(description="Each replaces a code of the app once.")
 
 
 @blueprint.route("/user/totp", inputs=Inputs, outputs=TotpOut, access=USER)
 def totp(inputs: Inputs) -> TotpOut:
-    """Return whether signing in takes a code of your authenticator app."""
+    """Return whether signing in requires a code of your authenticator app."""
     del inputs
     user = user_subject().user
     return TotpOut(is_on=user.has_totp, recovery_codes_left=count_recovery_codes(user))
@@ -89,7 +90,7 @@ def totp(inputs: Inputs) -> TotpOut:
     has_own_transactions=True,
 )
 def begin(inputs: PasswordIn) -> BegunOut:
-    """Begin to set up an authenticator app; nothing is asked for until you confirm it."""
+    """Begin to set up an authenticator app; no code is required until you confirm it."""
     caller = user_subject()
     prove_password(caller, inputs.password)
     with transaction(write=True):
@@ -108,7 +109,7 @@ def begin(inputs: PasswordIn) -> BegunOut:
     errors=(409,),
 )
 def confirm(inputs: ConfirmIn) -> RecoveryOut:
-    """Ask for the app's codes from now on; every other session of yours ends."""
+    """Require the app's codes from now on; your other sessions end."""
     caller = user_subject()
     user = get_user(caller.org, caller.user.id)
     codes = finish_enrolment(user, inputs.code)
@@ -128,15 +129,11 @@ def confirm(inputs: ConfirmIn) -> RecoveryOut:
     has_own_transactions=True,
 )
 def disable(inputs: DisableIn) -> MessageOut:
-    """Ask for no codes of the app any more; new clients are mailed one where mails are sent."""
-    caller = user_subject()
-    prove_password(caller, inputs.password)
-    with transaction(write=True):
-        user = get_user(caller.org, caller.user.id)
-        prove_code(user, inputs.code)
+    """Require no codes of the app any more; new clients get codes by mail if mail is set up."""
+    with _authenticated_again(inputs) as user:
         turn_off(user)
         renew_session(user)
-    return MessageOut(message="Signing in takes no code of an app any more.")
+    return MessageOut(message="Signing in requires no code of an app any more.")
 
 
 @blueprint.route(
@@ -151,10 +148,20 @@ def disable(inputs: DisableIn) -> MessageOut:
     has_own_transactions=True,
 )
 def recoverycodes(inputs: DisableIn) -> RecoveryOut:
-    """Make new recovery codes; those you had are worth nothing any more."""
+    """Create new recovery codes; the former ones become invalid."""
+    with _authenticated_again(inputs) as user:
+        return RecoveryOut(recovery_codes=renew_recovery_codes(user))
+
+
+@contextmanager
+def _authenticated_again(inputs: DisableIn) -> Iterator[User]:
+    """Check password and code, and yield the user in a unit of work that writes.
+
+    The password is compared before the unit of work opens; the code is used up in it.
+    """
     caller = user_subject()
     prove_password(caller, inputs.password)
     with transaction(write=True):
         user = get_user(caller.org, caller.user.id)
         prove_code(user, inputs.code)
-        return RecoveryOut(recovery_codes=renew_recovery_codes(user))
+        yield user

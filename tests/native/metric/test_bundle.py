@@ -1,4 +1,4 @@
-"""/metric/.../bundle over HTTP: which parts a reply holds."""
+"""/metric/.../bundle over HTTP: the parts of a reply."""
 
 from itertools import combinations
 
@@ -9,21 +9,21 @@ from tests.kit.web import error
 
 
 class TestBundle:
-    def test_holds_all_that_a_page_shows(self, api: MetricApi) -> None:
+    def test_contains_all_parts_by_default(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times, values = minutes(), noise()
         values[350:353] += 60
         api.send(metric_id, times, values)
         api.judge()
-        told = api.data("/metric/cpu.load/bundle")
-        assert len(told["timeseries"]) == COUNT
-        assert told["metric"]["state"] == "judged"
-        [found] = told["anomalies"]
+        data = api.data("/metric/cpu.load/bundle")
+        assert len(data["timeseries"]) == COUNT
+        assert data["metric"]["state"] == "judged"
+        [found] = data["anomalies"]
         assert found["timestamp"] == times[350] / 1000
-        assert len(told["yhat"]) == COUNT - 100
-        assert told["total"] == 1
+        assert len(data["yhat"]) == COUNT - 100
+        assert data["total"] == 1
 
-    def test_holds_only_the_parts_that_were_asked_for(self, api: MetricApi) -> None:
+    def test_contains_only_the_requested_parts(self, api: MetricApi) -> None:
         api.send(api.make_metric(), minutes(), noise())
         api.judge()
         fields = {
@@ -39,31 +39,31 @@ class TestBundle:
             for parts in combinations(fields, count):
                 found = api.data("/metric/cpu.load/bundle", parts=",".join(parts))
                 assert set(found) == set().union(*(fields[part] for part in parts))
-                for name, said in found.items():
+                for name, result in found.items():
                     if name != "yhat":
-                        assert said == whole[name], name
+                        assert result == whole[name], name
         refused = api.get("/metric/cpu.load/bundle", parts="yhat,matches")
         assert refused.status_code == 400
         assert "parts" in str(error(refused)["fields"])
 
-    def test_draws_a_counter_as_what_is_judged_of_it(self, api: MetricApi) -> None:
+    def test_returns_the_judged_rate_of_a_counter(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         steps = np.random.default_rng(3).uniform(50, 70, COUNT)
         api.send(metric_id, minutes(), np.cumsum(steps))
         api.judge()
-        told = api.data("/metric/cpu.load/bundle")
-        assert told["metric"]["is_counter"]
-        expected = list(told["yhat"].values())[-1]
-        rate = told["derivative"][-1][1]
+        data = api.data("/metric/cpu.load/bundle")
+        assert data["metric"]["is_counter"]
+        expected = list(data["yhat"].values())[-1]
+        rate = data["derivative"][-1][1]
         assert expected["yhat_lower"] <= rate <= expected["yhat_upper"]
 
-    def test_expects_nothing_of_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
+    def test_has_no_range_for_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
         times = minutes()
         api.send(api.make_metric(), times, np.cumsum(10 + np.abs(noise())))
         api.judge()
         last = int(times[-1]) // 1000
         window = {"from": last, "until": last + 1, "include_value": True}
-        told = api.data("/metric/cpu.load/bundle", **window)
-        assert len(told["timeseries"]) == 1
-        assert told["derivative"] == []
-        assert told["yhat"] == {}
+        data = api.data("/metric/cpu.load/bundle", **window)
+        assert len(data["timeseries"]) == 1
+        assert data["derivative"] == []
+        assert data["yhat"] == {}

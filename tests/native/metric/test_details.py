@@ -25,7 +25,7 @@ ODD_NAMES = [
 
 class TestMetric:
     @pytest.mark.parametrize("name", ODD_NAMES)
-    def test_is_found_by_path_and_by_parameter_whatever_its_name(
+    def test_is_found_by_path_and_by_parameter_with_any_name(
         self, api: MetricApi, name: str
     ) -> None:
         api.make_metric(name)
@@ -34,9 +34,7 @@ class TestMetric:
         assert api.data(path)["metric"]["metric"] == name
         assert api.data(path + "/timeseries")["timeseries"] == []
 
-    def test_is_found_by_its_path_whatever_words_and_slashes_are_in_its_name(
-        self, api: MetricApi
-    ) -> None:
+    def test_is_found_by_path_with_words_and_slashes_in_its_name(self, api: MetricApi) -> None:
         rng = random.Random(20_261_128)
         words = ["x", "graph", "yhat", "settings", "delete", "", "%2F", "größe", "12", "a b?c#d"]
         names = {"/".join(rng.choices(words, k=rng.randint(1, 4))) for _ in range(150)}
@@ -56,7 +54,9 @@ class TestMetric:
             for path in (f"/metric/{quote(name)}/yhat", f"/metric/{metric_id}/yhat"):
                 assert api.data(path)["yhat"] == {}, name
 
-    def test_is_asked_before_a_name_that_ends_like_the_question(self, api: MetricApi) -> None:
+    def test_a_route_of_a_metric_precedes_a_name_that_ends_with_its_word(
+        self, api: MetricApi
+    ) -> None:
         api.make_metric("x")
         api.make_metric("x/timeseries")
         assert "timeseries" in api.data("/metric/x/timeseries")
@@ -76,7 +76,7 @@ class TestMetric:
         api.make_metric(str(metric_id))
         assert api.data(f"/metric/{metric_id}")["metric"]["metric"] == str(metric_id)
 
-    def test_is_not_found_where_neither_part_nor_whole_is_a_name(self, api: MetricApi) -> None:
+    def test_is_not_found_if_neither_part_nor_whole_is_a_name(self, api: MetricApi) -> None:
         for word in SUB_ROUTES:
             assert api.get(f"/metric/none/{word}").status_code == 404
             assert error(api.get(f"/metric/{word}"))["fields"] == {
@@ -96,7 +96,9 @@ class TestMetric:
     @pytest.mark.parametrize(
         "path", ["", "/timeseries", "/yhat", "/anomalies", "/bundle", "/graph"]
     )
-    def test_does_not_exist_for_another_org_nor_for_nobody(self, api: MetricApi, path: str) -> None:
+    def test_is_not_found_by_another_org_and_refused_to_anonymous_callers(
+        self, api: MetricApi, path: str
+    ) -> None:
         api.make_metric()
         foreign = api.get(f"/metric/cpu.load{path}", who="charlie")
         unknown = api.get(f"/metric/no.such{path}", who="charlie")
@@ -104,7 +106,9 @@ class TestMetric:
         assert error(foreign) == error(unknown)
         assert api.client.get(f"/metric/cpu.load{path}").status_code == 401
 
-    def test_lets_a_reading_token_in_and_an_ingesting_one_not(self, api: MetricApi) -> None:
+    def test_accepts_a_token_for_reading_and_refuses_one_for_ingestion(
+        self, api: MetricApi
+    ) -> None:
         api.make_metric()
         statuses = [
             api.client.get("/metric/cpu.load", headers={"X-Auth-Token": token}).status_code

@@ -12,7 +12,7 @@ from tests.kit.metric_api import COUNT, MetricApi, minutes, noise
 
 
 class TestYhat:
-    def test_is_the_same_however_far_one_zooms(self, api: MetricApi) -> None:
+    def test_is_the_same_in_every_window(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times = minutes()
         api.send(metric_id, times, noise())
@@ -31,7 +31,7 @@ class TestYhat:
             assert wide[timestamp] == expected
             assert expected["yhat_lower"] < expected["yhat_upper"]
 
-    def test_gives_the_classical_bounds_beside_the_range(self, api: MetricApi) -> None:
+    def test_returns_three_sigma_bounds_on_request(self, api: MetricApi) -> None:
         times, values = minutes(), noise()
         # A second one: its state is among those that are kept here.
         api.make_metric("first")
@@ -39,14 +39,14 @@ class TestYhat:
         api.judge()
         yhat = api.data("/metric/cpu.load/yhat", until=int(times[-1] // 1000) + 600)["yhat"]
         for place in (100, 250, COUNT - 1):
-            seen, said = values[: place + 1], yhat[str(int(times[place] // 1000))]
-            assert said["3sigma_lower"] == pytest.approx(seen.mean() - 3 * seen.std())
-            assert said["3sigma_upper"] == pytest.approx(seen.mean() + 3 * seen.std())
+            seen, result = values[: place + 1], yhat[str(int(times[place] // 1000))]
+            assert result["3sigma_lower"] == pytest.approx(seen.mean() - 3 * seen.std())
+            assert result["3sigma_upper"] == pytest.approx(seen.mean() + 3 * seen.std())
         *_, last, ahead = sorted(yhat)[: COUNT - 100 + 1]
         assert yhat[ahead]["forecast"]
         assert yhat[ahead]["3sigma_upper"] == yhat[last]["3sigma_upper"]
 
-    def test_adds_what_is_asked_for_and_nothing_else(self, api: MetricApi) -> None:
+    def test_adds_only_the_requested_fields(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times, values = minutes(), noise()
         values[200:203] += 60
@@ -87,7 +87,9 @@ class TestForecast:
         api.app_state.points.follow()
         return times
 
-    def test_goes_on_after_the_newest_point_as_far_as_is_asked(self, api: MetricApi) -> None:
+    def test_continues_after_the_newest_point_until_the_requested_time(
+        self, api: MetricApi
+    ) -> None:
         times = self.judged(api)
         last = int(times[-1]) // 1000
         window = {"from": last - 3600, "until": last + 1800}
@@ -112,7 +114,7 @@ class TestForecast:
         assert 86_300 <= max(map(int, long)) - last <= 86_400 + 60
         assert ahead(last + 1) == {}
 
-    def test_is_none_while_the_metric_learns_or_nothing_was_kept(self, api: MetricApi) -> None:
+    def test_is_empty_while_the_metric_learns_or_without_a_state(self, api: MetricApi) -> None:
         api.send(api.make_metric(), minutes(50), noise(50))
         api.judge()
         until = now_ms() // 1000 + 3600

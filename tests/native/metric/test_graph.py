@@ -6,7 +6,7 @@ from tests.kit.metric_api import MetricApi, minutes, noise
 
 
 class TestGraph:
-    def test_is_a_png_that_is_not_sent_twice(self, api: MetricApi) -> None:
+    def test_is_a_png_and_304_with_its_etag(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         api.send(metric_id, minutes(), noise())
         window = {"from": int(minutes()[0] // 1000), "until": int(minutes()[-1] // 1000) + 60}

@@ -21,7 +21,7 @@ class TestMetrics:
         assert ([one["metric"] for one in found["metrics"]], found["total"]) == (["db.cpu"], 1)
         assert api.data("/metrics", limit=1, offset=1)["metrics"][0]["metric"] == "db.disk"
 
-    def test_says_how_far_learning_is(self, api: MetricApi) -> None:
+    def test_returns_the_progress_of_learning(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         assert api.data("/metrics")["metrics"][0]["state"] == "waiting"
         api.send(metric_id, minutes()[-37:], noise()[-37:])
@@ -41,11 +41,13 @@ class TestMetrics:
     @pytest.mark.parametrize(
         "sought", [{"chips": ["a"] * 21}, {"chips": ["a" * 201]}, {"q": "a" * 201}]
     )
-    def test_searches_for_so_much_only(self, api: MetricApi, sought: dict[str, Any]) -> None:
+    def test_refuses_too_many_or_too_long_search_words(
+        self, api: MetricApi, sought: dict[str, Any]
+    ) -> None:
         headers = api.cast.headers("alice")
         reply = api.client.post("/metrics", headers=headers, json=sought)
         assert (reply.status_code, error(reply)["code"]) == (400, "invalid")
 
-    def test_refuses_a_page_that_is_none(self, api: MetricApi) -> None:
+    def test_refuses_an_invalid_page(self, api: MetricApi) -> None:
         reply = api.get("/metrics", limit=0)
         assert (reply.status_code, set(error(reply)["fields"])) == (400, {"limit"})

@@ -99,9 +99,9 @@ class TestMostAnomalous:
         ("sent", "field"),
         [({"limit": 101}, "limit"), ({"from": 5, "until": 5}, ""), ({"from": 1e13}, "from")],
     )
-    def test_refuses_what_is_no_page_or_window(self, ask, sent, field):
-        told = ask("/metrics/mostanomalous", status=400, **sent)
-        assert field in "".join(told["fields"])
+    def test_refuses_an_invalid_page_or_window(self, ask, sent, field):
+        data = ask("/metrics/mostanomalous", status=400, **sent)
+        assert field in "".join(data["fields"])
 
     def test_shows_nothing_of_another_org(self, ask):
         for path in ("/metrics/mostanomalous", "/metrics/mostrecentlyanomalous"):
@@ -125,7 +125,7 @@ class TestAnomalySummary:
         assert sum(one["count"] for one in found["by_bucket"]) == 3
         assert found["last"] - found["first"] == 2 * 86_400
 
-    def test_counts_in_other_stretches(self, ask):
+    def test_counts_in_other_intervals(self, ask):
         until = int(now().timestamp())
         sent = {"from": until - 7 * 86_400, "until": until}
         hours = ask("/metric/anomalysummary", metric="often", bucket="hour", **sent)["summary"]
@@ -135,17 +135,17 @@ class TestAnomalySummary:
         assert seconds["bucket"] == 7_200
 
     @pytest.mark.parametrize("sent", [{"bucket": "month"}, {"bucket": 59}, {"bucket": 60}])
-    def test_refuses_other_stretches(self, ask, sent):
-        told = ask("/metric/often/anomalysummary", status=400, **sent)
-        assert "bucket" in "".join(told["fields"])
+    def test_refuses_invalid_intervals(self, ask, sent):
+        data = ask("/metric/often/anomalysummary", status=400, **sent)
+        assert "bucket" in "".join(data["fields"])
 
-    def test_knows_no_metric_of_another_org(self, ask):
+    def test_does_not_find_a_metric_of_another_org(self, ask):
         foreign = ask("/metric/often/anomalysummary", who="charlie", status=404)
         assert foreign == ask("/metric/nothing/anomalysummary", who="charlie", status=404)
 
 
 class TestDetails:
-    def test_say_who_watches_what_it_had_and_how_it_reports(self, ask, points_of, cast, database):
+    def test_contain_watchers_anomalies_and_reporting(self, ask, points_of, cast, database):
         with database.unit_of_work():
             make_watcher(cast.acme, "OFT", name="Ours", is_alerting=False)
             make_watcher(cast.acme, "old", name="Another's")
@@ -163,7 +163,7 @@ class TestDetails:
         )
         assert quality["sparsity"] == pytest.approx(75, abs=1)
 
-    def test_of_a_metric_without_points_say_that_nothing_is_known(self, ask):
+    def test_of_a_metric_without_points_are_null(self, ask):
         found = ask("/metric/never")
         assert found["quality"] == {
             "resolution": None,
@@ -182,7 +182,7 @@ class TestMetricsList:
         assert {"chip": "often", "count": 1} in found["chips"]
         assert {one["chip"] for one in found["chips"]} == {"often", "old"}
 
-    def test_comes_in_the_order_asked_for(self, ask, points_of):
+    def test_has_the_requested_order(self, ask, points_of):
         points_of("old")
         assert names(ask("/metrics")) == ["lately", "never", "often", "old"]
         assert names(ask("/metrics", order="newest"))[0] == "never"

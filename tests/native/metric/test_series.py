@@ -9,22 +9,22 @@ from anomify.clock import now_ms
 from tests.kit.metric_api import MINUTE, MetricApi, minutes, noise
 from tests.kit.points import START
 from tests.kit.web import error
-from tests.storage.test_setaside import ROWS, fill, put_blob
+from tests.storage.test_damaged_items import ROWS, fill, put_blob
 
 
 class TestTimeseries:
-    def test_gives_every_point_back_exactly(self, api: MetricApi) -> None:
+    def test_returns_every_point_exactly(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times, values = minutes(), noise()
         times[5] += 123
         api.send(metric_id, times, values)
         api.judge()
-        told = api.data("/metric/cpu.load/timeseries", resolution="raw")["timeseries"]
-        assert told == [
+        data = api.data("/metric/cpu.load/timeseries", resolution="raw")["timeseries"]
+        assert data == [
             [time / 1000, value] for time, value in zip(times, values.tolist(), strict=True)
         ]
 
-    def test_says_where_stored_points_cannot_be_read(self, api: MetricApi) -> None:
+    def test_reports_damaged_stored_points(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         points = api.app_state.points
         chunks = points.chunks
@@ -51,8 +51,8 @@ class TestTimeseries:
         assert api.data("/metric/cpu.load/timeseries", resolution="raw")["timeseries"] == pairs
         assert api.data("/metric/cpu.load/bundle")["timeseries"] == pairs
         until = int(ahead_ms[0]) // 1000 + 1
-        told = api.data("/metric/cpu.load/timeseries", until=until)
-        assert told["timeseries"] == pairs[:1]
+        data = api.data("/metric/cpu.load/timeseries", until=until)
+        assert data["timeseries"] == pairs[:1]
 
     def test_thins_a_long_window_and_keeps_the_spike(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
@@ -61,30 +61,30 @@ class TestTimeseries:
         values = np.zeros(count)
         values[4321] = 99.0
         api.send(metric_id, times, values)
-        told = api.data("/metric/cpu.load/timeseries")
-        assert told["downsampled"]
-        assert len(told["timeseries"]) <= 2000
-        assert [times[4321] / 1000, 99.0] in told["timeseries"]
+        data = api.data("/metric/cpu.load/timeseries")
+        assert data["downsampled"]
+        assert len(data["timeseries"]) <= 2000
+        assert [times[4321] / 1000, 99.0] in data["timeseries"]
 
     def test_thins_by_a_resolution_in_seconds(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         start = now_ms() // 3_600_000 * 3_600_000 - 7_200_000
         times = start + MINUTE * np.arange(120, dtype=np.int64)
         api.send(metric_id, times, np.arange(120.0))
-        told = api.data("/metric/cpu.load/timeseries", resolution=3600)
-        assert [value for _, value in told["timeseries"]] == [0.0, 59.0, 60.0, 119.0]
-        assert (told["resolution"], told["downsampled"]) == (3600, True)
+        data = api.data("/metric/cpu.load/timeseries", resolution=3600)
+        assert [value for _, value in data["timeseries"]] == [0.0, 59.0, 60.0, 119.0]
+        assert (data["resolution"], data["downsampled"]) == (3600, True)
 
-    def test_says_the_step_of_what_it_shows(self, api: MetricApi) -> None:
+    def test_returns_the_resolution_of_the_points(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         api.send(metric_id, minutes(), noise())
         api.judge()
         for asked, step, is_thinned in (("raw", 60, False), (30, 60, False), (300, 300, True)):
-            told = api.data("/metric/cpu.load/timeseries", resolution=asked)
-            assert (told["resolution"], told["downsampled"]) == (step, is_thinned)
+            data = api.data("/metric/cpu.load/timeseries", resolution=asked)
+            assert (data["resolution"], data["downsampled"]) == (step, is_thinned)
             assert api.data("/metric/cpu.load")["metric"]["resolution"] == 60
 
-    def test_refuses_more_raw_points_than_a_reply_holds(self, api: MetricApi) -> None:
+    def test_refuses_too_many_raw_points(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         times = now_ms() - 100 * np.arange(200_001, dtype=np.int64)[::-1]
         api.send(metric_id, times, np.zeros(len(times)))
@@ -92,9 +92,9 @@ class TestTimeseries:
         assert reply.status_code == 400
         assert "200,000" in error(reply)["message"]
         for thinned in ("/metric/cpu.load/timeseries", "/metric/cpu.load/bundle"):
-            told = api.data(thinned)
-            assert told["downsampled"] is True
-            assert len(told["timeseries"]) <= 2000
+            data = api.data(thinned)
+            assert data["downsampled"] is True
+            assert len(data["timeseries"]) <= 2000
 
     @pytest.mark.parametrize(
         ("query", "field"),
@@ -105,7 +105,7 @@ class TestTimeseries:
             ({"resolution": -5}, "resolution"),
         ],
     )
-    def test_refuses_a_window_that_is_none(
+    def test_refuses_an_invalid_window(
         self, api: MetricApi, query: dict[str, Any], field: str | None
     ) -> None:
         api.make_metric()
@@ -114,8 +114,8 @@ class TestTimeseries:
         if field:
             assert any(name.startswith(field) for name in error(reply)["fields"])
 
-    def test_gives_a_counters_rate_when_asked(self, api: MetricApi) -> None:
+    def test_returns_a_counters_rate_on_request(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
         api.send(metric_id, minutes(4), np.array([0.0, 60.0, 180.0, 30.0]))
-        told = api.data("/metric/cpu.load/timeseries", resolution="raw", derivative="true")
-        assert [value for _, value in told["derivative"]] == [1.0, 2.0, 0.5]
+        data = api.data("/metric/cpu.load/timeseries", resolution="raw", derivative="true")
+        assert [value for _, value in data["derivative"]] == [1.0, 2.0, 0.5]

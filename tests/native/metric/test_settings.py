@@ -1,4 +1,4 @@
-"""/metric/settings and /metric/delete over HTTP, and what the worker makes of them."""
+"""/metric/settings and /metric/delete over HTTP, and their effect in the worker."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def shop(database: Database, tmp_path: Path) -> Iterator[Shop]:
 
 
 class TestSettings:
-    def test_are_as_shipped_where_nobody_has_set_any(self, shop: Shop) -> None:
+    def test_have_defaults(self, shop: Shop) -> None:
         for url, requested in (
             ("/metric/cpu.load/settings", {}),
             ("/metric/settings", {"metric": "cpu.load"}),
@@ -97,12 +97,12 @@ class TestSettings:
                 "sensitivity": None,
             }
 
-    def test_stay_where_they_are_not_named(self, shop: Shop) -> None:
+    def test_do_not_change_if_left_out(self, shop: Shop) -> None:
         url = "/metric/cpu.load/settings"
         shop.data("POST", url, direction="up", unit=" ms ", step=30, sensitivity=0.25)
-        told = shop.data("POST", url, smallest_change=2.5, step=0, sensitivity=0)
-        assert told["settings"] == shop.data("GET", url)["settings"]
-        assert told["settings"] | {"metric": ""} == {
+        data = shop.data("POST", url, smallest_change=2.5, step=0, sensitivity=0)
+        assert data["settings"] == shop.data("GET", url)["settings"]
+        assert data["settings"] | {"metric": ""} == {
             "metric": "",
             "direction": "up",
             "smallest_change": 2.5,
@@ -113,7 +113,7 @@ class TestSettings:
             "sensitivity": None,
         }
 
-    def test_ask_for_a_rebuild_only_where_the_past_would_look_different(self, shop: Shop) -> None:
+    def test_request_a_rebuild_only_if_the_past_is_judged_differently(self, shop: Shop) -> None:
         url = "/metric/cpu.load/settings"
         assert not shop.data("POST", url, direction="down")["is_judged_anew"]
         assert shop.data("POST", url, kind="counter")["is_judged_anew"]
@@ -121,7 +121,7 @@ class TestSettings:
         with shop.app_state.database.unit_of_work(write=False):
             assert session().get_one(Rebuild, shop.metric_id).reason == "settings"
 
-    def test_are_told_in_the_audit_trail_where_they_change(self, shop: Shop) -> None:
+    def test_changes_are_recorded_in_the_audit_trail(self, shop: Shop) -> None:
         for _ in range(2):
             shop.data("POST", "/metric/cpu.load/settings", "bob", may_be_silent=True)
         [(actor, action, after)] = shop.audited()
@@ -141,7 +141,7 @@ class TestSettings:
             {"sensitivity": 1000},
         ],
     )
-    def test_must_make_sense(self, shop: Shop, requested: dict[str, Any]) -> None:
+    def test_refuse_invalid_values(self, shop: Shop, requested: dict[str, Any]) -> None:
         reply = shop.ask("POST", "/metric/cpu.load/settings", **requested)
         assert reply.status_code == 400
         assert set(error(reply)["fields"]) == set(requested)
@@ -154,7 +154,7 @@ class TestSettings:
         assert shop.ask("GET", url, "dave").status_code == 200
         assert shop.ask("GET", "/metric/nothing/settings").status_code == 404
 
-    def test_reach_the_worker_with_the_next_point(self, shop: Shop) -> None:
+    def test_apply_in_the_worker_from_the_next_point(self, shop: Shop) -> None:
         shop.send(shop.metric_id)
         analyser = shop.analyser()
         analyser.run_once()
@@ -180,10 +180,10 @@ class TestDelete:
         shop.app_state.points.follow()
         return analyser
 
-    def test_says_first_what_would_go(self, shop: Shop) -> None:
+    def test_returns_what_would_be_deleted_first(self, shop: Shop) -> None:
         self.prepare(shop)
-        told = shop.data("POST", "/metric/cpu.load/delete")
-        assert told == {
+        data = shop.data("POST", "/metric/cpu.load/delete")
+        assert data == {
             "metric": "cpu.load",
             "deleted": False,
             "points": COUNT + 2,
@@ -193,7 +193,7 @@ class TestDelete:
         assert shop.data("GET", "/metric/cpu.load/settings")
         assert shop.audited() == []
 
-    def test_deletes_all_that_the_metric_had(self, shop: Shop) -> None:
+    def test_deletes_all_data_of_the_metric(self, shop: Shop) -> None:
         analyser = self.prepare(shop)
         known = shop.app_state.registry.register(shop.cast.acme.id, {b"key": "cpu.load"}).ids
         assert known == {b"key": shop.metric_id}
@@ -216,7 +216,7 @@ class TestDelete:
             buried = session().get_one(DeletedMetric, shop.metric_id)
             assert buried.points_gone_at is not None
 
-    def test_lets_the_next_point_of_the_name_make_a_new_metric(self, shop: Shop) -> None:
+    def test_the_next_point_of_the_name_creates_a_new_metric(self, shop: Shop) -> None:
         analyser = self.prepare(shop)
         shop.app_state.registry.register(shop.cast.acme.id, {b"key": "cpu.load"})
         shop.data("POST", "/metric/cpu.load/delete", dry_run=False)
@@ -231,7 +231,7 @@ class TestDelete:
         assert analyser._scorer.summary_of(np.array([new_id])).seen.tolist() == [10]
         assert len(shop.app_state.points.read(new_id, 0, now_ms() + DAY_MS)) == 10
 
-    def test_is_heard_of_by_processes_that_did_not_delete(self, shop: Shop) -> None:
+    def test_other_processes_notice_the_deletion(self, shop: Shop) -> None:
         registry = shop.app_state.registry
         registry.register(shop.cast.acme.id, {b"key": "cpu.load"})
         with shop.app_state.database.unit_of_work():
@@ -241,7 +241,7 @@ class TestDelete:
         registry.follow_deleted()
         assert registry.known(shop.cast.acme.id)(b"key") is None
 
-    def test_takes_the_name_alone_for_an_id_may_be_anothers_name(self, shop: Shop) -> None:
+    def test_accepts_only_the_name_because_an_id_may_be_another_name(self, shop: Shop) -> None:
         for url in (f"/metric/{shop.metric_id}/delete", "/metric/delete"):
             requested = {"metric": str(shop.metric_id)} if url == "/metric/delete" else {}
             reply = shop.ask("POST", url, dry_run=False, **requested)

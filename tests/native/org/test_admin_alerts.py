@@ -33,7 +33,7 @@ def listed(reply):
 
 
 class TestAdminAlerts:
-    def test_are_as_shipped_until_they_are_changed(self, client, cast):
+    def test_have_defaults_until_they_are_changed(self, client, cast):
         found = listed(client.get("/org/adminalerts", headers=cast.headers("alice")))
         assert found[2] == {
             "id": 2,
@@ -84,12 +84,12 @@ class TestAdminAlerts:
             ({"type_2_email": [10**6]}, 400),
         ],
     )
-    def test_refuse_what_cannot_be(self, client, cast, sent, status):
+    def test_refuse_invalid_values(self, client, cast, sent, status):
         reply = client.post("/org/adminalerts", headers=cast.headers("alice"), json=sent)
         assert reply.status_code == status
         assert error(reply)["fields"].keys() == sent.keys()
 
-    def test_tell_nobody_in_slack_and_say_so_before_anything_is_changed(self, client, cast):
+    def test_refuse_slack_before_anything_is_changed(self, client, cast):
         ask, headers = client.post, cast.headers("alice")
         for named in ("type_1_slack", "type_2_slack"):
             sent = {named: "C024BE7LH,#ops", "type_1_wait_seconds": 900}
@@ -103,12 +103,12 @@ class TestAdminAlerts:
             sent = {named: [], "type_1_wait_seconds": 500}
             assert ask("/org/adminalerts", headers=headers, json=sent).status_code == 200
 
-    def test_know_no_users_of_other_orgs(self, client, cast):
+    def test_refuse_users_of_other_orgs(self, client, cast):
         sent = {"type_2_email": [cast.charlie.id]}
         reply = client.post("/org/adminalerts", headers=cast.headers("alice"), json=sent)
         assert reply.status_code == 400
 
-    def test_are_for_admins_and_changed_by_post_alone(self, client, cast):
+    def test_are_for_admins_and_changed_by_post_only(self, client, cast):
         assert client.get("/org/adminalerts", headers=cast.headers("bob")).status_code == 403
         assert client.get("/org/adminalerts").status_code == 401
         query = {"type_1_enabled": "false"}
@@ -142,7 +142,7 @@ class TestAdminAlert:
             )
 
     @pytest.mark.usefixtures("raised")
-    def test_says_which_metrics_and_since_when(self, client, cast):
+    def test_lists_the_metrics_and_since_when(self, client, cast):
         reply = client.get(f"/org/adminalert/{CODE}", headers=cast.headers("dave"))
         at = int(NOON.timestamp())
         assert strict(reply)["data"]["alert"] == {
@@ -157,7 +157,7 @@ class TestAdminAlert:
         }
 
     @pytest.mark.usefixtures("raised")
-    def test_is_nothing_to_others(self, client, cast):
+    def test_is_not_found_by_other_orgs(self, client, cast):
         path = f"/org/adminalert/{CODE}"
         assert client.get(path).status_code == 401
         theirs = client.get(path, headers=cast.headers("charlie"))

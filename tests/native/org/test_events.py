@@ -22,13 +22,13 @@ def cast(database):
         return make_cast()
 
 
-def told(client, headers, **fields):
+def reported(client, headers, **fields):
     return client.post("/org/events/create", headers=headers, json=fields)
 
 
 class TestCreate:
-    def test_is_there_in_the_feed_at_once(self, client, cast):
-        reply = told(
+    def test_is_listed_at_once(self, client, cast):
+        reply = reported(
             client, cast.headers("bob"), type="deploy", text="v2 is live", tags="shop", chips="cpu"
         )
         event = strict(reply)["data"]["event"]
@@ -53,24 +53,24 @@ class TestCreate:
         with database.unit_of_work():
             _, write = make_token(cast.acme, "write", name="ci")
             _, read = make_token(cast.acme, "read")
-        assert told(client, cast.headers("dave"), text="v2").status_code == 403
-        assert told(client, {"X-Auth-Token": read}, text="v2").status_code == 403
-        assert told(client, {}, text="v2").status_code == 401
-        reply = told(client, {"X-Auth-Token": write}, text="v2")
+        assert reported(client, cast.headers("dave"), text="v2").status_code == 403
+        assert reported(client, {"X-Auth-Token": read}, text="v2").status_code == 403
+        assert reported(client, {}, text="v2").status_code == 401
+        reply = reported(client, {"X-Auth-Token": write}, text="v2")
         assert strict(reply)["data"]["event"]["actor"] == "token:ci"
 
-    def test_says_which_field_cannot_be(self, client, cast):
+    def test_names_the_unusable_field(self, client, cast):
         later = now_timestamp() + 3600
         for fields in ({"text": ""}, {"text": "x", "type": "party"}):
-            reply = told(client, cast.headers("bob"), **fields)
+            reply = reported(client, cast.headers("bob"), **fields)
             assert reply.status_code == 400
             assert set(error(reply)["fields"]) <= set(fields)
-        reply = told(client, cast.headers("bob"), text="x", timestamp=later)
+        reply = reported(client, cast.headers("bob"), text="x", timestamp=later)
         assert list(error(reply)["fields"]) == ["timestamp"]
 
 
 class TestBundle:
-    def test_holds_the_events_of_the_metric_and_its_window(self, client, cast, database):
+    def test_contains_the_events_of_the_metric_and_its_window(self, client, cast, database):
         with database.unit_of_work():
             make_metric(cast.acme, "cpu.load")
         at = now_timestamp() - 600
@@ -79,7 +79,7 @@ class TestBundle:
             ("others", "disk", at),
             ("before", "", at - 200_000),
         ):
-            told(client, cast.headers("bob"), text=text, chips=chips, timestamp=timestamp)
+            reported(client, cast.headers("bob"), text=text, chips=chips, timestamp=timestamp)
         query = {"metric": "cpu.load", "from": at - 60, "until": at + 60}
         reply = client.get("/metric/bundle", query_string=query, headers=cast.headers("dave"))
         [event] = strict(reply)["data"]["events"]

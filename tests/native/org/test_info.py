@@ -22,40 +22,40 @@ def cast(database):
 
 
 class TestInfo:
-    def test_is_the_callers_own(self, client, cast):
+    def test_returns_the_callers_org(self, client, cast):
         for name, expected in (("dave", "Acme"), ("charlie", "Globex")):
-            told = strict(client.get("/org/info", headers=cast.headers(name)))["data"]["org"]
-            assert told["name"] == expected
-            assert told["alert_muting"] == {
+            data = strict(client.get("/org/info", headers=cast.headers(name)))["data"]["org"]
+            assert data["name"] == expected
+            assert data["alert_muting"] == {
                 "muted": False,
                 "muted_until_timestamp": None,
                 "muted_until_timestamp_string": None,
                 "minutes_remaining": 0,
             }
-            assert told["onboarding_status"] == {"id": 1, "name": "no metrics"}
-            assert told["connected_services"] == {"slack": False, "ms_teams": False}
-            assert (told["plan"], told["metric_quota"]) == ("Self-hosted", None)
-            assert told["metric_count"] == 0
+            assert data["onboarding_status"] == {"id": 1, "name": "no metrics"}
+            assert data["connected_services"] == {"slack": False, "ms_teams": False}
+            assert (data["plan"], data["metric_quota"]) == ("Self-hosted", None)
+            assert data["metric_count"] == 0
         assert client.get("/org/info").status_code == 401
 
-    def test_shows_how_keys_begin_to_admins_only(self, client, cast, database):
+    def test_shows_the_beginning_of_tokens_to_admins_only(self, client, cast, database):
         with database.unit_of_work():
             token, text = make_token(cast.acme, "ingest")
         for name, shown in (("alice", f"anm_{token.public_id}_..."), ("bob", "anm_...")):
-            told = strict(client.get("/org/info", headers=cast.headers(name)))["data"]["org"]
-            assert told["keys"] == [{"name": "robot", "key": shown, "scopes": ["ingest"]}]
-            assert text not in str(told)
+            data = strict(client.get("/org/info", headers=cast.headers(name)))["data"]["org"]
+            assert data["keys"] == [{"name": "robot", "key": shown, "scopes": ["ingest"]}]
+            assert text not in str(data)
 
 
 class TestUpdate:
     def ask(self, client, cast, who="alice", **fields):
         return client.post("/org/update", headers=cast.headers(who), json=fields)
 
-    def test_changes_what_is_said_and_leaves_the_rest(self, client, cast):
-        told = strict(self.ask(client, cast, timezone="Asia/Kolkata"))["data"]["org"]
-        assert (told["name"], told["timezone"]) == ("Acme", "Asia/Kolkata")
-        told = strict(self.ask(client, cast, name="Acme & Sons"))["data"]["org"]
-        assert (told["name"], told["timezone"]) == ("Acme & Sons", "Asia/Kolkata")
+    def test_changes_only_the_sent_fields(self, client, cast):
+        data = strict(self.ask(client, cast, timezone="Asia/Kolkata"))["data"]["org"]
+        assert (data["name"], data["timezone"]) == ("Acme", "Asia/Kolkata")
+        data = strict(self.ask(client, cast, name="Acme & Sons"))["data"]["org"]
+        assert (data["name"], data["timezone"]) == ("Acme & Sons", "Asia/Kolkata")
 
     def test_mutes_for_some_minutes_and_ends_it(self, client, cast):
         muting = strict(self.ask(client, cast, mute_minutes=30))["data"]["org"]["alert_muting"]
@@ -73,7 +73,7 @@ class TestUpdate:
             "minutes_remaining": 0,
         }
 
-    def test_refuses_what_is_none_and_who_is_no_admin(self, client, cast):
+    def test_refuses_invalid_values_and_callers_below_admin(self, client, cast):
         for fields in ({"timezone": "Mars/Base"}, {"mute_minutes": -1}, {"name": " "}):
             reply = self.ask(client, cast, **fields)
             assert error(reply)["fields"].keys() == fields.keys(), fields

@@ -1,4 +1,4 @@
-"""/org/summary and /org/graph: equal to what one would count by hand, on both databases."""
+"""/org/summary and /org/graph agree with a direct count, on both databases."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +46,7 @@ def scattered(seed, count, days):
 
 
 class TestSummary:
-    def test_says_what_was_refused_and_to_nobody_else(self, client, cast, database):
+    def test_lists_refused_items_of_the_org_only(self, client, cast, database):
         counter = RefusedCounter(database)
         at_ms = int(NOON.timestamp() * 1000)
         for hours in (0, 2, 24 * 8):
@@ -69,7 +69,7 @@ class TestSummary:
         assert (refused[1]["kind"], refused[1]["items"]) == ("future", 1)
         assert asked(client, cast, "/org/summary", "charlie")["summary"]["refused"] == []
 
-    def test_counts_what_brute_force_counts(self, client, cast, database):
+    def test_agrees_with_a_direct_count(self, client, cast, database):
         begun, judged = scattered(1, 60, 20), scattered(2, 500, 20)
         with database.unit_of_work():
             metric = make_metric(cast.acme)
@@ -99,7 +99,7 @@ class TestSummary:
         assert events["previous"] == judged_in(week - 7 * DAY, week // HOUR * HOUR)
         assert (summary["from"], summary["until"]) == (week, until)
 
-    def test_says_what_reports_and_what_alerts_now(self, client, cast, database):
+    def test_counts_reporting_and_alerting_metrics(self, client, cast, database):
         at_ms = int(NOON.timestamp() * 1000)
         with database.unit_of_work():
             for name, seen, silent in (("a", 50, 0), ("b", 500, 0), ("c", 500, HOUR)):
@@ -119,7 +119,7 @@ class TestSummary:
         assert (summary["metrics"], summary["live_metrics"]) == (4, 2)
         assert summary["enabled_alerts"] == 1
 
-    def test_shows_another_org_nothing_and_no_change_from_nothing(self, client, cast, database):
+    def test_is_empty_for_another_org_without_a_change_in_percent(self, client, cast, database):
         with database.unit_of_work():
             make_anomaly(make_metric(cast.acme), NOON - timedelta(days=1))
         ours = asked(client, cast, "/org/summary")["summary"]["anomalies"]
@@ -130,7 +130,7 @@ class TestSummary:
 
 
 class TestGraph:
-    def test_counts_every_day_there_was_and_those_without_any(self, client, cast, database):
+    def test_counts_every_day_with_zeros(self, client, cast, database):
         begun = set(scattered(3, 40, 50))
         with database.unit_of_work():
             metric = make_metric(cast.acme)
@@ -147,7 +147,7 @@ class TestGraph:
             sum(one.timestamp() // DAY * DAY == start for one in begun) for start, _ in days
         ]
 
-    def test_counts_a_window_in_stretches_of_ones_own(self, client, cast, database):
+    def test_counts_a_window_in_intervals_of_a_chosen_length(self, client, cast, database):
         with database.unit_of_work():
             metric = make_metric(cast.acme)
             for minutes in (1, 59, 61):
@@ -158,7 +158,7 @@ class TestGraph:
             graph = asked(client, cast, "/org/graph", bucket=bucket, **query)
             assert graph["series"]["anomalies"] == [[until - 2 * HOUR, 1], [until - HOUR, 2]]
 
-    def test_counts_judged_points_in_the_same_stretches(self, client, cast, database):
+    def test_counts_judged_points_in_the_same_intervals(self, client, cast, database):
         judged = scattered(4, 300, 6)
         with database.unit_of_work():
             metric, other = make_metric(cast.acme), make_metric(cast.globex)
@@ -174,11 +174,11 @@ class TestGraph:
             ]
             assert series["matches"] == series["total_patterns"] == [[one, 0] for one in starts]
 
-    def test_is_a_week_of_nothing_where_there_was_nothing(self, client, cast):
+    def test_is_a_week_of_zeros_without_anomalies(self, client, cast):
         days = asked(client, cast, "/org/graph")["series"]["anomalies"]
         assert [count for _, count in days] == [0] * 8
 
-    def test_refuses_more_stretches_than_a_chart_has_room_for(self, client, cast):
+    def test_refuses_too_many_intervals(self, client, cast):
         until = int(NOON.timestamp())
         query = {"from": until - MOST_STRETCHES * 60 - 120, "until": until, "bucket": 60}
         reply = client.get("/org/graph", headers=cast.headers("dave"), query_string=query)

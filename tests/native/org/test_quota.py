@@ -1,4 +1,4 @@
-"""The names that count, and freeing places among them for good."""
+"""Metrics that count against the quota, and deleting them."""
 
 from datetime import timedelta
 
@@ -53,14 +53,14 @@ def named(found):
 
 
 class TestGetQuotaMetrics:
-    def test_lists_what_counts_and_how_the_org_stands(self, ask):
+    def test_lists_counted_metrics_and_the_quota(self, ask):
         found = ask("/org/getquotametrics", who="dave")
         assert named(found) == list(NAMES)
         assert (found["used"], found["quota"], found["excluded"], found["total"]) == (4, 5, 1, 4)
         page = ask("/org/getquotametrics", q="CI.2", limit=1, offset=1)
         assert (named(page), page["total"], page["used"]) == (["ci.2.errors"], 2, 4)
 
-    def test_says_when_a_metric_came_and_was_last_seen(self, ask, database, cast):
+    def test_returns_when_a_metric_was_created_and_last_seen(self, ask, database, cast):
         with database.unit_of_work():
             rest = {
                 "points_seen": 200,
@@ -97,13 +97,13 @@ class TestRemoveQuotaMetrics:
             ({"metrics": ["ci.2.errors"], "patterns": ["sta*"]}, ["ci.2.errors", "staging.a"]),
         ],
     )
-    def test_only_says_what_would_go_unless_told_otherwise(self, ask, sent, picked):
+    def test_is_a_dry_run_by_default(self, ask, sent, picked):
         found = ask("/org/removequotametrics", **sent)
         assert (found["removed"], found["count"], found["dry_run"]) == (picked, len(picked), True)
         assert (found["used"], found["excluded"]) == (4, 1)
         assert ask("/metrics")["total"] == 5
 
-    def test_really_deletes_and_frees_at_once(self, ask, app, cast, database, monkeypatch):
+    def test_deletes_and_frees_the_quota_at_once(self, ask, app, cast, database, monkeypatch):
         # Three go in two parts.
         monkeypatch.setattr(org_quota, "REMOVED_AT_ONCE", 2)
         app_state = app.extensions["anomify"]
@@ -124,7 +124,7 @@ class TestRemoveQuotaMetrics:
     @pytest.mark.parametrize(
         "sent", [{}, {"patterns": ["*"]}, {"patterns": [""]}, {"patterns": ["a"] * 51}]
     )
-    def test_refuses_to_guess(self, ask, sent):
+    def test_refuses_missing_empty_and_too_broad_patterns(self, ask, sent):
         ask("/org/removequotametrics", status=400, dry_run=False, **sent)
         assert ask("/metrics")["total"] == 5
 

@@ -1,4 +1,4 @@
-"""/org/testmetrics tells what a test submission at the ingestion blueprints would have done."""
+"""/org/testmetrics returns what a test submission would have stored and refused."""
 
 from datetime import timedelta
 
@@ -42,19 +42,19 @@ def shown(client, cast, name="dave", **query):
 
 
 class TestTestmetrics:
-    def test_tells_what_would_be_stored_and_what_refused_and_why(self, client, cast, database):
+    def test_returns_what_would_be_stored_and_refused_with_reasons(self, client, cast, database):
         with database.unit_of_work():
             _, token = make_token(cast.acme, "ingest")
         submit(client, token, "known", "new", "a\x00b", "over", **{"x-test-only": "true"})
-        told = shown(client, cast)
-        assert told["accepted"] == ["known", "new"]
-        assert told["accepted_total"] == 2
-        assert told["new"] == ["new"]
-        assert [one["metric"] for one in told["dropped"]] == ["a\x00b", "over"]
-        assert "limit of 2 metrics" in told["dropped"][1]["reason"]
-        assert told["dropped_total"] == 2
-        assert told["would_exceed_quota"] is True
-        assert told["submitted_timestamp"] <= now().timestamp()
+        result = shown(client, cast)
+        assert result["accepted"] == ["known", "new"]
+        assert result["accepted_total"] == 2
+        assert result["new"] == ["new"]
+        assert [one["metric"] for one in result["dropped"]] == ["a\x00b", "over"]
+        assert "limit of 2 metrics" in result["dropped"][1]["reason"]
+        assert result["dropped_total"] == 2
+        assert result["would_exceed_quota"] is True
+        assert result["submitted_timestamp"] <= now().timestamp()
         assert shown(client, cast, "charlie")["submitted_timestamp"] is None
 
     def test_keeps_the_last_of_each_server(self, client, cast, database):
@@ -69,7 +69,7 @@ class TestTestmetrics:
         assert shown(client, cast)["server_id"] == "web2"
         assert shown(client, cast, server_id="web3")["submitted_timestamp"] is None
 
-    def test_forgets_it_after_an_hour(self, client, cast, database):
+    def test_deletes_it_after_an_hour(self, client, cast, database):
         with database.unit_of_work():
             _, token = make_token(cast.acme, "ingest")
         submit(client, token, "known", **{"x-test-only": "true"})
@@ -81,7 +81,7 @@ class TestTestmetrics:
             delete_old_dry_runs(later)
         assert shown(client, cast)["accepted"] == []
 
-    def test_bounds_how_many_servers_it_remembers(self, cast, database, client):
+    def test_limits_the_number_of_servers(self, cast, database, client):
         empty = DryRunReport([], 0, [], [], 0, would_exceed_quota=False)
         at = now()
         with database.unit_of_work():

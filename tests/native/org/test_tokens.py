@@ -52,16 +52,16 @@ class TestCreate:
         listed = client.get("/org/tokens", headers=cast.headers("alice"))
         assert made["secret"] not in listed.text
         assert made["secret"].split("_")[2] not in listed.text
-        (told,) = strict(listed)["data"]["tokens"]
-        assert (told["scopes"], told["created_by"], told["works"]) == (
+        (data,) = strict(listed)["data"]["tokens"]
+        assert (data["scopes"], data["created_by"], data["works"]) == (
             ["ingest", "read"],
             "Alice",
             True,
         )
-        assert told["last_used_address"] == "127.0.0.1"
-        assert told["last_used_timestamp"] > 0
+        assert data["last_used_address"] == "127.0.0.1"
+        assert data["last_used_timestamp"] > 0
 
-    def test_gives_no_more_than_the_maker_may_do(self, client, cast, database):
+    def test_refuses_scopes_that_the_maker_does_not_have(self, client, cast, database):
         with database.unit_of_work():
             _, admin_token = make_token(cast.acme, "read", "admin")
         reply = client.post(
@@ -86,12 +86,12 @@ class TestCreate:
             ("expires", "1"),
         ],
     )
-    def test_says_which_field_cannot_be(self, make, field, value):
+    def test_names_the_unusable_field(self, make, field, value):
         reply = make(**{f"{field}_timestamp" if field == "expires" else field: value})
         assert reply.status_code == 400
         assert field in error(reply)["fields"]
 
-    def test_a_legacy_one_is_32_hexadecimal_digits_and_comes_in_the_body_too(self, client, make):
+    def test_a_legacy_token_has_32_hexadecimal_digits_and_may_be_in_the_body(self, client, make):
         secret = strict(make(legacy="true"))["data"]["secret"]
         assert len(bytes.fromhex(secret)) == 16
         assert reads_with(client, secret) == 200
@@ -100,7 +100,7 @@ class TestCreate:
         # In an address it may be a session's id, so it says nothing there.
         assert client.get(READ, query_string={"token": secret}).status_code == 401
 
-    def test_one_with_networks_works_from_there_only(self, client, make):
+    def test_a_token_with_networks_is_valid_only_from_there(self, client, make):
         secret = strict(make(networks="192.0.2.0/24,2001:db8::/32"))["data"]["secret"]
         for address, status in (
             ("192.0.2.9", 200),
@@ -113,7 +113,7 @@ class TestCreate:
 
 
 class TestRotate:
-    def test_lets_the_old_one_work_for_another_day(self, client, cast, make):
+    def test_keeps_the_old_token_valid_for_a_day(self, client, cast, make):
         old = strict(make())["data"]
         headers = cast.headers("alice")
         fresh = strict(
@@ -129,7 +129,7 @@ class TestRotate:
             assert reads_with(client, old["secret"]) == 401
             assert reads_with(client, fresh["secret"]) == 200
 
-    def test_keeps_the_lifetime_and_never_lengthens_the_old_ones(self, client, cast, make):
+    def test_keeps_the_lifetime_and_does_not_extend_the_old_token(self, client, cast, make):
         expires = int(now().timestamp()) + 3600
         old = strict(make(expires_timestamp=expires))["data"]["token"]
         with time_machine.travel(now() + timedelta(minutes=30)):
@@ -139,7 +139,7 @@ class TestRotate:
         assert old["expires_timestamp"] == expires
         assert abs(fresh["expires_timestamp"] - expires - 1800) <= 2
 
-    def test_is_refused_for_one_that_was_rotated_or_revoked(self, client, cast, make):
+    def test_is_refused_for_a_rotated_or_revoked_token(self, client, cast, make):
         headers = cast.headers("alice")
         requested = {"token_id": strict(make())["data"]["token"]["id"]}
         assert client.post("/org/tokens/rotate", data=requested, headers=headers).status_code == 200
@@ -149,7 +149,7 @@ class TestRotate:
 
 
 class TestRevoke:
-    def test_ends_it_at_once_and_is_the_orgs_own_affair(self, client, cast, make):
+    def test_revokes_at_once_and_only_tokens_of_the_org(self, client, cast, make):
         made = strict(make())["data"]
         requested = {"token_id": made["token"]["id"]}
         for route in ("revoke", "rotate"):
@@ -164,7 +164,7 @@ class TestRevoke:
 
 
 class TestAudit:
-    def test_tells_of_each_step_with_its_address(self, client, cast, make):
+    def test_lists_each_step_with_its_address(self, client, cast, make):
         requested = {"token_id": strict(make())["data"]["token"]["id"]}
         headers = cast.headers("alice")
         client.post(
@@ -174,16 +174,16 @@ class TestAudit:
             environ_base={"REMOTE_ADDR": "192.0.2.44"},
         )
         client.post("/org/tokens/revoke", data=requested, headers=headers)
-        told = strict(client.get("/org/audit?action=token", headers=headers))["data"]
-        assert [entry["action"] for entry in told["entries"]] == [
+        answer = strict(client.get("/org/audit?action=token", headers=headers))["data"]
+        assert [entry["action"] for entry in answer["entries"]] == [
             "token.revoke",
             "token.rotate",
             "token.create",
             "token.create",
         ]
-        assert told["total"] == 4
-        assert told["entries"][1]["address"] == "192.0.2.44"
-        assert told["entries"][3]["after"]["scopes"] == "read"
+        assert answer["total"] == 4
+        assert answer["entries"][1]["address"] == "192.0.2.44"
+        assert answer["entries"][3]["after"]["scopes"] == "read"
         part = strict(client.get("/org/audit?limit=1&offset=3&from=1", headers=headers))["data"]
         assert (len(part["entries"]), part["total"]) == (1, 4)
         assert strict(client.get("/org/audit?until=1", headers=headers))["data"]["total"] == 0
@@ -202,5 +202,5 @@ class TestAudit:
             ({"X-Auth-Token": admin}, 200),
         ):
             assert client.get("/org/audit", headers=headers).status_code == status
-        told = strict(client.get("/org/audit", headers=cast.headers("charlie")))["data"]
-        assert told == {"entries": [], "total": 0}
+        data = strict(client.get("/org/audit", headers=cast.headers("charlie")))["data"]
+        assert data == {"entries": [], "total": 0}

@@ -83,24 +83,24 @@ def role_of(database, user_id):
 
 
 class TestUsers:
-    def test_lists_those_of_the_org_by_name(self, client, cast, database):
-        told = strict(client.get("/org/users", headers=cast.headers("dave")))["data"]
-        assert [each["name"] for each in told["users"]] == ["Alice", "Bob", "Dave"]
-        assert told["total"] == 3
-        assert set(told["users"][0]) == {"id", "name", "email", "role", "admin"}
-        told = strict(client.get("/org/users", headers=cast.headers("charlie")))["data"]
-        assert [each["name"] for each in told["users"]] == ["Charlie"]
+    def test_lists_the_users_of_the_org_by_name(self, client, cast, database):
+        data = strict(client.get("/org/users", headers=cast.headers("dave")))["data"]
+        assert [each["name"] for each in data["users"]] == ["Alice", "Bob", "Dave"]
+        assert data["total"] == 3
+        assert set(data["users"][0]) == {"id", "name", "email", "role", "admin"}
+        data = strict(client.get("/org/users", headers=cast.headers("charlie")))["data"]
+        assert [each["name"] for each in data["users"]] == ["Charlie"]
         with database.unit_of_work():
             _, text = make_token(cast.acme, "read")
         assert client.get("/org/users", headers={"X-Auth-Token": text}).status_code == 200
 
 
 class TestInvite:
-    def test_mails_a_link_that_makes_an_account_once(self, client, cast, post, mailed, database):
+    def test_mails_a_link_that_creates_an_account_once(self, client, cast, post, mailed, database):
         reply = post("/org/users", "alice", email=" Ann@Acme.example", name="Ann", role="editor")
-        told = strict(reply)["data"]
-        assert told["link"] is None
-        assert (told["invitation"]["email"], told["invitation"]["waiting"]) == (
+        data = strict(reply)["data"]
+        assert data["link"] is None
+        assert (data["invitation"]["email"], data["invitation"]["waiting"]) == (
             "ann@acme.example",
             True,
         )
@@ -122,7 +122,7 @@ class TestInvite:
             actions = [entry.action for entry in list_audit(cast.acme.id).items]
         assert {"user.invite", "user.accept", "user.login"} <= set(actions)
 
-    def test_gives_no_role_above_the_inviters(self, cast, post, erin, database):
+    def test_refuses_a_role_above_the_inviters(self, cast, post, erin, database):
         with database.unit_of_work():
             admin = {"X-Auth-Token": make_token(cast.acme, "admin")[1]}
             cast.sessions["erin"] = make_session(erin)
@@ -135,7 +135,7 @@ class TestInvite:
         for who in ("bob", "dave"):
             assert post("/org/users", who, email="a@x.example").status_code == 403
 
-    def test_is_refused_for_who_is_here_or_was_invited(self, cast, post, mailed):
+    def test_is_refused_for_members_and_invited_addresses(self, cast, post, mailed):
         assert error(post("/org/users", "alice", email=cast.bob.email))["code"] == "user_exists"
         # Of other orgs' people nothing is told; only the link will not work for them.
         assert post("/org/users", "alice", email=cast.charlie.email).status_code == 200
@@ -147,39 +147,37 @@ class TestInvite:
         )
         assert (joined.status_code, error(joined)["code"]) == (409, "email_taken")
 
-    def test_tells_the_admin_the_same_and_the_invited_what_they_can_do(
-        self, cast, post, mailed, database
-    ):
+    def test_only_the_letter_reveals_an_account_in_another_org(self, cast, post, mailed, database):
         with database.unit_of_work():
             erin = make_user(cast.globex, "Erin", "editor", email="erin@globex.example")
             key = make_session(erin)
-        told = {}
+        data = {}
         for email in ("nobody@x.example", erin.email, cast.charlie.email):
             reply = post("/org/users", "alice", email=email)
             assert reply.status_code == 200
-            told[email] = reply.json["data"]
+            data[email] = reply.json["data"]
         # Nothing but what was typed, ids and moments differs for whoever invites.
-        plain = [{**one["invitation"], "email": "", "id": 0} for one in told.values()]
+        plain = [{**one["invitation"], "email": "", "id": 0} for one in data.values()]
         assert plain[0] == plain[1] == plain[2]
-        assert {one["link"] for one in told.values()} == {None}
+        assert {one["link"] for one in data.values()} == {None}
         letters = dict(mailed())
         assert "account in another org" not in letters["nobody@x.example"]
         assert "last one" in letters[cast.charlie.email]
-        said = letters[erin.email]
+        result = letters[erin.email]
         for part in (
             f"Your address {erin.email} has an account in another org here, Globex",
             "/user/delete",
         ):
-            assert part in said
-        assert "last one" not in said
-        joining = {"token": link_in(said), "password": NEW_PASSWORD, "name": "Erin"}
+            assert part in result
+        assert "last one" not in result
+        joining = {"token": link_in(result), "password": NEW_PASSWORD, "name": "Erin"}
         joined = post("/signup/invitation", {}, **joining)
         assert (joined.status_code, error(joined)["code"]) == (409, "email_taken")
         # It is true: once the account is gone the same link works.
         assert post("/user/delete", {"X-Session-Id": key}).status_code == 200
         assert post("/signup/invitation", {}, **joining).status_code == 200
 
-    def test_refuses_an_address_that_cannot_be_written_to(self, post, mailed):
+    def test_refuses_an_invalid_address(self, post, mailed):
         for email in (
             "ann@acme",
             "a..b@x.example",
@@ -191,12 +189,12 @@ class TestInvite:
             assert "ann@example.com" in error(reply)["fields"]["email"]
         assert mailed() == []
 
-    def test_its_mail_leads_nowhere_but_to_us(self, post, mailed):
+    def test_its_mail_links_only_to_this_server(self, post, mailed):
         post("/org/users", "alice", email="a@x.example", name="Win at http://evil.example now")
         ((_, text),) = mailed()
         assert re.findall(r"\w+://[^/\s]+", text) == ["http://anomify.test"]
 
-    def test_writes_no_more_than_three_letters_an_hour_to_one_address(self, post, mailed):
+    def test_writes_at_most_three_letters_an_hour_to_one_address(self, post, mailed):
         made = post("/org/users", "alice", email="a@x.example").json["data"]["invitation"]
         for _ in range(2):
             assert (
@@ -207,7 +205,7 @@ class TestInvite:
         assert refused.status_code == 429
         assert len(mailed()) == 3
 
-    def test_hands_over_the_link_where_no_mail_is_sent(self, database, tmp_path, cast):
+    def test_returns_the_link_where_no_mail_is_sent(self, database, tmp_path, cast):
         app = make_app(database, tmp_path, [org_user.blueprint])
         reply = app.test_client(use_cookies=False).post(
             "/org/users", data={"email": "a@x.example"}, headers=cast.headers("alice")
@@ -217,7 +215,7 @@ class TestInvite:
 
 
 class TestInvitations:
-    def test_a_new_letter_ends_the_old_link_and_revoking_ends_both(
+    def test_a_new_letter_ends_the_old_link_and_revoking_ends_the_new_one(
         self, client, cast, post, mailed
     ):
         made = post("/org/users", "alice", email="a@x.example", name="Ann").json["data"][
@@ -237,20 +235,20 @@ class TestInvitations:
         assert joined.status_code == 400
         assert post("/org/invitations/revoke", "alice", invitation_id=made["id"]).status_code == 409
 
-    def test_are_worthless_after_three_days(self, post, mailed):
+    def test_expire_after_three_days(self, post, mailed):
         post("/org/users", "alice", email="a@x.example", name="Ann")
         ((_, text),) = mailed()
         with time_machine.travel(now() + timedelta(hours=72, seconds=1)):
             late = post("/signup/invitation", {}, token=link_in(text), password=NEW_PASSWORD)
         assert error(late)["code"] == "bad_invitation"
 
-    def test_are_the_orgs_own_affair(self, post):
+    def test_are_not_found_by_other_orgs(self, post):
         made = post("/org/users", "alice", email="a@x.example").json["data"]["invitation"]
         for what in ("resend", "revoke"):
             reply = post(f"/org/invitations/{what}", "charlie", invitation_id=made["id"])
             assert reply.status_code == 404
 
-    def test_use_nothing_up_by_a_bad_password(self, post, mailed):
+    def test_stay_valid_after_a_refused_password(self, post, mailed):
         post("/org/users", "alice", email="a@x.example", name="Ann")
         ((_, text),) = mailed()
         refused = post("/signup/invitation", {}, token=link_in(text), password="short")
@@ -260,7 +258,7 @@ class TestInvitations:
 
 
 class TestPage:
-    def test_leads_from_the_link_into_the_product(self, app, post, mailed):
+    def test_accepts_an_invitation_in_the_browser(self, app, post, mailed):
         post("/org/users", "alice", email="a@x.example", role="viewer")
         ((_, text),) = mailed()
         browser = app.test_client()
@@ -289,20 +287,20 @@ class TestRole:
             entry = list_audit(cast.acme.id, action="user.role").items[0]
         assert (entry.before, entry.after) == ({"role": "viewer"}, {"role": "editor"})
 
-    def test_who_changes_their_own_goes_on_with_a_new_session(self, client, cast, post, erin):
+    def test_a_user_who_changes_their_own_role_gets_a_new_session(self, client, cast, post, erin):
         post("/org/users/role", "alice", user_id=erin.id, role="owner")
         reply = post("/org/users/role", "alice", user_id=cast.alice.id, role="admin")
         fresh = strict(reply)["status"]["session_id"]
         assert client.get("/user/info", headers=cast.headers("alice")).status_code == 401
-        told = strict(client.get("/user/info", headers={"X-Session-Id": fresh}))["data"]["user"]
-        assert told["role"] == "admin"
+        data = strict(client.get("/user/info", headers={"X-Session-Id": fresh}))["data"]["user"]
+        assert data["role"] == "admin"
 
     def test_an_org_keeps_an_owner(self, cast, post, database):
         refused = post("/org/users/role", "alice", user_id=cast.alice.id, role="admin")
         assert (refused.status_code, error(refused)["code"]) == (409, "last_owner")
         assert role_of(database, cast.alice.id) == "owner"
 
-    def test_nobody_reaches_above_themselves(self, cast, post, erin, database):
+    def test_nobody_changes_roles_above_their_own(self, cast, post, erin, database):
         with database.unit_of_work():
             cast.sessions["erin"] = make_session(erin)
         assert (
@@ -320,26 +318,26 @@ class TestRole:
 
 
 class TestTransfer:
-    def test_makes_the_heir_owner_and_the_owner_admin(self, cast, post, database):
+    def test_makes_the_new_user_owner_and_the_former_owner_admin(self, cast, post, database):
         reply = post("/org/users/transfer", "alice", user_id=cast.bob.id)
         assert strict(reply)["data"]["user"]["role"] == "owner"
         assert role_of(database, cast.alice.id) == "admin"
         fresh = {"X-Session-Id": strict(reply)["status"]["session_id"]}
         assert post("/org/users/transfer", fresh, user_id=cast.bob.id).status_code == 403
 
-    def test_is_refused_to_oneself_and_to_strangers(self, cast, post):
+    def test_is_refused_to_oneself_and_to_users_of_other_orgs(self, cast, post):
         assert post("/org/users/transfer", "alice", user_id=cast.alice.id).status_code == 400
         assert post("/org/users/transfer", "alice", user_id=cast.charlie.id).status_code == 404
 
 
 class TestRemove:
-    def test_ends_the_user_and_their_sessions(self, client, cast, post):
+    def test_deletes_the_user_and_the_sessions(self, client, cast, post):
         assert post("/org/users/remove", "alice", user_id=cast.dave.id).status_code == 200
         assert client.get("/user/info", headers=cast.headers("dave")).status_code == 401
         tried = client.post("/login", data={"email": cast.dave.email, "password": PASSWORD})
         assert tried.status_code == 401
 
-    def test_is_for_users_who_may(self, cast, post, erin, database):
+    def test_needs_the_role_admin(self, cast, post, erin, database):
         with database.unit_of_work():
             cast.sessions["erin"] = make_session(erin)
             admin = {"X-Auth-Token": make_token(cast.acme, "admin")[1]}

@@ -79,15 +79,15 @@ def link(client, database):
 
 
 class TestSelfserve:
-    def test_says_what_will_be_and_makes_nothing_yet(self, client, database):
-        told = strict(ask(client))["data"]
-        assert set(told["user"]) == USER_FIELDS
-        assert told["user"]["email"] == "erin@initech.example"
-        assert told["user"]["org"]["onboarding_status"] == {"id": 1, "name": "no metrics"}
-        assert told["user"]["id"] is None
+    def test_returns_the_requested_user_and_creates_nothing_yet(self, client, database):
+        data = strict(ask(client))["data"]
+        assert set(data["user"]) == USER_FIELDS
+        assert data["user"]["email"] == "erin@initech.example"
+        assert data["user"]["org"]["onboarding_status"] == {"id": 1, "name": "no metrics"}
+        assert data["user"]["id"] is None
         assert (count(database, User), count(database, Org)) == (0, 0)
 
-    def test_says_the_same_to_somebody_who_has_an_account_and_mails_them_that(
+    def test_gives_the_same_reply_for_an_existing_account_and_mails_a_notice(
         self, client, database, cast
     ):
         known = strict(ask(client, email=cast.bob.email))["data"]
@@ -98,7 +98,7 @@ class TestSelfserve:
         assert "account already" in to_bob.subject
         assert "verification_token" not in to_bob.text
 
-    def test_names_what_cannot_be(self, client):
+    def test_names_the_unusable_field(self, client):
         for field, value in (
             ("email", "no address"),
             ("user_name", "\u200b"),
@@ -109,7 +109,7 @@ class TestSelfserve:
             assert reply.status_code == 400
             assert set(error(reply)["fields"]) == {field}
 
-    def test_writes_nobody_what_leads_elsewhere(self, client, database):
+    def test_its_mail_links_only_to_this_server(self, client, database):
         lure = "You won! Open https://evil.example/prize now, or www.evil.example"
         ask(client, user_name=lure, org_name=lure)
         (letter,) = read_letters(database)
@@ -117,12 +117,12 @@ class TestSelfserve:
         assert "https://evil" not in letter.text
         assert "www." not in letter.text
 
-    def test_writes_three_letters_an_hour_to_one_address(self, client, database):
+    def test_writes_at_most_three_letters_an_hour_to_one_address(self, client, database):
         for _ in range(5):
             assert ask(client).status_code == 200
         assert len(read_letters(database)) == 3
 
-    def test_is_off_unless_the_operator_turned_it_on(self, database, tmp_path):
+    def test_is_off_by_default(self, database, tmp_path):
         app = make_app(database, tmp_path, BLUEPRINTS, smtp_host="127.0.0.1")
         reply = ask(app.test_client())
         assert (reply.status_code, error(reply)["code"]) == (403, "signup_is_off")
@@ -134,7 +134,7 @@ class TestSelfserve:
 
 
 class TestVerify:
-    def test_makes_the_org_and_its_owner_with_a_mail_that_really_went(self, client, database):
+    def test_creates_the_org_and_its_owner_with_the_mailed_link(self, client, database):
         ask(client)
         with smtp_sink() as sink:
             settings = Settings(smtp_host="127.0.0.1", smtp_port=sink.port, smtp_starttls=False)
@@ -154,19 +154,19 @@ class TestVerify:
         headers = {"X-Session-Id": session["id"]}
         assert client.get("/user/info", headers=headers).status_code == 200
 
-    def test_signs_a_browser_in_and_knows_it_from_then_on(self, app, link):
+    def test_signs_a_browser_in_and_remembers_it(self, app, link):
         browser = app.test_client()
         assert verify(browser, link).status_code == 200
         browser.post("/user/logout", headers={"Origin": "http://localhost"})
         requested = {"email": link["email"], "password": PASSWORD}
         assert strict(browser.post("/login", data=requested))["data"]["session"]
 
-    def test_fills_the_org_with_metrics_to_try_things_out_on(self, client, app, database):
+    def test_fills_the_org_with_sample_metrics(self, client, app, database):
         ask(client, test_data="true")
-        told = strict(verify(client, link_in(*read_letters(database))[1]))
+        data = strict(verify(client, link_in(*read_letters(database))[1]))
         with database.unit_of_work(write=False) as session:
             metrics = session.scalars(select(Metric)).all()
-        assert {metric.org_id for metric in metrics} == {told["data"]["session"]["user"]["org_id"]}
+        assert {metric.org_id for metric in metrics} == {data["data"]["session"]["user"]["org_id"]}
         assert len(metrics) > 5
         assert all(metric.name.startswith("example.") for metric in metrics)
         points = app.extensions["anomify"].points
@@ -179,7 +179,7 @@ class TestVerify:
         assert (again.status_code, error(again)["code"]) == (400, "bad_verification_token")
         assert (count(database, User), count(database, Org)) == (1, 1)
 
-    def test_of_two_who_open_it_at_once_one_has_the_org(self, app, database, link):
+    def test_of_two_simultaneous_requests_one_creates_the_org(self, app, database, link):
         def open_it(_number):
             return verify(app.test_client(use_cookies=False), link).status_code
 
@@ -188,19 +188,19 @@ class TestVerify:
         assert statuses == [200, 400, 400, 400]
         assert (count(database, User), count(database, Org)) == (1, 1)
 
-    def test_works_for_a_day_and_for_its_address(self, client, link):
+    def test_is_valid_for_a_day_and_for_its_address(self, client, link):
         assert verify(client, {**link, "email": "mallory@evil.example"}).status_code == 400
         assert verify(client, {**link, "verification_token": "0" * 32}).status_code == 400
         with time_machine.travel(now() + timedelta(hours=24)):
             assert verify(client, link).status_code == 400
 
-    def test_refuses_a_bad_password_and_leaves_the_link_good(self, client, link):
+    def test_the_link_stays_valid_after_a_refused_password(self, client, link):
         assert set(error(verify(client, link, "short"))["fields"]) == {"password_1"}
         assert set(error(verify(client, link, password_2="x"))["fields"]) == {"password_2"}
         assert set(error(verify(client, link, "initech12345"))["fields"]) == {"password_1"}
         assert verify(client, link).status_code == 200
 
-    def test_an_address_that_became_somebodys_meanwhile_is_theirs(self, client, database, link):
+    def test_is_refused_when_the_address_got_an_account_meanwhile(self, client, database, link):
         ask(client)
         (letter,) = read_letters(database)
         verify(client, link_in(letter)[1])
@@ -220,12 +220,12 @@ class TestDemo:
     def visit(self, client, **requested):
         return strict(client.post("/signup/demo", data=requested))["data"]["session"]
 
-    def test_orgs_are_listed_for_anybody(self, client, demo):
+    def test_orgs_are_listed_for_every_caller(self, client, demo):
         (listed,) = strict(client.get("/signup/demo-orgs"))["data"]["orgs"]
         assert (listed["id"], listed["name"], listed["metrics"]) == (demo.id, "Demo", 1)
         assert listed["description"]
 
-    def test_signs_each_visitor_in_as_somebody_of_their_own(self, client, demo):
+    def test_signs_each_visitor_in_as_a_new_user(self, client, demo):
         first, second = self.visit(client), self.visit(client, demo_org_id=demo.id)
         assert first["user"]["demo"] is True
         assert first["user"]["role"] == "viewer"
@@ -233,19 +233,19 @@ class TestDemo:
         headers = {"X-Session-Id": first["id"]}
         assert strict(client.get("/org/info", headers=headers))["data"]["org"]["demo"] is True
 
-    def test_is_not_a_way_into_another_org(self, client, cast):
+    def test_refuses_orgs_that_are_no_demo(self, client, cast):
         for requested in ({"demo_org_id": cast.acme.id}, {"demo_org_id": 999}, {}):
             assert client.post("/signup/demo", data=requested).status_code == 404
 
     @pytest.mark.usefixtures("demo")
-    def test_nothing_can_be_changed_and_the_reason_is_said(self, client):
+    def test_refuses_changes_with_a_reason(self, client):
         headers = {"X-Session-Id": self.visit(client)["id"]}
         for path in ("/user/update", "/user/delete", "/user/reportissue"):
             reply = client.post(path, data={"name": "Mallory", "message": "x"}, headers=headers)
             assert (reply.status_code, error(reply)["code"]) == (403, "demo_read_only"), path
         assert client.post("/user/logout", headers=headers).status_code == 200
 
-    def test_not_even_the_owner_of_a_demo_changes_it(self, client, database, demo):
+    def test_refuses_changes_by_the_owner_of_a_demo(self, client, database, demo):
         with database.unit_of_work():
             owner = make_session(make_user(demo, "Olga", "owner", email="olga@demo.example"))
         reply = client.post(
@@ -254,7 +254,7 @@ class TestDemo:
         assert error(reply)["code"] == "demo_read_only"
 
     @pytest.mark.usefixtures("demo")
-    def test_visitors_are_bounded(self, client, database, monkeypatch):
+    def test_limits_the_number_of_visitors(self, client, database, monkeypatch):
         monkeypatch.setattr("anomify.user.demo_visitor.VISITORS_MAX", 3)
         ids = [self.visit(client)["user"]["id"] for _ in range(5)]
         with database.unit_of_work(write=False) as session:

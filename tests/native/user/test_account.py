@@ -49,18 +49,18 @@ def cast(database):
 
 
 class TestInfo:
-    def test_says_who_is_signed_in(self, client, cast):
+    def test_returns_the_signed_in_user(self, client, cast):
         for name in ("alice", "bob", "charlie"):
-            told = strict(client.get("/user/info", headers=cast.headers(name)))["data"]["user"]
-            assert told["name"] == name.capitalize()
+            data = strict(client.get("/user/info", headers=cast.headers(name)))["data"]["user"]
+            assert data["name"] == name.capitalize()
 
-    def test_refuses_strangers_and_tokens(self, client, cast, database):
+    def test_refuses_anonymous_callers_and_tokens(self, client, cast, database):
         assert client.get("/user/info").status_code == 401
         with database.unit_of_work():
             _, text = make_token(cast.acme, "read", "write", "admin", "ingest")
         assert client.get("/user/info", headers={"X-Auth-Token": text}).status_code == 403
 
-    def test_tells_no_secret(self, client, cast):
+    def test_contains_no_secret(self, client, cast):
         text = client.get("/user/info", headers=cast.headers("alice")).text.lower()
         for word in ("hash", "password", "secret", "token"):
             assert word not in text
@@ -77,7 +77,7 @@ class TestLogout:
         assert client.post("/user/logout", headers=headers).status_code == 200
         assert client.post("/user/logout").status_code == 200
 
-    def test_leaves_the_browser_with_a_strangers_cookie(self, app, cast):
+    def test_gives_the_browser_an_anonymous_session(self, app, cast):
         browser = app.test_client()
         browser.post("/login", data={"email": cast.bob.email, "password": PASSWORD})
         before = browser.get_cookie("session_id").value
@@ -87,7 +87,7 @@ class TestLogout:
         assert after == strict(reply)["status"]["session_id"] != before
         assert browser.get("/user/info").status_code == 401
 
-    def test_ends_every_session_where_that_is_wanted(self, client, cast, database):
+    def test_ends_every_session_on_request(self, client, cast, database):
         with database.unit_of_work():
             other = make_session(cast.bob)
         client.post("/user/logout", data={"all": "true"}, headers=cast.headers("bob"))
@@ -95,19 +95,19 @@ class TestLogout:
             assert client.get("/user/info", headers={"X-Session-Id": old}).status_code == 401
         assert client.get("/user/info", headers=cast.headers("alice")).status_code == 200
 
-    def test_leaves_other_sessions_alone(self, client, cast):
+    def test_keeps_other_sessions(self, client, cast):
         client.post("/user/logout", headers=cast.headers("bob"))
         assert client.get("/user/info", headers=cast.headers("alice")).status_code == 200
 
 
 class TestPing:
-    def test_keeps_the_session_alive_and_says_its_age(self, client, cast):
+    def test_extends_the_session_and_returns_its_age(self, client, cast):
         with time_machine.travel(now() + timedelta(minutes=5)):
-            told = strict(client.get("/user/ping", headers=cast.headers("bob")))["data"]
-        assert told["user_id"] == cast.bob.id
-        assert 300 <= told["session_age"] < 360
+            data = strict(client.get("/user/ping", headers=cast.headers("bob")))["data"]
+        assert data["user_id"] == cast.bob.id
+        assert 300 <= data["session_age"] < 360
 
-    def test_counts_anomalies_since_the_list_was_looked_at(self, client, cast, database):
+    def test_counts_anomalies_since_the_list_was_read(self, client, cast, database):
         def unread(name="bob"):
             return strict(client.get("/user/ping", headers=cast.headers(name)))["data"]["unread"]
 
@@ -148,15 +148,15 @@ class TestUpdate:
     def update(self, client, cast, **requested):
         return client.post("/user/update", data=requested, headers=cast.headers("bob"))
 
-    def test_changes_what_is_said_and_nothing_else(self, client, cast):
+    def test_changes_only_the_sent_fields(self, client, cast):
         reply = self.update(
             client, cast, name="Robert", phone_number="+49 30 123456", slack_member_id="U024BE7LH"
         )
-        told = strict(reply)["data"]["user"]
-        assert (told["name"], told["phone_number"]) == ("Robert", "+4930123456")
-        assert told["slack_member_id"] == "U024BE7LH"
-        assert told["notifications"] == {"email_alerts": True}
-        assert strict(client.get("/user/info", headers=cast.headers("bob")))["data"]["user"] == told
+        data = strict(reply)["data"]["user"]
+        assert (data["name"], data["phone_number"]) == ("Robert", "+4930123456")
+        assert data["slack_member_id"] == "U024BE7LH"
+        assert data["notifications"] == {"email_alerts": True}
+        assert strict(client.get("/user/info", headers=cast.headers("bob")))["data"]["user"] == data
         cleared = strict(self.update(client, cast, phone_number="", slack_member_id=""))
         assert cleared["data"]["user"]["phone_number"] is None
         assert cleared["data"]["user"]["slack_member_id"] is None
@@ -172,38 +172,38 @@ class TestUpdate:
             ("name", "\u200b"),
         ],
     )
-    def test_names_what_cannot_be(self, client, cast, field, value):
+    def test_names_the_unusable_field(self, client, cast, field, value):
         reply = self.update(client, cast, **{field: value})
         assert reply.status_code == 400
         assert set(error(reply)["fields"]) == {field}
 
-    def test_takes_notifications_flat_and_as_an_object(self, client, cast):
-        told = strict(self.update(client, cast, email_alerts="false"))["data"]["user"]
-        assert told["notifications"] == {"email_alerts": False}
+    def test_accepts_notifications_flat_and_as_an_object(self, client, cast):
+        data = strict(self.update(client, cast, email_alerts="false"))["data"]["user"]
+        assert data["notifications"] == {"email_alerts": False}
         requested = {"notifications": {"email_alerts": True}}
         reply = client.post("/user/update", json=requested, headers=cast.headers("bob"))
         assert strict(reply)["data"]["user"]["notifications"] == {"email_alerts": True}
 
-    def test_keeps_the_steps_that_were_shown(self, client, cast):
+    def test_stores_the_steps_that_were_shown(self, client, cast):
         requested = {"onboarding_flags": {"main_intro": True, "alerts_intro": True}}
         client.post("/user/update", json=requested, headers=cast.headers("bob"))
         self.update(client, cast, onboarding_flags='{"alerts_intro": false}')
-        told = strict(self.update(client, cast, onboarding_flags="training_intro"))
-        flags = told["data"]["user"]["onboarding_flags"]
+        data = strict(self.update(client, cast, onboarding_flags="training_intro"))
+        flags = data["data"]["user"]["onboarding_flags"]
         assert {step for step, is_taken in flags.items() if is_taken} == {
             "main_intro",
             "training_intro",
         }
-        assert told["status"]["user_onboarding_flags"] == flags
+        assert data["status"]["user_onboarding_flags"] == flags
         other = strict(client.get("/user/info", headers=cast.headers("alice")))
         assert not any(other["status"]["user_onboarding_flags"].values())
 
     @pytest.mark.parametrize("step", ["alert_created", "two_alerts_sent", "pattern_trained", "x"])
-    def test_steps_that_happen_cannot_be_said(self, client, cast, step):
+    def test_refuses_steps_that_are_set_by_what_happens(self, client, cast, step):
         reply = self.update(client, cast, onboarding_flags=step)
         assert set(error(reply)["fields"]) == {"onboarding_flags"}
 
-    def test_gives_nobody_another_role_org_or_address(self, client, cast, database):
+    def test_does_not_change_role_org_or_address(self, client, cast, database):
         self.update(client, cast, role="owner", org_id="2", email="x@y.example", admin="true")
         with database.unit_of_work(write=False):
             bob = find_user(cast.bob.id)
@@ -222,7 +222,7 @@ class TestUpdatePassword:
         }
         return client.post("/user/updatepassword", data=requested, headers=cast.headers("bob"))
 
-    def test_gives_this_session_a_new_id_and_ends_the_others(self, client, cast, database):
+    def test_renews_this_session_and_ends_the_others(self, client, cast, database):
         with database.unit_of_work():
             other = make_session(cast.bob)
         fresh = strict(self.change(client, cast))["status"]["session_id"]
@@ -232,20 +232,20 @@ class TestUpdatePassword:
         requested = {"email": cast.bob.email, "password": self.NEW}
         assert client.post("/login", data=requested).status_code == 200
 
-    def test_needs_the_present_password_and_makes_guessing_wait(self, client, cast):
+    def test_requires_the_present_password_and_delays_guessing(self, client, cast):
         replies = [self.change(client, cast, current="not this one") for _ in range(3)]
         assert [reply.status_code for reply in replies] == [401, 401, 429]
         assert error(replies[0])["code"] == "wrong_password"
         assert client.get("/user/info", headers=cast.headers("bob")).status_code == 200
 
-    def test_refuses_a_password_that_is_no_good(self, client, cast):
+    def test_refuses_a_weak_password(self, client, cast):
         for requested, field in (
             ({"password_2": "something else entirely"}, "password_2"),
             ({"password_1": "short", "password_2": "short"}, "password_1"),
         ):
             assert set(error(self.change(client, cast, **requested))["fields"]) == {field}
 
-    def test_is_never_taken_out_of_an_address(self, client, cast):
+    def test_refuses_a_password_in_the_address(self, client, cast):
         reply = client.post(
             "/user/updatepassword",
             query_string={"current": PASSWORD, "password_1": self.NEW, "password_2": self.NEW},
@@ -258,18 +258,18 @@ class TestDelete:
     def delete(self, client, cast, who, **requested):
         return client.post("/user/delete", data=requested, headers=cast.headers(who))
 
-    def test_takes_oneself_out_at_once(self, client, cast):
-        told = strict(self.delete(client, cast, "dave"))
-        assert told["data"]["deleted"] == cast.dave.id
+    def test_deletes_oneself_at_once(self, client, cast):
+        answer = strict(self.delete(client, cast, "dave"))
+        assert answer["data"]["deleted"] == cast.dave.id
         assert client.get("/user/info", headers=cast.headers("dave")).status_code == 401
         requested = {"email": cast.dave.email, "password": PASSWORD}
         assert client.post("/login", data=requested).status_code == 401
 
-    def test_takes_another_out_for_an_admin_only(self, client, cast):
+    def test_deletes_another_user_for_an_admin_only(self, client, cast):
         assert self.delete(client, cast, "bob", user_id=cast.dave.id).status_code == 403
         assert self.delete(client, cast, "alice", user_id=cast.dave.id).status_code == 200
 
-    def test_never_takes_the_last_owner(self, client, cast):
+    def test_refuses_to_delete_the_last_owner(self, client, cast):
         reply = self.delete(client, cast, "alice")
         assert (reply.status_code, error(reply)["code"]) == (409, "last_owner")
         assert client.get("/user/info", headers=cast.headers("alice")).status_code == 200
@@ -281,13 +281,13 @@ class TestDelete:
         requested = {"user_id": cast.alice.id}
         assert client.post("/user/delete", data=requested, headers=headers).status_code == 403
 
-    def test_knows_nobody_of_another_org(self, client, cast):
+    def test_does_not_find_users_of_other_orgs(self, client, cast):
         foreign = error(self.delete(client, cast, "alice", user_id=cast.charlie.id))
         nobody = error(self.delete(client, cast, "alice", user_id=999_999))
         assert foreign == nobody
         assert client.get("/user/info", headers=cast.headers("charlie")).status_code == 200
 
-    def test_is_told_in_the_trail(self, client, cast, database):
+    def test_is_recorded_in_the_audit_trail(self, client, cast, database):
         self.delete(client, cast, "alice", user_id=cast.dave.id)
         with database.unit_of_work(write=False):
             (entry,) = list_audit(cast.acme.id, action="user.delete").items
@@ -312,7 +312,7 @@ class TestReportIssue:
         assert statuses == [200] * 4 + [429]
         app.extensions["anomify"].points.close()
 
-    def test_says_so_where_there_is_nobody_to_tell(self, client, cast):
+    def test_is_refused_without_an_address_for_reports(self, client, cast):
         reply = self.report(client, cast)
         assert (reply.status_code, error(reply)["code"]) == (409, "nobody_to_tell")
 
@@ -321,7 +321,7 @@ class TestSessions:
     def listed(self, client, headers):
         return strict(client.get("/user/sessions", headers=headers))["data"]["sessions"]
 
-    def test_tell_where_one_is_signed_in(self, client, cast):
+    def test_list_clients_and_addresses(self, client, cast):
         client.post(
             "/login",
             data={"email": cast.bob.email, "password": PASSWORD},
@@ -338,7 +338,7 @@ class TestSessions:
         assert cast.sessions["bob"] not in text
         assert session_key(cast.sessions["bob"]).hex() not in text
 
-    def test_end_one_by_one_and_at_once(self, client, cast, database):
+    def test_are_ended_one_by_one(self, client, cast, database):
         with database.unit_of_work():
             other = make_session(cast.bob)
         name = session_name(session_key(other))
@@ -362,7 +362,7 @@ class TestSessions:
             assert client.get("/user/info", headers={"X-Session-Id": other}).status_code == 401
         assert client.get("/user/info", headers=headers).status_code == 200
 
-    def test_of_others_are_nobody_elses(self, client, cast):
+    def test_of_other_users_are_not_found(self, client, cast):
         name = session_name(session_key(cast.sessions["dave"]))
         for who in ("alice", "bob", "charlie"):
             reply = client.post(
@@ -371,6 +371,6 @@ class TestSessions:
             assert reply.status_code == 404
         assert client.get("/user/info", headers=cast.headers("dave")).status_code == 200
 
-    def test_need_to_be_named(self, client, cast):
+    def test_are_ended_only_by_name(self, client, cast):
         reply = client.post("/user/sessions/revoke", headers=cast.headers("bob"))
         assert set(error(reply)["fields"]) == {"session"}

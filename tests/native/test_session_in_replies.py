@@ -1,4 +1,4 @@
-"""Every reply in the envelope tells the session to go on with, where sessions are worked on."""
+"""Every reply in the envelope contains the session id, except of routes without sessions."""
 
 import pytest
 
@@ -35,17 +35,17 @@ def addresses(product):
 
 
 class TestStatus:
-    def test_tells_a_stranger_a_session(self, product):
+    def test_returns_a_session_to_an_anonymous_caller(self, product):
         asked = list(addresses(product))
         assert len(asked) > 100
         for path, method in asked:
             reply = product.client.open(path, method=method)
-            told = reply.json["status"]["session_id"]
-            assert len(told or "") == SESSION_ID_LENGTH, (path, method)
-            again = product.client.open(path, method=method, headers={"X-Session-Id": told})
-            assert again.json["status"]["session_id"] == told, (path, method)
+            result = reply.json["status"]["session_id"]
+            assert len(result or "") == SESSION_ID_LENGTH, (path, method)
+            again = product.client.open(path, method=method, headers={"X-Session-Id": result})
+            assert again.json["status"]["session_id"] == result, (path, method)
 
-    def test_echoes_the_session_that_a_request_carries(self, product):
+    def test_returns_the_session_of_the_request(self, product):
         session_id = product.cast.sessions["dave"]
         for path in ("/misc/phonecodes", "/misc/timezones", "/misc/timesince?timestamp=1"):
             sep = "&" if "?" in path else "?"
@@ -63,10 +63,10 @@ class TestStatus:
                     },
                 ),
             ]
-            told = [reply.json["status"]["session_id"] for reply in replies]
-            assert told == [session_id] * len(replies), path
+            result = [reply.json["status"]["session_id"] for reply in replies]
+            assert result == [session_id] * len(replies), path
 
-    def test_echoes_it_in_refusals_too(self, product):
+    def test_returns_it_in_errors_too(self, product):
         headers = product.cast.headers("dave")
         token = product.tokens["acme reader"]
         for reply in (
@@ -79,7 +79,7 @@ class TestStatus:
             assert reply.status_code >= 400
             assert reply.json["status"]["session_id"] == headers["X-Session-Id"]
 
-    def test_tells_none_where_no_session_is_worked_on(self, product):
+    def test_returns_none_for_routes_without_sessions(self, product):
         reply = product.client.get("/ping", headers=product.cast.headers("dave"))
         assert reply.json["status"]["session_id"] is None
         for path in ("/ping", "/-/healthy", "/doc/openapi", "/js/eventsender", "/static/none"):

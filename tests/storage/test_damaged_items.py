@@ -1,4 +1,4 @@
-"""What is stored and damaged is set aside, never read wrong, and never stops anything else."""
+"""Damaged bytes are kept as items, are never read as points, and stop no other read or write."""
 
 import struct
 import zlib
@@ -14,11 +14,14 @@ from sqlalchemy import select, text, update
 
 from anomify.metric.store import CommittedBatch, PointStore
 from anomify.series import Judgements
-from anomify.storage.chunks import NEWEST_MS, OLDEST_MS, ChunkStore, chunk_keys
-from anomify.storage.codec import Damaged, Judged, decode_series, encode_judged, encode_series
-from anomify.storage.engines import BUCKET_MS, PointDatabase, PointFiles
+from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS, chunk_keys
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.codec import Judged, decode_series, encode_judged, encode_series
+from anomify.storage.damaged_items import DamagedItems, Kind
+from anomify.storage.database import PointDatabase
+from anomify.storage.errors import Damaged
 from anomify.storage.log import PointLog
-from anomify.storage.setaside import Kind, Shelf
+from anomify.storage.month_files import PointFiles
 from anomify.storage.tables import LAYOUT, point_chunks, point_log
 from tests.kit.points import DAY, MINUTE, START, Machines, entry, pairs, points, said, series
 
@@ -28,7 +31,7 @@ _ids = count(1)
 
 
 def fill(chunks: ChunkStore, *metric_ids: int, start: int = START) -> None:
-    """Seal some judged points of each metric in two buckets that lie side by side."""
+    """Seal some judged points of each metric in two neighbouring buckets."""
     values = np.random.default_rng(1).normal(size=2 * ROWS)
     times = [start + bucket * BUCKET_MS + n * MINUTE for bucket in (0, 1) for n in range(ROWS)]
     rows = [
@@ -63,7 +66,7 @@ def put_blob(database: PointDatabase, metric_id: int, blob: bytes) -> None:
 
 
 def with_new_checksum(blob: bytes) -> bytes:
-    """Return the blob as a writer with a fault would have written it."""
+    """Return the blob with the checksum of its bytes, as a faulty writer would write it."""
     if len(blob) < 15:
         return blob
     crc = zlib.crc32(blob[15:], zlib.crc32(blob[:11]))
@@ -72,7 +75,7 @@ def with_new_checksum(blob: bytes) -> bytes:
 
 @st.composite
 def damages(draw: st.DrawFn, blob: bytes) -> bytes:
-    """Any bytes changed, cut off or added anywhere."""
+    """Draw the blob with some bytes changed, removed or added."""
     damaged = bytearray(blob)
     kind = draw(st.sampled_from(["flips", "cut", "head", "longer", "nothing"]))
     if kind == "flips":
@@ -98,7 +101,7 @@ class TestDamagedChunk:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
-    def test_is_set_aside_and_everything_else_goes_on(
+    def test_is_kept_as_an_item_and_other_chunks_are_read(
         self, machines: Machines, data: st.DataObject
     ) -> None:
         database = machines.open()
@@ -110,7 +113,7 @@ class TestDamagedChunk:
         good = stored_blob(database, broken)
         bad = data.draw(damages(good))
         put_blob(database, broken, bad)
-        before = chunks.shelf.newest()[1]
+        before = chunks.damaged_items.newest()[1]
         late = (broken, START + MINUTE // 2, 7.0)
         met_by = data.draw(st.sampled_from(["read", "late", "seal", "rewrite", "latest", "count"]))
         expected = whole[ROWS:]
@@ -139,16 +142,16 @@ class TestDamagedChunk:
             assert store.count(broken) == ROWS
         assert pairs(store.read(broken, *EVER)) == expected
         assert pairs(store.read(sound, *EVER)) == whole
-        aside = chunks.shelf.list()[before:]
-        assert [(one.kind, one.metric_id) for one in aside] == [(Kind.CHUNK, broken)]
-        assert chunks.shelf.blob(aside[0].id) == bad, "it is kept as it was found"
+        items = chunks.damaged_items.list()[before:]
+        assert [(one.kind, one.metric_id) for one in items] == [(Kind.CHUNK, broken)]
+        assert chunks.damaged_items.blob(items[0].id) == bad, "it is kept as it was found"
         store.follow()
         first = START if met_by != "latest" else START + BUCKET_MS
         assert store.missing(broken, *EVER) == [(first, first + BUCKET_MS)]
         assert store.missing(broken, START - DAY, START) == []
         assert store.missing(sound, *EVER) == []
 
-    def test_of_a_faulty_writer_ends_in_no_other_error(self, machines: Machines) -> None:
+    def test_with_a_valid_checksum_raises_no_other_error(self, machines: Machines) -> None:
         chunks = ChunkStore(machines.open())
         fill(chunks, 1)
         random = np.random.default_rng(5)
@@ -169,9 +172,9 @@ class TestDamagedChunk:
             fill(chunks, metric_id)
             put_blob(database, metric_id, encode_series(foreign))
             assert len(chunks.read_all(metric_id)) == ROWS
-        assert [one.metric_id for one in chunks.shelf.list()] == [1, 2]
+        assert [one.metric_id for one in chunks.damaged_items.list()] == [1, 2]
 
-    def test_is_found_by_a_check_that_changes_nothing(self, machines: Machines) -> None:
+    def test_is_reported_by_a_check_that_changes_nothing(self, machines: Machines) -> None:
         database = machines.open()
         chunks = ChunkStore(database)
         fill(chunks, 1, 2)
@@ -181,9 +184,9 @@ class TestDamagedChunk:
             assert sum(count for count, _ in found) == 4
             [sentence] = [said for _, said in found if said]
             assert sentence.startswith("the chunk of metric 2 from 2026-10-01T00:00Z: ")
-        assert chunks.shelf.list() == []
+        assert chunks.damaged_items.list() == []
 
-    def test_goes_with_its_metric_and_with_its_age(self, machines: Machines) -> None:
+    def test_item_is_deleted_with_its_metric_and_with_its_age(self, machines: Machines) -> None:
         database = machines.open()
         chunks = ChunkStore(database)
         fill(chunks, 1, 2)
@@ -191,11 +194,11 @@ class TestDamagedChunk:
             put_blob(database, metric_id, b"rubbish")
             chunks.read_all(metric_id)
         chunks.forget([1])
-        assert [one.metric_id for one in chunks.shelf.list()] == [2]
+        assert [one.metric_id for one in chunks.damaged_items.list()] == [2]
         chunks.drop_before(START + BUCKET_MS - 1)
-        assert len(chunks.shelf.list()) == 1
+        assert len(chunks.damaged_items.list()) == 1
         chunks.drop_before(START + BUCKET_MS)
-        assert chunks.shelf.list() == []
+        assert chunks.damaged_items.list() == []
 
 
 class TestDamagedEntry:
@@ -205,7 +208,7 @@ class TestDamagedEntry:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
-    def test_is_passed_over_by_all_who_follow_the_log(
+    def test_is_left_out_by_every_reader_of_the_log(
         self, machines: Machines, data: st.DataObject
     ) -> None:
         database = machines.open()
@@ -229,10 +232,10 @@ class TestDamagedEntry:
         assert [row.offset for row in log.read(offsets[0] - 1, most_rows=1)] == good[:1]
         store.follow()
         assert len(store.read(metric_id, *EVER)) == len(good)
-        aside = [one for one in Shelf(database).list() if one.subject >= offsets[0]]
-        assert {(one.kind, one.subject) for one in aside} == {(Kind.ENTRY, at) for at in bad}
+        items = [one for one in DamagedItems(database).list() if one.subject >= offsets[0]]
+        assert {(one.kind, one.subject) for one in items} == {(Kind.ENTRY, at) for at in bad}
 
-    def test_never_gives_its_offset_to_another(self, machines: Machines) -> None:
+    def test_offset_is_never_assigned_again(self, machines: Machines) -> None:
         log = PointLog(machines.open())
         last = log.append(entry((1, START, 1.0)))
         with machines.open().writing_log() as connection:
@@ -242,7 +245,7 @@ class TestDamagedEntry:
 
 
 class TestDamagedScores:
-    def test_leave_charts_without_them_and_with_what_follows(self, machines: Machines) -> None:
+    def test_are_left_out_and_later_batches_are_read(self, machines: Machines) -> None:
         database = machines.open()
         times = np.array([START, START + MINUTE])
         good = encode_judged(Judged(np.array([1, 1]), times, said((0.5, 1, 2), (0.5, 1, 2))))
@@ -252,7 +255,9 @@ class TestDamagedScores:
         store.follow()
         found = store.read(1, *EVER)
         assert not np.isnan(found.judgements.scores).any()
-        assert [(one.kind, one.subject) for one in store.chunks.shelf.list()] == [(Kind.SCORES, 1)]
+        assert [(one.kind, one.subject) for one in store.chunks.damaged_items.list()] == [
+            (Kind.SCORES, 1)
+        ]
 
 
 @pytest.mark.usefixtures("no_month_is_old")
@@ -267,7 +272,7 @@ class TestDamagedMonth:
         database.close()
         return PointFiles(tmp_path), tmp_path / "points-2026-10.db"
 
-    def test_is_left_out_of_reading_and_begun_anew_for_writing(self, tmp_path: Path) -> None:
+    def test_is_left_out_of_reads_and_replaced_by_the_next_write(self, tmp_path: Path) -> None:
         for damage in ("pages", "head", "cut", "empty"):
             folder = tmp_path / damage
             database, path = self.files(folder)
@@ -287,7 +292,7 @@ class TestDamagedMonth:
                 found = pairs(chunks.read_all(metric_id))
                 assert len(found) % ROWS == 0
             assert len(chunks.read_all(1)) >= 2 * ROWS, "the other month is whole"
-            assert Kind.MONTH in {one.kind for one in chunks.shelf.list()}
+            assert Kind.MONTH in {one.kind for one in chunks.damaged_items.list()}
             other.follow()
             assert other.missing(150, START, START + DAY)
             assert other.missing(1, START + 40 * DAY, START + 41 * DAY) == []
@@ -306,7 +311,7 @@ class TestDamagedMonth:
             chunks.drop_before(START + 40 * DAY)
             assert not list(folder.glob("points-2026-10*"))
 
-    def test_is_kept_where_only_one_blob_is_of_another_type(self, tmp_path: Path) -> None:
+    def test_is_kept_if_only_one_blob_has_another_type(self, tmp_path: Path) -> None:
         database, _ = self.files(tmp_path)
         chunks = ChunkStore(database)
         with database.writing_chunks(month_of(database)) as connection:
@@ -314,7 +319,7 @@ class TestDamagedMonth:
                 text("UPDATE point_chunks SET blob = 'text' WHERE chunk_key = :k"), {"k": key_of(7)}
             )
         assert len(chunks.read_all(7)) == ROWS
-        assert [one.metric_id for one in chunks.shelf.list()] == [7]
+        assert [one.metric_id for one in chunks.damaged_items.list()] == [7]
 
     def test_log_of_an_older_version_gets_the_missing_table(self, tmp_path: Path) -> None:
         database = PointFiles(tmp_path)
@@ -323,4 +328,4 @@ class TestDamagedMonth:
             connection.execute(text("DROP TABLE point_set_aside"))
             assert connection.execute(text("PRAGMA user_version")).scalar() == LAYOUT
         database.close()
-        assert Shelf(PointFiles(tmp_path)).list() == []
+        assert DamagedItems(PointFiles(tmp_path)).list() == []

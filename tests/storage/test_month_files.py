@@ -1,4 +1,4 @@
-"""Files of points: made whole, opened lazily, never closed under a reader, dropped with care."""
+"""The SQLite files of points: creation, opening, closing and removal."""
 
 import sqlite3
 import threading
@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 
 from anomify.errors import Unavailable
-from anomify.storage import engines
-from anomify.storage.chunks import Chunk, ChunkStore
-from anomify.storage.engines import BUCKET_MS, NewerLayout, PointFiles, PointTables
+from anomify.storage import sqlite_file
+from anomify.storage.chunk_keys import BUCKET_MS
+from anomify.storage.chunk_reader import Chunk
+from anomify.storage.chunks import ChunkStore
+from anomify.storage.errors import NewerLayout
 from anomify.storage.log import PointLog
-from tests.kit.points import DAY, HOUR, START, Machines, entry, series
+from anomify.storage.month_files import PointFiles
+from anomify.storage.tables import LAYOUT
+from tests.kit.points import DAY, HOUR, START, entry, series
 
 MONTH = 681  # October 2026, counted from January 1970
 
@@ -47,7 +51,7 @@ class TestPointFiles:
             "points-2026-11.db",
         ]
 
-    def test_make_nothing_by_reading(self, folder: Path) -> None:
+    def test_are_not_created_by_reading(self, folder: Path) -> None:
         files = PointFiles(folder)
         assert ChunkStore(files).read(1, START, START + DAY) == []
         assert files.size_bytes() == 0
@@ -55,25 +59,25 @@ class TestPointFiles:
             assert connection is None
         assert not folder.exists()
 
-    def test_are_durable_and_logged_ahead(self, folder: Path) -> None:
+    def test_use_a_write_ahead_log_and_full_synchronisation(self, folder: Path) -> None:
         files = PointFiles(folder)
         ChunkStore(files).write([chunk(START)])
         with files.reading_chunks(MONTH) as connection:
             assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
             assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
             assert connection.execute(text("PRAGMA user_version")).scalar() == 1
-            assert connection.execute(text("PRAGMA page_size")).scalar() == engines.PAGE_BYTES
+            assert connection.execute(text("PRAGMA page_size")).scalar() == sqlite_file.PAGE_BYTES
         with files.reading_log() as connection:
             assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
             assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         files.close()
 
-    def test_of_a_newer_program_are_refused(self, folder: Path) -> None:
+    def test_of_a_newer_version_are_refused(self, folder: Path) -> None:
         files = PointFiles(folder)
         ChunkStore(files).write([chunk(START)])
         files.close()
         changed = sqlite3.connect(folder / "points-2026-10.db")
-        changed.execute(f"PRAGMA user_version={engines.LAYOUT + 1}")
+        changed.execute(f"PRAGMA user_version={LAYOUT + 1}")
         changed.close()
         again = PointFiles(folder)
         with pytest.raises(NewerLayout):
@@ -84,27 +88,27 @@ class TestPointFiles:
         files = PointFiles(folder, most_open=3)
         chunks = ChunkStore(files)
         chunks.write([chunk(START + n * 31 * DAY) for n in range(6)])
-        assert len(files._open) == 3
+        assert len(files._open_files.by_month) == 3
         for n in range(6):
             assert len(chunks.read(1, START + n * 31 * DAY, START + n * 31 * DAY + HOUR)) == 1
-        assert len(files._open) == 3
+        assert len(files._open_files.by_month) == 3
         files.close()
 
-    def test_are_not_closed_under_a_reader(self, folder: Path) -> None:
+    def test_are_not_closed_while_one_is_read(self, folder: Path) -> None:
         files = PointFiles(folder, most_open=1)
         chunks = ChunkStore(files)
         chunks.write([chunk(START + n * 31 * DAY) for n in range(4)])
         with files.reading_chunks(MONTH) as connection:
-            used = files._open[MONTH]
+            used = files._open_files.by_month[MONTH]
             for n in range(1, 4):
                 chunks.read(1, START + n * 31 * DAY, START + n * 31 * DAY + HOUR)
-            assert files._open[MONTH] is used
+            assert files._open_files.by_month[MONTH] is used
             assert connection.execute(text("SELECT count(*) FROM point_chunks")).scalar() == 1
             files.close()
             assert connection.execute(text("SELECT count(*) FROM point_chunks")).scalar() == 1
         assert used.engine.pool.checkedin() == 0
 
-    def test_made_by_two_at_once_are_one_file(self, folder: Path) -> None:
+    def test_created_by_two_threads_at_once_are_one_file(self, folder: Path) -> None:
         both = threading.Barrier(2)
         files = [PointFiles(folder), PointFiles(folder)]
         problems = []
@@ -114,7 +118,7 @@ class TestPointFiles:
             try:
                 ChunkStore(files[number]).write([chunk(START, number)])
                 PointLog(files[number]).append(entry((number, START, 1.0)))
-            except Exception as problem:  # noqa: BLE001 - whatever it is, the test tells
+            except Exception as problem:  # noqa: BLE001 - the test reports it
                 problems.append(problem)
 
         threads = [threading.Thread(target=write, args=(number,)) for number in range(2)]
@@ -132,10 +136,10 @@ class TestPointFiles:
             one.close()
         assert names(folder) == ["log.db", "points-2026-10.db"]
 
-    def test_refuse_kindly_while_somebody_else_writes_for_long(
+    def test_raise_unavailable_while_another_process_writes_for_long(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(engines, "BUSY_SECONDS", 0)
+        monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", 0)
         mine, other = PointFiles(folder), PointFiles(folder)
         log = PointLog(mine)
         log.append(entry((1, START, 1.0)))
@@ -145,7 +149,7 @@ class TestPointFiles:
         mine.close()
         other.close()
 
-    def test_name_months_before_1970_and_far_ahead(self, folder: Path) -> None:
+    def test_have_names_for_months_before_1970(self, folder: Path) -> None:
         files = PointFiles(folder)
         buckets = np.array([-1, 0, START // BUCKET_MS])
         assert files.months_of(buckets).tolist() == [-1, 0, MONTH]
@@ -180,7 +184,7 @@ class TestDropMonth:
         assert names(folder) == []
         mine.close()
 
-    def test_is_noticed_by_others_though_the_month_begins_again(self, folder: Path) -> None:
+    def test_is_noticed_by_others_if_the_month_is_created_again(self, folder: Path) -> None:
         mine, other = PointFiles(folder), PointFiles(folder)
         ChunkStore(mine).write([chunk(START)])
         mine.drop_month(MONTH)
@@ -190,34 +194,14 @@ class TestDropMonth:
         mine.close()
         other.close()
 
-    def test_opened_before_and_gone_since_is_read_as_empty(self, folder: Path) -> None:
+    def test_of_a_month_that_was_open_elsewhere_is_read_as_empty(self, folder: Path) -> None:
         mine, other = PointFiles(folder), PointFiles(folder)
         ChunkStore(mine).write([chunk(START)])
         with mine.reading_chunks(MONTH):
             pass
-        mine._open[MONTH].engine.dispose()
+        mine._open_files.by_month[MONTH].engine.dispose()
         other.drop_month(MONTH)
         assert names(folder) == []
         assert ChunkStore(mine).read(1, START, START + DAY) == []
         mine.close()
         other.close()
-
-
-class TestPointTables:
-    def test_all_begin_alike_so_that_migrations_can_leave_them_alone(
-        self, machines: Machines
-    ) -> None:
-        database = machines.open()
-        machines.open()
-        PointLog(database).append(entry((1, START, 1.0)))
-        ChunkStore(database).write([chunk(START)])
-        with database.reading_log() as connection:
-            found = set(inspect(connection).get_table_names())
-        if isinstance(database, PointTables):
-            assert found == {"point_log", "point_marks", "point_chunks", "point_set_aside"}
-        assert all(name.startswith("point_") for name in found)
-
-    def test_say_their_size(self, machines: Machines) -> None:
-        database = machines.open()
-        PointLog(database).append(entry((1, START, 1.0)))
-        assert database.size_bytes() > 0

@@ -1,4 +1,4 @@
-"""Keeps stored data that cannot be read for the operator, and leaves it out of all reads."""
+"""Keeps stored bytes that cannot be read for the operator; reads leave them out."""
 
 import hashlib
 import logging
@@ -12,15 +12,15 @@ from sqlalchemy import Connection, and_, delete, func, or_, select
 from anomify.clock import now_ms
 from anomify.db import batches, upsert
 from anomify.errors import Unavailable
-from anomify.storage.engines import PointDatabase
-from anomify.storage.tables import point_set_aside
+from anomify.storage.database import PointDatabase
+from anomify.storage.tables import point_damaged
 
 MOST_REASON_CHARACTERS = 1000
 _logger = logging.getLogger(__name__)
 
 
 class Kind(StrEnum):
-    """The kind of data that cannot be read."""
+    """The kind of a damaged item. These words are stored and are labels of a metric."""
 
     CHUNK = "chunk"  # four hours of a metric
     MONTH = "month"  # a file with the chunks of a month
@@ -31,8 +31,8 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """One row of data that was set aside, without its bytes.
+class DamagedItem:
+    """One row of the table, without its bytes.
 
     `metric_id` is None for data of several metrics; `from_ms` and `until_ms`, unix milliseconds,
     are None for data without a known span of time.
@@ -53,28 +53,29 @@ class SetAside:
             return False
         if self.from_ms is None or self.until_ms is None:
             return False
-        is_theirs = self.metric_id in {None, metric_id}
-        return is_theirs and self.from_ms < until_ms and self.until_ms > from_ms
+        is_same = self.metric_id in {None, metric_id}
+        return is_same and self.from_ms < until_ms and self.until_ms > from_ms
 
     def in_words(self) -> str:
         """Return its kind, metric, span of time and reason as one line of text."""
         what = f"{self.kind.value} {self.subject}" if self.metric_id is None else self.kind.value
-        whose = "" if self.metric_id is None else f" of metric {self.metric_id}"
+        of_metric = "" if self.metric_id is None else f" of metric {self.metric_id}"
         if self.from_ms is None or self.until_ms is None:
-            return f"{what}{whose}: {self.reason}"
-        return f"{what}{whose}, {_said(self.from_ms)} to {_said(self.until_ms)}: {self.reason}"
+            return f"{what}{of_metric}: {self.reason}"
+        span = f"{_shown_time(self.from_ms)} to {_shown_time(self.until_ms)}"
+        return f"{what}{of_metric}, {span}: {self.reason}"
 
 
-_SHOWN = [column for column in point_set_aside.c if column.name in SetAside.__dataclass_fields__]
+_SHOWN = [column for column in point_damaged.c if column.name in DamagedItem.__dataclass_fields__]
 
 
-class Shelf:
-    """Reads and writes the table of data that was set aside in one database."""
+class DamagedItems:
+    """Reads and writes the table of damaged items in one database."""
 
     def __init__(self, database: PointDatabase) -> None:
         """Use this database; nothing is opened before the first call."""
         self._database = database
-        # How often something was added through this object.
+        # How many items were added through this object.
         self.additions = 0
 
     def add(
@@ -90,7 +91,7 @@ class Shelf:
     ) -> None:
         """Add a row durably; adding the same again changes nothing. Raises `Unavailable`."""
         with self._database.writing_log() as connection:
-            put_aside(
+            keep_damaged(
                 connection,
                 kind,
                 subject,
@@ -102,55 +103,53 @@ class Shelf:
             )
         self.additions += 1
 
-    def list(self) -> list[SetAside]:
-        """Return all that is set aside, oldest first."""
+    def list(self) -> list[DamagedItem]:
+        """Return all damaged items, oldest first."""
         with self._database.reading_log() as connection:
-            rows = connection.execute(select(*_SHOWN).order_by(point_set_aside.c.id)).all()
-        return [SetAside(**{**row._mapping, "kind": Kind(row.kind)}) for row in rows]  # noqa: SLF001 -- its public name
+            rows = connection.execute(select(*_SHOWN).order_by(point_damaged.c.id)).all()
+        return [DamagedItem(**{**row._mapping, "kind": Kind(row.kind)}) for row in rows]  # noqa: SLF001 -- its public name
 
     def newest(self) -> tuple[int, int]:
         """Return the greatest id and the number of rows; they differ after every change."""
         with self._database.reading_log() as connection:
             row = connection.execute(
-                select(func.coalesce(func.max(point_set_aside.c.id), 0), func.count()).select_from(
-                    point_set_aside
+                select(func.coalesce(func.max(point_damaged.c.id), 0), func.count()).select_from(
+                    point_damaged
                 )
             ).one()
         return int(row[0]), int(row[1])
 
     def blob(self, id_: int) -> bytes:
-        """Return the bytes of one as they were found."""
+        """Return the bytes of one item as they were found."""
         with self._database.reading_log() as connection:
-            blob = select(point_set_aside.c.blob).where(point_set_aside.c.id == id_)
+            blob = select(point_damaged.c.blob).where(point_damaged.c.id == id_)
             return bytes(connection.execute(blob).scalar_one())
 
     def forget(self, ids: Sequence[int]) -> None:
-        """Delete these for good."""
+        """Delete these items with their bytes."""
         with self._database.writing_log() as connection:
             for some in batches(ids):
-                connection.execute(delete(point_set_aside).where(point_set_aside.c.id.in_(some)))
+                connection.execute(delete(point_damaged).where(point_damaged.c.id.in_(some)))
 
     def forget_metrics(self, metric_ids: Sequence[int]) -> None:
-        """Delete what is kept of these metrics."""
+        """Delete the items of these metrics."""
         if not self.newest()[1]:
             return
         with self._database.writing_log() as connection:
             for some in batches(metric_ids):
-                connection.execute(
-                    delete(point_set_aside).where(point_set_aside.c.metric_id.in_(some))
-                )
+                connection.execute(delete(point_damaged).where(point_damaged.c.metric_id.in_(some)))
 
     def drop_before(self, ms: int) -> None:
-        """Delete what is wholly older than this time, where points of that age are deleted."""
+        """Delete items whose span ends by this time; without a span, those found before it."""
         if not self.newest()[1]:
             return
-        is_old = and_(point_set_aside.c.until_ms.is_not(None), point_set_aside.c.until_ms <= ms)
-        is_undated = and_(point_set_aside.c.until_ms.is_(None), point_set_aside.c.found_ms <= ms)
+        is_old = and_(point_damaged.c.until_ms.is_not(None), point_damaged.c.until_ms <= ms)
+        is_undated = and_(point_damaged.c.until_ms.is_(None), point_damaged.c.found_ms <= ms)
         with self._database.writing_log() as connection:
-            connection.execute(delete(point_set_aside).where(or_(is_old, is_undated)))
+            connection.execute(delete(point_damaged).where(or_(is_old, is_undated)))
 
 
-def put_aside(
+def keep_damaged(
     connection: Connection,
     kind: Kind,
     subject: int,
@@ -165,7 +164,7 @@ def put_aside(
     kept = bytes(blob) if isinstance(blob, bytes | memoryview) else str(blob).encode()
     from_ms, until_ms = span_ms or (None, None)
     connection.execute(
-        upsert(point_set_aside, connection)
+        upsert(point_damaged, connection)
         .values(
             kind=kind.value,
             subject=subject,
@@ -180,35 +179,35 @@ def put_aside(
         )
         .on_conflict_do_nothing()
     )
-    found = SetAside(0, kind, subject, metric_id, from_ms, until_ms, reason, 0)
-    _logger.error("set aside what cannot be read: %s", found.in_words())
+    item = DamagedItem(0, kind, subject, metric_id, from_ms, until_ms, reason, 0)
+    _logger.error("kept as damaged: %s", item.in_words())
 
 
-class KnownAside:
-    """Caches the rows that were set aside, for reads of points; may be used by many threads."""
+class DamagedItemsCache:
+    """Caches the damaged items for reads of points; may be used by many threads."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        """Begin empty; `look` fills the cache."""
-        self._shelf = shelf
+    def __init__(self, items: DamagedItems) -> None:
+        """Begin empty; `refresh` fills the cache."""
+        self._items = items
         self._seen = (0, 0)
         self._additions = 0
-        self.all: tuple[SetAside, ...] = ()
+        self.all: tuple[DamagedItem, ...] = ()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read the rows again if they have changed since the last call; else one short query."""
-        self._additions = self._shelf.additions
+        self._additions = self._items.additions
         try:
-            seen = self._shelf.newest()
+            seen = self._items.newest()
             if seen != self._seen:
-                self.all, self._seen = tuple(self._shelf.list()), seen
+                self.all, self._seen = tuple(self._items.list()), seen
         except Unavailable as problem:
-            _logger.warning("what is set aside could not be looked up: %s", problem)
+            _logger.warning("the damaged items could not be looked up: %s", problem)
 
     def of(self, metric_id: int, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
-        """Return the spans of the window of which points of the metric are missing."""
-        if self._additions != self._shelf.additions:
-            # Data that was set aside during this read is reported in the same reply.
-            self.look()
+        """Return the spans of the window in which points of the metric are missing."""
+        if self._additions != self._items.additions:
+            # Damage that this read has found is reported in the same reply.
+            self.refresh()
         if not self.all:
             return []
         spans = {
@@ -219,5 +218,5 @@ class KnownAside:
         return sorted(spans)
 
 
-def _said(ms: int) -> str:
+def _shown_time(ms: int) -> str:
     return f"{np.datetime64(ms, 'ms').astype('datetime64[m]')}Z"

@@ -1,0 +1,1 @@
+"""Outgoing HTTP and SMTP: deadlines, size limits, no private addresses."""
