@@ -8,6 +8,7 @@ from anomify.detection.state import STRENGTH_BINS
 
 _LEAST: Final = 4.5  # weaker ones are not counted
 _BIN: Final = 0.5
+_FADE: Final = 2.0
 _HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
 _FULL_AGE_SECONDS: Final = 14.0 * 86400.0
 _LEAST_AGE_SHARE: Final = 0.15
@@ -44,11 +45,12 @@ def lowered(
         for kind in range(2):
             for bin_ in range(STRENGTH_BINS):
                 slot.history[sign, kind, bin_] *= keep
-                if sign == direction and bin_ >= first:
+                if sign == direction:
+                    share = 1.0 if bin_ >= first else math.exp((bin_ - first) * _BIN / _FADE)
                     if kind == lasting:
-                        same += slot.history[sign, kind, bin_]
+                        same += share * slot.history[sign, kind, bin_]
                     if kind == 1:
-                        lasted += slot.history[sign, kind, bin_]
+                        lasted += share * slot.history[sign, kind, bin_]
     if lasting == 0:
         same += _LASTING_SHARE * max(0.0, lasted - _OFTEN_LASTING)
     if strength > slot.episode_peak:
