@@ -8,15 +8,16 @@ from anomify.detection.state import STRENGTH_BINS
 
 _LEAST: Final = 4.5  # weaker ones are not counted
 _BIN: Final = 0.5
-_FADE: Final = 2.0
+LASTING_POINTS: Final = 2
+_FADE: Final = 0.8
 _HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
 _FULL_AGE_SECONDS: Final = 14.0 * 86400.0
 _LEAST_AGE_SHARE: Final = 0.15
 _FEW_SINGLE: Final = 3.5
-_FEW_LASTING: Final = 18.0
+_FEW_LASTING: Final = 16.0
 _SINGLE_POWER: Final = 1.5
-_LASTING_POWER: Final = 2.0
-_EXPONENT: Final = 0.27
+_LASTING_POWER: Final = 3.0
+_EXPONENT: Final = 0.3
 _OFTEN_LASTING: Final = 10.0
 _LASTING_SHARE: Final = 0.5
 YOUNG_SECONDS: Final = 4.0 * 86400.0
@@ -37,7 +38,8 @@ def lowered(
         _close_episode(slot)
     keep = math.exp(-LOG_2 * max(seconds - slot.history_seconds, 0.0) / _HALF_LIFE_SECONDS)
     slot.history_seconds = seconds
-    lasting = 1 if before >= _LEAST else 0
+    slot.strong_run = slot.strong_run + 1 if before >= _LEAST else 1
+    lasting = 1 if slot.strong_run >= LASTING_POINTS else 0
     first = _bin(strength - 0.5 * _BIN)
     same = 0.0
     lasted = 0.0

@@ -21,6 +21,10 @@ _RANGE_DAYS: Final = 20.0
 _MOVES_NEEDED: Final = 200.0  # with fewer changes of value, repeated values are no evidence
 _FLAT_LIMIT: Final = 24.0
 _REPEAT_MEMORY: Final = 1000.0
+TREND_LEAST_SHARE: Final = 0.5
+TREND_MOST_STEP: Final = 7200.0
+TREND_SHARE: Final = 0.03
+TREND_DAYS: Final = 2
 FLAT_LEAST: Final = 3.0
 FLAT_MOST: Final = 12.0
 FLAT_POINTS: Final = 6.0
@@ -41,6 +45,57 @@ def learn_shift(slot: Slot, fast: float, slow: float) -> None:
     slot.noise_short += (min(abs(fast), _MOST) - slot.noise_short) / SHORT
     sign = clip(slow / _PRESSURE_SCALES, 1.0)
     slot.pressure += (sign - slot.pressure) / _PRESSURE_MEMORY
+
+
+@compiled
+def trend(slot: Slot, seconds: float, value: float, step: float, size: float) -> float:
+    """Update the mean of the day with a value; at the first value of a day, return how far the day
+    that has ended lies from the same weekday a week before, in usual differences, if that distance
+    has grown for three days.
+    """
+    number = int(seconds // 86400.0)
+    result = 0.0
+    if number != slot.day_number:
+        if slot.day_points * step >= TREND_LEAST_SHARE * 86400.0 and step <= TREND_MOST_STEP:
+            result = _end_day(slot, size)
+        else:
+            slot.days_known = 0
+        slot.day_number = number
+        slot.day_points = 0.0
+        slot.day_sum = 0.0
+    slot.day_points += 1.0
+    slot.day_sum += value
+    return result
+
+
+@compiled
+def _end_day(slot: Slot, size: float) -> float:
+    mean = slot.day_sum / slot.day_points
+    place = slot.day_number % 7
+    result = 0.0
+    if slot.days_known >= 7:
+        change = mean - slot.day_means[place]
+        usual = max(
+            math.sqrt(slot.week_change_power / max(slot.week_changes, 1.0)), TREND_SHARE * size
+        )
+        more = abs(change) - abs(slot.week_change)
+        if slot.week_changes >= 7.0 and change * slot.week_change > 0.0 and more > usual:
+            slot.days_rising += 1
+        else:
+            slot.days_rising = 0
+        if slot.days_rising >= TREND_DAYS:
+            result = abs(change) / usual
+        capped = min(abs(change), 3.0 * usual)
+        weight = min(slot.week_changes + 1.0, 28.0)
+        slot.week_change_power = (
+            slot.week_change_power * (1.0 if slot.week_changes < 28.0 else 27.0 / 28.0)
+            + capped**2
+        )
+        slot.week_changes = weight
+        slot.week_change = change
+    slot.day_means[place] = mean
+    slot.days_known += 1
+    return result
 
 
 @compiled

@@ -21,6 +21,7 @@ from anomify.detection.evidence import (
     RELATIVE,
     REPEAT_SHARE,
     SHORT_SHIFT,
+    TREND,
     SHORT_SHIFT_RARITY,
     STEP_RARITY,
     VALUE_RARITY,
@@ -50,6 +51,7 @@ STALE_STEPS: Final = 10.0
 FLAT_ALONE: Final = 2.4
 OUT_OF_RANGE: Final = math.log1p(4.0)
 RARE_MOST: Final = 6.8
+TREND_ALONE: Final = 2.8
 LONG_ALONE: Final = 2.6
 RARE_ALONE: Final = 1.15
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
@@ -96,7 +98,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving
     repeating: float = FLAT_ALONE * features[FLATNESS]
-    lasting: float = LONG_ALONE * features[LONG_SHIFT]
+    lasting: float = max(LONG_ALONE * features[LONG_SHIFT], TREND_ALONE * features[TREND])
     rare: float = min(RARE_ALONE * features[FAST_RARITY], RARE_MOST) if not is_sparse(features) else 0.0
     return max(moving + weights.CONFIRMATION * before, shifted, repeating, lasting, rare)
 

@@ -45,4 +45,5 @@ RELATIVE: Final = 16  # slow residual against the mean value
 RAW_RELATIVE: Final = 17
 PLAIN_JUMP: Final = 18
 PLAIN_LEVEL: Final = 19
-FEATURES: Final = 20
+TREND: Final = 20
+FEATURES: Final = 21

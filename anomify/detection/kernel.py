@@ -33,6 +33,7 @@ from anomify.detection.drift import (
     learn_shift,
     learn_shift_powers,
     novelty,
+    trend,
 )
 from anomify.detection.ensemble import (
     ALARM,
@@ -61,6 +62,7 @@ from anomify.detection.evidence import (
     RELATIVE,
     REPEAT_SHARE,
     SHORT_SHIFT,
+    TREND,
     VALUE_SIZE,
     Evidence,
 )
@@ -212,6 +214,7 @@ def _observe(
 
     learn_shift(slot, fast / fast_at, slow / slow_at)
     learn_flat(slot, y)
+    trending = trend(slot, seconds, y, step, relative_size(slot))
     step_size = ratio(abs(y - slot.previous), fast_at)
     fast_size = ratio(abs(fast), fast_at)
     value_size = ratio(abs(y - slot.value_mean), long_scale(slot.value_power, slot.weight, floor))
@@ -232,6 +235,7 @@ def _observe(
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
         features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), LARGEST))
         features[FLATNESS] = flatness(slot)
+        features[TREND] = math.log1p(trending)
         features[REPEAT_SHARE] = slot.repeat_share
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
