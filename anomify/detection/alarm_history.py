@@ -6,7 +6,7 @@ from typing import Final
 from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import STRENGTH_BINS
 
-_LEAST: Final = 4.5  # weaker ones are not counted
+_LEAST: Final = 4.5
 _BIN: Final = 0.5
 LASTING_POINTS: Final = 2
 _FADE: Final = 0.8

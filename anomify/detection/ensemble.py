@@ -52,6 +52,8 @@ FLAT_ALONE: Final = 2.4
 OUT_OF_RANGE: Final = math.log1p(4.0)
 RARE_MOST: Final = 6.8
 TREND_ALONE: Final = 2.8
+FAR_BEYOND: Final = 0.7
+LASTING_SHIFT: Final = 1.3
 LONG_ALONE: Final = 2.6
 RARE_ALONE: Final = 1.15
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
@@ -89,7 +91,11 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
         + BEYOND_NOVELTY * features[NOVELTY]
         + BEYOND_JUMP * features[JUMP]
     )
-    if features[LEVEL_CHANGE] > OUT_OF_RANGE or features[NOVELTY] > 0.7:
+    if (
+        features[LEVEL_CHANGE] > OUT_OF_RANGE
+        or features[NOVELTY] > FAR_BEYOND
+        or (features[NOVELTY] > 0.0 and features[LONG_SHIFT] > LASTING_SHIFT)
+    ):
         moving = max(moving, beyond)
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
     if is_sparse(features):
@@ -141,7 +147,7 @@ def display_strength(
         + weights.RELATIVE * features[RAW_RELATIVE]
         + weights.NOVELTY * features[NOVELTY]
     )
-    if features[PLAIN_LEVEL] > OUT_OF_RANGE or features[NOVELTY] > 0.7:
+    if features[PLAIN_LEVEL] > OUT_OF_RANGE or features[NOVELTY] > FAR_BEYOND:
         plain = max(
             plain,
             BEYOND_VALUE * features[VALUE_SIZE]
