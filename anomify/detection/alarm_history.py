@@ -22,6 +22,8 @@ _OFTEN_LASTING: Final = 10.0
 _LASTING_SHARE: Final = 0.5
 YOUNG_SECONDS: Final = 4.0 * 86400.0
 YOUNG_PENALTY: Final = 3.0
+NEW_SECONDS: Final = 6.0 * 3600.0
+NEW_PENALTY: Final = 3.0
 LOG_2: Final = math.log(2.0)
 
 
@@ -67,6 +69,7 @@ def lowered(
     else:
         often = (same / (_FEW_SINGLE * share)) ** _SINGLE_POWER
     young = YOUNG_PENALTY * max(0.0, 1.0 - age / YOUNG_SECONDS)
+    young += NEW_PENALTY * max(0.0, 1.0 - age / NEW_SECONDS)
     result: float = max(strength * (1.0 + often) ** -_EXPONENT - young, 0.01)
     return result
 
