@@ -22,6 +22,9 @@ _OFTEN_LASTING: Final = 10.0
 _LASTING_SHARE: Final = 0.5
 YOUNG_SECONDS: Final = 4.0 * 86400.0
 YOUNG_PENALTY: Final = 3.0
+CAP_AT_ONE: Final = 10.5
+CAP_STEP: Final = 2.2
+LASTING_CAP: Final = 0.2
 NEW_SECONDS: Final = 6.0 * 3600.0
 NEW_PENALTY: Final = 3.0
 LOG_2: Final = math.log(2.0)
@@ -68,6 +71,9 @@ def lowered(
         often = (same / (_FEW_LASTING * share)) ** _LASTING_POWER
     else:
         often = (same / (_FEW_SINGLE * share)) ** _SINGLE_POWER
+    if same > 0.0:
+        few = same / share * (LASTING_CAP if lasting == 1 else 1.0)
+        strength = min(strength, CAP_AT_ONE - CAP_STEP * math.log(few))
     young = YOUNG_PENALTY * max(0.0, 1.0 - age / YOUNG_SECONDS)
     young += NEW_PENALTY * max(0.0, 1.0 - age / NEW_SECONDS)
     result: float = max(strength * (1.0 + often) ** -_EXPONENT - young, 0.01)
