@@ -12,6 +12,7 @@ from anomify.admin_alert.kinds import KINDS
 from anomify.admin_alert.model import RaisedAlert
 from anomify.admin_alert.queries import list_alerts_raised, list_alerts_recovered
 from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.wording import explanation_of
 from anomify.audit.model import AuditEntry
 from anomify.audit.queries import list_changes
 from anomify.clock import datetime_from_ms, to_ms
@@ -20,6 +21,7 @@ from anomify.metric.model import Metric
 from anomify.metric.status import in_words
 from anomify.org.event import TYPES as EVENT_TYPES
 from anomify.org.event import list_events
+from anomify.org.model import Org
 
 OPENED = "anomaly.opened"
 ENDED = "anomaly.ended"
@@ -104,6 +106,7 @@ def _opened(requested: _Filter) -> Page[Activity]:
     if not requested.wants(OPENED):
         return Page([], 0)
     rows, total = _spans(requested, Span.started_ms)
+    timezone = session().get_one(Org, requested.org_id).timezone
     return Page(
         [
             Activity(
@@ -111,7 +114,7 @@ def _opened(requested: _Filter) -> Page[Activity]:
                 OPENED,
                 datetime_from_ms(span.started_ms),
                 ACTOR_ANOMIFY,
-                span.explanation,
+                explanation_of(span, timezone),
                 name,
             )
             for span, name in rows

@@ -57,7 +57,7 @@ class OverdueMetric:
             alert=alert,
             severity=SEVERITY.name.lower(),
             evidence=Evidence.SILENT.name.lower(),
-            explanation=explain_silence(silent_seconds, self.step_ms / 1000),
+            explanation=explain_silence(self.step_ms / 1000),
             amount=silent_seconds,
             since_ms=self.last_ms,
             is_silence=True,

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from anomify.dashboard.wording import (
-    expected,
     initials,
     labels,
     moment,
     number,
     plain_name,
     thousands,
+    value_and_expected,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -87,7 +87,14 @@ class TestExpected:
         ],
     )
     def test_has_as_many_decimals_as_its_width_justifies(self, lower, upper, words):
-        assert expected(lower, upper) == words
+        assert value_and_expected(lower / 2 + upper / 2, lower, upper)[1] == words
+
+    def test_has_more_where_rounding_would_hide_that_the_range_was_left(self):
+        assert value_and_expected(162.7, 84.86, 162.6) == ("162.7", "84.9 to 162.6")
+        assert value_and_expected(162.5, 84.86, 162.2) == ("162.5", "85 to 162")
+        assert value_and_expected(84.9, 84.86, 162.4) == ("84.9", "84.9 to 162.4")
+        value, expected = value_and_expected(1_234_590.4, 1_234_567.0, 1_234_590.3)
+        assert (value, expected) == ("1,234,590.4", "1,234,567 to 1,234,590.3")
 
 
 class TestNames:

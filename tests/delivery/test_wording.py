@@ -10,6 +10,8 @@ import pytest
 from anomify.channel.message import PICTURE_CID, Message
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, AnomalyFacts, Facts
 from anomify.delivery.wording import in_words, message_of
+from anomify.detection.evidence import Evidence
+from anomify.detection.explanation import explain
 
 NOON_MS = 1_795_176_000_000  # 2026-11-20 12:00 UTC
 BASE = "https://anomify.example"
@@ -73,10 +75,11 @@ class TestOpened:
         message = told(facts())
 
         sentence = (
-            "shop.orders is unusual since 2026-11-20 13:00:00 CET: 1.23 million, expected 10 to "
-            "40.5. Severity high."
+            "shop.orders is unusual since 2026-11-20 13:00:00 CET: 1.23 million is above the "
+            "expected 10 to 40. Severity high."
         )
-        assert message.subject == "shop.orders is unusual: 1.23 million, expected 10 to 40.5"
+        subject = "shop.orders is unusual: 1.23 million is above the expected 10 to 40"
+        assert message.subject == subject
         assert message.data["sentence"] == sentence
         assert message.text.startswith(sentence + "\n")
         assert sentence in Page(message.html).texts
@@ -95,7 +98,7 @@ class TestOpened:
         texts = Page(message.html).texts
         for name, text in (
             ("Value", "1.23 million at 2026-11-20 13:01:00 CET"),
-            ("Expected", "10 to 40.5"),
+            ("Expected", "10 to 40"),
             ("Score", "0.912"),
             ("Why", "Far above what is usual at this hour."),
         ):
@@ -106,7 +109,8 @@ class TestOpened:
     def test_leaves_out_a_range_that_is_not_there(self) -> None:
         message = told(facts(expected_lower=None, expected_upper=None, value=None))
 
-        assert message.subject == "shop.orders is unusual: no number"
+        subject = "shop.orders is unusual: Far above what is usual at this hour"
+        assert message.subject == subject
         assert "Expected" not in message.text
 
     def test_gives_machines_every_fact_as_json(self) -> None:
@@ -140,7 +144,23 @@ class TestOpened:
     def test_says_values_in_the_metrics_unit(self) -> None:
         message = told(facts(value=412.0, unit="ms"))
 
-        assert message.subject == "shop.orders is unusual: 412 ms, expected 10 to 40.5 ms"
+        subject = "shop.orders is unusual: 412 ms is above the expected 10 to 40 ms"
+        assert message.subject == subject
+
+    @pytest.mark.parametrize("evidence", list(Evidence))
+    def test_does_not_call_a_value_within_its_range_unexpected(self, evidence: Evidence) -> None:
+        headline = explain(evidence, 3.0, 0.0, 428.0, amount=14.0)
+        message = told(
+            facts(value=3.0, expected_lower=0.0, expected_upper=428.0, headline=headline)
+        )
+
+        phrase = message.subject.removeprefix("shop.orders is unusual: ")
+        assert phrase.lower() == headline.removesuffix(".").lower()
+        assert f": {phrase}. Severity high." in message.data["sentence"]
+        for text in (message.subject, message.data["sentence"]):
+            assert "3, expected" not in text
+            assert "above the expected" not in text
+            assert "below the expected" not in text
 
     def test_says_that_no_data_comes_without_calling_the_last_value_unusual(self) -> None:
         silence = {
@@ -148,14 +168,15 @@ class TestOpened:
             "since_ms": NOON_MS - 60_000,
             "expected_lower": None,
             "expected_upper": None,
-            "explanation": "No data has come for 6 minutes.",
+            "explanation": "No data has come. Silent since 2026-11-20 12:59 CET.",
+            "headline": "No data has come, though a point is due every 60 seconds.",
         }
         message = told(facts(severity="medium", **silence))
 
         assert message.subject == "shop.orders sends no data since 2026-11-20 12:59:00 CET"
         assert message.data["sentence"] == (
-            "shop.orders has sent no data since 2026-11-20 12:59:00 CET. No data has come for 6 "
-            "minutes. Severity medium."
+            "shop.orders has sent no data since 2026-11-20 12:59:00 CET. No data has come, though "
+            "a point is due every 60 seconds. Severity medium."
         )
         assert "unusual" not in message.text
 

@@ -444,7 +444,7 @@ class TestNoDataAnomaly:
             [anomaly] = list_anomalies(plant.org_id).items
             assert anomaly.span.evidence == "silent"
             assert anomaly.span.since_ms == last_ms
-            assert anomaly.span.explanation.startswith("No data has come for 1")
+            assert anomaly.span.explanation.startswith("No data has come, though a point")
 
     def test_ends_when_data_returns(self, plant: Plant) -> None:
         analyser = self.silenced(plant)
