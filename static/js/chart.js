@@ -452,7 +452,14 @@ const SMALLEST_SPAN = 1e-300;
 
 const drawable = (value) => Math.min(Math.max(value, -LARGEST_VALUE), LARGEST_VALUE);
 
-// All values and most of the range: a few extreme bounds must not flatten the curve.
+// The axis shows so much of a wide range at each side of the values, in heights of all values: they
+// have a fifth of the axis at least, as in the PNG pictures.
+const RANGE_HEIGHTS = 2;
+
+const isConstant = (least, most) =>
+  most - least <= Math.max(1e-9 * Math.max(Math.abs(least), Math.abs(most)), SMALLEST_SPAN);
+
+// All values and most of the range: few extreme bounds, or a wide range, must not flatten the curve.
 function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   const known = (column) => column.filter((value) => value !== null);
   const all = known(values);
@@ -461,10 +468,13 @@ function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   if (!all.length) {
     return [0, 1];
   }
-  const least = drawable(Math.min(leastOf(all), percentile(bottoms, 2) ?? Infinity));
-  const most = drawable(Math.max(mostOf(all), percentile(tops, 98) ?? -Infinity));
+  const [low, high] = [leastOf(all), mostOf(all)];
+  const reach = isConstant(low, high) ? Infinity : RANGE_HEIGHTS * (high - low);
+  const bottom = Math.max(percentile(bottoms, 2) ?? Infinity, low - reach);
+  const top = Math.min(percentile(tops, 98) ?? -Infinity, high + reach);
+  const [least, most] = [drawable(Math.min(low, bottom)), drawable(Math.max(high, top))];
   const largest = Math.max(Math.abs(least), Math.abs(most));
-  if (most - least <= Math.max(1e-9 * largest, SMALLEST_SPAN)) {
+  if (isConstant(least, most)) {
     const isNothing = largest <= SMALLEST_SPAN;
     const half = isNothing ? 1 : largest * 0.1;
     return [isNothing ? 0 : least - half, most + half];

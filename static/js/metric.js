@@ -2,7 +2,7 @@
 // The list of anomalies and the selected one are HTML of the server, which is fetched again.
 
 import { Chart } from "./chart.js";
-import { clock, duration, number, range as sayRange } from "./numbers.js";
+import { clock, duration, number, valueAndRange } from "./numbers.js";
 import { announce } from "./page.js";
 
 const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 2592000 };
@@ -187,8 +187,11 @@ function showPoint(index) {
   const range = point && point.lower !== null;
   part("at").textContent = point ? words.full(point.time) : "";
   part("at").classList.toggle("is-latest", isAtRest);
-  part("value").textContent = point ? number(point.value) : "";
-  part("range").textContent = range ? sayRange(point.lower, point.upper) : "";
+  const [value, expected] = range
+    ? valueAndRange(point.value, point.lower, point.upper)
+    : [point ? number(point.value) : "", ""];
+  part("value").textContent = value;
+  part("range").textContent = expected;
   const score = isAtRest ? point?.anomaly?.score : point?.score;
   part("score").textContent = Number.isFinite(score) ? `score ${score.toFixed(2)}` : "";
   if (point && !isAtRest && document.activeElement === box) {
@@ -197,11 +200,12 @@ function showPoint(index) {
 }
 
 function sentence(point) {
-  const expected = point.lower === null
-    ? ""
-    : `, expected ${sayRange(point.lower, point.upper)}`;
+  const [value, range] = point.lower === null
+    ? [number(point.value), ""]
+    : valueAndRange(point.value, point.lower, point.upper);
+  const expected = range && `, expected ${range}`;
   const found = point.anomaly ? `, anomaly with score ${point.anomaly.score.toFixed(2)}` : "";
-  return `${words.full(point.time)}: ${number(point.value)}${expected}${found}`;
+  return `${words.full(point.time)}: ${value}${expected}${found}`;
 }
 
 function summary({ timeseries, anomalies }, [from, until], hasRange) {
@@ -259,8 +263,7 @@ function fillTable() {
     const row = document.createElement("tr");
     const cells = [
       words.full(time),
-      number(value),
-      range ? sayRange(range.yhat_lower, range.yhat_upper) : "–",
+      ...(range ? valueAndRange(value, range.yhat_lower, range.yhat_upper) : [number(value), "–"]),
     ];
     row.append(...cells.map((text) => {
       const cell = document.createElement("td");

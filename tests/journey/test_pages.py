@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from anomify.dashboard.wording import expected, number
+from anomify.dashboard.wording import number, value_and_expected
 from tests.kit.server import Server, running
 
 pytestmark = pytest.mark.debian("chromium")
@@ -521,20 +521,24 @@ class TestNumbers:
             ),
         ]
         ranges = [
-            *([84.86, 162.4], [-0.001, 0.3], [-3.21, -1.1], [1_234_567.0, 1_234_590.0]),
-            *([1e-6, 3e-5], [5.0, 5.0], [0.288, 0.594], [-1e308, 1e308]),
+            *([100.0, 84.86, 162.4], [0.1, -0.001, 0.3], [-2.0, -3.21, -1.1]),
+            *([1_234_570.0, 1_234_567.0, 1_234_590.0], [1e-5, 1e-6, 3e-5], [5.0, 5.0, 5.0]),
+            *([0.4, 0.288, 0.594], [0.0, -1e308, 1e308], [162.7, 84.86, 162.6]),
+            *([1_234_590.4, 1_234_567.0, 1_234_590.3], [3.0000001e-5, 1e-6, 3e-5]),
+            *([80.6000001, 20.0, 80.6], [19.9999999999999, 20.0, 80.6], [2e15 + 1, 1e15, 2e15]),
         ]
         page.goto(f"{product.url}/ui/")
         said = page.evaluate(
             """async ([values, ranges]) => {
-              const { number, range } = await import("/static/js/numbers.js");
-              return [values.map(number), ranges.map(([lower, upper]) => range(lower, upper))];
+              const { number, valueAndRange } = await import("/static/js/numbers.js");
+              const texts = ranges.map((one) => valueAndRange(...one));
+              return [values.map((value) => number(value)), texts];
             }""",
             [values, ranges],
         )
         assert said == [
             [number(value) for value in values],
-            [expected(lower, upper) for lower, upper in ranges],
+            [list(value_and_expected(*one)) for one in ranges],
         ]
 
     def test_times_are_those_of_the_org(self, product, page):
