@@ -49,7 +49,7 @@ def explain(
     >>> explain(Evidence.ABOVE, 412.3, 20.04, 80.2)
     '412 is above the expected 20 to 80.'
     >>> explain(Evidence.JUMP, 71.0, 20.04, 80.2, amount=25.0)
-    'It jumped from 25 to 71 in one step, within the expected 20 to 80.'
+    'It jumped from 25 to 71, within the expected 20 to 80.'
     >>> explain(Evidence.FLAT, 3.0, 2.0, 9.0, amount=1500.0)
     '3 has not changed for 25 minutes, longer than ever before, within the expected 2 to 9.'
     """
@@ -62,7 +62,7 @@ def explain(
             return "No data has come."
         case Evidence.JUMP if is_jump(amount, value, lower, upper):
             before = human_number(amount, unit, _digits_beside(value, lower, upper))
-            return f"It jumped from {before} to {shown} in one step{place}."
+            return f"It jumped from {before} to {shown}{place}."
         case Evidence.JUMP:
             return f"{shown} is far from the forecast by the points before it{place}."
         case Evidence.NOISIER:
@@ -104,7 +104,7 @@ def describe_amount(evidence: Evidence, amount: float, unit: str | None = None) 
         case Evidence.BELOW:
             return f"{size} below the range"
         case Evidence.JUMP:
-            return f"{size} {'up' if amount > 0.0 else 'down'} in one step"
+            return f"{'up' if amount > 0.0 else 'down'} by {size}"
         case Evidence.SHIFTED:
             return f"{size} {'above' if amount > 0.0 else 'below'} the usual level"
         case Evidence.NOISIER:

@@ -16,7 +16,7 @@ class TestAmountInWords:
         [
             ("above", 331.8, "332 above the range"),
             ("below", -12.0, "12 below the range"),
-            ("jump", -35.0, "35 down in one step"),
+            ("jump", -35.0, "down by 35"),
             ("noisier", 3.21, "3.21 times as noisy"),
             ("flat", 1500.0, "unchanged for 25 minutes"),
             ("shifted", -12.0, "12 below the usual level"),
