@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import tarfile
 import threading
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from anomify.cli import backup as backup_module
 from anomify.cli.backup import MANIFEST
 from anomify.cli.main import anomify
 from anomify.clock import now, now_ms
@@ -102,6 +104,15 @@ def values_in(folder: Path, metric_ids: list[int]) -> list[list[float]]:
         database.dispose()
 
 
+def pack(place: Place) -> None:
+    """Move the old months into the file that they share, as if they had been unchanged for long."""
+    for path in place.folder.glob("points-*"):
+        # The files beside a database are removed when its last connection is closed.
+        with suppress(FileNotFoundError):
+            os.utime(path, (1_700_000_000, 1_700_000_000))
+    place.points.chunks.pack_old_months(9)
+
+
 class TestBackup:
     def test_contains_all_points_acknowledged_before_it_began(
         self, place: Place, tmp_path: Path
@@ -167,9 +178,7 @@ class TestBackup:
                 for month in months:
                     files._moves.give_own_file(month)
                 stopping.wait(0.2)
-                for path in place.folder.glob("points-*"):
-                    os.utime(path, (1_700_000_000, 1_700_000_000))
-                files.pack_old_months(9)
+                pack(place)
                 stopping.wait(0.2)
 
         thread = threading.Thread(target=move)
@@ -188,6 +197,38 @@ class TestBackup:
                 place.metric_ids, values_in(target, place.metric_ids), strict=True
             ):
                 assert values[:ROWS] == [metric_id * 1e6 + row for row in range(ROWS)]
+
+    def test_starts_again_after_months_moved_and_moved_back_while_files_were_opened(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place.start -= 2 * 365 * 24 * 60 * MINUTE
+        place.send()
+        values_in(place.folder, place.metric_ids)
+        files = place.points.chunks._database
+        months = files.months(0, (1 << 20) - 1)
+        pack(place)
+        assert [path.name for path in place.folder.glob("points-*.db")] == ["points-old.db"]
+        open_snapshot = backup_module._open_snapshot
+        opened = []
+
+        def open_between_moves(path: Path, stack: ExitStack) -> sqlite3.Connection | None:
+            opened.append(path.name)
+            if opened.count(path.name) == 1 and path.name == "points-old.db":
+                for month in months:
+                    files._moves.give_own_file(month)
+            elif opened.count(path.name) == 1 and path.name == "meta.db":
+                pack(place)
+            return open_snapshot(path, stack)
+
+        monkeypatch.setattr(backup_module, "_open_snapshot", open_between_moves)
+        run("backup", str(tmp_path / "a.backup"), "--data", str(place.folder))
+        assert opened == 2 * ["log.db", "points-old.db", "meta.db"]
+        target = tmp_path / "restored"
+        run("restore", str(tmp_path / "a.backup"), "--data", str(target))
+        for metric_id, values in zip(
+            place.metric_ids, values_in(target, place.metric_ids), strict=True
+        ):
+            assert values[:ROWS] == [metric_id * 1e6 + row for row in range(ROWS)]
 
     def test_refuses_a_file_that_exists_and_a_directory_without_data(
         self, place: Place, tmp_path: Path
