@@ -116,11 +116,11 @@ def cheap_password_hashes() -> Iterator[None]:
 def costly_password_hashes() -> Iterator[None]:
     """Let the product hash passwords in one test as it does in operation."""
     # It is compared with where there is no user, and kept from then on.
-    password._nobodys_hash.cache_clear()
+    password._hash_of_no_user.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(password, "_hasher", PasswordHasher())
         yield
-    password._nobodys_hash.cache_clear()
+    password._hash_of_no_user.cache_clear()
 
 
 # --- databases ---

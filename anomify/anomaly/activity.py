@@ -18,7 +18,7 @@ from anomify.audit.queries import list_changes
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.db import Page, session
 from anomify.metric.model import Metric
-from anomify.metric.status import in_words
+from anomify.metric.status import duration_in_words
 from anomify.org.event import TYPES as EVENT_TYPES
 from anomify.org.event import list_events
 from anomify.org.model import Org
@@ -102,7 +102,7 @@ def list_activity(
     return Page(found[offset : offset + limit], sum(page.total for page in pages))
 
 
-def _opened(requested: _Filter) -> Page[Activity]:
+def _openings(requested: _Filter) -> Page[Activity]:
     if not requested.wants(OPENED):
         return Page([], 0)
     rows, total = _spans(requested, Span.started_ms)
@@ -123,17 +123,17 @@ def _opened(requested: _Filter) -> Page[Activity]:
     )
 
 
-def _ended(requested: _Filter) -> Page[Activity]:
+def _endings(requested: _Filter) -> Page[Activity]:
     if not requested.wants(ENDED):
         return Page([], 0)
     rows, total = _spans(requested, Span.ended_ms)
-    return Page(list(_endings(rows)), total)
+    return Page(list(_ending_entries(rows)), total)
 
 
-def _endings(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
+def _ending_entries(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
     for span, name in rows:
         ended_ms = span.last_over_ms if span.ended_ms is None else span.ended_ms
-        lasted = in_words(ended_ms - span.started_ms)
+        lasted = duration_in_words(ended_ms - span.started_ms)
         text = (
             f"Fell silent while unusual, after {lasted}."
             if span.ended_by_silence
@@ -157,7 +157,7 @@ def _spans(
         time >= to_ms(requested.from_at),
         time < to_ms(requested.until_at),
     )
-    asked = (
+    statement = (
         select(Span, Metric.name)
         .join(Anomaly, Anomaly.id == Span.anomaly_id)
         .join(Metric, Metric.id == Span.metric_id)
@@ -166,11 +166,11 @@ def _spans(
         .limit(requested.most)
     )
     counted = select(func.count()).select_from(Span).join(Anomaly, Anomaly.id == Span.anomaly_id)
-    rows = [(span, name) for span, name in session().execute(asked)]
+    rows = [(span, name) for span, name in session().execute(statement)]
     return rows, session().scalar(counted.where(*wanted)) or 0
 
 
-def _told(requested: _Filter) -> Page[Activity]:
+def _events(requested: _Filter) -> Page[Activity]:
     kinds = [kind for kind in EVENT_TYPES if requested.wants(kind)]
     page = list_events(
         requested.org_id,
@@ -188,7 +188,7 @@ def _told(requested: _Filter) -> Page[Activity]:
     )
 
 
-def _changed(requested: _Filter) -> Page[Activity]:
+def _changes(requested: _Filter) -> Page[Activity]:
     page = list_changes(
         requested.org_id,
         actions=CHANGES,
@@ -208,7 +208,7 @@ def _changed(requested: _Filter) -> Page[Activity]:
     )
 
 
-def _warned(requested: _Filter) -> Page[Activity]:
+def _admin_alerts(requested: _Filter) -> Page[Activity]:
     found: list[Activity] = []
     total = 0
     for kind, list_alerts in ((RAISED, list_alerts_raised), (RECOVERED, list_alerts_recovered)):
@@ -243,9 +243,9 @@ def _sentence(entry: AuditEntry) -> str:
 
 
 _SOURCES: tuple[Callable[[_Filter], Page[Activity]], ...] = (
-    _opened,
-    _ended,
-    _told,
-    _changed,
-    _warned,
+    _openings,
+    _endings,
+    _events,
+    _changes,
+    _admin_alerts,
 )

@@ -6,7 +6,7 @@ from anomify.anomaly.model import Span
 from anomify.clock import datetime_from_ms, now_ms
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import describe_amount
-from anomify.metric.status import in_words
+from anomify.metric.status import duration_in_words
 
 _DAY = "%Y-%m-%d "
 _TIME = "%H:%M"
@@ -53,7 +53,7 @@ def seen_before_in_words(span: Span) -> str:
     if span.similar_ms is None or not span.similar_before:
         return "Nothing like it was seen on this metric before."
     times = "once" if span.similar_before == 1 else f"{span.similar_before:,} times"
-    earlier = in_words(span.started_ms - span.similar_ms)
+    earlier = duration_in_words(span.started_ms - span.similar_ms)
     last = "" if span.similar_before == 1 else "the last time "
     return f"Similar was seen {times} before, {last}{earlier} earlier."
 

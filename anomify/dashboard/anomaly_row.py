@@ -18,7 +18,7 @@ from anomify.dashboard.sparkline import Sparkline, SparkPoint, sparkline
 from anomify.dashboard.wording import Moment, value_and_expected
 from anomify.metric.model import Progress
 from anomify.metric.reading import rate_of
-from anomify.metric.status import in_words
+from anomify.metric.status import duration_in_words
 from anomify.metric.store import PointStore
 
 # The window begins so many steps of the metric before the anomaly, or three times its length.
@@ -52,16 +52,15 @@ class AnomalyRow:
     amount: str
     since: Moment
     seen_before: str
-    # The metric's page with the window around the anomaly; both are the same address now.
+    # The metric's page with the window around the anomaly.
     url: str
-    around_url: str
 
 
 def anomaly_row_of(anomaly: Anomaly, step_ms: int | None) -> AnomalyRow:
     """Return the row of an anomaly whose span and metric are loaded."""
     span = anomaly.span
     from_ms, until_ms = window_around(span, step_ms)
-    around = address(
+    url = address(
         "/ui/metric",
         name=span.metric.name,
         **{"from": from_ms // 1000, "until": -(-until_ms // 1000)},
@@ -84,8 +83,7 @@ def anomaly_row_of(anomaly: Anomaly, step_ms: int | None) -> AnomalyRow:
         amount=amount_in_words(span),
         since=local_moment(since_ms_of(span)),
         seen_before=seen_before_in_words(span),
-        url=around,
-        around_url=around,
+        url=url,
     )
 
 
@@ -130,4 +128,4 @@ def _lasted(span: Span) -> str:
     last = now_ms() if span.is_open else span.last_over_ms
     if last <= span.started_ms:
         return "one point"
-    return in_words(last - span.started_ms)
+    return duration_in_words(last - span.started_ms)

@@ -115,7 +115,7 @@ def facts_of_anomaly(
 
 
 def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
-    """Write down that somebody wants to see whether messages arrive."""
+    """Return the facts of a test message, which shows whether messages arrive."""
     return Facts(
         transition=TEST,
         occurred_ms=to_ms(at),

@@ -84,10 +84,10 @@ def message_of(
     )
 
 
-def in_words(seconds: float) -> str:
+def duration_in_two_units(seconds: float) -> str:
     """Return a length of time in its two largest units.
 
-    >>> [in_words(seconds) for seconds in (0, 59, 3660, 90_000)]
+    >>> [duration_in_two_units(seconds) for seconds in (0, 59, 3660, 90_000)]
     ['a moment', '59 seconds', '1 hour 1 minute', '1 day 1 hour']
     """
     left, parts = int(seconds), []
@@ -167,7 +167,7 @@ def _of_silence(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
 
 
 def _of_broken_silence(anomaly: AnomalyFacts, ended_ms: int, zone: tzinfo, link: str) -> _Wording:
-    silent = in_words((ended_ms - _since_ms(anomaly)) / 1000)
+    silent = duration_in_two_units((ended_ms - _since_ms(anomaly)) / 1000)
     return _Wording(
         subject=f"{_short(anomaly.metric_name)} sends data again",
         headline="Data comes again",
@@ -191,7 +191,7 @@ def _since_ms(anomaly: AnomalyFacts) -> int:
 
 def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
-    lasted = in_words((ended_ms - anomaly.started_ms) / 1000)
+    lasted = duration_in_two_units((ended_ms - anomaly.started_ms) / 1000)
     if anomaly.is_silence:
         return _of_broken_silence(anomaly, ended_ms, zone, link)
     if anomaly.has_fallen_silent:

@@ -21,7 +21,7 @@ from anomify.pipeline.announce import Notifier
 # states; further messages, one for each metric, would only hide it.
 MOST_ANNOUNCED_AT_ONCE = 20
 SEVERITY = Severity.MEDIUM
-"""How severe it is that no data comes: there may be an incident that nobody can see."""
+"""How severe it is that no data comes: there may be an incident that the data cannot show."""
 
 
 @dataclass(frozen=True, slots=True)

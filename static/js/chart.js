@@ -210,8 +210,8 @@ export class Chart {
     ctx.textAlign = "left";
     this.events.forEach(({ text }, place) => {
       const left = places[place] + 4 * ratio;
-      const room = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
-      const label = room < 28 * ratio ? "" : fitted(ctx, text, room);
+      const available = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
+      const label = available < 28 * ratio ? "" : fitted(ctx, text, available);
       if (label) {
         ctx.globalAlpha = 0.8;
         ctx.fillStyle = this.colours.surface;
@@ -421,14 +421,14 @@ function nearestPoint(plot, series, index) {
   return null;
 }
 
-function fitted(ctx, text, room) {
-  if (ctx.measureText(text).width <= room) {
+function fitted(ctx, text, available) {
+  if (ctx.measureText(text).width <= available) {
     return text;
   }
   let [shortest, longest] = [0, text.length - 1];
   while (shortest < longest) {
     const middle = Math.ceil((shortest + longest) / 2);
-    if (ctx.measureText(`${text.slice(0, middle)}…`).width <= room) {
+    if (ctx.measureText(`${text.slice(0, middle)}…`).width <= available) {
       shortest = middle;
     } else {
       longest = middle - 1;
@@ -607,10 +607,10 @@ function followFingers(chart) {
     }
   }, { passive: false });
   over.addEventListener("touchend", () => {
-    const wish = pinch?.now && pinchedWindow(pinch, pinch.now, over.clientWidth);
+    const zoomed = pinch?.now && pinchedWindow(pinch, pinch.now, over.clientWidth);
     pinch = null;
-    if (wish) {
-      chart.onZoom(...wish);
+    if (zoomed) {
+      chart.onZoom(...zoomed);
     }
   });
 }

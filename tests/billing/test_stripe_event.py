@@ -285,7 +285,7 @@ class TestOverTheWire:
         refresh(database, gateway, acme.id, FREE)
         with database.unit_of_work(write=False) as session:
             assert session.get(Org, acme.id).overdue_since is None
-            assert session.get(BillingAccount, acme.id).told_debt == "none"
+            assert session.get(BillingAccount, acme.id).mailed_debt == "none"
 
     def test_does_not_move_an_invoice_to_another_org(self, database, acme, wire, gateway):
         price = wire.make_price("Small", 5, 19_00)

@@ -107,7 +107,7 @@ class TestRetry:
         assert blueprint.received == []
 
     def test_gives_up_without_an_answer_for_long(self, blueprint, push, tmp_path, monkeypatch):
-        monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(client_module, "RETRY_FOR_SECONDS", 0.05)
         blueprint.answers = [(503, {}, {"message": "wait"})] * 100
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 1
@@ -116,7 +116,7 @@ class TestRetry:
 
 class TestAddress:
     def test_reports_at_once_that_nothing_answers_and_gives_a_hint(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(client_module, "FIRST_PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(client_module, "FIRST_RETRY_FOR_SECONDS", 0.2)
         monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.12)
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
@@ -161,7 +161,7 @@ class TestAddress:
         blueprint.answers = [(503, {}, {"message": "wait"})] * 3
         told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
         assert told.exit_code == 0
-        assert told.stderr.count("The server says 503: wait Retrying for 10 minutes") == 1
+        assert told.stderr.count("The server answered 503: wait Retrying for 10 minutes") == 1
 
 
 class TestFiles:

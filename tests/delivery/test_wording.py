@@ -9,7 +9,7 @@ import pytest
 
 from anomify.channel.message import PICTURE_CID, Message
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, AnomalyFacts, Facts
-from anomify.delivery.wording import in_words, message_of
+from anomify.delivery.wording import duration_in_two_units, message_of
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import explain
 
@@ -261,4 +261,4 @@ class TestInWords:
         ],
     )
     def test_names_the_two_largest_units(self, seconds: float, words: str) -> None:
-        assert in_words(seconds) == words
+        assert duration_in_two_units(seconds) == words

@@ -166,7 +166,7 @@ class TestReplies:
         assert [each["name"] for each in listed["watchers"]] == ["second", "first"]
 
     def test_keep_no_session_for_an_address_that_asks_for_many(self, database, tmp_path):
-        client = self.app(database, tmp_path, "stranger=3/60").test_client(use_cookies=False)
+        client = self.app(database, tmp_path, "anonymous=3/60").test_client(use_cookies=False)
         for _ in range(10):
             reply = client.get(f"/probe/{ANYONE}")
             assert reply.status_code == 200

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from anomify.metric.model import Metric, Progress
-from anomify.metric.status import State, in_words, status_of
+from anomify.metric.status import State, duration_in_words, status_of
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 METRIC = Metric(id=1, org_id=1, name="cpu.load")
@@ -68,4 +68,4 @@ class TestInWords:
         ],
     )
     def test_is_a_rounded_duration_in_words(self, seconds, said):
-        assert in_words(seconds * 1000) == said
+        assert duration_in_words(seconds * 1000) == said

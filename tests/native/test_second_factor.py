@@ -202,7 +202,7 @@ class TestMailedCodes:
         assert len(read_letters(database)) == 5
 
     def test_are_accepted_with_sessions_without_a_row(self, database, tmp_path, cast):
-        app = make_app(database, tmp_path, BLUEPRINTS, **MAIL, rate_limits=("stranger=1/3600",))
+        app = make_app(database, tmp_path, BLUEPRINTS, **MAIL, rate_limits=("anonymous=1/3600",))
         app.test_client().post("/user/logout")
         caller = Caller(app)
         caller.login(cast.bob)

@@ -11,7 +11,7 @@ from anomify.db import Base, session
 from anomify.org.letter import claim_letters, post_letter
 from anomify.org.model import Letter
 from anomify.user.authenticator import begin_enrolment
-from anomify.user.client import know_client
+from anomify.user.client import record_client
 from anomify.user.delete_user import delete_user, list_columns
 from anomify.user.model import User
 from anomify.user.recovery import make_reset_link
@@ -30,7 +30,7 @@ def make_erin(acme):
     erin = make_user(acme, "Erin", "editor", id=ERIN_ID, email="erin@acme.example")
     make_session(erin)
     begin_enrolment(erin)
-    know_client(erin, None, "email")
+    record_client(erin, None, "email")
     make_reset_link(erin, "http://anomify.test")
     open_attempt(erin, b"k" * 32, "email", "http://anomify.test", "browser", remembers=False)
     post_letter(erin.email, "Hello", "Erin", org_id=acme.id, purpose="code")

@@ -42,7 +42,7 @@ class TestInTurn:
     def test_limits_the_queue(self, monkeypatch):
         full = threading.BoundedSemaphore(1)
         full.acquire()
-        monkeypatch.setattr(hashing, "_line", full)
+        monkeypatch.setattr(hashing, "_admitted", full)
         with pytest.raises(Unavailable) as refused:
             in_turn(lambda: 7)
         assert refused.value.retry_after_seconds

@@ -66,7 +66,7 @@ class TestRunOnce:
         org, _ = acme
         with database.unit_of_work() as session:
             session.get(Org, org.id).overdue_since = now() - timedelta(days=15)
-            session.get(BillingAccount, org.id).told_debt = "overdue"
+            session.get(BillingAccount, org.id).mailed_debt = "overdue"
         billing_sync.run_once()
         with database.unit_of_work(write=False) as session:
             assert session.scalars(select(Letter.purpose)).all() == ["billing"]
