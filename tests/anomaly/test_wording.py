@@ -12,7 +12,7 @@ START = 1_795_176_000_000
 
 class TestAmountInWords:
     @pytest.mark.parametrize(
-        ("evidence", "amount", "said"),
+        ("evidence", "amount", "text"),
         [
             ("above", 331.8, "332 above the range"),
             ("below", -12.0, "12 below the range"),
@@ -24,9 +24,9 @@ class TestAmountInWords:
             ("something of old", 3.0, ""),
         ],
     )
-    def test_uses_the_unit_of_the_evidence(self, evidence, amount, said):
+    def test_uses_the_unit_of_the_evidence(self, evidence, amount, text):
         span = Span(evidence=evidence, amount=amount, is_silence=False)
-        assert amount_in_words(span) == said
+        assert amount_in_words(span) == text
 
     def test_states_how_long_a_silence_has_lasted_by_now(self):
         span = Span(evidence="silent", amount=400.0, is_silence=True, started_ms=START)
@@ -79,11 +79,11 @@ class TestExplanationOf:
 
 class TestSeenBeforeInWords:
     def test_states_how_often_and_how_long_ago(self):
-        def said(count: int, last_ms: int | None) -> str:
+        def text(count: int, last_ms: int | None) -> str:
             span = Span(started_ms=START, similar_before=count, similar_ms=last_ms)
             return seen_before_in_words(span)
 
-        assert said(0, None) == "Nothing like it was seen on this metric before."
-        assert said(1, START - 6 * DAY) == "Similar was seen once before, 6 days earlier."
+        assert text(0, None) == "Nothing like it was seen on this metric before."
+        assert text(1, START - 6 * DAY) == "Similar was seen once before, 6 days earlier."
         expected = "Similar was seen 3 times before, the last time 6 days earlier."
-        assert said(3, START - 6 * DAY) == expected
+        assert text(3, START - 6 * DAY) == expected

@@ -133,8 +133,8 @@ class TestPage:
         with site.database.unit_of_work():
             anomaly = make_anomaly(made, now() - timedelta(hours=1))
             acme = site.cast.acme
-            told = facts_of_anomaly(OPENED, acme, make_watcher(acme), anomaly, anomaly.span, made)
-        link = message_of(told, "", message_id="m1").data["metric"]["url"]
+            result = facts_of_anomaly(OPENED, acme, make_watcher(acme), anomaly, anomaly.span, made)
+        link = message_of(result, "", message_id="m1").data["metric"]["url"]
         assert "97.5 is far above" in site.text(link)
 
     def test_states_that_a_counter_is_shown_as_its_rate(self, site):

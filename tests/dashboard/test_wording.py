@@ -20,21 +20,21 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def said(at: datetime) -> str:
+def text(at: datetime) -> str:
     return moment(int(at.timestamp() * 1000), BERLIN, NOON).words
 
 
 class TestMoment:
     def test_today_and_yesterday_are_words(self):
-        assert said(datetime(2026, 11, 20, 8, 5, tzinfo=UTC)) == "Today 09:05"
-        assert said(datetime(2026, 11, 19, 8, 5, tzinfo=UTC)) == "Yesterday 09:05"
+        assert text(datetime(2026, 11, 20, 8, 5, tzinfo=UTC)) == "Today 09:05"
+        assert text(datetime(2026, 11, 19, 8, 5, tzinfo=UTC)) == "Yesterday 09:05"
 
     def test_the_day_depends_on_the_time_zone(self):
-        assert said(datetime(2026, 11, 19, 23, 30, tzinfo=UTC)) == "Today 00:30"
+        assert text(datetime(2026, 11, 19, 23, 30, tzinfo=UTC)) == "Today 00:30"
 
     def test_other_days_have_a_date_and_other_years_a_year(self):
-        assert said(datetime(2026, 7, 1, 8, tzinfo=UTC)) == "1 Jul 10:00"
-        assert said(datetime(2025, 12, 31, 8, tzinfo=UTC)) == "31 Dec 2025 09:00"
+        assert text(datetime(2026, 7, 1, 8, tzinfo=UTC)) == "1 Jul 10:00"
+        assert text(datetime(2025, 12, 31, 8, tzinfo=UTC)) == "31 Dec 2025 09:00"
 
     def test_includes_the_time_in_utc(self):
         found = moment(int(NOON.timestamp() * 1000), BERLIN, NOON)

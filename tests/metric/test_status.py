@@ -55,7 +55,7 @@ class TestStandingOf:
 
 class TestInWords:
     @pytest.mark.parametrize(
-        ("seconds", "said"),
+        ("seconds", "text"),
         [
             (-5, "0 seconds"),
             (1, "1 second"),
@@ -67,5 +67,5 @@ class TestInWords:
             (172_800, "2 days"),
         ],
     )
-    def test_is_a_rounded_duration_in_words(self, seconds, said):
-        assert duration_in_words(seconds * 1000) == said
+    def test_is_a_rounded_duration_in_words(self, seconds, text):
+        assert duration_in_words(seconds * 1000) == text

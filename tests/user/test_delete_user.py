@@ -26,7 +26,7 @@ TRAIL = {"audit_entries"}
 
 
 def make_erin(acme):
-    """Somebody who stands wherever a user can stand."""
+    """Return a user who is referred to by every table that refers to users."""
     erin = make_user(acme, "Erin", "editor", id=ERIN_ID, email="erin@acme.example")
     make_session(erin)
     begin_enrolment(erin)
@@ -75,7 +75,7 @@ class TestDeleteUser:
         first, second, third = alert_settings_of_org(cast.acme.id)
         assert (first.email_user_ids, third.email_user_ids) == (None, None)
         assert second.email_user_ids == (cast.dave.id,)
-        # Nobody is left who was chosen, so all admins are told.
+        # None of the chosen users is left, so all admins are notified.
         assert [user.name for user in alert_recipients(cast.acme.id, first)] == ["Alice"]
         entry = unit.scalar(select(AuditEntry).where(AuditEntry.action == "user.delete"))
         assert f"watchers {alone.id}" in entry.before["lists"]
