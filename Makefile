@@ -48,6 +48,7 @@ CLOCK_MOMENTS := 2026-12-02T00:00:05 2026-12-02T03:59:50 2026-12-02T07:30:00 202
 # letters, sessions and the audit trail. The other tests work on values or set the clock themselves.
 # One kind of database is enough: moments are made and compared by the same code for both.
 CLOCK_TESTS := tests/house/test_clock.py tests/worker/test_rebuild.py tests/worker/test_analyse.py \
+	tests/worker/test_no_data.py tests/worker/test_checkpoints.py tests/worker/test_judged_counts.py \
 	tests/worker/test_exclusions.py tests/anomaly tests/audit tests/org tests/silence \
 	tests/page_event tests/metric/test_retention.py tests/metric/test_status.py \
 	tests/native/test_window.py tests/native/test_misc.py tests/native/metric/test_ranking.py \

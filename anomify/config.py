@@ -208,7 +208,7 @@ class Settings(BaseModel):
         None, description="the secret with which Stripe signs its webhooks to /org/stripecallback"
     )
     stripe_api_base: str | None = Field(
-        None, description="another server that speaks Stripe's wire format, to test against"
+        None, description="another server that uses Stripe's wire format, to test against"
     )
     stripe_tax: bool = Field(default=False, description="let Stripe Tax calculate taxes")
     free_metrics: int = Field(

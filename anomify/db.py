@@ -285,9 +285,9 @@ class Database:
                 raise
             finally:
                 _session.reset(token)
-            self._hand_out(opened.info["notices"])
+            self._notify_subscribers(opened.info["notices"])
 
-    def _hand_out(self, notices: list[object]) -> None:
+    def _notify_subscribers(self, notices: list[object]) -> None:
         for notice in notices:
             for subscriber in self._subscribers:
                 subscriber(notice)

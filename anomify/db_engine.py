@@ -89,7 +89,7 @@ class WriterQueue:
     """Lets one thread of this process write at a time; the others wait without a connection."""
 
     def __init__(self) -> None:
-        """Start with nobody writing."""
+        """Start without a writer."""
         self._waiting_slots = threading.BoundedSemaphore(WRITERS_WAITING_MAX)
         self._turn = threading.Lock()
 

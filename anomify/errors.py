@@ -6,7 +6,8 @@ from collections.abc import Mapping
 def encodable(text: str) -> str:
     r"""Return a text that UTF-8 can encode: an unpaired surrogate is written as its escape.
 
-    Whatever quotes what somebody sent has to pass here, or the reply cannot be written.
+    Every text that quotes a request must be converted by this function, because a reply with an
+    unpaired surrogate cannot be encoded.
 
     >>> encodable("a\udcffb")
     'a\\udcffb'

@@ -21,7 +21,7 @@ _LOCAL = re.compile(
 def address_problem(address: str) -> str | None:
     """Return why mail cannot be sent to an address, as the end of a sentence; None if it can.
 
-    Whether somebody reads it there only a mail can tell.
+    Whether the mailbox exists is not checked.
 
     >>> address_problem("ann@example.com"), address_problem("ann@example")
     (None, 'its domain has no dot')

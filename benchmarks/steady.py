@@ -105,11 +105,11 @@ def main():
     parser.add_argument("--minutes", type=int, default=30)
     parser.add_argument("--every", type=float, default=4.0)
     parser.add_argument("--database-url", default=os.environ.get("ANOMIFY_DATABASE_URL"))
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = anchor(folder, asked.minutes)
-        figures = run(folder, asked.minutes, asked.every, asked.database_url)
+        rows = anchor(folder, arguments.minutes)
+        figures = run(folder, arguments.minutes, arguments.every, arguments.database_url)
     share = figures["all processes"] / 60
     print(f"{SERIES:,} metrics, one point of each a minute; CPU-seconds a minute")
     for name, seconds in figures.items():

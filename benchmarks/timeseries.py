@@ -52,7 +52,7 @@ def bodies(first_ms):
         yield bytes(cramjam.snappy.compress_raw(b"".join(series)))
 
 
-def ask(connection, path, headers):
+def request(connection, path, headers):
     """Return the body of a reply, and how many milliseconds it took."""
     began = time.perf_counter()
     connection.request("GET", path, headers=headers)
@@ -68,7 +68,7 @@ def wait_until_judged(connection, headers):
     """Wait until the worker has judged every metric."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        body, _ = ask(connection, "/metrics?limit=1&state=judged", headers)
+        body, _ = request(connection, "/metrics?limit=1&state=judged", headers)
         if json.loads(body)["data"]["total"] == METRICS:
             return
         time.sleep(0.5)
@@ -111,14 +111,14 @@ def measure(folder, reads):
         for _ in range(reads):
             metric = f"metric_{chosen.randrange(METRICS)}"
             path = f"/metric/{metric}/timeseries?resolution=raw&{window}"
-            body, took = ask(lines["anomify"], path, headers)
+            body, took = request(lines["anomify"], path, headers)
             if len(json.loads(body)["data"]["timeseries"]) != MINUTES:
                 raise SystemExit("a read had too few points")
             spent["anomify"].append(took)
-            spent["anomify /ping"].append(ask(lines["anomify"], "/ping", {})[1])
+            spent["anomify /ping"].append(request(lines["anomify"], "/ping", {})[1])
             for server in others:
                 path = f"/api/v1/export?match[]={metric}"
-                spent[server.name].append(ask(lines[server.name], path, {})[1])
+                spent[server.name].append(request(lines[server.name], path, {})[1])
         ours.stop()
     finally:
         for server in (ours, *others):
@@ -130,9 +130,9 @@ def main():
     """Measure, print the table, and exit with 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reads", type=int, default=300)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        spent = measure(Path(name), asked.reads)
+        spent = measure(Path(name), arguments.reads)
     print(f"a day of one metric, {MINUTES:,} points, over HTTP")
     for who, times in spent.items():
         p99 = statistics.quantiles(times, n=100)[98]

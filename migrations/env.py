@@ -38,8 +38,8 @@ def render_item(kind: str, item: object, _context: Any) -> str | Literal[False]:
 def let_tables_be_rebuilt(connection: Connection) -> None:
     """Let SQLite drop a table that others refer to, and put its new form in its place.
 
-    With its rows would go, by cascade, everything that belongs to them. It can be said only before
-    the transaction, past the driver's wrapper, which would begin one.
+    Otherwise everything that belongs to its rows would be deleted by cascade. These pragmas work
+    only outside a transaction, so they bypass the driver's wrapper, which would begin one.
     """
     driver = connection.connection.driver_connection
     for pragma in ("foreign_keys=OFF", "legacy_alter_table=ON"):
@@ -63,7 +63,7 @@ def sequences_of(connection: Connection) -> dict[str, int]:
 
 
 def keep_sequences(connection: Connection, before: dict[str, int]) -> None:
-    """Have no table that was made anew give an id again: it knows only those of rows there are."""
+    """Restore the id sequences of rebuilt tables, which SQLite derives from their rows only."""
     there = sequences_of(connection)
     tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
     for name in connection.exec_driver_sql(tables).scalars().all():

@@ -20,7 +20,7 @@ from anomify.db_engine import meta_url
 from anomify.storage.database import PointDatabase
 from anomify.storage.postgresql import PointTables
 from anomify.user import password
-from tests.factories import CHEAP_HASHER
+from tests.factories import CHEAP_HASHER, make_cast
 from tests.kit import clock, postgres
 from tests.kit.marks import LEFT_OUT, explain_missing, needs_more, say_what_was_left_out
 from tests.kit.points import Machines
@@ -116,11 +116,11 @@ def cheap_password_hashes() -> Iterator[None]:
 def costly_password_hashes() -> Iterator[None]:
     """Let the product hash passwords in one test as it does in operation."""
     # It is compared with where there is no user, and kept from then on.
-    password._nobodys_hash.cache_clear()
+    password._hash_of_no_user.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(password, "_hasher", PasswordHasher())
         yield
-    password._nobodys_hash.cache_clear()
+    password._hash_of_no_user.cache_clear()
 
 
 # --- databases ---
@@ -192,7 +192,7 @@ def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
-    """The kind of database; whoever asks for one runs once with each."""
+    """The kind of database; a test that uses it runs once with each."""
     return request.param
 
 
@@ -266,3 +266,16 @@ def machines(engine_url: str, tmp_path: Path) -> Iterator[Machines]:
 def point_database(machines: Machines) -> PointDatabase:
     """A fresh and empty database of points."""
     return machines.open()
+
+
+@pytest.fixture
+def cast(database):
+    """Return the usual orgs and users with their sessions, made in the test's database."""
+    with database.unit_of_work():
+        return make_cast()
+
+
+@pytest.fixture
+def client(app):
+    """Return a client of the test's app that keeps no cookies."""
+    return app.test_client(use_cookies=False)

@@ -185,7 +185,7 @@ class TestPlain:
             raise ZeroDivisionError
         assert (copy.id, copy.name, copy.uuid) == (org.id, "Acme", org.uuid)
         with database.unit_of_work() as session:
-            # It is nobody's: nothing that is done to it reaches the database.
+            # It belongs to no session: changes of it do not reach the database.
             copy.name = "Changed"
             assert copy not in session
         with database.unit_of_work(write=False) as session:

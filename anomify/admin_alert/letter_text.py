@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from anomify.admin_alert.kinds import ALL_STOPPED, KINDS, QUOTA_EXCEEDED
 from anomify.admin_alert.model import RaisedAlert
-from anomify.metric.status import in_words
+from anomify.metric.status import duration_in_words
 from anomify.org.model import Org
 
 # The most metrics named in a letter; the page that it links to shows all of them.
@@ -51,8 +51,8 @@ def raised_letter(
         )
         advice = (
             "You will get another letter when all of them report again. A metric that stays silent"
-            f" for {in_words(86_400_000)} is no longer expected to report; it is judged again as"
-            " soon as it does."
+            f" for {duration_in_words(86_400_000)} is no longer expected to report; it is judged"
+            " again as soon as it does."
         )
     lines = [f"{one.name}, last reported {_time(one.since, org)}" for one in metrics]
     return AlertText(
@@ -64,7 +64,7 @@ def raised_letter(
 def recovered_letter(org: Org, alert: RaisedAlert, returned: int, base_url: str) -> AlertText:
     """Return the letter that says that stopped metrics report again."""
     recovered_at = alert.recovered_at or alert.raised_at
-    lasted = in_words(int((recovered_at - alert.began_at).total_seconds() * 1000))
+    lasted = duration_in_words(int((recovered_at - alert.began_at).total_seconds() * 1000))
     if alert.type_id == ALL_STOPPED:
         subject = "Metrics report again"
         happened = f"Metrics of {org.name} report again, after {lasted} without data."

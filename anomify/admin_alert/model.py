@@ -45,7 +45,7 @@ class RaisedAlert(Base):
     began_at: Mapped[datetime] = mapped_column(UtcDateTime)
     recovered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # When the last letter about it was written; null before the first one.
-    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    mailed_at: Mapped[datetime | None] = mapped_column("told_at", UtcDateTime, default=None)
     # The number of metrics that stopped, or of names that were refused.
     metric_count: Mapped[int] = mapped_column(default=0)
 

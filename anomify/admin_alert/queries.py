@@ -74,7 +74,7 @@ def _list_alerts(
 def last_letter_at(org_id: int, type_id: int) -> datetime | None:
     """Return when the org's admins were last written to about this kind of alert."""
     return session().scalar(
-        select(func.max(RaisedAlert.told_at)).where(
+        select(func.max(RaisedAlert.mailed_at)).where(
             RaisedAlert.org_id == org_id, RaisedAlert.type_id == type_id
         )
     )

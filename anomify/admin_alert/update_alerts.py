@@ -121,7 +121,7 @@ class _OrgAlerts:
         if alert is not None:
             self._mark_returned(alert)
             if not settings.is_enabled or self._has_recovered(alert):
-                if alert.told_at is not None and is_muted(self._org, self._at):
+                if alert.mailed_at is not None and is_muted(self._org, self._at):
                     # The alert closes, with its letter, at the end of the mute.
                     return []
                 self._close(alert, settings)
@@ -147,10 +147,10 @@ class _OrgAlerts:
             return
         alert.metric_count = len(refusal.names)
         settings = self._settings[self._org.id, QUOTA_EXCEEDED]
-        if alert.told_at is None and self._may_write(settings):
+        if alert.mailed_at is None and self._may_write(settings):
             refused = [ListedMetric(name, refusal.refused_at) for name in refusal.names]
             self._write(settings, raised_letter(self._org, alert, refused, self._base_url))
-            alert.told_at = self._at
+            alert.mailed_at = self._at
 
     def _raise_for_metrics(self, type_id: int, metrics: Sequence[StoppedMetric]) -> RaisedAlert:
         return self._raise(type_id, datetime_from_ms(min(one.since_ms for one in metrics)))
@@ -209,21 +209,21 @@ class _OrgAlerts:
     def _close(self, alert: RaisedAlert, settings: AlertSettings) -> None:
         alert.recovered_at = returned_at(alert) or self._at
         _, returned = count_silent_and_returned(alert)
-        was_told = alert.told_at is not None
-        if was_told and settings.is_enabled and (returned or alert.type_id == ALL_STOPPED):
+        was_mailed = alert.mailed_at is not None
+        if was_mailed and settings.is_enabled and (returned or alert.type_id == ALL_STOPPED):
             self._write(settings, recovered_letter(self._org, alert, returned, self._base_url))
 
     def _write_about_new_metrics(self, alert: RaisedAlert, settings: AlertSettings) -> None:
         new = [
             (name, row)
             for name, row in list_silent_metrics(alert)
-            if alert.told_at is None or row.noticed_at > alert.told_at
+            if alert.mailed_at is None or row.noticed_at > alert.mailed_at
         ]
         if not new or is_muted(self._org, self._at) or not self._may_write(settings):
             return
         listed = [ListedMetric(name, row.silent_since) for name, row in new]
         self._write(settings, raised_letter(self._org, alert, listed, self._base_url))
-        alert.told_at = self._at
+        alert.mailed_at = self._at
 
     def _remove_silent_for_a_day(
         self, alert: RaisedAlert, settings: AlertSettings, stopped: StoppedMetrics | None

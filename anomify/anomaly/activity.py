@@ -12,14 +12,16 @@ from anomify.admin_alert.kinds import KINDS
 from anomify.admin_alert.model import RaisedAlert
 from anomify.admin_alert.queries import list_alerts_raised, list_alerts_recovered
 from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.wording import explanation_of
 from anomify.audit.model import AuditEntry
 from anomify.audit.queries import list_changes
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.db import Page, session
 from anomify.metric.model import Metric
-from anomify.metric.status import in_words
+from anomify.metric.status import duration_in_words
 from anomify.org.event import TYPES as EVENT_TYPES
 from anomify.org.event import list_events
+from anomify.org.model import Org
 
 OPENED = "anomaly.opened"
 ENDED = "anomaly.ended"
@@ -100,10 +102,11 @@ def list_activity(
     return Page(found[offset : offset + limit], sum(page.total for page in pages))
 
 
-def _opened(requested: _Filter) -> Page[Activity]:
+def _openings(requested: _Filter) -> Page[Activity]:
     if not requested.wants(OPENED):
         return Page([], 0)
     rows, total = _spans(requested, Span.started_ms)
+    timezone = session().get_one(Org, requested.org_id).timezone
     return Page(
         [
             Activity(
@@ -111,7 +114,7 @@ def _opened(requested: _Filter) -> Page[Activity]:
                 OPENED,
                 datetime_from_ms(span.started_ms),
                 ACTOR_ANOMIFY,
-                span.explanation,
+                explanation_of(span, timezone),
                 name,
             )
             for span, name in rows
@@ -120,17 +123,17 @@ def _opened(requested: _Filter) -> Page[Activity]:
     )
 
 
-def _ended(requested: _Filter) -> Page[Activity]:
+def _endings(requested: _Filter) -> Page[Activity]:
     if not requested.wants(ENDED):
         return Page([], 0)
     rows, total = _spans(requested, Span.ended_ms)
-    return Page(list(_endings(rows)), total)
+    return Page(list(_ending_entries(rows)), total)
 
 
-def _endings(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
+def _ending_entries(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
     for span, name in rows:
         ended_ms = span.last_over_ms if span.ended_ms is None else span.ended_ms
-        lasted = in_words(ended_ms - span.started_ms)
+        lasted = duration_in_words(ended_ms - span.started_ms)
         text = (
             f"Fell silent while unusual, after {lasted}."
             if span.ended_by_silence
@@ -154,7 +157,7 @@ def _spans(
         time >= to_ms(requested.from_at),
         time < to_ms(requested.until_at),
     )
-    asked = (
+    statement = (
         select(Span, Metric.name)
         .join(Anomaly, Anomaly.id == Span.anomaly_id)
         .join(Metric, Metric.id == Span.metric_id)
@@ -163,11 +166,11 @@ def _spans(
         .limit(requested.most)
     )
     counted = select(func.count()).select_from(Span).join(Anomaly, Anomaly.id == Span.anomaly_id)
-    rows = [(span, name) for span, name in session().execute(asked)]
+    rows = [(span, name) for span, name in session().execute(statement)]
     return rows, session().scalar(counted.where(*wanted)) or 0
 
 
-def _told(requested: _Filter) -> Page[Activity]:
+def _events(requested: _Filter) -> Page[Activity]:
     kinds = [kind for kind in EVENT_TYPES if requested.wants(kind)]
     page = list_events(
         requested.org_id,
@@ -185,7 +188,7 @@ def _told(requested: _Filter) -> Page[Activity]:
     )
 
 
-def _changed(requested: _Filter) -> Page[Activity]:
+def _changes(requested: _Filter) -> Page[Activity]:
     page = list_changes(
         requested.org_id,
         actions=CHANGES,
@@ -205,7 +208,7 @@ def _changed(requested: _Filter) -> Page[Activity]:
     )
 
 
-def _warned(requested: _Filter) -> Page[Activity]:
+def _admin_alerts(requested: _Filter) -> Page[Activity]:
     found: list[Activity] = []
     total = 0
     for kind, list_alerts in ((RAISED, list_alerts_raised), (RECOVERED, list_alerts_recovered)):
@@ -240,9 +243,9 @@ def _sentence(entry: AuditEntry) -> str:
 
 
 _SOURCES: tuple[Callable[[_Filter], Page[Activity]], ...] = (
-    _opened,
-    _ended,
-    _told,
-    _changed,
-    _warned,
+    _openings,
+    _endings,
+    _events,
+    _changes,
+    _admin_alerts,
 )

@@ -62,11 +62,12 @@ class Span(Base):
     is_open: Mapped[bool] = mapped_column(default=True)
     # Closed because the metric stopped reporting, not because it returned to normal.
     ended_by_silence: Mapped[bool] = mapped_column(default=False)
-    # The point with the highest alert, and what was expected there.
+    # The point farthest outside of its range, and what was expected there.
     peak_ms: Mapped[int] = mapped_column(BigInteger)
     value: Mapped[float]
     expected_lower: Mapped[float]
     expected_upper: Mapped[float]
+    # The highest alert of all points, and the score there.
     score: Mapped[float]
     alert: Mapped[float]
     # low, medium or high: the false-alarm rate this alert has been measured to have.

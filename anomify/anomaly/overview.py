@@ -16,7 +16,7 @@ from anomify.metric.judged_counts import HOUR_MS, judged_by_hour, judged_points
 from anomify.metric.queries import count_by_state
 from anomify.metric.status import State
 
-# Fourteen years of days; no chart has room for more.
+# Fourteen years of days; no chart shows more.
 MOST_STRETCHES: Final = 5_000
 # The states of metrics that report now.
 LIVE: Final = (State.LEARNING, State.JUDGED, State.CONSTANT)

@@ -15,7 +15,7 @@ from anomify.errors import Invalid
 from anomify.metric.model import Metric
 
 MOST_RANKED: Final = 500
-# Stretches of a summary: no chart has room for more.
+# Stretches of a summary: no chart shows more.
 MOST_STRETCHES: Final = 1_000
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import joinedload
 from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Span
 from anomify.clock import datetime_from_ms, now
 from anomify.db import batches, session
+from anomify.detection.evidence import Evidence
 from anomify.metric.model import Metric
 
 # An anomaly closes when it has been normal for so many of the metric's steps, and no sooner than
@@ -19,6 +20,7 @@ CLOSING_STEPS = 3
 CLOSING_LEAST_MS = 300_000
 
 SEVERITIES = ("low", "medium", "high")
+FLAT = Evidence.FLAT.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Observation:
     amount: float | None = None
     since_ms: int | None = None
     is_silence: bool = False
+
+    @property
+    def distance(self) -> float:
+        """Return how far the value is outside of its expected range, 0 inside."""
+        return _distance(self.value, self.expected_lower, self.expected_upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,9 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
         anomaly = Anomaly(
             uuid=str(uuid4()), org_id=metric.org_id, opened_at=opened_at, recorded_at=now()
         )
-        span = Span(anomaly=anomaly, metric=metric, is_silence=observation.is_silence)
-        span.similar_before, span.similar_ms = _similar_before(metric.id, observation)
+        span = Span(
+            anomaly=anomaly, metric=metric, metric_id=metric.id, is_silence=observation.is_silence
+        )
         session().add(span)
     span.anomaly.opened_at = opened_at
     span.started_ms = observation.time_ms
@@ -91,18 +99,31 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
     span.ended_ms = None
     span.is_open = True
     span.ended_by_silence = False
+    _take_alert(span, observation)
     _take_as_peak(span, observation)
     session().flush()
     return span
 
 
 def extend_anomaly(span: Span, observation: Observation) -> bool:
-    """Extend the evidence to this point; return whether the severity has risen."""
+    """Extend the evidence to this point; return whether the severity has risen.
+
+    Score, alert and severity stay those of the highest alert. Value, range, evidence and
+    explanation are those of the peak: the point farthest outside of its range.
+    """
     span.last_over_ms = max(span.last_over_ms, observation.time_ms)
     has_risen = is_more_severe(observation.severity, span.severity)
+    is_peak = _is_beyond_peak(span, observation)
     if observation.alert > span.alert:
+        _take_alert(span, observation)
+    if is_peak:
         _take_as_peak(span, observation)
     return has_risen
+
+
+def is_farther_outside(span: Span, observation: Observation) -> bool:
+    """Return whether a point is farther outside of its range than any of the anomaly so far."""
+    return observation.distance > _distance(span.value, span.expected_lower, span.expected_upper)
 
 
 def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
@@ -157,6 +178,7 @@ def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
     span.anomaly.opened_at = datetime_from_ms(span.started_ms)
     if not span.is_open:
         span.ended_ms = span.last_over_ms
+    _take_alert(span, recorded.peak)
     _take_as_peak(span, recorded.peak)
 
 
@@ -169,15 +191,35 @@ def delete_untouched(anomaly_ids: Iterable[int]) -> None:
         )
 
 
-def _similar_before(metric_id: int, observation: Observation) -> tuple[int, int | None]:
+def _distance(value: float, lower: float, upper: float) -> float:
+    return max(value - upper, lower - value, 0.0)
+
+
+def _is_beyond_peak(span: Span, observation: Observation) -> bool:
+    """Return whether a point is more of an anomaly than its peak so far.
+
+    A point outside of its range is so more than one inside, and the farthest outside is the peak.
+    Inside, the largest of the same evidence is, or else the one with the highest alert. A value
+    that does not change is the same peak, whatever its range does, and lasts ever longer.
+    """
+    if span.evidence == FLAT and observation.value == span.value:
+        return observation.evidence == FLAT
+    if observation.distance or _distance(span.value, span.expected_lower, span.expected_upper):
+        return is_farther_outside(span, observation)
+    if observation.evidence == span.evidence:
+        return abs(observation.amount or 0.0) > abs(span.amount or 0.0)
+    return observation.alert > span.alert
+
+
+def _similar_before(metric_id: int, started_ms: int, evidence: str) -> tuple[int, int | None]:
     """Return how many anomalies with this evidence began before, and when the last of them did."""
     count, last_ms = (
         session()
         .execute(
             select(func.count(), func.max(Span.started_ms)).where(
                 Span.metric_id == metric_id,
-                Span.evidence == observation.evidence,
-                Span.started_ms < observation.time_ms,
+                Span.evidence == evidence,
+                Span.started_ms < started_ms,
             )
         )
         .one()
@@ -185,14 +227,22 @@ def _similar_before(metric_id: int, observation: Observation) -> tuple[int, int 
     return int(count), last_ms
 
 
+def _take_alert(span: Span, observation: Observation) -> None:
+    span.score = observation.score
+    span.alert = observation.alert
+    span.severity = observation.severity
+
+
 def _take_as_peak(span: Span, observation: Observation) -> None:
+    if span.evidence != observation.evidence:
+        with session().no_autoflush:
+            span.similar_before, span.similar_ms = _similar_before(
+                span.metric_id, span.started_ms, observation.evidence
+            )
     span.peak_ms = observation.time_ms
     span.value = observation.value
     span.expected_lower = observation.expected_lower
     span.expected_upper = observation.expected_upper
-    span.score = observation.score
-    span.alert = observation.alert
-    span.severity = observation.severity
     span.evidence = observation.evidence
     span.explanation = observation.explanation
     span.amount = observation.amount

@@ -47,24 +47,24 @@ def finish_signup(email: str, token: str, password_1: str, password_2: str) -> U
     No unit of work may be open. Raises `Invalid` for an invalid link or an unusable password.
     """
     with transaction(write=False):
-        asked = signup.find_signup(email, token)
-    if asked is None:
+        pending = signup.find_signup(email, token)
+    if pending is None:
         raise signup.bad_link()
     password = same_password(password_1, password_2)
     hashed = hash_new_password(
         password,
-        email=asked.email,
-        name=asked.user_name,
-        org_name=asked.org_name,
+        email=pending.email,
+        name=pending.user_name,
+        org_name=pending.org_name,
         field="password_1",
     )
     with transaction(write=True):
-        user, asked = signup.finish_signup(
+        user, pending = signup.finish_signup(
             email, token, hashed, metric_quota=app_state().settings.starting_quota
         )
         remember_client(user, EMAIL)
         signed_in = start_session(user)
-    if asked.wants_test_data:
+    if pending.wants_test_data:
         _fill(user.org_id)
     return signed_in
 

@@ -74,7 +74,7 @@ class WebSession(ServerSideSession):  # type: ignore[misc] # the library ships n
         self.client_id: str | None = None
         self.client_known_for: timedelta | None = None
 
-    def know_client(self, client_id: str, lasts: timedelta) -> None:
+    def send_client_id(self, client_id: str, lasts: timedelta) -> None:
         """Send the client its id with the reply; undone if the unit of work fails."""
         before = self.client_id, self.client_known_for
 
@@ -321,7 +321,7 @@ def _presented(route: Declared | None, *, has_parameter: bool) -> tuple[Source, 
 
 def _may_store() -> bool:
     network = network_of(request.remote_addr or "")
-    status = current_limits().take(Limit.STRANGER, network)
+    status = current_limits().take(Limit.ANONYMOUS, network)
     return status is None or not status.wait_seconds
 
 

@@ -20,7 +20,7 @@ from anomify.edge.transaction import transaction
 from anomify.errors import Unauthenticated
 from anomify.org.queries import get_org
 from anomify.user.authenticator import use_code, wrong_code
-from anomify.user.client import KNOWN_FOR, PASSWORD, is_client_of, know_client
+from anomify.user.client import KNOWN_FOR, PASSWORD, is_client_of, record_client
 from anomify.user.login import LoginGuard, Origin, sign_in_with_password
 from anomify.user.model import User
 from anomify.user.password import verify_password
@@ -211,8 +211,8 @@ def remember_client(user: User, way: str, client_id: str | None = None) -> str:
 
     Needs a unit of work that writes.
     """
-    known = know_client(user, client_id or presented_client(), way)
-    web_session().know_client(known, KNOWN_FOR[way])
+    known = record_client(user, client_id or presented_client(), way)
+    web_session().send_client_id(known, KNOWN_FOR[way])
     return known
 
 

@@ -1,4 +1,4 @@
-"""The caller of a request: a user, a token of an org, a signed link, or nobody known."""
+"""The caller of a request: a user, a token of an org, a signed link, or an unknown caller."""
 
 from dataclasses import dataclass
 from typing import cast

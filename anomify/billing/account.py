@@ -169,7 +169,7 @@ def _set_subscription(
     )
     org.overdue_since = current.overdue_since
     if current.overdue_since is None:
-        account.told_debt = Debt.NONE
+        account.mailed_debt = Debt.NONE
     # The open checkout is completed; the next request for one gets a new key.
     finish_intent(org.id, CHECKOUT)
 
@@ -183,7 +183,7 @@ def _clear_subscription(
     account.plan = account.next_plan_id = account.period_end = None
     account.next_bill_at = account.next_bill_amount = account.next_bill_currency = None
     account.is_ending = False
-    account.told_debt = Debt.NONE
+    account.mailed_debt = Debt.NONE
     org.metric_quota, org.overdue_since = free.metric_quota, None
 
 

@@ -58,7 +58,7 @@ def open_checkout(
         intent = begin_intent(org.id, CHECKOUT, customer_id, plan.id, success_url, cancel_url)
     if intent.replaced_result_id:
         gateway.expire_checkout(intent.replaced_result_id)
-    # Read now: somebody may have just paid, and the webhook event may not have arrived yet.
+    # Read now: the user may have just paid, and the webhook event may not have arrived yet.
     refresh(database, gateway, org.id, free)
     with database.unit_of_work(write=False):
         _check_unsubscribed(find_account(org), plan)

@@ -23,9 +23,9 @@ def write_about_debt(org_id: int, base_url: str) -> bool:
     if account is None or org is None or org.overdue_since is None:
         return False
     debt = debt_of(org.overdue_since, now())
-    if ORDER.index(debt) <= ORDER.index(Debt(account.told_debt)):
+    if ORDER.index(debt) <= ORDER.index(Debt(account.mailed_debt)):
         return False
-    account.told_debt = debt
+    account.mailed_debt = debt
     subject, text = letter_about(debt, org, base_url)
     able = [user for user in list_users(org) if user.role in {"owner", "admin"}]
     for user in able[:RECIPIENTS_MAX]:

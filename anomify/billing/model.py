@@ -43,7 +43,7 @@ class BillingAccount(Base):
     next_bill_amount: Mapped[int | None] = mapped_column(BigInteger, default=None)
     next_bill_currency: Mapped[str | None] = mapped_column(String(3), default=None)
     # The most severe state that the org's admins got a letter about since the last payment.
-    told_debt: Mapped[str] = mapped_column(String(16), default=Debt.NONE)
+    mailed_debt: Mapped[str] = mapped_column("told_debt", String(16), default=Debt.NONE)
 
 
 class BillingIntent(Base):

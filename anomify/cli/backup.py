@@ -32,6 +32,8 @@ MANIFEST = "manifest.json"
 DUMP = "database.dump"
 META, LOG = "meta.db", "log.db"
 POINTS = "points-*.db"
+# The file of the months that share one: every move of a month writes it.
+SHARED = "points-old"
 PIECE_BYTES = 1024 * 1024
 # A partition is sealed every quarter of a minute, and the files are opened in much less.
 MOST_TRIES = 100
@@ -155,30 +157,13 @@ def _skip_offsets(log: sqlite3.Connection, taken: int) -> None:
 
 @contextmanager
 def _moment(data_dir: Path) -> Iterator[dict[str, sqlite3.Connection]]:
-    """Yield every file, opened in a snapshot of one moment.
-
-    The log comes first and the metadata last: whatever waits in the log is in it or in the chunks
-    that are opened after it, and whatever the points know is in the metadata. Where the worker
-    sealed meanwhile, what it says of that could be newer than the chunks, so all is opened again.
-    """
+    """Yield a connection to every file by name, each in a snapshot, all of one moment."""
     for attempt in range(MOST_TRIES):
         if attempt:
             time.sleep(RETRY_SECONDS)
         with ExitStack() as stack:
-            before = _sealed(stack.enter_context(_opened(data_dir / META)))
-            months = _month_files(data_dir)
-            names = [LOG, *months, META]
-            opened = {}
-            for name in names:
-                if not (data_dir / name).exists():
-                    continue
-                source = stack.enter_context(_opened(data_dir / name))
-                source.execute("BEGIN")
-                # The first question is what fixes the moment.
-                source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                opened[name] = source
-            # Chunks that moved from one file to another meanwhile could be in neither.
-            if _sealed(opened[META]) == before and _month_files(data_dir) == months:
+            opened = _open_all(data_dir, stack)
+            if opened is not None:
                 yield opened
                 return
     raise Unavailable(
@@ -186,8 +171,56 @@ def _moment(data_dir: Path) -> Iterator[dict[str, sqlite3.Connection]]:
     )
 
 
+def _open_all(data_dir: Path, stack: ExitStack) -> dict[str, sqlite3.Connection] | None:
+    """Open a snapshot of every file, or return None if they are not of one moment.
+
+    The log is opened first and the metadata last: points of the log are then in it or in the chunks
+    that are opened after it, and the metadata has every metric of the points. If the worker sealed
+    meanwhile, the metadata could be newer than the chunks. If a month moved between its own file
+    and the shared one, its chunks could be in neither snapshot.
+    """
+    before = _sealed(stack.enter_context(_opened(data_dir / META)))
+    months = _month_files(data_dir)
+    shared = [
+        stack.enter_context(_opened(data_dir / name)) for name in months if name.startswith(SHARED)
+    ]
+    versions = _versions(shared)
+    has_log = (data_dir / LOG).exists()
+    opened = {}
+    for name in [*([LOG] if has_log else []), *months, META]:
+        source = _open_snapshot(data_dir / name, stack)
+        if source is None:
+            return None
+        opened[name] = source
+    has_changed = (
+        _sealed(opened[META]) != before
+        or _month_files(data_dir) != months
+        or _versions(shared) != versions
+    )
+    return None if has_changed else opened
+
+
+def _open_snapshot(path: Path, stack: ExitStack) -> sqlite3.Connection | None:
+    """Return a connection in a snapshot, or None while the file is removed or moved."""
+    try:
+        source = stack.enter_context(_opened(path))
+        source.execute("BEGIN")
+        # The snapshot is that of the first query, not of BEGIN.
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as problem:
+        if path.exists() and problem.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return None
+    return source
+
+
 def _month_files(data_dir: Path) -> list[str]:
     return sorted(path.name for path in data_dir.glob(POINTS))
+
+
+def _versions(connections: list[sqlite3.Connection]) -> list[int]:
+    """Return a number for each connection that changes when another connection commits."""
+    return [each.execute("PRAGMA data_version").fetchone()[0] for each in connections]
 
 
 @contextmanager

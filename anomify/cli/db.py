@@ -64,7 +64,7 @@ def downgrade(
                 "and add --drop-everything to confirm."
             )
         if not is_sure and target != current:
-            _ask(
+            _confirm(
                 f"The database goes back from {current} to {target}; "
                 "what newer revisions brought is deleted."
                 if target
@@ -113,7 +113,7 @@ def _revision_before(current: str, revision: str) -> str | None:
     return reached if isinstance(reached, str) else None
 
 
-def _ask(what_happens: str) -> None:
+def _confirm(what_happens: str) -> None:
     click.echo(what_happens)
     try:
         answer = click.prompt("Type yes to continue", default="no", show_default=False)

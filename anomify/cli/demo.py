@@ -29,12 +29,12 @@ def demo(
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     if not incidents:
         sys.exit(run(settings, companion="feed"))
-    from anomify.cli.feed import told_incidents  # noqa: PLC0415 -- the supervisor stays light
+    from anomify.cli.feed import past_incidents  # noqa: PLC0415 -- the supervisor stays light
 
-    told = told_incidents(settings.data_dir, now_ms())
+    found = past_incidents(settings.data_dir, now_ms())
     if as_json:
-        print_json([asdict(incident) for incident in told])
+        print_json([asdict(incident) for incident in found])
         return
-    for incident in told:
+    for incident in found:
         began = datetime_from_ms(incident.from_ms)
-        click.echo(f"{began:%Y-%m-%d %H:%M}  {incident.metric}: {incident.story}")
+        click.echo(f"{began:%Y-%m-%d %H:%M}  {incident.metric}: {incident.description}")

@@ -56,7 +56,7 @@ def detect(
 
     FILE is a table of times and values, plain or gzipped, such as a CSV of timestamp,value rows or
     an export of Grafana, InfluxDB or Excel. Its columns are found by their header or by what they
-    hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their
+    hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, recognised by their
     size, or dates such as 2026-11-28T13:00:00Z, 20261128 or 28.11.2026 13:00 (UTC if they name no
     zone); an empty value, NaN or null counts as missing. A sentence on standard error says how the
     file was read. For each row of the input there is one row of the output, in the same order:
@@ -91,8 +91,8 @@ def detect(
         stream.write(HEADER + "\n")
         stream.writelines(lines)
     if points.unreadable_total:
-        for told in points.unreadable:
-            click.echo(f"{file}, {told}", err=True)
+        for problem in points.unreadable:
+            click.echo(f"{file}, {problem}", err=True)
         click.get_current_context().exit(1)
 
 
@@ -148,11 +148,11 @@ def judged_lines(points: FilePoints, head: str) -> Iterator[str]:
         strict=True,
     )
     for stamp, value, is_judged, lower, upper, score, alert, anomalous in rows:
-        said = "" if math.isnan(value) else repr(value)
+        shown = "" if math.isnan(value) else repr(value)
         if is_judged:
-            yield f"{stamp},{said},{lower!r},{upper!r},{score!r},{alert!r},{int(anomalous)}\n"
+            yield f"{stamp},{shown},{lower!r},{upper!r},{score!r},{alert!r},{int(anomalous)}\n"
         else:
-            yield f"{stamp},{said},,,0,0,0\n"
+            yield f"{stamp},{shown},,,0,0,0\n"
 
 
 def _cell(stamp: str) -> str:

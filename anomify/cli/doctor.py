@@ -176,7 +176,8 @@ def examine_points(settings: Settings) -> Finding:
             looked_at += count
             problems += [problem] if problem else []
         problems += [
-            f"the entry {offset} of the log: {said}" for offset, said in PointLog(opened).check()
+            f"the entry {offset} of the log: {problem}"
+            for offset, problem in PointLog(opened).check()
         ]
         problems += [
             f"damaged item {one.id}: {one.in_words()}" for one in chunks.damaged_items.list()

@@ -36,7 +36,7 @@ def feed(data_dir: Path | None, parent: int | None) -> None:
     Feed(settings.local_url, founded.token, world, settings.data_dir, stopping).run()
 
 
-def told_incidents(data_dir: Path, until_ms: int) -> list[ScenarioIncident]:
+def past_incidents(data_dir: Path, until_ms: int) -> list[ScenarioIncident]:
     """Return the incidents of the demo in this data directory; an empty list without a demo."""
     try:
         kept = json.loads((data_dir / STATE_FILE).read_text())

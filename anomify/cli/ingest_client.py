@@ -17,10 +17,10 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # The longest wait that a server may request with Retry-After.
 RETRY_AFTER_MAX_SECONDS = 300.0
-PATIENCE_SECONDS = 600.0
+RETRY_FOR_SECONDS = 600.0
 # Retries end sooner if the server has never answered: the address is probably wrong. A server that
 # is starting needs no longer than this.
-FIRST_PATIENCE_SECONDS = 10.0
+FIRST_RETRY_FOR_SECONDS = 10.0
 SHOWN_REFUSALS = 20
 AGAIN = frozenset({429, 500, 502, 503, 504})
 STORED = 204
@@ -87,7 +87,7 @@ class IngestClient:
         document: dict[str, Any] = {"metrics": batch.items}
         if self._is_backfill:
             document["fill"] = "true"
-        reply = self._post_patiently(json.dumps(document).encode())
+        reply = self._post_with_retries(json.dumps(document).encode())
         summary.sent += len(batch.items)
         report = _report_of(reply)
         if report is not None:
@@ -95,10 +95,10 @@ class IngestClient:
         else:
             summary.stored += len(batch.items)
 
-    def _post_patiently(self, body: bytes) -> urllib3.BaseHTTPResponse:
+    def _post_with_retries(self, body: bytes) -> urllib3.BaseHTTPResponse:
         begun = time.monotonic()
         pause = FIRST_PAUSE_SECONDS
-        is_told = False
+        is_announced = False
         while True:
             try:
                 reply = self._pool.request("POST", self._url, body=body, headers=self._headers)
@@ -114,14 +114,14 @@ class IngestClient:
                     raise AnomifyError(self._refusal(reply))
                 self._has_answered = True
                 wait = max(pause, _retry_after_seconds(reply))
-                why = f"The server says {reply.status}: {_said(reply)}"
-            wait_times = PATIENCE_SECONDS
+                why = f"The server answered {reply.status}: {_message_of(reply)}"
+            wait_times = RETRY_FOR_SECONDS
             if not self._has_answered:
-                wait_times = min(wait_times, FIRST_PATIENCE_SECONDS)
+                wait_times = min(wait_times, FIRST_RETRY_FOR_SECONDS)
             if time.monotonic() + wait > begun + wait_times:
                 raise Unavailable(f"{why} {self._hint()}".strip())
-            if not is_told:
-                is_told = True
+            if not is_announced:
+                is_announced = True
                 # On a terminal the line already holds the progress bar.
                 click.echo(
                     "\n"
@@ -135,14 +135,14 @@ class IngestClient:
 
     def _failure(self, error: urllib3.exceptions.HTTPError) -> str:
         """Return why no response arrived. Raises Unavailable if a retry cannot succeed."""
-        said = str(error)
+        sentence = str(error)
         if isinstance(error, urllib3.exceptions.SSLError):
-            if any(word in said for word in _NOT_TLS):
+            if any(word in sentence for word in _NOT_TLS):
                 other = "http" + self._address.removeprefix("https")
                 raise Unavailable(
                     f"{self._address} does not use https. If it uses http, give --url {other}."
                 )
-            raise Unavailable(f"{self._address} cannot be trusted: {said}.")
+            raise Unavailable(f"{self._address} cannot be trusted: {sentence}.")
         if self._has_answered:
             return f"{self._address} does not answer: {_reason(error)}."
         if isinstance(error, urllib3.exceptions.NameResolutionError):
@@ -159,20 +159,23 @@ class IngestClient:
 
     def _refusal(self, reply: urllib3.BaseHTTPResponse) -> str:
         """Return a sentence for a response that is neither a success nor worth a retry."""
-        said = f"{self._url} answers {reply.status}"
+        sentence = f"{self._url} answers {reply.status}"
         location = reply.headers.get("Location")
         if 300 <= reply.status < 400 and location:  # noqa: PLR2004 -- HTTP's redirections
             there = location.removesuffix(INGEST_PATH)
-            return f"{said}: the server is now at {there}. Use that with --url. Nothing was stored."
+            return (
+                f"{sentence}: the server is now at {there}. Use that with --url."
+                " Nothing was stored."
+            )
         if reply.status in {404, 405} or reply.status < 400:  # noqa: PLR2004 -- HTTP's first "no"
             return (
-                f"{said}: nothing there accepts datapoints. Check host and port; --url holds the"
-                " server alone, such as http://127.0.0.1:8080. Nothing was stored."
+                f"{sentence}: nothing there accepts datapoints. Check host and port; --url holds"
+                " the server alone, such as http://127.0.0.1:8080. Nothing was stored."
             )
-        told = f"The server says {reply.status}: {_said(reply)}"
-        if reply.status == 400 and self._is_plain() and "HTTPS" in told.upper():  # noqa: PLR2004 -- HTTP refuses
-            told += f" Give --url https{self._address.removeprefix('http')}."
-        return told
+        sentence = f"The server answered {reply.status}: {_message_of(reply)}"
+        if reply.status == 400 and self._is_plain() and "HTTPS" in sentence.upper():  # noqa: PLR2004 -- HTTP refuses
+            sentence += f" Give --url https{self._address.removeprefix('http')}."
+        return sentence
 
     def _hint(self) -> str:
         if self._has_answered:
@@ -190,8 +193,8 @@ def _count_refusals(report: dict[str, Any], batch: PushBatch, summary: PushResul
     refused = int(report["rejected_total"])
     summary.refused += refused
     summary.stored += len(batch.items) - refused
-    for told in report["rejected"][: SHOWN_REFUSALS - len(summary.refusals)]:
-        summary.refusals.append({"line": batch.lines[told["index"]], "reason": told["reason"]})
+    for item in report["rejected"][: SHOWN_REFUSALS - len(summary.refusals)]:
+        summary.refusals.append({"line": batch.lines[item["index"]], "reason": item["reason"]})
 
 
 def _report_of(reply: urllib3.BaseHTTPResponse) -> dict[str, Any] | None:
@@ -220,7 +223,7 @@ def _lasting(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def _said(reply: urllib3.BaseHTTPResponse) -> str:
+def _message_of(reply: urllib3.BaseHTTPResponse) -> str:
     try:
         return str(reply.json()["message"])
     except (ValueError, KeyError, TypeError):

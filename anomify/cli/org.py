@@ -74,7 +74,7 @@ def export(name: str, out: Path | None, data_dir: Path | None, *, as_json: bool)
         try:
             points.follow()
             path = out or Path(file_name(found.id))
-            # It holds what is nobody else's business.
+            # The export contains the org's private data.
             with os.fdopen(os.open(path, WRITE_NEW, OWNER_ONLY), "wb") as file:
                 for piece in export_of(found.id, database, points):
                     file.write(piece)

@@ -48,37 +48,39 @@ def describe_reading(
     where = layout.column(layout.time)
     if layout.clock is not None:
         where += f" and {layout.column(layout.clock)}"
-    said = [
+    clauses = [
         f"read {counted(len(times), 'row')}: the time is in {where}"
         + (f" as {' and '.join(found.kinds)}" if found.kinds else "")
         + f", the value in {layout.column(layout.value)}"
     ]
     if decimal is Decimal.COMMA:
-        said.append("with a decimal comma")
+        clauses.append("with a decimal comma")
     elif Writing.EITHER_POINT in found.writings and Writing.POINT not in found.writings:
-        said.append("numbers such as 1.234 are taken to have decimals")
+        clauses.append("numbers such as 1.234 are taken to have decimals")
     if layout.separator != ",":
-        said.append(f"cells are separated by {SEPARATORS[layout.separator]}")
+        clauses.append(f"cells are separated by {SEPARATORS[layout.separator]}")
     if others := layout.others():
         names = ", ".join(layout.column(column) for column in others[:4])
-        said.append(f"{names}{' and more' if len(others) > 4 else ''} not read")  # noqa: PLR2004 -- enough
+        clauses.append(f"{names}{' and more' if len(others) > 4 else ''} not read")  # noqa: PLR2004 -- enough
     if len(times):
-        said.append(f"from {_shown_time(int(times.min()))} to {_shown_time(int(times.max()))} UTC")
+        clauses.append(
+            f"from {_shown_time(int(times.min()))} to {_shown_time(int(times.max()))} UTC"
+        )
         steps = np.diff(times)
         if (steps < 0).any():
             newest = (steps <= 0).all()
-            said.append("newest row first" if newest else "not in the order of their times")
+            clauses.append("newest row first" if newest else "not in the order of their times")
         if repeated := int(np.count_nonzero(np.diff(np.sort(times)) == 0)):
-            said.append(
+            clauses.append(
                 f"{counted(repeated, 'row')} with the time of another, of which the last counts"
             )
         if int(times.min()) < _EPOCH_SUSPECT_MS and found.kinds.keys() & UNIX_KINDS:
-            said.append("some before 1980, so check that these are unix timestamps")
+            clauses.append("some before 1980, so check that these are unix timestamps")
     missing = int(np.count_nonzero(np.isnan(values)))
-    said.append(f"{counted(missing, 'row')} without a value left out")
+    clauses.append(f"{counted(missing, 'row')} without a value left out")
     if found.unreadable_total:
-        said.append(f"{counted(found.unreadable_total, 'unreadable row')} left out")
-    return "; ".join(said) + "."
+        clauses.append(f"{counted(found.unreadable_total, 'unreadable row')} left out")
+    return "; ".join(clauses) + "."
 
 
 def counted(count: int, noun: str) -> str:

@@ -67,7 +67,7 @@ def push(
 
     FILE is a table of times and values, plain or gzipped, such as a CSV of timestamp,value rows or
     an export of Grafana, InfluxDB or Excel. Its columns are found by their header or by what they
-    hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their
+    hold. Times are unix seconds, milliseconds, microseconds or nanoseconds, recognised by their
     size, or dates such as 2026-11-28T13:00:00Z, 20261128 or 28.11.2026 13:00 (UTC if they name no
     zone). Rows are sent in the order of their times; rows without a value are left out. A sentence
     says how the file was read. If rows cannot be read, nothing is sent unless --skip-unreadable is
@@ -188,8 +188,8 @@ def _report(summary: PushResult, unreadable: list[str], *, as_json: bool) -> Non
             click.echo(f"line {refusal['line']}: {refusal['reason']}", err=True)
         if summary.refused:
             click.echo(f"{summary.refused:,} rows were refused.", err=True)
-        for told in unreadable:
-            click.echo(told, err=True)
+        for problem in unreadable:
+            click.echo(problem, err=True)
         if summary.unreadable:
             click.echo(f"{summary.unreadable:,} rows cannot be read and were left out.", err=True)
     if summary.refused or summary.unreadable:

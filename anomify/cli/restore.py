@@ -119,7 +119,7 @@ def _check(manifest: dict[str, Any], folder: Path, settings: Settings) -> None:
     unpacked = {path.name for path in folder.iterdir()} - {MANIFEST}
     try:
         listed = {str(each["name"]): str(each["sha256"]) for each in manifest["files"]}
-        told = {key: str(manifest[key]) for key in ("database", "revision", "product", "made_at")}
+        origin = {key: str(manifest[key]) for key in ("database", "revision", "product", "made_at")}
     except (KeyError, TypeError) as problem:
         raise Invalid(
             "The manifest of the backup is not complete. Nothing was restored."
@@ -136,16 +136,16 @@ def _check(manifest: dict[str, Any], folder: Path, settings: Settings) -> None:
             f"The backup contains a file that its manifest does not list: {min(unlisted)}."
         )
     kind = "sqlite" if settings.database_url is None else "postgresql"
-    if told["database"] != kind:
+    if origin["database"] != kind:
         raise Conflict(
-            f"The backup is of {told['database']}, but database_url selects {kind};"
+            f"The backup is of {origin['database']}, but database_url selects {kind};"
             " set database_url as it was when the backup was made."
         )
     try:
-        ScriptDirectory.from_config(alembic_config(settings)).get_revision(told["revision"])
+        ScriptDirectory.from_config(alembic_config(settings)).get_revision(origin["revision"])
     except CommandError as problem:
         raise Conflict(
-            f"The backup was made by version {told['product']}, which is newer than this one;"
+            f"The backup was made by version {origin['product']}, which is newer than this one;"
             " restore it with that version."
         ) from problem
 

@@ -134,14 +134,14 @@ def _is_header(cells: list[str]) -> bool:
     words = {_word(cell) for cell in cells}
     if words & {*TIME_WORDS, *VALUE_WORDS}:
         return True
-    told = [cell for cell in cells if not is_missing(cell)]
-    return bool(told) and not any(
-        writing_of(cell) is not None or is_moment(cell) or is_clock(cell) for cell in told
+    filled = [cell for cell in cells if not is_missing(cell)]
+    return bool(filled) and not any(
+        writing_of(cell) is not None or is_moment(cell) or is_clock(cell) for cell in filled
     )
 
 
 def _chosen(wanted: str | None, header: tuple[str, ...], width: int) -> int | NoLayout | None:
-    """Return the column that somebody named."""
+    """Return the column that the caller named."""
     if wanted is None:
         return None
     named = [index for index, name in enumerate(header) if name == wanted]

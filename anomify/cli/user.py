@@ -18,7 +18,7 @@ from anomify.user.recovery import make_reset_link
 from anomify.user.session import end_user_sessions
 
 LEAST_ROLE = "viewer"
-# Who did what the audit trail tells of, where nobody signed in.
+# The actor in the audit trail for what these commands do.
 ACTOR = "anomify user"
 
 
@@ -105,7 +105,7 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
     help="What the user may do after accepting.",
 )
 @data_option
-def invite_somebody(org_name: str, email: str, name: str, role: str, data_dir: Path | None) -> None:
+def invite_user(org_name: str, email: str, name: str, role: str, data_dir: Path | None) -> None:
     """Invite a user and print the link; it works once, for 72 hours."""
     settings = read_settings(data_dir=data_dir)
     by = Inviter(ACTOR, FIRST_ROLE, settings.base_url)

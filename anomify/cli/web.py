@@ -70,7 +70,7 @@ def load_app(settings: Settings) -> Callable[..., Any]:
     try:
         app: Callable[..., Any] = create_app(settings)
     except (AnomifyError, OSError, SQLAlchemyError) as error:
-        told = error.message if isinstance(error, AnomifyError) else failure_in_words(error)
-        click.echo(f"anomify: {told}", err=True)
+        reason = error.message if isinstance(error, AnomifyError) else failure_in_words(error)
+        click.echo(f"anomify: {reason}", err=True)
         raise SystemExit(1) from None
     return app

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from flask import Response, make_response, redirect
 from pydantic import Field, StringConstraints
 
+from anomify.auth.password_change import change_own_password
 from anomify.auth.sign_in import prove_code, prove_password, renew_session
 from anomify.auth.subject import UserSubject, put_subject, user_subject
 from anomify.clock import to_ms
@@ -23,13 +24,10 @@ from anomify.user.authenticator import (
     qr_picture,
     turn_off,
 )
-from anomify.user.creating import hash_new_password
 from anomify.user.identity import is_connected
 from anomify.user.model import User
-from anomify.user.password import same_password
 from anomify.user.profile import ProfileFields, update_profile
 from anomify.user.queries import get_user, list_sessions
-from anomify.user.recovery import change_password
 from anomify.user.session import (
     end_session,
     end_user_sessions,
@@ -119,20 +117,8 @@ def profile(inputs: ProfileIn) -> Response:
 )
 def password(inputs: PasswordForm) -> Response:
     """Set a new password; every other session ends."""
-    caller = user_subject()
     try:
-        prove_password(caller, inputs.current)
-        chosen = same_password(inputs.password_1, inputs.password_2)
-        hashed = hash_new_password(
-            chosen,
-            email=caller.user.email,
-            name=caller.user.name,
-            org_name=caller.org.name,
-            field="password_1",
-        )
-        with transaction(write=True):
-            change_password(get_user(caller.org, caller.user.id), hashed)
-            renew_session(caller.user)
+        change_own_password(user_subject(), inputs.current, inputs.password_1, inputs.password_2)
     except AnomifyError as error:
         return _again("password", error, is_current_wrong=error.code == "wrong_password")
     return _done("password")

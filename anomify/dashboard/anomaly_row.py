@@ -4,15 +4,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.wording import amount_in_words, seen_before_in_words
+from anomify.anomaly.wording import (
+    amount_in_words,
+    explanation_of,
+    seen_before_in_words,
+    since_ms_of,
+)
+from anomify.auth.subject import user_subject
 from anomify.clock import now_ms
 from anomify.dashboard.layout import local_moment
 from anomify.dashboard.page_blueprint import address
 from anomify.dashboard.sparkline import Sparkline, SparkPoint, sparkline
-from anomify.dashboard.wording import Moment, expected, number
+from anomify.dashboard.wording import Moment, value_and_expected
 from anomify.metric.model import Progress
 from anomify.metric.reading import rate_of
-from anomify.metric.status import in_words
+from anomify.metric.status import duration_in_words
 from anomify.metric.store import PointStore
 
 # The window begins so many steps of the metric before the anomaly, or three times its length.
@@ -46,21 +52,21 @@ class AnomalyRow:
     amount: str
     since: Moment
     seen_before: str
-    # The metric's page with the window around the anomaly; both are the same address now.
+    # The metric's page with the window around the anomaly.
     url: str
-    around_url: str
 
 
 def anomaly_row_of(anomaly: Anomaly, step_ms: int | None) -> AnomalyRow:
     """Return the row of an anomaly whose span and metric are loaded."""
     span = anomaly.span
     from_ms, until_ms = window_around(span, step_ms)
-    around = address(
+    url = address(
         "/ui/metric",
         name=span.metric.name,
         **{"from": from_ms // 1000, "until": -(-until_ms // 1000)},
         event=anomaly.id,
     )
+    value, expected = value_and_expected(span.value, span.expected_lower, span.expected_upper)
     return AnomalyRow(
         id=anomaly.id,
         metric=span.metric.name,
@@ -70,15 +76,14 @@ def anomaly_row_of(anomaly: Anomaly, step_ms: int | None) -> AnomalyRow:
         is_muted=anomaly.muted_at is not None,
         started=local_moment(span.started_ms),
         lasted=_lasted(span),
-        value=number(span.value),
-        expected=expected(span.expected_lower, span.expected_upper),
+        value=value,
+        expected=expected,
         score=f"{span.score:.2f}",
-        explanation=span.explanation,
+        explanation=explanation_of(span, user_subject().org.timezone),
         amount=amount_in_words(span),
-        since=local_moment(span.started_ms if span.since_ms is None else span.since_ms),
+        since=local_moment(since_ms_of(span)),
         seen_before=seen_before_in_words(span),
-        url=around,
-        around_url=around,
+        url=url,
     )
 
 
@@ -123,4 +128,4 @@ def _lasted(span: Span) -> str:
     last = now_ms() if span.is_open else span.last_over_ms
     if last <= span.started_ms:
         return "one point"
-    return in_words(last - span.started_ms)
+    return duration_in_words(last - span.started_ms)

@@ -62,9 +62,11 @@ class InboxIn(Inputs):
 
     def url(self, **changes: object) -> str:
         """Return the address of these filters with changes; default values are left out."""
-        asked = {**self.model_dump(mode="json"), "offset": 0, **changes}
+        parameters = {**self.model_dump(mode="json"), "offset": 0, **changes}
         plain = InboxIn.model_construct().model_dump(mode="json")
-        return address(HOME, **{key: asked[key] for key in plain if asked[key] != plain[key]})
+        return address(
+            HOME, **{key: parameters[key] for key in plain if parameters[key] != plain[key]}
+        )
 
 
 class NewerIn(Inputs):

@@ -80,14 +80,14 @@ class MetricPageIn(Inputs):
 
     def url(self, **changes: Any) -> str:
         """Return the address of this page with changes."""
-        asked = {
+        parameters = {
             "name": self.name,
             "range": self.range,
             "from": self.from_timestamp,
             "until": self.until_timestamp,
             "event": self.event,
         }
-        return address(PATH, **{**asked, **changes})
+        return address(PATH, **{**parameters, **changes})
 
 
 @dataclass(frozen=True, slots=True)

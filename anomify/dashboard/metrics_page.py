@@ -35,8 +35,8 @@ class MetricsPageIn(Inputs):
 
     def url(self, **changes: object) -> str:
         """Return the address of these filters with changes."""
-        asked = {"search": self.search, "state": self.state and self.state.value, **changes}
-        return address(PATH, **asked)
+        parameters = {"search": self.search, "state": self.state and self.state.value, **changes}
+        return address(PATH, **parameters)
 
 
 @dataclass(frozen=True, slots=True)

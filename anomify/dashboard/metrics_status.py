@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from anomify.dashboard.page_blueprint import address
-from anomify.metric.status import State, in_words
+from anomify.metric.status import State, duration_in_words
 from anomify.org.queries import list_worker_heartbeats
 
 # The worker records a heartbeat every few seconds; without one for so long it has stopped.
@@ -52,7 +52,10 @@ def _lag(at: datetime) -> tuple[str, bool]:
     freshest = heartbeats[0]
     silence = at - freshest.beaten_at
     if silence > SILENT_AFTER:
-        return f"Judging stopped {in_words(round(silence.total_seconds() * 1000))} ago", False
+        return (
+            f"Judging stopped {duration_in_words(round(silence.total_seconds() * 1000))} ago",
+            False,
+        )
     if freshest.lag_seconds < UP_TO_DATE_SECONDS:
         return "Judging is up to date", True
-    return f"Judging is {in_words(round(freshest.lag_seconds * 1000))} behind", False
+    return f"Judging is {duration_in_words(round(freshest.lag_seconds * 1000))} behind", False

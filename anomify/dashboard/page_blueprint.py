@@ -79,6 +79,6 @@ def address(path: str, /, **parameters: Any) -> str:
 
 
 def _to_sign_in() -> Response:
-    asked = request.full_path.rstrip("?") if request.method == "GET" else HOME
-    wanted = local_path(asked)
+    requested = request.full_path.rstrip("?") if request.method == "GET" else HOME
+    wanted = local_path(requested)
     return make_response(redirect(address(SIGN_IN, next="" if wanted == HOME else wanted)))

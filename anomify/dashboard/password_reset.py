@@ -54,10 +54,10 @@ def page(inputs: Inputs) -> str:
     access=ANYONE,
     changes=True,
     methods=["POST"],
-    endpoint="ask",
+    endpoint="request_link",
     limits=("login",),
 )
-def ask(inputs: ForgotForm) -> str:
+def request_link(inputs: ForgotForm) -> str:
     """Mail the link; the response is the same whether or not the account exists."""
     request_reset(inputs.email, app_state().settings.base_url)
     return _asking(is_sent=True)
@@ -65,7 +65,7 @@ def ask(inputs: ForgotForm) -> str:
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"], endpoint="reset_page")
 def reset_page(inputs: LinkIn) -> Response:
-    """Show the form for the new password to whoever has the mailed link."""
+    """Show the form for the new password to the owner of the mailed link."""
     return _form(inputs)
 
 

@@ -64,7 +64,7 @@ class SetUpIn(LinkIn):
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedLine:
+class RefusedRow:
     """The items that one route refused in the last 24 hours for one kind of reason."""
 
     items: int
@@ -80,13 +80,13 @@ class Arrivals:
 
     total: int
     newest: list[MetricStatus]
-    refused: list[RefusedLine]
+    refused: list[RefusedRow]
     learning_points: int = LEARNING_POINTS
 
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"])
 def page(inputs: LinkIn) -> Response:
-    """Show the form for the first org and account to whoever has the set-up link."""
+    """Show the form for the first org and account to the owner of the set-up link."""
     if needs_setup() and find_setup_link(inputs.link) is not None:
         return _form(SetUpIn(link=inputs.link))
     return _closed(has_link=bool(inputs.link))
@@ -219,11 +219,11 @@ def _arrivals() -> Arrivals:
     return Arrivals(found.total, found.items, refused_lately(subject().org.id))
 
 
-def refused_lately(org_id: int) -> list[RefusedLine]:
+def refused_lately(org_id: int) -> list[RefusedRow]:
     """Return the items refused in the last 24 hours, the most recent first."""
     at = now_ms()
     return [
-        RefusedLine(one.items, ROUTES[one.route], one.metric, one.reason, local_moment(one.last_ms))
+        RefusedRow(one.items, ROUTES[one.route], one.metric, one.reason, local_moment(one.last_ms))
         for one in list_refused(org_id, at - DAY_MS, at + 1)
     ]
 

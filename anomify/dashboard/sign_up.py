@@ -61,17 +61,17 @@ def page(inputs: Inputs) -> Response:
     access=ANYONE,
     changes=True,
     methods=["POST"],
-    endpoint="ask",
+    endpoint="request_link",
     limits=("login", "mail"),
     has_own_transactions=True,
 )
-def ask(inputs: SignUpIn) -> Response:
+def request_link(inputs: SignUpIn) -> Response:
     """Mail the link; the response is the same whether or not there is an account already."""
     if not app_state().settings.signup:
         return _form(inputs)
     try:
         with transaction(write=True):
-            asked = request_signup(
+            pending = request_signup(
                 inputs.email,
                 inputs.user_name,
                 inputs.org_name,
@@ -81,12 +81,12 @@ def ask(inputs: SignUpIn) -> Response:
             )
     except AnomifyError as error:
         return _form(inputs, error)
-    return _form(inputs, sent_to=asked.email)
+    return _form(inputs, sent_to=pending.email)
 
 
 @blueprint.route(PATH, inputs=LinkIn, access=ANYONE, methods=["GET"], endpoint="verify_page")
 def verify_page(inputs: LinkIn) -> Response:
-    """Show the form for the password to whoever has the mailed link."""
+    """Show the form for the password to the owner of the mailed link."""
     return _choosing(inputs)
 
 
@@ -144,13 +144,13 @@ def _form(inputs: SignUpIn, error: AnomifyError | None = None, *, sent_to: str =
 
 
 def _choosing(inputs: LinkIn, error: AnomifyError | None = None) -> Response:
-    asked = find_signup(inputs.email, inputs.verification_token)
+    pending = find_signup(inputs.email, inputs.verification_token)
     page = render_template(
         "dashboard/choose_password.html",
         action="sign_up.verify",
-        is_good=asked is not None,
-        heading="Choose a password" if asked else "This link does not work",
-        lead=f"This creates your org {asked.org_name} and signs you in." if asked else "",
+        is_good=pending is not None,
+        heading="Choose a password" if pending else "This link does not work",
+        lead=f"This creates your org {pending.org_name} and signs you in." if pending else "",
         excuse="It has been used, has expired or was not copied completely.",
         again="sign_up.page",
         again_words="Sign up again",
@@ -160,5 +160,5 @@ def _choosing(inputs: LinkIn, error: AnomifyError | None = None) -> Response:
         faults=dict(error.fields) if error else {},
         fault_sentence=error.message if error else "",
     )
-    status = error.status if error else 200 if asked else 404
+    status = error.status if error else 200 if pending else 404
     return make_response(page, status)

@@ -14,6 +14,9 @@ PADDING: Final = 2.0
 # The line is interrupted where two points are further apart than so many columns.
 GAP_COLUMNS: Final = 4.0
 SPAN_LEAST_WIDTH: Final = 3.0
+# So much of a wide range is shown at each side of the values, in heights of all values: these have
+# a fifth of the height at least.
+RANGE_HEIGHTS: Final = 2.0
 # Values that differ by less are drawn as one.
 SMALLEST_SPAN: Final = 1e-300
 
@@ -82,11 +85,14 @@ class _Scale:
 
     @classmethod
     def for_points(cls, points: Sequence[SparkPoint], window: tuple[int, int]) -> "_Scale":
-        heights = [point.value for point in points]
-        heights += [
-            end for point in points for end in (point.lower, point.upper) if end is not None
-        ]
-        low, high = (min(heights), max(heights)) if heights else (0.0, 1.0)
+        values = [point.value for point in points]
+        low, high = (min(values), max(values)) if values else (0.0, 1.0)
+        ends = [end for point in points for end in (point.lower, point.upper) if end is not None]
+        if ends:
+            is_constant = high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST_SPAN)
+            reach = math.inf if is_constant else RANGE_HEIGHTS * (high - low)
+            bottom, top = max(min(ends), low - reach), min(max(ends), high + reach)
+            low, high = min(low, bottom), max(high, top)
         return cls(window[0], max(window[1], window[0] + 1), low, high)
 
     def x(self, time: int) -> float:
@@ -99,7 +105,7 @@ class _Scale:
         if span <= SMALLEST_SPAN:
             return HEIGHT / 2
         share = (value / 2 - self.low / 2) / span
-        return PADDING + (1 - share) * (HEIGHT - 2 * PADDING)
+        return min(max(PADDING + (1 - share) * (HEIGHT - 2 * PADDING), 0.0), float(HEIGHT))
 
     def line(self, run: Sequence[SparkPoint]) -> str:
         places = [(self.x(point.time), self.y(point.value)) for point in run]

@@ -14,6 +14,8 @@ NO_VALUE: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
 SIGNIFICANT_DIGITS: Final = 6
 TINY_DIGITS: Final = 4
+# With so many more digits any two different numbers differ as text.
+MOST_EXTRA: Final = 17
 # Outside of these, a number is easier to read with an exponent.
 PLAIN_FROM: Final = 1e-4
 PLAIN_BELOW: Final = 1e15
@@ -46,31 +48,38 @@ def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
     )
 
 
-def number(value: float | None) -> str:
-    """Return a value with six significant digits, and all digits before the decimal point."""
+def number(value: float | None, extra: int = 0) -> str:
+    """Return a value with six significant digits, and all digits before the decimal point.
+
+    `extra` is the number of further digits after that.
+    """
     if value is None or not math.isfinite(value):
         return NO_VALUE
     if value and not PLAIN_FROM <= abs(value) < PLAIN_BELOW:
-        rounded = _exact(value, TINY_DIGITS)
+        rounded = _exact(value, TINY_DIGITS + extra)
         exponent = rounded.adjusted()
         return _signed(f"{rounded.scaleb(-exponent).normalize():f}e{exponent}")
     if abs(value) >= 10.0**SIGNIFICANT_DIGITS:
-        return _signed(_plain(value, 0))
-    return _signed(f"{_exact(value, SIGNIFICANT_DIGITS).normalize():,f}")
+        return _signed(_plain(value, extra))
+    return _signed(f"{_exact(value, SIGNIFICANT_DIGITS + extra).normalize():,f}")
 
 
-def expected(lower: float, upper: float) -> str:
-    """Return an expected range as text, with as many decimals as its width justifies.
+def value_and_expected(value: float, lower: float, upper: float) -> tuple[str, str]:
+    """Return a value and its expected range as text.
 
-    A no-data anomaly has no range: any point was expected.
+    The range has as many decimals as its width justifies. Both have more where the value would
+    otherwise look as if it were inside of its range though it is not, or the other way round. A
+    no-data anomaly has no range: any point was expected.
     """
     if not (math.isfinite(lower) and math.isfinite(upper)):
-        return "a point"
-    width = upper - lower
-    if not (PLAIN_FROM <= width < PLAIN_BELOW and max(abs(lower), abs(upper)) < PLAIN_BELOW):
-        return f"{number(lower)} to {number(upper)}"
-    places = max(0, 1 - math.floor(math.log10(width)))
-    return " to ".join(_signed(_plain(end, places)) for end in (lower, upper))
+        return number(value), "a point"
+    place = _place(value, lower, upper)
+    shown, ends = number(value), _ends(lower, upper, 0)
+    for extra in range(1, MOST_EXTRA if math.isfinite(value) else 0):
+        if _place(*map(_read, (shown, *ends))) == place:
+            break
+        shown, ends = number(value, extra), _ends(lower, upper, extra)
+    return shown, " to ".join(ends)
 
 
 def thousands(count: int) -> str:
@@ -92,6 +101,26 @@ def initials(name: str) -> str:
     """Return the one or two initials of a name."""
     words = name.split()
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
+
+
+def _ends(lower: float, upper: float, extra: int) -> tuple[str, str]:
+    width = upper - lower
+    if not (PLAIN_FROM <= width < PLAIN_BELOW and max(abs(lower), abs(upper)) < PLAIN_BELOW):
+        return number(lower, extra), number(upper, extra)
+    places = max(0, 1 - math.floor(math.log10(width))) + extra
+    return _signed(_plain(lower, places)), _signed(_plain(upper, places))
+
+
+def _place(
+    value: float | Decimal, lower: float | Decimal, upper: float | Decimal
+) -> tuple[bool, bool]:
+    """Return whether a value is below its range, and whether it is above."""
+    return value < lower, value > upper
+
+
+def _read(text: str) -> Decimal:
+    """Return the number that a text shows."""
+    return Decimal(text.replace(",", "").replace(MINUS, "-"))
 
 
 def _exact(value: float, digits: int) -> Decimal:

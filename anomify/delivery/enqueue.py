@@ -24,8 +24,8 @@ from anomify.silence.window import silence_decision
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
 
-# The shortest time between two test messages of a watcher, so that nobody floods a mailbox or a
-# server with them.
+# The shortest time between two test messages of a watcher, so that they cannot flood a
+# mailbox or a server.
 TEST_EVERY = timedelta(minutes=1)
 # The recipient that is stored for a webhook: a watcher has at most one.
 THE_WEBHOOK = "webhook"

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.wording import amount_in_words, seen_before_in_words
+from anomify.anomaly.wording import amount_in_words, explanation_of, seen_before_in_words
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
@@ -42,6 +42,8 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
     amount: str = ""
     seen_before: str = ""
     unit: str = ""
+    # What is unusual at the peak, in one sentence; `explanation` adds the times.
+    headline: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -96,7 +98,8 @@ def facts_of_anomaly(
             value=_finite(span.value),
             expected_lower=_finite(span.expected_lower),
             expected_upper=_finite(span.expected_upper),
-            explanation=span.explanation,
+            explanation=explanation_of(span, org.timezone),
+            headline=span.explanation,
             started_ms=span.started_ms,
             peak_ms=span.peak_ms,
             last_over_ms=span.last_over_ms,
@@ -112,7 +115,7 @@ def facts_of_anomaly(
 
 
 def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
-    """Write down that somebody wants to see whether messages arrive."""
+    """Return the facts of a test message, which shows whether messages arrive."""
     return Facts(
         transition=TEST,
         occurred_ms=to_ms(at),

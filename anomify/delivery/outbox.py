@@ -96,8 +96,8 @@ def settle(
 ) -> None:
     """Record the result of an attempt: sent, to be tried again, or dead.
 
-    A delivered message becomes sent whoever holds the lease by now; a failure is recorded only
-    while this lease is in force. `chance` from 0 to 1 spreads the next attempt.
+    A delivered message becomes sent even if another worker holds the lease by now; a failure is
+    recorded only while this lease is in force. `chance` from 0 to 1 spreads the next attempt.
     """
     if receipt.is_delivered:
         sent = DELIVERIES.finish_unleased(delivery_id, at)

@@ -12,7 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from anomify.channel.message import PICTURE_CID, Message
 from anomify.delivery.facts import OPENED, TEST, AnomalyFacts, Facts, moment
-from anomify.detection.explanation import human_number
+from anomify.detection.evidence import Evidence
+from anomify.detection.explanation import explain, human_number, value_and_range
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
 # A name may be 4 kB long; a subject shows this much of it.
@@ -83,10 +84,10 @@ def message_of(
     )
 
 
-def in_words(seconds: float) -> str:
+def duration_in_two_units(seconds: float) -> str:
     """Return a length of time in its two largest units.
 
-    >>> [in_words(seconds) for seconds in (0, 59, 3660, 90_000)]
+    >>> [duration_in_two_units(seconds) for seconds in (0, 59, 3660, 90_000)]
     ['a moment', '59 seconds', '1 hour 1 minute', '1 day 1 hour']
     """
     left, parts = int(seconds), []
@@ -120,14 +121,14 @@ def _wording(facts: Facts, base_url: str) -> _Wording:
 def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     if anomaly.is_silence:
         return _of_silence(anomaly, zone, link)
-    value, expected = _number(anomaly.value, anomaly.unit), _range(anomaly)
-    beyond = f", expected {expected}" if expected else ""
+    value, expected = _value_and_range(anomaly)
+    what = _phrase(anomaly)
     return _Wording(
-        subject=f"{_short(anomaly.metric_name)} is unusual: {value}{beyond}",
+        subject=f"{_short(anomaly.metric_name)} is unusual: {what}",
         headline=f"Unusual, severity {anomaly.severity}",
         sentence=(
             f"{anomaly.metric_name} is unusual since {_time(anomaly.started_ms, zone)}: "
-            f"{value}{beyond}. Severity {anomaly.severity}."
+            f"{what}. Severity {anomaly.severity}."
         ),
         lines=_lines(
             ("Metric", anomaly.metric_name),
@@ -150,7 +151,7 @@ def _of_silence(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
         subject=f"{_short(anomaly.metric_name)} sends no data since {since}",
         headline=f"No data, severity {anomaly.severity}",
         sentence=(
-            f"{anomaly.metric_name} has sent no data since {since}. {anomaly.explanation} "
+            f"{anomaly.metric_name} has sent no data since {since}. {_headline(anomaly)} "
             f"Severity {anomaly.severity}."
         ),
         lines=_lines(
@@ -166,7 +167,7 @@ def _of_silence(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
 
 
 def _of_broken_silence(anomaly: AnomalyFacts, ended_ms: int, zone: tzinfo, link: str) -> _Wording:
-    silent = in_words((ended_ms - _since_ms(anomaly)) / 1000)
+    silent = duration_in_two_units((ended_ms - _since_ms(anomaly)) / 1000)
     return _Wording(
         subject=f"{_short(anomaly.metric_name)} sends data again",
         headline="Data comes again",
@@ -190,7 +191,7 @@ def _since_ms(anomaly: AnomalyFacts) -> int:
 
 def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
-    lasted = in_words((ended_ms - anomaly.started_ms) / 1000)
+    lasted = duration_in_two_units((ended_ms - anomaly.started_ms) / 1000)
     if anomaly.is_silence:
         return _of_broken_silence(anomaly, ended_ms, zone, link)
     if anomaly.has_fallen_silent:
@@ -201,6 +202,7 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     else:
         subject, headline = f"is back to normal after {lasted}", "Back to normal"
         ending = f"is back to normal; it was unusual for {lasted}"
+    value, expected = _value_and_range(anomaly)
     return _Wording(
         subject=f"{_short(anomaly.metric_name)} {subject}",
         headline=headline,
@@ -210,11 +212,8 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
             ("Lasted", lasted),
             ("Since", _time(anomaly.started_ms, zone)),
             ("Until", _time(ended_ms, zone)),
-            (
-                "Most unusual",
-                f"{_number(anomaly.value, anomaly.unit)} at {_time(anomaly.peak_ms, zone)}",
-            ),
-            ("Expected then", _range(anomaly)),
+            ("Most unusual", f"{value} at {_time(anomaly.peak_ms, zone)}"),
+            ("Expected then", expected),
             ("Severity", anomaly.severity),
         ),
         link=link,
@@ -270,11 +269,30 @@ def _lines(*lines: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, text) for name, text in lines if text)
 
 
-def _range(anomaly: AnomalyFacts) -> str:
-    if anomaly.expected_lower is None or anomaly.expected_upper is None:
-        return ""
-    upper = _number(anomaly.expected_upper, anomaly.unit)
-    return f"{_number(anomaly.expected_lower)} to {upper}"
+def _headline(anomaly: AnomalyFacts) -> str:
+    """Return in one sentence what is unusual."""
+    if anomaly.headline:
+        return anomaly.headline
+    # A message that waited through an upgrade has none: the numbers of its range state it.
+    value, lower, upper = anomaly.value, anomaly.expected_lower, anomaly.expected_upper
+    if value is None or lower is None or upper is None or lower <= value <= upper:
+        return anomaly.explanation
+    return explain(Evidence.ABOVE, value, lower, upper, unit=anomaly.unit or None)
+
+
+def _phrase(anomaly: AnomalyFacts) -> str:
+    """Return what is unusual as a part of a sentence, without its full stop."""
+    headline = _headline(anomaly).removesuffix(".")
+    begins_with_word = headline.startswith(("It ", "Its ", "The "))
+    return f"{headline[:1].lower()}{headline[1:]}" if begins_with_word else headline
+
+
+def _value_and_range(anomaly: AnomalyFacts) -> tuple[str, str]:
+    if anomaly.value is None or anomaly.expected_lower is None or anomaly.expected_upper is None:
+        return _number(anomaly.value, anomaly.unit), ""
+    return value_and_range(
+        anomaly.value, anomaly.expected_lower, anomaly.expected_upper, anomaly.unit or None
+    )
 
 
 def _number(number: float | None, unit: str = "") -> str:

@@ -25,7 +25,7 @@ class ScenarioIncident:
     from_ms: int
     until_ms: int
     kind: str
-    story: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Scenario:
 
     def incidents(self, until_ms: int) -> list[ScenarioIncident]:
         """Return the incidents so far, the oldest first."""
-        told = [
+        found = [
             ScenarioIncident(
                 metric.name,
                 incident.start_ms,
@@ -70,4 +70,4 @@ class Scenario:
             for incident in metric.incidents
             if incident.start_ms <= until_ms
         ]
-        return sorted(told, key=lambda incident: (incident.from_ms, incident.metric))
+        return sorted(found, key=lambda incident: (incident.from_ms, incident.metric))

@@ -21,8 +21,8 @@ from anomify.errors import Unavailable
 
 # The most bodies that may arrive at once; the other threads are for requests without a body.
 ARRIVING_MAX = 32
-# How long another body waits for its turn; longer than stalled bodies last while others wait.
-TURN_SECONDS = 5.0
+# How long a body waits for a free slot: longer than a stalled body may last under PRESSED.
+SLOT_WAIT_SECONDS = 5.0
 # The shortest time between two searches of the process's connections, which take milliseconds.
 LOOK_SECONDS = 0.5
 # Offsets in Linux' struct tcp_info: the milliseconds since data was last sent and received.
@@ -38,7 +38,7 @@ class BodyTimeouts:
     total_seconds: float
 
 
-# RELAXED while there is room for other bodies, PRESSED while others wait.
+# RELAXED while slots are free, PRESSED while other bodies wait for a slot.
 RELAXED = BodyTimeouts(30.0, 300.0)
 PRESSED = BodyTimeouts(2.0, 60.0)
 
@@ -58,12 +58,12 @@ class ArrivingBodies:
     def __init__(
         self,
         most: int = ARRIVING_MAX,
-        turn_seconds: float = TURN_SECONDS,
+        slot_wait_seconds: float = SLOT_WAIT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with none arriving."""
-        self._turns = threading.BoundedSemaphore(most)
-        self._turn_seconds = turn_seconds
+        self._slots = threading.BoundedSemaphore(most)
+        self._slot_wait_seconds = slot_wait_seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._look_again_at = -math.inf
@@ -77,7 +77,7 @@ class ArrivingBodies:
         Raises `Unavailable` while too many others are arriving, and HTTP's 408 at the end of the
         block where the body was cut off.
         """
-        self._take_turn()
+        self._take_slot()
         arrival = _Arrival(peer, port, self._monotonic())
         with self._lock:
             self._arrivals[arrival] = None
@@ -86,23 +86,23 @@ class ArrivingBodies:
         finally:
             with self._lock:
                 del self._arrivals[arrival]
-            self._turns.release()
+            self._slots.release()
             if arrival.was_cut:
                 # Only a part may have been read.
                 raise RequestTimeout("The body arrived too slowly. Send the same again.")
 
-    def _take_turn(self) -> None:
+    def _take_slot(self) -> None:
         with self._lock:
             oldest = next(iter(self._arrivals), None)
             age = self._monotonic() - oldest.started if oldest else 0.0
         if age > RELAXED.silent_seconds:
             self.cut_stalled(RELAXED)
-        if self._turns.acquire(blocking=False):
+        if self._slots.acquire(blocking=False):
             return
-        deadline = self._monotonic() + self._turn_seconds
+        deadline = self._monotonic() + self._slot_wait_seconds
         while (left := deadline - self._monotonic()) > 0:
             self.cut_stalled(PRESSED)
-            if self._turns.acquire(timeout=min(left, LOOK_SECONDS)):
+            if self._slots.acquire(timeout=min(left, LOOK_SECONDS)):
                 return
         raise Unavailable("Too many requests arrive slowly; send the same again shortly.")
 

@@ -14,7 +14,7 @@ from anomify.org.model import WorkerHeartbeat
 from anomify.org.queries import list_worker_heartbeats
 
 # A worker writes a heartbeat every few seconds; after this time without one it is not working.
-BEAT_MISSING = timedelta(seconds=60)
+HEARTBEAT_MISSING = timedelta(seconds=60)
 # Points older than this when they are judged lead to late notifications.
 LAG_SECONDS_MAX = 300.0
 
@@ -90,7 +90,9 @@ def _delivery(waits_since: datetime | None, *, is_known: bool) -> Component:
 
 
 def _worker(heartbeats: list[WorkerHeartbeat]) -> Component:
-    living = [heartbeat for heartbeat in heartbeats if now() - heartbeat.beaten_at < BEAT_MISSING]
+    living = [
+        heartbeat for heartbeat in heartbeats if now() - heartbeat.beaten_at < HEARTBEAT_MISSING
+    ]
     if not living:
         return Component(WORKER, is_ok=False)
     lag = max(heartbeat.lag_seconds for heartbeat in living)

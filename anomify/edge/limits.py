@@ -43,7 +43,7 @@ class Limit(StrEnum):
     MAIL = "mail"
     EXPORT = "export"
     # New anonymous sessions; counted by address.
-    STRANGER = "stranger"
+    ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ RATES = {
     Limit.TEST: Rate(10, 3_600),
     Limit.MAIL: Rate(30, 3_600),
     Limit.EXPORT: Rate(6, 3_600),
-    Limit.STRANGER: Rate(20, 60),
+    Limit.ANONYMOUS: Rate(20, 60),
 }
 
 

@@ -25,8 +25,8 @@ CREDENTIALS = frozenset({"session_id", "csrf_token"})
 TOKEN_HOLDER, TOKEN = "data", "token"
 # The most unknown parameters that an error names, and the most characters of each name.
 NOT_KNOWN = "This parameter is not known here; nothing was changed."
-MOST_UNKNOWN_TOLD = 10
-UNKNOWN_CHARACTERS_TOLD = 100
+UNKNOWN_LISTED_MAX = 10
+UNKNOWN_CHARACTERS_LISTED = 100
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -141,14 +141,14 @@ def _unknown(places: Iterable[Mapping[str, object]], known: Collection[str]) -> 
             else:
                 unknown = [name]
             for each in unknown:
-                if len(found) == MOST_UNKNOWN_TOLD:
+                if len(found) == UNKNOWN_LISTED_MAX:
                     return found
-                found[each[:UNKNOWN_CHARACTERS_TOLD]] = _unknown_sentence(each, known)
+                found[each[:UNKNOWN_CHARACTERS_LISTED]] = _unknown_sentence(each, known)
     return found
 
 
 def _unknown_sentence(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name[:UNKNOWN_CHARACTERS_TOLD], known, n=1, cutoff=0.7)
+    near = get_close_matches(name[:UNKNOWN_CHARACTERS_LISTED], known, n=1, cutoff=0.7)
     return f"This parameter is not known here; did you mean {near[0]}?" if near else NOT_KNOWN
 
 

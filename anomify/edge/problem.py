@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RENDERERS_KEY = "anomify_doors"
+RENDERERS_KEY = "anomify_error_renderers"
 RETRY_AFTER_SECONDS = 2
 # HTTP statuses from here on are server errors; below are client errors.
 SERVERS_FAULT = 500
@@ -114,9 +114,9 @@ def respond_problem(problem: Problem, app: Flask) -> Response:
 
 
 def _blueprint_of(app: Flask) -> RendersProblems:
-    asked = app.blueprints.get(request.blueprint or "")
-    if asked is not None and hasattr(asked, "respond_problem"):
-        return cast("RendersProblems", asked)
+    blueprint = app.blueprints.get(request.blueprint or "")
+    if blueprint is not None and hasattr(blueprint, "respond_problem"):
+        return cast("RendersProblems", blueprint)
     renderers: dict[str, RendersProblems] = app.extensions.get(RENDERERS_KEY, {})
     for prefix in sorted(renderers, key=len, reverse=True):
         if f"{request.path}/".startswith(f"{prefix.rstrip('/')}/"):

@@ -33,7 +33,7 @@ EXCLUSIONS_MAX: Final = 200
 EXPIRES_WITHIN: Final = timedelta(days=10 * 366)
 # Rules that end in one transaction; the others end a minute later.
 ENDED_AT_ONCE: Final = 20
-# How much longer a rule stays where the quota has no room for the metrics it excludes.
+# How much longer a rule stays if the metrics it excludes do not fit into the quota.
 PUT_OFF: Final = timedelta(hours=1)
 
 
@@ -123,14 +123,14 @@ def add_exclusion(org_id: int, requested: ExclusionFields, maker: str) -> tuple[
 def delete_exclusion(org_id: int, exclusion_id: int, who: str) -> None:
     """Delete a rule; its metrics are judged again, unless another rule matches them.
 
-    Raises NotFound, and Conflict where the quota has no room for these metrics.
+    Raises NotFound, and Conflict if these metrics do not fit into the quota.
     """
     lock_org(org_id)
     exclusion = get_exclusion(org_id, exclusion_id)
     returning, over = _returning(exclusion)
     if over:
         raise Conflict(
-            f"{returning:,} metrics would count again, {over:,} more than the quota has room for."
+            f"{returning:,} metrics would count again, {over:,} more than the quota allows."
             " Delete metrics first, or raise the limit."
         )
     _end(exclusion, who, "exclusion.delete")
@@ -139,7 +139,7 @@ def delete_exclusion(org_id: int, exclusion_id: int, who: str) -> None:
 def end_expired(at: datetime) -> int:
     """Delete the rules of any org that have expired; return how many.
 
-    Where the quota has no room for its metrics, a rule stays an hour longer.
+    If its metrics do not fit into the quota, a rule stays an hour longer.
     """
     ended = 0
     for exclusion in list_over(at, ENDED_AT_ONCE):
@@ -176,7 +176,7 @@ def _returning(exclusion: Exclusion) -> tuple[int, int]:
     others = excluder_of(exclusion.org_id, without=exclusion.id)
     returning = sum(others(named.name) is None for named in kept_out)
     quota = quota_of(exclusion.org_id)
-    return returning, max(returning - quota.room, 0) if quota.room is not None else 0
+    return returning, max(returning - quota.remaining, 0) if quota.remaining is not None else 0
 
 
 def _problems(requested: ExclusionFields) -> dict[str, str]:

@@ -28,7 +28,7 @@ class Exclusion(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Empty for a rule that stays until somebody deletes it.
+    # Empty for a rule that stays until it is deleted.
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
     @property

@@ -11,12 +11,12 @@ from anomify.org.refused_items import Refused
 ACCEPTED = Counter(
     "anomify_ingest_accepted_datapoints",
     "Datapoints that were stored, by the route they were sent to.",
-    ("door",),
+    ("route",),
 )
 REFUSED = Counter(
     "anomify_ingest_refused_items",
     "Items that were not stored, by the route and the kind of reason.",
-    ("door", "reason"),
+    ("route", "reason"),
 )
 
 

@@ -33,7 +33,7 @@ class PointQueryIn(BaseModel):
         None,
         description="A token's 32 characters of hexadecimal, for senders that cannot set headers.",
     )
-    status: str | None = Field(None, description="`true` only asks whether points are taken.")
+    status: str | None = Field(None, description="`true` only checks whether points are accepted.")
     test: str | None = Field(
         None, description="`true` stores nothing and reports what would be stored."
     )
@@ -67,7 +67,7 @@ class MeasurementsIn(BaseModel):
     metrics: list[MeasurementIn] = Field(description="The measurements.")
 
 
-class RehearsalHeaders(BaseModel):
+class DryRunHeaders(BaseModel):
     """Headers of the request."""
 
     test_only: str | None = Field(
@@ -77,7 +77,7 @@ class RehearsalHeaders(BaseModel):
     )
 
 
-class PointsHeaders(RehearsalHeaders):
+class PointsHeaders(DryRunHeaders):
     """Headers that replace fields of the body."""
 
     telegraf: str | None = Field(None, description="`true` where the body is Telegraf's JSON.")
@@ -134,13 +134,13 @@ class ReportOut(Outputs):
     rejected_total: int = Field(description="How many were not.")
 
 
-class RehearsedOut(ReportOut):
+class DryRunReportOut(ReportOut):
     """The result that each item would have had."""
 
     new: list[str] = Field(description="Names of metrics that would be new.")
 
 
-class SaidOut(Outputs):
+class CheckedOut(Outputs):
     """The reply to a check."""
 
     status: str = Field(description="In words.")
@@ -164,7 +164,7 @@ ANSWERED = DeclaredReply(
     200,
     "Nothing was to be stored: the result of the check.",
     "application/json",
-    (RehearsedOut, SaidOut),
+    (DryRunReportOut, CheckedOut),
 )
 NOTHING_STORED = DeclaredReply(
     400,
@@ -199,7 +199,7 @@ REMOTE_WRITE = Wire(
     ),
 )
 REPORTED_WRITE = Wire(
-    headers=RehearsalHeaders,
+    headers=DryRunHeaders,
     bodies=(
         Body(PROTOBUF, "Prometheus remote write 1.0 or 2.0, compressed with snappy."),
         Body("application/json", "Datapoints with labelled names.", (PointsIn, PointIn)),

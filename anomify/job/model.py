@@ -29,7 +29,7 @@ class Job:
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     # It is not claimed before this moment.
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    # Until then it belongs to whoever claimed it, who proves that with this very value.
+    # The worker that claimed it holds it until then, and identifies itself by this exact value.
     leased_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # When it was done or given up.
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

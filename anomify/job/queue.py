@@ -114,7 +114,7 @@ class Queue(Generic[AnyJob]):
         return job is not None
 
     def finish_unleased(self, key: Key, at: datetime) -> AnyJob | None:
-        """Mark a job done, whoever holds its lease by now; return it, or None if it was settled.
+        """Mark a job done, even without its lease; return it, or None if it was settled already.
 
         For jobs whose effect is outside the database and cannot be taken back, like a message
         that was delivered.

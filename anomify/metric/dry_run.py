@@ -44,33 +44,33 @@ class LastDryRun:
 
     server_id: str
     at: datetime
-    rehearsed: DryRunReport
+    report: DryRunReport
 
 
-def save_dry_run(org_id: int, server_id: str | None, rehearsed: DryRunReport, at: datetime) -> None:
+def save_dry_run(org_id: int, server_id: str | None, report: DryRunReport, at: datetime) -> None:
     """Store the result of a dry run in place of the server's last one."""
     kept = DryRunReport(
-        accepted=list(rehearsed.accepted[:ITEMS_MAX]),
-        accepted_total=rehearsed.accepted_total,
-        new=list(rehearsed.new[:ITEMS_MAX]),
-        dropped=list(rehearsed.dropped[:ITEMS_MAX]),
-        dropped_total=rehearsed.dropped_total,
-        would_exceed_quota=rehearsed.would_exceed_quota,
+        accepted=list(report.accepted[:ITEMS_MAX]),
+        accepted_total=report.accepted_total,
+        new=list(report.new[:ITEMS_MAX]),
+        dropped=list(report.dropped[:ITEMS_MAX]),
+        dropped_total=report.dropped_total,
+        would_exceed_quota=report.would_exceed_quota,
     )
-    report: Mapping[str, Any] = msgspec.to_builtins(kept)
+    stored: Mapping[str, Any] = msgspec.to_builtins(kept)
     session().merge(
         DryRun(
             org_id=org_id,
             server_id=(server_id or "")[:SERVER_CHARACTERS_MAX],
-            rehearsed_at=at,
-            report=report,
+            received_at=at,
+            report=stored,
         )
     )
     session().flush()
     latest = (
         select(DryRun.server_id)
         .where(DryRun.org_id == org_id)
-        .order_by(DryRun.rehearsed_at.desc(), DryRun.server_id)
+        .order_by(DryRun.received_at.desc(), DryRun.server_id)
         .limit(SERVERS_MAX)
     )
     session().execute(
@@ -82,15 +82,15 @@ def save_dry_run(org_id: int, server_id: str | None, rehearsed: DryRunReport, at
 
 def find_dry_run(org_id: int, at: datetime, *, server_id: str | None = None) -> LastDryRun | None:
     """Return the last dry run of that server, or of any; None after an hour."""
-    asked = select(DryRun).where(DryRun.org_id == org_id, DryRun.rehearsed_at > at - KEPT_FOR)
+    statement = select(DryRun).where(DryRun.org_id == org_id, DryRun.received_at > at - KEPT_FOR)
     if server_id is not None:
-        asked = asked.where(DryRun.server_id == server_id)
-    row = session().scalar(asked.order_by(DryRun.rehearsed_at.desc()).limit(1))
+        statement = statement.where(DryRun.server_id == server_id)
+    row = session().scalar(statement.order_by(DryRun.received_at.desc()).limit(1))
     if row is None:
         return None
-    return LastDryRun(row.server_id, row.rehearsed_at, msgspec.convert(row.report, DryRunReport))
+    return LastDryRun(row.server_id, row.received_at, msgspec.convert(row.report, DryRunReport))
 
 
 def delete_old_dry_runs(at: datetime) -> None:
     """Delete dry runs older than an hour, of every org."""
-    session().execute(delete(DryRun).where(DryRun.rehearsed_at <= at - KEPT_FOR))
+    session().execute(delete(DryRun).where(DryRun.received_at <= at - KEPT_FOR))

@@ -54,8 +54,8 @@ class JudgedCounter:
 
     def _orgs_of(self, metric_ids: Int64s) -> Int64s:
         self._orgs = lengthened(self._orgs, int(metric_ids.max(initial=0)) + 1, UNKNOWN)
-        asked = np.unique(metric_ids)
-        missing = asked[self._orgs[asked] == UNKNOWN].tolist()
+        distinct = np.unique(metric_ids)
+        missing = distinct[self._orgs[distinct] == UNKNOWN].tolist()
         for some in batches(missing):
             rows = session().execute(select(Metric.id, Metric.org_id).where(Metric.id.in_(some)))
             for metric_id, org_id in rows:

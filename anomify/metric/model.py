@@ -157,7 +157,7 @@ class DryRun(Base):
     )
     # Empty where the sender gave none.
     server_id: Mapped[str] = mapped_column(String(200), primary_key=True)
-    rehearsed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column("rehearsed_at", UtcDateTime)
     report: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 

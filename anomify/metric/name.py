@@ -59,7 +59,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class NameRefused:
-    """A refused name and the reason, in a sentence that tells the sender what to change.
+    """A refused name and the reason, in a sentence that states what the sender has to change.
 
     Refusals are counted by `kind`.
     """

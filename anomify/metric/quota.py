@@ -31,14 +31,14 @@ class Quota:
     is_open: bool = True
 
     @property
-    def room(self) -> int | None:
+    def remaining(self) -> int | None:
         """Return how many more metrics may count; None where there is no limit."""
         if not self.is_open:
             return 0
         return None if self.limit is None else max(self.limit - self.used, 0)
 
     @property
-    def room_kept_out(self) -> int | None:
+    def remaining_kept_out(self) -> int | None:
         """Return how many more may be kept out; None where there is no limit."""
         if not self.is_open:
             return 0

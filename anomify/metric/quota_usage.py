@@ -116,7 +116,7 @@ def _fitting(pattern: str) -> Callable[[str], bool]:
     def fits(name: str) -> bool:
         if not name.startswith(first) or not name.endswith(last):
             return False
-        # Taking the first match of each part leaves the most room for the parts after it.
+        # Taking the first match of each part leaves the most text for the parts after it.
         place = len(first)
         for part in middle:
             place = name.find(part, place)

@@ -174,19 +174,19 @@ class Registry:
         if not new:
             return _Screened({}, {})
         excluded_by, quota = self._excluder_of(org_id), quota_of(org_id)
-        room, room_kept_out = quota.room, quota.room_kept_out
+        remaining, remaining_kept_out = quota.remaining, quota.remaining_kept_out
         made: dict[bytes, int | None] = {}
         refused: dict[bytes, str] = {}
         for key, metric in new.items():
             rule = excluded_by(metric.name)
-            if rule is None and room is not None:
-                room -= 1
-                if room < 0:
+            if rule is None and remaining is not None:
+                remaining -= 1
+                if remaining < 0:
                     refused[key] = _reason_full(quota)
                     continue
-            elif rule is not None and room_kept_out is not None:
-                room_kept_out -= 1
-                if room_kept_out < 0:
+            elif rule is not None and remaining_kept_out is not None:
+                remaining_kept_out -= 1
+                if remaining_kept_out < 0:
                     refused[key] = _reason_excluded_reason_full(quota)
                     continue
             made[key] = rule

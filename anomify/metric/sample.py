@@ -14,7 +14,7 @@ from anomify.storage.log import Entry
 SEED: Final = 20_261_121
 DAYS: Final = 14
 STEP_SECONDS: Final = 300
-# What tells them from the org's own, so that they are found again to be deleted.
+# Marks them, so that they can be found again and deleted.
 PREFIX: Final = "example."
 
 

@@ -114,8 +114,10 @@ def unreadable_states() -> Iterator[str]:
             yield f"the state of partition {checkpoint.partition}: {problem}"
         session().expunge(checkpoint)
     scratch, only = EngineState.new(1), np.array([0])
-    asleep = select(DormantState.metric_id, DormantState.state)
-    for metric_id, state in session().execute(asleep.execution_options(yield_per=STATEMENT_VALUES)):
+    statement = select(DormantState.metric_id, DormantState.state)
+    for metric_id, state in session().execute(
+        statement.execution_options(yield_per=STATEMENT_VALUES)
+    ):
         try:
             scratch.insert(only, state)
         except DamagedSnapshotError as problem:
@@ -170,7 +172,7 @@ def _ids_of(states: bytes) -> tuple[Int64s, int]:
 def _is_older_form(metric_ids: Int64s, states: bytes) -> bool:
     """Return whether this can be a checkpoint of a version without checksums and groups.
 
-    What lost its checksum could name any metrics there are, and more than memory has room for.
+    Bytes without a checksum could contain any ids, and more of them than fit into memory.
     """
     partitions = np.unique(metric_ids % PARTITIONS)
     is_ascending = bool((np.diff(metric_ids, prepend=0) > 0).all())
@@ -234,6 +236,6 @@ def keep_dormant(metric_id: int, state: bytes) -> None:
 
 def drop_dormant(metric_ids: Iterable[int]) -> None:
     """Delete the dormant states of metrics whose state a checkpoint holds again."""
-    awake = list(metric_ids)
-    for some in batches(awake):
+    ids = list(metric_ids)
+    for some in batches(ids):
         session().execute(delete(DormantState).where(DormantState.metric_id.in_(some)))

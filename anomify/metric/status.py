@@ -84,7 +84,7 @@ def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:
         return State.ENDED, "Ended: its sender said that the series has ended."
     silent_ms = now_ms - progress.judged_until_ms
     if silent_ms > progress.stale_after_ms and not progress.may_be_silent:
-        return State.STALE, f"Stale: no point for {in_words(silent_ms)}."
+        return State.STALE, f"Stale: no point for {duration_in_words(silent_ms)}."
     if learned < progress.learning_points:
         return State.LEARNING, f"Learning: {learned} of {progress.learning_points} points."
     if progress.is_constant:
@@ -92,7 +92,7 @@ def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:
     return State.JUDGED, "Judged: every new point is compared with its own past."
 
 
-def in_words(duration_ms: int) -> str:
+def duration_in_words(duration_ms: int) -> str:
     """Return a duration in words: 40 seconds, 12 minutes, 3 hours, 5 days."""
     seconds = max(duration_ms, 0) // 1000
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):

@@ -9,12 +9,18 @@ from pydantic import Field
 from anomify.anomaly.charts import anomaly_image_url
 from anomify.anomaly.model import Anomaly
 from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
-from anomify.anomaly.wording import amount_in_words, seen_before_in_words
+from anomify.anomaly.wording import (
+    amount_in_words,
+    amount_of,
+    explanation_of,
+    seen_before_in_words,
+    since_ms_of,
+)
 from anomify.auth.require import read_only
 from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
 from anomify.db import Page
-from anomify.detection.explanation import human_number
+from anomify.detection.explanation import value_and_ends
 from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
@@ -42,14 +48,16 @@ class AnomalyOut(Outputs):
     uuid: str = Field(description="An id that no other installation has.")
     metric_id: int = Field(description="Its metric's id.")
     metric: str = Field(description="Its metric's name.")
-    value: float = Field(description="The value at the peak of the anomaly.")
+    value: float = Field(
+        description="The value at the peak of the anomaly, farthest outside of the range."
+    )
     timestamp: int | float = Field(description="When it began.")
     timestamp_string: str = Field(description="When it began, in the org's time zone.")
     until_timestamp: int | float | None = Field(description="When it ended; null while it runs.")
     peak_timestamp: int | float = Field(description="The time of the peak, unix seconds.")
     score: float = Field(description="0 to 1; 0.5 is where anomalies begin.")
     severity: Literal["low", "medium", "high"] = Field(
-        description="How rarely such a score is a false alarm."
+        description="How rarely its highest alert is a false one."
     )
     expected_range_lower: float | None = Field(
         description="Lower end of the expected range at the peak; null if there was none."
@@ -65,12 +73,16 @@ class AnomalyOut(Outputs):
         examples=["above"],
     )
     explanation: str = Field(
-        description="One sentence: the range that the value left, or else what changed.",
-        examples=["412 is above the expected 20 to 80."],
+        description="The value at the peak, its expected range and what is unusual about it, and"
+        " from when to when.",
+        examples=[
+            "412 is above the expected 20 to 80. Unusual since 2026-11-28 13:05 UTC, most at 13:20."
+        ],
     )
     amount: float | None = Field(
-        description="By how much: the distance from the range, the height of a jump, how many times"
-        " as noisy, or seconds unchanged or silent.",
+        description="By how much, at the peak: the distance from the range, the height of a jump,"
+        " the distance of the level from the usual one, how many times as noisy, or seconds"
+        " unchanged or silent.",
         examples=[331.8],
     )
     amount_string: str = Field(description="The same in words.", examples=["332 above the range"])
@@ -225,6 +237,7 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
     """Return an anomaly as the wire has it."""
     span = found.span
     lower, upper = _finite(span.expected_lower), _finite(span.expected_upper)
+    _, *ends = value_and_ends(span.value, span.expected_lower, span.expected_upper)
     return AnomalyOut(
         id=found.id,
         uuid=found.uuid,
@@ -239,13 +252,13 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
         severity=span.severity,
         expected_range_lower=lower,
         expected_range_upper=upper,
-        expected_range_lower_string=_said(lower),
-        expected_range_upper_string=_said(upper),
+        expected_range_lower_string=ends[0],
+        expected_range_upper_string=ends[1],
         evidence=span.evidence,
-        explanation=span.explanation,
-        amount=span.amount,
+        explanation=explanation_of(span, subject().org.timezone),
+        amount=amount_of(span),
         amount_string=amount_in_words(span),
-        since_timestamp=timestamp_of(span.started_ms if span.since_ms is None else span.since_ms),
+        since_timestamp=timestamp_of(since_ms_of(span)),
         seen_before=span.similar_before,
         seen_before_timestamp=None if span.similar_ms is None else timestamp_of(span.similar_ms),
         seen_before_string=seen_before_in_words(span),
@@ -262,7 +275,3 @@ def _one(found: Anomaly) -> OneAnomalyOut:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _said(value: float | None) -> str:
-    return "" if value is None else human_number(value)

@@ -191,8 +191,8 @@ class ChangeOut(Outputs):
     currency: str = Field(description="Three letters, such as eur.")
     priced_timestamp: int = Field(description="Send it with the change itself.")
     metrics_over: int = Field(
-        description="So many metrics more than the plan has room for: they go on, and no new ones"
-        " are taken until there is room."
+        description="So many metrics more than the plan allows: they go on, and no new ones"
+        " are accepted until there are fewer."
     )
 
 

@@ -204,7 +204,7 @@ def delete(inputs: ExclusionIn) -> DeletedOut:
     """Delete a rule: from the next points on its metrics count and are judged again.
 
     They go on from what had been learnt of them before; what came meanwhile was not learnt.
-    Where the quota has no room for them, the answer is 409 and the rule stays.
+    If they do not fit into the quota, the answer is 409 and the rule stays.
     """
     delete_exclusion(subject().org.id, inputs.exclusion_id, subject().label)
     return DeletedOut(deleted=True)

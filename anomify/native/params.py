@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from anomify.errors import NotFound
 from anomify.metric.name import LABELLED_NAME_MAX_BYTES, NameRefused, plain_or_labelled_name
 
-# A row's id; a larger number names nothing, and databases have no room for it.
+# A row's id; a larger number is no id, and does not fit into the database's integers.
 RowId = Annotated[int, Field(ge=1, le=2**31 - 1)]
 # One line that a person typed.
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]

@@ -50,9 +50,9 @@ class LookIn(Inputs):
 
     def look(self) -> ChartLook:
         """Return the look. Raises `Invalid` where size times scale is too large."""
-        asked = {name: getattr(self, name) for name in LookIn.model_fields}
-        axes = {name: bool(asked[name]) for name in ("display_x_axis", "display_y_axis")}
-        return ChartLook(**{**asked, **axes})
+        given = {name: getattr(self, name) for name in LookIn.model_fields}
+        axes = {name: bool(given[name]) for name in ("display_x_axis", "display_y_axis")}
+        return ChartLook(**{**given, **axes})
 
 
 def png_reply(chart: Chart) -> Response:

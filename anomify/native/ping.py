@@ -1,4 +1,4 @@
-"""/ping: is anybody there; no session, no database, no token."""
+"""/ping: a reply that needs no session, no database and no token."""
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ blueprint = NativeBlueprint("ping", __name__)
 
 
 class PongOut(Outputs):
-    """Somebody is."""
+    """The reply."""
 
     pong: str = Field(description="Always `pong`.", examples=["pong"])
 

@@ -258,7 +258,7 @@ def chips_json(found: Sequence[str], chosen: Sequence[str], begun: str = "") -> 
     return [ChipOut(chip=each.chip, count=each.count) for each in suggestions(found, chosen, begun)]
 
 
-def watcher_json(watcher: Watcher, heard: WatchedCounts, problem: str | None) -> WatcherOut:
+def watcher_json(watcher: Watcher, counts: WatchedCounts, problem: str | None) -> WatcherOut:
     """Return a watcher as the wire has it."""
     return WatcherOut(
         id=watcher.id,
@@ -276,8 +276,8 @@ def watcher_json(watcher: Watcher, heard: WatchedCounts, problem: str | None) ->
         created_timestamp=to_timestamp(watcher.created_at),
         deleted=watcher.deleted_at is not None,
         deleted_timestamp=None if watcher.deleted_at is None else to_timestamp(watcher.deleted_at),
-        metrics=heard.metrics,
-        anomalies_7d=heard.anomalies,
+        metrics=counts.metrics,
+        anomalies_7d=counts.anomalies,
     )
 
 
@@ -302,9 +302,9 @@ def _one(watcher: Watcher) -> OneWatcherOut:
 
 def _all_json(found: Sequence[Watcher]) -> list[WatcherOut]:
     org = subject().org
-    heard = counts_by_watcher(org.id, found, now() - RECENT)
+    counts = counts_by_watcher(org.id, found, now() - RECENT)
     problems = latest_problems(org.id, [each.id for each in found])
-    return [watcher_json(each, heard[each.id], problems.get(each.id)) for each in found]
+    return [watcher_json(each, counts[each.id], problems.get(each.id)) for each in found]
 
 
 def _editor() -> WatcherEditor:

@@ -7,7 +7,7 @@ from anomify.errors import NotFound
 from anomify.org.model import Org, WorkerHeartbeat
 
 # The most workers that are shown; usually there is one.
-BEATS_MAX = 100
+HEARTBEATS_MAX = 100
 DEMOS_MAX = 100
 
 
@@ -47,5 +47,5 @@ def list_demo_orgs() -> list[Org]:
 
 def list_worker_heartbeats() -> list[WorkerHeartbeat]:
     """Return the latest heartbeat of each worker, the most recent first."""
-    rows = select(WorkerHeartbeat).order_by(WorkerHeartbeat.beaten_at.desc()).limit(BEATS_MAX)
+    rows = select(WorkerHeartbeat).order_by(WorkerHeartbeat.beaten_at.desc()).limit(HEARTBEATS_MAX)
     return list(session().scalars(rows))

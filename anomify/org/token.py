@@ -38,7 +38,7 @@ _LEGACY_SHAPE = re.compile(r"[0-9a-f]{32}\Z")
 LEGACY_PUBLIC_ID_LENGTH = 16
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Compared with if no token has the public id, so that the work is the same.
-_NOBODYS_HASH = hashlib.sha256(b"").digest()
+_HASH_OF_NO_TOKEN = hashlib.sha256(b"").digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def find_token(text: str) -> Token | None:
     if not is_token_shaped(text):
         return None
     token = session().scalar(select(Token).where(Token.public_id == _public_id(text)))
-    is_right = hmac.compare_digest(_hash(text), token.secret_hash if token else _NOBODYS_HASH)
+    is_right = hmac.compare_digest(_hash(text), token.secret_hash if token else _HASH_OF_NO_TOKEN)
     return token if token and is_right and is_valid(token) else None
 
 
@@ -291,12 +291,12 @@ def _audit_fields(token: Token) -> dict[str, object]:
 
 def _is_in(address: str, networks: Iterable[str]) -> bool:
     try:
-        asked_from = ipaddress.ip_address(address)
+        client = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(asked_from, ipaddress.IPv6Address) and asked_from.ipv4_mapped is not None:
-        asked_from = asked_from.ipv4_mapped
-    return any(asked_from in ipaddress.ip_network(each) for each in networks)
+    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
+        client = client.ipv4_mapped
+    return any(client in ipaddress.ip_network(each) for each in networks)
 
 
 def _split(listed: str) -> list[str]:

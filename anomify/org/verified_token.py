@@ -56,7 +56,7 @@ class Holder:
 class _Verified:
     holder: Holder
     verified: float
-    ask_again: float
+    verify_again_at: float
 
 
 class VerifiedTokens:
@@ -102,7 +102,7 @@ class VerifiedTokens:
             raise _unknown()
         key = hashlib.sha256(text.encode()).digest()
         found = self._verified.get(key)
-        if found is None or found.ask_again <= self._monotonic():
+        if found is None or found.verify_again_at <= self._monotonic():
             found = self._verify(key, text, found, address)
         ends_at = found.holder.expires_at
         if ends_at is not None and ends_at <= now():

@@ -3,18 +3,23 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from anomify.anomaly.recording import Observation, closing_after_ms
 from anomify.detection.detector import Verdicts
 from anomify.detection.evidence import Evidence
-from anomify.detection.explanation import explain
+from anomify.detection.explanation import explain, is_jump, usual_level
 from anomify.detection.threshold import Severity, severity_of
 from anomify.metric.settings import AS_SHIPPED, Wanted
 from anomify.pipeline.score import Scored
 from anomify.series import Int64s
 
+OUTSIDE: Final = (Evidence.ABOVE, Evidence.BELOW)
+# A point farther outside of its range than all others so far continues an anomaly from this share
+# of the threshold on.
+OUTSIDE_SHARE: Final = 0.5
 NO_SETTINGS: Mapping[int, Wanted] = {}
 
 
@@ -45,6 +50,16 @@ class PointVerdict:
     def extends(self) -> bool:
         """Return whether an open anomaly continues at this point."""
         return self.strength >= self.least_alert
+
+    @property
+    def is_outside(self) -> bool:
+        """Return whether an open anomaly continues at this point if no other was as far outside.
+
+        A value that leaves its range slowly is further away with every point, but less and less of
+        a surprise.
+        """
+        is_strong = self.strength >= OUTSIDE_SHARE * self.least_alert
+        return is_strong and self.evidence in OUTSIDE
 
     def observation(self) -> Observation:
         """Return what is recorded of this point."""
@@ -84,7 +99,10 @@ class PointVerdict:
             case Evidence.BELOW:
                 amount = self.value - self.lower
             case Evidence.JUMP:
-                amount = self.value - self.amount
+                has_jumped = is_jump(self.amount, self.value, self.lower, self.upper)
+                amount = self.value - self.amount if has_jumped else math.nan
+            case Evidence.SHIFTED:
+                amount = self.amount - usual_level(self.lower, self.upper)
             case _:
                 amount = self.amount
         return amount if math.isfinite(amount) else None

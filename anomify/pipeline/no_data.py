@@ -21,7 +21,7 @@ from anomify.pipeline.announce import Notifier
 # states; further messages, one for each metric, would only hide it.
 MOST_ANNOUNCED_AT_ONCE = 20
 SEVERITY = Severity.MEDIUM
-"""How severe it is that no data comes: there may be an incident that nobody can see."""
+"""How severe it is that no data comes: there may be an incident that the data cannot show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class OverdueMetric:
             alert=alert,
             severity=SEVERITY.name.lower(),
             evidence=Evidence.SILENT.name.lower(),
-            explanation=explain_silence(silent_seconds, self.step_ms / 1000),
+            explanation=explain_silence(self.step_ms / 1000),
             amount=silent_seconds,
             since_ms=self.last_ms,
             is_silence=True,

@@ -46,7 +46,7 @@ def record_rebuild(metric_id: int, rejudged: Rejudged, notifier: Notifier) -> No
     # What was found in points that are deleted since cannot be found again.
     found = {span.anomaly_id for span in spans}
     lost = not_found_again(metric_id, rejudged.judged_from_ms, found)
-    told = notified_among([span.anomaly_id for span in lost])
+    notified = notified_among([span.anomaly_id for span in lost])
     for span in lost:
         if span.is_open:
             close_anomaly(span)
@@ -54,7 +54,7 @@ def record_rebuild(metric_id: int, rejudged: Rejudged, notifier: Notifier) -> No
     delete_untouched(
         span.anomaly_id
         for span in lost
-        if span.anomaly_id not in told
+        if span.anomaly_id not in notified
         and (span.anomaly_id not in protected or _is_within(span, spans))
     )
 

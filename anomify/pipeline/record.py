@@ -4,7 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from anomify.anomaly.model import Span
-from anomify.anomaly.recording import close_anomaly, extend_anomaly, open_anomaly
+from anomify.anomaly.recording import (
+    close_anomaly,
+    extend_anomaly,
+    is_farther_outside,
+    open_anomaly,
+)
 from anomify.metric.queries import metric_of_any_org
 from anomify.pipeline.candidates import PointVerdict
 
@@ -49,10 +54,17 @@ def record(
             close_anomaly(span)
             yield Closed(span)
             span = None
-        if span is not None and verdict.extends:
+        if span is not None and _extends(span, verdict):
             last_over_ms = span.last_over_ms
             has_risen = extend_anomaly(span, verdict.observation())
             yield Extended(span, has_risen, last_over_ms)
         elif span is None and verdict.opens:
             span = open_anomaly(metric_of_any_org(metric_id), verdict.observation(), closing_ms)
             yield Opened(span)
+
+
+def _extends(span: Span, verdict: PointVerdict) -> bool:
+    """Return whether an open anomaly continues at this point."""
+    return verdict.extends or (
+        verdict.is_outside and is_farther_outside(span, verdict.observation())
+    )

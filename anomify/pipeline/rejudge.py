@@ -10,7 +10,7 @@ from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState, EngineSummary, describe
 from anomify.detection.tuning import tune
 from anomify.metric.settings import AS_SHIPPED, Wanted
-from anomify.pipeline.candidates import PointVerdict, point_verdicts_of
+from anomify.pipeline.candidates import OUTSIDE, OUTSIDE_SHARE, PointVerdict, point_verdicts_of
 from anomify.pipeline.score import LEAST_ALERT, WaitTimes
 from anomify.series import Int64s, Judgements, Series
 
@@ -23,10 +23,10 @@ RELEARN_MS = 35 * 86_400_000
 class Rejudged:
     """The result of judging a metric's whole past in order of time.
 
-    `point_verdicts` are those over the threshold, and the last one. Where retention has deleted
-    the beginning of the past, `short_past_until_ms` is when the engine has learnt as much again;
-    before that it judges by less than it once did. `values_at` are the values as judged at the
-    times that were asked for.
+    `point_verdicts` are those over the threshold, those outside of their range that are over half
+    of it, and the last one. Where retention has deleted the beginning of the past,
+    `short_past_until_ms` is when the engine has learnt as much again; before that it judges by less
+    than it once did. `values_at` are the values as judged at the times that were asked for.
     """
 
     judged_from_ms: int | None
@@ -75,7 +75,9 @@ def rejudge(
         if judged_from_ms is None:
             judged_from_ms = int(part.times[judged[0]])
         values.update(_values_at(wanted_times, part.times, verdicts))
-        is_over = np.maximum(verdicts.alerts, verdicts.strengths)[judged] >= least_alert
+        strengths = np.maximum(verdicts.alerts, verdicts.strengths)[judged]
+        is_outside = np.isin(verdicts.evidence[judged], OUTSIDE)
+        is_over = strengths >= np.where(is_outside, OUTSIDE_SHARE, 1.0) * least_alert
         rows = np.append(judged[is_over], judged[-1])
         point_verdicts = list(
             point_verdicts_of(

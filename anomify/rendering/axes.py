@@ -26,11 +26,11 @@ def draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
     )
     widths = [22 + canvas.text_width(entry.label, size=LABEL_SIZE) for entry in entries]
     legend_width = sum(widths) + 14 * max(len(widths) - 1, 0)
-    room = chart.look.width - 2 * PADDING
+    available = chart.look.width - 2 * PADDING
     unit = f"  {chart.unit}" if chart.unit else ""
     unit_width = canvas.text_width(unit, size=LABEL_SIZE) if unit else 0.0
     scaled = TITLE_SIZE * chart.look.scale
-    title = fitted(chart.title, (room - unit_width) * chart.look.scale, scaled, bold=True)
+    title = fitted(chart.title, (available - unit_width) * chart.look.scale, scaled, bold=True)
     title_width = canvas.text_width(title, size=TITLE_SIZE, bold=True)
     baseline = PADDING + 10
     canvas.text(PADDING, baseline, title, size=TITLE_SIZE, colour=theme.ink, bold=True)

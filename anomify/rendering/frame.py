@@ -14,6 +14,9 @@ from anomify.series import Bools, Float64s, Int64s
 LARGEST_VALUE: Final = 1e300
 # A smaller range of values cannot be divided by; such values are drawn as one.
 SMALLEST_SPAN: Final = 1e-300
+# The axis shows so much of a wide range at each side of the values, in heights of all values: these
+# have a fifth of the axis at least. An end that a value has left is between values, so it is shown.
+RANGE_HEIGHTS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,11 @@ def forecast_curve(chart: Chart, curve: Curve) -> Curve:
 
 
 def value_limits(curve: Curve, forecast: Curve) -> tuple[float, float]:
-    """Return the ends of the value axis: they contain all values and 96 % of the range."""
+    """Return the ends of the value axis: they contain all values and most of the range.
+
+    Cut off are the two widest hundredths of each end of the range, and what would leave less than a
+    fifth of the axis to values that are not constant.
+    """
     if not len(curve.values):
         return 0.0, 1.0
     low, high = float(curve.values.min()), float(curve.values.max())
@@ -115,17 +122,26 @@ def value_limits(curve: Curve, forecast: Curve) -> tuple[float, float]:
     ranged = np.isfinite(lowers) & np.isfinite(uppers)
     if ranged.any():
         # A few very wide bounds, as at the end of learning, must not flatten the curve.
-        low = min(low, float(np.percentile(drawable_values(lowers[ranged]), 2)))
-        high = max(high, float(np.percentile(drawable_values(uppers[ranged]), 98)))
+        bottom = float(np.percentile(drawable_values(lowers[ranged]), 2))
+        top = float(np.percentile(drawable_values(uppers[ranged]), 98))
+        height = high - low
+        if not _is_constant(low, high):
+            bottom = max(bottom, low - RANGE_HEIGHTS * height)
+            top = min(top, high + RANGE_HEIGHTS * height)
+        low, high = min(low, bottom), max(high, top)
     low, high = (min(max(end, -LARGEST_VALUE), LARGEST_VALUE) for end in (low, high))
     largest = max(abs(low), abs(high))
-    if high - low <= max(1e-9 * largest, SMALLEST_SPAN):
+    if _is_constant(low, high):
         half = largest * 0.1 if largest > SMALLEST_SPAN else 1.0
         return low - half, high + half
     margin = (high - low) * 0.06
     # An axis that nearly reaches zero begins there.
     low = 0.0 if 0 <= low < margin * 2 else low
     return low - margin / 2, high + margin
+
+
+def _is_constant(low: float, high: float) -> bool:
+    return high - low <= max(1e-9 * max(abs(low), abs(high)), SMALLEST_SPAN)
 
 
 def drawable_values(values: Float64s) -> Float64s:

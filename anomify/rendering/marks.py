@@ -79,9 +79,9 @@ def _heads(frame: Frame, marks: tuple[Mark, ...]) -> tuple[Float64s, Float64s]:
     times = np.array([mark.first_time for mark in marks], np.int64)
     scores = np.array([mark.score for mark in marks], np.float64)
     shares = 0.15 + 0.85 * np.clip(np.nan_to_num(scores), 0, 1)
-    room = frame.bottom - frame.top - MARK_SIZE
+    available = frame.bottom - frame.top - MARK_SIZE
     xs = frame.x(np.clip(times, frame.from_time, frame.until_time))
-    return xs, np.asarray(frame.bottom - shares * room - MARK_SIZE / 2)
+    return xs, np.asarray(frame.bottom - shares * available - MARK_SIZE / 2)
 
 
 def draw_event_lines(
@@ -105,10 +105,10 @@ def draw_event_labels(
     """Write the label of each event beside the top of its line, cut where the next one begins."""
     places = _event_places(frame, events)
     for event, x, end in zip(events, places, [*places, frame.right][1:], strict=True):
-        room = (end - x - 2 * EVENT_LABEL_GAP) * canvas.scale
-        if room < EVENT_LABEL_LEAST * canvas.scale:
+        available = (end - x - 2 * EVENT_LABEL_GAP) * canvas.scale
+        if available < EVENT_LABEL_LEAST * canvas.scale:
             continue
-        label = fitted(event.label, room, LABEL_SIZE * canvas.scale)
+        label = fitted(event.label, available, LABEL_SIZE * canvas.scale)
         baseline = frame.top + LABEL_SIZE
         width = canvas.text_width(label, size=LABEL_SIZE)
         # The background behind the label is lightened, so that it can be read over a curve.

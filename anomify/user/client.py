@@ -46,7 +46,7 @@ def is_client_of(user_id: int | None, client_id: str | None) -> bool:
     return session().scalar(known.limit(1)) is not None
 
 
-def know_client(user: User, client_id: str | None, way: str) -> str:
+def record_client(user: User, client_id: str | None, way: str) -> str:
     """Record a client and return its id.
 
     An id that was issued for another user of the same browser is kept; any other is replaced.

@@ -17,7 +17,7 @@ RETRY_AFTER_SECONDS: Final = 2
 # A higher nice value is a lower priority, so that sign-ins do not slow down other requests.
 NICENESS: Final = 4
 
-_line = threading.BoundedSemaphore(MOST_AT_ONCE + MOST_WAITING)
+_admitted = threading.BoundedSemaphore(MOST_AT_ONCE + MOST_WAITING)
 Result = TypeVar("Result")
 
 
@@ -26,23 +26,23 @@ def in_turn(work: Callable[[], Result]) -> Result:
 
     Raises `Unavailable` if too many callers are waiting.
     """
-    if not _line.acquire(blocking=False):
+    if not _admitted.acquire(blocking=False):
         raise Unavailable(
             "Too many people are signing in at this moment; try again.",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
     try:
-        return _hands().submit(work).result()
+        return _executor().submit(work).result()
     finally:
-        _line.release()
+        _admitted.release()
 
 
 @cache
-def _hands() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="hash", initializer=_step_back)
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="hash", initializer=_lower_priority)
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     # On Linux the nice value is per thread and inherited by threads that it starts.
     thread = threading.get_native_id()
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)

@@ -37,7 +37,7 @@ def report_issue(
         operator,
         f"Anomify issue: {subject or message[:60]}",
         f"{message}\n\n"
-        f"Page: {url or 'not said'}\n"
+        f"Page: {url or 'not given'}\n"
         f"From: {user.name} <{user.email}>, {user.role} of {org.name} (org {org.id})\n",
         org_id=org.id,
         purpose=purpose,

@@ -35,7 +35,7 @@ REMEMBERED_MAX = 50_000
 IPV6_NETWORK_BITS = 64
 IPV6_WIDE_BITS = 48
 # No user has this id.
-NOBODYS_ID = 0
+NO_USER_ID = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ def origin_of(user: User | None, address: str, client_id: str | None) -> Origin:
 
     Needs a unit of work. It takes the same time whether the user exists or not.
     """
-    user_id = NOBODYS_ID if user is None else user.id
+    user_id = NO_USER_ID if user is None else user.id
     known = None
     if client_id and is_client_of(user_id, client_id):
         known = hashlib.sha256(client_id.encode(errors="replace")).digest()

@@ -89,7 +89,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     kept = password_hash or ""
     has_one = kept.startswith(HASH_BEGINS)
     try:
-        in_turn(partial(_hasher.verify, kept if has_one else _nobodys_hash(), tried))
+        in_turn(partial(_hasher.verify, kept if has_one else _hash_of_no_user(), tried))
     except (VerificationError, InvalidHashError):
         return False
     return has_one
@@ -101,5 +101,5 @@ def needs_rehash(password_hash: str) -> bool:
 
 
 @cache
-def _nobodys_hash() -> str:
+def _hash_of_no_user() -> str:
     return _hasher.hash("nobody's password, which no rule would let anybody choose")

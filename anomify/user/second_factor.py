@@ -22,7 +22,7 @@ CODE_DIGITS = 6
 CODE_LIFETIME = timedelta(minutes=10)
 TRIES_MAX = 5
 TOKEN_BYTES = 16
-# Somebody with a stolen password must not fill the mailbox of its owner.
+# An attacker with a stolen password must not fill the mailbox of its owner.
 LETTERS_MAX = 5
 LETTERS_WINDOW = timedelta(minutes=15)
 # The same message for all causes: no attempt, an expired attempt or a wrong code.

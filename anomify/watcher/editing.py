@@ -81,7 +81,7 @@ class WatcherEditor:
             raise Invalid(
                 "A watcher needs at least one chip.", fields={"chips": "Name the words to watch."}
             )
-        _check_room(org_id)
+        _check_count(org_id)
         watcher = Watcher(
             org_id=org_id,
             chips=[],
@@ -201,14 +201,14 @@ def undelete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
         raise Gone(
             f"It was deleted more than {UNDELETE_WITHIN.days} days ago; make a new one instead."
         )
-    _check_room(org_id)
+    _check_count(org_id)
     watcher.deleted_at = None
     session().flush()
     _record(watcher, actor, "watcher.undelete", after=_audit_fields(watcher))
     return watcher
 
 
-def _check_room(org_id: int) -> None:
+def _check_count(org_id: int) -> None:
     if count_watchers(org_id) >= WATCHERS_MAX:
         raise QuotaExceeded(f"An org may have {WATCHERS_MAX:,} watchers; delete some first.")
 
@@ -295,9 +295,9 @@ def _name_problem(name: str) -> str | None:
 def _users_problem(org_id: int, user_ids: Sequence[int]) -> str | None:
     if len(user_ids) > RECIPIENTS_MAX:
         return f"A watcher notifies at most {RECIPIENTS_MAX} people."
-    strangers = set(user_ids) - ids_of_users(org_id, user_ids)
-    if strangers:
-        return f"Not users of your org: {', '.join(map(str, sorted(strangers)))}."
+    unknown = set(user_ids) - ids_of_users(org_id, user_ids)
+    if unknown:
+        return f"Not users of your org: {', '.join(map(str, sorted(unknown)))}."
     return None
 
 

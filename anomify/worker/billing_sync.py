@@ -20,7 +20,7 @@ from anomify.errors import UpstreamFailed
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
-# Webhooks can get lost: Stripe gives up after three days, and somebody may remove the endpoint.
+# Webhooks can get lost: Stripe gives up after three days, and the endpoint may be removed.
 READ_EVERY = timedelta(days=1)
 # Accounts read in one round; the others are read in the next ones.
 ACCOUNTS_MAX = 50
@@ -46,7 +46,7 @@ class BillingSync:
         """Read, write and forget what is due. Raises `UpstreamFailed` when Stripe fails."""
         with self._database.unit_of_work():
             forget_events(now())
-        self._tell_of_debts()
+        self._write_about_debts()
         with self._database.unit_of_work(write=False):
             unread = list_accounts_unread_since(now() - READ_EVERY, ACCOUNTS_MAX, self._failed)
             org_ids = [account.org_id for account in unread]
@@ -68,7 +68,7 @@ class BillingSync:
                 self._failed[org_id] = None
                 log.exception("the account of org %d cannot be read", org_id)
 
-    def _tell_of_debts(self) -> None:
+    def _write_about_debts(self) -> None:
         """Write to each org that owes something, if it is due; one that fails delays no other."""
         last_id = 0
         while True:

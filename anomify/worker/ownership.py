@@ -1,7 +1,8 @@
 """Ensure that one worker at a time judges; another one waits and takes over.
 
-A lock says who may begin. Whoever takes it also begins a new epoch, and every transaction that
-judges compares it: an owner that was paused, and whose lock another one has by now, writes nothing.
+A worker judges only while it holds a lock. The worker that takes the lock begins a new epoch, and
+every transaction that judges compares the epoch: a worker that was paused, and whose lock another
+one holds by now, writes nothing.
 """
 
 import fcntl

@@ -135,7 +135,7 @@ def take_removed_users_off_lists(connection: sa.Connection) -> None:
             kept = [each for each in listed or () if each in users.get(row["org_id"], set())]
             if listed is None or kept == listed:
                 continue
-            # Warnings of an org's admins go to all of them where nobody is chosen.
+            # Warnings of an org's admins go to all of them where no user is chosen.
             left = None if table == "admin_alerts" and not kept else kept
             connection.execute(
                 sa.update(columns)

@@ -1,4 +1,4 @@
-"""Names that are kept as they were sent, and series that are told apart by all they say."""
+"""Names kept as they were sent, and series distinguished by all their labels."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -210,8 +210,8 @@ export class Chart {
     ctx.textAlign = "left";
     this.events.forEach(({ text }, place) => {
       const left = places[place] + 4 * ratio;
-      const room = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
-      const label = room < 28 * ratio ? "" : fitted(ctx, text, room);
+      const available = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
+      const label = available < 28 * ratio ? "" : fitted(ctx, text, available);
       if (label) {
         ctx.globalAlpha = 0.8;
         ctx.fillStyle = this.colours.surface;
@@ -421,14 +421,14 @@ function nearestPoint(plot, series, index) {
   return null;
 }
 
-function fitted(ctx, text, room) {
-  if (ctx.measureText(text).width <= room) {
+function fitted(ctx, text, available) {
+  if (ctx.measureText(text).width <= available) {
     return text;
   }
   let [shortest, longest] = [0, text.length - 1];
   while (shortest < longest) {
     const middle = Math.ceil((shortest + longest) / 2);
-    if (ctx.measureText(`${text.slice(0, middle)}…`).width <= room) {
+    if (ctx.measureText(`${text.slice(0, middle)}…`).width <= available) {
       shortest = middle;
     } else {
       longest = middle - 1;
@@ -452,7 +452,14 @@ const SMALLEST_SPAN = 1e-300;
 
 const drawable = (value) => Math.min(Math.max(value, -LARGEST_VALUE), LARGEST_VALUE);
 
-// All values and most of the range: a few extreme bounds must not flatten the curve.
+// The axis shows so much of a wide range at each side of the values, in heights of all values: they
+// have a fifth of the axis at least, as in the PNG pictures.
+const RANGE_HEIGHTS = 2;
+
+const isConstant = (least, most) =>
+  most - least <= Math.max(1e-9 * Math.max(Math.abs(least), Math.abs(most)), SMALLEST_SPAN);
+
+// All values and most of the range: few extreme bounds, or a wide range, must not flatten the curve.
 function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   const known = (column) => column.filter((value) => value !== null);
   const all = known(values);
@@ -461,10 +468,13 @@ function limitsOf([, uppers, lowers, values, , aheadUppers, aheadLowers]) {
   if (!all.length) {
     return [0, 1];
   }
-  const least = drawable(Math.min(leastOf(all), percentile(bottoms, 2) ?? Infinity));
-  const most = drawable(Math.max(mostOf(all), percentile(tops, 98) ?? -Infinity));
+  const [low, high] = [leastOf(all), mostOf(all)];
+  const reach = isConstant(low, high) ? Infinity : RANGE_HEIGHTS * (high - low);
+  const bottom = Math.max(percentile(bottoms, 2) ?? Infinity, low - reach);
+  const top = Math.min(percentile(tops, 98) ?? -Infinity, high + reach);
+  const [least, most] = [drawable(Math.min(low, bottom)), drawable(Math.max(high, top))];
   const largest = Math.max(Math.abs(least), Math.abs(most));
-  if (most - least <= Math.max(1e-9 * largest, SMALLEST_SPAN)) {
+  if (isConstant(least, most)) {
     const isNothing = largest <= SMALLEST_SPAN;
     const half = isNothing ? 1 : largest * 0.1;
     return [isNothing ? 0 : least - half, most + half];
@@ -597,10 +607,10 @@ function followFingers(chart) {
     }
   }, { passive: false });
   over.addEventListener("touchend", () => {
-    const wish = pinch?.now && pinchedWindow(pinch, pinch.now, over.clientWidth);
+    const zoomed = pinch?.now && pinchedWindow(pinch, pinch.now, over.clientWidth);
     pinch = null;
-    if (wish) {
-      chart.onZoom(...wish);
+    if (zoomed) {
+      chart.onZoom(...zoomed);
     }
   });
 }

@@ -2,7 +2,7 @@
 // The list of anomalies and the selected one are HTML of the server, which is fetched again.
 
 import { Chart } from "./chart.js";
-import { clock, duration, number, range as sayRange } from "./numbers.js";
+import { clock, duration, number, valueAndRange } from "./numbers.js";
 import { announce } from "./page.js";
 
 const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 2592000 };
@@ -21,7 +21,7 @@ const words = clock(facts.zone);
 const part = (name) => document.querySelector(`[data-part="${name}"]`);
 
 const page = {
-  wish: readAddress(),
+  view: readAddress(),
   before: [], // earlier windows, for going back with a double click
   latest: 0, // number of the newest request: replies to older ones are ignored
   bundle: null,
@@ -49,36 +49,36 @@ function readAddress() {
   return { range: Object.hasOwn(RANGES, range ?? "") ? range : facts.defaultRange, event };
 }
 
-function addressOf(wish, path = location.pathname) {
+function addressOf(view, path = location.pathname) {
   const query = new URLSearchParams({ name: facts.name });
-  if (wish.range) {
-    query.set("range", wish.range);
+  if (view.range) {
+    query.set("range", view.range);
   } else {
-    query.set("from", Math.round(wish.from));
-    query.set("until", Math.round(wish.until));
+    query.set("from", Math.round(view.from));
+    query.set("until", Math.round(view.until));
   }
-  if (wish.event) {
-    query.set("event", wish.event);
+  if (view.event) {
+    query.set("event", view.event);
   }
   return `${path}?${query}`;
 }
 
-function windowOf(wish) {
-  if (!wish.range) {
-    return [wish.from, wish.until];
+function windowOf(view) {
+  if (!view.range) {
+    return [view.from, view.until];
   }
   const until = Math.ceil(Date.now() / 1000);
-  return [until - RANGES[wish.range], until];
+  return [until - RANGES[view.range], until];
 }
 
 // The end of the chart: a window that ends now continues with the forecast.
-function aheadOf(wish, until) {
-  return wish.range ? until + Math.min(RANGES[wish.range] * AHEAD_SHARE, AHEAD_MOST_SECONDS) : until;
+function aheadOf(view, until) {
+  return view.range ? until + Math.min(RANGES[view.range] * AHEAD_SHARE, AHEAD_MOST_SECONDS) : until;
 }
 
-function go(wish, { isNew = true } = {}) {
-  page.wish = wish;
-  history[isNew ? "pushState" : "replaceState"](null, "", addressOf(wish));
+function go(view, { isNew = true } = {}) {
+  page.view = view;
+  history[isNew ? "pushState" : "replaceState"](null, "", addressOf(view));
   return load();
 }
 
@@ -87,19 +87,19 @@ function zoom(from, until) {
   const half = Math.max(until - from, NARROWEST_SECONDS) / 2;
   const now = Math.ceil(Date.now() / 1000);
   const latest = Math.min(Math.round(middle + half), now + CLOCKS_DIFFER_SECONDS);
-  page.before.push(page.wish);
-  go({ from: Math.max(1, Math.round(latest - 2 * half)), until: latest, event: page.wish.event });
+  page.before.push(page.view);
+  go({ from: Math.max(1, Math.round(latest - 2 * half)), until: latest, event: page.view.event });
 }
 
 function reset() {
   const start = page.before[0] ?? { range: facts.defaultRange };
   page.before = [];
-  go({ ...start, event: page.wish.event });
+  go({ ...start, event: page.view.event });
 }
 
 function select(id) {
   chart.select(id);
-  go({ ...page.wish, event: id }, { isNew: false });
+  go({ ...page.view, event: id }, { isNew: false });
 }
 
 // --- loading and showing ---
@@ -107,8 +107,8 @@ function select(id) {
 async function load({ isQuiet = false } = {}) {
   page.latest += 1;
   const mine = page.latest;
-  const span = windowOf(page.wish);
-  const ahead = Math.ceil(aheadOf(page.wish, span[1]));
+  const span = windowOf(page.view);
+  const ahead = Math.ceil(aheadOf(page.view, span[1]));
   showWindow(span);
   if (!isQuiet) {
     box.classList.add("is-loading");
@@ -117,7 +117,7 @@ async function load({ isQuiet = false } = {}) {
     const query = new URLSearchParams({ from: Math.floor(span[0]), until: ahead });
     const [bundle, events] = await Promise.all([
       ask(`${facts.bundle}${facts.bundle.includes("?") ? "&" : "?"}${query}`),
-      ask(addressOf(page.wish, facts.events), "text"),
+      ask(addressOf(page.view, facts.events), "text"),
     ]);
     if (mine !== page.latest) {
       return;
@@ -161,7 +161,7 @@ function show(data, span, ahead) {
   data.timeseries = data.derivative ?? data.timeseries;
   page.bundle = data;
   chart.show(data, [span[0], ahead], { step: data.metric.resolution, isThinned: data.downsampled });
-  chart.select(page.wish.event);
+  chart.select(page.view.event);
   const count = data.total ?? data.anomalies.length;
   const hasRange = Object.keys(data.yhat).length > 0;
   part("legend-band").hidden = !hasRange;
@@ -187,8 +187,11 @@ function showPoint(index) {
   const range = point && point.lower !== null;
   part("at").textContent = point ? words.full(point.time) : "";
   part("at").classList.toggle("is-latest", isAtRest);
-  part("value").textContent = point ? number(point.value) : "";
-  part("range").textContent = range ? sayRange(point.lower, point.upper) : "";
+  const [value, expected] = range
+    ? valueAndRange(point.value, point.lower, point.upper)
+    : [point ? number(point.value) : "", ""];
+  part("value").textContent = value;
+  part("range").textContent = expected;
   const score = isAtRest ? point?.anomaly?.score : point?.score;
   part("score").textContent = Number.isFinite(score) ? `score ${score.toFixed(2)}` : "";
   if (point && !isAtRest && document.activeElement === box) {
@@ -197,11 +200,12 @@ function showPoint(index) {
 }
 
 function sentence(point) {
-  const expected = point.lower === null
-    ? ""
-    : `, expected ${sayRange(point.lower, point.upper)}`;
+  const [value, range] = point.lower === null
+    ? [number(point.value), ""]
+    : valueAndRange(point.value, point.lower, point.upper);
+  const expected = range && `, expected ${range}`;
   const found = point.anomaly ? `, anomaly with score ${point.anomaly.score.toFixed(2)}` : "";
-  return `${words.full(point.time)}: ${number(point.value)}${expected}${found}`;
+  return `${words.full(point.time)}: ${value}${expected}${found}`;
 }
 
 function summary({ timeseries, anomalies }, [from, until], hasRange) {
@@ -222,9 +226,9 @@ function summary({ timeseries, anomalies }, [from, until], hasRange) {
 }
 
 function showWindow([from, until]) {
-  const isCustom = !page.wish.range;
+  const isCustom = !page.view.range;
   for (const link of document.querySelectorAll("[data-range]")) {
-    link.setAttribute("aria-current", String(link.dataset.range === page.wish.range));
+    link.setAttribute("aria-current", String(link.dataset.range === page.view.range));
   }
   part("window").textContent = `${words.full(from)} – ${words.full(until)}`;
   part("reset").hidden = !isCustom;
@@ -259,8 +263,7 @@ function fillTable() {
     const row = document.createElement("tr");
     const cells = [
       words.full(time),
-      number(value),
-      range ? sayRange(range.yhat_lower, range.yhat_upper) : "–",
+      ...(range ? valueAndRange(value, range.yhat_lower, range.yhat_upper) : [number(value), "–"]),
     ];
     row.append(...cells.map((text) => {
       const cell = document.createElement("td");
@@ -285,7 +288,7 @@ document.addEventListener("click", (event) => {
   if (range) {
     event.preventDefault();
     page.before = [];
-    go({ range: range.dataset.range, event: page.wish.event });
+    go({ range: range.dataset.range, event: page.view.event });
   } else if (row) {
     event.preventDefault();
     select(Number(row.dataset.event));
@@ -300,18 +303,18 @@ document.addEventListener("click", (event) => {
 part("table").addEventListener("toggle", fillTable);
 
 addEventListener("popstate", () => {
-  page.wish = readAddress();
+  page.view = readAddress();
   load();
 });
 
 setInterval(() => {
-  if (page.wish.range && !document.hidden && page.bundle) {
+  if (page.view.range && !document.hidden && page.bundle) {
     load({ isQuiet: true });
   }
 }, FRESH_EVERY_SECONDS * 1000);
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && page.wish.range) {
+  if (!document.hidden && page.view.range) {
     load({ isQuiet: true });
   }
 });

@@ -4,6 +4,7 @@ const exact = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tiny = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, notation: "scientific" });
 const MOST_DECIMALS = 3;
+const MOST_EXTRA = 16; // digits; with so many more, any two different numbers differ as text
 const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
 
 const signed = (text) => text.replace(/^-/, "−");
@@ -12,26 +13,50 @@ function isTiny(value) {
   return value !== 0 && Math.abs(value) < 1e-4;
 }
 
-export function number(value) {
+export function number(value, extra = 0) {
   if (value === null || value === undefined || !Number.isFinite(value)) {
     return "–";
   }
   if (isTiny(value) || Math.abs(value) >= 1e15) {
-    return signed(tiny.format(value).toLowerCase());
+    return signed(withDigits(tiny, extra).format(value).toLowerCase());
   }
-  return signed((Math.abs(value) >= 1e6 ? whole : exact).format(value));
+  return signed(withDigits(Math.abs(value) >= 1e6 ? whole : exact, extra).format(value));
 }
 
-// An expected range is an estimate: it has as many decimals as its width justifies.
-export function range(lower, upper) {
+// A value and its expected range, which is an estimate: it has as many decimals as its width
+// justifies. Both have more where the value would look as if it were in its range though it is not,
+// or the other way round.
+export function valueAndRange(value, lower, upper) {
+  let texts = [number(value), ...endsOf(lower, upper, 0)];
+  for (let extra = 1; extra <= MOST_EXTRA && placeOf(...texts.map(read)) !== placeOf(value, lower, upper); extra += 1) {
+    texts = [number(value, extra), ...endsOf(lower, upper, extra)];
+  }
+  const [shown, low, high] = texts;
+  return [shown, `${low} to ${high}`];
+}
+
+const placeOf = (value, lower, upper) => (value > upper ? 1 : value < lower ? -1 : 0);
+const read = (text) => Number(text.replaceAll(",", "").replaceAll("−", "-"));
+
+function endsOf(lower, upper, extra) {
   const width = upper - lower;
   const isPlain = width >= 1e-4 && width < 1e15 && Math.max(Math.abs(lower), Math.abs(upper)) < 1e15;
   if (!isPlain) {
-    return `${number(lower)} to ${number(upper)}`;
+    return [number(lower, extra), number(upper, extra)];
   }
-  const places = Math.max(0, 1 - Math.floor(Math.log10(width)));
+  const places = Math.max(0, 1 - Math.floor(Math.log10(width))) + extra;
   const format = new Intl.NumberFormat("en", { maximumFractionDigits: places, signDisplay: "negative" });
-  return `${signed(format.format(lower))} to ${signed(format.format(upper))}`;
+  return [signed(format.format(lower)), signed(format.format(upper))];
+}
+
+function withDigits(format, extra) {
+  if (!extra) {
+    return format;
+  }
+  const { maximumSignificantDigits: digits, notation } = format.resolvedOptions();
+  return new Intl.NumberFormat("en", digits
+    ? { maximumSignificantDigits: Math.min(digits + extra, 21), notation }
+    : { maximumFractionDigits: extra });
 }
 
 // The labels of an axis: all with the same prefix and as many decimals, as in the PNG pictures.

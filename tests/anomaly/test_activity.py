@@ -64,10 +64,10 @@ class TestListActivity:
         ]
         assert page.total == 6
         assert [one.at for one in page.items] == [after(50 - 10 * place) for place in range(6)]
-        said = {one.type: one.text for one in page.items}
-        assert said["watcher.update"] == "Changed watcher Load."
-        assert said["anomaly.ended"] == "Back to normal after 10 minutes."
-        assert said["adminalert.raised"] == "Some metrics have stopped."
+        wording = {one.type: one.text for one in page.items}
+        assert wording["watcher.update"] == "Changed watcher Load."
+        assert wording["anomaly.ended"] == "Back to normal after 10 minutes."
+        assert wording["adminalert.raised"] == "Some metrics have stopped."
         assert page.items[-1].metric == "cpu.load"
 
     def test_leaves_out_sign_ins(self, org):

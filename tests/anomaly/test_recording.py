@@ -92,6 +92,42 @@ class TestOpenAnomaly:
 
 
 class TestExtendAnomaly:
+    def test_keeps_the_point_farthest_outside_and_the_highest_alert(self, metric):
+        span = open_anomaly(metric, observation(0, alert=7.0, severity="medium"))
+        extend_anomaly(span, observation(1, alert=0.0, value=300.0, explanation="300."))
+        extend_anomaly(span, observation(2, alert=0.0, value=200.0, explanation="200."))
+        assert (span.value, span.peak_ms, span.explanation) == (300.0, START_MS + MINUTE, "300.")
+        assert (span.alert, span.severity) == (7.0, "medium")
+        extend_anomaly(span, observation(3, alert=0.0, value=-300.0, evidence="below"))
+        assert (span.value, span.evidence) == (-300.0, "below")
+        extend_anomaly(span, observation(4, alert=0.0, value=350.0, expected_upper=90.0))
+        assert (span.value, span.evidence) == (-300.0, "below")
+
+    def test_takes_a_point_outside_rather_than_one_inside(self, metric):
+        span = open_anomaly(metric, observation(0, value=30.0, evidence="jump", amount=15.0))
+        extend_anomaly(span, observation(1, value=41.0, alert=0.0))
+        assert (span.value, span.evidence) == (41.0, "above")
+        extend_anomaly(span, observation(2, value=39.0, evidence="jump", alert=9.0))
+        assert (span.value, span.evidence, span.alert) == (41.0, "above", 9.0)
+
+    def test_keeps_the_largest_step_of_a_jump(self, metric):
+        span = open_anomaly(metric, observation(0, value=30.0, evidence="jump", amount=15.0))
+        extend_anomaly(span, observation(1, value=29.0, evidence="jump", amount=-1.0, alert=9.0))
+        assert (span.value, span.amount, span.alert) == (30.0, 15.0, 9.0)
+
+    def test_follows_a_value_that_does_not_change(self, metric):
+        span = open_anomaly(metric, observation(0, value=30.0, evidence="flat", amount=60.0))
+        extend_anomaly(span, observation(5, value=30.0, evidence="flat", amount=360.0, alert=0.0))
+        extend_anomaly(span, observation(6, value=30.0, expected_upper=20.0, alert=9.0))
+        assert (span.evidence, span.amount) == ("flat", 360.0)
+
+    def test_counts_the_earlier_anomalies_of_the_evidence_that_it_states(self, metric):
+        make_anomaly(metric, START.replace(hour=8), evidence="above")
+        span = open_anomaly(metric, observation(0, value=30.0, evidence="jump"))
+        assert (span.similar_before, span.similar_ms) == (0, None)
+        extend_anomaly(span, observation(1, value=41.0, alert=0.0))
+        assert (span.similar_before, span.similar_ms) == (1, START_MS - 4 * 60 * MINUTE)
+
     def test_keeps_the_point_with_the_highest_alert(self, metric):
         span = open_anomaly(metric, SIGHTING)
         assert not extend_anomaly(span, observation(1, alert=1.0, value=50.0))

@@ -50,7 +50,7 @@ def by_hand(header, digest=None):
     """A token that the library would not make."""
     signed = f"{part({'kid': 'first', **header})}.{part(RIGHT)}"
     if digest is None:
-        # As if the public key were a shared secret: whoever knows it could sign.
+        # As if the public key were a shared secret: everyone who has it could sign.
         secret = KEY.as_pem(private=False)
         signature = hmac.digest(secret, signed.encode(), "sha256")
     else:

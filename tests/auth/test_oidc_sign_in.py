@@ -23,7 +23,7 @@ from anomify.native import login
 from anomify.native.user import account as user
 from anomify.user.invitation import Inviter, invite
 from anomify.user.model import Identity, User
-from tests.factories import PASSWORD, make_cast
+from tests.factories import PASSWORD
 from tests.kit.issuer import CLIENT_ID, CLIENT_SECRET, issuer
 from tests.kit.web import make_app, strict
 
@@ -35,12 +35,6 @@ BACK = "/login/oidc/callback"
 def there():
     with issuer() as running:
         yield running
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 @pytest.fixture
@@ -94,15 +88,15 @@ class TestBegin:
     def test_redirects_with_state_nonce_and_pkce(self, app_with):
         browser = app_with().test_client()
         parts = urlsplit(begin(browser))
-        asked = {name: found[0] for name, found in parse_qs(parts.query).items()}
-        assert asked["redirect_uri"] == f"{HOME}{BACK}"
-        assert asked["scope"] == "openid email profile"
-        assert len(asked["state"]) >= 43
-        assert len(asked["nonce"]) >= 43
-        assert asked["code_challenge_method"] == "S256"
+        sent = {name: found[0] for name, found in parse_qs(parts.query).items()}
+        assert sent["redirect_uri"] == f"{HOME}{BACK}"
+        assert sent["scope"] == "openid email profile"
+        assert len(sent["state"]) >= 43
+        assert len(sent["nonce"]) >= 43
+        assert sent["code_challenge_method"] == "S256"
         cookie = browser.get_cookie("oidc", path="/login/oidc")
         assert (cookie.http_only, cookie.same_site) == (True, "Lax")
-        assert asked["nonce"] not in cookie.value
+        assert sent["nonce"] not in cookie.value
 
     @pytest.mark.usefixtures("cast")
     def test_is_offered_only_if_configured(self, app_with):
@@ -121,8 +115,8 @@ class TestBegin:
             reply = app_with().test_client().get("/login/oidc")
             assert reply.status_code == 502, lie
         there.discovery = {}
-        nobody = app_with(oidc_issuer="http://127.0.0.1:9").test_client()
-        assert nobody.get("/login/oidc").status_code == 502
+        unused = app_with(oidc_issuer="http://127.0.0.1:9").test_client()
+        assert unused.get("/login/oidc").status_code == 502
 
 
 class TestFinish:
@@ -158,7 +152,7 @@ class TestFinish:
         assert come_back(app.test_client(), there).status_code == 403
         there.claims = {"email": "ann@evil.example", "email_verified": True}
         assert come_back(app.test_client(), there).status_code == 403
-        # Not in the token, but told when asked for.
+        # Not in the token, but in the reply of the userinfo endpoint.
         there.claims = {}
         there.userinfo = {"email": "ann@acme.example", "email_verified": True, "name": "Ann"}
         browser = app.test_client()
@@ -183,7 +177,7 @@ class TestFinish:
             _, link = invite(cast.acme, "ann@elsewhere.example", "Ann", "editor", by)
         token = parse_qs(urlsplit(link).query)["token"][0]
         browser = app_with().test_client()
-        # Somebody else was signed in here before; they are not connected with her account there.
+        # Another user was signed in here before; that user is not connected with her account there.
         browser.set_cookie("session_id", cast.sessions["bob"])
         assert "Join with Acme ID" in browser.get(f"/ui/invitation?token={token}").text
         assert come_back(browser, there, invitation=token).status_code == 303
@@ -210,14 +204,14 @@ class TestFinish:
         assert come_back(other, there).status_code == 409
 
     def test_a_page_of_another_site_connects_no_account(self, app_with, there, cast):
-        # It might have signed the browser in there before, as somebody of its own choice.
+        # It might have signed the browser in there before, as a user of its own choice.
         browser = app_with().test_client()
         browser.set_cookie("session_id", cast.sessions["dave"])
         came = {"Sec-Fetch-Site": "cross-site"}
         reply = browser.get("/login/oidc?next=/ui/account", headers=came)
         assert (reply.status_code, reply.location) == (303, "/ui/account")
         assert "oidc" not in str(reply.headers.getlist("Set-Cookie"))
-        assert there.asked == []
+        assert there.requested == []
 
     @pytest.mark.parametrize(
         "wrong", ["no cookie", "another state", "used", "late", "another issuer", "no code"]
@@ -265,14 +259,14 @@ class TestFinish:
         there.keys = [RSAKey.generate_key(2048, {"kid": "second"})]
         # What was asked a moment ago is not asked again.
         assert come_back(app.test_client(), there).status_code == 403
-        assert there.asked.count("/keys") == 1
+        assert there.requested.count("/keys") == 1
         provider = app.extensions["anomify_oidc_provider"]
         fetched, keys = provider._keys
         provider._keys = (fetched - 31, keys)
         browser = app.test_client()
         assert come_back(browser, there).status_code == 303
         assert who(browser) == "Bob"
-        assert there.asked.count("/.well-known/openid-configuration") == 1
+        assert there.requested.count("/.well-known/openid-configuration") == 1
 
     def test_a_user_without_a_password_cannot_sign_in_with_one(
         self, app_with, there, cast, database

@@ -40,7 +40,7 @@ class TestOrder:
         "states", list(product(("absent", "valid", "unknown"), repeat=3)), ids="-".join
     )
     def test_the_first_place_with_an_id_decides_even_if_the_id_is_bad(self, client, cast, states):
-        # Somebody else is behind each place, so that the reply tells which one was believed.
+        # Each place has the session of another user, so that the reply shows which one was used.
         people = dict(zip(PLACES, ("alice", "bob", "dave"), strict=True))
         ids = {
             place: {
@@ -96,7 +96,7 @@ class TestOrder:
 
         @blueprint.route("/ui/me", access=USER)
         def me():
-            """Say that somebody is signed in."""
+            """Return that a user is signed in."""
             return "you"
 
         app = make_app(database, tmp_path, [blueprint])
@@ -226,7 +226,7 @@ class TestLifetime:
             ask(client, header=session_id)
             assert seen() == opened + timedelta(seconds=60)
 
-    def test_a_clock_set_back_signs_nobody_out(self, client, database, cast):
+    def test_a_clock_set_back_ends_no_session(self, client, database, cast):
         with time_machine.travel(now(), tick=False) as clock:
             with database.unit_of_work():
                 session_id = make_session(cast.bob)
@@ -250,19 +250,19 @@ class TestFixation:
         assert strict(browser.get("/probe/anyone"))["data"]["caller"] == "anonymous"
 
     def test_signing_in_by_header_sets_no_cookie(self, client, cast):
-        stranger = strict(ask(client, header=UNKNOWN))["status"]["session_id"]
+        anonymous = strict(ask(client, header=UNKNOWN))["status"]["session_id"]
         reply = client.post(
             "/login",
             data={"email": cast.bob.email, "password": PASSWORD},
-            headers={"X-Session-Id": stranger},
+            headers={"X-Session-Id": anonymous},
         )
         assert "Set-Cookie" not in reply.headers
         fresh = strict(reply)["data"]["session"]["id"]
         assert strict(ask(client, header=fresh))["data"]["caller"] == "Bob"
 
     def test_data_of_the_anonymous_session_is_not_kept_after_sign_in(self, browser, cast):
-        browser.get("/probe/remember", query_string={"note": "a stranger's"})
-        assert strict(browser.get("/probe/remember"))["data"]["note"] == "a stranger's"
+        browser.get("/probe/remember", query_string={"note": "the anonymous note"})
+        assert strict(browser.get("/probe/remember"))["data"]["note"] == "the anonymous note"
         browser.post("/login", data={"email": cast.bob.email, "password": PASSWORD})
         assert strict(browser.get("/probe/remember"))["data"]["note"] == ""
 

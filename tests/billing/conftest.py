@@ -5,12 +5,13 @@ import stripe
 
 from anomify.billing.stripe_gateway import StripeGateway
 from tests.factories import make_org, make_user
-from tests.kit.stripe_wire import SECRET_KEY, WEBHOOK_SECRET, stripe_wire
+from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET
+from tests.kit.stripe_server import stripe_wire
 
 
 @pytest.fixture
 def wire(monkeypatch):
-    # The library waits between its tries; here nobody gets better by waiting.
+    # The library waits between its tries; in these tests waiting changes nothing.
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
     with stripe_wire() as opened:
         yield opened

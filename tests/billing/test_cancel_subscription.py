@@ -6,7 +6,7 @@ from anomify.billing.cancel_subscription import cancel_subscriptions
 from anomify.billing.checkout import open_checkout
 from anomify.billing.plans import free_plan
 from anomify.errors import UpstreamFailed
-from tests.kit.stripe_wire import Failure
+from tests.kit.stripe_account import Failure
 
 FREE = free_plan(3)
 
@@ -48,4 +48,4 @@ class TestCancelSubscriptions:
     def test_does_nothing_without_a_subscription(self, database, gateway, wire, acme):
         cancel_subscriptions(database, None, acme, actor="Alice")
         cancel_subscriptions(database, gateway, acme, actor="Alice")
-        assert wire.asked == []
+        assert wire.requested == []

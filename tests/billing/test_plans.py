@@ -34,12 +34,12 @@ class TestMetricsOver:
 
 class TestPlansForSale:
     def test_are_read_again_when_the_cache_expires(self):
-        asked, clock = [], [0.0]
-        plans = PlansForSale(lambda: asked.append(1) or [SMALL], lambda: clock[0])
+        requested, clock = [], [0.0]
+        plans = PlansForSale(lambda: requested.append(1) or [SMALL], lambda: clock[0])
         assert plans.listed() == plans.listed() == [SMALL]
         clock[0] += CACHED_SECONDS
         plans.listed()
-        assert len(asked) == 2
+        assert len(requested) == 2
 
     def test_a_failed_read_is_not_cached(self):
         def fail():

@@ -17,7 +17,7 @@ from anomify.clock import now
 from anomify.errors import UpstreamFailed
 from anomify.org.model import Letter, Org
 from tests.factories import make_org
-from tests.kit.stripe_wire import Failure
+from tests.kit.stripe_account import Failure
 
 FREE = free_plan(3)
 SMALL = Plan("price_small", "Small", 5, 19_00, "eur", "month")
@@ -121,7 +121,7 @@ class TestProcessEvent:
         assert inner == [Taken.FOLLOWED]
 
     def test_an_earlier_read_never_overwrites_a_later_one(self, database, acme):
-        # The first asks, and is slow; meanwhile the second asks, sees more and is done.
+        # The first reads slowly; meanwhile the second reads, gets newer data and finishes.
         gateway = Remembered(state(subscription()), state(subscription(LARGE)))
         gateway.meanwhile = lambda: process_event(database, gateway, event(2), FREE, BASE)
         process_event(database, gateway, event(1), FREE, BASE)
@@ -185,7 +185,7 @@ class TestOrder:
         session.add(BillingAccount(org_id=org.id, customer_id=f"cus_{number}"))
         session.flush()
         for index, which in enumerate(order):
-            # Stripe knows what it has told of, and whatever came before that.
+            # Stripe's reply includes the state that the event is about, and everything before it.
             gateway = Remembered(self.HISTORY[max(order[: index + 1])])
             news = PaymentEvent(f"evt_{number}_{which}", "invoice.paid", BEGAN, f"cus_{number}")
             for _ in range(2):
@@ -285,7 +285,7 @@ class TestOverTheWire:
         refresh(database, gateway, acme.id, FREE)
         with database.unit_of_work(write=False) as session:
             assert session.get(Org, acme.id).overdue_since is None
-            assert session.get(BillingAccount, acme.id).told_debt == "none"
+            assert session.get(BillingAccount, acme.id).mailed_debt == "none"
 
     def test_does_not_move_an_invoice_to_another_org(self, database, acme, wire, gateway):
         price = wire.make_price("Small", 5, 19_00)

@@ -14,13 +14,8 @@ from anomify.billing.stripe_gateway import StripeGateway, gateway_of
 from anomify.clock import now, now_timestamp
 from anomify.config import Settings
 from anomify.errors import Conflict, Invalid, UpstreamFailed
-from tests.kit.stripe_wire import (
-    SECRET_KEY,
-    WEBHOOK_SECRET,
-    Failure,
-    body_of,
-    signature_of,
-)
+from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET, Failure
+from tests.kit.stripe_server import body_of, signature_of
 
 EVENT = {
     "id": "evt_1",
@@ -159,7 +154,7 @@ class TestPlans:
     def test_are_cached(self, wire, gateway):
         price = wire.make_price("Small", 5000, 19_00)
         assert gateway.plans.get(price).name == gateway.plans.get(price).name == "Small"
-        assert [asked.path for asked in wire.asked] == ["/v1/prices"]
+        assert [requested.path for requested in wire.requested] == ["/v1/prices"]
         with pytest.raises(Invalid):
             gateway.plans.get("price_of_nothing")
 
@@ -187,13 +182,13 @@ class TestFailures:
         assert failed.value.kind == kind
         assert failed.value.status == 502
         assert "Stripe" in failed.value.message
-        assert {asked.key for asked in wire.asked} <= {"1:customer:a"}
+        assert {requested.key for requested in wire.requested} <= {"1:customer:a"}
 
     def test_does_it_once_when_the_reply_was_lost(self, wire, gateway):
         wire.fail("/v1/customers", Failure(0, is_after=True, hangs_up=True))
         made = gateway.create_customer("1:customer:a", 1, "Acme", None)
         assert [thing["id"] for thing in wire.things.values()] == [made]
-        assert [asked.is_replay for asked in wire.asked] == [False, True]
+        assert [requested.is_replay for requested in wire.requested] == [False, True]
 
     def test_is_busy_on_too_many_requests(self, wire, gateway):
         wire.fail("/v1/prices", Failure(429))
@@ -288,6 +283,6 @@ class TestChanging:
         price = wire.make_price("Small", 5, 19_00)
         customer = taxing.create_customer("1:customer:a", 1, "Acme", "alice@acme.example")
         taxing.create_checkout("1:checkout:a", customer, 1, price, "http://a/b", "http://a/c")
-        sent = wire.asked[-1].parameters
+        sent = wire.requested[-1].parameters
         assert sent["automatic_tax"] == {"enabled": "true"}
         assert json.dumps(wire.things[customer]).count("alice@acme.example") == 1

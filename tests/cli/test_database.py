@@ -56,8 +56,8 @@ class TestOrg:
     def test_is_exported_into_an_archive_that_only_its_owner_can_read(self, run, tmp_path):
         run("org", "create", "Acme")
         out = tmp_path / "acme.zip"
-        told = ok(run("org", "export", "Acme", "--out", str(out), "--json"))
-        assert told["bytes"] == out.stat().st_size
+        outcome = ok(run("org", "export", "Acme", "--out", str(out), "--json"))
+        assert outcome["bytes"] == out.stat().st_size
         assert out.stat().st_mode & 0o077 == 0
         with zipfile.ZipFile(out) as archive:
             assert json.loads(archive.read("orgs.jsonl"))["name"] == "Acme"
@@ -132,8 +132,8 @@ class TestUser:
             alice = find_user_by_email("alice@acme.example")
             begun = begin_enrolment(alice)
             finish_enrolment(alice, pyotp.TOTP(begun.seed).at(now_timestamp()))
-        told = run("user", "reset-2fa", "--email", "alice@acme.example").stdout
-        assert "without an authenticator app" in told
+        outcome = run("user", "reset-2fa", "--email", "alice@acme.example").stdout
+        assert "without an authenticator app" in outcome
         with database.unit_of_work(write=False):
             assert not find_user_by_email("alice@acme.example").has_totp
 

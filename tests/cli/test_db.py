@@ -44,52 +44,52 @@ class TestDowngrade:
         run("upgrade")
         for answers in (["--yes"], []):
             before = revision_now()
-            told = run("downgrade", *answers, typed="yes\n")
-            assert told.exit_code == 0, told.output
+            result = run("downgrade", *answers, typed="yes\n")
+            assert result.exit_code == 0, result.output
             assert revision_now() != before
         checked = run("check")
         assert checked.exit_code == 1
         assert "run `anomify db upgrade`" in checked.stderr
 
-    def test_asks_and_changes_nothing_without_confirmation(self, run):
+    def test_requires_confirmation_and_changes_nothing_without_it(self, run):
         run("upgrade")
         before = revision_now()
         for typed in ("", "\n", "no\n", "y\n", "yes please\n", before):
-            told = run("downgrade", typed=typed)
-            assert told.exit_code == 1
-            assert "--yes" in told.stderr
+            result = run("downgrade", typed=typed)
+            assert result.exit_code == 1
+            assert "--yes" in result.stderr
         assert revision_now() == before
 
     def test_drops_everything_only_with_the_option(self, run):
         run("upgrade")
         everything = len(revisions())
         for way in ("base", f"-{everything}"):
-            told = run("downgrade", way, "--yes")
-            assert told.exit_code == 1
-            assert "--drop-everything" in told.stderr
+            result = run("downgrade", way, "--yes")
+            assert result.exit_code == 1
+            assert "--drop-everything" in result.stderr
         first = revisions()[-1]
         assert run("downgrade", first, "--yes").exit_code == 0
         for way in ([], ["base"], ["-1"]):
-            told = run("downgrade", *way, "--yes")
-            assert (told.exit_code, revision_now()) == (1, first)
+            result = run("downgrade", *way, "--yes")
+            assert (result.exit_code, revision_now()) == (1, first)
         assert run("downgrade", "--drop-everything", typed="no\n").exit_code == 1
         assert revision_now() == first
-        told = run("downgrade", "--drop-everything", "--yes")
-        assert (told.exit_code, revision_now()) == (0, None)
-        assert "base" in told.output
+        result = run("downgrade", "--drop-everything", "--yes")
+        assert (result.exit_code, revision_now()) == (0, None)
+        assert "base" in result.output
 
     def test_reports_an_empty_database(self, run):
-        told = run("downgrade", "--yes")
-        assert told.exit_code == 1
-        assert "no database" in told.stderr
+        result = run("downgrade", "--yes")
+        assert result.exit_code == 1
+        assert "no database" in result.stderr
 
     def test_refuses_an_unknown_revision(self, run):
         run("upgrade")
         for nonsense in ("nonsense", "-99", "+1"):
-            told = run("downgrade", nonsense, "--yes")
-            assert told.exit_code in {1, 2}
-            assert "Traceback" not in told.output
-            assert told.exception is None or isinstance(told.exception, SystemExit)
+            result = run("downgrade", nonsense, "--yes")
+            assert result.exit_code in {1, 2}
+            assert "Traceback" not in result.output
+            assert result.exception is None or isinstance(result.exception, SystemExit)
         assert revision_now() == head_revision()
 
 

@@ -62,8 +62,8 @@ class TestSeverities:
             "anomify(['detect', '--severities', '--json'], standalone_mode=False)\n"
             "print(*[name for name in ('numba', 'llvmlite', 'pydantic') if name in sys.modules])"
         )
-        told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-        assert told.stdout.splitlines()[1:] == [b""]
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        assert result.stdout.splitlines()[1:] == [b""]
 
     @pytest.mark.parametrize("arguments", [["FILE", "--severities"], ["FILE", "--json"], []])
     def test_refuses_what_has_no_meaning(self, tmp_path, arguments):
@@ -102,10 +102,10 @@ class TestDetect:
         rows = [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(200))]
         rows[150:150] = [f"{START},7", f"{START + 60 * 149.5},", f"{START + 60 * 149.6},NaN"]
         outcome = run(write(tmp_path / "in.csv", rows))
-        told = rows_of(outcome.stdout)
-        assert len(told) == 203
-        assert {tuple(row.values())[2:] for row in told[150:153]} == {("", "", "0", "0", "0")}
-        assert told[151]["value"] == ""
+        result = rows_of(outcome.stdout)
+        assert len(result) == 203
+        assert {tuple(row.values())[2:] for row in result[150:153]} == {("", "", "0", "0", "0")}
+        assert result[151]["value"] == ""
 
     @pytest.mark.parametrize(
         "stamps",
@@ -119,22 +119,24 @@ class TestDetect:
     )
     def test_understands_timestamps(self, tmp_path, stamps):
         rows = [f"{stamp},{v!r}" for stamp, v in zip(stamps, readings(120), strict=True)]
-        told = rows_of(run(write(tmp_path / "in.csv", rows)).stdout)
-        assert [row["timestamp"] for row in told] == stamps
-        assert all(row["expected_lower"] for row in told[100:])
+        result = rows_of(run(write(tmp_path / "in.csv", rows)).stdout)
+        assert [row["timestamp"] for row in result] == stamps
+        assert all(row["expected_lower"] for row in result[100:])
 
     def test_judges_in_the_order_of_the_times_and_writes_in_the_files(self, tmp_path):
         rows = [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(300, spike_at=250))]
         upward = run(write(tmp_path / "in.csv", rows)).stdout.splitlines()
         for order in (rows[::-1], rows[150:] + rows[:150]):
             outcome = run(write(tmp_path / "in.csv", order))
-            told = outcome.stdout.splitlines()
-            assert sorted(told[1:]) == sorted(upward[1:])
-            assert [line.split(",")[0] for line in told[1:]] == [row.split(",")[0] for row in order]
+            result = outcome.stdout.splitlines()
+            assert sorted(result[1:]) == sorted(upward[1:])
+            assert [line.split(",")[0] for line in result[1:]] == [
+                row.split(",")[0] for row in order
+            ]
             assert "row" in outcome.stderr
         assert sum(line.endswith(",1") for line in upward) == 1
 
-    def test_says_how_it_read_the_file(self, tmp_path):
+    def test_reports_how_it_read_the_file(self, tmp_path):
         for stamp in (f"{START}000000", f"{START}000000000", "20260928"):
             outcome = run(write(tmp_path / "in.csv", [f"{stamp},1.5"]))
             assert "from 2026-09-2" in outcome.stderr
@@ -171,9 +173,9 @@ class TestDetect:
             tmp_path / "in.csv",
             [f"{START + 60 * i},{v!r}" for i, v in enumerate(readings(300, spike_at=250))],
         )
-        told = rows_of(run(file, "--head", "novelty").stdout)
-        assert told[250]["is_anomaly"] == "1"
-        assert told[250]["alert"] != rows_of(run(file).stdout)[250]["alert"]
+        result = rows_of(run(file, "--head", "novelty").stdout)
+        assert result[250]["is_anomaly"] == "1"
+        assert result[250]["alert"] != rows_of(run(file).stdout)[250]["alert"]
 
     @pytest.mark.parametrize("line", ["soon,1", f"{START},much", "inf,1"])
     def test_names_the_line_that_it_cannot_read(self, tmp_path, line):
@@ -182,7 +184,7 @@ class TestDetect:
         assert outcome.exit_code == 2
         assert f"{file}, line 3" in outcome.output
 
-    def test_says_that_a_file_is_not_gzip(self, tmp_path):
+    def test_reports_a_file_that_is_not_gzip(self, tmp_path):
         (tmp_path / "in.csv.gz").write_text("timestamp,value\n")
         outcome = run(tmp_path / "in.csv.gz")
         assert outcome.exit_code == 2

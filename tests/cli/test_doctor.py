@@ -27,8 +27,8 @@ def consult(migrated_url, tmp_path, monkeypatch):
         monkeypatch.setattr(doctor_module, "CLOCK_SKEW_SECONDS_MAX", 1e12)
 
     def invoke():
-        told = CliRunner().invoke(anomify, ["doctor", "--json"])
-        return told.exit_code, {finding["name"]: finding for finding in json.loads(told.stdout)}
+        result = CliRunner().invoke(anomify, ["doctor", "--json"])
+        return result.exit_code, {finding["name"]: finding for finding in json.loads(result.stdout)}
 
     return invoke
 
@@ -56,9 +56,9 @@ class TestDoctor:
                 key.chmod(of_file)
                 code, findings = consult()
                 assert code == 1
-                told = findings["permissions"]["sentence"]
-                assert ("secret_key" in told) == (of_file == 0o644) or "files" in told
-        command = told[told.index("chmod") :]
+                result = findings["permissions"]["sentence"]
+                assert ("secret_key" in result) == (of_file == 0o644) or "files" in result
+        command = result[result.index("chmod") :]
         subprocess.run(command, shell=True, check=True)  # noqa: S602 - as a person would
         assert consult()[1]["permissions"]["is_well"]
         assert key.stat().st_mode & 0o777 == 0o600
@@ -81,12 +81,12 @@ class TestDoctor:
         points.close()
         assert "damaged item 1: chunk of metric 1, " in consult()[1]["points"]["sentence"]
         file = tmp_path / "saved"
-        told = CliRunner().invoke(anomify, ["damaged", "save", "1", str(file)])
-        assert (told.exit_code, file.stat().st_mode & 0o777) == (0, 0o600), told.output
+        result = CliRunner().invoke(anomify, ["damaged", "save", "1", str(file)])
+        assert (result.exit_code, file.stat().st_mode & 0o777) == (0, 0o600), result.output
         assert file.stat().st_size > 100
         listed = json.loads(CliRunner().invoke(anomify, ["damaged", "list", "--json"]).stdout)
         assert [(one["id"], one["metric_id"], one["from_ms"]) for one in listed] == [(1, 1, START)]
-        for words, code, said in (
+        for words, code, text in (
             (["list"], 0, "chunk of metric 1"),
             (["save", "9", str(file)], 1, "There is no damaged item 9"),
             (["forget"], 2, "--all"),
@@ -94,9 +94,9 @@ class TestDoctor:
             (["forget", "--all"], 0, "Deleted 1."),
             (["list"], 0, "There is no damaged data."),
         ):
-            told = CliRunner().invoke(anomify, ["damaged", *words])
-            assert told.exit_code == code, told.output
-            assert said in told.output
+            result = CliRunner().invoke(anomify, ["damaged", *words])
+            assert result.exit_code == code, result.output
+            assert text in result.output
 
     def test_finds_a_database_of_another_version(self, consult):
         CliRunner().invoke(anomify, ["db", "downgrade", "base", "--yes", "--drop-everything"])
@@ -142,10 +142,10 @@ class TestDoctor:
         assert "login_codes=false" in findings["letters"]["sentence"]
 
     def test_finds_a_mail_server_that_does_not_answer(self, consult, monkeypatch):
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
             monkeypatch.setenv("ANOMIFY_SMTP_HOST", "127.0.0.1")
-            monkeypatch.setenv("ANOMIFY_SMTP_PORT", str(nobody.getsockname()[1]))
+            monkeypatch.setenv("ANOMIFY_SMTP_PORT", str(unused.getsockname()[1]))
             code, findings = consult()
         assert code == 1
         assert "does not answer" in findings["egress"]["sentence"]

@@ -51,16 +51,16 @@ ASKED = (
 READING = ("backup saved.tar.gz", "damaged list")
 # They do not look at it.
 NOT_ASKED = {"config", "push", "detect"}
-# Each command in one process; how it ended, and what it said.
+# Each command in one process; how it ended, and its output.
 PROGRAM = """
 import json, sys
 from click.testing import CliRunner
 from anomify.cli.main import anomify
-told = {}
+results = {}
 for line in json.loads(sys.argv[1]):
     result = CliRunner().invoke(anomify, line.split())
-    told[line] = [result.exit_code, result.output, repr(result.exception)]
-print(json.dumps(told))
+    results[line] = [result.exit_code, result.output, repr(result.exception)]
+print(json.dumps(results))
 """
 
 
@@ -72,7 +72,7 @@ def without_privileges() -> None:
             library.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
-def without_room() -> None:
+def with_a_full_disk() -> None:
     """Let every write to a file fail as if the disk were full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
@@ -95,8 +95,8 @@ def ask_all(data_dir: Path, prepare_process, commands=ASKED) -> dict[str, list]:
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def assert_sentences(told: dict[str, list], *may_succeed: str) -> None:
-    for command, (code, output, exception) in told.items():
+def assert_sentences(result: dict[str, list], *may_succeed: str) -> None:
+    for command, (code, output, exception) in result.items():
         assert "Traceback" not in output, command
         assert exception == "None" or exception.startswith("SystemExit("), (command, exception)
         if command not in may_succeed:
@@ -120,9 +120,9 @@ class TestDataDirectory:
         file = tmp_path / "file"
         file.write_text("no directory")
         for directory in (file, file / "data", file / "more" / "data"):
-            told = ask_all(directory, without_privileges)
-            assert_sentences(told)
-            assert "file where a directory is needed" in told["up"][1]
+            result = ask_all(directory, without_privileges)
+            assert_sentences(result)
+            assert "file where a directory is needed" in result["up"][1]
         assert file.read_text() == "no directory"
 
     def test_that_is_missing_and_cannot_be_created(self, tmp_path):
@@ -133,20 +133,20 @@ class TestDataDirectory:
     def test_that_cannot_be_written(self, installation):
         for mode in (0o500, 0o000):
             installation.chmod(mode)
-            told = ask_all(installation, without_privileges)
+            result = ask_all(installation, without_privileges)
             reading = ("org list", "user list --org 1", "db check") if mode else ()
-            assert_sentences(told, *reading)
-            assert "make it writable for this user" in told["worker"][1]
+            assert_sentences(result, *reading)
+            assert "make it writable for this user" in result["worker"][1]
 
     def test_whose_database_cannot_be_written(self, installation):
         (installation / "meta.db").chmod(0o400)
-        told = ask_all(installation, without_privileges)
-        assert_sentences(told, "org list", "db check", "doctor", "prepare", *READING)
+        result = ask_all(installation, without_privileges)
+        assert_sentences(result, "org list", "db check", "doctor", "prepare", *READING)
 
     def test_whose_disk_is_full(self, installation):
-        told = ask_all(installation, without_room)
-        assert_sentences(told, "org list", "db check", "doctor")
-        assert "free some space" in told["up"][1]
+        result = ask_all(installation, with_a_full_disk)
+        assert_sentences(result, "org list", "db check", "doctor")
+        assert "free some space" in result["up"][1]
 
     def test_whose_database_is_not_one(self, installation):
         commands = [line for line in ASKED if line not in {"web", "worker", "up", "demo"}]
@@ -172,8 +172,8 @@ class TestUmask:
         try:
             for line in ("db upgrade", "org create Acme", f"org export Acme --out {export}"):
                 os.umask(0o000)
-                told = CliRunner().invoke(anomify, line.split())
-                assert told.exit_code == 0, told.output
+                result = CliRunner().invoke(anomify, line.split())
+                assert result.exit_code == 0, result.output
         finally:
             os.umask(before)
         files = [*data.rglob("*"), export]

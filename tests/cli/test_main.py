@@ -32,9 +32,9 @@ class TestHelp:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"`anomify {name} {parameter.opts[0]}` needs help"
-        told = CliRunner().invoke(anomify, [*name.split(), "--help"])
-        assert told.exit_code == 0
-        assert command.help.split(".")[0].split("\n")[0][:40] in told.output
+        result = CliRunner().invoke(anomify, [*name.split(), "--help"])
+        assert result.exit_code == 0
+        assert command.help.split(".")[0].split("\n")[0][:40] in result.output
 
     @pytest.mark.parametrize("name", sorted(COMMANDS))
     def test_the_list_of_commands_agrees_with_their_own_help(self, name):
@@ -42,8 +42,8 @@ class TestHelp:
         assert command.help.split("\n\n")[0].replace("\n", " ").startswith(COMMANDS[name][:-1])
 
     def test_hidden_steps_are_not_listed(self):
-        told = CliRunner().invoke(anomify, ["--help"])
-        assert not any(f"  {name} " in told.output for name in HIDDEN)
+        result = CliRunner().invoke(anomify, ["--help"])
+        assert not any(f"  {name} " in result.output for name in HIDDEN)
 
     def test_an_unknown_command_is_a_usage_error(self):
         assert CliRunner().invoke(anomify, ["upp"]).exit_code == 2
@@ -52,9 +52,9 @@ class TestHelp:
 class TestFailures:
     def test_invalid_settings_are_reported_in_one_sentence(self, monkeypatch):
         monkeypatch.setenv("ANOMIFY_PROT", "1")
-        told = CliRunner().invoke(anomify, ["config", "check"])
-        assert told.exit_code == 2
-        assert told.stderr.strip() == (
+        result = CliRunner().invoke(anomify, ["config", "check"])
+        assert result.exit_code == 2
+        assert result.stderr.strip() == (
             "anomify: prot is not a setting; `anomify config show` lists the ones there are."
         )
 

@@ -88,8 +88,8 @@ def tables(draw):
     extra = draw(st.booleans())
     rows = []
     for time, value in zip(times, values, strict=True):
-        told = written(time)
-        cells = [*told] if isinstance(told, tuple) else [told]
+        result = written(time)
+        cells = [*result] if isinstance(result, tuple) else [result]
         cells.append(missing if value is None else number(value, decimal, thousands))
         cells += ["web"] * extra
         rows.append(separator.join(f'"{cell}"' if is_quoted else cell for cell in cells))
@@ -166,7 +166,7 @@ class TestDialects:
                 assert "3 rows" in points.sentence
                 assert "1 row without a value left out" in points.sentence
 
-    def test_says_what_it_assumed(self, read):
+    def test_reports_what_it_assumed(self, read):
         down = f"{START_MS + 1};1,5\n{START_MS};2\n".replace(";", ";x;")
         sentence = read("ms;host;v\n" + down).sentence
         for words in ("unix milliseconds", "column 1 (ms)", "column 3 (v)", "decimal comma"):
@@ -216,9 +216,9 @@ class TestRefused:
             "1,23,4",
         )
         for text in (*numbers, "1 2", "12,34,567", "1.2.3", "--1", "1.5e", "e5"):
-            told = refusal(read, f't,v\n{now},1.5\n{now + 1},"{text}"\n{now + 2},2.5\n')
-            assert "line 3" in told, text
-            assert "1 row of 3 cannot be read" in told
+            result = refusal(read, f't,v\n{now},1.5\n{now + 1},"{text}"\n{now + 2},2.5\n')
+            assert "line 3" in result, text
+            assert "1 row of 3 cannot be read" in result
         times = (
             "yesterday",
             "1_000",
@@ -231,10 +231,10 @@ class TestRefused:
             "\uff11" * 10,
         )
         for text in (*times, "2026-11-28T25:00", "31.02.2026", "1e400"):
-            told = refusal(read, f"timestamp,value\n{now},1\n{text},1\n{now + 2},1\n")
-            assert "line 3" in told, text
+            result = refusal(read, f"timestamp,value\n{now},1\n{text},1\n{now + 2},1\n")
+            assert "line 3" in result, text
 
-    def test_says_what_the_file_is_instead(self, read):
+    def test_names_the_kind_of_a_file_that_is_no_table(self, read):
         packed = gzip.compress(b"timestamp,value\n" + b"1795867200,1.5\n" * 5000)
         middle = len(packed) // 2
         damaged = packed[:middle] + bytes(4) + packed[middle + 4 :]
@@ -259,7 +259,7 @@ class TestRefused:
 
 
 class TestChoices:
-    def test_columns_and_decimals_may_be_said(self, read):
+    def test_columns_and_decimals_can_be_given(self, read):
         now = START_MS // 1000
         table = f"id,start,end,a,b\n1,{now},{now + 9},1.234,5\n"
         for name in ("b", "B", "5"):

@@ -53,11 +53,11 @@ class TestPush:
     def test_sends_every_row_once_and_in_order(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 100)
         rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(250)]
-        told = push(write(tmp_path / "a.csv", rows), "--json")
-        assert told.exit_code == 0, told.output
+        result = push(write(tmp_path / "a.csv", rows), "--json")
+        assert result.exit_code == 0, result.output
         assert blueprint.points() == rows
         assert [len(body["metrics"]) for body in blueprint.received] == [100, 100, 50]
-        assert json.loads(told.stdout)["stored"] == 250
+        assert json.loads(result.stdout)["stored"] == 250
         assert set(blueprint.keys) == {"Bearer anf_1"}
 
     def test_reads_gzip_fractions_milliseconds_and_iso_times(self, blueprint, push, tmp_path):
@@ -69,9 +69,9 @@ class TestPush:
         assert blueprint.points() == [(1700000000.5, 1), (1700000001.5, 2), (1700000002, 3)]
 
     def test_leaves_out_rows_without_a_value(self, blueprint, push, tmp_path):
-        told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, "nan")]), "--json")
+        result = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, "nan")]), "--json")
         assert blueprint.points() == [(1, 1.0)]
-        assert json.loads(told.stdout)["missing"] == 2
+        assert json.loads(result.stdout)["missing"] == 2
 
     def test_marks_rows_as_history_only_on_request(self, blueprint, push, tmp_path):
         path = write(tmp_path / "a.csv", [(1, 1.0)])
@@ -80,16 +80,16 @@ class TestPush:
         assert [body.get("fill") for body in blueprint.received] == [None, "true"]
 
     def test_an_invalid_row_is_reported_with_its_line(self, push, tmp_path):
-        told = push(write(tmp_path / "a.csv", [(1, 1.0), ("yesterday", 2.0)]))
-        assert told.exit_code == 2
-        assert "line 3" in told.output
+        result = push(write(tmp_path / "a.csv", [(1, 1.0), ("yesterday", 2.0)]))
+        assert result.exit_code == 2
+        assert "line 3" in result.output
 
 
 class TestRetry:
     def test_sends_again_when_the_server_is_busy(self, blueprint, push, tmp_path):
         blueprint.answers = [(503, {"Retry-After": "0"}, {"message": "wait"}), (429, {}, {})]
-        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
-        assert told.exit_code == 0
+        result = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert result.exit_code == 0
         assert blueprint.points() == [(1, 1.0)]
 
     def test_waits_as_long_as_retry_after(self, blueprint, push, tmp_path, monkeypatch):
@@ -101,35 +101,35 @@ class TestRetry:
 
     def test_does_not_retry_with_a_wrong_key(self, blueprint, push, tmp_path):
         blueprint.answers = [(401, {}, {"message": "nobody has this key"})]
-        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
-        assert told.exit_code == 1
-        assert "nobody has this key" in told.output
+        result = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert result.exit_code == 1
+        assert "nobody has this key" in result.output
         assert blueprint.received == []
 
     def test_gives_up_without_an_answer_for_long(self, blueprint, push, tmp_path, monkeypatch):
-        monkeypatch.setattr(client_module, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(client_module, "RETRY_FOR_SECONDS", 0.05)
         blueprint.answers = [(503, {}, {"message": "wait"})] * 100
-        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
-        assert told.exit_code == 1
-        assert "resumes from here" in told.output
+        result = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert result.exit_code == 1
+        assert "resumes from here" in result.output
 
 
 class TestAddress:
     def test_reports_at_once_that_nothing_answers_and_gives_a_hint(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(client_module, "FIRST_PATIENCE_SECONDS", 0.2)
+        monkeypatch.setattr(client_module, "FIRST_RETRY_FOR_SECONDS", 0.2)
         monkeypatch.setattr(client_module, "FIRST_PAUSE_SECONDS", 0.12)
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
-        told = push_to(tmp_path, f"http://127.0.0.1:{port}")
-        assert told.exit_code == 1
-        first, *_, last = [line for line in told.stderr.splitlines() if "Nothing answers" in line]
+        result = push_to(tmp_path, f"http://127.0.0.1:{port}")
+        assert result.exit_code == 1
+        first, *_, last = [line for line in result.stderr.splitlines() if "Nothing answers" in line]
         assert f"Nothing answers at http://127.0.0.1:{port}: connection refused. Retrying" in first
         assert "the port is right; give another address with --url" in last
 
     def test_reports_a_wrong_scheme(self, blueprint, tmp_path):
-        told = push_to(tmp_path, blueprint.url.replace("http", "https"))
-        assert told.exit_code == 1
-        assert f"does not use https. If it uses http, give --url {blueprint.url}." in told.stderr
+        result = push_to(tmp_path, blueprint.url.replace("http", "https"))
+        assert result.exit_code == 1
+        assert f"does not use https. If it uses http, give --url {blueprint.url}." in result.stderr
 
     def test_reports_a_url_that_does_not_accept_points(self, blueprint, tmp_path):
         for status, headers, words in (
@@ -142,10 +142,10 @@ class TestAddress:
             ),
         ):
             blueprint.answers = [(status, headers, {})]
-            told = push_to(tmp_path, blueprint.url)
-            assert told.exit_code == 1
-            assert words in told.stderr
-            assert "Nothing was stored" in told.stderr
+            result = push_to(tmp_path, blueprint.url)
+            assert result.exit_code == 1
+            assert words in result.stderr
+            assert "Nothing was stored" in result.stderr
 
     def test_uses_the_whole_path_of_the_url(self, blueprint, tmp_path):
         assert push_to(tmp_path, blueprint.url + "/flux/metric_data_post").exit_code == 0
@@ -153,15 +153,15 @@ class TestAddress:
 
     def test_refuses_an_invalid_url(self, tmp_path):
         for url in ("127.0.0.1:8080", "localhost:8080", "ftp://a.example", "http://", ""):
-            told = push_to(tmp_path, url)
-            assert told.exit_code == 1, url
-            assert "is not the address of a server: give it with --url" in told.stderr
+            result = push_to(tmp_path, url)
+            assert result.exit_code == 1, url
+            assert "is not the address of a server: give it with --url" in result.stderr
 
     def test_reports_at_once_that_the_server_is_busy(self, blueprint, push, tmp_path):
         blueprint.answers = [(503, {}, {"message": "wait"})] * 3
-        told = push(write(tmp_path / "a.csv", [(1, 1.0)]))
-        assert told.exit_code == 0
-        assert told.stderr.count("The server says 503: wait Retrying for 10 minutes") == 1
+        result = push(write(tmp_path / "a.csv", [(1, 1.0)]))
+        assert result.exit_code == 0
+        assert result.stderr.count("The server answered 503: wait Retrying for 10 minutes") == 1
 
 
 class TestFiles:
@@ -169,22 +169,22 @@ class TestFiles:
         self, blueprint, push, tmp_path
     ):
         rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(10)]
-        told = push(write(tmp_path / "a.csv", rows[::-1]))
+        result = push(write(tmp_path / "a.csv", rows[::-1]))
         assert blueprint.points() == rows
-        assert "newest row first" in told.stderr
+        assert "newest row first" in result.stderr
 
     def test_sends_nothing_of_a_file_with_a_row_that_cannot_be_read(
         self, blueprint, push, tmp_path
     ):
         rows = [(1_700_000_000 + 60 * i, float(i)) for i in range(10)]
         path = write(tmp_path / "a.csv", [*rows, (1_700_000_600, "21,75")])
-        told = push(path)
-        assert told.exit_code == 2
-        assert "line 12" in told.stderr
+        result = push(path)
+        assert result.exit_code == 2
+        assert "line 12" in result.stderr
         assert blueprint.received == []
-        told = push(path, "--skip-unreadable", "--json")
-        assert told.exit_code == 1
-        summary = json.loads(told.stdout)
+        result = push(path, "--skip-unreadable", "--json")
+        assert result.exit_code == 1
+        summary = json.loads(result.stdout)
         assert (summary["stored"], summary["unreadable"]) == (10, 1)
         assert blueprint.points() == rows
 
@@ -198,8 +198,8 @@ class TestResume:
         path = write(tmp_path / "a.csv", rows)
         blueprint.answers = [(204, {}, {}), (403, {}, {"message": "stop"})]
         assert push(path).exit_code == 1
-        told = push(path, "--json")
-        assert json.loads(told.stdout)["resumed_after_rows"] == 10
+        result = push(path, "--json")
+        assert json.loads(result.stdout)["resumed_after_rows"] == 10
         assert blueprint.points() == rows
 
     def test_restart_begins_with_the_first_row(self, blueprint, push, tmp_path, monkeypatch):
@@ -207,8 +207,8 @@ class TestResume:
         path = write(tmp_path / "a.csv", [(i, float(i)) for i in range(1, 21)])
         blueprint.answers = [(204, {}, {}), (403, {}, {})]
         push(path)
-        told = push(path, "--json", "--restart")
-        assert json.loads(told.stdout)["stored"] == 20
+        result = push(path, "--json", "--restart")
+        assert json.loads(result.stdout)["stored"] == 20
 
     def test_a_changed_file_is_another_file(self, blueprint, push, tmp_path, monkeypatch):
         monkeypatch.setattr(push_module, "BATCH_POINTS", 10)
@@ -233,9 +233,9 @@ class TestRefusals:
             "rejected": [{"index": i, "reason": "too far ahead"} for i in (0, 1)],
         }
         blueprint.answers = [(400, {}, report)]
-        told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, 2.0)]), "--json")
-        assert told.exit_code == 1
-        summary = json.loads(told.stdout)
+        result = push(write(tmp_path / "a.csv", [(1, 1.0), (2, 2.0)]), "--json")
+        assert result.exit_code == 1
+        summary = json.loads(result.stdout)
         assert (summary["stored"], summary["refused"]) == (0, 2)
         assert [refusal["line"] for refusal in summary["refusals"]] == [2, 3]
 
@@ -243,8 +243,8 @@ class TestRefusals:
         blueprint.answers = [
             (207, {}, {"rejected_total": 1, "rejected": [{"index": 1, "reason": "too far ahead"}]})
         ]
-        told = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, 3.0)]), "--json")
-        assert told.exit_code == 1
-        summary = json.loads(told.stdout)
+        result = push(write(tmp_path / "a.csv", [(1, 1.0), (2, ""), (3, 3.0)]), "--json")
+        assert result.exit_code == 1
+        summary = json.loads(result.stdout)
         assert (summary["stored"], summary["refused"]) == (1, 1)
         assert summary["refusals"] == [{"line": 4, "reason": "too far ahead"}]

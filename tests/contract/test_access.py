@@ -26,20 +26,20 @@ def table(app):
     return written.getvalue()
 
 
-def test_every_route_may_be_asked_by_whom_the_reviewed_table_says(product, tmp_path):
+def test_every_route_has_the_access_of_the_reviewed_table(product, tmp_path):
     """A difference is a decision: look at it, then copy the file named below over the old one."""
     found = tmp_path / "access.csv"
     found.write_text(table(product.app))
     assert found.read_text() == REVIEWED.read_text(), f"review and copy {found} to {REVIEWED}"
 
 
-def test_every_declared_route_says_what_it_is_for(product):
+def test_every_declared_route_has_a_description(product):
     for route in declared_routes(product.app).values():
         assert route.summary.endswith((".", "?")), route.endpoint
 
 
 def test_every_route_is_limited_by_classes_that_there_are(product):
-    """A class that is misspelt would be found out by the first who asks."""
+    """A misspelt class would otherwise fail only at the first request."""
     limited = {route.endpoint: limits_of(route) for route in declared_routes(product.app).values()}
     free = {endpoint for endpoint, limits in limited.items() if not limits}
     assert {limit for limits in limited.values() for limit in limits} <= set(Limit)

@@ -10,7 +10,7 @@ from anomify.edge.contract import declared_routes
 from tests.contract.test_tenants import ask, filled, kept_of_acme
 from tests.kit.tenants import Product
 
-# What no body may set; a role only where somebody gives one.
+# What no body may set; a role only where a route takes one.
 SMUGGLED = {
     "org_id": 2,
     "id": 999_001,
@@ -26,7 +26,7 @@ SMUGGLED = {
     "actor": "Mallory",
 }
 SECRET_KEY = re.compile(r"hash|secret|password|salt|seed", re.IGNORECASE)
-# Shown this once, to whoever made it; or no secret at all.
+# Shown only once, to the user who made it; or no secret at all.
 MAY_BE_SHOWN = {"webhook_secret"}
 
 
@@ -59,7 +59,7 @@ class TestBodies:
                 assert route.access in {ADMIN, OWNER, USER}, route.endpoint
 
     def test_change_nothing_that_they_do_not_declare(self, product):
-        asked = 0
+        requested = 0
         before = facts(product)
         for route in changing(product):
             if route.rules in {("/org/delete",), ("/user/delete",)}:
@@ -73,9 +73,9 @@ class TestBodies:
             given = {**filled(product, route), **extra}
             for reply in ask(product, route, given, {"X-Session-Id": session_id}):
                 assert reply.status_code < 500, (route.endpoint, reply.text)
-                asked += 1
+                requested += 1
         after = facts(product)
-        assert asked > 40
+        assert requested > 40
         assert after["orgs"] == before["orgs"]
         assert after["of globex"] == before["of globex"]
         assert 999_001 not in after["user ids"]
@@ -83,7 +83,7 @@ class TestBodies:
 
 
 def facts(product: Product):
-    """What nobody may have changed by a body: quotas, demo flags, who is in Globex, ids."""
+    """What no body may have changed: quotas, demo flags, the users of Globex, ids."""
     with product.database.engine.connect() as connection:
 
         def rows(statement: str):
@@ -106,8 +106,8 @@ class TestReplies:
             for reply in ask(product, route, filled(product, route), {"X-Session-Id": session_id}):
                 if reply.mimetype != "application/json":
                     continue
-                told = json.loads(reply.text)
-                bad = {key for key in keys_of(told) if SECRET_KEY.search(key)} - MAY_BE_SHOWN
+                result = json.loads(reply.text)
+                bad = {key for key in keys_of(result) if SECRET_KEY.search(key)} - MAY_BE_SHOWN
                 assert bad == set(), route.endpoint
                 assert "$argon2" not in reply.text
                 for token in product.tokens.values():

@@ -1,6 +1,6 @@
 """Every route that changes something, asked while the database refuses to commit.
 
-It says so in its own shape with a 503, and whoever asked is signed in as before: same session, same
+It says so in its own shape with a 503, and the caller is signed in as before: same session, same
 cookies, same rights.
 """
 
@@ -30,12 +30,13 @@ from anomify.user.session import open_anonymous_session, session_key
 from anomify.user.signup import _hash
 from tests.contract.test_tenants import filled
 from tests.factories import PASSWORD, make_metric, make_org, make_session, make_user
-from tests.kit.stripe_wire import SECRET_KEY, WEBHOOK_SECRET, body_of, signature_of, stripe_wire
+from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET
+from tests.kit.stripe_server import body_of, signature_of, stripe_wire
 from tests.kit.tenants import open_product
 
 NEW_PASSWORD = "seven unrelated words of mine"
 BASE = "http://127.0.0.1:8080"
-# It is asked where nobody is here yet.
+# It is called where no user exists yet.
 SET_UP = "/ui/setup"
 
 
@@ -78,7 +79,7 @@ def refusing_to_commit(product):
 
 
 class People:
-    """Owners of Acme with a second factor in each state, a stranger, and links for all of them."""
+    """Owners of Acme with a second factor in each state, an anonymous caller, and their links."""
 
     def __init__(self, product):
         self.codes = {}
@@ -98,10 +99,10 @@ class People:
             self.ids = {name: user.id for name, user in owners.items()}
             self.sessions = {name: make_session(user) for name, user in owners.items()}
             self.other_session = make_session(owners["plain"])
-            self.sessions["stranger"] = open_anonymous_session("test browser", "192.0.2.1")
+            self.sessions["anonymous"] = open_anonymous_session("test browser", "192.0.2.1")
             open_attempt(
                 owners["confirmed"],
-                session_key(self.sessions["stranger"]),
+                session_key(self.sessions["anonymous"]),
                 "totp",
                 BASE,
                 "test browser",
@@ -132,8 +133,8 @@ class People:
         return pyotp.TOTP(self.seeds[name]).at(now())
 
 
-def wishes(product, people, plan):
-    """What makes each route change something, by its first rule, and who asks where it matters."""
+def requests(product, people, plan):
+    """Return by route what makes it change something, and the caller where it matters."""
     reset = {"email": "plain@acme.example", "reset_token": people.reset_token}
     twice = {"password_1": NEW_PASSWORD, "password_2": NEW_PASSWORD}
     verify = {"email": "new@new.example", "verification_token": "t" * 32, **twice}
@@ -152,7 +153,7 @@ def wishes(product, people, plan):
         "/billing/change": {"plan_id": plan},
         "/exclusion/add": {"type": "exact", "pattern": "anything"},
         "/login": login,
-        "/login/validateclient": ("stranger", {"code": "000000"}),
+        "/login/validateclient": ("anonymous", {"code": "000000"}),
         "/login/forgotpassword": {"email": "plain@acme.example"},
         "/login/resetpassword": {**reset, **twice},
         "/metric/<path:metric>/settings": {"metric": people.metric, "unit": "ms"},
@@ -192,7 +193,7 @@ def wishes(product, people, plan):
         "/ui/reset": {**reset, **twice},
         "/ui/invitation": invited,
         "/ui/login": login,
-        "/ui/login/code": ("stranger", {"code": "000000"}),
+        "/ui/login/code": ("anonymous", {"code": "000000"}),
         "/ui/logout": ("plain", {}),
         "/ui/signup": signup,
         "/ui/verify": verify,
@@ -216,23 +217,23 @@ def ask(product, people, route, who, given):
 
 
 def check_shape(route, reply):
-    """The failure is told in the family's own words."""
+    """The failure has the shape of the family's errors."""
     assert int(reply.headers["Retry-After"]) >= 1
     if route.is_page:
         assert reply.mimetype == "text/html"
         assert "The server is busy" in reply.get_data(as_text=True)
         return None
-    told = json.loads(reply.get_data())
-    assert told["status"]["error"]["code"] == "unavailable", told
-    assert told["data"] == {}
-    return told
+    result = json.loads(reply.get_data())
+    assert result["status"]["error"]["code"] == "unavailable", result
+    assert result["data"] == {}
+    return result
 
 
 class TestEveryChange:
-    def test_that_cannot_be_committed_says_so_and_leaves_the_session_alone(self, product):
+    def test_that_cannot_be_committed_answers_503_and_keeps_the_session(self, product):
         people = People(product)
         plan = product.wire.make_price("Small", 5000, 19_00)
-        given = wishes(product, people, plan)
+        given = requests(product, people, plan)
         headers = {"X-Session-Id": people.sessions["plain"]}
         bought = product.client.post(
             "/billing/getcheckoutsession", data={"plan_id": plan}, headers=headers
@@ -251,7 +252,7 @@ class TestEveryChange:
             requested = given.get(route.rule)
             who, requested = requested if isinstance(requested, tuple) else (None, requested)
             is_for_all = route.access in {ANYONE, PUBLIC}
-            who = who or ("stranger" if is_for_all else "plain")
+            who = who or ("anonymous" if is_for_all else "plain")
             requested = filled(product, route) if requested is None else requested
             with refusing_to_commit(product) as failed:
                 if route.rule == "/org/stripecallback":
@@ -262,16 +263,16 @@ class TestEveryChange:
             answered[route.rule] = (reply.status_code, len(failed), reply.get_data()[:300])
             if reply.status_code != 503:
                 continue
-            told = check_shape(route, reply)
+            result = check_shape(route, reply)
             if route.access is not PUBLIC:
-                assert told is None or told["status"]["session_id"] == people.sessions[who]
+                assert result is None or result["status"]["session_id"] == people.sessions[who]
             cookies = [each.split("=")[0] for each in reply.headers.getlist("Set-Cookie")]
             assert not {"session_id", "client_id"} & set(cookies), route.rule
-            if who != "stranger":
+            if who != "anonymous":
                 mine = {"X-Session-Id": people.sessions[who]}
                 seen = json.loads(product.client.get("/user/info", headers=mine).data)
                 assert seen["data"]["user"]["id"] == people.ids[who], route.rule
-        assert {rule: told for rule, told in answered.items() if told[0] != 503} == {}
+        assert {rule: result for rule, result in answered.items() if result[0] != 503} == {}
         assert len(answered) > 60
 
     def test_of_an_empty_installation_too(self, migrated_url, tmp_path):

@@ -32,49 +32,49 @@ def check_foreign_change_refused(product, route, path):
 
 
 class TestForeignPages:
-    def test_are_allowed_to_read_no_reply_that_tells_who_asks(self, product):
+    def test_can_read_no_reply_that_depends_on_the_caller(self, product):
         for route, path in routes(product):
             for method in (*route.methods, "OPTIONS"):
                 reply = ask(product, method, path, headers=EVIL)
                 found = {name for name, _ in reply.headers if name.startswith("Access-Control")}
                 if not route.access.identifies_caller:
-                    # It tells everybody the same, and knows no cookie.
+                    # Its reply is the same for every caller and ignores cookies.
                     assert "Access-Control-Allow-Credentials" not in found, (method, path)
                 else:
                     assert found == set(), (method, path)
 
     def test_change_nothing_with_the_cookie_of_their_reader(self, product):
-        asked = 0
+        requested = 0
         for route, path in routes(product):
             if not route.changes or not route.access.identifies_caller:
                 continue
-            asked += 1
+            requested += 1
             check_foreign_change_refused(product, route, path)
-        assert asked > 30
+        assert requested > 30
 
 
 class TestRepliesWithASession:
-    def test_are_kept_by_no_cache_and_told_apart_by_credentials(self, product):
+    def test_are_not_cached_and_vary_by_credentials(self, product):
         headers = product.cast.headers("bob")
-        asked = 0
+        requested = 0
         for route, path in routes(product):
             if not route.access.identifies_caller or route.is_cookie_only:
                 continue
             reply = ask(product, "POST", path, headers=headers)
             if reply.mimetype == "application/json":
-                asked += 1
+                requested += 1
                 assert reply.headers["Cache-Control"] == "no-store", path
                 assert {"Cookie", "X-Session-Id"} <= set(reply.vary), path
-        assert asked > 50
+        assert requested > 50
 
 
 class TestDemos:
-    def test_are_changed_by_nobody_of_them(self, product):
+    def test_are_not_changed_by_their_visitors(self, product):
         with product.app.extensions["anomify"].database.unit_of_work() as session:
             demo = session.merge(product.cast.globex)
             demo.is_demo = True
             headers = {"X-Session-Id": make_session(make_user(demo, email="olga@demo.example"))}
-        asked = 0
+        requested = 0
         for route, path in routes(product):
             if (
                 not route.changes
@@ -83,7 +83,7 @@ class TestDemos:
                 or route.is_cookie_only
             ):
                 continue
-            asked += 1
+            requested += 1
             reply = ask(product, "POST", path, headers=headers)
             assert (reply.status_code, error(reply)["code"]) == (403, "demo_read_only"), path
-        assert asked > 15
+        assert requested > 15

@@ -42,21 +42,21 @@ def product(migrated_sqlite_file, tmp_path):
 
 
 class Asker:
-    """Asks one operation after the other, and counts what came back."""
+    """Calls one operation after the other, and counts the replies."""
 
     def __init__(self, product: Product, by: str) -> None:
         self.product = product
         self.by = by
         self.answered: Counter[str] = Counter()
-        self.asked: Counter[str] = Counter()
+        self.requested: Counter[str] = Counter()
         self._number = 0
         self._headers: dict[str, str] = {}
 
     def ask(self, operation) -> None:
-        # Who asks may be deleted, signed out or made a viewer by what is asked.
+        # A request may delete its caller, sign it out or make it a viewer.
         session_id, token = self.product.fresh_owner()
         headers = {"session": {"X-Session-Id": session_id}, "token": {"X-Auth-Token": token}}
-        # The client of this library does not decompress what it asks for.
+        # The client of this library does not decompress replies.
         self._headers = {**headers[self.by], "Accept-Encoding": "identity"}
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             self._ask_in(mode, operation)
@@ -86,10 +86,10 @@ class Asker:
         without = set(WITHOUT)
         if self.by == "token" or is_change_by_get(operation):
             # Beside a token the made-up session id is no credential at all; and a GET that changes
-            # something is no way to ask for a stranger, whoever they claim to be: 405.
+            # something is refused for an anonymous caller with 405, whatever it presents.
             without.add("ignored_auth")
         if operation.path == "/org/export":
-            # One at a time until the download is over; the client here never says that it is.
+            # One at a time until the download is over; the client here never closes it.
             without.add("not_a_server_error")
         reply = case.call_and_validate(
             headers=self._headers,
@@ -97,7 +97,7 @@ class Asker:
                 check for check in checks.CHECKS.get_all() if check.__name__ in without
             ],
         )
-        self.asked[operation.label] += 1
+        self.requested[operation.label] += 1
         self.answered[operation.label] += reply.status_code < 300
 
     def _name_real_things(self, operation, case) -> None:
@@ -134,8 +134,8 @@ class TestOperations:
         ]
         for operation in wanted:
             caller.ask(operation)
-        assert set(caller.asked) == {operation.label for operation in wanted}
-        assert caller.asked.total() >= EXAMPLES_MIN / 4
+        assert set(caller.requested) == {operation.label for operation in wanted}
+        assert caller.requested.total() >= EXAMPLES_MIN / 4
         answered = [label for label, times in caller.answered.items() if times]
         if by == "session":
             assert len(answered) >= ANSWERED_SHARE_MIN * len(wanted), sorted(answered)

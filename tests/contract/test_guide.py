@@ -81,9 +81,9 @@ class Examples(HTMLParser):
         self._id: str | None = None
 
     def handle_starttag(self, tag, attrs) -> None:
-        told = dict(attrs)
-        if tag == "code" and "data-language" in told:
-            self._id = told["id"]
+        result = dict(attrs)
+        if tag == "code" and "data-language" in result:
+            self._id = result["id"]
             self.found[self._id] = ""
 
     def handle_endtag(self, tag) -> None:
@@ -153,7 +153,7 @@ class TestGuide:
         missing = {group for group in groups if not {"sh", "python"} <= set(guide.examples[group])}
         assert missing == set()
 
-    def test_each_example_asks_an_address_of_its_group(self, guide):
+    def test_each_example_calls_an_address_of_its_group(self, guide):
         for group, shown in guide.examples.items():
             assert group in {*GROUPS, "errors"}
             for language in ("sh", "python"):
@@ -176,10 +176,12 @@ class TestGuide:
         for group, shown in guide.examples.items():
             if "sh" not in shown:
                 continue
-            said = guide.run(["/bin/sh", "-c", shown["sh"]], tmp_path)
+            wording = guide.run(["/bin/sh", "-c", shown["sh"]], tmp_path)
             if "json" in shown:
-                told = json.loads(said)
-                found = differences(shape(json.loads(shown["json"])), shape(told.get("data", told)))
-                assert found == [], (group, said)
+                result = json.loads(wording)
+                found = differences(
+                    shape(json.loads(shown["json"])), shape(result.get("data", result))
+                )
+                assert found == [], (group, wording)
             ran += 1
         assert ran >= len(GROUPS) - 1

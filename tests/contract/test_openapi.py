@@ -10,7 +10,7 @@ import pytest
 from anomify.edge.contract import declared_routes
 
 REVIEWED = Path(__file__).parent.parent / "data" / "access.csv"
-# Addresses of later parts, and back doors that some list of the original names.
+# Addresses of later parts, and undocumented routes that some list of the original names.
 NOT_BUILT = [
     "/pattern/1",
     "/pattern/1/disable",
@@ -74,7 +74,7 @@ class TestDocument:
         assert set(document["paths"]) == shown
         assert all(rule.startswith(("/ui", "/doc", "/login/oidc")) for rule in pages - {"/"})
 
-    def test_says_of_everything_what_it_is_for(self, document):
+    def test_describes_every_element(self, document):
         silent = []
         for label, operation in operations(document):
             if not operation["summary"].endswith("."):
@@ -106,7 +106,7 @@ class TestDocument:
         assert len(identifiers) == len(set(identifiers))
         assert all(tag["description"] for tag in document["tags"])
 
-    def test_is_not_sent_again_to_who_has_it(self, product):
+    def test_is_not_sent_again_to_a_client_that_has_it(self, product):
         first = product.client.get("/doc/openapi")
         assert first.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
         again = product.client.get("/doc/openapi", headers={"If-None-Match": first.headers["ETag"]})
@@ -120,7 +120,7 @@ class TestWhatIsNotBuilt:
         for path in NOT_BUILT:
             for headers in (alice, {}):
                 reply = product.client.open(path, method=method, headers=headers)
-                # A stranger is not even told which names of metrics there are.
+                # An anonymous caller must not learn which metrics exist.
                 expected = {404} if headers or not path.startswith("/metric/") else {401}
                 assert reply.status_code in expected, path
                 code = reply.json["status"]["error"]["code"]

@@ -1,4 +1,4 @@
-"""Every route by every role and every scope: whoever lacks the right is refused."""
+"""Every route by every role and every scope: callers without the right are refused."""
 
 import re
 
@@ -41,7 +41,7 @@ class TestRights:
         assert set(MAY) == {access.name for access in BUILT_IN}
 
     @pytest.mark.parametrize("caller", [*ROLES, *TOKENS])
-    def test_are_what_the_table_says(self, caller):
+    def test_match_the_reviewed_table(self, caller):
         may = {access.name for access in BUILT_IN if access.allows(subject_of(caller))}
         assert may == {access for access, askers in MAY.items() if caller in askers}
 
@@ -61,24 +61,24 @@ def check_routes_refuse(product, routes, may):
             role: {"Cookie": f"session_id={make_session(make_user(cast.acme, role, role))}"}
             for role in ROLES
         }
-    asked = 0
+    requested = 0
     for route in routes:
         assert route.access.name in may, f"write down who may ask: {route.access.name}"
         if not route.access.identifies_caller:
             continue
         path = _PLACEHOLDER.sub("1", route.rule)
         for caller in {*ROLES, *TOKENS} - may[route.access.name]:
-            # Pages look at cookies alone, so a machine is a stranger to them.
+            # Pages look at cookies alone, so a token is no caller to them.
             sent = cookies.get(caller, {}) if route.is_cookie_only else headers[caller]
             for method in route.methods:
                 reply = product.client.open(path, method=method, headers=sent)
-                asked += 1
+                requested += 1
                 expected = {302, 403, 405} if route.is_cookie_only else {403}
                 assert reply.status_code in expected, (caller, method, route.endpoint)
-    return asked
+    return requested
 
 
 class TestRoutes:
-    def test_refuse_whoever_lacks_the_right(self, product):
+    def test_refuse_callers_without_the_right(self, product):
         routes = declared_routes(product.app).values()
         assert check_routes_refuse(product, routes, MAY) > 200

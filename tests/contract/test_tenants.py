@@ -1,8 +1,8 @@
 """Acme's things, asked for on every route by everybody who is not of Acme, or not of that rank.
 
 The tests are made of the declarations: every input that names a thing is asked for one of Acme's
-and for one that is nobody's. A route that comes with such an input is asked without being told of
-here; only a new kind of thing wants a planter, in tests/kit/tenants.py.
+and for one that does not exist. A new route with such an input is covered without a change
+here; only a new kind of thing needs a planter, in tests/kit/tenants.py.
 """
 
 import re
@@ -26,8 +26,8 @@ _CHANGING = re.compile(
 _PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
 # What an input that names a thing is called; one that only sounds so says names(None).
 _SOUNDS_LIKE_A_NAME = re.compile(r"(^|_)(id|ids|uuid|alert_code|metric|metrics|name|names|event)$")
-# Rows of the world, not of an org; who asks has some of them, whatever was asked.
-_NOBODYS_TABLES = {"sessions", "worker_beats", "alembic_version"}
+# Rows of the installation, not of an org; every request may change them.
+_SHARED_TABLES = {"sessions", "worker_beats", "alembic_version"}
 
 
 def is_closed(access: Access) -> bool:
@@ -110,13 +110,13 @@ def ask(product: Product, route: Declared, given: dict[str, Any], headers: dict[
             yield product.client.open(path, method=method, headers=headers, **{where: sent})
 
 
-def said(reply) -> str:
+def text_of(reply) -> str:
     return reply.get_data().decode(errors="replace")
 
 
-def told(reply, names: list[Any]):
-    """What a reply says, without what it was told and what changes from one to the next."""
-    text = said(reply) if "image" not in (reply.mimetype or "") else ""
+def comparable(reply, names: list[Any]):
+    """Return status and text of a reply, without given names and what changes each time."""
+    text = text_of(reply) if "image" not in (reply.mimetype or "") else ""
     for name in sorted(map(str, names), key=len, reverse=True):
         text = text.replace(name, "(thing)")
     return reply.status_code, _CHANGING.sub("", text)
@@ -128,7 +128,7 @@ def kept_of_acme(product: Product) -> dict[str, Counter]:
     found = {}
     with product.database.engine.connect() as connection:
         for table in product.tables.sorted_tables:
-            if table.name in _NOBODYS_TABLES:
+            if table.name in _SHARED_TABLES:
                 continue
             # When a token was last used says nothing of what it was used for.
             wanted = select(*(column for column in table.c if not column.name.startswith("last_")))
@@ -163,8 +163,8 @@ def of_lower_rank(product: Product, access: Access) -> dict[str, dict[str, str]]
 
 
 def check_things_of(product, route):
-    """Ask for a thing of Acme and for nobody's by every input that names one; count."""
-    asked = 0
+    """Request a thing of Acme and one that does not exist by every input that names one; count."""
+    count = 0
     for name, kind in naming(route).items():
         where = (route.endpoint, name)
         acmes, nobodys = product.plant(kind), NOBODYS.get(kind, NOBODYS_NUMBER)
@@ -173,7 +173,7 @@ def check_things_of(product, route):
         for who, headers in outsiders(product, kind).items():
             of_acmes, of_nobodys = (
                 [
-                    told(reply, [acmes, nobodys])
+                    comparable(reply, [acmes, nobodys])
                     for reply in ask(product, route, {**rest, name: thing}, headers)
                 ]
                 for thing in (acmes, nobodys)
@@ -181,22 +181,22 @@ def check_things_of(product, route):
             assert of_acmes == of_nobodys, (who, *where)
             assert of_acmes, where
             assert max(status for status, _ in of_acmes) < 500, (who, *where)
-            asked += len(of_acmes)
+            count += len(of_acmes)
         for who, headers in of_lower_rank(product, route.access).items():
             for thing in (acmes, nobodys) if is_ranked(route.access) else ():
                 for reply in ask(product, route, {**rest, name: thing}, headers):
                     assert reply.status_code in {302, 403}, (who, *where)
         for thing in (acmes, nobodys) if is_closed(route.access) else ():
             for reply in ask(product, route, {**rest, name: thing}, {}):
-                assert reply.status_code in {302, 401, 405}, ("a stranger", *where)
+                assert reply.status_code in {302, 401, 405}, ("anonymous", *where)
         assert kept_of_acme(product) == before, where
         owner = "alice" if kind in PERSONAL else None
         owner_finds_it(product, route, {**rest, name: acmes}, owner)
-    return asked
+    return count
 
 
 def owner_finds_it(product, route, given, owner):
-    # What is asked may end the session: whoever hands the org over is an admin after that.
+    # The request may end the session: a user who transfers the org is an admin afterwards.
     session_id = product.cast.sessions[owner] if owner else product.fresh_owner()[0]
     credentials = (
         {"Cookie": f"session_id={session_id}"}
@@ -216,7 +216,7 @@ def owner_finds_it(product, route, given, owner):
 
 
 class TestDeclarations:
-    def test_every_input_that_sounds_like_a_name_says_what_it_names(self, product):
+    def test_every_input_named_like_an_id_declares_what_it_identifies(self, product):
         silent = [
             f"{route.endpoint}: {name}"
             for route in declared_routes(product.app).values()
@@ -238,11 +238,11 @@ class TestDeclarations:
 class TestThings:
     def test_of_others_are_as_if_they_did_not_exist(self, product):
         """And asked for by their owner, the same way, they do: or this would prove nothing."""
-        asked = sum(
+        count = sum(
             check_things_of(product, route)
             for route in routes(product, lambda access: access != INGEST)
         )
-        assert asked > 100
+        assert count > 100
 
 
 class TestOutsiders:
@@ -251,12 +251,12 @@ class TestOutsiders:
             for route in routes(product):
                 # The documentation's examples are about some Acme, to everybody.
                 for reply in ask(product, route, {}, headers) if route.tag != "doc" else ():
-                    text = said(reply).lower()
+                    text = text_of(reply).lower()
                     for word in (MARK, "acme", "alice", "bob@", "dave"):
                         assert word not in text, (who, route.endpoint, word)
 
     def test_see_acmes_things_when_they_are_of_acme(self, product):
-        """The tests above would pass on a product that shows nobody anything."""
+        """The tests above would pass on a product that shows nothing to any caller."""
         alice = product.cast.headers("alice")
         for path in (
             "/metrics",
@@ -270,9 +270,9 @@ class TestOutsiders:
             assert MARK in reply.text, path
 
 
-class TestStrangers:
+class TestAnonymousCallers:
     def test_are_let_in_nowhere(self, product):
-        # Ingestion asks for its token itself, and its own tests hold it to that.
+        # Ingestion routes check the token themselves, which their own tests cover.
         for route in routes(product, is_closed):
             for reply in ask(product, route, filled(product, route), {}):
                 assert reply.status_code in {302, 401, 405}, (route.endpoint, reply.status_code)

@@ -103,7 +103,7 @@ class Site:
 
 @pytest.fixture
 def empty_site(database: Database, tmp_path: Path) -> Iterator[Site]:
-    """Nobody is there yet."""
+    """An installation without users."""
     site = Site(make_app(database, tmp_path, BLUEPRINTS), database)
     yield site
     site.app_state.points.close()

@@ -32,7 +32,7 @@ class TestVendored:
         }
         assert found == {file: sha256 for file, (sha256, _, _) in locked().items()}
 
-    def test_every_file_says_its_licence_and_where_it_came_from(self):
+    def test_every_file_states_its_licence_and_origin(self):
         for _, licence, source in locked().values():
             assert licence in {"MIT", "Apache-2.0"}
             assert re.fullmatch(r"[\w.-]+@\d+\.\d+\.\d+ \(npm\)", source)

@@ -162,11 +162,11 @@ class TestPage:
                 make_anomaly(metric, now() - timedelta(hours=hour + 1))
         # The first look also notes what was seen.
         site.text("/ui/")
-        asked = _statements(site)
+        sent = _statements(site)
         with site.database.unit_of_work():
             for hour in range(60):
                 make_anomaly(metric, now() - timedelta(hours=hour + 31))
-        assert _statements(site) == asked
+        assert _statements(site) == sent
 
 
 class TestNewer:
@@ -210,14 +210,14 @@ class TestPulse:
 
 
 def _statements(site) -> int:
-    asked = []
+    sent = []
 
     def note(_connection, _cursor, statement, *_rest):
-        asked.append(statement)
+        sent.append(statement)
 
     event.listen(site.database.engine, "before_cursor_execute", note)
     try:
         site.text("/ui/")
     finally:
         event.remove(site.database.engine, "before_cursor_execute", note)
-    return len(asked)
+    return len(sent)

@@ -133,8 +133,8 @@ class TestPage:
         with site.database.unit_of_work():
             anomaly = make_anomaly(made, now() - timedelta(hours=1))
             acme = site.cast.acme
-            told = facts_of_anomaly(OPENED, acme, make_watcher(acme), anomaly, anomaly.span, made)
-        link = message_of(told, "", message_id="m1").data["metric"]["url"]
+            result = facts_of_anomaly(OPENED, acme, make_watcher(acme), anomaly, anomaly.span, made)
+        link = message_of(result, "", message_id="m1").data["metric"]["url"]
         assert "97.5 is far above" in site.text(link)
 
     def test_states_that_a_counter_is_shown_as_its_rate(self, site):
@@ -171,7 +171,7 @@ class TestEvents:
         requested = {"name": "cpu.load", "range": "7d", "event": struck.older.id}
         for path in ("/ui/metric", "/ui/metric-events"):
             text = struck.text(path, **requested)
-            assert '<p class="explanation" dir="auto">The older one.</p>' in text
+            assert '<p class="explanation" dir="auto">The older one. Unusual from ' in text
             assert "10 to 40" in text
             assert text.count('class="is-selected"') == 1
 
@@ -180,12 +180,13 @@ class TestEvents:
             silence = make_anomaly(
                 struck.metric,
                 now() - timedelta(minutes=20),
+                minutes=None,
                 is_silence=True,
                 evidence="silent",
                 expected_lower=-math.inf,
                 expected_upper=math.inf,
                 amount=1200.0,
-                explanation="No data has come for 20 minutes.",
+                explanation="No data has come, though a point is due every 60 seconds.",
             )
         text = struck.text("/ui/metric", name="cpu.load", range="1h", event=silence.id)
         assert "<dt>Last value</dt>" in text

@@ -98,8 +98,8 @@ class TestFailures:
     )
     def test_each_error_page_has_a_sentence_and_the_request_id(self, site, status, heading):
         with site.app.test_request_context("/ui/"):
-            told = Problem(status, "code", 'What to do: <wait> "a little".')
-            reply = inbox.blueprint.respond_problem(told)
+            result = Problem(status, "code", 'What to do: <wait> "a little".')
+            reply = inbox.blueprint.respond_problem(result)
             text = reply.get_data(as_text=True)
             assert reply.status_code == status
             assert heading in text

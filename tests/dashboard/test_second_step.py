@@ -46,13 +46,13 @@ class TestCode:
         browser = site.browser(None)
         wanted = "/ui/metrics"
         start = browser.get(wanted).location
-        asked = submit(browser, start, email="alice@acme.example", password=PASSWORD)
-        assert asked.status_code == 303
-        assert asked.location == "/ui/login/code?next=%2Fui%2Fmetrics"
-        assert "a code was mailed" in browser.get(asked.location).get_data(as_text=True)
+        redirect = submit(browser, start, email="alice@acme.example", password=PASSWORD)
+        assert redirect.status_code == 303
+        assert redirect.location == "/ui/login/code?next=%2Fui%2Fmetrics"
+        assert "a code was mailed" in browser.get(redirect.location).get_data(as_text=True)
         assert browser.get("/ui/").status_code == 302
         (letter,) = read_letters(site.database)
-        reply = submit(browser, asked.location, code=code_in(letter))
+        reply = submit(browser, redirect.location, code=code_in(letter))
         assert (reply.status_code, reply.location) == (303, wanted)
         assert browser.get("/ui/").status_code == 200
 
@@ -90,10 +90,10 @@ class TestCode:
             seed = begin_enrolment(alice).seed
             finish_enrolment(alice, pyotp.TOTP(seed).at(now_timestamp() - 30))
         browser = site.browser(None)
-        asked = signed_in(browser).location
-        assert "authenticator app" in browser.get(asked).text
+        step_url = signed_in(browser).location
+        assert "authenticator app" in browser.get(step_url).text
         code = pyotp.TOTP(seed).at(now_timestamp())
-        assert submit(browser, asked, code=code, remember="true").location == "/ui/"
+        assert submit(browser, step_url, code=code, remember="true").location == "/ui/"
         browser.post("/ui/logout", data=hidden(browser.get("/ui/").text), headers=ORIGIN)
         assert signed_in(browser).location == "/ui/"
 

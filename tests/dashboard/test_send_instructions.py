@@ -35,13 +35,13 @@ class TestWays:
         pasted = tomllib.loads(
             re.search(r"(\[\[outputs\.http\]\].*?)\{% endraw", guide, re.DOTALL)[1]
         )
-        [told], [output] = (
+        [result], [output] = (
             pasted["outputs"]["http"],
             tomllib.loads(FOUND["telegraf"])["outputs"]["http"],
         )
-        for settings in (told, output):
+        for settings in (result, output):
             del settings["url"], settings["headers"]["Authorization"]
-        assert told == output
+        assert result == output
 
     def test_python_runs_and_sends_one_datapoint(self):
         compile(FOUND["python"], "example", "exec")

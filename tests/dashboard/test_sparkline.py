@@ -74,6 +74,12 @@ class TestSparkline:
         found = drawn(spots(7, 7, 7, ranged=False))
         assert {y for _, y in places(found.lines[0])} == {HEIGHT / 2}
 
+    def test_a_wide_range_leaves_a_fifth_of_the_height_to_the_values(self):
+        found = drawn([SparkPoint(place * MINUTE, place % 3, -90.0, 90.0) for place in range(9)])
+        heights = [y for _, y in places(found.lines[0])]
+        assert max(heights) - min(heights) > 0.19 * (HEIGHT - 4)
+        assert {y for _, y in places(found.bands[0].rstrip("Z"))} == {0.0, float(HEIGHT)}
+
     def test_the_largest_numbers_stay_in_the_view_box(self):
         most = 1.7976931348623157e308
         found = drawn([SparkPoint(0, -most, -most, most), SparkPoint(MINUTE, most, -most, most)])

@@ -7,34 +7,34 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from anomify.dashboard.wording import (
-    expected,
     initials,
     labels,
     moment,
     number,
     plain_name,
     thousands,
+    value_and_expected,
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def said(at: datetime) -> str:
+def text(at: datetime) -> str:
     return moment(int(at.timestamp() * 1000), BERLIN, NOON).words
 
 
 class TestMoment:
     def test_today_and_yesterday_are_words(self):
-        assert said(datetime(2026, 11, 20, 8, 5, tzinfo=UTC)) == "Today 09:05"
-        assert said(datetime(2026, 11, 19, 8, 5, tzinfo=UTC)) == "Yesterday 09:05"
+        assert text(datetime(2026, 11, 20, 8, 5, tzinfo=UTC)) == "Today 09:05"
+        assert text(datetime(2026, 11, 19, 8, 5, tzinfo=UTC)) == "Yesterday 09:05"
 
     def test_the_day_depends_on_the_time_zone(self):
-        assert said(datetime(2026, 11, 19, 23, 30, tzinfo=UTC)) == "Today 00:30"
+        assert text(datetime(2026, 11, 19, 23, 30, tzinfo=UTC)) == "Today 00:30"
 
     def test_other_days_have_a_date_and_other_years_a_year(self):
-        assert said(datetime(2026, 7, 1, 8, tzinfo=UTC)) == "1 Jul 10:00"
-        assert said(datetime(2025, 12, 31, 8, tzinfo=UTC)) == "31 Dec 2025 09:00"
+        assert text(datetime(2026, 7, 1, 8, tzinfo=UTC)) == "1 Jul 10:00"
+        assert text(datetime(2025, 12, 31, 8, tzinfo=UTC)) == "31 Dec 2025 09:00"
 
     def test_includes_the_time_in_utc(self):
         found = moment(int(NOON.timestamp() * 1000), BERLIN, NOON)
@@ -87,7 +87,14 @@ class TestExpected:
         ],
     )
     def test_has_as_many_decimals_as_its_width_justifies(self, lower, upper, words):
-        assert expected(lower, upper) == words
+        assert value_and_expected(lower / 2 + upper / 2, lower, upper)[1] == words
+
+    def test_has_more_where_rounding_would_hide_that_the_range_was_left(self):
+        assert value_and_expected(162.7, 84.86, 162.6) == ("162.7", "84.9 to 162.6")
+        assert value_and_expected(162.5, 84.86, 162.2) == ("162.5", "85 to 162")
+        assert value_and_expected(84.9, 84.86, 162.4) == ("84.9", "84.9 to 162.4")
+        value, expected = value_and_expected(1_234_590.4, 1_234_567.0, 1_234_590.3)
+        assert (value, expected) == ("1,234,590.4", "1,234,567 to 1,234,590.3")
 
 
 class TestNames:

@@ -25,7 +25,7 @@ class TestNextAttemptAt:
     def test_is_after_the_pause(self) -> None:
         assert next_attempt_at(CREATED, CREATED, 1, 0.5) == CREATED + timedelta(seconds=10)
 
-    def test_honours_a_longer_wish_of_the_receiver_and_no_shorter_one(self) -> None:
+    def test_honours_a_longer_retry_after_and_no_shorter_one(self) -> None:
         assert next_attempt_at(CREATED, CREATED, 1, 0.5, 7200) == CREATED + timedelta(hours=2)
         assert next_attempt_at(CREATED, CREATED, 1, 0.5, 1) == CREATED + timedelta(seconds=10)
 

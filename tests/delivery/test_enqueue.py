@@ -1,7 +1,6 @@
 """Messages are enqueued once for each recipient, in the transaction of the anomaly."""
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -31,11 +30,7 @@ from tests.delivery.deliveries import (
 )
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
 
-
-@pytest.fixture(autouse=True)
-def clock() -> Iterator[time_machine.Traveller]:
-    with time_machine.travel(NOON, tick=False) as traveller:
-        yield traveller
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 @pytest.mark.usefixtures("unit")

@@ -12,7 +12,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class TestLatestProblems:
-    def test_tells_what_is_wrong_until_a_later_message_arrives(self) -> None:
+    def test_returns_the_problem_until_a_later_message_arrives(self) -> None:
         org = make_org()
         first, second = (make_anomaly(make_metric(org, name)) for name in ("cpu.a", "cpu.b"))
         failing, mended, fresh = (make_watcher(org) for _ in range(3))

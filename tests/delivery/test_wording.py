@@ -9,7 +9,9 @@ import pytest
 
 from anomify.channel.message import PICTURE_CID, Message
 from anomify.delivery.facts import OPENED, RECOVERED, TEST, AnomalyFacts, Facts
-from anomify.delivery.wording import in_words, message_of
+from anomify.delivery.wording import duration_in_two_units, message_of
+from anomify.detection.evidence import Evidence
+from anomify.detection.explanation import explain
 
 NOON_MS = 1_795_176_000_000  # 2026-11-20 12:00 UTC
 BASE = "https://anomify.example"
@@ -45,8 +47,8 @@ def facts(transition: str = OPENED, timezone: str = "Europe/Berlin", **changes: 
     )
 
 
-def told(said: Facts, **more: object) -> Message:
-    return message_of(said, BASE, message_id="m1", **more)
+def message_for(facts: Facts, **more: object) -> Message:
+    return message_of(facts, BASE, message_id="m1", **more)
 
 
 @dataclass
@@ -69,20 +71,21 @@ class Page(HTMLParser):
 
 
 class TestOpened:
-    def test_says_which_metric_what_was_expected_how_severe_and_since_when(self) -> None:
-        message = told(facts())
+    def test_names_metric_expected_range_severity_and_start(self) -> None:
+        message = message_for(facts())
 
         sentence = (
-            "shop.orders is unusual since 2026-11-20 13:00:00 CET: 1.23 million, expected 10 to "
-            "40.5. Severity high."
+            "shop.orders is unusual since 2026-11-20 13:00:00 CET: 1.23 million is above the "
+            "expected 10 to 40. Severity high."
         )
-        assert message.subject == "shop.orders is unusual: 1.23 million, expected 10 to 40.5"
+        subject = "shop.orders is unusual: 1.23 million is above the expected 10 to 40"
+        assert message.subject == subject
         assert message.data["sentence"] == sentence
         assert message.text.startswith(sentence + "\n")
         assert sentence in Page(message.html).texts
 
     def test_leads_to_the_metric_around_the_anomaly(self) -> None:
-        link = told(facts(metric_name='node_cpu{cpu="0",path="/a b"}')).data["metric"]["url"]
+        link = message_for(facts(metric_name='node_cpu{cpu="0",path="/a b"}')).data["metric"]["url"]
 
         assert link == (
             f"{BASE}/ui/metric?name=node_cpu%7Bcpu%3D%220%22%2Cpath%3D%22%2Fa+b%22%7D"
@@ -90,12 +93,12 @@ class TestOpened:
         )
 
     def test_shows_the_same_lines_in_text_and_html(self) -> None:
-        message = told(facts())
+        message = message_for(facts())
 
         texts = Page(message.html).texts
         for name, text in (
             ("Value", "1.23 million at 2026-11-20 13:01:00 CET"),
-            ("Expected", "10 to 40.5"),
+            ("Expected", "10 to 40"),
             ("Score", "0.912"),
             ("Why", "Far above what is usual at this hour."),
         ):
@@ -104,13 +107,14 @@ class TestOpened:
             assert text in texts
 
     def test_leaves_out_a_range_that_is_not_there(self) -> None:
-        message = told(facts(expected_lower=None, expected_upper=None, value=None))
+        message = message_for(facts(expected_lower=None, expected_upper=None, value=None))
 
-        assert message.subject == "shop.orders is unusual: no number"
+        subject = "shop.orders is unusual: Far above what is usual at this hour"
+        assert message.subject == subject
         assert "Expected" not in message.text
 
     def test_gives_machines_every_fact_as_json(self) -> None:
-        message = told(
+        message = message_for(
             facts(
                 amount="1.23 million above the range",
                 seen_before="Similar was seen once before, 6 days earlier.",
@@ -137,46 +141,66 @@ class TestOpened:
             "ended_by_silence": False,
         }
 
-    def test_says_values_in_the_metrics_unit(self) -> None:
-        message = told(facts(value=412.0, unit="ms"))
+    def test_gives_values_in_the_metrics_unit(self) -> None:
+        message = message_for(facts(value=412.0, unit="ms"))
 
-        assert message.subject == "shop.orders is unusual: 412 ms, expected 10 to 40.5 ms"
+        subject = "shop.orders is unusual: 412 ms is above the expected 10 to 40 ms"
+        assert message.subject == subject
 
-    def test_says_that_no_data_comes_without_calling_the_last_value_unusual(self) -> None:
+    @pytest.mark.parametrize("evidence", list(Evidence))
+    def test_does_not_call_a_value_within_its_range_unexpected(self, evidence: Evidence) -> None:
+        headline = explain(evidence, 3.0, 0.0, 428.0, amount=14.0)
+        message = message_for(
+            facts(value=3.0, expected_lower=0.0, expected_upper=428.0, headline=headline)
+        )
+
+        phrase = message.subject.removeprefix("shop.orders is unusual: ")
+        assert phrase.lower() == headline.removesuffix(".").lower()
+        assert f": {phrase}. Severity high." in message.data["sentence"]
+        for text in (message.subject, message.data["sentence"]):
+            assert "3, expected" not in text
+            assert "above the expected" not in text
+            assert "below the expected" not in text
+
+    def test_reports_missing_data_without_calling_the_last_value_unusual(self) -> None:
         silence = {
             "is_silence": True,
             "since_ms": NOON_MS - 60_000,
             "expected_lower": None,
             "expected_upper": None,
-            "explanation": "No data has come for 6 minutes.",
+            "explanation": "No data has come. Silent since 2026-11-20 12:59 CET.",
+            "headline": "No data has come, though a point is due every 60 seconds.",
         }
-        message = told(facts(severity="medium", **silence))
+        message = message_for(facts(severity="medium", **silence))
 
         assert message.subject == "shop.orders sends no data since 2026-11-20 12:59:00 CET"
         assert message.data["sentence"] == (
-            "shop.orders has sent no data since 2026-11-20 12:59:00 CET. No data has come for 6 "
-            "minutes. Severity medium."
+            "shop.orders has sent no data since 2026-11-20 12:59:00 CET. No data has come, though "
+            "a point is due every 60 seconds. Severity medium."
         )
         assert "unusual" not in message.text
 
-        again = told(facts(RECOVERED, severity="medium", **silence))
+        again = message_for(facts(RECOVERED, severity="medium", **silence))
 
         assert again.subject == "shop.orders sends data again"
         assert "with points from 2026-11-20 13:25:00 CET on" in again.data["sentence"]
 
     def test_shows_the_picture_only_when_there_is_one(self) -> None:
-        assert f"cid:{PICTURE_CID}" in Page(told(facts(), picture=b"png").html).addresses
-        assert "img" not in Page(told(facts()).html).tags
-        for plain in (told(facts()), told(facts(), picture=b"png", lacks_picture=True)):
+        assert f"cid:{PICTURE_CID}" in Page(message_for(facts(), picture=b"png").html).addresses
+        assert "img" not in Page(message_for(facts()).html).tags
+        for plain in (
+            message_for(facts()),
+            message_for(facts(), picture=b"png", lacks_picture=True),
+        ):
             assert "could not be drawn" not in plain.text + plain.html
-        lacking = told(facts(), lacks_picture=True)
+        lacking = message_for(facts(), lacks_picture=True)
         assert "could not be drawn" in lacking.text
         assert "could not be drawn" in lacking.html
 
 
 class TestRecovered:
-    def test_says_how_long_it_lasted(self) -> None:
-        message = told(facts(RECOVERED))
+    def test_states_how_long_it_lasted(self) -> None:
+        message = message_for(facts(RECOVERED))
 
         assert message.type == "anomaly.recovered"
         assert message.subject == "shop.orders is back to normal after 25 minutes"
@@ -186,16 +210,16 @@ class TestRecovered:
         )
         assert message.data["anomaly"]["ended_at"] == "2026-11-20T12:25:00Z"
 
-    def test_says_so_when_the_metric_only_fell_silent(self) -> None:
-        message = told(facts(RECOVERED, has_fallen_silent=True))
+    def test_states_that_the_metric_only_fell_silent(self) -> None:
+        message = message_for(facts(RECOVERED, has_fallen_silent=True))
 
         assert message.subject == "shop.orders has fallen silent"
         assert "back to normal" not in message.text
 
 
 class TestTest:
-    def test_says_that_nothing_has_happened(self) -> None:
-        message = told(msgspec.structs.replace(facts(TEST), anomaly=None))
+    def test_states_that_nothing_has_happened(self) -> None:
+        message = message_for(msgspec.structs.replace(facts(TEST), anomaly=None))
 
         assert message.type == "watcher.test"
         assert "Nothing has happened" in message.text
@@ -207,25 +231,25 @@ class TestSafety:
         "name", ["<script>alert(1)</script>", "{{ 7 * 7 }}", '"><img src=x onerror=y>', "a&amp;b"]
     )
     def test_a_name_is_only_ever_a_name(self, name: str) -> None:
-        said = msgspec.structs.replace(
+        named = msgspec.structs.replace(
             facts(metric_name=name, explanation=name), watcher_name=name, org_name=name
         )
-        message = told(said)
+        message = message_for(named)
 
         page = Page(message.html)
         assert f"Metric: {name}\n" in message.text
         assert name in page.texts
         assert set(page.tags).isdisjoint({"script", "img"})
 
-    def test_a_very_long_name_leaves_room_in_the_subject(self) -> None:
-        message = told(facts(metric_name="x" * 4000))
+    def test_a_very_long_name_does_not_fill_the_subject(self) -> None:
+        message = message_for(facts(metric_name="x" * 4000))
 
         assert len(message.subject) < 180
         assert "x" * 4000 in message.text
 
-    def test_a_zone_that_nobody_knows_is_utc(self) -> None:
+    def test_an_unknown_zone_is_utc(self) -> None:
         for zone in ("Mars/Olympus", "../../etc/passwd", ""):
-            assert "12:00:00 UTC" in told(facts(timezone=zone)).text
+            assert "12:00:00 UTC" in message_for(facts(timezone=zone)).text
 
 
 class TestInWords:
@@ -240,4 +264,4 @@ class TestInWords:
         ],
     )
     def test_names_the_two_largest_units(self, seconds: float, words: str) -> None:
-        assert in_words(seconds) == words
+        assert duration_in_two_units(seconds) == words

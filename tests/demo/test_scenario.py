@@ -32,4 +32,4 @@ class TestWorld:
         incidents = Scenario.founded_at(FOUNDED_MS).incidents(FOUNDED_MS)
         assert len(incidents) > 20
         assert [one.from_ms for one in incidents] == sorted(one.from_ms for one in incidents)
-        assert all(one.story.endswith(".") for one in incidents)
+        assert all(one.description.endswith(".") for one in incidents)

@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from anomify.db import Database
-from tests.factories import make_cast
 from tests.kit.web import make_app, probe_blueprint
 
 
@@ -22,14 +21,3 @@ def app(database, tmp_path):
     app = make_app(database, tmp_path, [probe_blueprint()])
     yield app
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client(use_cookies=False)

@@ -30,11 +30,11 @@ class Silent(BytesIO):
 
     def __init__(self):
         super().__init__()
-        self.asked = threading.Event()
+        self.requested = threading.Event()
         self.ended = threading.Event()
 
     def read(self, *size):
-        self.asked.set()
+        self.requested.set()
         assert self.ended.wait(30)
         return super().read(*size)
 
@@ -68,7 +68,7 @@ class TestSilence:
         silent, client = Silent(), app.test_client()
         with ThreadPoolExecutor(1) as others:
             kept = others.submit(send, app.test_client(), cast, silent, JSON)
-            assert silent.asked.wait(30)
+            assert silent.requested.wait(30)
             refused = send(client, cast, b"{}", JSON)
             assert (refused.status_code, error(refused)["code"]) == (503, "unavailable")
             assert client.get("/probe/viewer", headers=cast.headers("bob")).status_code == 200

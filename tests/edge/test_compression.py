@@ -57,10 +57,10 @@ class TestCompression:
             assert "Accept-Encoding" in reply.vary
             assert "Content-Encoding" not in reply.headers
 
-    def test_head_says_what_get_would_say(self, client):
-        told = client.head("/sample?type=text/html&size=4000", headers=GZIP)
-        assert told.headers["Content-Encoding"] == "gzip"
-        assert told.data == b""
+    def test_head_has_the_headers_of_get(self, client):
+        result = client.head("/sample?type=text/html&size=4000", headers=GZIP)
+        assert result.headers["Content-Encoding"] == "gzip"
+        assert result.data == b""
 
     def test_gives_nothing_of_a_session_away_by_its_length(self, client):
         is_compressed = {

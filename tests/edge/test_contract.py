@@ -9,7 +9,7 @@ from tests.kit.web import strict
 
 
 class TestCheckDeclared:
-    def test_stops_the_start_for_a_route_that_says_nothing(self, app):
+    def test_refuses_to_start_with_an_undeclared_route(self, app):
         blueprint = Blueprint("open", __name__)
         blueprint.add_url_rule("/open", view_func=lambda: "everybody", endpoint="gate")
         app.register_blueprint(blueprint)
@@ -50,7 +50,7 @@ class TestDeclared:
 
 
 class TestAnswering:
-    def test_get_and_post_say_the_same(self, client, cast):
+    def test_get_and_post_answer_the_same(self, client, cast):
         requested = {"count": "3", "is_fast": "true", "words": "a,b", "note": "x", "ratio": "0.5"}
         headers = cast.headers("bob")
         replies = [

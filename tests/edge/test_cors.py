@@ -41,7 +41,7 @@ class TestListedOrigin:
             assert "Access-Control-Allow-Credentials" not in reply.headers
             assert "Origin" in reply.vary
 
-    def test_is_told_what_it_may_send(self, client, cast):
+    def test_preflight_lists_what_it_may_send(self, client, cast):
         asks = {"Origin": LISTED, "Access-Control-Request-Method": "POST"}
         reply = client.options("/probe/viewer", headers=asks)
         assert reply.status_code == 200

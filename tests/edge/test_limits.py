@@ -85,7 +85,7 @@ class TestLimits:
         taken = [limits.take(Limit.READ, user, 1).wait_seconds for user in range(2 * ORG_FACTOR)]
         assert taken == [0] * (2 * ORG_FACTOR)
         assert limits.take(Limit.READ, "another", 1).wait_seconds > 0
-        assert limits.take(Limit.READ, "stranger", 2).wait_seconds == 0
+        assert limits.take(Limit.READ, "other", 2).wait_seconds == 0
 
     def test_may_be_changed_or_switched_off_by_class_or_altogether(self, clock):
         assert RateLimits(["login=off"], clock).take(Limit.LOGIN, "a") is None
@@ -109,7 +109,7 @@ class TestReplies:
             database, tmp_path, [probe_blueprint(), login.blueprint], rate_limits=limits
         )
 
-    def test_say_where_the_asker_stands_and_when_to_come_again(self, database, cast, tmp_path):
+    def test_state_the_remaining_requests_and_when_to_retry(self, database, cast, tmp_path):
         client = self.app(database, tmp_path, "read=2/60").test_client(use_cookies=False)
         bob = cast.headers("bob")
         reply = client.get("/probe/viewer", headers=bob)
@@ -126,7 +126,7 @@ class TestReplies:
         assert client.post("/probe/editor/change", headers=bob).status_code == 200
         assert client.get("/probe/viewer", headers=cast.headers("dave")).status_code == 200
 
-    def test_count_signing_in_by_address_whoever_asks(self, database, cast, tmp_path):
+    def test_count_sign_ins_by_address_for_every_caller(self, database, cast, tmp_path):
         client = self.app(database, tmp_path, "login=2/60").test_client(use_cookies=False)
 
         def tried(address, headers=None):
@@ -141,7 +141,7 @@ class TestReplies:
         assert tried("2001:db8::3") == 429
         assert tried("2001:db8:0:1::1") == 401
 
-    def test_never_turn_away_who_looks_whether_we_live(self, database, tmp_path):
+    def test_never_limit_health_checks(self, database, tmp_path):
         client = self.app(database, tmp_path, "read=1/60,write=1/60").test_client()
         for _ in range(3):
             reply = client.get(f"/probe/{PUBLIC}")
@@ -165,8 +165,8 @@ class TestReplies:
         listed = client.get("/watchers/list", headers=cast.headers("bob")).json["data"]
         assert [each["name"] for each in listed["watchers"]] == ["second", "first"]
 
-    def test_keep_no_session_for_an_address_that_asks_for_many(self, database, tmp_path):
-        client = self.app(database, tmp_path, "stranger=3/60").test_client(use_cookies=False)
+    def test_store_no_session_for_an_address_that_opens_many(self, database, tmp_path):
+        client = self.app(database, tmp_path, "anonymous=3/60").test_client(use_cookies=False)
         for _ in range(10):
             reply = client.get(f"/probe/{ANYONE}")
             assert reply.status_code == 200

@@ -24,7 +24,7 @@ LISTS = st.lists(ELEMENTS, max_size=5)
 
 class TestListOf:
     @given(LISTS)
-    def test_every_way_to_write_a_list_says_the_same(self, elements):
+    def test_every_way_to_write_a_list_is_read_the_same(self, elements):
         for text in (",".join(elements), " , ".join(elements) + ",", json.dumps(elements)):
             assert list_of(text) == elements
         assert as_list(elements) == elements

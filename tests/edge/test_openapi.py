@@ -56,28 +56,28 @@ def document(app):
 
 
 class TestDescribe:
-    def test_says_where_each_input_belongs(self, document):
-        asked = document["paths"]["/cat/{cat_id}"]
-        by_get = {found["name"]: found for found in asked["get"]["parameters"]}
+    def test_states_where_each_input_belongs(self, document):
+        sent = document["paths"]["/cat/{cat_id}"]
+        by_get = {found["name"]: found for found in sent["get"]["parameters"]}
         assert (by_get["cat_id"]["in"], by_get["cat_id"]["schema"]["x-names"]) == ("path", "cat")
         assert by_get["from"]["schema"] == {"type": "number"}
         assert (by_get["words"]["explode"], by_get["name"]["required"]) == (False, True)
-        contents = asked["post"]["requestBody"]["content"]
+        contents = sent["post"]["requestBody"]["content"]
         assert set(contents) == {"application/json", "application/x-www-form-urlencoded"}
         for content in contents.values():
             assert set(content["schema"]["properties"]) == {"from", "words", "name"}
             assert content["schema"]["required"] == ["name"]
 
-    def test_says_who_may_ask_and_how(self, document):
-        asked = document["paths"]["/cat/{cat_id}"]
-        assert asked["get"]["security"] == [{"session_header": []}, {"token": []}]
-        assert {"session_cookie": []} in asked["post"]["security"]
-        assert "scope `write`" in asked["post"]["description"]
-        assert asked["post"]["description"].startswith("It will not listen.")
+    def test_states_who_may_call_and_with_which_credentials(self, document):
+        sent = document["paths"]["/cat/{cat_id}"]
+        assert sent["get"]["security"] == [{"session_header": []}, {"token": []}]
+        assert {"session_cookie": []} in sent["post"]["security"]
+        assert "scope `write`" in sent["post"]["description"]
+        assert sent["post"]["description"].startswith("It will not listen.")
         assert "session_parameter" not in document["components"]["securitySchemes"]
         assert document["paths"]["/cat/picture"]["get"]["security"] == []
 
-    def test_says_what_comes_back(self, document):
+    def test_describes_the_replies(self, document):
         answers = document["paths"]["/cat/{cat_id}"]["post"]["responses"]
         assert {"200", "400", "401", "403", "404", "405", "409", "429", "503"} <= set(answers)
         good = answers["200"]["content"]["application/json"]["schema"]

@@ -19,7 +19,7 @@ PLACES = ("path", "form", "query")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 
 
-class Wish(Inputs):
+class ProbeIn(Inputs):
     name: str = ""
     count: int = 0
     is_fast: bool = False
@@ -35,7 +35,7 @@ class Wish(Inputs):
         return name
 
 
-def read(path=None, model=Wish, **request):
+def read(path=None, model=ProbeIn, **request):
     with app.test_request_context("/", **{"method": "POST", **request}):
         return read_inputs(model, path or {})
 
@@ -48,7 +48,7 @@ def refused(path=None, **request):
 
 class TestMerging:
     @given(st.dictionaries(st.sampled_from(PLACES), TEXTS, min_size=1))
-    def test_one_wish_in_several_places_counts_once_and_two_are_refused(self, values):
+    def test_one_value_in_several_places_counts_once_and_two_are_refused(self, values):
         request = {
             "path": {"name": values["path"]} if "path" in values else {},
             "data": {"name": values["form"]} if "form" in values else {},
@@ -66,7 +66,7 @@ class TestMerging:
         numbers=st.lists(st.integers(-1000, 1000), min_size=1),
         start=st.floats(allow_nan=False, allow_infinity=False),
     )
-    def test_query_form_and_json_say_the_same(self, name, count, is_fast, numbers, start):
+    def test_query_form_and_json_give_the_same(self, name, count, is_fast, numbers, start):
         texts = {
             "name": name,
             "count": str(count),
@@ -81,19 +81,19 @@ class TestMerging:
             "numbers": numbers,
             "from": start,
         }
-        expected = Wish(**values)
+        expected = ProbeIn(**values)
         assert read(method="GET", query_string=urlencode(texts)) == expected
         assert read(data=texts) == expected
         assert read(data=encode(values), content_type="application/json") == expected
 
     def test_unknown_parameters_are_ignored_even_when_they_contradict(self):
-        assert read(query_string="org_id=1&role=owner", data={"org_id": "2"}) == Wish()
+        assert read(query_string="org_id=1&role=owner", data={"org_id": "2"}) == ProbeIn()
 
-    def test_a_number_in_json_and_its_text_in_the_query_are_one_wish(self):
+    def test_a_number_in_json_and_its_text_in_the_query_are_one_value(self):
         assert read(query_string="count=5", json={"count": 5}).count == 5
 
     def test_a_get_has_no_body(self):
-        assert read(method="GET", data="{", content_type="application/json") == Wish()
+        assert read(method="GET", data="{", content_type="application/json") == ProbeIn()
 
 
 class TestLists:
@@ -142,7 +142,7 @@ class TestRefusing:
     def test_names_the_parameter(self, request_, name):
         assert name in refused(**request_).fields
 
-    def test_says_what_our_own_rules_say(self):
+    def test_gives_the_sentence_of_our_own_rules(self):
         assert refused(query_string="name=bad").fields == {"name": "Any name but this one."}
 
     def test_a_path_that_can_name_nothing_is_not_found(self):
@@ -176,8 +176,8 @@ class TestRefusing:
             read(data="<a/>", content_type="application/xml")
 
     def test_no_body_has_no_type(self):
-        assert read(content_type="application/xml") == Wish()
-        assert read(content_type="application/json") == Wish()
+        assert read(content_type="application/xml") == ProbeIn()
+        assert read(content_type="application/json") == ProbeIn()
 
 
 class TestFindParameter:
@@ -190,7 +190,7 @@ class TestFindParameter:
 
 
 class TestJsonAsForm:
-    def test_is_told_what_to_say(self):
+    def test_refusal_names_the_content_type_to_send(self):
         """`curl -d` says that everything is a form."""
         form = {"content_type": "application/x-www-form-urlencoded"}
         for body in ('{"name": "a"}', ' {"name":"a=b&c"}', "[1, 2]", '{\n"words":["a","b"]}'):

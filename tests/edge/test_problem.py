@@ -1,4 +1,4 @@
-"""Failures: told in one shape, without the inside of the product, and logged once."""
+"""Failures: reported in one shape, without internals, and logged once."""
 
 import logging
 
@@ -33,7 +33,7 @@ class TestShape:
             "POST",
         }
 
-    def test_a_broken_body_still_says_who_asks(self, client, cast):
+    def test_the_caller_is_known_even_with_an_unreadable_body(self, client, cast):
         reply = client.post(
             "/probe/viewer",
             data="{",
@@ -48,9 +48,7 @@ class TestShape:
 
 
 class TestUnforeseen:
-    def test_says_the_requests_id_and_nothing_of_the_inside_and_is_logged_once(
-        self, client, caplog
-    ):
+    def test_shows_the_request_id_and_no_internals_and_is_logged_once(self, client, caplog):
         with caplog.at_level(logging.ERROR):
             reply = client.get("/probe/failure")
         request_id = reply.headers["X-Request-Id"]

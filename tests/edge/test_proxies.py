@@ -1,4 +1,4 @@
-"""Proxies and encryption: whose word counts for who asks, and what is refused over plain http."""
+"""Proxies and encryption: which headers determine the client, and what plain http may do."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def ask(database, tmp_path):
 
 @pytest.fixture
 def seen(database, ask):
-    """The address that a stranger's session is kept with."""
+    """Return the address that is stored with an anonymous session."""
 
     def seen(forwarded, address=PROXY, trusted="192.0.2.0/24,10.0.0.0/8"):
         reply = ask(
@@ -74,24 +74,24 @@ class TestAddress:
 
 
 class TestHttps:
-    def test_is_demanded_from_elsewhere_where_people_reach_us_by_it(self, ask):
+    def test_is_required_from_other_machines_if_base_url_uses_it(self, ask):
         refused = ask(**SECURE)
         assert (refused.status_code, error(refused)["code"]) == (403, "https_required")
         assert "Location" not in refused.headers
         for method in ("POST", "PUT"):
             assert ask("/nothing", method=method, **SECURE).status_code == 403
 
-    def test_leads_readers_of_pages_to_our_own_name_whatever_host_they_asked_for(self, ask):
+    def test_redirects_pages_to_the_configured_host_whatever_the_host_header(self, ask):
         reply = ask("/ui/login?next=/ui/metrics", headers={"Host": "evil.example"}, **SECURE)
         assert reply.status_code == 308
         assert reply.location == "https://anomify.example/ui/login?next=/ui/metrics"
 
-    def test_leads_nobody_in_circles_behind_a_proxy_that_is_not_trusted(self, ask):
+    def test_does_not_redirect_forever_behind_an_untrusted_proxy(self, ask):
         reply = ask("/ui/login", headers={"X-Forwarded-Proto": "https"}, **SECURE)
         assert reply.status_code == 403
         assert "trusted_proxies" in reply.text
 
-    def test_counts_where_a_trusted_proxy_says_so_and_nobody_else(self, ask):
+    def test_is_accepted_only_from_a_trusted_proxy(self, ask):
         says = {"X-Forwarded-Proto": "https", "X-Forwarded-For": ELSEWHERE}
         trusted = {**SECURE, "trusted_proxies": PROXY}
         assert ask(address=PROXY, headers=says, **trusted).status_code == 200
@@ -99,12 +99,12 @@ class TestHttps:
         plain = {"X-Forwarded-Proto": "http", "X-Forwarded-For": ELSEWHERE}
         assert ask(address=PROXY, headers=plain, **trusted).status_code == 403
 
-    def test_is_not_demanded_on_this_machine_or_of_who_looks_whether_we_live(self, ask):
+    def test_is_not_required_on_this_machine_or_for_health_checks(self, ask):
         assert ask(address="127.0.0.1", **SECURE).status_code == 200
         assert ask(address="::1", **SECURE).status_code == 200
         assert ask("/-/healthy", **SECURE).status_code == 200
 
-    def test_may_be_demanded_or_not_by_setting(self, ask):
+    def test_is_required_or_not_as_the_setting_says(self, ask):
         assert ask().status_code == 200
         assert ask(require_https=True).status_code == 403
         assert ask(require_https=False, **SECURE).status_code == 200

@@ -34,14 +34,14 @@ class TestEncode:
         assert set(json.loads(text, parse_constant=refuse)) == {"value"}
 
     def test_writes_half_a_character_as_its_escape_and_all_else_as_it_is(self):
-        told = encode({"a\udcff": ["b\ud800", ("ü", "\U0001f600")], "n": 1})
-        assert json.loads(told) == {"a\\udcff": ["b\\ud800", ["ü", "\U0001f600"]], "n": 1}
+        result = encode({"a\udcff": ["b\ud800", ("ü", "\U0001f600")], "n": 1})
+        assert json.loads(result) == {"a\\udcff": ["b\\ud800", ["ü", "\U0001f600"]], "n": 1}
 
     @given(st.lists(st.floats()), st.floats())
     def test_so_is_every_output(self, numbers, value):
         text = encode({"data": Anything(value=value, numbers=numbers)})
-        told = json.loads(text, parse_constant=refuse)["data"]
-        assert told["numbers"] == [n if math.isfinite(n) else None for n in numbers]
+        result = json.loads(text, parse_constant=refuse)["data"]
+        assert result["numbers"] == [n if math.isfinite(n) else None for n in numbers]
 
     def test_what_has_no_json_form_is_our_mistake(self):
         with pytest.raises(TypeError):

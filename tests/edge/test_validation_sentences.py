@@ -23,7 +23,7 @@ RAW = re.compile(
 )
 
 
-class Wish(Inputs):
+class ProbeIn(Inputs):
     bucket: Literal["hour", "day"] | Annotated[int, Field(ge=60)] = "day"
     resolution: Literal["raw"] | Annotated[float, Field(gt=0)] | None = None
     chips: list[Annotated[str, StringConstraints(max_length=3)]] = Field([], max_length=4)
@@ -48,7 +48,7 @@ def fields_of(requested):
     """What is wrong with which parameter; nothing where nothing is."""
     try:
         with app.test_request_context("/", method="POST", json=requested):
-            read_inputs(Wish, {})
+            read_inputs(ProbeIn, {})
     except Invalid as error:
         return error.fields
     return {}
@@ -59,7 +59,7 @@ def refused(**requested):
         app.test_request_context("/", method="POST", json=requested),
         pytest.raises(Invalid) as found,
     ):
-        read_inputs(Wish, {})
+        read_inputs(ProbeIn, {})
     return found.value
 
 
@@ -78,16 +78,16 @@ VALUES = st.recursive(
 
 
 class TestSentences:
-    @given(st.dictionaries(st.sampled_from([*Wish.model_fields, "from"]), VALUES))
+    @given(st.dictionaries(st.sampled_from([*ProbeIn.model_fields, "from"]), VALUES))
     def test_are_plain_whatever_is_sent(self, requested):
         for name, sentence in fields_of(requested).items():
-            assert name.split(".")[0] in {*Wish.model_fields, "from"}, name
+            assert name.split(".")[0] in {*ProbeIn.model_fields, "from"}, name
             assert not RAW.search(name), name
             assert not RAW.search(sentence), (name, sentence)
             assert sentence[-1] in ".?", sentence
 
-    def test_say_what_each_kind_of_value_would_need(self):
-        told = refused(
+    def test_state_what_each_kind_of_value_needs(self):
+        result = refused(
             bucket="fortnight",
             resolution="fine",
             chips=["abcd", "abcde"],
@@ -95,7 +95,7 @@ class TestSentences:
             flags={"a": "perhaps"},
             mixed=[1, "some"],
         ).fields
-        assert told == {
+        assert result == {
             "bucket": "One of these is needed: 'hour' or 'day'. Or: A whole number is needed.",
             "resolution": "One of these is needed: 'raw'. Or: A number is needed.",
             "chips": "Element 1: 3 characters are the most that will do.",

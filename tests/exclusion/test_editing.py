@@ -210,7 +210,7 @@ class TestNewNames:
         with database.unit_of_work(write=False):
             quota = quota_of(org_id)
             excluded = exclusions_of_metrics(list(found.ids.values()))
-        assert (quota.used, quota.kept_out, quota.room) == (2, 3, 0)
+        assert (quota.used, quota.kept_out, quota.remaining) == (2, 3, 0)
         assert set(excluded) == {found.ids[f"staging.{one}".encode()] for one in "abc"}
 
     def test_are_limited_even_if_excluded(self, database):

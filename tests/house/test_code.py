@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows."""
+"""Rules of this project that no linter checks."""
 
 import ast
 import re
@@ -74,7 +74,7 @@ class TestNames:
         ]
         assert bad == [], "import a name from its home; nothing is handed on"
 
-    def test_a_room_holds_one_docstring_at_its_door(self):
+    def test_an_init_file_contains_only_a_docstring(self):
         bad = [
             str(path)
             for path in python_files("anomify")

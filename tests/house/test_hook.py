@@ -50,8 +50,8 @@ class TestHook:
         for text, is_taken in ((UNFORMATTED, False), (UNUSED, False), (GOOD, True)):
             module.write_text(text)
             git(repository, "add", "-A")
-            told = git(repository, "commit", "-qm", "sample")
-            assert (told.returncode == 0) is is_taken, told.stderr + told.stdout
+            result = git(repository, "commit", "-qm", "sample")
+            assert (result.returncode == 0) is is_taken, result.stderr + result.stdout
         # The directory's version of a file that is staged differs from what would be committed.
         for staged, beside, is_taken in (
             (UNUSED, GOOD, False),
@@ -61,8 +61,8 @@ class TestHook:
             module.write_text(staged)
             git(repository, "add", "-A")
             module.write_text(beside)
-            told = git(repository, "commit", "-qm", "sample")
-            assert (told.returncode == 0) is is_taken, told.stderr + told.stdout
+            result = git(repository, "commit", "-qm", "sample")
+            assert (result.returncode == 0) is is_taken, result.stderr + result.stdout
 
     def test_passes_commits_without_python_and_deletions(self, repository):
         (repository / "notes with spaces.md").write_text("# Notes\n")

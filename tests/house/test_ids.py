@@ -1,4 +1,4 @@
-"""No id that a database makes ever returns, and no list keeps somebody who was removed."""
+"""No id that a database makes ever returns, and no list keeps a user who was removed."""
 
 from datetime import UTC, date, datetime
 
@@ -101,7 +101,7 @@ class TestEveryTable:
 
 
 class TestEveryListOfUsers:
-    def test_says_that_it_is_one(self):
+    def test_is_declared_as_one(self):
         listed = {(table.name, column.name) for table, column in list_columns()}
         assert ("watchers", "email_user_ids") in listed
         for table in Base.metadata.sorted_tables:

@@ -20,7 +20,7 @@ class TestFiles:
         found = {path.parts[0] for path in project_files() if not path.parts[0].startswith(".")}
         assert found <= ALLOWED_AT_THE_TOP
 
-    def test_no_file_or_folder_has_a_name_that_says_nothing(self):
+    def test_no_file_or_folder_has_a_meaningless_name(self):
         bad = [
             str(path)
             for path in project_files()

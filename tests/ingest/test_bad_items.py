@@ -91,8 +91,8 @@ def test_of_one_item_alone(api, item, junk):
             assert reply.status_code == 204 or reply.json
     query = {"key": api.token, "metric": "m", "timestamp": str(AT), "value": "1"}
     for name in query:
-        asked = query | {name: json.dumps(item)}
-        reply = api.client.get("/flux/metric_data", query_string=asked)
+        requested = query | {name: json.dumps(item)}
+        reply = api.client.get("/flux/metric_data", query_string=requested)
         assert 200 <= reply.status_code < 500
 
 

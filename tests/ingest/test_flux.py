@@ -9,107 +9,7 @@ from hypothesis import strategies as st
 from anomify.clock import now_timestamp
 from anomify.errors import Unavailable
 from anomify.ingest.wire import BODY_BYTES_MAX
-from tests.kit.clock import LONG_AGO_SECONDS
-
-POST = "/flux/metric_data_post"
-AT = LONG_AGO_SECONDS
-
-
-def item(metric="a.b", timestamp=AT, value=1.5, **others):
-    return {"metric": metric, "timestamp": timestamp, "value": value, **others}
-
-
-def post(api, document, path=POST, **headers):
-    return api.post(path, json.dumps(document), **headers)
-
-
-def measurement(tags, name="net", **fields):
-    return {"name": name, "tags": tags, "fields": fields or {"bytes": 1}, "timestamp": AT}
-
-
-TELEGRAF_TEXTS = st.text(st.sampled_from('ab._ /{}="\u00e9\u200b'), max_size=3)
-TAGS = st.dictionaries(st.sampled_from(["host", "a", "_field", "_measurement"]), TELEGRAF_TEXTS)
-
-
-class TestTelegraf:
-    def test_never_stores_two_series_as_one(self, api):
-        sent = [
-            measurement({"src": "10"}, bytes=1),
-            measurement({"dst": "10"}, bytes=2),
-            measurement({"host": "web.1"}, bytes=3),
-            measurement({"host": "web_1"}, bytes=4),
-            measurement({"host": "a b"}, bytes=5),
-            measurement({"host": "a_b"}, bytes=6),
-            measurement({"path": "/x"}, bytes=7),
-            measurement({"path": "-x"}, bytes=8),
-            measurement({}, name="y.z", bytes=9),
-            measurement({}, name="y_z", bytes=10),
-            measurement({}, **{"a.b": 11, "a_b": 12}),
-        ]
-        for _ in range(2):
-            assert post(api, {"metrics": sent}, telegraf="true").status_code == 204
-        found = [api.stored(name) for name in api.names()]
-        assert sorted(found) == [[(AT * 1000, float(value))] for value in range(1, 13)]
-        assert "10.net.bytes" in api.names()
-        assert 'web_1.net.bytes{host="web_1"}' in api.names()
-
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(
-        st.lists(st.tuples(TAGS, TELEGRAF_TEXTS.filter(bool), TELEGRAF_TEXTS), max_size=6),
-        st.data(),
-    )
-    def test_keeps_apart_or_refuses_whatever_is_sent_in_any_order(self, api, drawn, data):
-        series = {
-            (name, field, tuple(sorted((tag, value) for tag, value in tags.items() if value)))
-            for tags, name, field in drawn
-        }
-        sent = [
-            measurement(dict(tags), name=name, **{field: value})
-            for value, (name, field, tags) in enumerate(sorted(series))
-        ]
-        org_id, token = api.make_org("Drawn")
-        stored = set()
-        for order in (sent, data.draw(st.permutations(sent))):
-            reply = post(api, {"metrics": order}, telegraf="true", token=token)
-            refused = {entry["index"] for entry in (reply.json or {"rejected": []})["rejected"]}
-            stored |= {
-                float(value)
-                for index, item in enumerate(order)
-                if index not in refused
-                for value in item["fields"].values()
-            }
-        found = [api.stored(name, org_id) for name in api.names(org_id)]
-        assert sorted(found) == [[(AT * 1000, value)] for value in sorted(stored)]
-
-    def test_dry_run_reports_the_name_of_a_series(self, api):
-        sent = [measurement({"src": "10"}), measurement({"dst": "10"})]
-        told = post(api, {"metrics": sent}, telegraf="true", x_test_only="true").json
-        assert told["new"] == ["10.net.bytes", '10.net.bytes{dst="10"}']
-
-
-class TestNames:
-    def test_keeps_spellings_apart_and_refuses_what_cannot_be_seen(self, api):
-        sent = [item("caf\u00e9", value=1), item("cafe\u0301", value=2), item("c\u200bpu", value=3)]
-        reply = post(api, {"metrics": sent})
-        assert [refused["index"] for refused in reply.json["rejected"]] == [2]
-        assert "ZERO WIDTH SPACE" in reply.json["rejected"][0]["reason"]
-        assert api.stored("caf\u00e9") == [(AT * 1000, 1.0)]
-        assert api.stored("cafe\u0301") == [(AT * 1000, 2.0)]
-
-    def test_refuses_a_label_that_the_header_contradicts(self, api):
-        sent = [item('m{_server_id="1"}'), item('m{_server_id="2"}'), item("n")]
-        reply = post(api, {"metrics": sent}, x_server_id="2")
-        assert [refused["index"] for refused in reply.json["rejected"]] == [0]
-        assert api.names() == ['m{_server_id="2"}', 'n{_server_id="2"}']
-
-    def test_refuses_a_query_that_is_not_utf_8(self, api):
-        headers = {"Authorization": f"Bearer {api.token}"}
-        for name, status in (("m%25FF", 204), ("m%FF", 400), ("m%C3%A9", 204)):
-            reply = api.client.get(
-                f"/flux/metric_data?metric={name}&timestamp={AT}&value=1", headers=headers
-            )
-            assert reply.status_code == status, name
-        assert api.names() == ["m%FF", "mé"]
+from tests.kit.flux import AT, POST, item, post
 
 
 class TestPost:
@@ -143,10 +43,10 @@ class TestPost:
         }
         reply = post(api, document)
         assert reply.status_code == 207
-        told = reply.json
-        assert told["status"] == "partly stored"
-        assert (told["accepted"], told["rejected_total"]) == (2, 6)
-        assert [(entry["index"], entry["metric"]) for entry in told["rejected"]] == [
+        result = reply.json
+        assert result["status"] == "partly stored"
+        assert (result["accepted"], result["rejected_total"]) == (2, 6)
+        assert [(entry["index"], entry["metric"]) for entry in result["rejected"]] == [
             (1, "text"),
             (2, "flag"),
             (3, "later"),
@@ -154,7 +54,7 @@ class TestPost:
             (5, "bad{name"),
             (6, ""),
         ]
-        assert all(entry["reason"] for entry in told["rejected"])
+        assert all(entry["reason"] for entry in result["rejected"])
         assert api.names() == ["good"]
 
     @pytest.mark.parametrize("position", range(4))
@@ -360,7 +260,7 @@ class TestKey:
         assert (reply.status_code, reply.json) == (200, {"status": "key valid"})
         assert post(api, {"key": "x", "validate_key": True}, token=None).status_code == 401
 
-    def test_says_which_org_and_nothing_else_does(self, api):
+    def test_alone_determines_the_org(self, api):
         globex, token = api.make_org("Globex")
         post(api, item("m"))
         post(api, item("m", value=9), token=token, X_Scope_OrgID="1", x_tenant_id="Acme")
@@ -377,7 +277,7 @@ class TestGet:
         assert self.get(api, **query).status_code == 204
         assert api.stored("a b") == [(AT * 1000, 1000.0)]
 
-    def test_stores_nothing_for_who_asks_for_the_head_only(self, api):
+    def test_stores_nothing_for_a_head_request(self, api):
         query = {"key": api.token, "metric": "m", "timestamp": AT, "value": 1}
         reply = api.client.head("/flux/metric_data", query_string=query)
         assert reply.status_code == 405

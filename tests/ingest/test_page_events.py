@@ -66,7 +66,7 @@ class TestEvents:
         clock.move_to(NOON + timedelta(seconds=256))
         assert stored(app, "events.shop.signup") == {0: 6, 1: 2, 2: 0, 3: 2}
 
-    def test_are_stored_once_whoever_dies_when(self, app, key, clock, monkeypatch):
+    def test_are_stored_once_if_recording_that_fails(self, app, key, clock, monkeypatch):
         send(app, key, {"name": "signup", "count": 2})
         clock.move_to(NOON + timedelta(seconds=70))
         monkeypatch.setattr("anomify.worker.page_event_counts.mark_stored", lambda _: 1 / 0)

@@ -60,9 +60,9 @@ class TestWrite:
         for _ in range(2):
             reply = write(api, body, path=REPORTED)
             assert reply.status_code == 207
-            told = [(entry["index"], entry["reason"]) for entry in reply.json["rejected"]]
+            result = [(entry["index"], entry["reason"]) for entry in reply.json["rejected"]]
             reason = "the value of the label 'a' is not valid UTF-8"
-            assert told == [(0, reason), (1, reason)]
+            assert result == [(0, reason), (1, reason)]
         assert api.names() == [NAME]
 
     def test_is_one_metric_whichever_version_or_route_it_comes_by(self, api):
@@ -221,7 +221,7 @@ class TestWrite:
         assert api.stored(NAME) == [(NOW, 1.0)]
 
     @pytest.mark.parametrize("token", [None, "nonsense"])
-    def test_asks_who_sends_before_it_reads(self, api, token):
+    def test_checks_the_token_before_it_reads_the_body(self, api, token):
         reply = api.post(WRITE, b"", token=token, Content_Type=ONE)
         assert reply.status_code == 401
 
@@ -284,8 +284,8 @@ class TestWriteReported:
         reply = write(api, body, REPORTED)
         assert reply.status_code == 207
         assert reply.json["accepted"] == 1
-        told = [(entry["index"], entry["metric"]) for entry in reply.json["rejected"]]
-        assert told == [(1, "d"), (2, NAME), (3, "h"), (4, "n\x01")]
+        result = [(entry["index"], entry["metric"]) for entry in reply.json["rejected"]]
+        assert result == [(1, "d"), (2, NAME), (3, "h"), (4, "n\x01")]
         assert "occurs twice" in reply.json["rejected"][0]["reason"]
 
     def test_reports_each_refused_series_of_version_2(self, api):

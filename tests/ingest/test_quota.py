@@ -70,7 +70,7 @@ class TestFiftySenders:
         assert [api.stored(name, org_id) for name in sorted(there)] == [
             [(AT * 1000, 1.0)] for _ in there
         ]
-        # Who is known is never refused, whoever else is.
+        # Known metrics are never refused, even while new ones are.
         assert send(api, token, sorted(there)) == []
         assert send(api, token, ["one.more"]) == ["one.more"]
         with api.app_state.database.unit_of_work(write=False):

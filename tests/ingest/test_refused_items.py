@@ -17,7 +17,7 @@ ONE = "application/x-protobuf"
 TWO = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 
 
-def told(api, org_id=None):
+def refused_counts(api, org_id=None):
     """How many items were refused, by route and kind."""
     api.app_state.refused.flush()
     with api.app_state.database.unit_of_work(write=False):
@@ -43,7 +43,7 @@ class TestEveryRoute:
         for _ in range(2):
             document = json.dumps({"metrics": items})
             assert api.post("/flux/metric_data_post", document, token).status_code == 207
-        assert told(api, org_id) == {
+        assert refused_counts(api, org_id) == {
             ("flux", "quota"): 4,
             ("flux", "future"): 2,
             ("flux", "name_too_long"): 2,
@@ -51,18 +51,18 @@ class TestEveryRoute:
             ("flux", "too_old"): 2,
             ("flux", "unreadable"): 4,
         }
-        assert told(api) == {}
+        assert refused_counts(api) == {}
 
     def test_get(self, api):
         query = {"key": api.token, "metric": "m", "timestamp": "x", "value": 1}
         assert api.client.get("/flux/metric_data", query_string=query).status_code == 400
-        assert told(api) == {("flux", "unreadable"): 1}
+        assert refused_counts(api) == {("flux", "unreadable"): 1}
 
     def test_telegraf(self, api):
         item = {"name": "n", "fields": {"a": 1, "b": "text", "c": True}, "timestamp": AT}
         document = json.dumps({"metrics": [item]})
         assert api.post("/flux/metric_data_post", document, telegraf="1").status_code == 207
-        assert told(api) == {("telegraf", "unreadable"): 2}
+        assert refused_counts(api) == {("telegraf", "unreadable"): 2}
 
     @pytest.mark.parametrize(
         ("path", "route"),
@@ -75,7 +75,7 @@ class TestEveryRoute:
         two = body_2(({"__name__": "m"}, [(ahead, 1.0)], {"histograms": [{"sum": 1.0}]}))
         for body, content_type in ((one, ONE), (two, TWO)):
             api.post(path, snappy(body), Content_Type=content_type)
-        assert told(api) == {
+        assert refused_counts(api) == {
             (route, "future"): 2,
             (route, "duplicate_label"): 1,
             (route, "histogram"): 1,
@@ -87,7 +87,7 @@ class TestEveryRoute:
         api.post("/flux/metric_data_post", bomb, Content_Encoding="gzip")
         api.post("/api/v1/write", b"no snappy", Content_Type=ONE)
         api.post("/api/v1/write", b"no snappy", token="nonsense", Content_Type=ONE)
-        assert told(api) == {
+        assert refused_counts(api) == {
             ("flux", "bad_json"): 1,
             ("flux", "too_large"): 1,
             ("prometheus", "bad_snappy"): 1,
@@ -96,7 +96,7 @@ class TestEveryRoute:
     def test_tests_count_nothing(self, api):
         item = {"metric": "m", "timestamp": AT, "value": "x", "test": True}
         assert api.post("/flux/metric_data_post", json.dumps(item)).status_code == 200
-        assert told(api) == {}
+        assert refused_counts(api) == {}
 
 
 class TestCounter:
@@ -124,7 +124,7 @@ class TestCounter:
         api.app_state.refused.flush()
         self.refuse(api, api.org_id, 3, now_ms())
         monkeypatch.undo()
-        assert told(api) == {("flux", "nan"): 5}
+        assert refused_counts(api) == {("flux", "nan"): 5}
 
     def test_passes_over_an_org_that_is_gone(self, api):
         gone, _ = api.make_org("Gone")
@@ -132,8 +132,8 @@ class TestCounter:
         self.refuse(api, api.org_id, 1, now_ms())
         with api.app_state.database.unit_of_work() as session:
             session.delete(session.get_one(Org, gone))
-        assert told(api) == {("flux", "nan"): 1}
-        assert told(api, gone) == {}
+        assert refused_counts(api) == {("flux", "nan"): 1}
+        assert refused_counts(api, gone) == {}
 
     def test_forgets_after_ninety_days(self, api):
         self.refuse(api, api.org_id, 1, now_ms() - KEPT_MS - HOUR_MS)

@@ -133,7 +133,7 @@ class TestSettle:
         assert TRAININGS.finish_unleased(key, NOON) is None
         assert claim(NOON + timedelta(days=1)) == []
 
-    def test_changes_nothing_once_somebody_else_has_claimed_it(self) -> None:
+    def test_changes_nothing_after_another_worker_has_claimed_it(self) -> None:
         request(NOON)
         ((key, late),) = claim(NOON)
         ((_, until),) = claim(NOON + LEASE)
@@ -142,7 +142,7 @@ class TestSettle:
         row = training(key)
         assert (row.state, row.leased_until, row.last_error) == (PENDING, until, None)
 
-    def test_accepts_an_effect_outside_whoever_holds_the_lease(self) -> None:
+    def test_accepts_an_effect_outside_the_database_without_the_lease(self) -> None:
         request(NOON)
         ((key, _),) = claim(NOON)
         ((_, until),) = claim(NOON + LEASE)
@@ -244,7 +244,7 @@ WORKERS = st.integers(0, 2)
 class Interleaving(RuleBasedStateMachine):
     """Three processes that claim, finish, fail, pause and are killed, in any order.
 
-    What a process did counts only if it could settle it; the model knows which lease is in force.
+    What a process did counts only if it could settle it; the model has the lease that is in force.
     """
 
     @initialize()
@@ -324,7 +324,7 @@ class Interleaving(RuleBasedStateMachine):
             if key in self.settled:
                 assert row.state == self.settled[key]
             elif row.state == DEAD:
-                # Nobody settled it: its last lease ran out.
+                # It was never settled: its last lease ran out.
                 assert self.attempts[key] == MOST_ATTEMPTS
                 assert self.latest[key] <= self.at
                 self.settled[key] = DEAD

@@ -9,7 +9,7 @@ from tests.kit.smtpsink import SmtpSink, smtp_sink
 
 EMAIL = "erin@initech.example"
 PASSWORD, ANOTHER = "quiet harbour at five", "seven lamps by the river"
-WISH = {"email": EMAIL, "user_name": "Erin", "org_name": "Initech", "timezone": "Europe/Berlin"}
+SIGN_UP = {"email": EMAIL, "user_name": "Erin", "org_name": "Initech", "timezone": "Europe/Berlin"}
 
 
 class Visitor:
@@ -25,9 +25,9 @@ class Visitor:
             "POST", self._server.url + path, fields=fields, encode_multipart=False, headers=headers
         )
         assert reply.status == status, reply.data
-        told = reply.json()
-        self._session_id = told["status"]["session_id"]
-        return told["data"]
+        result = reply.json()
+        self._session_id = result["status"]["session_id"]
+        return result["data"]
 
 
 def next_mail(server: Server, sink: SmtpSink) -> str:
@@ -39,12 +39,12 @@ def next_mail(server: Server, sink: SmtpSink) -> str:
 
 @pytest.mark.slow
 class TestMail:
-    def test_lets_somebody_sign_up_sign_in_and_back_in(self, tmp_path, engine_url):
+    def test_sign_up_sign_in_and_password_reset_work_by_mail(self, tmp_path, engine_url):
         url = None if engine_url.startswith("sqlite") else engine_url
         with smtp_sink() as sink:
             settings = {"smtp_host": "127.0.0.1", "smtp_port": sink.port, "smtp_starttls": "false"}
             with running(Server(tmp_path / "data", url, {**settings, "signup": "true"})) as server:
-                Visitor(server).post("/signup/selfserve", **WISH)
+                Visitor(server).post("/signup/selfserve", **SIGN_UP)
                 link = re.search(r"verification_token=([0-9a-f]{32})", next_mail(server, sink))
                 chosen = {"password_1": PASSWORD, "password_2": PASSWORD}
                 signed_up = Visitor(server).post(
@@ -53,8 +53,8 @@ class TestMail:
                 assert signed_up["session"]["user"]["org"]["name"] == "Initech"
 
                 visitor = Visitor(server)
-                asked = visitor.post("/login", email=EMAIL, password=PASSWORD)
-                assert asked["needs_client_validation"] is True
+                requested = visitor.post("/login", email=EMAIL, password=PASSWORD)
+                assert requested["needs_client_validation"] is True
                 visitor.post("/user/info", status=401)
                 code = re.search(r"\b\d{6}\b", next_mail(server, sink))[0]
                 visitor.post("/login/validateclient", code=code)

@@ -7,13 +7,8 @@ import pytest
 
 from tests.kit.server import Server, running
 from tests.kit.smtpsink import smtp_sink
-from tests.kit.stripe_wire import (
-    SECRET_KEY,
-    WEBHOOK_SECRET,
-    body_of,
-    signature_of,
-    stripe_wire,
-)
+from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET
+from tests.kit.stripe_server import body_of, signature_of, stripe_wire
 
 
 @pytest.fixture
@@ -90,5 +85,9 @@ class TestPaying:
         wire.end_period(bought)
         hear()
         assert send("a", "b", "c", "d", "e") == (207, ["e"])
-        told = server.data("/billing/history", token)
-        assert (told["plan"]["id"], told["plan"]["metric_quota"], told["total"]) == ("free", 2, 2)
+        result = server.data("/billing/history", token)
+        assert (result["plan"]["id"], result["plan"]["metric_quota"], result["total"]) == (
+            "free",
+            2,
+            2,
+        )

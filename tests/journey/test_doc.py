@@ -1,26 +1,17 @@
 """The documentation in a real browser: the reference is usable under the strict policy."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.journey.test_pages import DESKTOP, FLAGS, PHONE, Watched
+from tests.kit.pages import DESKTOP, PHONE, Watched
 from tests.kit.served import served
 from tests.kit.tenants import MARK, open_product
 
 pytestmark = pytest.mark.debian("chromium")
 
 PAGES = ("/doc/guide", "/doc/guide/errors", "/doc/guide/metric", "/doc/detection", "/doc")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +46,7 @@ class TestPages:
 
 
 class TestReference:
-    def test_asks_this_server_with_a_token(self, browser, site):
+    def test_sends_a_request_with_a_token_to_this_server(self, browser, site):
         product, url = site
         page, watched = opened(browser, url, "dark", DESKTOP)
         page.goto(f"{url}/doc")

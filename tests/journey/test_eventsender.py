@@ -87,9 +87,9 @@ class TestEventsender:
         page.wait_for_function("window.anomify")
         page.get_by_role("button").click(click_count=3)
         page.evaluate("anomify.count('items', 4)")
-        with page.expect_response("**/flux/events") as told:
+        with page.expect_response("**/flux/events") as result:
             page.evaluate("anomify.flush()")
-        assert told.value.status == 204
+        assert result.value.status == 204
         # What is counted last goes out when the page is left.
         page.get_by_role("button").click()
         page.goto(f"{shop.url}bye")

@@ -1,4 +1,4 @@
-"""The product is killed again and again under load, and loses nothing it said it had."""
+"""The product is killed again and again under load, and loses nothing that it acknowledged."""
 
 import os
 import random

@@ -41,15 +41,15 @@ def test_people_come_by_invitation_and_come_again_with_their_account_there(
             begun = browser.get("/login/oidc", query_string=requested)
             return browser.get("/login/oidc/callback", query_string=there.sign_in(begun.location))
 
-        # Nobody knows her yet, whatever her address is.
+        # She has no account yet, so her address does not matter.
         assert come_back(app.test_client()).status_code == 403
         first = app.test_client()
         assert come_back(first, invitation=invitation).location == "/ui/"
-        told = first.get("/user/info").json["data"]["user"]
-        assert (told["name"], told["role"], told["org"]["name"]) == ("Ann", "editor", "Acme")
+        result = first.get("/user/info").json["data"]["user"]
+        assert (result["name"], result["role"], result["org"]["name"]) == ("Ann", "editor", "Acme")
         again = app.test_client()
         assert come_back(again, next="/ui/metrics").location == "/ui/metrics"
-        assert again.get("/user/info").json["data"]["user"]["id"] == told["id"]
+        assert again.get("/user/info").json["data"]["user"]["id"] == result["id"]
         assert "Ann" in again.get("/ui/").text
         app_state.points.close()
         app_state.database.dispose()

@@ -1,4 +1,4 @@
-"""A labelled real series goes in by `anomify push`; its anomalies are listed, drawn and told."""
+"""`anomify push` sends a labelled real series; its anomalies are listed, drawn and notified."""
 
 import csv
 import gzip
@@ -68,7 +68,7 @@ def watch(server: Server, token: str, webhook_url: str) -> None:
 @pytest.mark.slow
 @pytest.mark.shared
 class TestBackfill:
-    def test_a_real_series_is_judged_drawn_and_told(self, tmp_path, engine_url):
+    def test_a_real_series_is_judged_drawn_and_notified(self, tmp_path, engine_url):
         path = tmp_path / "series.csv.gz"
         points, labelled = moved_to_now(path)
         url = None if engine_url.startswith("sqlite") else engine_url

@@ -29,14 +29,14 @@ def server(tmp_path):
 
 
 class TestStart:
-    def test_says_one_line_when_it_is_ready_and_how_to_set_it_up(self, server):
+    def test_prints_when_it_is_ready_and_the_set_up_link(self, server):
         lines = server.log().splitlines()
         assert lines[0] == f"Anomify is ready: {server.url}"
         assert server.setup_link.startswith(f"{server.url}/ui/setup?")
         assert len(lines) == 2, lines
         assert server.ask("/ping").status == 200
 
-    def test_offers_no_set_up_once_somebody_can_sign_in(self, server):
+    def test_offers_no_set_up_after_the_first_user(self, server):
         server.cli("org", "create", "Acme", "--json")
         server.cli(
             *("user", "create", "--org", "Acme", "--email", "alice@acme.example"),
@@ -75,7 +75,7 @@ class TestStart:
             ("alice@acme.example", "owner")
         ]
 
-    def test_a_second_one_on_the_same_data_says_who_is_there(self, server):
+    def test_a_second_one_on_the_same_data_names_the_running_one(self, server):
         second = subprocess.run(
             anomify_command("up", "--data", str(server.data_dir), "--port", "1"),
             capture_output=True,
@@ -112,7 +112,7 @@ class TestStart:
 
 class TestStop:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_goes_politely_and_leaves_nobody_behind(self, tmp_path, number):
+    def test_finishes_requests_and_leaves_no_process(self, tmp_path, number):
         with running(Server(tmp_path / "data")) as server:
             family = server.family()
             server.process.send_signal(number)
@@ -133,7 +133,7 @@ class TestStop:
         connection.send(body[:10])
         server.process.terminate()
         stopping = in_background(server.process.wait)
-        # It has closed its door, and still waits for us.
+        # It accepts no connections any more, and still waits for our request.
         server_is_closed(server)
         connection.send(body[10:])
         assert connection.getresponse().status == 204
@@ -142,7 +142,7 @@ class TestStop:
         server.start()
         assert len(server.points(token, "slow", time.time() - 3600, time.time() + 60)) == 1
 
-    def test_nobody_is_left_when_it_is_killed(self, server):
+    def test_no_process_is_left_when_it_is_killed(self, server):
         family = server.family()
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait()
@@ -152,7 +152,7 @@ class TestStop:
 
 class TestCare:
     @pytest.mark.parametrize("name", ["web", "worker"])
-    def test_starts_again_what_crashed_and_says_so(self, server, name):
+    def test_restarts_a_crashed_process_and_logs_it(self, server, name):
         crashed = server.child(name)
         crashed.kill()
         server.wait_for(lambda: f"the {name} process ended by SIGKILL" in server.log())
@@ -160,7 +160,7 @@ class TestCare:
         server.wait_for(server.answers)
         assert server.process.poll() is None
 
-    def test_nobody_of_the_web_outlives_it(self, server):
+    def test_no_web_process_outlives_it(self, server):
         web = server.child("web")
         answering = web.children()
         assert answering

@@ -33,7 +33,7 @@ class Authority:
 
     @cached_property
     def trust(self) -> ssl.SSLContext:
-        """A client's context that trusts this authority and nobody else."""
+        """A client's context that trusts only this authority."""
         pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
         return ssl.create_default_context(cadata=pem)
 

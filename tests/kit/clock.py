@@ -23,7 +23,7 @@ PARAMETER = "clock_begins"
 
 
 def read_moment(text: str) -> datetime:
-    """Read `2027-03-28T02:59:30@Europe/Berlin`: a local time and its zone, UTC where none is said.
+    """Read `2027-03-28T02:59:30@Europe/Berlin`: a local time and its zone, UTC without a zone.
 
     An hour that a change of summer time repeats is its first pass, one that it leaves out is what
     a clock shows that was not changed.

@@ -1,4 +1,4 @@
-"""Orgs with a metric, its points and what was found in it, as the rooms themselves make them."""
+"""Orgs with a metric, its points and its anomalies, made by the domain packages themselves."""
 
 import hashlib
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""An HTTP server for points that answers as it is told, for programs that send to it."""
+"""An HTTP server for points with given answers, for programs that send to it."""
 
 import json
 import threading
@@ -42,10 +42,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        said = b"" if status == 204 else json.dumps(reply).encode()
-        self.send_header("Content-Length", str(len(said)))
+        text = b"" if status == 204 else json.dumps(reply).encode()
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(text)
 
     def log_message(self, *arguments: object) -> None:
         pass

@@ -22,7 +22,7 @@ KEY = RSAKey.generate_key(2048, {"kid": "first", "use": "sig", "alg": "RS256"})
 
 
 class Issuer:
-    """What it knows; a test changes it to have it lie."""
+    """The data of its replies; a test changes it to make them wrong."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -31,7 +31,7 @@ class Issuer:
         self.claims: dict[str, Any] = {"email": "ann@acme.example", "email_verified": True}
         self.userinfo: dict[str, Any] = {}
         self.discovery: dict[str, Any] = {}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
 
     def sign_in(self, authorization_url: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ class Issuer:
         return jwt.encode({"alg": "RS256", "kid": self.keys[-1].kid}, claims, self.keys[-1])
 
     def answer(self, path: str, headers: Any, form: dict[str, str]) -> tuple[int, object]:
-        self.asked.append(path)
+        self.requested.append(path)
         if path == "/.well-known/openid-configuration":
             return 200, {
                 "issuer": self.url,
@@ -80,20 +80,20 @@ class Issuer:
 
     def _exchange(self, headers: Any, form: dict[str, str]) -> tuple[int, object]:
         wanted = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
-        asked = self._codes.pop(form.get("code", ""), None)
+        requested = self._codes.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         if (
             headers["Authorization"] != f"Basic {wanted}"
-            or asked is None
-            or asked["code_challenge"] != challenge
-            or asked["redirect_uri"] != form.get("redirect_uri")
+            or requested is None
+            or requested["code_challenge"] != challenge
+            or requested["redirect_uri"] != form.get("redirect_uri")
         ):
             return 400, {"error": "invalid_grant"}
         return 200, {
             "access_token": "access",
             "token_type": "Bearer",
-            "id_token": self.id_token(asked["nonce"]),
+            "id_token": self.id_token(requested["nonce"]),
         }
 
 

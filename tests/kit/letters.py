@@ -1,4 +1,4 @@
-"""Letters that were written but not sent yet, read as whoever they are for would."""
+"""Letters that were enqueued but not sent yet, as their recipients would read them."""
 
 import re
 from urllib.parse import parse_qsl, urlsplit
@@ -11,7 +11,7 @@ LETTERS_MAX = 100
 
 
 def read_letters(database: Database, to: str | None = None) -> list[ClaimedLetter]:
-    """Take every letter out of the post, and give back those for somebody."""
+    """Remove all enqueued letters, and return those for one address."""
     with database.unit_of_work():
         letters = claim_letters(now(), LETTERS_MAX)
         for letter in letters:

@@ -1,7 +1,6 @@
 """An app with the routes of metrics and anomalies, a cast of users, and points to ask for."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from flask.testing import FlaskClient
@@ -13,14 +12,14 @@ from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyser
 from tests.factories import Cast, make_metric
-from tests.kit.web import strict
+from tests.kit.web import ApiClient
 
 MINUTE = 60_000
 COUNT = 400
 
 
 @dataclass
-class MetricApi:
+class MetricApi(ApiClient):
     """Requests to the app by its users, and points of the org Acme."""
 
     client: FlaskClient
@@ -28,14 +27,6 @@ class MetricApi:
     cast: Cast
     read_token: str
     ingest_token: str
-
-    def get(self, url: str, who: str = "alice", **query: Any) -> Any:
-        return self.client.get(url, headers=self.cast.headers(who), query_string=query)
-
-    def data(self, url: str, who: str = "alice", **query: Any) -> Any:
-        reply = self.get(url, who, **query)
-        assert reply.status_code == 200, reply.get_data(as_text=True)
-        return strict(reply)["data"]
 
     def make_metric(self, name: str = "cpu.load") -> int:
         with self.app_state.database.unit_of_work():

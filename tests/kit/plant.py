@@ -1,4 +1,4 @@
-"""An org with some metrics, its points, and a worker that judges them when it is told to."""
+"""An org with some metrics, its points, and a worker that judges them on request."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -50,12 +50,12 @@ class Plant:
             ]
 
     def watch(self) -> None:
-        """Let somebody hear of whatever is found."""
+        """Create a watcher of all metrics with a webhook."""
         with self.database.unit_of_work():
             org = session().get_one(Org, self.org_id)
             make_watcher(org, "m", severity="low", webhook_url="https://hooks.example/")
 
-    def told(self) -> list[tuple[str, int]]:
+    def announced(self) -> list[tuple[str, int]]:
         """Return what is in the outbox: the transition, and when its anomaly had begun."""
         with self.database.unit_of_work(write=False):
             rows = session().scalars(select(Delivery).order_by(Delivery.created_at)).all()

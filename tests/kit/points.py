@@ -23,7 +23,7 @@ DAY = 24 * HOUR
 assert START % BUCKET_MS == 0
 
 Row = tuple[int, int, float]
-Said = tuple[float, float, float]
+ScoreAndRange = tuple[float, float, float]
 
 
 class Machines:
@@ -62,20 +62,20 @@ def entry(*rows: Row) -> Entry:
     return Entry(points(*rows), Points.empty())
 
 
-def said(*rows: Said) -> Judgements:
+def judgements_of(*rows: ScoreAndRange) -> Judgements:
     """Judgements of (score, lower, upper)."""
     columns = np.array(rows, np.float32).reshape(-1, 3)
     return Judgements(*(np.ascontiguousarray(column) for column in columns.T))
 
 
-def nothing_said(count: int) -> Judgements:
+def no_judgements(count: int) -> Judgements:
     return Judgements.none(count)
 
 
 def series(*rows: tuple[int, float]) -> Series:
-    """A series of (time, value) that nothing is said of."""
+    """A series of (time, value) without judgements."""
     times = np.array([row[0] for row in rows], np.int64)
-    return Series(times, np.array([row[1] for row in rows], np.float64), nothing_said(len(rows)))
+    return Series(times, np.array([row[1] for row in rows], np.float64), no_judgements(len(rows)))
 
 
 def pairs(found: Series) -> list[tuple[int, float]]:

@@ -1,7 +1,7 @@
 """One PostgreSQL server per test run, out of a wheel, shared by every process of the run.
 
-Whoever needs it first starts a warden: this file run as a program. The warden starts the server,
-waits until the run's first process is gone, however it went, and takes the server down with it.
+The first process that needs it starts a supervisor, which is this file run as a program. The
+supervisor starts the server, waits until the run's first process has ended, and stops the server.
 """
 
 import fcntl
@@ -26,8 +26,8 @@ START_SECONDS = 60
 STOP_SECONDS = 15
 POLL_SECONDS = 0.05
 # In memory a database is made five times as fast. Both are short: a socket's path has 107 bytes.
-MEMORY = Path("/dev/shm")  # noqa: S108 -- a name nobody can guess
-DISK = Path("/tmp")  # noqa: S108 -- a name nobody can guess
+MEMORY = Path("/dev/shm")  # noqa: S108 -- a name that cannot be guessed
+DISK = Path("/tmp")  # noqa: S108 -- a name that cannot be guessed
 ROOM_BYTES = 2 * 1024**3
 # The server refuses to run as root; this account is on every Linux and owns nothing.
 UNPRIVILEGED = "nobody"
@@ -65,15 +65,15 @@ def url_of(run_directory: Path, database: str) -> str:
 def ensure_server(run_directory: Path, owner_pid: int) -> None:
     """Start the run's server unless it runs; `owner_pid` is the process it must not outlive."""
     run_directory.mkdir(exist_ok=True)
-    # Whatever the umask: the server may run as somebody else.
+    # Whatever the umask: the server may run as another user.
     run_directory.chmod(0o755)
     ready = run_directory / "ready"
     with _locked(run_directory / "lock"):
         if ready.exists():
             return
-        log = run_directory / "warden.log"
+        log = run_directory / "supervisor.log"
         with log.open("w") as output:
-            warden = subprocess.Popen(
+            supervisor = subprocess.Popen(
                 [sys.executable, __file__, str(run_directory), str(owner_pid)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -82,21 +82,21 @@ def ensure_server(run_directory: Path, owner_pid: int) -> None:
             )
         deadline = time.monotonic() + START_SECONDS
         while not ready.exists():
-            if warden.poll() is not None or time.monotonic() > deadline:
+            if supervisor.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}")
             time.sleep(POLL_SECONDS)
-        # It is nobody's child to wait for: the warden goes when the owner of the run goes.
-        warden.returncode = 0
+        # No process waits for it: the supervisor ends when the owner of the run ends.
+        supervisor.returncode = 0
 
 
 def stop_server(run_directory: Path) -> None:
     """Take the run's server down, if one was started, and remove its directory."""
-    pid_file = run_directory / "warden.pid"
+    pid_file = run_directory / "supervisor.pid"
     if pid_file.exists():
         try:
-            warden = psutil.Process(int(pid_file.read_text()))
-            warden.terminate()
-            warden.wait(STOP_SECONDS)
+            supervisor = psutil.Process(int(pid_file.read_text()))
+            supervisor.terminate()
+            supervisor.wait(STOP_SECONDS)
         except psutil.NoSuchProcess:
             pass
     shutil.rmtree(run_directory, ignore_errors=True)
@@ -144,8 +144,8 @@ def _account() -> dict[str, Any]:
 
 
 def _watch(run_directory: Path, owner_pid: int) -> None:
-    """Run the server until the owner is gone or somebody says that it is enough."""
-    (run_directory / "warden.pid").write_text(str(os.getpid()))
+    """Run the server until the owner has ended or a stop is requested."""
+    (run_directory / "supervisor.pid").write_text(str(os.getpid()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     owner = psutil.Process(owner_pid)
     binaries = _binaries(run_directory)
@@ -175,7 +175,7 @@ def _watch(run_directory: Path, owner_pid: int) -> None:
     except psutil.NoSuchProcess:
         pass
     finally:
-        # Immediate shutdown: nobody will ask this data anything again.
+        # Immediate shutdown: this data is not needed again.
         server.send_signal(signal.SIGQUIT)
         server.wait(STOP_SECONDS)
         shutil.rmtree(run_directory, ignore_errors=True)

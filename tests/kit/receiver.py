@@ -1,4 +1,4 @@
-"""A webhook receiver with a script: it answers what it is told to, and verifies signatures."""
+"""A webhook receiver with given answers, which verifies signatures."""
 
 import ssl
 import threading
@@ -39,7 +39,7 @@ class Received:
 
 
 class Wire:
-    """The raw connection to whoever asked."""
+    """The raw connection to the client."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, closing: threading.Event) -> None:
         self._handler = handler

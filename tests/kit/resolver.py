@@ -9,11 +9,11 @@ class Resolver:
 
     def __init__(self, *answers: Iterable[str]) -> None:
         self._answers = list(answers)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def __call__(self, host: str, _port: int) -> Iterable[str]:
-        self.asked.append(host)
-        answer = self._answers[min(len(self.asked), len(self._answers)) - 1]
+        self.requested.append(host)
+        answer = self._answers[min(len(self.requested), len(self._answers)) - 1]
         if not answer:
             raise socket.gaierror(socket.EAI_NONAME, "nobody knows")
         return answer

@@ -51,7 +51,7 @@ class Server:
             **os.environ,
             "ANOMIFY_DATA_DIR": str(data_dir),
             "ANOMIFY_PORT": str(self.port),
-            # A test asks in seconds what people ask in an hour.
+            # A test sends in seconds as many requests as people send in an hour.
             "ANOMIFY_RATE_LIMITS": "off",
             **{f"ANOMIFY_{key.upper()}": str(value) for key, value in (settings or {}).items()},
         }
@@ -97,7 +97,7 @@ class Server:
             time.sleep(POLL_SECONDS)
 
     def log(self) -> str:
-        """Return what it has said since its last start."""
+        """Return its log since the last start."""
         with self.log_path.open("rb") as file:
             file.seek(self._started_at_byte)
             return file.read().decode(errors="replace")

@@ -1,6 +1,6 @@
 """The whole product with two orgs in it, and a planter for every kind of thing an input can name.
 
-Whoever adds a kind (an input that says `names("kind")`) adds its planter to PLANTERS: it makes one
+A new kind (an input declared with `names("kind")`) needs its planter in PLANTERS: it makes one
 in the org and returns what the input is given. The generated tests do the rest.
 """
 
@@ -130,10 +130,10 @@ def plant_metric(org: Org) -> str:
 
 
 def plant_anomaly(org: Org) -> int:
-    """An anomaly that somebody was told of, by its id."""
+    """Return the id of an anomaly with a message."""
     metric = make_metric(org, f"{MARK}.struck.{next(_numbers)}")
     anomaly = make_anomaly(metric, anomaly_id=next(_numbers))
-    make_delivery(make_watcher(org, MARK, name=f"{MARK} told {next(_numbers)}"), anomaly)
+    make_delivery(make_watcher(org, MARK, name=f"{MARK} watcher {next(_numbers)}"), anomaly)
     return anomaly.id
 
 
@@ -177,7 +177,7 @@ def plant_exclusion(org: Org) -> int:
 
 
 def plant_invitation(org: Org) -> int:
-    """Somebody who was invited and has not answered, by the id of that."""
+    """Return the id of a pending invitation."""
     number = next(_numbers)
     moment = now()
     row = Invitation(
@@ -233,7 +233,7 @@ NOBODYS: dict[str, Any] = {
     "session": "f" * 16,
     "adminalert": "f" * 32,
 }
-# Kinds that are one user's own, whoever else is in the org.
+# Kinds that belong to one user, not to the org.
 PERSONAL = {"session"}
 NOBODYS_NUMBER = 999_999
 # What a route needs beside the name of a thing, by parameter, where its type does not tell.

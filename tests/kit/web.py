@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from flask import Blueprint, Flask
 from flask import session as flask_session
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from anomify.auth import middleware
@@ -22,6 +23,7 @@ from anomify.exclusion.assigning import excluder_of
 from anomify.metric.open_store import open_points
 from anomify.metric.registry import Registry
 from anomify.native.envelope import NativeBlueprint
+from tests.factories import Cast
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 def make_app(
     database: Database, data_dir: Path, blueprints: Iterable[Blueprint], **settings: Any
 ) -> Flask:
-    """An app whose errors are told like a user's, not raised into the test."""
+    """Return an app whose errors become replies as in production, and are not raised."""
     app = StaticFilesApp(
         "anomify", template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "static")
     )
@@ -58,10 +60,10 @@ def strict(reply: TestResponse) -> Any:
 
 def error(reply: TestResponse) -> dict[str, Any]:
     """What the envelope says went wrong; its code is the reply's."""
-    told = strict(reply)
-    assert told["status"]["code"] == reply.status_code
-    assert told["data"] == {}
-    found: dict[str, Any] = told["status"]["error"]
+    result = strict(reply)
+    assert result["status"]["code"] == reply.status_code
+    assert result["data"] == {}
+    found: dict[str, Any] = result["status"]["error"]
     return found
 
 
@@ -110,7 +112,7 @@ def probe_blueprint() -> NativeBlueprint:
 
     @blueprint.route("/probe/failure", access=PUBLIC)
     def failure() -> NoReturn:
-        """Fail in a way that nobody foresaw."""
+        """Raise an error that the app does not handle."""
         raise ZeroDivisionError("the secret of the server")
 
     @blueprint.route("/probe/remember", access=ANYONE, inputs=ProbeIn, outputs=ProbeOut)
@@ -122,3 +124,20 @@ def probe_blueprint() -> NativeBlueprint:
         return ProbeOut(caller=subject().label, note=before)
 
     return blueprint
+
+
+class ApiClient:
+    """Requests of the usual users to the native API; subclasses have `client` and `cast`."""
+
+    client: FlaskClient
+    cast: Cast
+
+    def get(self, url: str, who: str = "alice", **query: Any) -> Any:
+        """Send a GET as a user and return the reply."""
+        return self.client.get(url, headers=self.cast.headers(who), query_string=query)
+
+    def data(self, url: str, who: str = "alice", **query: Any) -> Any:
+        """Return the data of a reply that must be 200."""
+        reply = self.get(url, who, **query)
+        assert reply.status_code == 200, reply.get_data(as_text=True)
+        return strict(reply)["data"]

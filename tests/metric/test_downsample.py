@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from anomify.metric.downsample import downsample, downsample_by_step
 from anomify.series import Judgements, Series
-from tests.kit.points import MINUTE, START, pairs, said, series
+from tests.kit.points import MINUTE, START, judgements_of, pairs, series
 
 VALUES = st.lists(
     st.tuples(st.integers(1, 10**6), st.floats(-1e300, 1e300)), min_size=1, max_size=200
@@ -45,11 +45,11 @@ class TestDownsample:
         fewer = downsample(whole, most_points)
         assert fewer.times[[0, -1]].tolist() == whole.times[[0, -1]].tolist()
 
-    def test_keeps_every_spike_and_what_was_said_of_it(self) -> None:
+    def test_keeps_every_spike_and_its_judgement(self) -> None:
         values = np.sin(np.arange(10_000) / 500)
         spikes = [17, 4999, 9000]
         values[spikes] = 50
-        judgements = said(*((float(row in spikes), 0, 1) for row in range(10_000)))
+        judgements = judgements_of(*((float(row in spikes), 0, 1) for row in range(10_000)))
         whole = Series(START + np.arange(10_000) * MINUTE, values, judgements)
         fewer = downsample(whole, 400)
         found = fewer.of(fewer.values == 50)

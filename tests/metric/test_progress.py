@@ -90,14 +90,14 @@ class TestMarkEnded:
 
 
 class TestCountLate:
-    def test_asks_for_a_rebuild_only_beyond_ten(self, unit, metric_ids):
+    def test_requests_a_rebuild_only_beyond_ten(self, unit, metric_ids):
         record_progress(steps(metric_ids))
         count_late(metric_ids[0], MOST_UNJUDGED_LATE, AT, is_backfill=False)
         assert unit.get(Rebuild, metric_ids[0]) is None
         count_late(metric_ids[0], 1, AT, is_backfill=False)
         assert unit.get_one(Rebuild, metric_ids[0]).reason == "late points"
 
-    def test_asks_for_a_rebuild_at_once_when_history_is_filled_in(self, unit, metric_ids):
+    def test_requests_a_rebuild_at_once_when_history_is_filled_in(self, unit, metric_ids):
         record_progress(steps(metric_ids))
         count_late(metric_ids[0], 1, AT, is_backfill=True)
         assert unit.get_one(Rebuild, metric_ids[0]).reason == "back-fill"
@@ -140,7 +140,7 @@ class TestClaimRebuild:
         unit.flush()
         assert claim_rebuild(AT + timedelta(hours=1)).metric_id == metric_ids[-1]
 
-    def test_passes_over_one_that_somebody_is_at_until_the_lease_is_over(self, metric_ids):
+    def test_skips_a_leased_one_until_the_lease_ends(self, metric_ids):
         request_rebuild(metric_ids[0], "late points", AT)
         later = AT + timedelta(minutes=1)
         assert claim_rebuild(later).metric_id == metric_ids[0]

@@ -73,7 +73,7 @@ class TestAsRead:
         assert (len(reading.values), reading.is_downsampled) == (MOST_SHOWN, False)
         assert reading.rates is None
 
-    def test_thins_a_long_one_to_what_a_chart_has_room_for(self):
+    def test_thins_a_long_one_to_what_a_chart_can_show(self):
         reading = as_read(series(10 * MOST_SHOWN))
         stretch = (reading.values.times[-1] - reading.values.times[0]) / 1000 / 999
         assert reading.step_seconds == pytest.approx(stretch, abs=0.001)
@@ -89,7 +89,7 @@ class TestAsRead:
         with pytest.raises(Invalid, match="coarser"):
             as_read(series(MOST_RAW + 1), step_seconds=1)
 
-    def test_adds_the_rate_where_it_is_asked_for(self):
+    def test_adds_the_rate_on_request(self):
         reading = as_read(series(3), has_rates=True)
         assert reading.rates.values.tolist() == [1, 1]
 

@@ -1,11 +1,11 @@
-"""Old points go by their own time, and only when somebody asked for it."""
+"""Old points are deleted by their own time, and only where retention is set."""
 
 from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
 from anomify.storage.database import PointDatabase
 from anomify.storage.month_files import PointFiles
-from tests.kit.points import DAY, HOUR, START, entry, nothing_said, pairs, points
+from tests.kit.points import DAY, HOUR, START, entry, no_judgements, pairs, points
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)
 NOW = START + 10 * DAY
@@ -16,7 +16,7 @@ def filled(database: PointDatabase) -> PointStore:
     store = PointStore(database)
     rows = [(1, NOW - age * DAY, float(age)) for age in AGES]
     offset = store.append(entry(*rows))
-    store.chunks.seal(points(*rows), nothing_said(len(rows)), offset)
+    store.chunks.seal(points(*rows), no_judgements(len(rows)), offset)
     store.log.prune(offset)
     store.follow()
     return store
@@ -43,7 +43,7 @@ class TestRetain:
         store = filled(point_database)
         retain(store, 30, NOW)
         late = (1, NOW - 100 * DAY, 7.0)
-        store.chunks.seal(points(late), nothing_said(1), store.append(entry(late)))
+        store.chunks.seal(points(late), no_judgements(1), store.append(entry(late)))
         store.log.prune(store.log.last_offset())
         store.follow()
         assert ages(store) == [7, 30, 29, 1, 0]

@@ -47,18 +47,18 @@ def metric_ids(unit: Session) -> list[int]:
 
 
 class TestDormantStates:
-    def test_are_given_back_to_those_that_sleep(self, unit: Session, metric_ids: list[int]) -> None:
+    def test_are_returned_for_dormant_metrics(self, unit: Session, metric_ids: list[int]) -> None:
         first, second, third = metric_ids
         keep_dormant(first, b"old")
         keep_dormant(first, b"new")
         keep_dormant(second, b"two")
         unit.flush()
         # More than one statement takes.
-        strangers = list(range(10**6, 10**6 + STATEMENT_VALUES))
-        found = dict(dormant_states([first, *strangers, third, second]))
+        unknown = list(range(10**6, 10**6 + STATEMENT_VALUES))
+        found = dict(dormant_states([first, *unknown, third, second]))
         assert found == {first: b"new", second: b"two"}
 
-    def test_are_forgotten_of_those_that_are_awake(
+    def test_are_deleted_of_metrics_that_are_active_again(
         self, unit: Session, metric_ids: list[int]
     ) -> None:
         for metric_id in metric_ids:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from anomify.metric.model import Metric, Progress
-from anomify.metric.status import State, in_words, status_of
+from anomify.metric.status import State, duration_in_words, status_of
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 METRIC = Metric(id=1, org_id=1, name="cpu.load")
@@ -55,7 +55,7 @@ class TestStandingOf:
 
 class TestInWords:
     @pytest.mark.parametrize(
-        ("seconds", "said"),
+        ("seconds", "text"),
         [
             (-5, "0 seconds"),
             (1, "1 second"),
@@ -67,5 +67,5 @@ class TestInWords:
             (172_800, "2 days"),
         ],
     )
-    def test_is_a_rounded_duration_in_words(self, seconds, said):
-        assert in_words(seconds * 1000) == said
+    def test_is_a_rounded_duration_in_words(self, seconds, text):
+        assert duration_in_words(seconds * 1000) == text

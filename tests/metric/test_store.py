@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomify.errors import Invalid, Unavailable
-from anomify.metric import store as store_module
 from anomify.metric.store import CommittedBatch, PointStore
 from anomify.series import Points
 from anomify.storage.chunk_keys import BUCKET_MS, NEWEST_MS, OLDEST_MS
@@ -25,10 +24,10 @@ from tests.kit.points import (
     START,
     Machines,
     entry,
-    nothing_said,
+    judgements_of,
+    no_judgements,
     pairs,
     points,
-    said,
     scores,
 )
 
@@ -47,7 +46,7 @@ class Sealer:
         rows = self.log.read(self.sealed)
         if rows:
             kept = Points.joined([row.entry.points for row in rows])
-            self.chunks.seal(kept, nothing_said(len(kept)), rows[-1].offset)
+            self.chunks.seal(kept, no_judgements(len(kept)), rows[-1].offset)
             self.sealed = rows[-1].offset
 
     def seal_and_prune(self) -> None:
@@ -63,7 +62,9 @@ class JudgedBatches:
 
     def add(self, through_offset: int, *rows: tuple[int, int, float]) -> None:
         kept = points(*rows)
-        judged = Judged(kept.metric_ids, kept.times, said(*((row[2], 1, 2) for row in rows)))
+        judged = Judged(
+            kept.metric_ids, kept.times, judgements_of(*((row[2], 1, 2) for row in rows))
+        )
         number = len(self.batches) + 1
         self.batches.append(CommittedBatch(number, through_offset, encode_judged(judged)))
 
@@ -157,7 +158,7 @@ class TestRead:
         assert pairs(store.read(1, START + 3 * HOUR, START + 7 * HOUR)) == wanted
         assert pairs(store.read(1, START + 7 * HOUR, START + 3 * HOUR)) == []
 
-    def test_of_a_stranger_is_empty(self, point_database: PointDatabase) -> None:
+    def test_of_an_unknown_metric_is_empty(self, point_database: PointDatabase) -> None:
         assert len(PointStore(point_database).read(1, *EVER)) == 0
 
     def test_takes_bounds_beyond_all_time(self, point_database: PointDatabase) -> None:
@@ -339,8 +340,8 @@ class TestJudgements:
         offset = store.append(entry((1, START, 1.0)))
         judged.add(offset, (1, START, 1.0))
         store.follow()
-        store.chunks.seal(points((1, START, 1.0)), said((1.0, 1, 2)), offset)
-        store.chunks.rewrite_scores(1, np.array([START]), said((0.0, 1, 2)))
+        store.chunks.seal(points((1, START, 1.0)), judgements_of((1.0, 1, 2)), offset)
+        store.chunks.rewrite_scores(1, np.array([START]), judgements_of((0.0, 1, 2)))
         assert scores(store.read(1, *EVER)) == [0.0]
         judged.add(store.append(entry((1, START + 1, 1.0))), (1, START, 1.0))
         store.follow()
@@ -360,76 +361,8 @@ class TestJudgements:
     def test_stay_with_a_point_that_is_written_again(self, point_database: PointDatabase) -> None:
         store = PointStore(point_database)
         offset = store.append(entry((1, START, 1.0)))
-        store.chunks.seal(points((1, START, 1.0)), said((1.0, 1, 2)), offset)
+        store.chunks.seal(points((1, START, 1.0)), judgements_of((1.0, 1, 2)), offset)
         store.append(entry((1, START, 5.0)))
         found = store.read(1, *EVER)
         assert pairs(found) == [(START, 5.0)]
         assert scores(found) == [1.0]
-
-
-class TestStartFollowing:
-    def test_follows_at_once_and_again_until_closed(
-        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(store_module, "FOLLOW_SECONDS", 0)
-        other, store = PointStore(machines.open()), PointStore(machines.open())
-        other.append(entry((1, START, 1.0)))
-        rounds = threading.Semaphore(0)
-        follow = store.follow
-
-        def follow_and_tell() -> None:
-            follow()
-            rounds.release()
-
-        monkeypatch.setattr(store, "follow", follow_and_tell)
-        store.start_following()
-        assert pairs(store.read(1, *EVER)) == [(START, 1.0)]
-        other.append(entry((1, START + 1, 2.0)))
-        while rounds.acquire(blocking=False):
-            pass
-        # The first of these may have begun before the append, the second has not.
-        for _ in range(2):
-            assert rounds.acquire(timeout=30)
-        assert pairs(store.read(1, *EVER)) == [(START, 1.0), (START + 1, 2.0)]
-        store.close()
-        assert not store._follower.is_alive()
-
-    def test_continues_after_a_failure(
-        self,
-        point_database: PointDatabase,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        monkeypatch.setattr(store_module, "FOLLOW_SECONDS", 0)
-        store = PointStore(point_database)
-        answers = iter([0, Unavailable("The store went away.")])
-        went_on = threading.Event()
-
-        def sealed_through() -> int:
-            answer = next(answers, None)
-            if isinstance(answer, Exception):
-                raise answer
-            if answer is None:
-                went_on.set()
-            return 0
-
-        monkeypatch.setattr(store.log, "sealed_through", sealed_through)
-        store.start_following()
-        assert went_on.wait(30)
-        store.close()
-        assert "trying again" in caplog.text
-
-
-class TestAppendUnderLoad:
-    def test_asks_senders_to_wait_while_too_much_is_unsealed(
-        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("anomify.metric.store.MOST_UNSEALED", 1)
-        store = PointStore(machines.open())
-        store.append(entry((1, START, 1.0), (1, START + MINUTE, 2.0)))
-        with pytest.raises(Unavailable) as refused:
-            store.append(entry((1, START + 2 * MINUTE, 3.0)))
-        assert refused.value.retry_after_seconds
-        store.tail.prune(store.log.last_offset())
-        store.append(entry((1, START + 2 * MINUTE, 3.0)))
-        assert len(store.read(1, START, START + DAY)) == 1

@@ -42,7 +42,7 @@ def filled(engine_url):
         metric.excluded_by = GONE["exclusions"]
         watcher = make_watcher(org, email_user_ids=[alice.id, GONE["users"]])
         make_delivery(watcher, make_anomaly(metric), recipient=str(alice.id))
-        for type_id, told in ((1, [GONE["users"]]), (2, [alice.id]), (3, None)):
+        for type_id, result in ((1, [GONE["users"]]), (2, [alice.id]), (3, None)):
             session.add(
                 AdminAlert(
                     org_id=org.id,
@@ -50,7 +50,7 @@ def filled(engine_url):
                     wait_seconds=500,
                     expiration_seconds=3600,
                     is_enabled=True,
-                    email_user_ids=told,
+                    email_user_ids=result,
                 )
             )
         session.execute(
@@ -157,11 +157,11 @@ class TestRevision:
         database = Database(url)
         with database.engine.connect() as connection:
             alice = connection.scalar(text("SELECT id FROM users"))
-            told = connection.scalar(text("SELECT email_user_ids FROM watchers"))
+            result = connection.scalar(text("SELECT email_user_ids FROM watchers"))
             warned = connection.execute(
                 text("SELECT email_user_ids FROM admin_alerts ORDER BY type_id")
             ).scalars()
             lists = [each if not isinstance(each, str) else json.loads(each) for each in warned]
-            assert (told if not isinstance(told, str) else json.loads(told)) == [alice]
+            assert (result if not isinstance(result, str) else json.loads(result)) == [alice]
             assert lists == [None, [alice], None]
         database.dispose()

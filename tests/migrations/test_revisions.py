@@ -88,7 +88,7 @@ class TestUpgrade:
 
 
 class TestRows:
-    def test_outlive_going_down_to_the_spine_and_up_again(self, engine_url):
+    def test_outlive_a_downgrade_to_the_first_revision_and_an_upgrade(self, engine_url):
         alembic = alembic_config(engine_url)
         command.upgrade(alembic, "head")
         fill(engine_url)
@@ -195,7 +195,7 @@ class TestRebuildsAreJobs:
 
 
 class TestDrift:
-    def test_the_models_say_what_the_revisions_made(self, migrated_url):
+    def test_the_models_match_what_the_revisions_made(self, migrated_url):
         assert drift_at(migrated_url) == []
 
     def test_tables_of_the_point_store_are_not_drift(self, engine_url):

@@ -1,4 +1,4 @@
-"""/anomalies and /anomaly over HTTP: the seed's fields exactly, and nothing for strangers."""
+"""/anomalies and /anomaly over HTTP: the seed's fields exactly, and nothing without a session."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from anomify.clock import now
 from anomify.db import Database
 from anomify.native import anomaly, image
 from tests.factories import Cast, make_anomaly, make_cast, make_metric, make_watcher
-from tests.kit.web import error, make_app, strict
+from tests.kit.web import ApiClient, error, make_app
 
 # Fields marked [S] in the specification, without those of parts that are not built yet.
 SEED_FIELDS = {
@@ -33,7 +33,7 @@ SEED_FIELDS = {
 
 
 @dataclass
-class Ward:
+class Ward(ApiClient):
     """An app with the anomaly routes, and one ended and one running anomaly of Acme."""
 
     client: FlaskClient
@@ -42,14 +42,6 @@ class Ward:
     ended: int
     running: int
     started: int
-
-    def get(self, url: str, who: str = "alice", **query: Any) -> Any:
-        return self.client.get(url, headers=self.cast.headers(who), query_string=query)
-
-    def data(self, url: str, who: str = "alice", **query: Any) -> Any:
-        reply = self.get(url, who, **query)
-        assert reply.status_code == 200, reply.get_data(as_text=True)
-        return strict(reply)["data"]
 
     def ids(self, **query: Any) -> list[int]:
         return [one["id"] for one in self.data("/anomalies", **query)["anomalies"]]
@@ -118,7 +110,7 @@ class TestAnomalies:
         assert ward.data("/anomalies", who="charlie") == {"anomalies": [], "total": 0}
         assert ward.get("/anomalies", who="charlie", metric="shop.orders").status_code == 404
 
-    def test_refuses_strangers(self, ward: Ward) -> None:
+    def test_refuses_callers_without_a_session(self, ward: Ward) -> None:
         assert ward.client.get("/anomalies").status_code == 401
 
 
@@ -173,8 +165,8 @@ class TestLookup:
             {"metric": "shop.nothing", "timestamp": ward.started},
         ):
             assert ward.get("/anomaly/lookup", **query).status_code == 404
-        asked = {"metric": "shop.orders", "timestamp": ward.started}
-        assert ward.get("/anomaly/lookup", who="charlie", **asked).status_code == 404
+        requested = {"metric": "shop.orders", "timestamp": ward.started}
+        assert ward.get("/anomaly/lookup", who="charlie", **requested).status_code == 404
 
     def test_names_the_missing_parameter(self, ward: Ward) -> None:
         reply = ward.get("/anomaly/lookup", metric="shop.orders")
@@ -191,10 +183,10 @@ class TestLookup:
             started = now().replace(microsecond=0) - timedelta(hours=2)
             first = make_anomaly(metric, started, minutes=1).id
             later = make_anomaly(metric, started + timedelta(minutes=2), minutes=1).id
-        asked = [int(started.timestamp()) + seconds for seconds in (30, 90, 120)]
+        requested = [int(started.timestamp()) + seconds for seconds in (30, 90, 120)]
         found = [
             ward.data("/anomaly/lookup", metric="shop.carts", timestamp=moment)["anomaly"]["id"]
-            for moment in asked
+            for moment in requested
         ]
         assert found == [first, first, later]
 

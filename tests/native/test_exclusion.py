@@ -1,4 +1,4 @@
-"""/exclusion over HTTP: who may, what is said before and after, and what the metrics say then."""
+"""/exclusion over HTTP: access, what is reported before and after, and what the metrics show."""
 
 from datetime import timedelta
 
@@ -31,12 +31,12 @@ def client(cast, database, tmp_path):
 
 @pytest.fixture
 def ask(client, cast):
-    def asked(path, who="alice", status=200, **sent):
+    def requested(path, who="alice", status=200, **sent):
         reply = client.post(path, headers=cast.headers(who), json=sent)
         assert reply.status_code == status, reply.text
         return strict(reply)["data"] if status == 200 else error(reply)
 
-    return asked
+    return requested
 
 
 class TestTypes:

@@ -11,7 +11,7 @@ from anomify.native.user import account
 from anomify.user.login import BESIEGING_NETWORKS, Origin
 from anomify.user.model import SessionRow, User
 from anomify.user.recovery import change_password
-from tests.factories import PASSWORD, make_cast
+from tests.factories import PASSWORD
 from tests.kit.web import error, make_app, strict
 
 USER_FIELDS = {
@@ -42,12 +42,6 @@ def client(app):
     return app.test_client()
 
 
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
-
-
 class TestLogin:
     def test_returns_a_session_and_the_user(self, client, cast):
         reply = client.post("/login", data={"email": cast.alice.email, "password": PASSWORD})
@@ -63,7 +57,7 @@ class TestLogin:
     def test_opens_no_session_where_the_password_is_changed_meanwhile(
         self, client, cast, database, monkeypatch
     ):
-        """Comparing passwords is slow; whoever changes a stolen one in that time has to win."""
+        """Comparing passwords is slow; a user who changes a stolen one meanwhile must succeed."""
         compare = sign_in_module.sign_in_with_password
 
         def compare_then_change(*args, **more):
@@ -129,12 +123,12 @@ class TestLogin:
 
 
 class TestGuessing:
-    """Somebody who guesses at Bob's password makes themselves wait, and never Bob."""
+    """An attacker who guesses Bob's password has to wait, and Bob does not."""
 
     @pytest.fixture
     def sign_in(self, cast):
         def sign_in(browser, password, address="192.0.2.1"):
-            # Whoever was signed in before has closed that.
+            # The session that was signed in before is closed.
             browser.delete_cookie("session_id")
             return browser.post(
                 "/login",
@@ -145,22 +139,22 @@ class TestGuessing:
         return sign_in
 
     def test_does_not_lock_out_the_owner(self, app, sign_in):
-        stranger, at_home, elsewhere = (app.test_client() for _ in range(3))
+        attacker, at_home, elsewhere = (app.test_client() for _ in range(3))
         # A client is known once the right password came from it.
         assert sign_in(at_home, PASSWORD).status_code == 200
         assert at_home.get_cookie("client_id") is not None
         verdicts = []
         for number in range(92):
-            verdicts.append(sign_in(stranger, f"guess {number}").status_code)
+            verdicts.append(sign_in(attacker, f"guess {number}").status_code)
             if number % 30 == 5:
-                # In the stranger's own network, and in another one from a client never seen.
+                # In the attacker's own network, and in another one from a client never seen.
                 assert sign_in(at_home, PASSWORD).status_code == 200, number
                 address = f"198.51.100.{number}"
                 assert sign_in(elsewhere, PASSWORD, address).status_code == 200, number
         assert verdicts.count(401) <= 12
         assert set(verdicts) == {401, 429}
-        # With the right password the stranger has to wait, too.
-        assert sign_in(stranger, PASSWORD).status_code == 429
+        # With the right password the attacker has to wait, too.
+        assert sign_in(attacker, PASSWORD).status_code == 429
 
     def test_from_many_networks_requires_a_code_of_unknown_clients(self, database, tmp_path, cast):
         app = make_app(
@@ -170,13 +164,13 @@ class TestGuessing:
             smtp_host="127.0.0.1",
             login_codes=False,
         )
-        known, stranger = (app.test_client(use_cookies=False) for _ in range(2))
+        known, attacker = (app.test_client(use_cookies=False) for _ in range(2))
         requested = {"email": cast.bob.email, "password": PASSWORD}
         client_id = strict(known.post("/login", data=requested))["data"]["client_id"]
         for number in range(BESIEGING_NETWORKS):
             app.extensions[GUARD_KEY].fail(cast.bob.email, Origin(f"198.51.100.{number}"))
-        asked = strict(stranger.post("/login", data=requested))["data"]
-        assert (asked["session"], asked["validation_by"]) == (None, "email")
+        answers = strict(attacker.post("/login", data=requested))["data"]
+        assert (answers["session"], answers["validation_by"]) == (None, "email")
         let_in = strict(known.post("/login", data={**requested, "client_id": client_id}))["data"]
         assert let_in["session"]["user"]["id"] == cast.bob.id
         app.extensions["anomify"].points.close()

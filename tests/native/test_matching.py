@@ -14,7 +14,7 @@ from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import quota
 from anomify.watcher.model import Watcher
 from anomify.watcher.routing import watchers_for
-from tests.factories import make_anomaly, make_cast, make_metric, make_watcher
+from tests.factories import make_anomaly, make_metric, make_watcher
 from tests.kit.web import make_app, strict
 
 PIECES = st.sampled_from(
@@ -68,12 +68,6 @@ CHIPS = st.lists(
 
 
 @pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
-
-
-@pytest.fixture
 def client(cast, database, tmp_path):
     blueprints = [
         anomaly.blueprint,
@@ -89,12 +83,12 @@ def client(cast, database, tmp_path):
 
 @pytest.fixture
 def ask(client, cast):
-    def asked(path, **sent):
+    def requested(path, **sent):
         reply = client.post(path, headers=cast.headers("alice"), json=sent)
         assert reply.status_code == 200, reply.text
         return strict(reply)["data"]
 
-    return asked
+    return requested
 
 
 class TestMatching:
@@ -112,33 +106,33 @@ class TestMatching:
                 make_anomaly(make_metric(cast.acme, name), now())
             watching = make_watcher(cast.acme, *chips).id
         with database.unit_of_work(write=False):
-            heard = sorted(name for name in names if watchers_for(cast.acme.id, name, "high"))
+            matching = sorted(name for name in names if watchers_for(cast.acme.id, name, "high"))
 
         listed = ask("/metrics", chips=chips, include_chips=True)
-        assert sorted(one["metric"] for one in listed["metrics"]) == heard
+        assert sorted(one["metric"] for one in listed["metrics"]) == matching
         (shown,) = ask("/watchers/list")["watchers"]
-        assert shown["metrics"] == shown["anomalies_7d"] == len(heard)
+        assert shown["metrics"] == shown["anomalies_7d"] == len(matching)
         for sent in ({"watcher_id": watching}, {"chips": chips}):
             found = ask("/anomalies", **sent)
-            assert sorted(one["metric"] for one in found["anomalies"]) == heard
-            assert found["total"] == len(heard)
+            assert sorted(one["metric"] for one in found["anomalies"]) == matching
+            assert found["total"] == len(matching)
         offered = ask("/watchers/chips", chips=chips)
-        assert offered["metrics_matched"] == len(heard)
+        assert offered["metrics_matched"] == len(matching)
         assert offered["chips"] == listed["chips"]
         for one in offered["chips"]:
             assert one["count"] == ask("/metrics", chips=[*chips, one["chip"]])["total"], one
-        for name in heard:
+        for name in matching:
             watched_by = ask("/metric", metric=name)["watchers"]
             assert [each["id"] for each in watched_by] == [watching]
         with database.unit_of_work():
             session().execute(delete(Watcher))
             make_watcher(cast.acme, chips[0])
         with database.unit_of_work(write=False):
-            heard = sorted(name for name in names if watchers_for(cast.acme.id, name, "high"))
-        assert ask("/exclusion/test", type="contains", pattern=chips[0])["matched"] == heard
-        assert sorted(one["metric"] for one in ask("/metrics", q=chips[0])["metrics"]) == heard
+            matching = sorted(name for name in names if watchers_for(cast.acme.id, name, "high"))
+        assert ask("/exclusion/test", type="contains", pattern=chips[0])["matched"] == matching
+        assert sorted(one["metric"] for one in ask("/metrics", q=chips[0])["metrics"]) == matching
         counted = ask("/org/getquotametrics", q=chips[0])["metrics"]
-        assert sorted(one["name"] for one in counted) == heard
+        assert sorted(one["name"] for one in counted) == matching
 
     def test_ignores_case_and_unicode_spelling(self, database, cast, ask):
         pairs = {

@@ -15,7 +15,7 @@ def client(database, tmp_path):
     app.extensions["anomify"].points.close()
 
 
-def asked(client, path, **query):
+def requested(client, path, **query):
     first = client.get(path, query_string=query)
     assert first.status_code == 200, first.text
     reply = client.get(path, query_string=query)
@@ -27,7 +27,7 @@ def asked(client, path, **query):
 
 class TestPhoneCodes:
     def test_are_those_of_every_country(self, client):
-        found = asked(client, "/misc/phonecodes")["phonecodes"]
+        found = requested(client, "/misc/phonecodes")["phonecodes"]
         by_iso = {one["iso"]: one for one in found}
         assert by_iso["DE"] == {"country": "Germany", "iso": "DE", "code": "+49"}
         assert by_iso["GB"]["code"] == "+44"
@@ -37,7 +37,7 @@ class TestPhoneCodes:
 
 class TestTimezones:
     def test_are_those_of_countries_and_utc(self, client):
-        found = asked(client, "/misc/timezones")["timezones"]
+        found = requested(client, "/misc/timezones")["timezones"]
         assert found[0] == {"name": "UTC", "country": None, "iso": None, "utc_offset": 0}
         [berlin] = [one for one in found if one["name"] == "Europe/Berlin"]
         assert (berlin["country"], berlin["iso"]) == ("Germany", "DE")
@@ -58,7 +58,7 @@ class TestTimeSince:
     )
     def test_returns_one_unit(self, client, elapsed, words):
         then = (now() - elapsed).timestamp()
-        assert asked(client, "/misc/timesince", timestamp=then) == {"timesince": words}
+        assert requested(client, "/misc/timesince", timestamp=then) == {"timesince": words}
 
     @pytest.mark.parametrize("sent", [{}, {"timestamp": "soon"}, {"timestamp": 1e13}])
     def test_needs_a_moment(self, client, sent):

@@ -24,12 +24,12 @@ def client(app):
 
 class TestHealthy:
     def test_needs_no_database(self, client, database):
-        asked = []
-        event.listen(database.engine, "begin", lambda _connection: asked.append(1))
+        requested = []
+        event.listen(database.engine, "begin", lambda _connection: requested.append(1))
         reply = client.get("/-/healthy")
         assert (reply.status_code, reply.text) == (200, "healthy\n")
         assert "Set-Cookie" not in reply.headers
-        assert asked == []
+        assert requested == []
 
     def test_fails_when_the_thread_of_the_log_has_ended(self, app, client, monkeypatch):
         points = app.extensions["anomify"].points

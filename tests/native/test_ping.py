@@ -17,11 +17,11 @@ def client(database, tmp_path):
 class TestPing:
     @pytest.mark.parametrize("method", ["get", "post"])
     def test_answers_without_the_database_and_without_a_session(self, client, database, method):
-        asked = []
-        event.listen(database.engine, "begin", lambda _connection: asked.append(1))
+        requested = []
+        event.listen(database.engine, "begin", lambda _connection: requested.append(1))
         reply = getattr(client, method)("/ping", headers={"X-Session-Id": "f" * 32})
         data = strict(reply)
         assert data["data"] == {"pong": "pong"}
         assert data["status"]["session_id"] is None
         assert "Set-Cookie" not in reply.headers
-        assert asked == []
+        assert requested == []

@@ -10,7 +10,7 @@ from anomify.edge.parameters import read_inputs
 from anomify.errors import Invalid, NotFound
 from tests.kit.tenants import open_product
 
-# How the validator says things, and how it names places that no sender knows.
+# Wording of the validation library, and its names of places that no sender uses.
 RAW = re.compile(
     r"Input should|Value error|valid |literal\[|function-|constrained|_parsing|_type\b|\[key\]"
     r"|URL_|pattern '"

@@ -13,7 +13,7 @@ from anomify.native.user import account
 from anomify.org.model import Letter
 from anomify.user.authenticator import begin_enrolment
 from anomify.user.model import KnownClient, ResetLink, User
-from tests.factories import PASSWORD, make_cast, make_session
+from tests.factories import PASSWORD, make_session
 from tests.kit.letters import link_in, read_letters
 from tests.kit.web import error, make_app, strict
 
@@ -28,17 +28,6 @@ def app(database, tmp_path):
     )
     yield app
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 def forget(client, email, **more):

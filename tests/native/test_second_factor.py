@@ -15,7 +15,7 @@ from anomify.native.user import sessions as user_session
 from anomify.native.user import totp as user_totp
 from anomify.user.model import KnownClient, LoginAttempt, RecoveryCode, SessionRow, User
 from anomify.user.session import session_key
-from tests.factories import PASSWORD, make_cast, make_session
+from tests.factories import PASSWORD, make_session
 from tests.kit.letters import code_in, link_in, read_letters
 from tests.kit.web import error, make_app, strict
 
@@ -29,12 +29,6 @@ def app(database, tmp_path):
     app = make_app(database, tmp_path, BLUEPRINTS, **MAIL)
     yield app
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 class Caller:
@@ -202,7 +196,7 @@ class TestMailedCodes:
         assert len(read_letters(database)) == 5
 
     def test_are_accepted_with_sessions_without_a_row(self, database, tmp_path, cast):
-        app = make_app(database, tmp_path, BLUEPRINTS, **MAIL, rate_limits=("stranger=1/3600",))
+        app = make_app(database, tmp_path, BLUEPRINTS, **MAIL, rate_limits=("anonymous=1/3600",))
         app.test_client().post("/user/logout")
         caller = Caller(app)
         caller.login(cast.bob)

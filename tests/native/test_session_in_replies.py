@@ -36,9 +36,9 @@ def addresses(product):
 
 class TestStatus:
     def test_returns_a_session_to_an_anonymous_caller(self, product):
-        asked = list(addresses(product))
-        assert len(asked) > 100
-        for path, method in asked:
+        requested = list(addresses(product))
+        assert len(requested) > 100
+        for path, method in requested:
             reply = product.client.open(path, method=method)
             result = reply.json["status"]["session_id"]
             assert len(result or "") == SESSION_ID_LENGTH, (path, method)

@@ -47,19 +47,19 @@ def requests_with(name, value, method):
 
 class TestEveryChangingRoute:
     def test_refuses_and_names_an_unknown_parameter(self, product):
-        asked = 0
+        sent = 0
         for route, path, method in changing(product):
             for request in requests_with(UNKNOWN, "1", method):
                 reply = ask(product, route, path, method, request)
                 assert reply.status_code == 400, (path, method, request)
-                asked += 1
+                sent += 1
                 if route.is_page:
                     assert f"{UNKNOWN}: This parameter is not known here" in reply.text, path
                     continue
                 error = reply.json["status"]["error"]
                 assert error["fields"][UNKNOWN].startswith("This parameter is not known here")
                 assert UNKNOWN in error["message"]
-        assert asked > 150
+        assert sent > 150
 
     def test_accepts_session_and_token_parameters(self, product):
         for route, path, method in changing(product):
@@ -139,7 +139,7 @@ class TestRefusing:
 
 
 def ask(product, route, path, method, request):
-    """Ask as the owner; where strangers may ask, by a header all the same, for GETs need one."""
+    """Send a request as the owner, with the session in a header, which GETs need on open routes."""
     if not route.is_page:
         headers = {"X-Session-Id": product.owner}
         return product.client.open(path, method=method, headers=headers, **request)

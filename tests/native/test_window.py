@@ -43,9 +43,9 @@ class TestWindows:
     @pytest.mark.parametrize(("wrong", "field", "sentence"), MISTAKES)
     def test_are_refused_alike_everywhere(self, product, wrong, field, sentence):
         alice = product.cast.headers("alice")
-        asked = list(timed(product))
-        assert len(asked) > 10
-        for path, rest in asked:
+        requested = list(timed(product))
+        assert len(requested) > 10
+        for path, rest in requested:
             reply = product.client.get(path, query_string={**rest, **wrong}, headers=alice)
             assert reply.status_code == 400, path
             error = reply.json["status"]["error"]

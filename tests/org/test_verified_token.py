@@ -24,10 +24,10 @@ class AwayAtWill:
         self._database = database
         self.is_away = False
         self.is_locked = False
-        self.asked = 0
+        self.requested = 0
 
     def unit_of_work(self, *, write=True, wait_seconds=None):
-        self.asked += 1
+        self.requested += 1
         if self.is_away or (write and self.is_locked):
             raise OperationalError("BEGIN", {}, Exception("gone"))
         return self._database.unit_of_work(write=write, wait_seconds=wait_seconds)
@@ -72,13 +72,13 @@ class TestHolder:
 
     def test_does_not_read_the_database_again_within_half_a_minute(self, tokens, acme, away, clock):
         tokens.holder(acme[2], "ingest")
-        asked = away.asked
+        requested = away.requested
         clock.seconds += 29
         tokens.holder(acme[2], "ingest")
-        assert away.asked == asked
+        assert away.requested == requested
         clock.seconds += 2
         tokens.holder(acme[2], "ingest")
-        assert away.asked > asked
+        assert away.requested > requested
 
     def test_refuses_a_token_revoked_elsewhere_after_the_cache_expires(
         self, tokens, acme, database, clock
@@ -111,8 +111,8 @@ class TestHolder:
         database.subscribe(tokens.take_notice)
         find = tokens._find
 
-        def find_and_lose(*asked):
-            found = find(*asked)
+        def find_and_lose(*requested):
+            found = find(*requested)
             tokens._find = find
             with database.unit_of_work():
                 revoke_token(org, token.id, "Alice")
@@ -138,10 +138,10 @@ class TestHolder:
         away.is_away = True
         clock.seconds += 60
         tokens.holder(acme[2], "ingest")
-        asked = away.asked
+        requested = away.requested
         clock.seconds += 4
         tokens.holder(acme[2], "ingest")
-        assert away.asked == asked
+        assert away.requested == requested
 
     def test_accepts_a_token_whose_use_cannot_be_recorded(self, tokens, acme, away):
         away.is_locked = True
@@ -161,7 +161,7 @@ class TestHolder:
     def test_refuses_other_texts_without_the_database(self, tokens, away, text):
         with pytest.raises(Unauthenticated):
             tokens.holder(text, "ingest")
-        assert away.asked == 0
+        assert away.requested == 0
 
     def test_removes_the_oldest_of_too_many(self, tokens, acme, database, away, monkeypatch):
         monkeypatch.setattr(verified_token, "REMEMBERED_MAX", 1)
@@ -170,6 +170,6 @@ class TestHolder:
             second = create_token(org, "other", ["ingest"], "tests")[1]
         tokens.holder(first, "ingest")
         tokens.holder(second, "ingest")
-        asked = away.asked
+        requested = away.requested
         tokens.holder(first, "ingest")
-        assert away.asked > asked
+        assert away.requested > requested

@@ -13,10 +13,8 @@ from sqlalchemy import inspect, select, text
 
 from anomify.audit.model import AuditEntry
 from anomify.clock import now, now_ms
-from anomify.config import Settings
 from anomify.db import Base, session
 from anomify.errors import QuotaExceeded
-from anomify.factory import create_app
 from anomify.metric.deleting import deleted_ids
 from anomify.metric.model import Metric
 from anomify.metric.state import PARTITIONS
@@ -39,6 +37,7 @@ from tests.factories import (
 )
 from tests.kit.plant import drain
 from tests.kit.web import error, strict
+from tests.kit.whole_app import whole_app
 
 # In every text of Acme's, to be looked for when it is gone.
 MARK = "zebrafish"
@@ -46,17 +45,8 @@ MARK = "zebrafish"
 
 @pytest.fixture
 def app(migrated_url, tmp_path):
-    is_file = migrated_url.startswith("sqlite")
-    made = create_app(
-        Settings(
-            data_dir=tmp_path,
-            database_url=None if is_file else migrated_url,
-            secret_key="k" * 64,
-        )
-    )
-    yield made
-    made.extensions["anomify"].points.close()
-    made.extensions["anomify"].database.dispose()
+    with whole_app(migrated_url, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -151,7 +141,7 @@ class TestExport:
 
     def test_has_a_file_for_each_table_that_refers_to_an_org(self, client, cast):
         tables = exported(export(client, cast))
-        # What is of the whole installation, or of nobody yet.
+        # Rows of the whole installation, or of no org yet.
         of_nobody = {
             *("checkpoints", "deleted_metrics", "judged_batches", "setup_links", "signups"),
             *("judging_epochs", "worker_beats"),
@@ -221,7 +211,7 @@ class TestDelete:
         drain(analyser)
         analyser.checkpoint(range(PARTITIONS))
         assert delete(client, cast).status_code == 200
-        # Somebody had not heard of it, and sends on.
+        # A sender continues to send after the deletion.
         gone, kept = metrics[cast.acme.id], metrics[cast.globex.id]
         late = Points(np.full(1, gone), np.array([moment + 60_000]), np.ones(1))
         app_state.points.append(Entry(late, Points.empty()))

@@ -7,33 +7,23 @@ import time_machine
 
 from anomify.anomaly.charts import anomaly_image_url, metric_image_url
 from anomify.clock import now
-from anomify.config import Settings
 from anomify.db import session
-from anomify.factory import create_app
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.org.token import create_token, revoke_token, rotate_token
 from anomify.org_deletion.delete_org import delete_org
 from tests.factories import make_anomaly, make_cast, make_metric, make_org, make_user
+from tests.kit.whole_app import whole_app
 
 INGEST = ("/flux/metric_data_post", "/api/v1/write")
 
 
 @pytest.fixture
 def app(migrated_url, tmp_path):
-    is_file = migrated_url.startswith("sqlite")
-    made = create_app(
-        Settings(
-            data_dir=tmp_path,
-            database_url=None if is_file else migrated_url,
-            secret_key="k" * 64,
-            public_url="http://localhost",
-            rate_limits=("off",),
-        )
-    )
-    yield made
-    made.extensions["anomify"].points.close()
-    made.extensions["anomify"].database.dispose()
+    with whole_app(
+        migrated_url, tmp_path, public_url="http://localhost", rate_limits=("off",)
+    ) as made:
+        yield made
 
 
 @pytest.fixture

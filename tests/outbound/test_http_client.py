@@ -33,7 +33,7 @@ class TestPost:
             )
 
         assert (reply.status, reply.headers["x-said"], reply.body) == (202, "yes", b"thanks")
-        assert resolver.asked == ["hooks.example"]
+        assert resolver.requested == ["hooks.example"]
         assert receiver.paths == ["/in?a=b"]
         assert receiver.received[0].headers["host"] == f"hooks.example:{receiver.port}"
         assert receiver.received[0].headers["x-mine"] == "1"
@@ -62,7 +62,7 @@ class TestPost:
             assert outbound.post(url, b"", {}).status == 204
             assert refused_kind(outbound, url) == "blocked"
 
-        assert len(resolver.asked) == 2
+        assert len(resolver.requested) == 2
         assert len(receiver.received) == 1
 
     def test_checks_the_address_of_the_connected_peer(self) -> None:
@@ -166,10 +166,10 @@ class TestPost:
         over.set()
 
     def test_limits_the_number_of_look_ups_that_hang(self) -> None:
-        over, asked = threading.Event(), threading.Semaphore(0)
+        over, requested = threading.Event(), threading.Semaphore(0)
 
         def look_up(host: str, port: int) -> list[str]:
-            asked.release()
+            requested.release()
             over.wait()
             return []
 
@@ -177,8 +177,8 @@ class TestPost:
         for _ in range(LOOKUPS_AT_ONCE_MAX + 5):
             assert refused_kind(outbound, "http://slow.example/") == "dns"
         for _ in range(LOOKUPS_AT_ONCE_MAX):
-            asked.acquire()
-        assert not asked.acquire(blocking=False)
+            requested.acquire()
+        assert not requested.acquire(blocking=False)
         over.set()
 
     def test_an_unknown_host_is_a_dns_failure(self) -> None:

@@ -116,6 +116,6 @@ class TestCountableNames:
         org = make_org()
         for number in range(NAMES_MAX - 1):
             make_metric(org, f"events.shop.n{number}")
-        asked = ["events.shop.n1", "events.shop.new", "events.shop.newer"]
-        assert countable_names(org.id, asked) == {"events.shop.n1", "events.shop.new"}
-        assert countable_names(make_org("Globex").id, asked) == set(asked)
+        requested = ["events.shop.n1", "events.shop.new", "events.shop.newer"]
+        assert countable_names(org.id, requested) == {"events.shop.n1", "events.shop.new"}
+        assert countable_names(make_org("Globex").id, requested) == set(requested)

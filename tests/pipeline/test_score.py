@@ -130,7 +130,7 @@ class TestScorer:
         state = reloaded.snapshot_of(only)
         reloaded.unload([7])
         assert reloaded.not_loaded(only).tolist() == [7]
-        # Somebody else is given its place meanwhile.
+        # Another metric gets its place meanwhile.
         score(reloaded, row(2, *line(8)))
         reloaded.load(only, state)
         for scorer in (kept, reloaded):

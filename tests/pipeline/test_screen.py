@@ -17,7 +17,7 @@ def acme(unit):
 
 
 @pytest.fixture
-def asked(unit):
+def requested(unit):
     """The statements that are sent to the database."""
     statements = []
     engine = unit.get_bind()
@@ -55,24 +55,24 @@ class TestResults:
 
 
 class TestScreen:
-    def test_reads_nothing_where_no_rule_was_ever_made(self, acme, asked):
+    def test_reads_nothing_where_no_rule_was_ever_made(self, acme, requested):
         metric = make_metric(acme, "a")
         screen = Screen()
         assert not screen.reload()
-        asked.clear()
+        requested.clear()
         assert excluded(screen, metric, metric) == [False, False]
-        assert asked == []
+        assert requested == []
 
-    def test_reads_each_metric_once(self, acme, asked):
+    def test_reads_each_metric_once(self, acme, requested):
         out, within = make_metric(acme, "out"), make_metric(acme, "in")
         add(acme, "out")
         screen = Screen()
         assert screen.reload()
         assert excluded(screen, out, within, out) == [True, False, True]
-        asked.clear()
+        requested.clear()
         assert not screen.reload()
         assert excluded(screen, out, within) == [True, False]
-        assert len(asked) == 1
+        assert len(requested) == 1
 
     def test_applies_changed_rules(self, acme):
         metric = make_metric(acme, "a")

@@ -68,10 +68,10 @@ class TestParsePost:
     def test_refuses_one_item_with_the_reason(self, item, reason):
         good = {"metric": "good", "timestamp": AT, "value": 1}
         found = post({"metrics": [good, item, good]})
-        ((index, metric, said),) = reasons(found)
+        ((index, metric, wording),) = reasons(found)
         assert index == 1
         assert metric in {"m", ""}
-        assert reason in said
+        assert reason in wording
         assert [point.item for point in found.live] == [0, 2]
 
     @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e400"])

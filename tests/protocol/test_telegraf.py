@@ -71,15 +71,17 @@ class TestListFields:
         keys, names = {}, {}
         for measurement, prefix in sent:
             fields = list_fields(measurement, prefix)
-            for said, (name, key, _value) in zip(series(measurement, prefix), fields, strict=True):
-                assert keys.setdefault(key, said) == said
+            for wording, (name, key, _value) in zip(
+                series(measurement, prefix), fields, strict=True
+            ):
+                assert keys.setdefault(key, wording) == wording
                 found = series_of_key(key)
                 assert (found.key, found.name) == (key, name)
                 full = canonical_name([("__name__", name), *found.labels])
                 if isinstance(full, str):
                     assert full != name
-                    assert names.setdefault(full, said) == said
-        assert len(keys) == len({said for one in sent for said in series(*one)})
+                    assert names.setdefault(full, wording) == wording
+        assert len(keys) == len({wording for one in sent for wording in series(*one)})
 
 
 class TestParsePost:

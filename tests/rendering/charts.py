@@ -11,7 +11,7 @@ START = 1_772_700_000_000
 MINUTE = 60_000
 
 
-def chart(values: Any = None, **wishes: Any) -> Chart:
+def chart(values: Any = None, **changes: Any) -> Chart:
     """Return a chart of one value a minute, by default an hour of a sine in its range."""
     values = 100 + 10 * np.sin(np.arange(61) / 5) if values is None else np.asarray(values, float)
     times = START + np.arange(len(values), dtype=np.int64) * MINUTE
@@ -27,11 +27,11 @@ def chart(values: Any = None, **wishes: Any) -> Chart:
         "until_time": START + 60 * MINUTE,
     }
     look = {
-        field.name: wishes.pop(field.name) for field in fields(ChartLook) if field.name in wishes
+        field.name: changes.pop(field.name) for field in fields(ChartLook) if field.name in changes
     }
-    return Chart(**(given | {"look": ChartLook(**look)} | wishes))
+    return Chart(**(given | {"look": ChartLook(**look)} | changes))
 
 
 def no_range(count: int) -> dict[str, Any]:
-    """Return the wish for a chart without an expected range."""
+    """Return the changes for a chart without an expected range."""
     return {"lowers": np.full(count, np.nan), "uppers": np.full(count, np.nan)}

@@ -11,7 +11,7 @@ from tests.rendering.charts import MINUTE, START, chart, no_range
 
 class TestChart:
     @pytest.mark.parametrize(
-        ("wishes", "field"),
+        ("changes", "field"),
         [
             ({"width": 199}, "width"),
             ({"width": 2001}, "width"),
@@ -27,9 +27,9 @@ class TestChart:
             ({"from_time": -1}, "from"),
         ],
     )
-    def test_refuses_invalid_values_and_names_the_field(self, wishes, field):
+    def test_refuses_invalid_values_and_names_the_field(self, changes, field):
         with pytest.raises(Invalid) as refusal:
-            chart(**wishes)
+            chart(**changes)
         assert field in refusal.value.fields
 
     @pytest.mark.parametrize(("width", "height"), [(200, 100), (2000, 1200)])

@@ -265,7 +265,7 @@ class TestDrawChart:
         assert len(shown) > 500
 
     def test_gives_the_same_bytes_from_eight_threads_at_once(self):
-        wishes = [
+        charts = [
             chart(
                 np.random.default_rng(seed).normal(size=3_000) * 10**seed,
                 title=f"metric {seed}",
@@ -275,13 +275,13 @@ class TestDrawChart:
             )
             for seed in range(4)
         ]
-        alone = [encode_png(draw_chart(requested)) for requested in wishes]
+        alone = [encode_png(draw_chart(each)) for each in charts]
         barrier = Barrier(8)
 
         def together(number):
             barrier.wait()
-            order = wishes[number % 4 :] + wishes[: number % 4]
-            pictures = [encode_png(draw_chart(requested)) for requested in order]
+            order = charts[number % 4 :] + charts[: number % 4]
+            pictures = [encode_png(draw_chart(each)) for each in order]
             return pictures[-(number % 4) :] + pictures[: -(number % 4)] if number % 4 else pictures
 
         with ThreadPoolExecutor(8) as threads:
@@ -290,7 +290,7 @@ class TestDrawChart:
 
 
 class TestDrawNotice:
-    def test_says_its_sentence_in_the_middle(self):
+    def test_draws_its_sentence_in_the_middle(self):
         drawing = draw_notice("Too busy", width=300, height=120)
         ink = near(drawing, LIGHT.muted)
         rows, columns = np.nonzero(ink)

@@ -73,7 +73,7 @@ class TestEtagOf:
         assert etag_of(chart([])) == etag_of(chart([]))
 
     @pytest.mark.parametrize(
-        "wishes",
+        "changes",
         [
             {"title": "another"},
             {"width": 801},
@@ -86,8 +86,8 @@ class TestEtagOf:
             {"until_time": START + 1},
         ],
     )
-    def test_changes_with_everything_that_is_drawn(self, wishes):
-        assert etag_of(chart(**wishes)) != etag_of(chart())
+    def test_changes_with_everything_that_is_drawn(self, changes):
+        assert etag_of(chart(**changes)) != etag_of(chart())
 
     def test_accepts_any_title(self):
         assert etag_of(chart(title="\ud800 温度 😀"))

@@ -22,10 +22,10 @@ from tests.kit.points import (
     MINUTE,
     START,
     Machines,
-    nothing_said,
+    judgements_of,
+    no_judgements,
     pairs,
     points,
-    said,
     scores,
     series,
 )
@@ -34,7 +34,7 @@ EVER = (OLDEST_MS, NEWEST_MS + 1)
 
 
 def seal(chunks: ChunkStore, through: int, *rows: tuple[int, int, float]) -> None:
-    chunks.seal(points(*rows), nothing_said(len(rows)), through)
+    chunks.seal(points(*rows), no_judgements(len(rows)), through)
 
 
 def stored(chunks: ChunkStore, metric_id: int) -> list[tuple[int, float]]:
@@ -64,7 +64,9 @@ class TestRead:
         assert len(chunks.read(1, START + 1, START + 2)) == 1
         assert chunks.read(1, START, START) == []
 
-    def test_keeps_neighbours_and_strangers_apart(self, point_database: PointDatabase) -> None:
+    def test_keeps_other_metrics_and_neighbouring_chunks_apart(
+        self, point_database: PointDatabase
+    ) -> None:
         chunks = ChunkStore(point_database)
         for metric_id in (1, 2, MOST_METRIC_ID):
             seal(
@@ -111,14 +113,14 @@ class TestSeal:
         seal(chunks, 4, (1, START, 1.0))
         assert stored(chunks, 1) == [(START, 9.0)]
 
-    def test_keeps_what_was_said_and_takes_what_is_said_now(
+    def test_keeps_earlier_judgements_and_adds_new_ones(
         self, point_database: PointDatabase
     ) -> None:
         chunks = ChunkStore(point_database)
         times = [(1, START + n * MINUTE, float(n)) for n in range(3)]
-        chunks.seal(points(*times), said((0.0, 1, 2), (1.0, 3, 4), (1.0, 5, 6)), 1)
+        chunks.seal(points(*times), judgements_of((0.0, 1, 2), (1.0, 3, 4), (1.0, 5, 6)), 1)
         nan = float("nan")
-        chunks.seal(points(*times[:2]), said((nan, nan, nan), (0.0, 7, 8)), 2)
+        chunks.seal(points(*times[:2]), judgements_of((nan, nan, nan), (0.0, 7, 8)), 2)
         assert all_scores(chunks, 1) == [0.0, 0.0, 1.0]
         (chunk,) = chunks.read(1, *EVER)
         assert chunk.series.judgements.lowers.tolist() == [1.0, 7.0, 5.0]
@@ -212,12 +214,12 @@ class TestRewriteScores:
         chunks = ChunkStore(point_database)
         times = [START - HOUR, START, START + MINUTE, START + DAY]
         rows = [(1, time, float(n)) for n, time in enumerate(times)]
-        chunks.seal(points(*rows), said(*[(1.0, 1, 2)] * 4), 3)
+        chunks.seal(points(*rows), judgements_of(*[(1.0, 1, 2)] * 4), 3)
         nan = float("nan")
         chunks.rewrite_scores(
             1,
             np.array([times[0], times[1], START + 5, times[3]]),
-            said((0.0, 3, 4), (nan, nan, nan), (0.0, 0, 0), (0.0, 5, 6)),
+            judgements_of((0.0, 3, 4), (nan, nan, nan), (0.0, 0, 0), (0.0, 5, 6)),
         )
         assert all_scores(chunks, 1) == [0.0, None, 1.0, 0.0]
         assert stored(chunks, 1) == [(time, float(n)) for n, time in enumerate(times)]
@@ -225,7 +227,7 @@ class TestRewriteScores:
 
     def test_of_what_is_not_stored_does_nothing(self, point_database: PointDatabase) -> None:
         chunks = ChunkStore(point_database)
-        chunks.rewrite_scores(1, np.array([START]), said((1, 1, 1)))
+        chunks.rewrite_scores(1, np.array([START]), judgements_of((1, 1, 1)))
         chunks.rewrite_scores(1, np.empty(0, np.int64), Judgements.none(0))
         assert stored(chunks, 1) == []
 
@@ -234,7 +236,9 @@ class TestReadAll:
     def test_is_everything_of_a_metric_in_order(self, point_database: PointDatabase) -> None:
         chunks = ChunkStore(point_database)
         times = [START - 40 * DAY, START, START + MINUTE, START + DAY]
-        chunks.seal(points(*((1, time, 1.0) for time in times)), said(*[(1.0, 1, 2)] * 4), 1)
+        chunks.seal(
+            points(*((1, time, 1.0) for time in times)), judgements_of(*[(1.0, 1, 2)] * 4), 1
+        )
         whole = chunks.read_all(1)
         assert whole.times.tolist() == times
         assert scores(whole) == [1.0] * 4
@@ -247,7 +251,7 @@ class TestValuesAt:
         seal(
             chunks, 1, (1, START, 1.0), (1, START + HOUR, 2.0), (2, START, 3.0), (1, START - 1, 4.0)
         )
-        asked = points(
+        requested = points(
             (1, START + HOUR, 0),
             (2, START + HOUR, 0),
             (3, START, 0),
@@ -256,7 +260,7 @@ class TestValuesAt:
             (1, START, 0),
             (1, START, 0),
         )
-        found = chunks.values_at(asked)
+        found = chunks.values_at(requested)
         assert np.nan_to_num(found, nan=-1).tolist() == [2.0, -1, -1, 4.0, -1, 1.0, 1.0]
 
     def test_of_nothing_are_none(self, point_database: PointDatabase) -> None:

@@ -19,7 +19,7 @@ from anomify.storage.codec import (
 from anomify.storage.columns import PCODEC, ZLIB
 from anomify.storage.errors import Damaged
 from anomify.storage.scores import NOT_JUDGED, score_codes
-from tests.kit.points import MINUTE, START, points, said, series
+from tests.kit.points import MINUTE, START, judgements_of, points, series
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 # Every float there is: -0.0, subnormals, infinities and each kind of NaN.
@@ -121,7 +121,7 @@ class TestSeries:
 
 class TestScoreCodes:
     def test_stay_the_same_however_often_they_are_stored(self) -> None:
-        once = said(*((score, 0, 0) for score in np.linspace(0, 1, 1001)))
+        once = judgements_of(*((score, 0, 0) for score in np.linspace(0, 1, 1001)))
         kept = Series(np.arange(1001) + START, np.zeros(1001), once)
         twice = decode_series(encode_series(kept))
         thrice = decode_series(encode_series(twice))
@@ -129,7 +129,9 @@ class TestScoreCodes:
 
     def test_keep_the_order_the_ends_and_the_scores_nearly(self) -> None:
         wanted = np.linspace(0, 1, 1001).astype(np.float32)
-        kept = Series(np.arange(1001) + START, np.zeros(1001), said(*((s, 0, 0) for s in wanted)))
+        kept = Series(
+            np.arange(1001) + START, np.zeros(1001), judgements_of(*((s, 0, 0) for s in wanted))
+        )
         found = decode_series(encode_series(kept)).judgements.scores
         assert (np.diff(found) >= 0).all()
         assert (found[0], found[-1]) == (0.0, 1.0)
@@ -163,7 +165,7 @@ class TestJudged:
 
 def blobs() -> list[tuple[object, bytes]]:
     kept = points(*((metric, START + metric * MINUTE, metric / 7) for metric in range(100)))
-    judgements = said(*((metric / 100, metric - 1, metric + 1) for metric in range(100)))
+    judgements = judgements_of(*((metric / 100, metric - 1, metric + 1) for metric in range(100)))
     one = Series(kept.times, kept.values, judgements)
     return [
         (decode_entry, encode_entry(kept, kept, is_backfill=True)),

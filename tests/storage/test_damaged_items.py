@@ -23,7 +23,17 @@ from anomify.storage.errors import Damaged
 from anomify.storage.log import PointLog
 from anomify.storage.month_files import PointFiles
 from anomify.storage.tables import LAYOUT, point_chunks, point_log
-from tests.kit.points import DAY, MINUTE, START, Machines, entry, pairs, points, said, series
+from tests.kit.points import (
+    DAY,
+    MINUTE,
+    START,
+    Machines,
+    entry,
+    judgements_of,
+    pairs,
+    points,
+    series,
+)
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)
 ROWS = 40
@@ -39,7 +49,7 @@ def fill(chunks: ChunkStore, *metric_ids: int, start: int = START) -> None:
         for metric_id in metric_ids
         for time, value in zip(times, values, strict=True)
     ]
-    chunks.seal(points(*rows), said(*[(0.25, 1.0, 2.0)] * len(rows)), 10)
+    chunks.seal(points(*rows), judgements_of(*[(0.25, 1.0, 2.0)] * len(rows)), 10)
 
 
 def key_of(metric_id: int, time: int = START) -> int:
@@ -182,7 +192,7 @@ class TestDamagedChunk:
         for _ in range(2):
             found = list(chunks.check())
             assert sum(count for count, _ in found) == 4
-            [sentence] = [said for _, said in found if said]
+            [sentence] = [problem for _, problem in found if problem]
             assert sentence.startswith("the chunk of metric 2 from 2026-10-01T00:00Z: ")
         assert chunks.damaged_items.list() == []
 
@@ -248,7 +258,9 @@ class TestDamagedScores:
     def test_are_left_out_and_later_batches_are_read(self, machines: Machines) -> None:
         database = machines.open()
         times = np.array([START, START + MINUTE])
-        good = encode_judged(Judged(np.array([1, 1]), times, said((0.5, 1, 2), (0.5, 1, 2))))
+        good = encode_judged(
+            Judged(np.array([1, 1]), times, judgements_of((0.5, 1, 2), (0.5, 1, 2)))
+        )
         batches = [CommittedBatch(1, 1, good[:-1]), CommittedBatch(2, 1, good)]
         store = PointStore(database, lambda after: [one for one in batches if one.id > after])
         store.append(entry((1, START, 1.0), (1, START + MINUTE, 2.0)))
@@ -303,7 +315,7 @@ class TestDamagedMonth:
                 assert (START + MINUTE // 2, 7.0) in found
             assert path.exists(), "the damaged file stays for the operator"
             assert (folder / "points-2026-10.1.db").exists()
-            assert [said for _, said in chunks.check() if said] == []
+            assert [problem for _, problem in chunks.check() if problem] == []
             reopened = PointFiles(folder)
             assert (START + MINUTE // 2, 7.0) in pairs(ChunkStore(reopened).read_all(150))
             other.close()

@@ -44,7 +44,7 @@ def months_back(count: int, metric_id: int = 1) -> list[tuple[int, int, float]]:
 
 
 def let_age(folder: Path, seconds: int = 86_400) -> None:
-    """Let files look as if nobody had written them for so long."""
+    """Set the times of files as if they had not been written for long."""
     changed = now_ms() // 1000 - seconds
     for path in folder.glob("points-*"):
         os.utime(path, (changed, changed))
@@ -245,14 +245,14 @@ class TestOldMonths:
             assert len(store.read(1, *EVER)) >= 1
             assert store.missing(1, OLDEST, START), "the missing span is reported"
             assert store.missing(2, START, START + DAY) == []
-            assert any(said for _, said in store.chunks.check())
+            assert any(problem for _, problem in store.chunks.check())
             late = months_back(1)[0][1] + MINUTE
             seal(store.chunks, (1, late, 9.0), through=2)
             assert (late, 9.0) in pairs(store.read(1, *EVER))
             assert path.exists(), "the damaged file stays for the operator"
             assert (folder / "points-old.1.db").exists()
             assert {one.kind for one in store.chunks.damaged_items.list()} == {Kind.MONTH}
-            assert [said for _, said in store.chunks.check() if said] == []
+            assert [problem for _, problem in store.chunks.check() if problem] == []
             store.close()
 
     def test_are_deleted_by_retention_and_free_their_disk_space(self, tmp_path: Path) -> None:

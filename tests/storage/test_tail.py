@@ -1,4 +1,4 @@
-"""The tail takes in every entry once, whoever wrote it, and finds a metric's rows in order."""
+"""The tail adds every entry once, and finds the rows of a metric in order."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from anomify.storage.codec import Judged
 from anomify.storage.database import PointDatabase
 from anomify.storage.log import LogRow, PointLog
 from anomify.storage.tail import ScoreTail, Tail, stable_order
-from tests.kit.points import MINUTE, START, Machines, entry, points, said
+from tests.kit.points import MINUTE, START, Machines, entry, judgements_of, points
 
 EVER = (-(2**62), 2**62)
 
@@ -37,7 +37,7 @@ class TestRead:
         tail.append(1, points(*((1, START + n, float(n)) for n in range(5))))
         assert tail.read(1, START + 1, START + 4)[1].tolist() == [1.0, 2.0, 3.0]
 
-    def test_of_a_stranger_is_empty(self) -> None:
+    def test_of_an_unknown_metric_is_empty(self) -> None:
         tail = Tail()
         tail.append(1, points((1, START, 1.0)))
         assert [len(column) for column in tail.read(2, *EVER)] == [0, 0, 0]
@@ -192,8 +192,8 @@ class TestScoreTail:
     def test_gives_judgements_in_order_with_their_offsets(self) -> None:
         tail = ScoreTail()
         ids, times = np.array([1, 2]), np.array([START, START])
-        tail.append(1, 10, Judged(ids, times, said((0.1, 1, 2), (0.2, 3, 4))))
-        tail.append(2, 20, Judged(ids[:1], times[:1], said((0.3, 5, 6))))
+        tail.append(1, 10, Judged(ids, times, judgements_of((0.1, 1, 2), (0.2, 3, 4))))
+        tail.append(2, 20, Judged(ids[:1], times[:1], judgements_of((0.3, 5, 6))))
         found, judgements, offsets = tail.read(1, *EVER)
         assert found.tolist() == [START, START]
         assert np.round(judgements.scores, 1).tolist() == pytest.approx([0.1, 0.3])
@@ -202,7 +202,7 @@ class TestScoreTail:
 
     def test_takes_each_batch_once(self) -> None:
         tail = ScoreTail()
-        judged = Judged(np.array([1]), np.array([START]), said((0.1, 1, 2)))
+        judged = Judged(np.array([1]), np.array([START]), judgements_of((0.1, 1, 2)))
         tail.append(1, 10, judged)
         tail.append(1, 10, judged)
         assert len(tail) == 1
@@ -211,14 +211,16 @@ class TestScoreTail:
         tail = ScoreTail()
         for number in range(1, 41):
             tail.append(
-                number, number * 10, Judged(np.array([1]), np.array([START]), said((0, 1, 2)))
+                number,
+                number * 10,
+                Judged(np.array([1]), np.array([START]), judgements_of((0, 1, 2))),
             )
         tail.prune(390)
         assert tail.read(1, *EVER)[2].tolist()[-1] == 400
         tail.prune(400)
         assert len(tail) == 0
 
-    def test_of_a_stranger_is_empty(self) -> None:
+    def test_of_an_unknown_metric_is_empty(self) -> None:
         times, judgements, offsets = ScoreTail().read(1, *EVER)
         assert len(times) == len(judgements.scores) == len(offsets) == 0
 

@@ -11,7 +11,7 @@ from anomify.db import Base, session
 from anomify.org.letter import claim_letters, post_letter
 from anomify.org.model import Letter
 from anomify.user.authenticator import begin_enrolment
-from anomify.user.client import know_client
+from anomify.user.client import record_client
 from anomify.user.delete_user import delete_user, list_columns
 from anomify.user.model import User
 from anomify.user.recovery import make_reset_link
@@ -26,11 +26,11 @@ TRAIL = {"audit_entries"}
 
 
 def make_erin(acme):
-    """Somebody who stands wherever a user can stand."""
+    """Return a user who is referred to by every table that refers to users."""
     erin = make_user(acme, "Erin", "editor", id=ERIN_ID, email="erin@acme.example")
     make_session(erin)
     begin_enrolment(erin)
-    know_client(erin, None, "email")
+    record_client(erin, None, "email")
     make_reset_link(erin, "http://anomify.test")
     open_attempt(erin, b"k" * 32, "email", "http://anomify.test", "browser", remembers=False)
     post_letter(erin.email, "Hello", "Erin", org_id=acme.id, purpose="code")
@@ -75,7 +75,7 @@ class TestDeleteUser:
         first, second, third = alert_settings_of_org(cast.acme.id)
         assert (first.email_user_ids, third.email_user_ids) == (None, None)
         assert second.email_user_ids == (cast.dave.id,)
-        # Nobody is left who was chosen, so all admins are told.
+        # None of the chosen users is left, so all admins are notified.
         assert [user.name for user in alert_recipients(cast.acme.id, first)] == ["Alice"]
         entry = unit.scalar(select(AuditEntry).where(AuditEntry.action == "user.delete"))
         assert f"watchers {alone.id}" in entry.before["lists"]

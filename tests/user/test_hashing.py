@@ -31,18 +31,18 @@ class TestInTurn:
             go.wait(30)
 
         with ThreadPoolExecutor(MOST_AT_ONCE + 1) as pool:
-            asked = [pool.submit(in_turn, work) for _ in range(MOST_AT_ONCE + 1)]
+            futures = [pool.submit(in_turn, work) for _ in range(MOST_AT_ONCE + 1)]
             for _ in range(MOST_AT_ONCE):
                 assert begun.acquire(timeout=30)
             assert not begun.acquire(blocking=False)
             go.set()
-            for one in asked:
+            for one in futures:
                 one.result()
 
     def test_limits_the_queue(self, monkeypatch):
         full = threading.BoundedSemaphore(1)
         full.acquire()
-        monkeypatch.setattr(hashing, "_line", full)
+        monkeypatch.setattr(hashing, "_admitted", full)
         with pytest.raises(Unavailable) as refused:
             in_turn(lambda: 7)
         assert refused.value.retry_after_seconds

@@ -85,7 +85,7 @@ class TestSignIn:
                 with pytest.raises((Unauthenticated, QuotaExceeded)) as refused:
                     sign_in_with_password(database, guard, email, "wrong", "192.0.2.1")
                 waits.append(refused.value.retry_after_seconds)
-            # After the second failure there is a second to wait, which nobody here does.
+            # After the second failure there is a second to wait, which this test does not.
             assert waits == [None, None, 2, 2, 2]
 
     def test_success_deletes_the_failures(self, database, bob):
@@ -171,7 +171,7 @@ class TestGuard:
         assert guard.is_besieged("bob@acme.example")
         assert not guard.is_besieged("alice@acme.example")
         fresh = Origin("203.0.113.9")
-        # Where strangers give a code, or the user has been before, nobody has to.
+        # No wait where unknown origins are not delayed, from a usual origin or a known client.
         guard.check("bob@acme.example", fresh)
         guard.check(
             "bob@acme.example", Origin("203.0.113.9", is_usual=True), delays_unknown_origins=True

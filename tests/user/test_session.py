@@ -50,9 +50,9 @@ class TestEnding:
 class TestPruning:
     def test_deletes_expired_sessions(self):
         cast = make_cast()
-        stranger = open_anonymous_session("x" * 300, "192.0.2.1")
+        anonymous = open_anonymous_session("x" * 300, "192.0.2.1")
         prune_sessions(now() + timedelta(hours=2))
-        assert find_session(stranger) is None
+        assert find_session(anonymous) is None
         assert find_session(cast.sessions["bob"])
 
 

@@ -80,10 +80,10 @@ class TestCountsByWatcher:
         make_anomaly(cpu, NOON)
         make_anomaly(cpu, NOON - timedelta(days=8))
         make_anomaly(load, NOON)
-        stranger = make_metric(make_org("Globex"), "cpu.user")
-        make_anomaly(stranger, NOON)
+        unknown = make_metric(make_org("Globex"), "cpu.user")
+        make_anomaly(unknown, NOON)
         watchers = [make_watcher(org, "CPU"), make_watcher(org, "nothing")]
 
-        heard = counts_by_watcher(org.id, watchers, NOON - timedelta(days=7))
+        counts = counts_by_watcher(org.id, watchers, NOON - timedelta(days=7))
 
-        assert [heard[each.id] for each in watchers] == [WatchedCounts(2, 1), WatchedCounts(0, 0)]
+        assert [counts[each.id] for each in watchers] == [WatchedCounts(2, 1), WatchedCounts(0, 0)]

@@ -16,16 +16,16 @@ class TestWatchersFor:
         assert watchers_for(org.id, 'node_cpu{instance="web1"}', "high") == [both]
 
     @pytest.mark.parametrize(
-        ("severity", "heard"), [("low", ["low"]), ("medium", ["low", "medium"])]
+        ("severity", "matching"), [("low", ["low"]), ("medium", ["low", "medium"])]
     )
     def test_finds_watchers_of_this_severity_or_a_lower_one(
-        self, severity: str, heard: list[str]
+        self, severity: str, matching: list[str]
     ) -> None:
         org = make_org()
         for least in ("low", "medium", "high"):
             make_watcher(org, "cpu", name=least, severity=least)
 
-        assert [each.name for each in watchers_for(org.id, "cpu", severity)] == heard
+        assert [each.name for each in watchers_for(org.id, "cpu", severity)] == matching
 
     def test_leaves_out_watchers_that_do_not_alert_deleted_ones_and_other_orgs(self) -> None:
         org = make_org()

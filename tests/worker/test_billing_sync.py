@@ -14,7 +14,8 @@ from anomify.config import Settings
 from anomify.org.model import Letter, Org
 from anomify.worker.billing_sync import READ_EVERY, BillingSync
 from tests.factories import make_org, make_user
-from tests.kit.stripe_wire import SECRET_KEY, WEBHOOK_SECRET, Failure, stripe_wire
+from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET, Failure
+from tests.kit.stripe_server import stripe_wire
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ class TestRunOnce:
         org, _ = acme
         with database.unit_of_work() as session:
             session.get(Org, org.id).overdue_since = now() - timedelta(days=15)
-            session.get(BillingAccount, org.id).told_debt = "overdue"
+            session.get(BillingAccount, org.id).mailed_debt = "overdue"
         billing_sync.run_once()
         with database.unit_of_work(write=False) as session:
             assert session.scalars(select(Letter.purpose)).all() == ["billing"]
@@ -100,18 +101,18 @@ class TestRunOnce:
         self, database, billing_sync, monkeypatch
     ):
         monkeypatch.setattr("anomify.worker.billing_sync.ORGS_MAX", 2)
-        told = []
+        result = []
 
         def tell(org_id, _):
-            told.append(org_id)
-            if len(told) % 2:
-                raise ValueError("it cannot be told")
+            result.append(org_id)
+            if len(result) % 2:
+                raise ValueError("it cannot be written")
 
         monkeypatch.setattr("anomify.worker.billing_sync.write_about_debt", tell)
         with database.unit_of_work():
             owing = [make_org(f"Owing {number}", overdue_since=now()).id for number in range(5)]
         billing_sync.run_once()
-        assert told == owing
+        assert result == owing
 
 
 class TestRunUntil:
@@ -125,7 +126,7 @@ class TestRunUntil:
 
 
 class Twice(threading.Event):
-    """Asks to stop when it has been waited for twice."""
+    """An event that is set at its second wait."""
 
     def __init__(self):
         super().__init__()

@@ -1,131 +1,27 @@
 """Deliveries to real receivers that fail, hang and disappear, on both databases."""
 
 import random
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
-from anomify.channel.kinds import EMAIL, WEBHOOK, make_channels
+from anomify.channel.kinds import WEBHOOK, make_channels
 from anomify.channel.message import DELIVERED, Channel, Message, Receipt, Target
 from anomify.channel.signature import new_secret
-from anomify.channel.webhook import WebhookChannel
-from anomify.config import Settings
-from anomify.db import Database, session
-from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
+from anomify.db import session
 from anomify.delivery.facts import Facts
-from anomify.delivery.model import SENT, Delivery
-from anomify.delivery.outbox import LANE_MOST, LEASE
+from anomify.delivery.model import SENT
+from anomify.delivery.outbox import LEASE
 from anomify.job.model import DEAD, PENDING
-from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE, seal
-from anomify.outbound.http_client import Outbound
 from anomify.watcher.model import Watcher
-from anomify.worker.deliver import Deliverer
-from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
-from tests.kit.receiver import Answer, Receiver, Wire, receiving
+from tests.factories import make_user
+from tests.kit.outbox import MINUTE, PNG, SECRET, Post, Recorder
+from tests.kit.receiver import Answer, receiving
 from tests.kit.smtpsink import smtp_sink
-
-PNG = b"\x89PNG\r\n\x1a\npicture"
-MINUTE = timedelta(minutes=1)
-SECRET = new_secret()
-
-
-@dataclass
-class Clock:
-    at: datetime = field(default_factory=lambda: datetime.now(UTC) + MINUTE)
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def pass_(self, span: timedelta) -> None:
-        self.at += span
-
-
-@dataclass
-class Post:
-    """An org with metrics, its outbox, and a deliverer."""
-
-    database: Database
-    settings: Settings
-    clock: Clock
-    org: Org
-
-    def watch(self, url: str | None = None, chips: tuple[str, ...] = ("cpu",), **more: Any) -> int:
-        """Add a watcher to the org Acme."""
-        with self.database.unit_of_work():
-            sealed = seal(self.settings.key_for(PURPOSE), self.org.id, SECRET)
-            return make_watcher(
-                self.org,
-                *chips,
-                webhook_url=url,
-                webhook_secret_sealed=None if url is None else sealed,
-                expiration_seconds=0,
-                **more,
-            ).id
-
-    def open(self, name: str = "cpu", *, and_recover: bool = False) -> int:
-        """Open an anomaly, and return how many messages were enqueued for it."""
-        with self.database.unit_of_work():
-            metric = make_metric(self.org, name)
-            anomaly = make_anomaly(metric)
-            count = enqueue_opened(anomaly)
-            if and_recover:
-                count += enqueue_recovered(anomaly)
-            return count
-
-    def sender(
-        self,
-        channels: Mapping[str, Channel] | None = None,
-        picture_of: Callable[[Facts], bytes | None] = lambda _: PNG,
-    ) -> Deliverer:
-        return Deliverer(
-            self.database,
-            self.settings,
-            picture_of,
-            channels=channels,
-            clock=self.clock,
-            chance=lambda: 0.5,
-        )
-
-    def states(self) -> list[str]:
-        with self.database.unit_of_work(write=False):
-            return sorted(session().scalars(select(Delivery.state)))
-
-    def only_row(self) -> Delivery:
-        with self.database.unit_of_work(write=False):
-            return session().scalars(select(Delivery)).one()
-
-
-@pytest.fixture
-def post(database: Database, tmp_path: Path) -> Post:
-    settings = Settings(data_dir=tmp_path, secret_key="k" * 64, egress_allow=("127.0.0.0/8",))
-    with database.unit_of_work():
-        org = make_org("Acme")
-    return Post(database, settings, Clock(), org)
-
-
-class Recorder:
-    """A channel with prepared receipts that records what it was asked to send."""
-
-    def __init__(self, answer: Callable[[Message], Receipt] = lambda _: DELIVERED) -> None:
-        self.sent: list[tuple[str, Receipt]] = []
-        self.messages: list[Message] = []
-        self._answer = answer
-        self._lock = threading.Lock()
-
-    def send(self, message: Message, target: Target) -> Receipt:
-        receipt = self._answer(message)
-        with self._lock:
-            self.messages.append(message)
-            self.sent.append((target.address, receipt))
-        return receipt
 
 
 class Crash(BaseException):
@@ -288,8 +184,8 @@ class TestMail:
         for mail in self.mailed(post, fail):
             assert "cpu" in mail.get_body(("plain",)).get_content()
             for kind in ("plain", "html"):
-                said = " ".join(mail.get_body((kind,)).get_content().split())
-                assert "The picture that belongs here could not be drawn." in said
+                text = " ".join(mail.get_body((kind,)).get_content().split())
+                assert "The picture that belongs here could not be drawn." in text
             assert [part for part in mail.walk() if part.get_content_maintype() == "image"] == []
         assert len([one for one in caplog.records if "has no picture" in one.message]) == 2
 
@@ -372,103 +268,9 @@ class TestOrder:
             post.clock.pass_(timedelta(seconds=chance.randrange(30)))
 
         assert set(post.states()) == {SENT}
-        told: dict[tuple[str, int], list[str]] = defaultdict(list)
+        result: dict[tuple[str, int], list[str]] = defaultdict(list)
         for message, (address, receipt) in zip(recorder.messages, recorder.sent, strict=True):
             if receipt.is_delivered:
-                told[address, message.data["anomaly"]["id"]].append(message.type)
-        assert len(told) == 12
-        assert all(each == ["anomaly.opened", "anomaly.recovered"] for each in told.values())
-
-
-class TestRunUntil:
-    def run(self, sender: Deliverer) -> tuple[threading.Thread, threading.Event]:
-        stop = threading.Event()
-        thread = threading.Thread(target=sender.run_until, args=(stop,))
-        thread.start()
-        return thread, stop
-
-    def arrived(self, receiver: Receiver, count: int) -> None:
-        for _ in range(count):
-            assert receiver.arrived.acquire(timeout=20)
-
-    def test_settles_messages_in_progress_before_it_stops(self, post: Post) -> None:
-        going_on = threading.Event()
-
-        def answer_later(wire: Wire) -> None:
-            going_on.wait(20)
-            wire.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-        with receiving(Answer(), Answer(instead=answer_later)) as receiver:
-            post.watch(receiver.url)
-            thread, stop = self.run(post.sender())
-            post.open("cpu.a")
-            self.arrived(receiver, 1)
-            post.open("cpu.b")
-            self.arrived(receiver, 1)
-            stop.set()
-            going_on.set()
-            thread.join(20)
-
-        assert post.states() == [SENT, SENT]
-
-    def test_receivers_that_hang_delay_only_their_own_messages(self, post: Post) -> None:
-        def hang(wire: Wire) -> None:
-            wire.closing.wait()
-
-        outbound = Outbound(["127.0.0.0/8"], resolver=lambda _host, _port: ["127.0.0.1"])
-        with receiving(*[Answer(instead=hang)] * 100) as tarpit, receiving() as receiver:
-            for number in range(3 * LANE_MOST):
-                post.watch(f"http://slow.example:{tarpit.port}/{number}", chips=("slow",))
-            post.watch(f"http://quick.example:{receiver.port}/", chips=("quick",))
-            assert post.open("slow") == 3 * LANE_MOST
-            thread, stop = self.run(post.sender({WEBHOOK: WebhookChannel(outbound)}))
-            self.arrived(tarpit, LANE_MOST)
-            post.open("quick")
-            self.arrived(receiver, 1)
-            assert len(tarpit.received) == LANE_MOST
-            stop.set()
-            tarpit.closing.set()
-            thread.join(20)
-
-        assert not thread.is_alive()
-
-    def test_continues_after_a_database_failure(self, post: Post) -> None:
-        stop = threading.Event()
-        broken = Database("sqlite:////nowhere/at/all/meta.db")
-        asked = threading.Event()
-
-        def clock() -> datetime:
-            asked.set()
-            return post.clock.at
-
-        sender = Deliverer(broken, post.settings, lambda _: None, channels={}, clock=clock)
-        thread = threading.Thread(target=sender.run_until, args=(stop,))
-        thread.start()
-        assert asked.wait(20)
-        assert thread.is_alive()
-        stop.set()
-        thread.join(20)
-
-        assert not thread.is_alive()
-
-
-class TestManySenders:
-    def test_send_each_message_once(self, post: Post) -> None:
-        for number in range(20):
-            post.watch(f"https://host{number}.example/")
-        assert post.open(and_recover=True) == 40
-        recorder = Recorder()
-        senders = [post.sender({WEBHOOK: recorder, EMAIL: recorder}) for _ in range(3)]
-
-        def empty(sender: Deliverer) -> None:
-            while set(post.states()) != {SENT}:
-                sender.run_once()
-
-        threads = [threading.Thread(target=empty, args=(sender,)) for sender in senders]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-        assert len(recorder.messages) == 40
-        assert len({message.id for message in recorder.messages}) == 40
+                result[address, message.data["anomaly"]["id"]].append(message.type)
+        assert len(result) == 12
+        assert all(each == ["anomaly.opened", "anomaly.recovered"] for each in result.values())

@@ -107,14 +107,14 @@ class TestExcluded:
         drain(analyser)
         [(_, started, ended, _)] = plant.anomalies()
         assert ended is None
-        assert plant.told() == [("opened", started)]
+        assert plant.announced() == [("opened", started)]
         exclude(plant, metric_id)
         # Nothing has to come for it.
         assert analyser.run_once() == 0
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
         # What had not been sent yet will not be.
-        assert plant.told() == []
+        assert plant.announced() == []
 
     def test_closes_it_also_if_no_worker_ran_when_the_rule_was_made(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
@@ -131,7 +131,7 @@ class TestExcluded:
     ) -> None:
         metric_id = plant.metric_ids[0]
         times, values = past(), noise()
-        # Meanwhile it shows what nobody wants to be learnt.
+        # Meanwhile its values are not to be learnt.
         values[300:400] += 1_000
         analyser = plant.analyser()
         plant.send(metric_id, times[:300], values[:300])

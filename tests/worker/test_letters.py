@@ -56,8 +56,8 @@ class TestRunOnce:
             sender = letter_sender(database, sink)
             while sender.run_once():
                 pass
-        told = [mail["Subject"] for mail in sink.mails if mail["To"] == "ann@example.com"]
-        assert told == ["Höhe", "1", "2", "3"]
+        result = [mail["Subject"] for mail in sink.mails if mail["To"] == "ann@example.com"]
+        assert result == ["Höhe", "1", "2", "3"]
 
     def test_keeps_it_waiting_without_a_mail_server(self, database):
         assert letter_sender(database).run_once() == 0

@@ -115,11 +115,11 @@ class TestMessages:
         plant.send(metric_id, times[-1:], values[-1:])
         plant.send(metric_id, times, values)
         drain(analyser)
-        assert plant.told() == []
+        assert plant.announced() == []
         analyser.rebuild(metric_id)
-        assert plant.told() == [("opened", times[-SPIKE])]
+        assert plant.announced() == [("opened", times[-SPIKE])]
         analyser.rebuild(metric_id)
-        assert plant.told() == [("opened", times[-SPIKE])], "once is enough"
+        assert plant.announced() == [("opened", times[-SPIKE])], "once is enough"
 
     def test_are_not_sent_about_what_ended_over_an_hour_ago(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
@@ -131,7 +131,7 @@ class TestMessages:
         drain(analyser)
         analyser.rebuild(metric_id)
         assert [started for _, started, _, _ in plant.anomalies()] == [times[-70]]
-        assert plant.told() == []
+        assert plant.announced() == []
 
     def test_include_a_recovery_when_an_announced_anomaly_is_over(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]
@@ -143,13 +143,13 @@ class TestMessages:
         wrong[start:] += 60
         plant.send(metric_id, times, wrong)
         drain(analyser)
-        assert plant.told() == [("opened", times[start])]
+        assert plant.announced() == [("opened", times[start])]
         corrected = slice(start + SPIKE, None)
         plant.send(metric_id, times[corrected], values[corrected])
         drain(analyser)
         assert plant.anomalies()[0][2] is None
         analyser.rebuild(metric_id)
-        assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
+        assert plant.announced() == [("opened", times[start]), ("recovered", times[start])]
 
     def test_include_a_recovery_when_an_announced_anomaly_is_not_found_again(
         self, plant: Plant
@@ -166,7 +166,7 @@ class TestMessages:
         plant.send(metric_id, times[start:], values[start:])
         drain(analyser)
         analyser.rebuild(metric_id)
-        assert plant.told() == [("opened", times[start]), ("recovered", times[start])]
+        assert plant.announced() == [("opened", times[start]), ("recovered", times[start])]
         [(_, started, ended, _)] = plant.anomalies()
         assert started == times[start], "its link was sent, so it stays"
         assert ended is not None

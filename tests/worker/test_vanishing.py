@@ -112,12 +112,12 @@ class TestVanishing:
         crowd.send(0, POINTS - 30)
         drain(analyser)
         crowd.send(POINTS - 30, POINTS)
-        said = 0
+        statements = 0
 
         def vanish(*_: object) -> None:
-            nonlocal said
-            said += 1
-            if threading.current_thread() is threading.main_thread() and said % 7 == 3:
+            nonlocal statements
+            statements += 1
+            if threading.current_thread() is threading.main_thread() and statements % 7 == 3:
                 elsewhere(crowd.other, lambda: VANISHING[what](plant))
 
         event.listen(plant.database.engine, "before_cursor_execute", vanish)
@@ -126,7 +126,7 @@ class TestVanishing:
         analyser.checkpoint(range(PARTITIONS))
         event.remove(plant.database.engine, "before_cursor_execute", vanish)
         crowd.other.dispose()
-        assert said > 7
+        assert statements > 7
         kept = plant.metric_ids[0]
         assert plant.progress(kept).points_seen == POINTS
         assert np.isfinite(plant.read(kept).judgements.scores[100:]).all()

@@ -67,7 +67,7 @@ def security_of(route: Declared, method: str, *, has_parameter: bool) -> list[Sc
     for credential in route.access.credentials:
         if credential is Credential.SESSION:
             found.append({"session_header": []})
-            # A link that somebody follows must not change anything.
+            # A link that a browser follows must not change anything.
             if not (route.changes and method in READING_METHODS):
                 if has_parameter:
                     found.append({"session_parameter": []})

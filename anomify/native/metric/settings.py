@@ -45,7 +45,7 @@ class SettingsOut(Outputs):
     )
     kind: MetricKind = Field(description="auto detects the kind from the points.")
     step: float | None = Field(
-        description="Seconds from point to point, if somebody has set it; null is what it turns"
+        description="Seconds from point to point, if they were set; null is what it turns"
         " out to be.",
         examples=[None, 60],
     )

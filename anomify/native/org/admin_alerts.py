@@ -38,7 +38,7 @@ Slack = Words
 Expiration = Annotated[int, Field(ge=EXPIRATION_SECONDS_LEAST, le=EXPIRATION_SECONDS_MOST)]
 
 
-class ToldUserOut(Outputs):
+class RecipientUserOut(Outputs):
     """A user who is notified."""
 
     id: int = Field(description="Their id.")
@@ -46,12 +46,12 @@ class ToldUserOut(Outputs):
     email: str = Field(description="Where mails go to.")
 
 
-class ToldOut(Outputs):
-    """One way to notify somebody."""
+class RecipientOut(Outputs):
+    """A user who is notified, and by which way."""
 
     method: Literal["email"] = Field(description="By which way.")
     ref: int = Field(description="The id of the user.")
-    user: ToldUserOut = Field(description="The user.")
+    user: RecipientUserOut = Field(description="The user.")
 
 
 class AdminAlertOut(Outputs):
@@ -64,7 +64,7 @@ class AdminAlertOut(Outputs):
         description="Within so long of a mail about it no other one is sent.", examples=[3600]
     )
     enabled: bool = Field(description="Whether anybody is warned.")
-    alerts: list[ToldOut] = Field(description="Who is notified, and how.")
+    alerts: list[RecipientOut] = Field(description="Who is notified, and how.")
 
 
 class AdminAlertsOut(Outputs):
@@ -77,7 +77,9 @@ class AdminAlertsIn(Inputs):
     """The new settings; a setting that is left out does not change."""
 
     type_1_enabled: bool | None = Field(None, description="Warn when all metrics have stopped.")
-    type_1_wait_seconds: Wait | None = Field(None, description="After so long of silence.")
+    type_1_wait_seconds: Wait | None = Field(
+        None, description="After so many seconds without a point."
+    )
     type_1_expiration_seconds: Expiration | None = Field(
         None, description="At most once within so long."
     )
@@ -90,7 +92,9 @@ class AdminAlertsIn(Inputs):
         None, description="Slack channels to notify; none can be named while no Slack is connected."
     )
     type_2_enabled: bool | None = Field(None, description="Warn when some metrics have stopped.")
-    type_2_wait_seconds: Wait | None = Field(None, description="After so long of silence.")
+    type_2_wait_seconds: Wait | None = Field(
+        None, description="After so many seconds without a point."
+    )
     type_2_expiration_seconds: Expiration | None = Field(
         None, description="At most once within so long."
     )
@@ -151,9 +155,9 @@ class SilentOut(Outputs):
     """A metric that stopped reporting."""
 
     metric: str = Field(description="Its name.")
-    since: int = Field(description="When it was last heard of, unix seconds.")
+    since: int = Field(description="The time of its last point, unix seconds.")
     returned: int | None = Field(description="When it was back, or null.")
-    left: int | None = Field(description="Since when nobody waits for it any longer, or null.")
+    left: int | None = Field(description="When it stopped being expected to report, or null.")
 
 
 class RaisedOut(Outputs):
@@ -209,8 +213,8 @@ def change_adminalerts(inputs: AdminAlertsIn) -> AdminAlertsOut:
     caller = subject()
     if inputs.slack_fields:
         raise Conflict(
-            "Slack is not connected, so nobody can be notified there and nothing was changed. Name"
-            " users in type_1_email or type_2_email instead.",
+            "Slack is not connected, so no notification can be sent there and nothing was changed."
+            " Name users in type_1_email or type_2_email instead.",
             fields=dict.fromkeys(inputs.slack_fields, "No Slack is connected."),
         )
     for type_id, change in inputs.changes.items():
@@ -254,10 +258,10 @@ def admin_alert_json(inputs: AlertSettings, recipients: list[User]) -> AdminAler
         expiration_seconds=inputs.expiration_seconds,
         enabled=inputs.is_enabled,
         alerts=[
-            ToldOut(
+            RecipientOut(
                 method="email",
                 ref=user.id,
-                user=ToldUserOut(id=user.id, name=user.name, email=user.email),
+                user=RecipientUserOut(id=user.id, name=user.name, email=user.email),
             )
             for user in recipients
         ],

@@ -12,7 +12,7 @@ from anomify.native.envelope import NativeBlueprint
 blueprint = NativeBlueprint("org_testmetrics", __name__)
 
 
-class RehearsalIn(Inputs):
+class DryRunIn(Inputs):
     """Whose test submission."""
 
     server_id: str | None = Field(
@@ -31,7 +31,7 @@ class DroppedOut(Outputs):
     reason: str = Field(description="Why, in words.")
 
 
-class RehearsalOut(Outputs):
+class DryRunOut(Outputs):
     """What a submission would have done; nothing of it was stored."""
 
     submitted_timestamp: int | None = Field(
@@ -43,11 +43,13 @@ class RehearsalOut(Outputs):
     new: list[str] = Field(description="Metrics that there were not yet.")
     dropped: list[DroppedOut] = Field(description="What it would have refused; some 1,000.")
     dropped_total: int = Field(description="How many items that would have been.")
-    would_exceed_quota: bool = Field(description="Whether the metric quota had no room for some.")
+    would_exceed_quota: bool = Field(
+        description="Whether some would have exceeded the metric quota."
+    )
 
 
-@blueprint.route("/org/testmetrics", inputs=RehearsalIn, outputs=RehearsalOut, access=VIEWER)
-def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
+@blueprint.route("/org/testmetrics", inputs=DryRunIn, outputs=DryRunOut, access=VIEWER)
+def testmetrics(inputs: DryRunIn) -> DryRunOut:
     """Return what the last test submission would have stored and refused; kept for an hour.
 
     A submission is a test where it has the header `x-test-only: true`, or `"test": true` in its
@@ -55,7 +57,7 @@ def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
     """
     found = find_dry_run(subject().org.id, now(), server_id=inputs.server_id)
     if found is None:
-        return RehearsalOut(
+        return DryRunOut(
             submitted_timestamp=None,
             server_id=inputs.server_id,
             accepted=[],
@@ -65,14 +67,14 @@ def testmetrics(inputs: RehearsalIn) -> RehearsalOut:
             dropped_total=0,
             would_exceed_quota=False,
         )
-    rehearsed = found.rehearsed
-    return RehearsalOut(
+    report = found.report
+    return DryRunOut(
         submitted_timestamp=to_timestamp(found.at),
         server_id=found.server_id or None,
-        accepted=list(rehearsed.accepted),
-        accepted_total=rehearsed.accepted_total,
-        new=list(rehearsed.new),
-        dropped=[DroppedOut(metric=one.metric, reason=one.reason) for one in rehearsed.dropped],
-        dropped_total=rehearsed.dropped_total,
-        would_exceed_quota=rehearsed.would_exceed_quota,
+        accepted=list(report.accepted),
+        accepted_total=report.accepted_total,
+        new=list(report.new),
+        dropped=[DroppedOut(metric=one.metric, reason=one.reason) for one in report.dropped],
+        dropped_total=report.dropped_total,
+        would_exceed_quota=report.would_exceed_quota,
     )

@@ -146,7 +146,7 @@ def selfserve(inputs: SelfserveIn) -> SelfserveOut:
     settings = app_state().settings
     if not settings.signup:
         raise sign_up_is_off()
-    asked = request_signup(
+    pending = request_signup(
         inputs.email,
         inputs.user_name,
         inputs.org_name,
@@ -155,12 +155,12 @@ def selfserve(inputs: SelfserveIn) -> SelfserveOut:
         wants_test_data=inputs.test_data,
     )
     return SelfserveOut(
-        message=f"A link was mailed to {asked.email}; open it to choose a password.",
+        message=f"A link was mailed to {pending.email}; open it to choose a password.",
         user=PendingUserOut(
             id=None,
             org_id=None,
-            name=asked.user_name,
-            email=asked.email,
+            name=pending.user_name,
+            email=pending.email,
             phone_number=None,
             slack_member_id=None,
             demo=False,
@@ -168,8 +168,8 @@ def selfserve(inputs: SelfserveIn) -> SelfserveOut:
             role=FIRST_ROLE,
             org=PendingOrgOut(
                 id=None,
-                name=asked.org_name,
-                timezone=asked.timezone,
+                name=pending.org_name,
+                timezone=pending.timezone,
                 onboarding_status_id=ONBOARDING_NO_METRICS,
                 onboarding_status=OnboardingStatusOut(
                     id=ONBOARDING_NO_METRICS, name=ONBOARDING_NAMES[ONBOARDING_NO_METRICS]

@@ -5,27 +5,23 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from anomify.anomaly.unread import count_unread
+from anomify.auth.password_change import change_own_password
 from anomify.auth.session_id import renew_anonymous_session, sign_out
-from anomify.auth.sign_in import prove_password, renew_session
 from anomify.auth.subject import Anonymous, UserSubject, put_subject, subject, user_subject
 from anomify.edge.access import ANYONE, USER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.edge.strict_json import decode
-from anomify.edge.transaction import transaction
 from anomify.errors import Denied, Invalid
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.org.info import OrgOut, org_out
 from anomify.native.params import Line, Password, RowId
 from anomify.org.model import Org
-from anomify.user.creating import hash_new_password
 from anomify.user.delete_user import delete_user
 from anomify.user.issue import report_issue
 from anomify.user.model import User
-from anomify.user.password import same_password
 from anomify.user.profile import ProfileFields, update_profile
 from anomify.user.queries import get_user, onboarding_flags
-from anomify.user.recovery import change_password
 from anomify.user.session import end_user_sessions, session_age
 
 blueprint = NativeBlueprint("user", __name__)
@@ -229,16 +225,7 @@ def update(inputs: UpdateIn) -> InfoOut:
 )
 def updatepassword(inputs: UpdatePasswordIn) -> MessageOut:
     """Set a new password; your other sessions end, and this one gets a new id."""
-    caller = user_subject()
-    prove_password(caller, inputs.current)
-    password = same_password(inputs.password_1, inputs.password_2)
-    user = caller.user
-    hashed = hash_new_password(
-        password, email=user.email, name=user.name, org_name=caller.org.name, field="password_1"
-    )
-    with transaction(write=True):
-        change_password(get_user(caller.org, user.id), hashed)
-        renew_session(user)
+    change_own_password(user_subject(), inputs.current, inputs.password_1, inputs.password_2)
     return MessageOut(message="Your password is changed. Other sessions of yours have ended.")
 
 

@@ -86,12 +86,12 @@ class TestMetric:
     def test_answers_post_like_get(self, api: MetricApi) -> None:
         api.make_metric()
         headers = api.cast.headers("alice")
-        asked = [
+        requested = [
             api.client.post("/metric", headers=headers, data={"metric": "cpu.load"}),
             api.client.post("/metric", headers=headers, json={"metric": "cpu.load"}),
             api.client.post("/metric/cpu.load", headers=headers),
         ]
-        assert [strict(one)["data"]["metric"]["metric"] for one in asked] == ["cpu.load"] * 3
+        assert [strict(one)["data"]["metric"]["metric"] for one in requested] == ["cpu.load"] * 3
 
     @pytest.mark.parametrize(
         "path", ["", "/timeseries", "/yhat", "/anomalies", "/bundle", "/graph"]

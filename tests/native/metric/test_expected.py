@@ -62,8 +62,8 @@ class TestYhat:
         assert all(
             set(one) == {"yhat_lower", "yhat_upper", "score"} for one in without["yhat"].values()
         )
-        asked = ("value", "mean", "yhat_real_lower", "anomalous_periods")
-        full = api.data("/metric/cpu.load/yhat", **{f"include_{one}": "true" for one in asked})
+        requested = ("value", "mean", "yhat_real_lower", "anomalous_periods")
+        full = api.data("/metric/cpu.load/yhat", **{f"include_{one}": "true" for one in requested})
         [(began, ended)] = full["anomalous_periods"]
         assert began == times[200] // 1000 < ended
         for one in full["yhat"].values():

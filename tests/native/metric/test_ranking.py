@@ -43,12 +43,12 @@ def app(cast, database, tmp_path):
 def ask(app, cast):
     client = app.test_client(use_cookies=False)
 
-    def asked(path, who="dave", status=200, **sent):
+    def requested(path, who="dave", status=200, **sent):
         reply = client.get(path, headers=cast.headers(who), query_string=sent)
         assert reply.status_code == status, reply.text
         return strict(reply)["data"] if status == 200 else error(reply)
 
-    return asked
+    return requested
 
 
 @pytest.fixture

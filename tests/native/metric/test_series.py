@@ -79,8 +79,8 @@ class TestTimeseries:
         metric_id = api.make_metric()
         api.send(metric_id, minutes(), noise())
         api.judge()
-        for asked, step, is_thinned in (("raw", 60, False), (30, 60, False), (300, 300, True)):
-            data = api.data("/metric/cpu.load/timeseries", resolution=asked)
+        for requested, step, is_thinned in (("raw", 60, False), (30, 60, False), (300, 300, True)):
+            data = api.data("/metric/cpu.load/timeseries", resolution=requested)
             assert (data["resolution"], data["downsampled"]) == (step, is_thinned)
             assert api.data("/metric/cpu.load")["metric"]["resolution"] == 60
 

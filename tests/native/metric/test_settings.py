@@ -200,7 +200,7 @@ class TestDelete:
         assert shop.data("POST", "/metric/cpu.load/delete", dry_run=False)["deleted"]
         assert shop.ask("GET", "/metric/cpu.load/settings").status_code == 404
         assert [action for _, action, _ in shop.audited()] == ["metric.delete"]
-        # What was on its way to the worker is nobody's, and does not stop it.
+        # What was on its way to the worker belongs to no metric, and does not stop it.
         shop.send(shop.metric_id, 1, end_ms=now_ms() + 3 * MINUTE)
         analyser.run_once()
         analyser.checkpoint(range(PARTITIONS))

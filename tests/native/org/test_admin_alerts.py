@@ -8,7 +8,7 @@ from anomify.admin_alert.model import RaisedAlert, SilentMetric
 from anomify.audit.queries import list_audit
 from anomify.db import session
 from anomify.native.org import admin_alerts as org_alert
-from tests.factories import make_cast, make_metric
+from tests.factories import make_metric
 from tests.kit.web import error, make_app, strict
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -20,12 +20,6 @@ def client(database, tmp_path):
     app = make_app(database, tmp_path, [org_alert.blueprint])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 def listed(reply):
@@ -99,7 +93,7 @@ class TestAdminAlerts:
             assert list(error(reply)["fields"]) == [named]
             unchanged = listed(client.get("/org/adminalerts", headers=headers))
             assert unchanged[1]["wait_seconds"] == 500
-            # Nobody is what it is now.
+            # No user is what is set now.
             sent = {named: [], "type_1_wait_seconds": 500}
             assert ask("/org/adminalerts", headers=headers, json=sent).status_code == 200
 

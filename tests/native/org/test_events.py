@@ -5,7 +5,7 @@ import pytest
 from anomify.clock import now_timestamp
 from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import events as org_event
-from tests.factories import make_cast, make_metric, make_token
+from tests.factories import make_metric, make_token
 from tests.kit.web import error, make_app, strict
 
 
@@ -14,12 +14,6 @@ def client(database, tmp_path):
     app = make_app(database, tmp_path, [org_event.blueprint, *metric_blueprints()])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 def reported(client, headers, **fields):

@@ -4,7 +4,7 @@ import pytest
 
 from anomify.audit.queries import list_audit
 from anomify.native.org import info as org
-from tests.factories import make_cast, make_token
+from tests.factories import make_token
 from tests.kit.web import error, make_app, strict
 
 
@@ -13,12 +13,6 @@ def client(database, tmp_path):
     app = make_app(database, tmp_path, [org.blueprint])
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 class TestInfo:

@@ -35,7 +35,7 @@ def cast(database):
         return make_cast()
 
 
-def asked(client, cast, path, name="dave", **query):
+def requested(client, cast, path, name="dave", **query):
     return strict(client.get(path, headers=cast.headers(name), query_string=query))["data"]
 
 
@@ -54,7 +54,7 @@ class TestSummary:
             counter.add(cast.acme.id, "telegraf", refused, at_ms - hours * HOUR * 1000)
         counter.add(cast.acme.id, "flux", {"future": Refused(1, "m", "a clock")}, at_ms - 60_000)
         counter.flush()
-        refused = asked(client, cast, "/org/summary")["summary"]["refused"]
+        refused = requested(client, cast, "/org/summary")["summary"]["refused"]
         assert refused == [
             {
                 "route": "telegraf",
@@ -67,7 +67,7 @@ class TestSummary:
             refused[1],
         ]
         assert (refused[1]["kind"], refused[1]["items"]) == ("future", 1)
-        assert asked(client, cast, "/org/summary", "charlie")["summary"]["refused"] == []
+        assert requested(client, cast, "/org/summary", "charlie")["summary"]["refused"] == []
 
     def test_agrees_with_a_direct_count(self, client, cast, database):
         begun, judged = scattered(1, 60, 20), scattered(2, 500, 20)
@@ -78,7 +78,7 @@ class TestSummary:
             times = np.array([int(one.timestamp() * 1000) for one in judged], np.int64)
             JudgedCounter().count(np.full(len(times), metric.id), times)
             make_anomaly(make_metric(cast.globex), NOON - timedelta(days=1))
-        summary = asked(client, cast, "/org/summary")["summary"]
+        summary = requested(client, cast, "/org/summary")["summary"]
         until = int(NOON.timestamp()) + 1
         week = until - 7 * DAY
 
@@ -115,16 +115,16 @@ class TestSummary:
             make_metric(cast.acme, "d")
             for more in ({}, {"is_alerting": False}, {"deleted_at": now()}):
                 make_watcher(cast.acme, **more)
-        summary = asked(client, cast, "/org/summary")["summary"]
+        summary = requested(client, cast, "/org/summary")["summary"]
         assert (summary["metrics"], summary["live_metrics"]) == (4, 2)
         assert summary["enabled_alerts"] == 1
 
     def test_is_empty_for_another_org_without_a_change_in_percent(self, client, cast, database):
         with database.unit_of_work():
             make_anomaly(make_metric(cast.acme), NOON - timedelta(days=1))
-        ours = asked(client, cast, "/org/summary")["summary"]["anomalies"]
+        ours = requested(client, cast, "/org/summary")["summary"]["anomalies"]
         assert ours == {"value": 1, "previous": 0, "change_percent": None}
-        theirs = asked(client, cast, "/org/summary", "charlie")["summary"]
+        theirs = requested(client, cast, "/org/summary", "charlie")["summary"]
         assert theirs["anomalies"] == {"value": 0, "previous": 0, "change_percent": None}
         assert (theirs["metrics"], theirs["enabled_alerts"]) == (0, 0)
 
@@ -137,7 +137,7 @@ class TestGraph:
             for moment in begun:
                 make_anomaly(metric, moment)
             make_anomaly(make_metric(cast.globex), NOON - timedelta(days=80))
-        graph = asked(client, cast, "/org/graph")
+        graph = requested(client, cast, "/org/graph")
         days = graph["series"]["anomalies"]
         assert graph["bucket"] == DAY
         assert days[0][0] == min(begun).timestamp() // DAY * DAY
@@ -155,7 +155,7 @@ class TestGraph:
         until = int(NOON.timestamp())
         query = {"from": until - 2 * HOUR, "until": until}
         for bucket in ("hour", HOUR):
-            graph = asked(client, cast, "/org/graph", bucket=bucket, **query)
+            graph = requested(client, cast, "/org/graph", bucket=bucket, **query)
             assert graph["series"]["anomalies"] == [[until - 2 * HOUR, 1], [until - HOUR, 2]]
 
     def test_counts_judged_points_in_the_same_intervals(self, client, cast, database):
@@ -166,7 +166,7 @@ class TestGraph:
             JudgedCounter().count(np.full(len(times), metric.id), times)
             JudgedCounter().count(np.full(len(times), other.id), times)
         for bucket, seconds in (("day", DAY), ("week", 7 * DAY), (2 * HOUR, 2 * HOUR)):
-            series = asked(client, cast, "/org/graph", bucket=bucket)["series"]
+            series = requested(client, cast, "/org/graph", bucket=bucket)["series"]
             starts = [start for start, _ in series["anomalies"]]
             assert series["analysed_events"] == [
                 [start, sum(one.timestamp() // seconds * seconds == start for one in judged)]
@@ -175,7 +175,7 @@ class TestGraph:
             assert series["matches"] == series["total_patterns"] == [[one, 0] for one in starts]
 
     def test_is_a_week_of_zeros_without_anomalies(self, client, cast):
-        days = asked(client, cast, "/org/graph")["series"]["anomalies"]
+        days = requested(client, cast, "/org/graph")["series"]["anomalies"]
         assert [count for _, count in days] == [0] * 8
 
     def test_refuses_too_many_intervals(self, client, cast):

@@ -40,12 +40,12 @@ def app(cast, database, tmp_path):
 def ask(app, cast):
     client = app.test_client(use_cookies=False)
 
-    def asked(path, who="alice", status=200, **sent):
+    def requested(path, who="alice", status=200, **sent):
         reply = client.post(path, headers=cast.headers(who), json=sent)
         assert reply.status_code == status, reply.text
         return strict(reply)["data"] if status == 200 else error(reply)
 
-    return asked
+    return requested
 
 
 def named(found):
@@ -71,8 +71,8 @@ class TestGetQuotaMetrics:
             }
             for name, silent_ms in (("a.fresh", 0), ("a.stale", 86_400_000)):
                 made = make_metric(cast.acme, name, created_at=now() - timedelta(days=2))
-                heard_ms = now_ms() // 1000 * 1000 - silent_ms
-                session().add(Progress(metric_id=made.id, judged_until_ms=heard_ms, **rest))
+                last_point_ms = now_ms() // 1000 * 1000 - silent_ms
+                session().add(Progress(metric_id=made.id, judged_until_ms=last_point_ms, **rest))
         [stale] = ask("/org/getquotametrics", stale_only=True)["metrics"]
         assert stale["name"] == "a.stale"
         assert stale["last_seen"] - stale["first_seen"] == pytest.approx(86_400, abs=5)

@@ -8,7 +8,7 @@ import time_machine
 from anomify.clock import now
 from anomify.native.org import audit as org_audit
 from anomify.native.org import tokens as org_token
-from tests.factories import make_cast, make_token, make_user
+from tests.factories import make_token, make_user
 from tests.kit.web import error, make_app, probe_blueprint, strict
 
 READ = "/probe/viewer"
@@ -21,12 +21,6 @@ def client(database, tmp_path):
     )
     yield app.test_client(use_cookies=False)
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from anomify.native.signup import invitation as signup_invitation
 from anomify.native.user import account as user
 from anomify.org.letter import claim_letters
 from anomify.user.model import User
-from tests.factories import PASSWORD, make_cast, make_session, make_token, make_user
+from tests.factories import PASSWORD, make_session, make_token, make_user
 from tests.kit.web import error, make_app, strict
 
 NEW_PASSWORD = "seven unrelated words of mine"
@@ -34,17 +34,6 @@ def app(database, tmp_path):
     )
     yield made
     made.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 @pytest.fixture
@@ -137,7 +126,7 @@ class TestInvite:
 
     def test_is_refused_for_members_and_invited_addresses(self, cast, post, mailed):
         assert error(post("/org/users", "alice", email=cast.bob.email))["code"] == "user_exists"
-        # Of other orgs' people nothing is told; only the link will not work for them.
+        # Nothing reveals users of other orgs; only the link does not work for them.
         assert post("/org/users", "alice", email=cast.charlie.email).status_code == 200
         again = post("/org/users", "alice", email=cast.charlie.email)
         assert (again.status_code, error(again)["code"]) == (409, "invited_already")
@@ -156,7 +145,7 @@ class TestInvite:
             reply = post("/org/users", "alice", email=email)
             assert reply.status_code == 200
             data[email] = reply.json["data"]
-        # Nothing but what was typed, ids and moments differs for whoever invites.
+        # Nothing but what was typed, ids and moments differs for the inviter.
         plain = [{**one["invitation"], "email": "", "id": 0} for one in data.values()]
         assert plain[0] == plain[1] == plain[2]
         assert {one["link"] for one in data.values()} == {None}
@@ -300,7 +289,7 @@ class TestRole:
         assert (refused.status_code, error(refused)["code"]) == (409, "last_owner")
         assert role_of(database, cast.alice.id) == "owner"
 
-    def test_nobody_changes_roles_above_their_own(self, cast, post, erin, database):
+    def test_no_user_changes_roles_above_their_own(self, cast, post, erin, database):
         with database.unit_of_work():
             cast.sessions["erin"] = make_session(erin)
         assert (

@@ -19,7 +19,7 @@ from anomify.native.user import account as user
 from anomify.org.model import Org
 from anomify.user.model import SessionRow, User
 from anomify.worker.letters import LetterSender
-from tests.factories import make_cast, make_metric, make_org, make_session, make_user
+from tests.factories import make_metric, make_org, make_session, make_user
 from tests.kit.letters import link_in, read_letters
 from tests.kit.smtpsink import smtp_sink
 from tests.kit.web import error, make_app, strict
@@ -28,7 +28,7 @@ from tests.native.test_login import USER_FIELDS
 BLUEPRINTS = [login.blueprint, org.blueprint, signup.blueprint, user.blueprint, watcher.blueprint]
 ON = {"smtp_host": "127.0.0.1", "signup": True}
 PASSWORD = "tulip anchor 92 rain"
-WISH = {
+SIGN_UP = {
     "email": "Erin@initech.example",
     "user_name": "Erin",
     "org_name": "Initech",
@@ -44,19 +44,8 @@ def app(database, tmp_path):
     app.extensions["anomify"].points.close()
 
 
-@pytest.fixture
-def client(app):
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
-
-
 def ask(client, **changes):
-    return client.post("/signup/selfserve", data={**WISH, **changes})
+    return client.post("/signup/selfserve", data={**SIGN_UP, **changes})
 
 
 def verify(client, link, password=PASSWORD, **more):
@@ -143,7 +132,7 @@ class TestVerify:
         assert sink.recipients == ["erin@initech.example"]
         token = re.search(r"verification_token=([0-9a-f]{32})", mail.get_content())[1]
 
-        reply = verify(client, {"email": WISH["email"], "verification_token": token})
+        reply = verify(client, {"email": SIGN_UP["email"], "verification_token": token})
 
         session = strict(reply)["data"]["session"]
         assert set(session["user"]) == USER_FIELDS
@@ -269,7 +258,7 @@ class TestDemo:
             )
 
     @pytest.mark.usefixtures("demo")
-    def test_nobody_signs_in_as_a_visitor(self, client):
+    def test_a_visitor_cannot_sign_in_with_a_password(self, client):
         email = self.visit(client)["user"]["email"]
         reply = client.post("/login", data={"email": email, "password": "*"})
         assert reply.status_code == 401

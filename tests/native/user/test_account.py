@@ -16,7 +16,6 @@ from anomify.user.session import session_key, session_name
 from tests.factories import (
     PASSWORD,
     make_anomaly,
-    make_cast,
     make_metric,
     make_session,
     make_token,
@@ -35,17 +34,6 @@ def app(database, tmp_path):
     )
     yield app
     app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def client(app):
-    return app.test_client(use_cookies=False)
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
 
 
 class TestInfo:
@@ -140,7 +128,7 @@ class TestPing:
             look()
             assert unread() == 0
 
-    def test_refuses_strangers(self, client):
+    def test_refuses_callers_without_a_session(self, client):
         assert client.get("/user/ping").status_code == 401
 
 
@@ -283,8 +271,8 @@ class TestDelete:
 
     def test_does_not_find_users_of_other_orgs(self, client, cast):
         foreign = error(self.delete(client, cast, "alice", user_id=cast.charlie.id))
-        nobody = error(self.delete(client, cast, "alice", user_id=999_999))
-        assert foreign == nobody
+        unused = error(self.delete(client, cast, "alice", user_id=999_999))
+        assert foreign == unused
         assert client.get("/user/info", headers=cast.headers("charlie")).status_code == 200
 
     def test_is_recorded_in_the_audit_trail(self, client, cast, database):

@@ -1,38 +1,11 @@
 """/billing against a local server with Stripe's wire format, on both databases."""
 
-from datetime import timedelta
-
-import pytest
-import stripe
-from sqlalchemy import select
-
-from anomify.audit.model import AuditEntry
-from anomify.auth.token import VERIFIED_KEY
-from anomify.clock import now, now_timestamp
-from anomify.ingest import flux
-from anomify.native import billing, watcher
-from anomify.native.org import info as org
-from anomify.native.org import stripecallback as org_stripecallback
+from anomify.clock import now_timestamp
 from anomify.org.model import Org
-from anomify.org.token import TokensEnded
-from tests.factories import make_cast, make_token, make_user
-from tests.kit.stripe_wire import (
-    SECRET_KEY,
-    WEBHOOK_SECRET,
-    Failure,
-    body_of,
-    signature_of,
-    stripe_wire,
-)
-from tests.kit.web import error, make_app, strict
+from tests.factories import make_token, make_user
+from tests.kit.stripe_account import Failure
+from tests.kit.web import error, strict
 
-BLUEPRINTS = (
-    billing.blueprint,
-    org.blueprint,
-    org_stripecallback.blueprint,
-    flux.blueprint,
-    watcher.blueprint,
-)
 # Addresses that no browser may be sent to after paying.
 ELSEWHERE = (
     "https://evil.example/",
@@ -47,87 +20,6 @@ ELSEWHERE = (
     "",
 )
 ROUTES = ("plans", "history", "getcheckoutsession", "getportalsession", "change")
-
-
-@pytest.fixture
-def wire(monkeypatch):
-    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
-    with stripe_wire() as opened:
-        yield opened
-
-
-@pytest.fixture
-def cast(database):
-    with database.unit_of_work():
-        return make_cast()
-
-
-@pytest.fixture
-def shop(database, tmp_path, wire, cast):
-    app = make_app(
-        database,
-        tmp_path,
-        BLUEPRINTS,
-        stripe_secret_key=SECRET_KEY,
-        stripe_webhook_secret=WEBHOOK_SECRET,
-        stripe_api_base=wire.url,
-        free_metrics=3,
-    )
-    database.sealing_key = b"k" * 32
-    yield Shop(app.test_client(use_cookies=False), wire, cast, database)
-    app.extensions["anomify"].points.close()
-
-
-@pytest.fixture
-def self_hosted(database, tmp_path):
-    app = make_app(database, tmp_path, BLUEPRINTS)
-    yield app.test_client(use_cookies=False)
-    app.extensions["anomify"].points.close()
-
-
-class Shop:
-    """Sends requests as Alice of Acme and delivers Stripe's events."""
-
-    def __init__(self, client, wire, cast, database):
-        self.client, self.wire, self.cast, self.database = client, wire, cast, database
-        self.small = wire.make_price("Small", 5, 19_00)
-        self.large = wire.make_price("Large", 50, 99_00)
-
-    def ask(self, what, name="alice", **parameters):
-        headers = self.cast.headers(name)
-        return self.client.post(f"/billing/{what}", json=parameters, headers=headers)
-
-    def data(self, what, **parameters):
-        reply = self.ask(what, **parameters)
-        assert reply.status_code == 200, reply.get_data(as_text=True)
-        return strict(reply)["data"]
-
-    def deliver(self, event, path="/org/stripecallback", **signing):
-        body = body_of(event)
-        signature = {"Stripe-Signature": signature_of(body, **signing)}
-        return self.client.post(path, data=body, headers=signature)
-
-    def deliver_events(self):
-        for event in self.wire.take_events():
-            assert self.deliver(event).status_code == 200
-
-    def buy(self, plan_id):
-        bought = self.wire.pay(self.data("getcheckoutsession", plan_id=plan_id)["session_id"])
-        self.deliver_events()
-        return bought["id"]
-
-    def audited(self):
-        with self.database.unit_of_work(write=False) as session:
-            mine = AuditEntry.action.startswith("billing.")
-            return [
-                (entry.actor, entry.action)
-                for entry in session.scalars(select(AuditEntry).where(mine).order_by(AuditEntry.id))
-            ]
-
-    def quota(self, org=None):
-        with self.database.unit_of_work(write=False) as session:
-            wanted = (org or self.cast.acme).id
-            return session.scalar(select(Org.metric_quota).where(Org.id == wanted))
 
 
 class TestWithoutStripeKey:
@@ -157,7 +49,7 @@ class TestAccess:
         for route in ROUTES[1:]:
             for name in ("bob", "dave"):
                 assert shop.ask(route, name, plan_id=shop.small).status_code == 403
-        assert shop.wire.asked == []
+        assert shop.wire.requested == []
 
     def test_allows_admins_and_their_tokens(self, shop, database):
         with database.unit_of_work():
@@ -177,7 +69,7 @@ class TestAccess:
         path = f"/billing/getcheckoutsession?plan_id={shop.small}"
         cookie = {"Cookie": f"session_id={shop.cast.sessions['alice']}"}
         assert shop.client.get(path, headers=cookie).status_code == 405
-        assert shop.wire.asked == []
+        assert shop.wire.requested == []
 
     def test_refuses_users_of_a_demo_org(self, shop, database):
         with database.unit_of_work() as session:
@@ -225,7 +117,7 @@ class TestGetcheckoutsession:
                 assert name in error(reply)["fields"]
                 assert "pattern" not in error(reply)["message"]
             assert shop.ask("getportalsession", return_url=url).status_code == 400
-        assert shop.wire.asked == []
+        assert shop.wire.requested == []
 
     def test_refuses_plans_that_are_not_for_sale(self, shop):
         for plan in ("free", "price_of_nothing", "../../v1/customers", ""):
@@ -374,121 +266,3 @@ class TestHistory:
         assert charlies["plan"]["metric_quota"] is None
         assert (charlies["invoices"], charlies["total"], charlies["plan"]["id"]) == ([], 0, "free")
         assert shop.quota(shop.cast.globex) is None
-
-
-class TestStripecallback:
-    def test_is_also_at_the_alias(self, shop):
-        page = shop.data("getcheckoutsession", plan_id=shop.small)["session_id"]
-        shop.wire.pay(page)
-        for event in shop.wire.take_events():
-            assert shop.deliver(event, "/billing/checkoutcallback").status_code == 200
-        assert shop.quota() == 5
-
-    def test_refuses_a_wrong_signature(self, shop):
-        page = shop.data("getcheckoutsession", plan_id=shop.small)["session_id"]
-        shop.wire.pay(page)
-        event = shop.wire.take_events()[-1]
-        for signing in ({"secret": "whsec_other"}, {"at": now_timestamp() + 3600}):
-            reply = shop.deliver(event, **signing)
-            assert (reply.status_code, error(reply)["code"]) == (400, "bad_signature")
-        assert shop.client.post("/org/stripecallback", data=body_of(event)).status_code == 400
-        reply = shop.deliver({**event, "livemode": True})
-        assert (reply.status_code, error(reply)["code"]) == (409, "wrong_mode")
-        assert shop.quota() is None
-
-    def test_does_not_use_the_metadata_of_an_event(self, shop):
-        bought = shop.buy(shop.small)
-        globex = str(shop.cast.globex.id)
-        subscription = shop.wire.things[bought]
-        subscription["metadata"] = {"org_id": globex}
-        data = shop.wire.tell("customer.subscription.updated", subscription)
-        data["data"]["object"]["client_reference_id"] = globex
-        data["data"]["object"]["items"]["data"] = []
-        shop.deliver_events()
-        assert (shop.quota(), shop.quota(shop.cast.globex)) == (5, None)
-
-    def test_answers_502_when_stripe_cannot_be_read(self, shop):
-        page = shop.data("getcheckoutsession", plan_id=shop.small)["session_id"]
-        shop.wire.pay(page)
-        event = shop.wire.take_events()[-1]
-        shop.wire.fail("/v1/subscriptions", Failure(500), times=3)
-        assert shop.deliver(event).status_code == 502
-        assert shop.deliver(event).status_code == 200
-        assert shop.quota() == 5
-
-
-class TestUnpaidBill:
-    def send(self, shop, token, metric):
-        return shop.client.post(
-            "/flux/metric_data_post",
-            json={"key": token, "metrics": [self.point(metric)]},
-        )
-
-    def point(self, metric):
-        return {"metric": metric, "timestamp": now_timestamp(), "value": 1}
-
-    @pytest.mark.parametrize(
-        ("days", "state", "statuses"),
-        [
-            (1, "overdue", (204, 204, 200)),
-            (15, "no_new_metrics", (204, 400, 200)),
-            (31, "read_only", (403, 403, 403)),
-        ],
-    )
-    def test_refuses_new_metrics_and_later_all_writing(self, shop, database, days, state, statuses):
-        shop.buy(shop.small)
-        with database.unit_of_work():
-            _, token = make_token(shop.cast.acme, "ingest")
-        assert self.send(shop, token, "known").status_code == 204
-        with database.unit_of_work() as session:
-            session.get(Org, shop.cast.acme.id).overdue_since = now() - timedelta(days=days)
-        # Which token is whose is remembered for half a minute.
-        verified = shop.client.application.extensions[VERIFIED_KEY]
-        verified.take_notice(TokensEnded(shop.cast.acme.id))
-        known = self.send(shop, token, "known").status_code
-        fresh = self.send(shop, token, "fresh").status_code
-        watched = shop.client.post(
-            "/watcher/create",
-            json={"name": "Load", "chips": ["load"]},
-            headers=shop.cast.headers("alice"),
-        ).status_code
-        assert (known, fresh, watched) == statuses
-        data = strict(shop.client.get("/org/info", headers=shop.cast.headers("dave")))
-        assert data["data"]["org"]["debt"]["state"] == state
-        assert data["data"]["org"]["debt"]["message"].startswith("A bill of ")
-        # Whoever owes can pay.
-        shop.data("getportalsession")
-
-
-class TestLifeCycle:
-    """From the free plan to a larger one and back, with points sent in between."""
-
-    def test_of_an_org_with_billing(self, shop, database):
-        with database.unit_of_work() as session:
-            session.get(Org, shop.cast.acme.id).metric_quota = 3
-            _, token = make_token(shop.cast.acme, "ingest")
-
-        def send(*names):
-            points = [{"metric": n, "timestamp": now_timestamp(), "value": 1} for n in names]
-            reply = shop.client.post(
-                "/flux/metric_data_post", json={"key": token, "metrics": points}
-            )
-            rejected = strict(reply)["rejected"] if reply.status_code == 207 else []
-            return reply.status_code, [item["metric"] for item in rejected]
-
-        assert send("a", "b", "c", "d") == (207, ["d"])
-        bought = shop.buy(shop.small)
-        assert send("a", "d", "e", "f") == (207, ["f"])
-        assert shop.data("change", plan_id="free")["metrics_over"] == 2
-        shop.data("change", plan_id="free", dry_run=False)
-        shop.deliver_events()
-        assert shop.data("plans")["plan_id"] == shop.small
-        shop.wire.end_period(bought)
-        shop.deliver_events()
-        data = shop.data("history")["plan"]
-        assert (data["id"], data["status"], data["metric_quota"]) == ("free", "canceled", 3)
-        # Everything that is known goes on; nothing is deleted.
-        assert send("a", "b", "c", "d", "e") == (204, [])
-        assert send("a", "f") == (207, ["f"])
-        shop.buy(shop.large)
-        assert send("a", "f") == (204, [])

@@ -1,4 +1,4 @@
-"""create the spine."""
+"""create the tables of orgs, users, metrics and anomalies."""
 # Before you write it: one idea to a revision. Expand first, contract a release later, so that the
 # version before this one still runs. On PostgreSQL no statement may hold a table longer than two
 # seconds: create indexes concurrently, add constraints NOT VALID and validate them afterwards.
