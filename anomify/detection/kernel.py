@@ -172,12 +172,16 @@ def _observe(
         upper = 0.0
     plain_slow = slow
     slow = beside(slow, lower, upper)
+    if slow_expert != LEVEL and slot.is_seasonal == 0:
+        # The scales of the hours hold the residuals of a forecast without season.
+        slot.is_seasonal = 1
+        slot.hour_points[:] = 0.0
     fast_at = hour_scale(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
     slow_long = long_scale(slot.powers[slow_expert], slot.power_weights[slow_expert], floor)
-    slow_factor = hour_factor(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
-    fast_factor = hour_factor(slot, hour, slot.hour_fast[hour], slot.fast_scale, floor)
+    slow_factor = hour_factor(slot.hour_slow, slot.hour_points, hour, floor)
+    fast_factor = hour_factor(slot.hour_fast, slot.hour_points, hour, floor)
     plain_fast_scale = max(fast_long, slot.fast_recent)
     plain_slow_scale = max(slow_long, slot.slow_recent)
     fast_long = fast_long * fast_factor

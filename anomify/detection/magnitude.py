@@ -23,8 +23,9 @@ _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
-FLOW: Final = 0.3
-FHIGH: Final = 6.0
+_FACTOR_POINTS: Final = 60.0
+_LEAST_FACTOR: Final = 0.3
+_MOST_FACTOR: Final = 6.0
 _SPREADS_A_SIZE: Final = 8.0
 # The scale of an expert starts as if so many of its residuals had been twice its trial error. That
 # of a seasonal expert starts with more, because its trial covers only a few bins of one day.
@@ -145,12 +146,22 @@ def hour_scale(slot: Slot, hour: int, of_hour: float, of_day: float, floor: floa
 
 
 @compiled
-def hour_factor(slot: Slot, hour: int, of_hour: float, of_day: float, floor: float) -> float:
-    """Return the ratio of the scale of this hour of the day to the whole day's."""
-    trust = slot.hour_points[hour] / (slot.hour_points[hour] + 60.0)
-    raw = (of_hour + floor) / (of_day + floor)
-    factor: float = 1.0 + trust * (raw - 1.0)
-    return min(max(factor, FLOW), FHIGH)
+def hour_factor(scales: Float64s, points: Float64s, hour: int, floor: float) -> float:
+    """Return the ratio of the scale of this hour of the day to the mean of all hours.
+
+    `scales` (HOURS,) are the robust scales of the hours, of `points` (HOURS,) residuals each.
+    """
+    if points[hour] == 0.0:
+        return 1.0
+    total = 0.0
+    hours = 0.0
+    for other in range(len(scales)):
+        if points[other] > 0.0:
+            total += scales[other]
+            hours += 1.0
+    trust = points[hour] / (points[hour] + _FACTOR_POINTS)
+    raw = (scales[hour] + floor) / (total / hours + floor)
+    return min(max(1.0 + trust * (raw - 1.0), _LEAST_FACTOR), _MOST_FACTOR)
 
 
 @compiled

@@ -135,6 +135,7 @@ SLOT: Final = np.dtype(
         ("part_seconds", np.float64),
         ("was_out", np.int64),
         ("part_out", np.int64),
+        ("is_seasonal", np.int64),
         ("day_number", np.int64),
         ("day_points", np.float64),
         ("day_sum", np.float64),
