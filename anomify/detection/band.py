@@ -15,7 +15,7 @@ TRIAL_POINTS: Final = 20
 
 # A bin of a seasonal profile is used once it holds so many days (weeks): a profile of a single day
 # repeats that day's noise and incidents.
-DAY_VISITS_NEEDED: Final = 3
+DAY_VISITS_NEEDED: Final = 2
 WEEK_VISITS_NEEDED: Final = 2
 
 DAY_SECONDS: Final = 86400.0

@@ -31,7 +31,7 @@ _SPREADS_A_SIZE: Final = 8.0
 # of a seasonal expert starts with more, because its trial covers only a few bins of one day.
 _TRIAL_WEIGHT: Final = 50.0
 _SEASONAL_TRIAL_WEIGHT: Final = 2000.0
-TRIAL_DAYS: Final = 2.0
+TRIAL_DAYS: Final = 1.0
 MEMORY_DAYS: Final = 42.0
 LEAST_MEMORY: Final = 1000.0
 LARGEST: Final = 1e4
