@@ -88,7 +88,7 @@ def predict(slot: Slot, predictions: Float64s) -> None:
     # could have another expert than the rest, and the range would jump at every bin.
     day_visits = slot.day_visits[slot.day_bin] - (1 if slot.day_stay > 0 else 0)
     week_visits = slot.week_visits[slot.week_bin] - (1 if slot.week_stay > 0 else 0)
-    has_day = day_visits >= DAY_VISITS_NEEDED
+    has_day = day_visits >= (DAY_VISITS_NEEDED if slot.resolution < 1800000 else 4)
     has_week = has_day and week_visits >= WEEK_VISITS_NEEDED
     predictions[QUICK] = slot.quick
     predictions[SMOOTH] = slot.smooth

@@ -18,8 +18,8 @@ CONFIRMATION: Final = 0.3
 SHIFT_ALONE: Final = 2.8
 
 # The display score, beside the fading alarm.
-SHOWN_VALUE: Final = 1.4
-SHOWN_RELATIVE: Final = 0.4
+SHOWN_VALUE: Final = 2.0
+SHOWN_RELATIVE: Final = 0.5
 SHOWN_SHIFT: Final = 0.0
 
 # The novelty head and its threshold.
