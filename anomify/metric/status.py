@@ -81,7 +81,7 @@ def inactive_since_ms(status: MetricStatus, at: datetime) -> int | None:
 
 def _state(progress: Progress, learned: int, now_ms: int) -> tuple[State, str]:
     if progress.has_ended:
-        return State.ENDED, "Ended: its sender said that the series has ended."
+        return State.ENDED, "Ended: its sender has marked the series as ended."
     silent_ms = now_ms - progress.judged_until_ms
     if silent_ms > progress.stale_after_ms and not progress.may_be_silent:
         return State.STALE, f"Stale: no point for {duration_in_words(silent_ms)}."
