@@ -1,4 +1,9 @@
-"""Lowers an alert by how often the metric has raised as strong ones in the last weeks."""
+"""Lowers an alert by how often the metric has raised alerts as strong in the last weeks.
+
+A metric of which such alerts are frequent, because its noise has a heavy tail or its values switch,
+raises only those that are stronger than usual for it. A new metric has no history: its alerts are
+lowered by its age.
+"""
 
 import math
 from typing import Final
@@ -6,88 +11,107 @@ from typing import Final
 from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import STRENGTH_BINS
 
-_LEAST: Final = 4.5
-_BIN: Final = 0.5
-LASTING_POINTS: Final = 2
-_FADE: Final = 0.8
+SHORT: Final = 0
+LASTING: Final = 1
+
+_LEAST: Final = 4.5  # weaker points are neither counted nor lowered
+_BIN: Final = 0.5  # the width of a bin of strengths
 _HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
+_EPISODE_SECONDS: Final = 1800.0  # strong points with shorter gaps are one episode,
+_EPISODE_STEPS: Final = 3.0  # or with gaps of fewer steps
+# Weaker alerts count less, by the exponential tail that the strengths of noise have.
+_FADE: Final = 0.8
+# An alert is lowered by (1 + (n / few) ** power) ** -exponent, n the alerts as strong. One of a
+# single point is compared with single points, and a lasting one with lasting ones.
+_FEW: Final = (3.5, 16.0)
+_POWER: Final = (1.5, 3.0)
+_EXPONENT: Final = 0.3
+# The first point of a lasting alert cannot be told from a single point: it is compared with a part
+# of the lasting ones, where they are many.
+_MANY_LASTING: Final = 10.0
+_LASTING_SHARE: Final = 0.5
+# Nor is it stronger than this: what occurs n times in some weeks is not of a higher severity.
+_CAP_AT_ONE: Final = 10.5
+_CAP_STEP: Final = 2.2
+_CAP_SHARE: Final = (1.0, 0.25)
+# Counts are in proportion to the age of a metric, up to this age.
 _FULL_AGE_SECONDS: Final = 14.0 * 86400.0
 _LEAST_AGE_SHARE: Final = 0.15
-_FEW_SINGLE: Final = 3.5
-_FEW_LASTING: Final = 16.0
-_SINGLE_POWER: Final = 1.5
-_LASTING_POWER: Final = 3.0
-_EXPONENT: Final = 0.3
-_OFTEN_LASTING: Final = 10.0
-_LASTING_SHARE: Final = 0.5
+# Two amounts by which alerts of a metric without history are lowered, and when they have ended.
 YOUNG_SECONDS: Final = 4.0 * 86400.0
-YOUNG_PENALTY: Final = 3.0
-CAP_AT_ONE: Final = 10.5
-CAP_STEP: Final = 2.2
-LASTING_CAP: Final = 0.25
-NEW_SECONDS: Final = 6.0 * 3600.0
-NEW_PENALTY: Final = 3.0
-LOG_2: Final = math.log(2.0)
+"""Alerts of a metric are lowered until it has been known for so long."""
+_YOUNG_AMOUNT: Final = 3.0
+_NEW_SECONDS: Final = 6.0 * 3600.0
+_NEW_AMOUNT: Final = 3.0
+_LEAST_RESULT: Final = 0.01
+_LOG_2: Final = math.log(2.0)
 
 
 @compiled
 def lowered(
-    slot: Slot, strength: float, direction: int, before: float, seconds: float, gap_limit: float
+    slot: Slot, strength: float, sign: int, seconds: float, gap: float, step: float
 ) -> float:
-    """Return the strength, lowered by the alerts of the last weeks that were as strong.
+    """Return the strength, lowered by the history and the age of the metric, and count it.
 
+    `strength` is that of the alarm head and `sign` its direction (0 up, 1 down), of a point at
+    `seconds` (unix); `gap` is the time since the point before and `step` the usual one, in seconds.
     """
+    was_strong = slot.strength_before >= _LEAST and gap <= _EPISODE_STEPS * step
+    slot.strength_before = strength
     if strength < _LEAST:
         return strength
-    if seconds - slot.episode_seconds > gap_limit and slot.episode_peak > 0.0:
-        _close_episode(slot)
-    keep = math.exp(-LOG_2 * max(seconds - slot.history_seconds, 0.0) / _HALF_LIFE_SECONDS)
-    slot.history_seconds = seconds
-    slot.strong_run = slot.strong_run + 1 if before >= _LEAST else 1
-    lasting = 1 if slot.strong_run >= LASTING_POINTS else 0
-    first = _bin(strength - 0.5 * _BIN)
-    same = 0.0
-    lasted = 0.0
+    kind = LASTING if was_strong else SHORT
+    if seconds - slot.episode_end > max(_EPISODE_SECONDS, _EPISODE_STEPS * step):
+        _end_episode(slot, seconds)
+    same = _count(slot, strength, sign, kind)
+    if strength > slot.episode_peak:
+        slot.episode_peak = strength
+        slot.episode_sign = sign
+    slot.episode_kind = max(slot.episode_kind, kind)
+    slot.episode_end = seconds
+
+    age = seconds - slot.first_seconds
+    same /= max(_LEAST_AGE_SHARE, min(1.0, age / _FULL_AGE_SECONDS))
+    result = strength
+    if same > 0.0:
+        result = min(result, _CAP_AT_ONE - _CAP_STEP * math.log(_CAP_SHARE[kind] * same))
+        result *= (1.0 + (same / _FEW[kind]) ** _POWER[kind]) ** -_EXPONENT
+    result -= _YOUNG_AMOUNT * max(0.0, 1.0 - age / YOUNG_SECONDS)
+    result -= _NEW_AMOUNT * max(0.0, 1.0 - age / _NEW_SECONDS)
+    return max(result, _LEAST_RESULT)
+
+
+@compiled
+def _end_episode(slot: Slot, seconds: float) -> None:
+    """Let the counts decay until now, and count the episode that has ended by its peak."""
+    keep = math.exp(-_LOG_2 * (seconds - slot.history_seconds) / _HALF_LIFE_SECONDS)
     for sign in range(2):
         for kind in range(2):
             for bin_ in range(STRENGTH_BINS):
                 slot.history[sign, kind, bin_] *= keep
-                if sign == direction:
-                    share = 1.0 if bin_ >= first else math.exp((bin_ - first) * _BIN / _FADE)
-                    if kind == lasting:
-                        same += share * slot.history[sign, kind, bin_]
-                    if kind == 1:
-                        lasted += share * slot.history[sign, kind, bin_]
-    if lasting == 0:
-        same += _LASTING_SHARE * max(0.0, lasted - _OFTEN_LASTING)
-    if strength > slot.episode_peak:
-        slot.episode_peak = strength
-        slot.episode_direction = direction
-    slot.episode_lasting = max(slot.episode_lasting, lasting)
-    slot.episode_seconds = seconds
-    age = seconds - slot.first_seconds
-    share = max(_LEAST_AGE_SHARE, min(1.0, age / _FULL_AGE_SECONDS))
-    if lasting == 1:
-        often = (same / (_FEW_LASTING * share)) ** _LASTING_POWER
-    else:
-        often = (same / (_FEW_SINGLE * share)) ** _SINGLE_POWER
-    if same > 0.0:
-        few = same / share * (LASTING_CAP if lasting == 1 else 1.0)
-        strength = min(strength, CAP_AT_ONE - CAP_STEP * math.log(few))
-    young = YOUNG_PENALTY * max(0.0, 1.0 - age / YOUNG_SECONDS)
-    young += NEW_PENALTY * max(0.0, 1.0 - age / NEW_SECONDS)
-    result: float = max(strength * (1.0 + often) ** -_EXPONENT - young, 0.01)
-    return result
+    slot.history_seconds = seconds
+    if slot.episode_peak > 0.0:
+        bin_ = _bin(slot.episode_peak)
+        slot.history[slot.episode_sign, slot.episode_kind, bin_] += 1.0
+    slot.episode_peak = 0.0
+    slot.episode_kind = SHORT
+
+
+@compiled
+def _count(slot: Slot, strength: float, sign: int, kind: int) -> float:
+    """Return the number of earlier episodes that were as strong, weaker ones in part."""
+    first = _bin(strength - 0.5 * _BIN)
+    same = 0.0
+    lasting = 0.0
+    for bin_ in range(STRENGTH_BINS):
+        share = 1.0 if bin_ >= first else math.exp((bin_ - first) * _BIN / _FADE)
+        same += share * slot.history[sign, kind, bin_]
+        lasting += share * slot.history[sign, LASTING, bin_]
+    if kind == SHORT:
+        same += _LASTING_SHARE * max(0.0, lasting - _MANY_LASTING)
+    return same
 
 
 @compiled
 def _bin(strength: float) -> int:
     return min(max(int((strength - _LEAST) / _BIN), 0), STRENGTH_BINS - 1)
-
-
-@compiled
-def _close_episode(slot: Slot) -> None:
-    """Count the alert that has ended."""
-    slot.history[slot.episode_direction, slot.episode_lasting, _bin(slot.episode_peak)] += 1.0
-    slot.episode_peak = 0.0
-    slot.episode_lasting = 0

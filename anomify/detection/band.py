@@ -14,10 +14,22 @@ TRIAL_POINTS: Final = 20
 """An expert is used once its error has been measured on more forecasts than these."""
 
 # A bin of a seasonal profile is used once it holds so many days (weeks): a profile of a single day
-# repeats that day's noise and incidents.
+# repeats that day's noise and incidents. From half an hour on a day has one point in each bin.
 DAY_VISITS_NEEDED: Final = 2
+DAY_VISITS_NEEDED_SPARSE: Final = 4
+SPARSE_STEP_SECONDS: Final = 1800.0
 WEEK_VISITS_NEEDED: Final = 2
 
+SEASONAL_ERROR_SHARE: Final = 0.95
+"""A seasonal expert is used if so much of its mean error is less than that of the level."""
+
+# The scale of an hour of the day, relative to the mean of all hours, with so many points before it
+# is believed by half.
+HOUR_FACTOR_POINTS: Final = 60.0
+LEAST_HOUR_FACTOR: Final = 0.3
+MOST_HOUR_FACTOR: Final = 6.0
+
+HOUR_SECONDS: Final = 3600.0
 DAY_SECONDS: Final = 86400.0
 WEEK_SECONDS: Final = 604800.0
 MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday

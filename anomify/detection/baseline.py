@@ -15,8 +15,11 @@ from anomify.detection.band import (
     DAY_SECONDS,
     DAY_SLOW,
     DAY_VISITS_NEEDED,
+    DAY_VISITS_NEEDED_SPARSE,
     LEVEL,
     MONDAY_SECONDS,
+    SEASONAL_ERROR_SHARE,
+    SPARSE_STEP_SECONDS,
     TRIAL_POINTS,
     WEEK_SECONDS,
     WEEK_SLOW,
@@ -39,7 +42,7 @@ _ERROR_MEMORY: Final = 1000.0  # points
 _LEAST_DAY_RATE: Final = 0.1  # the least share of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
 _SETTLING_RATE: Final = 0.02
-SEASONAL_ERROR: Final = 0.95
+_REGULAR_RATE: Final = 0.5
 
 
 @compiled
@@ -60,6 +63,16 @@ def week_bins(step: float) -> int:
     (168, 7)
     """
     return min(WEEK_BINS, max(7, int(WEEK_SECONDS / step)))
+
+
+@compiled
+def visits_needed(step: float) -> int:
+    """Return the number of days that a bin of the daily profile must hold at a step in seconds.
+
+    >>> visits_needed(60.0), visits_needed(3600.0)
+    (2, 4)
+    """
+    return DAY_VISITS_NEEDED if step < SPARSE_STEP_SECONDS else DAY_VISITS_NEEDED_SPARSE
 
 
 @compiled
@@ -88,7 +101,7 @@ def predict(slot: Slot, predictions: Float64s) -> None:
     # could have another expert than the rest, and the range would jump at every bin.
     day_visits = slot.day_visits[slot.day_bin] - (1 if slot.day_stay > 0 else 0)
     week_visits = slot.week_visits[slot.week_bin] - (1 if slot.week_stay > 0 else 0)
-    has_day = day_visits >= (DAY_VISITS_NEEDED if slot.resolution < 1800000 else 4)
+    has_day = day_visits >= visits_needed(slot.resolution / 1000.0)
     has_week = has_day and week_visits >= WEEK_VISITS_NEEDED
     predictions[QUICK] = slot.quick
     predictions[SMOOTH] = slot.smooth
@@ -103,7 +116,8 @@ def predict(slot: Slot, predictions: Float64s) -> None:
 def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallback: int) -> int:
     """Return the trusted expert from `first` to `last` with the least mean absolute error.
 
-    Returns `fallback` where none of them is trusted.
+    The slow seasonal experts are preferred to the level where they are nearly as good: a job of
+    some minutes a day adds little to the mean error. Returns `fallback` where none of them is trusted.
     """
     best = fallback
     least = math.inf
@@ -111,8 +125,8 @@ def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallba
         if not is_trusted(slot, expert, predictions[expert]):
             continue
         error = slot.errors[expert]
-        if expert == DAY_SLOW or expert == WEEK_SLOW:
-            error *= SEASONAL_ERROR
+        if expert in (DAY_SLOW, WEEK_SLOW):
+            error *= SEASONAL_ERROR_SHARE
         if error < least:
             least = error
             best = expert
@@ -126,8 +140,8 @@ def smallest_residual(
     """Return the residual with the least size: of the best expert or of a seasonal one.
 
     `residual` is that of the best expert. A value that is usual at this time of the day or week has
-    a small residual even where another expert is better on average. The two neighbouring bins of
-    the day are included, because a daily job does not start exactly at the edge of a bin.
+    a small residual even where another expert is better on average. `lower` and `upper` are those
+    of `beside`.
     """
     least = residual
     for expert in (DAY_FAST, WEEK_FAST):
@@ -139,7 +153,10 @@ def smallest_residual(
 
 @compiled
 def beside(residual: float, lower: float, upper: float) -> float:
-    """Return the residual, lessened by how far the neighbouring bins lie to its side.
+    """Return how far a residual lies outside `lower` <= 0 to `upper` >= 0.
+
+    These are the lowest and highest neighbouring bin of the day, relative to the current one: a
+    daily job does not start exactly at the edge of a bin.
 
     >>> beside(5.0, -1.0, 3.0), beside(-0.5, -1.0, 3.0)
     (2.0, 0.0)
@@ -150,16 +167,17 @@ def beside(residual: float, lower: float, upper: float) -> float:
 
 
 @compiled
-def neighbour(slot: Slot, step: float, upwards: bool) -> float:  # noqa: FBT001
-    """Return how far the neighbouring bins of the day lie above (or below) the bin of the newest point."""
+def neighbour(slot: Slot, step: float, side: float) -> float:
+    """Return how far the neighbouring bins of the day lie above (side 1) or below (-1) this one."""
     bins = day_bins(step)
+    needed = visits_needed(step)
     farthest = 0.0
     for by in (-1, 1):
         bin_ = (slot.day_bin + by) % bins
-        if slot.day_visits[bin_] >= DAY_VISITS_NEEDED:
+        if slot.day_visits[bin_] >= needed:
             other = slot.day_profile[bin_] - slot.day_profile[slot.day_bin]
-            farthest = max(farthest, other) if upwards else min(farthest, other)
-    return farthest
+            farthest = max(farthest, side * other)
+    return side * farthest
 
 
 @compiled
@@ -204,7 +222,8 @@ def learn_baseline(
     """Update all experts and profiles with a value, relative to the anchor.
 
     `floor` is the floor of the scales and `step` the seconds from point to point. `settling` is
-    True while the metric stays at a new level: the slow experts then follow it faster.
+    True while the metric stays at a new level: the slow experts then follow it faster. `regular` is
+    True where such a deviation recurs at this time: the profiles then adopt it.
     """
     trusted = slot.learned >= TRIAL_POINTS
     far = math.inf
@@ -232,7 +251,7 @@ def learn_baseline(
         value - slot.day_slow,
         math.inf if regular else far,
         step * day_bins(step) / DAY_SECONDS,
-        0.5 if regular else _LEAST_DAY_RATE,
+        _REGULAR_RATE if regular else _LEAST_DAY_RATE,
     )
     slot.day_stay += 1
     day = slot.day_profile[bin_]
@@ -248,7 +267,7 @@ def learn_baseline(
         value - day - slot.week_slow,
         math.inf if regular else far,
         step * week_bins(step) / WEEK_SECONDS,
-        0.5 if regular else _LEAST_WEEK_RATE,
+        _REGULAR_RATE if regular else _LEAST_WEEK_RATE,
     )
     slot.week_stay += 1
     week = day + slot.week_profile[bin_]

@@ -14,7 +14,10 @@ Any smaller fall is no restart and gives a negative rate, which is judged like a
 
 
 WRAP: Final = 2.0**32
+"""A 32-bit counter continues from zero here, as those of SNMP do (Counter32, RFC 2578)."""
+
 WRAP_INCREASES: Final = 4.0
+"""A fall is taken for such an end if the increase is then at most so many times the one before."""
 
 
 def rates(times: Int64s, values: Float64s) -> Float64s:

@@ -21,13 +21,12 @@ _RANGE_DAYS: Final = 20.0
 _MOVES_NEEDED: Final = 200.0  # with fewer changes of value, repeated values are no evidence
 _FLAT_LIMIT: Final = 24.0
 _REPEAT_MEMORY: Final = 1000.0
-TREND_LEAST_SHARE: Final = 0.5
-TREND_MOST_STEP: Final = 7200.0
-TREND_SHARE: Final = 0.03
-TREND_DAYS: Final = 2
-FLAT_LEAST: Final = 3.0
-FLAT_MOST: Final = 12.0
-FLAT_POINTS: Final = 6.0
+# Repeated values are compared with the longest run before: this many times as long is as rare where
+# runs end by chance, and so many where they are of any length.
+_FLAT_BY_CHANCE: Final = 3.0
+_FLAT_OF_ANY_LENGTH: Final = 12.0
+_FLAT_LEAST_POINTS: Final = 6.0
+_LEAST_REPEAT_SHARE: Final = 0.01
 _MOST: Final = 8.0  # scales at which a residual is clipped
 _PRESSURE_MEMORY: Final = 100.0
 _PRESSURE_SCALES: Final = 4.0
@@ -45,57 +44,6 @@ def learn_shift(slot: Slot, fast: float, slow: float) -> None:
     slot.noise_short += (min(abs(fast), _MOST) - slot.noise_short) / SHORT
     sign = clip(slow / _PRESSURE_SCALES, 1.0)
     slot.pressure += (sign - slot.pressure) / _PRESSURE_MEMORY
-
-
-@compiled
-def trend(slot: Slot, seconds: float, value: float, step: float, size: float) -> float:
-    """Update the mean of the day with a value; at the first value of a day, return how far the day
-    that has ended lies from the same weekday a week before, in usual differences, if that distance
-    has grown for three days.
-    """
-    number = int(seconds // 86400.0)
-    result = 0.0
-    if number != slot.day_number:
-        if slot.day_points * step >= TREND_LEAST_SHARE * 86400.0 and step <= TREND_MOST_STEP:
-            result = _end_day(slot, size)
-        else:
-            slot.days_known = 0
-        slot.day_number = number
-        slot.day_points = 0.0
-        slot.day_sum = 0.0
-    slot.day_points += 1.0
-    slot.day_sum += value
-    return result
-
-
-@compiled
-def _end_day(slot: Slot, size: float) -> float:
-    mean = slot.day_sum / slot.day_points
-    place = slot.day_number % 7
-    result = 0.0
-    if slot.days_known >= 7:
-        change = mean - slot.day_means[place]
-        usual = max(
-            math.sqrt(slot.week_change_power / max(slot.week_changes, 1.0)), TREND_SHARE * size
-        )
-        more = abs(change) - abs(slot.week_change)
-        if slot.week_changes >= 7.0 and change * slot.week_change > 0.0 and more > usual:
-            slot.days_rising += 1
-        else:
-            slot.days_rising = 0
-        if slot.days_rising >= TREND_DAYS:
-            result = abs(change) / usual
-        capped = min(abs(change), 3.0 * usual)
-        weight = min(slot.week_changes + 1.0, 28.0)
-        slot.week_change_power = (
-            slot.week_change_power * (1.0 if slot.week_changes < 28.0 else 27.0 / 28.0)
-            + capped**2
-        )
-        slot.week_changes = weight
-        slot.week_change = change
-    slot.day_means[place] = mean
-    slot.days_known += 1
-    return result
 
 
 @compiled
@@ -157,7 +105,7 @@ def learn_flat(slot: Slot, value: float) -> None:
             # The alert for this run has been raised by now; such a run becomes usual.
             slot.longest_flat_run = slot.flat_run
     else:
-        slot.repeat_share_before = slot.repeat_share
+        slot.share_before_run = slot.repeat_share
         slot.moves += 1.0
         slot.longest_flat_run = max(slot.longest_flat_run, slot.flat_run)
         slot.flat_run = 0.0
@@ -165,14 +113,19 @@ def learn_flat(slot: Slot, value: float) -> None:
 
 @compiled
 def flatness(slot: Slot) -> float:
-    """Return log(1 + x), x the excess of the run of equal values over the longest one before."""
-    if slot.moves < _MOVES_NEEDED:
+    """Return log(1 + x), x the excess of the run of equal values over the longest one before.
+
+    The excess is in twelfths of the runs that would be as rare as a run of twelve times the longest
+    one is for a metric with runs of any length. Where the longest run is as long as chance alone
+    makes one, three times that is as rare.
+    """
+    excess = slot.flat_run - slot.longest_flat_run
+    if slot.moves < _MOVES_NEEDED or excess <= 0.0:
         return 0.0
-    excess = max(slot.flat_run - slot.longest_flat_run, 0.0)
-    if excess == 0.0:
-        return 0.0
-    # The longest of many runs that end by chance, each point with the same probability.
-    share = min(max(slot.repeat_share_before, 0.01), 0.99)
+    share = min(max(slot.share_before_run, _LEAST_REPEAT_SHARE), 1.0 - _LEAST_REPEAT_SHARE)
     by_chance = math.log(slot.moves + 2.0) / -math.log(share)
-    factor = min(max(FLAT_LEAST * slot.longest_flat_run / by_chance, FLAT_LEAST), FLAT_MOST)
-    return math.log1p(excess * FLAT_MOST / factor / max(slot.longest_flat_run + 2.0, FLAT_POINTS * factor / FLAT_MOST))
+    times = _FLAT_BY_CHANCE * max(slot.longest_flat_run / by_chance, 1.0)
+    weight = _FLAT_OF_ANY_LENGTH / min(times, _FLAT_OF_ANY_LENGTH)
+    return math.log1p(
+        weight * excess / max(slot.longest_flat_run + 2.0, _FLAT_LEAST_POINTS / weight)
+    )

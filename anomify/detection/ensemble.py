@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from anomify.detection import weights
+from anomify.detection.band import BAND_SCALES
 from anomify.detection.evidence import (
     FAST_AT_HOUR,
     FAST_RARITY,
@@ -16,14 +17,14 @@ from anomify.detection.evidence import (
     NOISE,
     NOVELTY,
     PLAIN_JUMP,
-    PLAIN_LEVEL,
-    RAW_RELATIVE,
+    PLAIN_LEVEL_CHANGE,
+    PLAIN_RELATIVE,
     RELATIVE,
     REPEAT_SHARE,
     SHORT_SHIFT,
-    TREND,
     SHORT_SHIFT_RARITY,
     STEP_RARITY,
+    TREND,
     VALUE_RARITY,
     VALUE_SIZE,
     Evidence,
@@ -41,21 +42,26 @@ LOG_2: Final = math.log(2.0)
 # because alarms by p-value alone have an F1 lower by 0.2 on labelled series. The weights that are
 # learnt from data are in `weights`; the constants here follow from what each head is for.
 # These three make a value that lies far from all values of the last weeks, and was reached in one
-# step, sufficient by itself: also where the weighted sum above stays below the threshold.
+# step, sufficient by itself: also where the weighted sum above stays below the threshold. They
+# count only where the value has left its range, or lies beyond the range of the last weeks by a
+# tenth of it, or by less while the level has been moving.
 BEYOND_VALUE: Final = 1.4
 BEYOND_NOVELTY: Final = 1.5
 BEYOND_JUMP: Final = 1.2
+OUT_OF_RANGE: Final = math.log1p(BAND_SCALES)
+FAR_BEYOND: Final = 0.7
+MOVING_LEVEL: Final = 1.3
 # After a gap of more steps the strength of the point before is not added.
 STALE_STEPS: Final = 10.0
 # Repeated values raise an alarm by themselves when they last about twelve times as long as ever.
 FLAT_ALONE: Final = 2.4
-OUT_OF_RANGE: Final = math.log1p(4.0)
-RARE_MOST: Final = 6.8
+# So do a shift that lasts for some fifty points, and a difference from last week that grows for
+# three days.
+LONG_SHIFT_ALONE: Final = 2.6
 TREND_ALONE: Final = 2.8
-FAR_BEYOND: Final = 0.7
-LASTING_SHIFT: Final = 1.3
-LONG_ALONE: Final = 2.6
-RARE_ALONE: Final = 1.15
+# The rarity of a residual by itself raises alerts of the lowest severity only.
+RARITY_ALONE: Final = 1.15
+RARITY_MOST: Final = 6.8
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
 # after many 0s is not far from usual. There the strength is limited by the rarity of the value.
 SPARSE: Final = 0.5
@@ -70,6 +76,7 @@ _NAMED_FLAT: Final = 4.4
 _NAMED_SHIFT: Final = 5.0
 _NAMED_NOISE: Final = 3.0
 _NAMED_NOVELTY: Final = 2.0
+_NAMED_TREND: Final = 4.4
 
 
 @compiled
@@ -79,34 +86,62 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     `features` (FEATURES,) are those of the point; `gap` is the time since the point before and
     `step` the usual one, both in seconds.
     """
-    moving: float = (
-        weights.JUMP * features[JUMP]
-        + weights.LEVEL_CHANGE * features[LEVEL_CHANGE]
-        + weights.FAST_AT_HOUR * features[FAST_AT_HOUR]
-        + weights.RELATIVE * features[RELATIVE]
-        + weights.NOVELTY * features[NOVELTY]
+    moving = _weighted(
+        features[JUMP],
+        features[LEVEL_CHANGE],
+        features[FAST_AT_HOUR],
+        features[RELATIVE],
+        features[NOVELTY],
     )
-    beyond: float = (
-        BEYOND_VALUE * features[VALUE_SIZE]
-        + BEYOND_NOVELTY * features[NOVELTY]
-        + BEYOND_JUMP * features[JUMP]
-    )
-    if (
-        features[LEVEL_CHANGE] > OUT_OF_RANGE
-        or features[NOVELTY] > FAR_BEYOND
-        or (features[NOVELTY] > 0.0 and features[LONG_SHIFT] > LASTING_SHIFT)
-    ):
-        moving = max(moving, beyond)
+    is_moving = features[NOVELTY] > 0.0 and features[LONG_SHIFT] > MOVING_LEVEL
+    if is_moving or _is_beyond(features[LEVEL_CHANGE], features[NOVELTY]):
+        moving = max(moving, _beyond(features, features[JUMP]))
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
+    rare = 0.0
     if is_sparse(features):
         moving = min(moving, SPARSE_RARITY * features[VALUE_RARITY])
         shifted = min(shifted, SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
+    else:
+        rare = min(RARITY_ALONE * features[FAST_RARITY], RARITY_MOST)
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving
-    repeating: float = FLAT_ALONE * features[FLATNESS]
-    lasting: float = max(LONG_ALONE * features[LONG_SHIFT], TREND_ALONE * features[TREND])
-    rare: float = min(RARE_ALONE * features[FAST_RARITY], RARE_MOST) if not is_sparse(features) else 0.0
-    return max(moving + weights.CONFIRMATION * before, shifted, repeating, lasting, rare)
+    return max(
+        moving + weights.CONFIRMATION * before,
+        shifted,
+        rare,
+        FLAT_ALONE * features[FLATNESS],
+        LONG_SHIFT_ALONE * features[LONG_SHIFT],
+        TREND_ALONE * features[TREND],
+    )
+
+
+@compiled
+def _weighted(jump: float, level: float, at_hour: float, relative: float, novelty: float) -> float:
+    """Return the weighted sum of the residuals in their scales."""
+    strength: float = (
+        weights.JUMP * jump
+        + weights.LEVEL_CHANGE * level
+        + weights.FAST_AT_HOUR * at_hour
+        + weights.RELATIVE * relative
+        + weights.NOVELTY * novelty
+    )
+    return strength
+
+
+@compiled
+def _is_beyond(level_change: float, novelty: float) -> bool:
+    return bool(level_change > OUT_OF_RANGE or novelty > FAR_BEYOND)
+
+
+@compiled
+def _beyond(features: Float64s, jump: float) -> float:
+    """Return the strength of a value far from all values of the last weeks."""
+    strength: float = (
+        BEYOND_VALUE * features[VALUE_SIZE]
+        + BEYOND_NOVELTY * features[NOVELTY]
+        + BEYOND_JUMP * jump
+    )
+    return strength
 
 
 @compiled
@@ -138,22 +173,18 @@ def display_strength(
     """Return the strength for charts and rankings: a decaying maximum plus smoothed sizes.
 
     It decays with a half-life of 15 minutes or three steps, because incidents are marked as spans
-    of time, and is never less than `strength`. `gap` and `step` are in seconds.
+    of time, and is never less than `strength`. `gap` and `step` are in seconds. Its features do not
+    regard the hour and the neighbouring bins: that ranks the points of an incident better.
     """
-    plain: float = (
-        weights.JUMP * features[PLAIN_JUMP]
-        + weights.LEVEL_CHANGE * features[PLAIN_LEVEL]
-        + weights.FAST_AT_HOUR * features[FAST_AT_HOUR]
-        + weights.RELATIVE * features[RAW_RELATIVE]
-        + weights.NOVELTY * features[NOVELTY]
+    plain = _weighted(
+        features[PLAIN_JUMP],
+        features[PLAIN_LEVEL_CHANGE],
+        features[FAST_AT_HOUR],
+        features[PLAIN_RELATIVE],
+        features[NOVELTY],
     )
-    if features[PLAIN_LEVEL] > OUT_OF_RANGE or features[NOVELTY] > FAR_BEYOND:
-        plain = max(
-            plain,
-            BEYOND_VALUE * features[VALUE_SIZE]
-            + BEYOND_NOVELTY * features[NOVELTY]
-            + BEYOND_JUMP * features[PLAIN_JUMP],
-        )
+    if _is_beyond(features[PLAIN_LEVEL_CHANGE], features[NOVELTY]):
+        plain = max(plain, _beyond(features, features[PLAIN_JUMP]))
     if is_sparse(features):
         plain = min(plain, SPARSE_RARITY * features[VALUE_RARITY])
     before = slot.plain_before if gap <= STALE_STEPS * step else 0.0
@@ -163,7 +194,7 @@ def display_strength(
     keep = math.exp(-LOG_2 * gap / half_life)
     slot.shown_peak = max(keep * slot.shown_peak, strength)
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
-    slot.shown_relative += (1.0 - keep) * (features[RAW_RELATIVE] - slot.shown_relative)
+    slot.shown_relative += (1.0 - keep) * (features[PLAIN_RELATIVE] - slot.shown_relative)
     shown: float = (
         slot.shown_peak
         + weights.SHOWN_VALUE * slot.shown_value
@@ -196,4 +227,7 @@ def select_evidence(features: Float64s, value: float, lower: float, upper: float
         most = _NAMED_NOISE * features[NOISE]
     if _NAMED_NOVELTY * features[NOVELTY] > most:
         kind = Evidence.NOVEL
+        most = _NAMED_NOVELTY * features[NOVELTY]
+    if _NAMED_TREND * features[TREND] > most:
+        kind = Evidence.DRIFTING
     return kind

@@ -20,6 +20,7 @@ class Evidence(IntEnum):
     NOVEL = 6  # the value lies outside all values of the last weeks
     FLAT = 7  # the value has repeated for longer than ever before
     SILENT = 8  # no point has arrived for longer than usual; the worker finds this, not the kernel
+    DRIFTING = 9  # the days have moved farther and farther away from those of last week
 
 
 # The positions of the features of a point, all >= 0 and larger where the point is more unusual.
@@ -42,8 +43,10 @@ REPEAT_SHARE: Final = 13  # the share of points equal to the point before; no ev
 VALUE_SIZE: Final = 14  # distance from the mean of all values, against their scale
 FAST_AT_HOUR: Final = 15  # fast residual against the winsorised scale of this hour of the day
 RELATIVE: Final = 16  # slow residual against the mean value
-RAW_RELATIVE: Final = 17
-PLAIN_JUMP: Final = 18
-PLAIN_LEVEL: Final = 19
-TREND: Final = 20
+# The next three are those of the display: as JUMP, LEVEL_CHANGE and RELATIVE, without regard to the
+# hour and to the neighbouring bins.
+PLAIN_JUMP: Final = 17
+PLAIN_LEVEL_CHANGE: Final = 18
+PLAIN_RELATIVE: Final = 19
+TREND: Final = 20  # distance from last week that has grown for three days
 FEATURES: Final = 21

@@ -24,9 +24,11 @@ KERNEL_SOURCES: Final = (
     "kernel.py",
     "magnitude.py",
     "rarity.py",
+    "record_rule.py",
     "recurrence.py",
     "staleness.py",
     "state.py",
+    "trend.py",
     "tuning.py",
     "weights.py",
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from anomify.detection.alarm_history import lowered
 from anomify.detection.alert_direction import passes_alert_settings
-from anomify.detection.band import BAND_SCALES, LEVEL, WEEK_SLOW
+from anomify.detection.band import BAND_SCALES, DAY_SECONDS, HOUR_SECONDS, LEVEL, WEEK_SLOW
 from anomify.detection.baseline import (
     FIRST_SLOW,
     QUICK,
@@ -33,11 +33,8 @@ from anomify.detection.drift import (
     learn_shift,
     learn_shift_powers,
     novelty,
-    trend,
 )
 from anomify.detection.ensemble import (
-    ALARM,
-    LOG_2,
     NOVELTY_HEAD,
     alarm_strength,
     display_strength,
@@ -57,8 +54,8 @@ from anomify.detection.evidence import (
     NOISE,
     NOVELTY,
     PLAIN_JUMP,
-    PLAIN_LEVEL,
-    RAW_RELATIVE,
+    PLAIN_LEVEL_CHANGE,
+    PLAIN_RELATIVE,
     RELATIVE,
     REPEAT_SHARE,
     SHORT_SHIFT,
@@ -71,6 +68,7 @@ from anomify.detection.magnitude import (
     LARGEST,
     hour_factor,
     hour_scale,
+    learn_guards,
     learn_powers,
     learn_scales,
     learn_spread,
@@ -80,14 +78,21 @@ from anomify.detection.magnitude import (
     relative_size,
     small,
 )
-from anomify.detection.metric_kind import accept, counted, has_learnt, learn_kind, rate
+from anomify.detection.metric_kind import accept, has_learnt, learn_kind, rate
 from anomify.detection.rarity import (
     age_tails,
     learn_tail,
     rarity,
 )
-from anomify.detection.recurrence import LARGER, enter_parts, learn_excursion, usual_excursion
+from anomify.detection.record_rule import alarm_alert, novelty_alert
+from anomify.detection.recurrence import (
+    EXCURSION_SCALES,
+    enter_parts,
+    is_regular,
+    learn_excursion,
+)
 from anomify.detection.state import EXPERTS, LEARNING_POINTS, byte_of
+from anomify.detection.trend import growing_difference
 from anomify.series import Float64s
 
 LARGEST_VALUE: Final = 1e100
@@ -95,15 +100,18 @@ LARGEST_VALUE: Final = 1e100
 
 _MEASURED_FROM: Final = 25  # points; the features are zero before
 _STALE_STEPS: Final = 10.0  # after a longer gap the value before is no forecast
-_RECORD_HALF_LIFE_SECONDS: Final = 7200.0
-_RECORD_HALF_LIFE_STEPS: Final = 3.0
-CALM_POINTS: Final = 5.0
-CALM_SECONDS: Final = 1.0
-_NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
-_NOVELTY_FACTOR: Final = 1.05
-SHOWLOW: Final = False
-EXCURSION: Final = 4.0
+_RARE_SIZE: Final = 4.0  # robust scales from which the rarity of a residual is estimated
+_STEP_POINTS: Final = 6  # a jump is looked for among so many newest points
+_MEAN_POINTS: Final = 8  # the number of points whose mean residual is the short shift
 _LEARNED_FROM: Final = byte_of("learned")
+
+# What `_observe` returns in `observed`.
+_LOWER: Final = 0  # the ends of the expected range
+_UPPER: Final = 1
+_FAST: Final = 2  # the fast and the slow residual
+_SLOW: Final = 3
+_SLOW_SIZE: Final = 4  # the slow residual in long scales
+_OBSERVED: Final = 5
 
 
 @compiled
@@ -131,47 +139,49 @@ def _observe(
     gap: float,
     features: Float64s,
     predictions: Float64s,
-    band: Float64s,
+    observed: Float64s,
     thorough: bool,  # noqa: FBT001  (a kernel has no keywords)
 ) -> None:
     """Compute the features and the expected range of a judged value, then learn it.
 
-    `gap` is the time since the point before, in seconds. `features` (FEATURES,) and `band` (4,) are
-    written: the lower and upper end of the range, and the fast and slow residual. The features that
-    the alarm head does not use are computed only if `thorough`: the long shift, and the rarities,
-    which take the longest, except for sparse metrics, of which the alarm head uses them.
+    `gap` is the time since the point before, in seconds. `features` (FEATURES,) and `observed`
+    (_OBSERVED,) are written. The rarities take the longest: unless `thorough`, they are computed
+    only where the alarm head uses them.
     """
     features[:] = 0.0
+    observed[:] = 0.0
     if slot.learned == 0:
         _start(slot, value)
-        band[0] = value
-        band[1] = value
-        band[2] = 0.0
-        band[3] = 0.0
+        observed[_LOWER] = value
+        observed[_UPPER] = value
         return
     seconds = time / 1000.0
     step = max(slot.resolution, 1000) / 1000.0
     y = value - slot.anchor
     floor = small(slot, slot.mean + slot.anchor)
-    hour = int((seconds % 86400.0) / 3600.0)
+    size = relative_size(slot)
+    hour = int((seconds % DAY_SECONDS) / HOUR_SECONDS)
 
+    # The residuals of the best fast and slow expert.
     enter_bins(slot, seconds, step)
+    enter_parts(slot, seconds)
     predict(slot, predictions)
     fast_expert = best_expert(slot, predictions, QUICK, WEEK_FAST, SMOOTH)
     slow_expert = best_expert(slot, predictions, FIRST_SLOW, WEEK_SLOW, LEVEL)
-    fast = y - predictions[fast_expert]
     expected = predictions[slow_expert]
-    slow = y - expected
-    if gap > _STALE_STEPS * step and abs(slow) < abs(fast):
-        fast = slow
-    lower = neighbour(slot, step, False)
-    upper = neighbour(slot, step, True)
+    plain_slow = y - expected
+    fast = y - predictions[fast_expert]
+    if gap > _STALE_STEPS * step and abs(plain_slow) < abs(fast):
+        fast = plain_slow
+    lower = neighbour(slot, step, -1.0)
+    upper = neighbour(slot, step, 1.0)
     fast = smallest_residual(slot, y, predictions, fast, lower, upper)
     if slow_expert == LEVEL:
         lower = 0.0
         upper = 0.0
-    plain_slow = slow
-    slow = beside(slow, lower, upper)
+    slow = beside(plain_slow, lower, upper)
+
+    # Their scales.
     if slow_expert != LEVEL and slot.is_seasonal == 0:
         # The scales of the hours hold the residuals of a forecast without season.
         slot.is_seasonal = 1
@@ -180,45 +190,42 @@ def _observe(
     slow_at = hour_scale(slot, hour, slot.hour_slow[hour], slot.slow_scale, floor)
     fast_long = long_scale(slot.powers[fast_expert], slot.power_weights[fast_expert], floor)
     slow_long = long_scale(slot.powers[slow_expert], slot.power_weights[slow_expert], floor)
-    slow_factor = hour_factor(slot.hour_slow, slot.hour_points, hour, floor)
-    fast_factor = hour_factor(slot.hour_fast, slot.hour_points, hour, floor)
     plain_fast_scale = max(fast_long, slot.fast_recent)
     plain_slow_scale = max(slow_long, slot.slow_recent)
-    fast_long = fast_long * fast_factor
-    slow_long = slow_long * slow_factor
+    is_out = abs(slow) > EXCURSION_SCALES * slow_long
+    fast_long *= hour_factor(slot.hour_fast, slot.hour_points, hour, floor)
+    slow_long *= hour_factor(slot.hour_slow, slot.hour_points, hour, floor)
     fast_guarded = max(fast_long, slot.fast_recent)
     slow_guarded = max(slow_long, slot.slow_recent)
+    observed[_LOWER] = expected + lower - BAND_SCALES * slow_long + slot.anchor
+    observed[_UPPER] = expected + upper + BAND_SCALES * slow_long + slot.anchor
 
-    enter_parts(slot, seconds)
-    base_scale = slow_long / slow_factor
-    raw_slow = slow
-    raw_fast = fast
-    is_out = abs(slow) > EXCURSION * base_scale
-    regular = False
+    # A deviation that recurs at this time is none; a return to the range is no jump.
+    learnt_fast = fast
+    learnt_slow = slow
+    recurs = False
     if is_out and slot.learned > _MEASURED_FROM:
-        usual = usual_excursion(slot, slow)
-        regular = abs(slow) <= LARGER * usual
+        recurs = is_regular(slot, slow)
         learn_excursion(slot, slow, step)
-    if regular:
-        slow = 0.0
+    if recurs:
         fast = 0.0
+        slow = 0.0
         plain_slow = 0.0
+        observed[_LOWER] = min(observed[_LOWER], value)
+        observed[_UPPER] = max(observed[_UPPER], value)
     elif slot.was_out == 1 and not is_out and abs(slow) < abs(fast):
         fast = slow
     slot.was_out = 1 if is_out else 0
-
-    band[0] = expected + lower - BAND_SCALES * slow_long + slot.anchor
-    band[1] = expected + upper + BAND_SCALES * slow_long + slot.anchor
     if slot.low >= 0.0:
-        band[0] = max(band[0], 0.0)
-        band[1] = max(band[1], 0.0)
-    band[2] = fast
-    band[3] = slow
-    band[4] = abs(slow)/slow_long
+        observed[_LOWER] = max(observed[_LOWER], 0.0)
+        observed[_UPPER] = max(observed[_UPPER], 0.0)
+    observed[_FAST] = fast
+    observed[_SLOW] = slow
+    observed[_SLOW_SIZE] = slow / slow_long
 
     learn_shift(slot, fast / fast_at, slow / slow_at)
     learn_flat(slot, y)
-    trending = trend(slot, seconds, y, step, relative_size(slot))
+    difference = growing_difference(slot, seconds, y, step, size)
     step_size = ratio(abs(y - slot.previous), fast_at)
     fast_size = ratio(abs(fast), fast_at)
     value_size = ratio(abs(y - slot.value_mean), long_scale(slot.value_power, slot.weight, floor))
@@ -239,42 +246,41 @@ def _observe(
         features[NOISE] = math.log1p(slot.noise_short / math.sqrt(slot.noise_short_power))
         features[NOVELTY] = math.log1p(min(10.0 * novelty(slot, y, floor), LARGEST))
         features[FLATNESS] = flatness(slot)
-        features[TREND] = math.log1p(trending)
         features[REPEAT_SHARE] = slot.repeat_share
         features[SHORT_SHIFT] = math.log1p(
             abs(slot.shift_short) / math.sqrt(slot.shift_short_power)
         )
+        features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
         features[VALUE_SIZE] = math.log1p(value_size)
         features[FAST_AT_HOUR] = math.log1p(fast_size)
+        features[RELATIVE] = math.log1p(ratio(10.0 * abs(slow), size + floor))
         features[PLAIN_JUMP] = math.log1p(ratio(abs(fast), plain_fast_scale))
-        features[PLAIN_LEVEL] = math.log1p(ratio(abs(plain_slow), plain_slow_scale))
-        features[RAW_RELATIVE] = math.log1p(
-            ratio(10.0 * abs(plain_slow), relative_size(slot) + floor)
-        )
-        features[RELATIVE] = math.log1p(ratio(10.0 * abs(slow), relative_size(slot) + floor))
-        features[LONG_SHIFT] = math.log1p(abs(slot.shift_long) / math.sqrt(slot.shift_long_power))
-        if thorough or is_sparse(features):
-            for tail in range(len(sizes)):
-                features[FIRST_RARITY + tail] = rarity(
-                    slot.tails[tail, signs[tail]], slot.tail_totals[tail], sizes[tail], slot.tail_increment
-                )
-        elif fast_size > 4.0:
-            features[FIRST_RARITY] = rarity(slot.tails[0, signs[0]], slot.tail_totals[0], fast_size, slot.tail_increment)
+        features[PLAIN_LEVEL_CHANGE] = math.log1p(ratio(abs(plain_slow), plain_slow_scale))
+        features[PLAIN_RELATIVE] = math.log1p(ratio(10.0 * abs(plain_slow), size + floor))
+        features[TREND] = math.log1p(difference)
+        tails = len(sizes) if thorough or is_sparse(features) else int(fast_size > _RARE_SIZE)
+        for tail in range(tails):
+            features[FIRST_RARITY + tail] = rarity(
+                slot.tails[tail, signs[tail]],
+                slot.tail_totals[tail],
+                sizes[tail],
+                slot.tail_increment,
+            )
         for tail in range(len(sizes)):
             learn_tail(slot, tail, signs[tail], sizes[tail])
         age_tails(slot)
 
     settling = is_settling(slot)
     learn_errors(slot, predictions, y, floor)
-    learn_scales(slot, hour, abs(raw_fast), abs(raw_slow), fast_at, slow_at, step)
-    learn_powers(slot, predictions, y, floor, abs(fast), abs(slow), fast_guarded, slow_guarded, step)
+    learn_scales(slot, hour, abs(learnt_fast), abs(learnt_slow), fast_at, slow_at, step)
+    learn_powers(slot, predictions, y, floor, step)
+    learn_guards(slot, abs(fast), abs(slow), fast_guarded, slow_guarded)
     learn_value_scale(slot, y, floor)
-    learn_range(slot, y, max(48.0, 86400.0 / step))
+    learn_range(slot, y, max(48.0, DAY_SECONDS / step))
     learn_shift_powers(slot)
     learn_spread(slot, y)
-    learn_baseline(slot, y, floor, step, settling, regular)
+    learn_baseline(slot, y, floor, step, settling, recurs)
     slot.low = min(slot.low, value)
-    slot.before_previous = slot.previous
     slot.previous = y
     slot.learned += 1
 
@@ -286,7 +292,7 @@ def _relearn(
     count: int,
     features: Float64s,
     predictions: Float64s,
-    band: Float64s,
+    observed: Float64s,
 ) -> None:
     """Clear what was learnt of the judged values and learn the newest `count` points again."""
     bytes_[_LEARNED_FROM:] = 0
@@ -299,42 +305,35 @@ def _relearn(
         if back < count - 1:
             gap = (time - slot.recent_times[before]) / 1000.0
             if slot.is_counter == 1:
-                value = rate(slot.recent_times[before], slot.recent_values[before], time, value)
+                value = _rate_since(slot, before, time, value)
         elif slot.is_counter == 1:
             continue  # the oldest point has no rate
-        _observe(slot, time, value, gap, features, predictions, band, False)
+        if not math.isnan(value):
+            _observe(slot, time, value, gap, features, predictions, observed, False)
 
 
 @compiled
-def _apply_record_rule(slot: Slot, head: int, strength: float, gap: float, step: float, slow: float, slow_size: float) -> float:
-    """Return the strength if it is larger than the decaying maximum of earlier ones, else 0.
+def _rate_since(slot: Slot, before: int, time: int, value: float) -> float:
+    """Return the rate of a counter since the recent point at the place `before`, per second."""
+    usual = slot.previous + slot.anchor
+    return rate(slot.recent_times[before], slot.recent_values[before], time, value, usual)
 
-    A long incident thus raises alerts at its strongest points only. `gap`, `step`: in seconds.
+
+@compiled
+def _judged_value(slot: Slot, time: int, value: float) -> float:
+    """Return the value as it is judged: a counter's rate since the newest point, else the value.
+
+    It is NaN at the first of the restarts of a counter in a row. Those that follow are judged by
+    what they have counted since: a counter that restarts all the time counts too little.
     """
-    if head != ALARM:
-        record = slot.records[head] * _NOVELTY_KEEP
-        alert = strength if strength > _NOVELTY_FACTOR * record else 0.0
-        slot.records[head] = max(record, strength)
-        return alert
-    half_life = max(_RECORD_HALF_LIFE_SECONDS, _RECORD_HALF_LIFE_STEPS * step)
-    in_range = slow_size < BAND_SCALES
-    slot.calm = slot.calm + 1.0 if in_range else 0.0
-    if slot.calm >= CALM_POINTS:
-        half_life = 1.0
-    keep = math.exp(-LOG_2 * gap / half_life)
-    slot.record_up *= keep
-    slot.record_down *= keep
-    if in_range:
-        record = max(slot.record_up, slot.record_down)
-        slot.record_up = max(slot.record_up, strength)
-        slot.record_down = max(slot.record_down, strength)
-    elif slow > 0.0:
-        record = slot.record_up
-        slot.record_up = max(record, strength)
-    else:
-        record = slot.record_down
-        slot.record_down = max(record, strength)
-    return strength if strength > record else 0.0
+    if slot.points == 0 or slot.is_counter == 0:
+        return value
+    by_second = _rate_since(slot, (slot.points - 1) % LEARNING_POINTS, time, value)
+    has_restarted = math.isnan(by_second)
+    if has_restarted and slot.has_restarted == 1:
+        by_second = value / ((time - slot.last_time) / 1000.0)
+    slot.has_restarted = 1 if has_restarted else 0
+    return by_second
 
 
 @compiled
@@ -346,8 +345,45 @@ def _amount(slot: Slot, evidence: int, step: float) -> float:
     elif evidence == Evidence.NOISIER:
         amount = slot.noise_short / math.sqrt(slot.noise_short_power)
     elif evidence == Evidence.JUMP:
-        amount = slot.before_previous + slot.anchor
+        amount = _value_before_step(slot)
+    elif evidence == Evidence.SHIFTED:
+        amount = 0.0
+        for back in range(_MEAN_POINTS):
+            amount += _newest_value(slot, back) / _MEAN_POINTS
     return amount
+
+
+@compiled
+def _value_before_step(slot: Slot) -> float:
+    """Return the value before the largest step among the newest points.
+
+    A residual stays large for some points after the step that caused it.
+    """
+    value: float = _newest_value(slot, 1)
+    largest = 0.0
+    for back in range(_STEP_POINTS):
+        before = _newest_value(slot, back + 1)
+        size = abs(_newest_value(slot, back) - before)
+        if size > largest:
+            largest = size
+            value = before
+    return value
+
+
+@compiled
+def _newest_value(slot: Slot, back: int) -> float:
+    """Return the value, as it is judged, of the point so many points before the newest one.
+
+    A counter's restart has the rate of the newest point, because its own is not known.
+    """
+    place = (slot.points - 1 - back) % LEARNING_POINTS
+    value: float = slot.recent_values[place]
+    if slot.is_counter == 1:
+        before = (slot.points - 2 - back) % LEARNING_POINTS
+        value = _rate_since(slot, before, slot.recent_times[place], value)
+        if math.isnan(value):
+            value = slot.previous + slot.anchor
+    return value
 
 
 def _entry(digest: int) -> Callable[..., int]:
@@ -373,7 +409,7 @@ def _entry(digest: int) -> Callable[..., int]:
     ) -> int:
         features = np.zeros(FEATURES)
         predictions = np.zeros(EXPERTS)
-        band = np.zeros(8)
+        observed = np.zeros(_OBSERVED)
         thorough = head == NOVELTY_HEAD or len(trace) > 0
         for row in range(len(slots)):
             slot = state[slots[row]]
@@ -389,58 +425,49 @@ def _entry(digest: int) -> Callable[..., int]:
             if learn_kind(slot, value) and slot.trained_points > 0:
                 # A metric that was constant, or rose too rarely, is found to be a counter.
                 newest = min(slot.points, LEARNING_POINTS)
-                _relearn(slot, slot_bytes, newest, features, predictions, band)
+                _relearn(slot, slot_bytes, newest, features, predictions, observed)
             gap = 0.0
-            judged_value = value
-            if slot.points > 0:
-                gap = (time - slot.last_time) / 1000.0
-                if slot.is_counter == 1:
-                    before = (slot.previous + slot.anchor) * gap
-                    increase = counted(slot.last_value, value, before)
-                    restarted = increase < 0.0 and 0.0 <= value < 0.5 * slot.last_value
-                    if restarted and slot.restarted == 0 and slot.trained_points > 0:
-                        slot.restarted = 1
-                        accept(slot, time, value)
-                        continue
-                    slot.restarted = 1 if restarted else 0
-                    judged_value = (value if restarted else increase) / gap
-            bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
-            weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             if slot.points == 0:
                 slot.first_seconds = time / 1000.0
+            else:
+                gap = (time - slot.last_time) / 1000.0
+            judged_value = _judged_value(slot, time, value)
+            bins = day_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
+            weekly = week_bins(slot.resolution / 1000.0) if slot.resolution > 0 else 0
             accept(slot, time, value)
             if slot.trained_points == 0:
                 if has_learnt(slot):
                     slot.trained_points = slot.points
-                    _relearn(slot, slot_bytes, slot.points, features, predictions, band)
+                    _relearn(slot, slot_bytes, slot.points, features, predictions, observed)
+                continue
+            if math.isnan(judged_value):
                 continue
             step = slot.resolution / 1000.0
             if bins != day_bins(step) or weekly != week_bins(step):
                 # With another number of bins the profiles are learnt again.
                 slot.day_visits[:] = 0
                 slot.week_visits[:] = 0
-            _observe(slot, time, judged_value, gap, features, predictions, band, thorough)
-            lowers[row] = band[0]
-            uppers[row] = band[1]
+            _observe(slot, time, judged_value, gap, features, predictions, observed, thorough)
+            lowers[row] = observed[_LOWER]
+            uppers[row] = observed[_UPPER]
             evidence[row] = select_evidence(features, judged_value, lowers[row], uppers[row])
             strength = (
                 novelty_strength(features)
                 if head == NOVELTY_HEAD
                 else alarm_strength(slot, features, gap, step)
             )
-            if not passes_alert_settings(slot, evidence[row], band[2], band[3]):
+            if not passes_alert_settings(slot, evidence[row], observed[_FAST], observed[_SLOW]):
                 strength = 0.0
-            raw = strength
-            if head == ALARM:
-                before = slot.strength_before if gap <= 3.0 * step else 0.0
-                direction = 1 if band[3] > 0.0 else 0
-                strength = lowered(slot, raw, direction, before, time / 1000.0, max(1800.0, 3.0 * step))
-                slot.strength_before = raw
             judged[row] = True
             judged_values[row] = judged_value
-            strengths[row] = raw
-            alerts[row] = _apply_record_rule(slot, head, strength, gap, step, band[3], band[4])
-            displays[row] = display_strength(slot, features, strength if SHOWLOW else raw, gap, step)
+            strengths[row] = strength
+            if head == NOVELTY_HEAD:
+                alerts[row] = novelty_alert(slot, strength)
+            else:
+                sign = 1 if observed[_SLOW] < 0.0 else 0
+                alert = lowered(slot, strength, sign, time / 1000.0, gap, step)
+                alerts[row] = alarm_alert(slot, alert, observed[_SLOW_SIZE], gap, step)
+            displays[row] = display_strength(slot, features, strength, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features

@@ -8,14 +8,26 @@ are updated point by point as in B. P. Welford, Technometrics 4 (1962).
 import math
 from typing import Final
 
-from anomify.detection.band import LEVEL, SMALL_SHARE_OF_LEVEL, SMALL_SHARE_OF_SPREAD, TINY
+from anomify.detection.band import (
+    DAY_SECONDS,
+    HOUR_FACTOR_POINTS,
+    LEAST_HOUR_FACTOR,
+    LEVEL,
+    MOST_HOUR_FACTOR,
+    SMALL_SHARE_OF_LEVEL,
+    SMALL_SHARE_OF_SPREAD,
+    TINY,
+)
 from anomify.detection.baseline import FIRST_SLOW, QUICK, SMOOTH, is_trusted
 from anomify.detection.jit import Slot, compiled
 from anomify.series import Float64s
 
 MEMORY_POINTS: Final = 20000.0
-"""The points that a long scale remembers. Measured on labelled series, scales with this memory find
-incidents with an F1 higher by 0.2 than robust scales with a short memory."""
+"""The most points that a long scale remembers. Measured on labelled series, scales with this memory
+find incidents with an F1 higher by 0.2 than robust scales with a short memory."""
+
+_MEMORY_SECONDS: Final = 42.0 * DAY_SECONDS  # of metrics that have fewer points in so long
+_LEAST_MEMORY_POINTS: Final = 1000.0
 
 _WINSOR: Final = 6.0  # scales at which a residual is clipped before it is learnt
 _TRUST_POINTS: Final = 20
@@ -23,17 +35,11 @@ _FAST_GUARD: Final = 60.0
 _SLOW_GUARD: Final = 200.0
 _SPREAD_MEMORY: Final = 5000.0
 _SCALE_MEMORY: Final = 1000.0
-_FACTOR_POINTS: Final = 60.0
-_LEAST_FACTOR: Final = 0.3
-_MOST_FACTOR: Final = 6.0
-_SPREADS_A_SIZE: Final = 8.0
+_SPREADS_A_SIZE: Final = 8.0  # of a metric that is measured by the spread of its values
 # The scale of an expert starts as if so many of its residuals had been twice its trial error. That
-# of a seasonal expert starts with more, because its trial covers only a few bins of one day.
+# of a seasonal expert starts with a day of them, because its trial covers only a few bins of a day.
 _TRIAL_WEIGHT: Final = 50.0
-_SEASONAL_TRIAL_WEIGHT: Final = 2000.0
-TRIAL_DAYS: Final = 1.0
-MEMORY_DAYS: Final = 42.0
-LEAST_MEMORY: Final = 1000.0
+_MOST_TRIAL_WEIGHT: Final = 2000.0
 LARGEST: Final = 1e4
 """The largest size in scales; a larger ratio is due to rounding in a scale that is nearly zero."""
 
@@ -79,36 +85,46 @@ def relative_size(slot: Slot) -> float:
 
 @compiled
 def learn_powers(
-    slot: Slot, predictions: Float64s, value: float, floor: float, fast: float, slow: float, fast_guarded: float, slow_guarded: float, step: float
+    slot: Slot, predictions: Float64s, value: float, floor: float, step: float
 ) -> None:
-    """Update the long scale of each trusted expert, winsorised, and the two short mean residuals.
+    """Update the long scale of each trusted expert, winsorised.
 
-    `predictions` (EXPERTS,) are the forecasts of `value`; `fast` and `slow` the absolute residuals
-    of the selected experts. Each expert has a scale of its own, so that residuals from before the
-    season was learnt do not widen the scale of a seasonal expert.
+    `predictions` (EXPERTS,) are the forecasts of `value`, `step` the seconds from point to point.
+    Each expert has a scale of its own, so that residuals from before the season was learnt do not
+    widen the scale of a seasonal expert.
     """
     slot.weight = min(slot.weight + 1.0, MEMORY_POINTS)
+    memory = min(max(_MEMORY_SECONDS / step, _LEAST_MEMORY_POINTS), MEMORY_POINTS)
     for expert in range(len(predictions)):
         if not is_trusted(slot, expert, predictions[expert]):
             continue
         if slot.power_weights[expert] == 0.0:
-            seasonal = expert not in (QUICK, SMOOTH, LEVEL)
             weight = _TRIAL_WEIGHT
-            if seasonal:
-                weight = min(max(TRIAL_DAYS * 86400.0 / step, _TRIAL_WEIGHT), _SEASONAL_TRIAL_WEIGHT)
+            if expert not in (QUICK, SMOOTH, LEVEL):
+                weight = min(max(DAY_SECONDS / step, _TRIAL_WEIGHT), _MOST_TRIAL_WEIGHT)
             slot.power_weights[expert] = weight
             slot.powers[expert] = weight * (2.0 * slot.errors[expert] + floor) ** 2
         guard = slot.fast_recent if expert < FIRST_SLOW else slot.slow_recent
-        memory = min(max(MEMORY_DAYS * 86400.0 / step, LEAST_MEMORY), MEMORY_POINTS)
         weight = min(slot.power_weights[expert] + 1.0, memory)
         scale = max(long_scale(slot.powers[expert], weight, floor), guard)
         keep = 1.0 - 1.0 / memory if weight >= memory else 1.0
         error = min(abs(value - predictions[expert]), _WINSOR * scale)
         slot.powers[expert] = slot.powers[expert] * keep + error**2
         slot.power_weights[expert] = weight
+
+
+@compiled
+def learn_guards(
+    slot: Slot, fast: float, slow: float, fast_scale: float, slow_scale: float
+) -> None:
+    """Update the mean sizes of the newest residuals, which are the least scales of the next ones.
+
+    `fast` and `slow` are absolute residuals. They are clipped at six of their scales, so that one
+    glitch does not hide what comes after it.
+    """
     if slot.learned >= _TRUST_POINTS:
-        fast = min(fast, _WINSOR * fast_guarded)
-        slow = min(slow, _WINSOR * slow_guarded)
+        fast = min(fast, _WINSOR * fast_scale)
+        slow = min(slow, _WINSOR * slow_scale)
     slot.fast_recent += (fast - slot.fast_recent) / min(_FAST_GUARD, slot.learned + 1.0)
     slot.slow_recent += (slow - slot.slow_recent) / min(_SLOW_GUARD, slot.learned + 1.0)
 
@@ -159,9 +175,9 @@ def hour_factor(scales: Float64s, points: Float64s, hour: int, floor: float) -> 
         if points[other] > 0.0:
             total += scales[other]
             hours += 1.0
-    trust = points[hour] / (points[hour] + _FACTOR_POINTS)
+    trust = points[hour] / (points[hour] + HOUR_FACTOR_POINTS)
     raw = (scales[hour] + floor) / (total / hours + floor)
-    return min(max(1.0 + trust * (raw - 1.0), _LEAST_FACTOR), _MOST_FACTOR)
+    return min(max(1.0 + trust * (raw - 1.0), LEAST_HOUR_FACTOR), MOST_HOUR_FACTOR)
 
 
 @compiled

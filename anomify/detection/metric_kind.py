@@ -32,37 +32,26 @@ _OFF_STEP: Final = 0.25  # a gap that differs by a larger share contradicts the 
 
 
 @compiled
-def counted(earlier: float, value: float, usual: float) -> float:
-    """Return the increase of a counter from one reading to the next, -1 where it has restarted.
-
-    `usual` is the increase before. A 32-bit counter that passes its end continues from zero: that
-    is assumed where it takes at most four times the usual increase. An increase after a restart is
-    not known, because it has been counted for a part of the interval only.
-
-    >>> counted(50.0, 70.0, 10.0), counted(4294967290.0, 4.0, 8.0), counted(70.0, 5.0, 10.0)
-    (20.0, 10.0, -1.0)
-    """
-    if 0.0 <= value < RESTART_SHARE * earlier:
-        wrapped = WRAP - earlier + value
-        if 0.0 < wrapped <= WRAP_INCREASES * usual:
-            return wrapped
-        return -1.0
-    return value - earlier
-
-
-@compiled
-def rate(earlier_time: int, earlier_value: float, time: int, value: float) -> float:
+def rate(earlier_time: int, earlier_value: float, time: int, value: float, usual: float) -> float:
     """Return the rate of a counter between two points, per second; times are in milliseconds.
 
-    After a restart (see `counter.RESTART_SHARE`) the increase is counted from zero.
+    `usual` is the rate before. A fall of a 32-bit counter is the end of its range (see
+    `counter.WRAP`) if the rate is then at most some times the usual one. Any other fall to less
+    than a share of the value before (see `counter.RESTART_SHARE`) is a restart: its rate is NaN,
+    because the new reading has been counted for a part of the interval only.
 
-    >>> rate(0, 50.0, 10_000, 70.0), rate(0, 70.0, 10_000, 5.0)
-    (2.0, 0.5)
+    >>> rate(0, 50.0, 10_000, 70.0, 2.0), rate(0, 4294967290.0, 1000, 4.0, 8.0)
+    (2.0, 10.0)
+    >>> math.isnan(rate(0, 70.0, 10_000, 5.0, 2.0))
+    True
     """
+    seconds = (time - earlier_time) / 1000.0
     increase = value - earlier_value
     if 0.0 <= value < RESTART_SHARE * earlier_value:
-        increase = value
-    return increase / ((time - earlier_time) / 1000.0)
+        increase += WRAP
+        if increase <= 0.0 or increase > WRAP_INCREASES * usual * seconds:
+            return math.nan
+    return increase / seconds
 
 
 @compiled

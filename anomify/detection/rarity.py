@@ -20,7 +20,7 @@ _TOP_SHARE: Final = 0.02  # the tail is fitted to the top two percent
 _GROWTH: Final = 1.0001  # each point weighs so much more than the one before: 10,000 points' memory
 _RENORMALISE: Final = 1e3
 _ENOUGH: Final = 4.0  # exceedances at which empirical share and fitted tail weigh the same
-LEAST_MASS: Final = 1e-6
+_LEAST_MASS: Final = 1e-6
 _MANY: Final = 200.0  # points from which two percent are at least that many
 
 
@@ -38,7 +38,8 @@ def rarity(histogram: Float64s, total: float, size: float, unit: float) -> float
     `histogram` float (TAIL_BINS,) holds the weights of the past statistics in log-spaced bins and
     `total` the weight of all of them, both signs; `size` is in robust scales. With more than about
     four larger statistics in the histogram the estimate is their share; with fewer it moves to the
-    Pareto tail that is fitted to the top two percent.
+    Pareto tail that is fitted to the top two percent, or to all of this side if it has fewer. With
+    none on this side the probability is one in the number of points; `unit` is the weight of one.
 
     >>> import numpy as np
     >>> seen = np.zeros(TAIL_BINS)
@@ -64,7 +65,7 @@ def rarity(histogram: Float64s, total: float, size: float, unit: float) -> float
         moment += histogram[index] * (index - 0.5) * _LOG_RATIO
         if mass >= need:
             break
-    if mass < LEAST_MASS:
+    if mass < _LEAST_MASS:
         return math.log10(total / unit + 1.0)
     if mass < need:
         index = lowest

@@ -22,14 +22,13 @@ DAY_BINS: Final = 288  # five minutes each; other widths change the measured qua
 WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
 STRENGTH_BINS: Final = 24
-DAY_PARTS: Final = 96
-DAYS_KEPT: Final = 6
-WEEK_PARTS: Final = 336
-WEEKS_KEPT: Final = 3
+DAY_PARTS: Final = 96  # 15 minutes each
+DAYS_KEPT: Final = 6  # the visit that is not complete included
+WEEK_PARTS: Final = 336  # 30 minutes each
+WEEKS_KEPT: Final = 3  # likewise
 EXPERTS: Final = 7
 TAILS: Final = 5
 TAIL_BINS: Final = 64
-HEADS: Final = 2
 DELTAS: Final = 16
 GAP_BINS: Final = 48
 
@@ -40,7 +39,7 @@ SLOT: Final = np.dtype(
         ("last_time", np.int64),  # unix ms
         ("last_value", np.float64),  # as reported
         ("newest_time", np.int64),  # like last_time, but including values too large to judge
-        ("first_seconds", np.float64),
+        ("first_seconds", np.float64),  # unix; of the first point
         ("trained_points", np.int64),  # points at the end of learning, 0 while it learns
         ("resolution", np.int64),  # ms from point to point, 0 while unknown
         ("off_step", np.int64),  # recent gaps that contradict the resolution, less those that fit
@@ -63,6 +62,7 @@ SLOT: Final = np.dtype(
         ("moving_for", np.int64),  # points since the first rise
         ("resets", np.int64),
         ("highest", np.float64),
+        ("has_restarted", np.int64),  # 1 if the newest point of a counter was a restart
         # --- from here on: the values as judged (a counter's are rates) ---
         ("learned", np.int64),  # values learnt
         (
@@ -70,7 +70,6 @@ SLOT: Final = np.dtype(
             np.float64,
         ),  # the first value; the rest holds differences from it, so float32 suffices
         ("previous", np.float64),
-        ("before_previous", np.float64),  # the one before the previous one
         ("mean", np.float64),
         ("spread", np.float64),  # running mean distance from the mean
         ("low", np.float64),  # the least value ever
@@ -98,6 +97,7 @@ SLOT: Final = np.dtype(
         ("hour_fast", np.float32, (HOURS,)),
         ("hour_slow", np.float32, (HOURS,)),
         ("hour_points", np.float32, (HOURS,)),
+        ("is_seasonal", np.int64),  # 1 once a seasonal expert has been used
         # --- magnitude: winsorised sums of squares with a long memory, short mean residuals ---
         ("weight", np.float64),
         ("powers", np.float64, (EXPERTS,)),
@@ -119,6 +119,7 @@ SLOT: Final = np.dtype(
         ("flat_run", np.float64),
         ("longest_flat_run", np.float64),
         ("repeat_share", np.float64),  # share of points equal to the point before
+        ("share_before_run", np.float64),  # the same before the current run of equal values
         ("moves", np.float64),  # times the value has changed
         # --- rarity: a log-spaced histogram for each statistic and sign ---
         ("tails", np.float32, (TAILS, 2, TAIL_BINS)),
@@ -126,46 +127,46 @@ SLOT: Final = np.dtype(
         ("tail_increment", np.float64),
         # --- the heads: their strengths of earlier points ---
         ("moving_before", np.float64),  # of the newest point, without what the point before added
-        ("records", np.float64, (HEADS,)),
-        ("record_up", np.float64),
-        ("record_down", np.float64),
-        ("calm", np.float64),
-        ("day_part", np.int64),
-        ("week_part", np.int64),
-        ("part_seconds", np.float64),
-        ("was_out", np.int64),
-        ("part_out", np.int64),
-        ("is_seasonal", np.int64),
-        ("day_number", np.int64),
-        ("day_points", np.float64),
-        ("day_sum", np.float64),
-        ("day_means", np.float64, (7,)),
-        ("days_known", np.int64),
-        ("week_change", np.float64),
-        ("week_change_power", np.float64),
-        ("week_changes", np.float64),
-        ("days_rising", np.int64),
-        ("strong_run", np.int64),
-        ("plain_before", np.float64),
-        ("repeat_share_before", np.float64),
-        ("history_seconds", np.float64),
-        ("episode_seconds", np.float64),
-        ("episode_peak", np.float64),
-        ("episode_direction", np.int64),
-        ("episode_lasting", np.int64),
-        ("strength_before", np.float64),
-        ("history", np.float32, (2, 2, STRENGTH_BINS)),
-        ("restarted", np.int64),
-        ("week_part_seconds", np.float64),
-        ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
-        ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
+        ("plain_before", np.float64),  # the same for the display
         ("shown_peak", np.float64),
         ("shown_value", np.float64),
         ("shown_relative", np.float64),
+        # --- the record rule ---
+        ("record_up", np.float64),
+        ("record_down", np.float64),
+        ("calm_points", np.int64),  # points in the range since the last one outside
+        ("novelty_record", np.float64),
+        # --- the history of alerts: counts by sign, kind and strength, and the current episode ---
+        ("history", np.float32, (2, 2, STRENGTH_BINS)),
+        ("history_seconds", np.float64),  # unix; the counts have decayed until then
+        ("strength_before", np.float64),
+        ("episode_end", np.float64),  # unix seconds
+        ("episode_peak", np.float64),
+        ("episode_sign", np.int64),
+        ("episode_kind", np.int64),
+        # --- recurrence: the largest deviations of the parts of days and weeks ---
+        ("day_part", np.int64),
+        ("week_part", np.int64),
+        ("day_part_start", np.float64),  # unix seconds
+        ("week_part_start", np.float64),
+        ("points_out", np.int64),  # of this visit of the part of the week
+        ("was_out", np.int64),  # 1 if the point before had left the range
+        ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
+        ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
+        # --- trend: the means of the last days, their differences from a week before ---
+        ("day_number", np.int64),  # days since 1970
+        ("day_points", np.float64),
+        ("day_sum", np.float64),
+        ("day_means", np.float64, (7,)),
+        ("days_in_a_row", np.int64),
+        ("last_difference", np.float64),
+        ("difference_power", np.float64),
+        ("differences", np.float64),
+        ("rises_in_a_row", np.int64),
     ],
     align=True,
 )
-"""The row of one metric, 9 kB. A row of zeros is a metric without points.
+"""The row of one metric, 12 kB. A row of zeros is a metric without points.
 
 The names of the fields may change; their order, types and sizes are those of stored snapshots."""
 
@@ -181,7 +182,7 @@ def byte_of(field: str) -> int:
 
 
 _MAGIC: Final = b"ANES"
-_VERSION: Final = 3
+_VERSION: Final = 4
 _HEADER: Final = struct.Struct("<4sHIII")  # magic, version, bytes a slot, slots, crc of the rows
 
 
@@ -207,7 +208,7 @@ def snapshot_size(snapshot: bytes) -> int | None:
 class EngineState:
     """The state of `capacity` metrics, one slot each, numbered from 0.
 
-    `slots` is an array of `SLOT` rows in memory, 9 kB each. It may be used by one thread at a time.
+    `slots` is an array of `SLOT` rows in memory, 12 kB each. One thread at a time may use it.
 
     >>> state = EngineState.new(2)
     >>> snapshot = state.extract(np.array([1]))
