@@ -72,7 +72,7 @@ def lowered(
 
     age = seconds - slot.first_seconds
     same /= max(_LEAST_AGE_SHARE, min(1.0, age / _FULL_AGE_SECONDS))
-    result = strength
+    result: float = strength
     if same > 0.0:
         result = min(result, _CAP_AT_ONE - _CAP_STEP * math.log(_CAP_SHARE[kind] * same))
         result *= (1.0 + (same / _FEW[kind]) ** _POWER[kind]) ** -_EXPONENT

@@ -117,7 +117,7 @@ def best_expert(slot: Slot, predictions: Float64s, first: int, last: int, fallba
     """Return the trusted expert from `first` to `last` with the least mean absolute error.
 
     The slow seasonal experts are preferred to the level where they are nearly as good: a job of
-    some minutes a day adds little to the mean error. Returns `fallback` where none of them is trusted.
+    some minutes a day adds little to the mean error. Returns `fallback` where none is trusted.
     """
     best = fallback
     least = math.inf

@@ -79,8 +79,8 @@ def relative_size(slot: Slot) -> float:
     nothing about sizes: there it is a multiple of the mean distance of the values from their mean.
     """
     if slot.low >= 0.0:
-        return abs(slot.mean + slot.anchor)
-    return _SPREADS_A_SIZE * slot.spread
+        return float(abs(slot.mean + slot.anchor))
+    return float(_SPREADS_A_SIZE * slot.spread)
 
 
 @compiled
@@ -177,7 +177,8 @@ def hour_factor(scales: Float64s, points: Float64s, hour: int, floor: float) -> 
             hours += 1.0
     trust = points[hour] / (points[hour] + HOUR_FACTOR_POINTS)
     raw = (scales[hour] + floor) / (total / hours + floor)
-    return min(max(1.0 + trust * (raw - 1.0), LEAST_HOUR_FACTOR), MOST_HOUR_FACTOR)
+    factor: float = min(max(1.0 + trust * (raw - 1.0), LEAST_HOUR_FACTOR), MOST_HOUR_FACTOR)
+    return factor
 
 
 @compiled
