@@ -26,17 +26,30 @@ def rates(times: Int64s, values: Float64s) -> Float64s:
     `times` int64 (n,), unix milliseconds, strictly ascending; `values` float64 (n,), the readings.
     Returns float64 (n,), in units of the counter per second. The first finite reading and every
     reading that is NaN or infinite have the rate NaN; a finite reading is compared with the finite
-    reading before it. After a restart the increase is the new reading, counted from zero, as in
-    the function `rate` of Prometheus (Prometheus documentation, "Query functions").
+    reading before it. After a restart the increase is not known, because the new reading has been
+    counted for a part of the interval only: its rate is NaN. At a second restart in a row it is
+    counted from zero. A 32-bit counter that passes its end has not restarted.
 
-    >>> rates(np.array([0, 10_000, 20_000]), np.array([50.0, 70.0, 5.0]))
-    array([nan, 2. , 0.5])
+    >>> rates(np.array([0, 10_000, 20_000, 30_000]), np.array([50.0, 70.0, 5.0, 35.0]))
+    array([nan,  2., nan,  3.])
     """
     result = np.full(len(values), np.nan)
     known = np.flatnonzero(np.isfinite(values))
     seen = values[known]
-    increases = np.diff(seen)
+    seconds = np.diff(times[known]) / 1000.0
+    by_second = np.diff(seen) / seconds
     restarted = (seen[1:] >= 0.0) & (seen[1:] < RESTART_SHARE * seen[:-1])
-    increases[restarted] = seen[1:][restarted]
-    result[known[1:]] = increases / (np.diff(times[known]) / 1000.0)
+    usual = 0.0
+    last = -1  # the place of the last restart
+    for place in np.flatnonzero(restarted).tolist():
+        before = by_second[:place][np.isfinite(by_second[:place])]
+        usual = float(before[-1]) if len(before) else 0.0
+        wrapped = by_second[place] + WRAP / seconds[place]
+        if 0.0 < wrapped <= WRAP_INCREASES * usual:
+            by_second[place] = wrapped
+            continue
+        is_again = place > 0 and last == place - 1
+        by_second[place] = seen[place + 1] / seconds[place] if is_again else np.nan
+        last = place
+    result[known[1:]] = by_second
     return result

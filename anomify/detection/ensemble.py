@@ -105,7 +105,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
         rare = min(RARITY_ALONE * features[FAST_RARITY], RARITY_MOST)
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving
-    return max(
+    strength: float = max(
         moving + weights.CONFIRMATION * before,
         shifted,
         rare,
@@ -113,6 +113,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
         LONG_SHIFT_ALONE * features[LONG_SHIFT],
         TREND_ALONE * features[TREND],
     )
+    return strength
 
 
 @compiled

@@ -43,7 +43,8 @@ def explain(
 
     `value`, `lower`, `upper` and `amount` are those of the verdict, the first three in `unit`.
     `amount` is seconds for FLAT, the ratio to the usual noise for NOISIER, the value before for
-    JUMP, the mean of the newest points for SHIFTED; NaN leaves it out of the sentence. Whether the
+    JUMP, the mean of the newest points for SHIFTED, the difference of the daily mean from last week
+    for DRIFTING; NaN leaves it out of the sentence. Whether the
     value is above, below or within its range follows from the numbers, whatever the evidence.
 
     >>> explain(Evidence.ABOVE, 412.3, 20.04, 80.2)
@@ -72,6 +73,12 @@ def explain(
         case Evidence.SHIFTED:
             moved = _of_level(amount, lower, upper, unit)
             return f"{moved}; the value here is {shown}{place}."
+        case Evidence.DRIFTING:
+            by = f", now by {human_number(abs(amount), unit)}" if has_amount else ""
+            return (
+                "For three days its daily mean has moved farther from that of the same weekday a "
+                f"week before{by}; the value here is {shown}{place}."
+            )
         case Evidence.NOVEL:
             return f"{shown} has not been seen for weeks{place}."
         case Evidence.FLAT:
@@ -89,7 +96,8 @@ def describe_amount(evidence: Evidence, amount: float, unit: str | None = None) 
     """Return in words how unusual a point is; empty for evidence that has no size.
 
     `amount` is the distance from the range for ABOVE and BELOW, the step for JUMP, the distance of
-    the mean from the usual level for SHIFTED (all of these in `unit`), the ratio to the usual noise
+    the mean from the usual level for SHIFTED and from last week for DRIFTING (all of these in
+    `unit`), the ratio to the usual noise
     for NOISIER, and seconds for FLAT and SILENT.
 
     >>> describe_amount(Evidence.ABOVE, 331.8), describe_amount(Evidence.NOISIER, 3.21)
@@ -107,6 +115,8 @@ def describe_amount(evidence: Evidence, amount: float, unit: str | None = None) 
             return f"{'up' if amount > 0.0 else 'down'} by {size}"
         case Evidence.SHIFTED:
             return f"{size} {'above' if amount > 0.0 else 'below'} the usual level"
+        case Evidence.DRIFTING:
+            return f"{size} {'above' if amount > 0.0 else 'below'} last week"
         case Evidence.NOISIER:
             times = _times(amount)
             return f"{times} as noisy" if times else ""

@@ -14,10 +14,17 @@ from anomify.detection.band import (
     DAY_SECONDS,
     DAY_SLOW,
     DAY_VISITS_NEEDED,
+    DAY_VISITS_NEEDED_SPARSE,
+    HOUR_FACTOR_POINTS,
+    HOUR_SECONDS,
+    LEAST_HOUR_FACTOR,
     LEVEL,
     MONDAY_SECONDS,
+    MOST_HOUR_FACTOR,
+    SEASONAL_ERROR_SHARE,
     SMALL_SHARE_OF_LEVEL,
     SMALL_SHARE_OF_SPREAD,
+    SPARSE_STEP_SECONDS,
     TINY,
     TRIAL_POINTS,
     WEEK_SECONDS,
@@ -85,47 +92,85 @@ def forecast(state: EngineState, slot: int) -> Forecast:
     steps_ahead = max(REACH_MS // resolution, 1)
     ahead = np.arange(1, steps_ahead + 1, -(-steps_ahead // MOST_POINTS))
     times = int(row["last_time"]) + ahead * resolution
-    expected, scales = _expected(row, times / 1000.0, resolution / 1000.0)
+    expected = _expected(row, times / 1000.0, resolution / 1000.0)
     learned = float(row["learned"])
     # The updates of the expert add up like the steps of a random walk (the second term). The first
     # term is the error of the mean of `learned` points, which grows with the horizon.
     until = ahead - 1.0
-    widths = BAND_SCALES * scales * np.sqrt(1.0 + until / learned + until * _RATE**2)
-    middles = expected + row["anchor"]
-    lowers, uppers = middles - widths, middles + widths
+    growth = np.sqrt(1.0 + until / learned + until * _RATE**2)
+    widths = BAND_SCALES * expected.scales * growth
+    lowers = expected.lowers + row["anchor"] - widths
+    uppers = expected.uppers + row["anchor"] + widths
     if row["low"] >= 0.0:
         lowers, uppers = np.maximum(lowers, 0.0), np.maximum(uppers, 0.0)
     return Forecast(times, lowers, uppers)
 
 
-def _expected(row: np.void, seconds: Float64s, step: float) -> tuple[Float64s, Float64s]:
-    """Return the forecast of the best slow expert at these times, and its scale, both (n,)."""
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What the best slow expert expects at n moments: (n,) each, relative to the anchor.
+
+    `lowers` and `uppers` differ where the neighbouring bins of the day lie lower or higher.
+    """
+
+    lowers: Float64s
+    uppers: Float64s
+    scales: Float64s
+
+
+def _expected(row: np.void, seconds: Float64s, step: float) -> _Expected:
+    """Return what the best slow expert expects at these unix times, float64 (n,)."""
     days = min(DAY_BINS, max(1, int(DAY_SECONDS / step)))
     weeks = min(WEEK_BINS, max(7, int(WEEK_SECONDS / step)))
     day_bin = ((seconds % DAY_SECONDS) * days / DAY_SECONDS).astype(np.int64)
     week_bin = (((seconds + MONDAY_SECONDS) % WEEK_SECONDS) * weeks / WEEK_SECONDS).astype(np.int64)
     day = row["day_profile"][day_bin].astype(np.float64)
     week = day + row["week_profile"][week_bin]
+    needed = DAY_VISITS_NEEDED if step < SPARSE_STEP_SECONDS else DAY_VISITS_NEEDED_SPARSE
     day_visits = _visits(row, "day", day_bin, seconds, step, DAY_SECONDS / days)
     week_visits = _visits(row, "week", week_bin, seconds, step, WEEK_SECONDS / weeks)
-    knows_day = day_visits >= DAY_VISITS_NEEDED
+    knows_day = day_visits >= needed
     knows_week = knows_day & (week_visits >= WEEK_VISITS_NEEDED)
     about = abs(row["mean"] + row["anchor"])
     floor = TINY + SMALL_SHARE_OF_LEVEL * about + SMALL_SHARE_OF_SPREAD * row["spread"]
     expected = np.full(len(seconds), row["level"])
     scales = np.full(len(seconds), _scale(row, LEVEL, floor))
     least = np.full(len(seconds), row["errors"][LEVEL] if _is_tried(row, LEVEL) else np.inf)
+    is_seasonal = np.zeros(len(seconds), np.bool_)
     for expert, predicted, has_profile in (
         (DAY_SLOW, day + row["day_slow"], knows_day),
         (WEEK_SLOW, week + row["week_slow"], knows_week),
     ):
         if not _is_tried(row, expert):
             continue
-        is_better = has_profile & (row["errors"][expert] < least)
+        error = SEASONAL_ERROR_SHARE * row["errors"][expert]
+        is_better = has_profile & (error < least)
         expected[is_better] = predicted[is_better]
         scales[is_better] = _scale(row, expert, floor)
-        least[is_better] = row["errors"][expert]
-    return expected, scales
+        least[is_better] = error
+        is_seasonal |= is_better
+    lower, upper = np.zeros(len(seconds)), np.zeros(len(seconds))
+    for by in (-1, 1):
+        beside = (day_bin + by) % days
+        other = row["day_profile"][beside].astype(np.float64) - day
+        other[~is_seasonal | (row["day_visits"][beside] < needed)] = 0.0
+        lower, upper = np.minimum(lower, other), np.maximum(upper, other)
+    hour = ((seconds % DAY_SECONDS) / HOUR_SECONDS).astype(np.int64)
+    return _Expected(expected + lower, expected + upper, scales * _hour_factors(row, floor)[hour])
+
+
+def _hour_factors(row: np.void, floor: float) -> Float64s:
+    """Return the scale of each hour of the day relative to their mean, float64 (HOURS,)."""
+    points = row["hour_points"].astype(np.float64)
+    scales = row["hour_slow"].astype(np.float64)
+    has_points = points > 0.0
+    factors = np.ones(len(points))
+    if has_points.any():
+        trust = points / (points + HOUR_FACTOR_POINTS)
+        raw = (scales + floor) / (scales[has_points].mean() + floor)
+        bounded = np.clip(1.0 + trust * (raw - 1.0), LEAST_HOUR_FACTOR, MOST_HOUR_FACTOR)
+        factors[has_points] = bounded[has_points]
+    return factors
 
 
 def _visits(

@@ -346,6 +346,8 @@ def _amount(slot: Slot, evidence: int, step: float) -> float:
         amount = slot.noise_short / math.sqrt(slot.noise_short_power)
     elif evidence == Evidence.JUMP:
         amount = _value_before_step(slot)
+    elif evidence == Evidence.DRIFTING:
+        amount = slot.last_difference
     elif evidence == Evidence.SHIFTED:
         amount = 0.0
         for back in range(_MEAN_POINTS):

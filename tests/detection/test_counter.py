@@ -8,9 +8,14 @@ class TestRates:
         result = rates(np.array([0, 10_000, 40_000]), np.array([5.0, 25.0, 25.0]))
         np.testing.assert_array_equal(result, [np.nan, 2.0, 0.0])
 
-    def test_counts_from_zero_after_a_restart(self):
-        result = rates(np.array([0, 1000, 2000]), np.array([100.0, 110.0, 4.0]))
-        assert result[2] == 4.0
+    def test_has_no_rate_at_a_restart_and_counts_from_zero_at_the_next_one(self):
+        result = rates(np.arange(5) * 1000, np.array([100.0, 110.0, 4.0, 1.0, 6.0]))
+        assert np.isnan(result[2])
+        assert result[3:].tolist() == [1.0, 5.0]
+
+    def test_continues_a_32_bit_counter_past_its_end(self):
+        values = np.array([2.0**32 - 30, 2.0**32 - 10, 15.0, 30.0])
+        assert rates(np.arange(4) * 1000, values)[1:].tolist() == [20.0, 25.0, 15.0]
 
     def test_shows_a_smaller_fall_as_negative(self):
         result = rates(np.array([0, 1000]), np.array([100.0, 80.0]))
