@@ -31,10 +31,11 @@ class Verdicts:
 
     `judged` bool is False while a slot learns (its first `LEARNING_POINTS` points), for NaN,
     infinity and sizes beyond 1e100, for the first reading after a restart of a counter, and for
-    times not after the slot's newest one. Such rows have alert 0, strength 0, evidence NONE, and NaN as score and range; a NaN, an infinity and a time
-    that is not newer have not changed the state.
-    `alerts` float32 is compared with the threshold: the strength, lowered where the metric is new or
-    has often raised alerts as strong (see `alarm_history`), or 0 where it is not larger than the
+    times not after the slot's newest one. Such rows have alert 0, strength 0, evidence NONE, and
+    NaN as score and range; a NaN, an infinity and a time that is not newer have not changed the
+    state.
+    `alerts` float32 is compared with the threshold: the strength, lowered where the metric is new
+    or has often raised alerts as strong (see `alarm_history`), or 0 where it is not larger than the
     decaying maximum of the last hours (see `record_rule`).
     `strengths` float32 is the same without both: an anomaly stays open while it is over the
     threshold.
@@ -44,8 +45,8 @@ class Verdicts:
     `lowers` and `uppers` float32 are the ends of the expected range, in the unit of `values`.
     `evidence` int8 holds values of `Evidence`; ABOVE and BELOW only outside the range. `amounts`
     float32 is the number for the sentence of `explanation.explain`: seconds for FLAT, the ratio to
-    the usual noise for NOISIER, the value before the step for JUMP, the mean of the newest points for
-    SHIFTED, the difference of the daily mean from last week for DRIFTING, else NaN.
+    the usual noise for NOISIER, the value before the step for JUMP, the mean of the newest points
+    for SHIFTED, the difference of the daily mean from last week for DRIFTING, else NaN.
     `values` float64 is what was judged: the reported value, or a counter's increase per second.
 
     >>> state = EngineState.new(1)

@@ -2,8 +2,8 @@
 
 A day has 96 parts and a week 336. For each part the largest deviation that left the range is kept,
 of the newest visit and of those before. A deviation is regular if one nearly as large, to the same
-side, has occurred in this part or in one beside it on three of the last five days, or in both of
-the last two weeks.
+side, has occurred in this part or in one beside it on three of the last five days, or in two of
+the last three weeks.
 """
 
 import math

@@ -21,11 +21,11 @@ LEAST_LEARNING_POINTS: Final = 28
 DAY_BINS: Final = 288  # five minutes each; other widths change the measured quality very little
 WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
-STRENGTH_BINS: Final = 24
+STRENGTH_BINS: Final = 16
 DAY_PARTS: Final = 96  # 15 minutes each
 DAYS_KEPT: Final = 6  # the visit that is not complete included
 WEEK_PARTS: Final = 336  # 30 minutes each
-WEEKS_KEPT: Final = 3  # likewise
+WEEKS_KEPT: Final = 4  # likewise
 EXPERTS: Final = 7
 TAILS: Final = 5
 TAIL_BINS: Final = 64
@@ -97,7 +97,6 @@ SLOT: Final = np.dtype(
         ("hour_fast", np.float32, (HOURS,)),
         ("hour_slow", np.float32, (HOURS,)),
         ("hour_points", np.float32, (HOURS,)),
-        ("is_seasonal", np.int64),  # 1 once a seasonal expert has been used
         # --- magnitude: winsorised sums of squares with a long memory, short mean residuals ---
         ("weight", np.float64),
         ("powers", np.float64, (EXPERTS,)),
@@ -134,7 +133,6 @@ SLOT: Final = np.dtype(
         # --- the record rule ---
         ("record_up", np.float64),
         ("record_down", np.float64),
-        ("calm_points", np.int64),  # points in the range since the last one outside
         ("novelty_record", np.float64),
         # --- the history of alerts: counts by sign, kind and strength, and the current episode ---
         ("history", np.float32, (2, 2, STRENGTH_BINS)),
@@ -142,27 +140,30 @@ SLOT: Final = np.dtype(
         ("strength_before", np.float64),
         ("episode_end", np.float64),  # unix seconds
         ("episode_peak", np.float64),
-        ("episode_sign", np.int64),
-        ("episode_kind", np.int64),
         # --- recurrence: the largest deviations of the parts of days and weeks ---
         ("day_part", np.int64),
         ("week_part", np.int64),
         ("day_part_start", np.float64),  # unix seconds
         ("week_part_start", np.float64),
-        ("points_out", np.int64),  # of this visit of the part of the week
-        ("was_out", np.int64),  # 1 if the point before had left the range
         ("day_excursions", np.int16, (DAY_PARTS, DAYS_KEPT)),
         ("week_excursions", np.int16, (WEEK_PARTS, WEEKS_KEPT)),
         # --- trend: the means of the last days, their differences from a week before ---
         ("day_number", np.int64),  # days since 1970
         ("day_points", np.float64),
         ("day_sum", np.float64),
-        ("day_means", np.float64, (7,)),
-        ("days_in_a_row", np.int64),
+        ("day_means", np.float32, (7,)),
         ("last_difference", np.float64),
         ("difference_power", np.float64),
         ("differences", np.float64),
-        ("rises_in_a_row", np.int64),
+        # --- small counters and flags of the three above ---
+        ("calm_points", np.int32),  # points in the range since the last one outside
+        ("points_out", np.int32),  # outside the range, of this visit of the part of the week
+        ("days_in_a_row", np.int32),
+        ("rises_in_a_row", np.int32),
+        ("episode_sign", np.int8),
+        ("episode_kind", np.int8),
+        ("was_out", np.int8),  # 1 if the point before had left the range
+        ("is_seasonal", np.int8),  # 1 once a seasonal expert has been used
     ],
     align=True,
 )

@@ -30,18 +30,20 @@ FALSE_ALARMS_A_METRIC_WEEK: Final = {
 """The rate of false alarms that the threshold of each severity does not exceed."""
 
 MEASURED: Final = (
-    (4.0, 5.25),
-    (2.0, 5.60),
+    (4.0, 4.45),
+    (2.0, 4.55),
     (1.0, 6.05),
-    (0.5, 6.65),
-    (0.25, 7.40),
-    (0.125, 8.05),
-    (0.05, 9.60),
-    (0.025, 10.40),
-    (0.01, 11.15),
+    (0.5, 6.35),
+    (0.25, 7.45),
+    (0.125, 8.45),
+    (0.05, 9.80),
+    (0.025, 10.70),
+    (0.01, 12.00),
 )
 """Pairs of false alarms per metric-week and the lowest alert whose rate is not higher, in the worst
-of the sets that `benchmarks/detection/calibrate.py` measures."""
+of the sets that `benchmarks/detection/calibrate.py` measures; all metrics without incidents are one
+of these. At one false alarm a week 5.30 would do: the lowest severity is stricter than it promises,
+because below 6.05 false alarms grow faster than incidents are found."""
 
 
 def threshold_for(false_alarms_a_week: float) -> float:
@@ -51,7 +53,7 @@ def threshold_for(false_alarms_a_week: float) -> float:
     gets the threshold of the nearest measured rate.
 
     >>> threshold_for(1.0), threshold_for(0.05), threshold_for(1000.0)
-    (6.05, 9.6, 5.25)
+    (6.05, 9.8, 4.45)
     """
     accepted = math.log(max(false_alarms_a_week, 1e-9))
     rates = [math.log(rate) for rate, _ in reversed(MEASURED)]
