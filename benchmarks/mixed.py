@@ -117,7 +117,7 @@ def settle(server, session_id):
 
     def look(number):
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
-        send(connection, f"/metric/graph?metric=bench.{number}", session_id=session_id)
+        fetch(connection, f"/metric/graph?metric=bench.{number}", session_id=session_id)
 
     with ThreadPoolExecutor(PICTURES_MAX) as pool:
         list(pool.map(look, range(PICTURES_MAX)))
@@ -146,7 +146,7 @@ def pong():
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
-            send(http.client.HTTPConnection("127.0.0.1", port), "/")
+            fetch(http.client.HTTPConnection("127.0.0.1", port), "/")
         except OSError:
             time.sleep(0.05)
         else:
@@ -179,7 +179,7 @@ def answer(port):
 # --- requests ---
 
 
-def send(connection, path, *, session_id=None, body=None, token=None):
+def fetch(connection, path, *, session_id=None, body=None, token=None):
     """Send one request and return the status and the body."""
     headers = {"X-Session-Id": session_id} if session_id else {}
     if token:
@@ -202,7 +202,7 @@ def sign_in(port, name):
     """Sign in and return the id of the new session."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     requested = {"email": f"{name}@example.com", "password": PASSWORD}
-    status, body = send(connection, "/login", body=requested)
+    status, body = fetch(connection, "/login", body=requested)
     expect(200, status, body)
     return json.loads(body)["status"]["session_id"]
 
@@ -217,7 +217,7 @@ def print_costs(server, session_id):
         costs = []
         for turn in range(READS_EACH + 10):
             before = time.clock_gettime(clock)
-            status, body = send(connection, path, session_id=session_id)
+            status, body = fetch(connection, path, session_id=session_id)
             expect(200, status, body)
             if turn >= 10:
                 costs.append((time.clock_gettime(clock) - before) * 1000)
@@ -237,7 +237,7 @@ def probe(server, session_id, anchor, seconds):
             due = max(due + PROBE_EVERY_SECONDS, time.perf_counter())
             time.sleep(max(0.0, due - time.perf_counter()))
             began = time.perf_counter()
-            status, _body = send(connection, path, session_id=session)
+            status, _body = fetch(connection, path, session_id=session)
             expect(200, status)
             took[name].append((time.perf_counter() - began) * 1000)
 
@@ -289,7 +289,7 @@ def drive(port, token, session_id, stop, wanted, counts):
         def act(connection, turn):
             # Another width each time, so that no picture is one that was drawn before.
             path = f"/metric/graph?metric=bench.{number}&width={600 + turn % 400}"
-            expect(200, *send(connection, path, session_id=session_id))
+            expect(200, *fetch(connection, path, session_id=session_id))
 
         return act
 
@@ -300,7 +300,7 @@ def drive(port, token, session_id, stop, wanted, counts):
     def send(connection, _turn):
         at = int(time.time())
         body = {"metrics": [point(number, at) for number in range(100)]}
-        status, reply = send(connection, "/flux/metric_data_post", body=body, token=token)
+        status, reply = fetch(connection, "/flux/metric_data_post", body=body, token=token)
         expect(204, status, reply)
 
     acts = [("sign-ins", enter)] * wanted.logins + [("hundreds", send)] * wanted.senders
