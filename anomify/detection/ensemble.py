@@ -97,10 +97,12 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     if is_moving or _is_beyond(features[LEVEL_CHANGE], features[NOVELTY]):
         moving = max(moving, _beyond(features, features[JUMP]))
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
+    lasting: float = LONG_SHIFT_ALONE * features[LONG_SHIFT]
     rare = 0.0
     if is_sparse(features):
         moving = min(moving, SPARSE_RARITY * features[VALUE_RARITY])
         shifted = min(shifted, SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
+        lasting = min(lasting, SPARSE_RARITY * features[LONG_SHIFT_RARITY])
     else:
         rare = min(RARITY_ALONE * features[FAST_RARITY], RARITY_MOST)
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
@@ -110,7 +112,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
         shifted,
         rare,
         FLAT_ALONE * features[FLATNESS],
-        LONG_SHIFT_ALONE * features[LONG_SHIFT],
+        lasting,
         TREND_ALONE * features[TREND],
     )
     return strength

@@ -38,8 +38,8 @@ def rarity(histogram: Float64s, total: float, size: float, unit: float) -> float
     `histogram` float (TAIL_BINS,) holds the weights of the past statistics in log-spaced bins and
     `total` the weight of all of them, both signs; `size` is in robust scales. With more than about
     four larger statistics in the histogram the estimate is their share; with fewer it moves to the
-    Pareto tail that is fitted to the top two percent, or to all of this side if it has fewer. With
-    none on this side the probability is one in the number of points; `unit` is the weight of one.
+    Pareto tail that is fitted to the top two percent, or to all beyond the first bin if these are
+    fewer. With none the probability is one in the number of points; `unit` is the weight of one.
 
     >>> import numpy as np
     >>> seen = np.zeros(TAIL_BINS)
@@ -55,25 +55,24 @@ def rarity(histogram: Float64s, total: float, size: float, unit: float) -> float
     mass = 0.0
     above = 0.0
     moment = 0.0
-    lowest = 0
-    for index in range(TAIL_BINS - 1, -1, -1):
+    first = 0  # the bin at which the tail begins
+    for index in range(TAIL_BINS - 1, 0, -1):
+        weight = histogram[index]
         if index == place:
-            above = mass + 0.5 * histogram[index]
-        if histogram[index] > 0.0:
-            lowest = index
-        mass += histogram[index]
-        moment += histogram[index] * (index - 0.5) * _LOG_RATIO
+            above = mass + 0.5 * weight
+        if weight > 0.0:
+            first = index
+        mass += weight
+        moment += weight * (index - 0.5) * _LOG_RATIO
         if mass >= need:
             break
     if mass < _LEAST_MASS:
-        return math.log10(total / unit + 1.0)
-    if mass < need:
-        index = lowest
-    edge = (index - 1) * _LOG_RATIO
+        return math.log10(total / unit + 1.0) if place > 0 else 0.0
+    edge = (first - 1) * _LOG_RATIO
     mean_excess = moment / mass - edge
-    if index > place:
+    if first > place:
         above = mass
-        for lower in range(index - 1, place, -1):
+        for lower in range(first - 1, place, -1):
             above += histogram[lower]
         above += 0.5 * histogram[place]
     share = above / total
