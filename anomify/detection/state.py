@@ -151,11 +151,11 @@ SLOT: Final = np.dtype(
         ("day_number", np.int64),  # days since 1970
         ("day_points", np.float64),
         ("day_sum", np.float64),
-        ("day_means", np.float32, (7,)),
         ("last_difference", np.float64),
         ("difference_power", np.float64),
         ("differences", np.float64),
-        # --- small counters and flags of the three above ---
+        # --- the rest of the three above, by size: without gaps between fields ---
+        ("day_means", np.float32, (7,)),
         ("calm_points", np.int32),  # points in the range since the last one outside
         ("points_out", np.int32),  # outside the range, of this visit of the part of the week
         ("days_in_a_row", np.int32),
