@@ -1,4 +1,4 @@
-"""What comes before judging, once more and obviously: steps, kinds, gaps, the end of learning."""
+"""A plain second implementation of what precedes judging: steps, kinds, gaps, learning."""
 
 import itertools
 import math
@@ -25,20 +25,24 @@ def lower_median(numbers):
     return sorted(numbers)[(len(numbers) - 1) // 2]
 
 
-def rate(earlier, later):
+def rate(earlier, later, usual):
+    """Return the rate of a counter between two points, None at a restart."""
     (time, value), (later_time, later_value) = earlier, later
+    seconds = (later_time - time) / 1000
     increase = later_value - value
     if 0 <= later_value < 0.5 * value:
-        increase = later_value
-    return increase / ((later_time - time) / 1000)
+        increase += 2**32
+        if not 0 < increase <= 4 * usual * seconds:
+            return None
+    return increase / seconds
 
 
 class NaiveFeed:
-    """All that a metric has reported, kept whole, and what it turned out to be so far."""
+    """All points of a metric, kept whole, and what has been found out about them so far."""
 
     def __init__(self, kind="auto", step=0):
         self.points = []
-        self.heard = None
+        self.newest_time = None
         self.gaps = []
         self.resolution = step
         self.has_set_step = step > 0
@@ -49,51 +53,59 @@ class NaiveFeed:
         self.highest = 0.0
         self.rises = self.falls = self.moving_for = 0
         self.gauge = None
+        self.has_restarted = False
 
     def see(self, time, value):
-        """Take one point; return the naive verdict with the value it is of, if it is judged."""
-        if not math.isfinite(value) or (self.heard is not None and time <= self.heard):
+        """Take one point; return its verdict, None if it is not judged."""
+        if not math.isfinite(value) or (self.newest_time is not None and time <= self.newest_time):
             return None
-        self.heard = time
+        self.newest_time = time
         if abs(value) > 1e100:
             return None
         was_counter = self.is_counter
         self.learn_kind(value)
         if self.is_counter != was_counter and self.trained_points:
             self.relearn()
+        judged = self.judged_value(time, value)
+        gap = (time - self.points[-1][0]) / 1000 if self.points else 0
         self.learn_step(time)
         self.points.append((time, value))
         if not self.trained_points:
-            # What the distances say at the end of learning may mean a longer one.
+            # The gaps at the end of learning may show that it takes longer.
             if len(self.points) >= self.needed():
                 self.trained_points = len(self.points)
                 self.relearn()
             return None
-        return self.judge()
+        if judged is None:
+            return None
+        self.gauge.change_step(self.resolution / 1000)
+        return self.gauge.judge(time / 1000, judged, gap)
+
+    def usual_rate(self):
+        return self.gauge.previous + self.gauge.anchor if self.gauge else 0.0
+
+    def judged_value(self, time, value):
+        """Return the value as it is judged, None at the first of a counter's restarts in a row."""
+        if not self.points or not self.is_counter:
+            return value
+        judged = rate(self.points[-1], (time, value), self.usual_rate())
+        is_again = judged is None and self.has_restarted
+        self.has_restarted = judged is None
+        return value / ((time - self.points[-1][0]) / 1000) if is_again else judged
 
     def needed(self):
         return min(100, max(28, 28 * DAY // max(self.resolution, 1)))
 
     def relearn(self):
-        self.gauge = NaiveGauge(self.resolution / 1000)
-        # What is learnt anew is not judged; what follows is, however few they were.
-        self.gauge.trained_points = math.inf
+        self.gauge = NaiveGauge(self.resolution / 1000, self.points[0][0] / 1000)
         newest = self.points[-100:]
-        if self.is_counter:
-            for earlier, later in itertools.pairwise(newest):
-                self.gauge.see(later[0], rate(earlier, later))
-        else:
-            for time, value in newest:
-                self.gauge.see(time, value)
-        self.gauge.trained_points = 0
-
-    def judge(self):
-        time, value = self.points[-1]
-        judged = rate(self.points[-2], self.points[-1]) if self.is_counter else value
-        # As long as it is short against the bins, another step changes nothing else.
-        self.gauge.step = self.resolution / 1000
-        verdict = self.gauge.see(time, judged)
-        return None if verdict is None else {**verdict, "value": judged}
+        if not self.is_counter:
+            self.gauge.see(newest[0][0] / 1000, newest[0][1], 0)
+        for earlier, later in itertools.pairwise(newest):
+            gap = (later[0] - earlier[0]) / 1000
+            judged = rate(earlier, later, self.usual_rate()) if self.is_counter else later[1]
+            if judged is not None:
+                self.gauge.see(later[0] / 1000, judged, gap)
 
     def learn_kind(self, value):
         if self.is_gauge or self.is_counter:
@@ -136,7 +148,7 @@ class NaiveFeed:
                 self.resolution = usual_step(lower_median(self.gaps[-16:]))
 
     def stale_after_ms(self):
-        """Say after how much silence it is stale; for fewer than 20,000 points."""
+        """Return after how much silence it is stale, for fewer than 20,000 points."""
         if not self.resolution:
             return 900_000
         edges = 1000.0 * 1.4 ** np.arange(48)

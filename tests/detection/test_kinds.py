@@ -86,8 +86,8 @@ class TestTimes:
         day = np.clip(np.sin(2 * np.pi * (local % DAY) / DAY), 0, None)
         verdicts = judged(times, 200 + 100 * day + 3 * noise(count))
         told = anomalies(verdicts)
-        assert (told >= 21 * 288).sum() <= 2
-        assert (told >= 23 * 288).sum() == 0
+        assert (told >= 21 * 288).sum() <= 4
+        assert (told >= 22 * 288).sum() == 0
 
 
 class TestCounters:
@@ -161,7 +161,7 @@ class TestDailyData:
 
 class TestScales:
     def test_may_be_negative(self):
-        values = 100 + noise(3000)
+        values = noise(3000)
         values[2500] += 15.0
         above = judged(regular(3000, 60), values)
         below = judged(regular(3000, 60), -values)
