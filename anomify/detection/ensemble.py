@@ -171,13 +171,19 @@ def is_sparse(features: Float64s) -> bool:
 
 @compiled
 def display_strength(
-    slot: Slot, features: Float64s, strength: float, gap: float, step: float
+    slot: Slot,
+    features: Float64s,
+    strength: float,
+    passes: bool,  # noqa: FBT001  (a kernel has no keywords)
+    gap: float,
+    step: float,
 ) -> float:
     """Return the strength for charts and rankings: a decaying maximum plus smoothed sizes.
 
     It decays with a half-life of 15 minutes or three steps, because incidents are marked as spans
-    of time, and is never less than `strength`. `gap` and `step` are in seconds. Its features do not
-    regard the hour and the neighbouring bins: that ranks the points of an incident better.
+    of time, and is never less than `strength`. `passes` is False where the settings of the metric
+    exclude the point; `gap` and `step` are in seconds. Its features do not regard the hour and the
+    neighbouring bins: that ranks the points of an incident better.
     """
     plain = _weighted(
         features[PLAIN_JUMP],
@@ -190,6 +196,8 @@ def display_strength(
         plain = max(plain, _beyond(features, features[PLAIN_JUMP]))
     if is_sparse(features):
         plain = min(plain, SPARSE_RARITY * features[VALUE_RARITY])
+    if not passes:
+        plain = 0.0
     before = slot.plain_before if gap <= STALE_STEPS * step else 0.0
     slot.plain_before = plain
     strength = max(strength, plain + weights.CONFIRMATION * before)

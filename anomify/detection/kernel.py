@@ -458,7 +458,10 @@ def _entry(digest: int) -> Callable[..., int]:
                 if head == NOVELTY_HEAD
                 else alarm_strength(slot, features, gap, step)
             )
-            if not passes_alert_settings(slot, evidence[row], observed[_FAST], observed[_SLOW]):
+            passes = passes_alert_settings(
+                slot, evidence[row], observed[_FAST], observed[_SLOW]
+            )
+            if not passes:
                 strength = 0.0
             judged[row] = True
             judged_values[row] = judged_value
@@ -469,7 +472,7 @@ def _entry(digest: int) -> Callable[..., int]:
                 sign = 1 if observed[_SLOW] < 0.0 else 0
                 alert = lowered(slot, strength, sign, time / 1000.0, gap, step)
                 alerts[row] = alarm_alert(slot, alert, observed[_SLOW_SIZE], gap, step)
-            displays[row] = display_strength(slot, features, strength, gap, step)
+            displays[row] = display_strength(slot, features, strength, passes, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:
                 trace[row] = features
