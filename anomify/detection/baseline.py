@@ -217,7 +217,7 @@ def learn_baseline(
     floor: float,
     step: float,
     settling: bool,  # noqa: FBT001  (a kernel has no keywords)
-    regular: bool,  # noqa: FBT001
+    regular: bool,  # noqa: FBT001  (a kernel has no keywords)
 ) -> None:
     """Update all experts and profiles with a value, relative to the anchor.
 
