@@ -458,9 +458,7 @@ def _entry(digest: int) -> Callable[..., int]:
                 if head == NOVELTY_HEAD
                 else alarm_strength(slot, features, gap, step)
             )
-            passes = passes_alert_settings(
-                slot, evidence[row], observed[_FAST], observed[_SLOW]
-            )
+            passes = passes_alert_settings(slot, evidence[row], observed[_FAST], observed[_SLOW])
             if not passes:
                 strength = 0.0
             judged[row] = True
