@@ -59,9 +59,12 @@ FLAT_ALONE: Final = 2.4
 # three days.
 LONG_SHIFT_ALONE: Final = 2.6
 TREND_ALONE: Final = 2.8
+# A long shift counts only while the newest points are shifted too, not after their return.
+STILL_SHIFTED: Final = 0.7
 # The rarity of a residual by itself raises alerts of the lowest severity only.
 RARITY_ALONE: Final = 1.15
 RARITY_MOST: Final = 6.8
+RARE_FROM: Final = math.log1p(4.0)
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
 # after many 0s is not far from usual. There the strength is limited by the rarity of the value.
 SPARSE: Final = 0.5
@@ -97,13 +100,15 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     if is_moving or _is_beyond(features[LEVEL_CHANGE], features[NOVELTY]):
         moving = max(moving, _beyond(features, features[JUMP]))
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
-    lasting: float = LONG_SHIFT_ALONE * features[LONG_SHIFT]
+    lasting = 0.0
+    if features[SHORT_SHIFT] > STILL_SHIFTED:
+        lasting = LONG_SHIFT_ALONE * features[LONG_SHIFT]
     rare = 0.0
     if is_sparse(features):
         moving = min(moving, SPARSE_RARITY * features[VALUE_RARITY])
         shifted = min(shifted, SPARSE_RARITY * features[SHORT_SHIFT_RARITY])
         lasting = min(lasting, SPARSE_RARITY * features[LONG_SHIFT_RARITY])
-    else:
+    elif features[FAST_AT_HOUR] > RARE_FROM:
         rare = min(RARITY_ALONE * features[FAST_RARITY], RARITY_MOST)
     before = slot.moving_before if gap <= STALE_STEPS * step else 0.0
     slot.moving_before = moving

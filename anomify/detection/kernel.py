@@ -36,6 +36,7 @@ from anomify.detection.drift import (
 )
 from anomify.detection.ensemble import (
     NOVELTY_HEAD,
+    RARE_FROM,
     alarm_strength,
     display_strength,
     is_sparse,
@@ -100,7 +101,6 @@ LARGEST_VALUE: Final = 1e100
 
 _MEASURED_FROM: Final = 25  # points; the features are zero before
 _STALE_STEPS: Final = 10.0  # after a longer gap the value before is no forecast
-_RARE_SIZE: Final = 4.0  # robust scales from which the rarity of a residual is estimated
 _STEP_POINTS: Final = 6  # a jump is looked for among so many newest points
 _MEAN_POINTS: Final = 8  # the number of points whose mean residual is the short shift
 _LEARNED_FROM: Final = byte_of("learned")
@@ -258,7 +258,11 @@ def _observe(
         features[PLAIN_LEVEL_CHANGE] = math.log1p(ratio(abs(plain_slow), plain_slow_scale))
         features[PLAIN_RELATIVE] = math.log1p(ratio(10.0 * abs(plain_slow), size + floor))
         features[TREND] = math.log1p(difference)
-        tails = len(sizes) if thorough or is_sparse(features) else int(fast_size > _RARE_SIZE)
+        tails = (
+            len(sizes)
+            if thorough or is_sparse(features)
+            else int(features[FAST_AT_HOUR] > RARE_FROM)
+        )
         for tail in range(tails):
             features[FIRST_RARITY + tail] = rarity(
                 slot.tails[tail, signs[tail]],

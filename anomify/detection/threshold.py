@@ -33,17 +33,18 @@ MEASURED: Final = (
     (4.0, 4.45),
     (2.0, 4.55),
     (1.0, 6.05),
-    (0.5, 6.35),
+    (0.5, 6.40),
     (0.25, 7.45),
-    (0.125, 8.45),
+    (0.125, 8.40),
     (0.05, 9.80),
-    (0.025, 10.70),
-    (0.01, 12.00),
+    (0.025, 10.50),
+    (0.01, 11.70),
 )
-"""Pairs of false alarms per metric-week and the lowest alert whose rate is not higher, in the worst
-of the sets that `benchmarks/detection/calibrate.py` measures; all metrics without incidents are one
-of these. At one false alarm a week 5.30 would do: the lowest severity is stricter than it promises,
-because below 6.05 false alarms grow faster than incidents are found."""
+"""Pairs of false alarms per metric-week and an alert whose rate is not higher, in the worst of the
+sets that `benchmarks/detection/calibrate.py` measures; all metrics without incidents are one of
+these. The alerts are up to 0.15 higher than measured, a margin for other metrics of the same types.
+At one false alarm a week 5.25 would do: the lowest severity is stricter than it promises, because
+below 6.05 false alarms grow faster than incidents are found."""
 
 
 def threshold_for(false_alarms_a_week: float) -> float:

@@ -190,8 +190,9 @@ def print_measured(decisive: dict[str, list[Judged]]) -> None:
         remark = "  # the rate is higher at every threshold tried" if threshold >= HIGHEST else ""
         print(f"    ({rate}, {threshold:.2f}),{remark}")
     print(")")
-    if any(abs(found[rate] - shipped) > 0.001 for rate, shipped in MEASURED):
-        print("They differ from threshold.py: put them there and measure again.")
+    lower = [f"{rate:g}" for rate, shipped in MEASURED if shipped < found[rate] - 0.001]
+    if lower:
+        print(f"threshold.py has lower ones for {', '.join(lower)}: correct it and measure again.")
 
 
 def least_thresholds(decisive: dict[str, list[Judged]], rates: list[float]) -> dict[float, float]:

@@ -329,7 +329,7 @@ class NaiveGauge:
         if is_moving or is_beyond(features, "change"):
             moving = max(moving, beyond(features, "jump"))
         shifted = weights.SHIFT_ALONE * features["short"]
-        lasting = 2.6 * features["long"]
+        lasting = 2.6 * features["long"] if features["short"] > 0.7 else 0.0
         rare = min(1.15 * features["rare_fast"], 6.8)
         if is_sparse(features):
             moving = min(moving, 1.4 * features["rare_value"])
