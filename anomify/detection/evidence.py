@@ -23,8 +23,8 @@ class Evidence(IntEnum):
     DRIFTING = 9  # the days have moved farther and farther away from those of last week
 
 
-# The positions of the features of a point, all >= 0 and larger where the point is more unusual.
-# Those that compare sizes are log(1 + size / scale).
+# The positions of the features of a point, all but the last >= 0 and larger where the point is more
+# unusual. Those that compare sizes are log(1 + size / scale).
 JUMP: Final = 0  # fast residual; the scale is at least the mean residual of the last hour
 LEVEL_CHANGE: Final = 1  # slow residual, with the same lower limit of its scale
 MAGNITUDE: Final = 2  # fast residual against the spread of all values
@@ -49,4 +49,5 @@ PLAIN_JUMP: Final = 17
 PLAIN_LEVEL_CHANGE: Final = 18
 PLAIN_RELATIVE: Final = 19
 TREND: Final = 20  # distance from last week that has grown for three days
-FEATURES: Final = 21
+DEVIATION: Final = 21  # the slow residual in long scales, with its sign; for the record rule
+FEATURES: Final = 22

@@ -44,6 +44,7 @@ from anomify.detection.ensemble import (
     select_evidence,
 )
 from anomify.detection.evidence import (
+    DEVIATION,
     FAST_AT_HOUR,
     FEATURES,
     FIRST_RARITY,
@@ -110,8 +111,7 @@ _LOWER: Final = 0  # the ends of the expected range
 _UPPER: Final = 1
 _FAST: Final = 2  # the fast and the slow residual
 _SLOW: Final = 3
-_SLOW_SIZE: Final = 4  # the slow residual in long scales
-_OBSERVED: Final = 5
+_OBSERVED: Final = 4
 
 
 @compiled
@@ -221,7 +221,7 @@ def _observe(
         observed[_UPPER] = max(observed[_UPPER], 0.0)
     observed[_FAST] = fast
     observed[_SLOW] = slow
-    observed[_SLOW_SIZE] = slow / slow_long
+    features[DEVIATION] = math.copysign(ratio(abs(slow), slow_long), slow)
 
     learn_shift(slot, fast / fast_at, slow / slow_at)
     learn_flat(slot, y)
@@ -473,7 +473,7 @@ def _entry(digest: int) -> Callable[..., int]:
             else:
                 sign = 1 if observed[_SLOW] < 0.0 else 0
                 alert = lowered(slot, strength, sign, time / 1000.0, gap, step)
-                alerts[row] = alarm_alert(slot, alert, observed[_SLOW_SIZE], gap, step)
+                alerts[row] = alarm_alert(slot, alert, features[DEVIATION], gap, step)
             displays[row] = display_strength(slot, features, strength, passes, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)
             if len(trace) > 0:

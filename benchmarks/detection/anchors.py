@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from forecaster import forecaster
 from protocol import (
     Alarms,
     LabelledSeries,
@@ -387,6 +388,7 @@ ANCHORS: dict[str, Callable[..., Scored]] = {
     "rolling z, 1 day": anchor(rolling_z),
     "z of the first difference, 1 day": anchor(rolling_difference_z),
     "hour-of-week quantiles": anchor(seasonal_quantile),
+    "small neural forecaster": anchor(forecaster),
 }
 
 
