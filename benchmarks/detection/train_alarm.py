@@ -181,9 +181,13 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
         (
             _confirmed(measured, tried, moving),
             shifted,
-            np.where(is_sparse, 0.0, rare),
+            np.where(is_sparse | (of("FAST_AT_HOUR") <= ensemble.RARE_FROM), 0.0, rare),
             ensemble.FLAT_ALONE * of("FLATNESS"),
-            ensemble.LONG_SHIFT_ALONE * of("LONG_SHIFT"),
+            np.where(
+                of("SHORT_SHIFT") > ensemble.STILL_SHIFTED,
+                ensemble.LONG_SHIFT_ALONE * of("LONG_SHIFT"),
+                0.0,
+            ),
             ensemble.TREND_ALONE * of("TREND"),
         )
     )
