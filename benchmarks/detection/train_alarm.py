@@ -176,6 +176,10 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
     is_sparse = of("REPEAT_SHARE") > ensemble.SPARSE
     limit = ensemble.SPARSE_RARITY * of("SHORT_SHIFT_RARITY")
     shifted = np.where(is_sparse, np.minimum(shifted, limit), shifted)
+    is_shifted = of("SHORT_SHIFT") > ensemble.STILL_SHIFTED
+    lasting = np.where(is_shifted, ensemble.LONG_SHIFT_ALONE * of("LONG_SHIFT"), 0.0)
+    limit = ensemble.SPARSE_RARITY * of("LONG_SHIFT_RARITY")
+    lasting = np.where(is_sparse, np.minimum(lasting, limit), lasting)
     rare = np.minimum(ensemble.RARITY_ALONE * of("FAST_RARITY"), ensemble.RARITY_MOST)
     strength: np.ndarray = np.maximum.reduce(
         (
@@ -183,11 +187,7 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
             shifted,
             np.where(is_sparse | (of("FAST_AT_HOUR") <= ensemble.RARE_FROM), 0.0, rare),
             ensemble.FLAT_ALONE * of("FLATNESS"),
-            np.where(
-                of("SHORT_SHIFT") > ensemble.STILL_SHIFTED,
-                ensemble.LONG_SHIFT_ALONE * of("LONG_SHIFT"),
-                0.0,
-            ),
+            lasting,
             ensemble.TREND_ALONE * of("TREND"),
         )
     )
