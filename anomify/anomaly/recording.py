@@ -169,9 +169,9 @@ def list_peak_times(metric_id: int) -> list[int]:
     return list(session().scalars(wanted))
 
 
-def restore_more_severe(span: Span, recorded: RecordedSpan) -> None:
-    """Restore what was recorded of an anomaly if that was more severe than it is now."""
-    if not is_more_severe(recorded.peak.severity, span.severity):
+def restore_recorded(span: Span, recorded: RecordedSpan) -> None:
+    """Restore what was recorded of an anomaly if that was of another severity than it is now."""
+    if recorded.peak.severity == span.severity:
         return
     span.started_ms = min(span.started_ms, recorded.started_ms)
     span.last_over_ms = max(span.last_over_ms, recorded.last_over_ms)

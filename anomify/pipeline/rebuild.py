@@ -12,7 +12,7 @@ from anomify.anomaly.recording import (
     delete_untouched,
     list_recorded_spans,
     not_found_again,
-    restore_more_severe,
+    restore_recorded,
 )
 from anomify.delivery.queries import notified_among
 from anomify.pipeline.announce import Notifier
@@ -28,7 +28,7 @@ def record_rebuild(metric_id: int, rejudged: Rejudged, notifier: Notifier) -> No
     message about it: then it is kept and closed, and those who received the message get a recovery.
 
     What was judged by a past that retention has deleted cannot be judged as well again: such an
-    anomaly is neither deleted nor made less severe, as long as its point has the same value.
+    anomaly is neither deleted nor given another severity, as long as its point has the same value.
     """
     if rejudged.judged_from_ms is None:
         return
@@ -42,7 +42,7 @@ def record_rebuild(metric_id: int, rejudged: Rejudged, notifier: Notifier) -> No
     )
     for span in spans:
         if span.anomaly_id in protected:
-            restore_more_severe(span, protected[span.anomaly_id])
+            restore_recorded(span, protected[span.anomaly_id])
     # What was found in points that are deleted since cannot be found again.
     found = {span.anomaly_id for span in spans}
     lost = not_found_again(metric_id, rejudged.judged_from_ms, found)
