@@ -39,17 +39,22 @@ def rates(times: Int64s, values: Float64s) -> Float64s:
     seconds = np.diff(times[known]) / 1000.0
     by_second = np.diff(seen) / seconds
     restarted = (seen[1:] >= 0.0) & (seen[1:] < RESTART_SHARE * seen[:-1])
-    usual = 0.0
+    # For each place the last one before it that has a rate, fallen readings left out; -1 for none.
+    has_rate = np.isfinite(by_second) & ~restarted
+    rated = np.maximum.accumulate(np.where(has_rate, np.arange(len(by_second)), -1))
     last = -1  # the place of the last restart
+    last_rated = -1  # and that of the last fall whose rate is known
     for place in np.flatnonzero(restarted).tolist():
-        before = by_second[:place][np.isfinite(by_second[:place])]
-        usual = float(before[-1]) if len(before) else 0.0
+        before = max(int(rated[place]), last_rated)
+        usual = float(by_second[before]) if before >= 0 else 0.0
         wrapped = by_second[place] + WRAP / seconds[place]
         if 0.0 < wrapped <= WRAP_INCREASES * usual:
             by_second[place] = wrapped
+            last_rated = place
             continue
         is_again = place > 0 and last == place - 1
         by_second[place] = seen[place + 1] / seconds[place] if is_again else np.nan
+        last_rated = place if is_again else last_rated
         last = place
     result[known[1:]] = by_second
     return result

@@ -36,7 +36,10 @@ class TimeseriesOut(Outputs):
     """Datapoints, oldest first."""
 
     timeseries: Pairs = Field(description="Each point as a timestamp and a value.")
-    derivative: Pairs | None = Field(None, description="A counter's rate a second.")
+    derivative: Pairs | None = Field(
+        None,
+        description="A counter's rate a second; the first reading after a restart has none.",
+    )
     resolution: float | None = Field(
         description="Seconds from point to point, once known; where downsampled, seconds of each"
         " stretch."

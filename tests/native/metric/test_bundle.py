@@ -57,6 +57,25 @@ class TestBundle:
         rate = data["derivative"][-1][1]
         assert expected["yhat_lower"] <= rate <= expected["yhat_upper"]
 
+    def test_leaves_out_a_counters_point_after_a_restart(self, api: MetricApi) -> None:
+        times = minutes()
+        readings = 1e6 + np.cumsum(np.random.default_rng(3).uniform(50, 70, COUNT))
+        readings[350:] -= readings[350] - 20
+        api.send(api.make_metric(), times, readings)
+        api.judge()
+        for path in ("/metric/cpu.load/bundle", "/metric/cpu.load/yhat"):
+            data = api.data(path, include_value=True)
+            restart = int(times[350]) // 1000
+            judged = {int(at): one for at, one in data["yhat"].items() if "value" in one}
+            assert sorted(judged) == [
+                at for at in (times[100:] // 1000).tolist() if at != restart
+            ], path
+            assert all(0.8 < one["value"] < 1.2 for one in judged.values()), path
+        data = api.data("/metric/cpu.load/bundle")
+        assert len(data["timeseries"]) == COUNT
+        assert len(data["derivative"]) == COUNT - 2
+        assert all(0.8 < rate < 1.2 for _, rate in data["derivative"])
+
     def test_has_no_range_for_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
         times = minutes()
         api.send(api.make_metric(), times, np.cumsum(10 + np.abs(noise())))

@@ -116,6 +116,12 @@ class TestTimeseries:
 
     def test_returns_a_counters_rate_on_request(self, api: MetricApi) -> None:
         metric_id = api.make_metric()
-        api.send(metric_id, minutes(4), np.array([0.0, 60.0, 180.0, 30.0]))
+        times = minutes(5)
+        api.send(metric_id, times, np.array([0.0, 60.0, 180.0, 30.0, 210.0]))
         data = api.data("/metric/cpu.load/timeseries", resolution="raw", derivative="true")
-        assert [value for _, value in data["derivative"]] == [1.0, 2.0, 0.5]
+        assert [value for _, value in data["timeseries"]] == [0.0, 60.0, 180.0, 30.0, 210.0]
+        # The rate of the first reading after the restart is not known.
+        rated = [int(times[place]) // 1000 for place in (1, 2, 4)]
+        assert data["derivative"] == [
+            list(pair) for pair in zip(rated, [1.0, 2.0, 3.0], strict=True)
+        ]
