@@ -1,7 +1,7 @@
 """The page of one metric: its chart, state and anomalies."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from flask import Response, make_response, redirect
@@ -15,7 +15,7 @@ from anomify.clock import now, now_ms
 from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_around
 from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
-from anomify.dashboard.wording import thousands
+from anomify.dashboard.wording import Moment, thousands
 from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
@@ -26,6 +26,7 @@ from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.queries import get_metric_status
 from anomify.metric.reading import end_with_newest
 from anomify.metric.status import MetricStatus
+from anomify.metric.young import young_until_ms
 
 blueprint = PageBlueprint("metric_page", __name__)
 
@@ -254,8 +255,10 @@ def _parts(
     if app_state().points.missing(status.metric.id, *window):
         missing = "; some stored points cannot be read; the operator of this server can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
+    young_ms = young_until_ms(status, now())
     return {
         "status": status,
+        "young_until": None if young_ms is None else _within_sentence(local_moment(young_ms)),
         "events": Events(
             rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
         ),
@@ -264,3 +267,8 @@ def _parts(
             anomaly_image_url(app_state().settings, subject().org, selected) if selected else None
         ),
     }
+
+
+def _within_sentence(found: Moment) -> Moment:
+    """Return a time whose words stand within a sentence: today 14:05."""
+    return replace(found, words=found.words.replace("Today", "today"))

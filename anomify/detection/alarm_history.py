@@ -9,7 +9,7 @@ import math
 from typing import Final
 
 from anomify.detection.jit import Slot, compiled
-from anomify.detection.state import STRENGTH_BINS
+from anomify.detection.state import STRENGTH_BINS, YOUNG_SECONDS
 
 SHORT: Final = 0
 LASTING: Final = 1
@@ -37,9 +37,8 @@ _CAP_SHARE: Final = (1.0, 0.25)
 # Counts are in proportion to the age of a metric, up to this age.
 _FULL_AGE_SECONDS: Final = 14.0 * 86400.0
 _LEAST_AGE_SHARE: Final = 0.15
-# Two amounts by which alerts of a metric without history are lowered, and when they have ended.
-YOUNG_SECONDS: Final = 4.0 * 86400.0
-"""Alerts of a metric are lowered until it has been known for so long."""
+# Two amounts by which alerts of a metric without history are lowered: the first decreases to 0 over
+# YOUNG_SECONDS, the second over _NEW_SECONDS.
 _YOUNG_AMOUNT: Final = 3.0
 _NEW_SECONDS: Final = 6.0 * 3600.0
 _NEW_AMOUNT: Final = 3.0

@@ -18,6 +18,9 @@ LEARNING_MS: Final = 28 * 86_400_000
 LEAST_LEARNING_POINTS: Final = 28
 """Four weeks hold each day of the week four times: daily data is judged from its 29th point."""
 
+YOUNG_SECONDS: Final = 4.0 * 86400.0
+"""Alerts of a metric are lowered for so long after its first point (see `alarm_history`)."""
+
 DAY_BINS: Final = 288  # five minutes each; other widths change the measured quality very little
 WEEK_BINS: Final = 168  # an hour each, because the weekly profile is smooth
 HOURS: Final = 24
@@ -295,7 +298,9 @@ class EngineSummary:
     `resolution_ms` int64 is the time from point to point in milliseconds, 0 while unknown;
     `is_counter` bool; `is_constant` bool where the newest `needed` points have one value;
     `last_times` int64 are the times of the newest points in unix milliseconds and `last_values`
-    float64 the newest values that could be judged, both 0 without points.
+    float64 the newest values that could be judged, both 0 without points. Until `young_until_ms`
+    int64, unix milliseconds, alerts are lowered because the metric is new; 0 once that is over, and
+    without points.
     """
 
     seen: Int64s
@@ -305,10 +310,11 @@ class EngineSummary:
     is_constant: Bools
     last_times: Int64s
     last_values: Float64s
+    young_until_ms: Int64s
 
 
 def describe(state: EngineState, slots: Int64s) -> EngineSummary:
-    """Return the progress of learning, resolution, kind and newest point of the slots, int64 (n,).
+    """Return the progress of learning, resolution, kind, newest point and age of slots, int64 (n,).
 
     >>> summary = describe(EngineState.new(1), np.array([0]))
     >>> summary.seen.tolist(), summary.needed.tolist()
@@ -322,12 +328,16 @@ def describe(state: EngineState, slots: Int64s) -> EngineSummary:
     in_four_weeks = LEARNING_MS // np.maximum(resolution_ms, 1)
     expected = np.clip(in_four_weeks, LEAST_LEARNING_POINTS, LEARNING_POINTS)
     needed = np.where(trained_points > 0, trained_points, expected)
+    newest_times = everything["newest_time"][slots]
+    young_until = ((everything["first_seconds"][slots] + YOUNG_SECONDS) * 1000.0).astype(np.int64)
+    is_young = (everything["points"][slots] > 0) & (newest_times < young_until)
     return EngineSummary(
         seen=everything["points"][slots],
         needed=needed,
         resolution_ms=resolution_ms,
         is_counter=everything["is_counter"][slots] == 1,
         is_constant=everything["constant_run"][slots] >= needed - 1,
-        last_times=everything["newest_time"][slots],
+        last_times=newest_times,
         last_values=everything["last_value"][slots],
+        young_until_ms=np.where(is_young, young_until, 0),
     )

@@ -36,11 +36,14 @@ class MetricStatus:
     # The number of points after which it is judged; fewer if they are hours or days apart.
     learning_points: int
     sentence: str
+    # Judging it kept failing, so it is left out until a rebuild succeeds.
+    is_isolated: bool = False
 
     @property
     def is_judged(self) -> bool:
         """Return whether the next point will be judged."""
-        return self.state is not State.EXCLUDED and self.learned >= self.learning_points
+        is_left_out = self.state is State.EXCLUDED or self.is_isolated
+        return not is_left_out and self.learned >= self.learning_points
 
 
 def status_of(metric: Metric, progress: Progress | None, at: datetime) -> MetricStatus:
@@ -64,7 +67,7 @@ def isolated(status: MetricStatus) -> MetricStatus:
         "Not judged: judging it failed several times. Its points are kept, and it is retried every"
         " day; the operator of this server can see the reason with `anomify doctor`."
     )
-    return replace(status, sentence=sentence)
+    return replace(status, sentence=sentence, is_isolated=True)
 
 
 def inactive_since_ms(status: MetricStatus, at: datetime) -> int | None:

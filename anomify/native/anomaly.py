@@ -69,7 +69,7 @@ class AnomalyOut(Outputs):
     expected_range_upper_string: str = Field(description="The same for people.")
     evidence: str = Field(
         description="The strongest kind of evidence: above or below (the expected range), jump,"
-        " noisier, shifted, novel, flat, or silent (no data has come).",
+        " noisier, shifted, drifting, novel, flat, or silent (no data has come).",
         examples=["above"],
     )
     explanation: str = Field(

@@ -6,13 +6,17 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 
-from anomify.clock import now, now_ms
+from anomify.clock import datetime_from_ms, now, now_ms
 from anomify.dashboard.metric_page import default_range
 from anomify.delivery.facts import OPENED, facts_of_anomaly
 from anomify.delivery.wording import message_of
+from anomify.detection.detector import judge
+from anomify.detection.state import EngineState
 from anomify.metric.model import Metric, Progress
+from anomify.metric.state import PARTITIONS, keep_checkpoint, pack_states
 from anomify.metric.status import status_of
 from tests.factories import make_anomaly, make_metric, make_watcher
 
@@ -27,6 +31,7 @@ ODD_NAMES = [
     '"><svg onload=alert(1)>',
     '{"{{7*7}}"}',
 ]
+MINUTE = 60_000
 DAY_MS = 86_400_000
 
 
@@ -61,6 +66,25 @@ class TestPage:
         text = site.text("/ui/metric", name="cpu.load")
         assert "Learning: 37 of 100 points." in text
         assert '<progress max="100" value="37"' in text
+
+    def test_tells_until_when_a_new_metric_reports_only_strong_deviations(self, site):
+        times = now_ms() // MINUTE * MINUTE - MINUTE * np.arange(300, dtype=np.int64)[::-1]
+        state = EngineState.new(1)
+        judge(state, np.zeros(300, np.int64), times, np.random.default_rng(1).normal(100, 1, 300))
+        only = np.array([0])
+        metric = site.make_metric(points_seen=300, resolution_ms=MINUTE)
+        with site.database.unit_of_work():
+            kept = pack_states(np.array([metric.id], np.int64), lambda _: state.extract(only))
+            keep_checkpoint(metric.id % PARTITIONS, 1, kept, now())
+        until = datetime_from_ms(int(times[0])) + timedelta(days=4)
+        for path in ("/ui/metric", "/ui/metric-events"):
+            text = site.text(path, name="cpu.load")
+            [found] = re.findall(r"<span>(Judged:.*)</span>", text)
+            assert until.isoformat(timespec="seconds") in found
+            assert re.sub("<[^>]*>", "", found) == (
+                "Judged: every new point is compared with its own past. New: until"
+                f" {until.day} {until:%b %H:%M} only strong deviations are reported."
+            )
 
     def test_a_metric_without_judged_points_is_waiting(self, site):
         site.make_metric(points_seen=None)

@@ -22,7 +22,12 @@ from anomify.native.metric.series import (
     read_points_to_thin,
     timeseries_out,
 )
-from anomify.native.metric.shapes import MetricOut, is_counter, metric_status_named, metrics_json
+from anomify.native.metric.shapes import (
+    OneMetricOut,
+    is_counter,
+    metric_status_named,
+    one_metric_json,
+)
 from anomify.native.params import Name
 from anomify.native.window import DAY
 
@@ -49,9 +54,12 @@ class ChartEventOut(Outputs):
 class BundleOut(Outputs):
     """Everything that a page about a metric shows, in one reply, or the requested parts."""
 
-    metric: MetricOut | None = Field(None, description="The metric and its state.")
+    metric: OneMetricOut | None = Field(None, description="The metric and its state.")
     timeseries: Pairs | None = Field(None, description="Each point as a timestamp and a value.")
-    derivative: Pairs | None = Field(None, description="A counter's rate a second.")
+    derivative: Pairs | None = Field(
+        None,
+        description="A counter's rate a second; the first reading after a restart has none.",
+    )
     resolution: float | None = Field(
         None, description="Seconds from point to point, once known; with timeseries."
     )
@@ -109,7 +117,7 @@ def bundle(inputs: BundleIn) -> BundleOut:
     parts = set(inputs.parts or Part)
     found: dict[str, Any] = {}
     if Part.METRIC in parts:
-        found["metric"] = metrics_json([status])[0]
+        found["metric"] = one_metric_json(status)
     if parts & {Part.TIMESERIES, Part.YHAT}:
         found |= _points_of_bundle(status, inputs, parts)
     if Part.ANOMALIES in parts:

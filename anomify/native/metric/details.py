@@ -17,15 +17,14 @@ from anomify.metric.quality import sparsity
 from anomify.metric.queries import find_metric
 from anomify.metric.status import State
 from anomify.native.metric.blueprint import blueprint
-from anomify.native.metric.shapes import MetricIn, MetricOut, metric_status_named, metrics_json
+from anomify.native.metric.shapes import (
+    MetricIn,
+    OneMetricOut,
+    metric_status_named,
+    one_metric_json,
+)
 from anomify.native.window import DAY
 from anomify.watcher.routing import watchers_of
-
-
-class OneMetricOut(Outputs):
-    """One metric."""
-
-    metric: MetricOut = Field(description="The metric and its state.")
 
 
 class WatchedByOut(Outputs):
@@ -57,9 +56,10 @@ class QualityOut(Outputs):
     stale: bool = Field(description="No data has come for longer than ever before.")
 
 
-class DetailsOut(OneMetricOut):
+class DetailsOut(Outputs):
     """One metric with its watchers, counts and data quality."""
 
+    metric: OneMetricOut = Field(description="The metric and its state.")
     watchers: list[WatchedByOut] = Field(description="Watchers whose chips its name contains.")
     counts: CountsOut = Field(description="Numbers of its anomalies.")
     quality: QualityOut = Field(description="The quality of its data.")
@@ -71,7 +71,7 @@ class DetailsOut(OneMetricOut):
 def metric(inputs: MetricIn) -> DetailsOut:
     """Show one metric: its state, its watchers, and the quality of its data."""
     org_id, status = subject().org.id, metric_status_named(inputs.metric)
-    (shown,) = metrics_json([status])
+    shown = one_metric_json(status)
     had = tally(org_id, status.metric.id, since_ms=now_ms() - 7 * DAY * 1000)
     return DetailsOut(
         metric=shown,

@@ -12,6 +12,7 @@ from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.name import NAME_LABEL, NameRefused, parse_name
 from anomify.metric.queries import get_metric_status
 from anomify.metric.status import MetricStatus, State, inactive_since_ms
+from anomify.metric.young import with_young_sentence, young_until_ms
 from anomify.native.params import Name, canonical
 from anomify.native.window import timestamp_of
 
@@ -55,6 +56,19 @@ class MetricOut(Outputs):
     )
     last_timestamp: int | float | None = Field(description="The time of its newest point.")
     last_value: float | None = Field(description="The value of its newest point.")
+
+
+class OneMetricOut(MetricOut):
+    """A metric and its state, with what is only shown of one metric at a time."""
+
+    state_sentence: str = Field(
+        description="Why it is judged or not, and while it is new until when, in sentences."
+    )
+    young_until: int | float | None = Field(
+        description="Until when only strong deviations are reported because it is new, unix"
+        " seconds: four days from its first point on. null once that is over and while it is not"
+        " judged."
+    )
 
 
 class MetricIn(Inputs):
@@ -106,6 +120,17 @@ def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
         last_timestamp=timestamp_of(progress.judged_until_ms) if progress else None,
         last_value=progress.last_value if progress else None,
     )
+
+
+def one_metric_json(status: MetricStatus) -> OneMetricOut:
+    """Return a metric as JSON, with its rule and until when it is new."""
+    (shown,) = metrics_json([status])
+    until_ms = young_until_ms(status, now())
+    known = shown.model_dump() | {
+        "state_sentence": with_young_sentence(shown.state_sentence, until_ms),
+        "young_until": None if until_ms is None else timestamp_of(until_ms),
+    }
+    return OneMetricOut(**known)
 
 
 def _excluded_by(rule: Exclusion) -> ExcludedByOut:

@@ -3,9 +3,11 @@
 import random
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
-from tests.kit.metric_api import MetricApi
+from anomify.clock import datetime_from_timestamp
+from tests.kit.metric_api import MINUTE, MetricApi, minutes, noise
 from tests.kit.web import error, strict
 
 SUB_ROUTES = [
@@ -105,6 +107,41 @@ class TestMetric:
         assert (foreign.status_code, unknown.status_code) == (404, 404)
         assert error(foreign) == error(unknown)
         assert api.client.get(f"/metric/cpu.load{path}").status_code == 401
+
+    def test_tells_until_when_a_new_metric_reports_only_strong_deviations(
+        self, api: MetricApi
+    ) -> None:
+        first, second = api.make_metric("a"), api.make_metric("b")
+        # `judge` stores the states of the metrics with an even id.
+        new, name = (first, "a") if first % 2 == 0 else (second, "b")
+        assert api.data(f"/metric/{name}")["metric"]["young_until"] is None
+        times = minutes()
+        api.send(new, times, noise())
+        api.judge()
+        until = int(times[0]) // 1000 + 4 * 86_400
+        words = f"{datetime_from_timestamp(until):%Y-%m-%d %H:%M} UTC"
+        shown = [
+            api.data(f"/metric/{name}")["metric"],
+            api.data(f"/metric/{name}/bundle")["metric"],
+            api.data(f"/metric/{name}/bundle", parts="metric")["metric"],
+        ]
+        for one in shown:
+            assert one["young_until"] == until
+            assert one["state_sentence"] == (
+                "Judged: every new point is compared with its own past."
+                f" New: until {words} only strong deviations are reported."
+            )
+
+    def test_a_metric_that_came_with_its_past_is_not_new(self, api: MetricApi) -> None:
+        first, second = api.make_metric("a"), api.make_metric("b")
+        old, name = (first, "a") if first % 2 == 0 else (second, "b")
+        count = 7 * 24
+        hours = minutes(1) - 60 * MINUTE * np.arange(count, dtype=np.int64)[::-1]
+        api.send(old, hours, noise(count))
+        api.judge()
+        one = api.data(f"/metric/{name}")["metric"]
+        assert (one["state"], one["young_until"]) == ("judged", None)
+        assert "New:" not in one["state_sentence"]
 
     def test_accepts_a_token_for_reading_and_refuses_one_for_ingestion(
         self, api: MetricApi
