@@ -206,9 +206,9 @@ class PointLog:
             after = listed[-1][0]
             with self._database.reading_log() as connection:
                 found = connection.execute(
-                    select(point_log.c.log_offset, point_log.c.entry).where(
-                        point_log.c.log_offset.between(listed[0][0], listed[-1][0])
-                    )
+                    select(point_log.c.log_offset, point_log.c.entry)
+                    .where(point_log.c.log_offset.between(listed[0][0], listed[-1][0]))
+                    .order_by(point_log.c.log_offset)
                 )
                 for offset, blob in found:
                     try:

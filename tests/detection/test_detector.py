@@ -202,8 +202,8 @@ class TestJudge:
         values[3500:3560] = noise(60, std=3.0, seed=2)
         verdicts = judge_one(minutes(4000), values)
         restless = slice(3500, 3560)
-        told = verdicts.evidence[restless] == Evidence.NOISIER
-        assert verdicts.amounts[restless][told].max() > 2.0
+        judged_rows = verdicts.evidence[restless] == Evidence.NOISIER
+        assert verdicts.amounts[restless][judged_rows].max() > 2.0
 
     def test_alarms_at_a_rare_error_but_not_at_the_usual_nothing(self):
         values = np.zeros(20000)
@@ -253,11 +253,11 @@ class TestCounters:
         state = EngineState.new(1)
         verdicts = judge_one(metric.times, metric.values, state)
         assert describe(state, np.array([0])).is_counter[0]
-        told = verdicts.judged
+        judged_rows = verdicts.judged
         np.testing.assert_array_equal(
-            verdicts.values[told], rates(metric.times, metric.values)[told]
+            verdicts.values[judged_rows], rates(metric.times, metric.values)[judged_rows]
         )
-        assert (verdicts.lowers[told] <= verdicts.values[told]).mean() > 0.99
+        assert (verdicts.lowers[judged_rows] <= verdicts.values[judged_rows]).mean() > 0.99
 
     def test_restart_without_an_alarm(self):
         increases = np.round(noise(3000, mean=500.0, std=20.0))

@@ -71,10 +71,10 @@ class TestForecast:
             when = np.isin(ahead.times, metric.times[count:])
             seen = rest.values[np.isin(metric.times[count:], ahead.times)]
             inside = (seen >= ahead.lowers[when]) & (seen <= ahead.uppers[when])
-            told = verdicts.judged
+            judged_rows = verdicts.judged
             usual = (
-                (verdicts.values[told] >= verdicts.lowers[told])
-                & (verdicts.values[told] <= verdicts.uppers[told])
+                (verdicts.values[judged_rows] >= verdicts.lowers[judged_rows])
+                & (verdicts.values[judged_rows] <= verdicts.uppers[judged_rows])
             ).mean()
             assert inside.mean() > usual - 0.1, metric.kind
 

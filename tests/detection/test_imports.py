@@ -16,5 +16,5 @@ class TestImports:
             f"import sys, anomify.detection.{name}\n"
             "print(*[name for name in ('numba', 'llvmlite') if name in sys.modules])"
         )
-        told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-        assert told.stdout.strip() == b""
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        assert ended.stdout.strip() == b""

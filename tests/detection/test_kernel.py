@@ -19,22 +19,22 @@ def assert_agrees(times, values):
     feed = NaiveFeed("gauge")
     rows = [feed.see(int(time), float(value)) for time, value in zip(times, values, strict=True)]
     start = next(place for place, row in enumerate(rows) if row is not None)
-    told = slice(start, None)
+    judged_rows = slice(start, None)
     slots = np.zeros(len(times), np.int64)
 
     def naive(key):
-        return np.array([row[key] for row in rows[told]])
+        return np.array([row[key] for row in rows[judged_rows]])
 
     for head, name in ((Head.ALARM, "strength"), (Head.NOVELTY, "novelty")):
         verdicts = judge(EngineState.new(1), slots, times, values, head)
-        assert verdicts.judged[told].all()
-        np.testing.assert_allclose(verdicts.strengths[told], naive(name), **TOLERANCE)
-        np.testing.assert_allclose(verdicts.lowers[told], naive("lower"), **TOLERANCE)
-        np.testing.assert_allclose(verdicts.uppers[told], naive("upper"), **TOLERANCE)
+        assert verdicts.judged[judged_rows].all()
+        np.testing.assert_allclose(verdicts.strengths[judged_rows], naive(name), **TOLERANCE)
+        np.testing.assert_allclose(verdicts.lowers[judged_rows], naive("lower"), **TOLERANCE)
+        np.testing.assert_allclose(verdicts.uppers[judged_rows], naive("upper"), **TOLERANCE)
         if head is Head.ALARM:
-            np.testing.assert_allclose(verdicts.alerts[told], naive("alert"), **TOLERANCE)
+            np.testing.assert_allclose(verdicts.alerts[judged_rows], naive("alert"), **TOLERANCE)
             scores = display_score(naive("display"))
-            np.testing.assert_allclose(verdicts.scores[told], scores, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(verdicts.scores[judged_rows], scores, rtol=1e-4, atol=1e-6)
 
 
 def grid(count, step):

@@ -85,9 +85,9 @@ class TestTimes:
         local = np.arange(count) * 300 + np.where(np.arange(count) >= 21 * 288, shift, 0)
         day = np.clip(np.sin(2 * np.pi * (local % DAY) / DAY), 0, None)
         verdicts = judged(times, 200 + 100 * day + 3 * noise(count))
-        told = anomalies(verdicts)
-        assert (told >= 21 * 288).sum() <= 4
-        assert (told >= 22 * 288).sum() == 0
+        found = anomalies(verdicts)
+        assert (found >= 21 * 288).sum() <= 4
+        assert (found >= 22 * 288).sum() == 0
 
 
 class TestCounters:

@@ -88,7 +88,7 @@ class TestTheCompiledKernel:
         tune(state, 0, Tuning(kind={"auto": 0, "gauge": AS_GAUGE, "counter": AS_COUNTER}[kind]))
         verdicts = judge(state, np.zeros(len(times), np.int64), times, values)
         assert verdicts.judged.tolist() == [verdict is not None for verdict in expected]
-        told = [verdict for verdict in expected if verdict is not None]
+        verdicts_known = [verdict for verdict in expected if verdict is not None]
         for fast, key in (
             (verdicts.values, "value"),
             (verdicts.lowers, "lower"),
@@ -96,7 +96,7 @@ class TestTheCompiledKernel:
             (verdicts.strengths, "strength"),
             (verdicts.alerts, "alert"),
         ):
-            slow = [verdict[key] for verdict in told]
+            slow = [verdict[key] for verdict in verdicts_known]
             np.testing.assert_allclose(fast[verdicts.judged], slow, rtol=3e-5, atol=1e-6)
         known = describe(state, ONLY)
         assert known.resolution_ms[0] == naive.resolution

@@ -168,8 +168,8 @@ def test_a_poisoned_batch_of_every_kind_is_answered_and_reported(api):
     reply = api.post(POST, json.dumps({"metrics": items}))
     assert reply.status_code == 207
     assert [one["index"] for one in reply.json["rejected"]] == list(range(8))
-    rehearsed = api.post(POST, json.dumps({"metrics": items, "test": True}))
-    assert (rehearsed.status_code, rehearsed.json["accepted"]) == (200, 1)
+    dry_run = api.post(POST, json.dumps({"metrics": items, "test": True}))
+    assert (dry_run.status_code, dry_run.json["accepted"]) == (200, 1)
     for document in ({"key": half}, {"metrics": items, "key": half}, {half: half}):
         assert api.post(POST, json.dumps(document), token=None).status_code in {400, 401}
     basic = base64.b64encode(b"\xff\xfe:\xff").decode()
