@@ -132,7 +132,9 @@ class ArrivingBodies:
                 is_unanswered = sent_seconds >= received_seconds
                 is_silent = received_seconds >= timeouts.silent_seconds
                 is_endless = ages[-1] >= timeouts.total_seconds <= sent_seconds
-                if is_unanswered and (is_silent or is_endless):
+                if is_unanswered and is_silent:
+                    found.append((received_seconds, connection))
+                elif is_unanswered and is_endless:
                     found.append((sent_seconds, connection))
                 else:
                     connection.close()

@@ -66,3 +66,27 @@ class TestCutStalled:
             assert stalled.send(b"x") == 1
         with bodies.arriving("127.0.0.1", port):
             pass
+
+    def test_shuts_down_the_longest_silent_one_and_not_one_that_was_answered_long_ago(self):
+        clock = Clock()
+        bodies = ArrivingBodies(2, 0, clock)
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listener.getsockname()[1]
+            waiting, its_server = connected(stack, listener)
+            # A connection that is used again: its last reply was before the other one was opened.
+            its_server.sendall(b"reply")
+            assert waiting.recv(10) == b"reply"
+            receives_nothing(waiting)
+            stalled, other_server = connected(stack, listener)
+            stalled.sendall(b"part")
+            assert other_server.recv(10) == b"part"
+            receives_nothing(stalled)
+            waiting.sendall(b"whole")
+            receives_nothing(waiting)
+            with pytest.raises(RequestTimeout), bodies.arriving("127.0.0.1", port):
+                clock.moment = 1.0
+                assert bodies.cut_stalled(IMPATIENT) == 1
+            assert stalled.recv(10) == b""
+            its_server.sendall(b"more")
+            assert waiting.recv(10) == b"more"
