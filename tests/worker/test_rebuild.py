@@ -209,7 +209,14 @@ class TestKept:
             for metric_id in metrics:
                 analyser.rebuild(metric_id)
                 assert set(scored(plant, metric_id)) == set(scores[metric_id])
-            assert plant.anomalies() == before
+            # With a shorter past a metric is judged as a new one: an alert may come a point later.
+            after = {
+                (whose, started): severity for whose, started, _, severity in plant.anomalies()
+            }
+            assert len(after) == len(before)
+            for whose, started, _, severity in before:
+                near = [after.get((whose, started + late)) for late in (0, MINUTE)]
+                assert severity in near, (whose, started)
 
     def test_keeps_anomalies_found_by_a_deleted_past_that_are_not_found_again(
         self, plant: Plant
