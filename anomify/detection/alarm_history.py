@@ -8,6 +8,8 @@ lowered by its age.
 import math
 from typing import Final
 
+from anomify.detection.band import DAY_SECONDS, HOUR_SECONDS
+from anomify.detection.decay import share_left
 from anomify.detection.jit import Slot, compiled
 from anomify.detection.state import STRENGTH_BINS, YOUNG_SECONDS
 
@@ -16,7 +18,7 @@ LASTING: Final = 1
 
 _LEAST: Final = 4.5  # weaker points are neither counted nor lowered
 _BIN: Final = 0.5  # the width of a bin of strengths
-_HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
+_HALF_LIFE_SECONDS: Final = 14.0 * DAY_SECONDS
 _EPISODE_SECONDS: Final = 1800.0  # strong points with shorter gaps are one episode,
 _EPISODE_STEPS: Final = 3.0  # or with gaps of fewer steps
 # Weaker alerts count less, by the exponential tail that the strengths of noise have.
@@ -35,19 +37,18 @@ _CAP_AT_ONE: Final = 10.5
 _CAP_STEP: Final = 2.2
 _CAP_SHARE: Final = (1.0, 0.25)
 # Counts are in proportion to the age of a metric, up to this age.
-_FULL_AGE_SECONDS: Final = 14.0 * 86400.0
+_FULL_AGE_SECONDS: Final = 14.0 * DAY_SECONDS
 _LEAST_AGE_SHARE: Final = 0.15
 # Two amounts by which alerts of a metric without history are lowered: the first decreases to 0 over
 # YOUNG_SECONDS, the second over _NEW_SECONDS.
 _YOUNG_AMOUNT: Final = 3.0
-_NEW_SECONDS: Final = 6.0 * 3600.0
+_NEW_SECONDS: Final = 6.0 * HOUR_SECONDS
 _NEW_AMOUNT: Final = 3.0
 _LEAST_RESULT: Final = 0.01
-_LOG_2: Final = math.log(2.0)
 
 
 @compiled
-def lowered(
+def lower_by_history(
     slot: Slot, strength: float, sign: int, seconds: float, gap: float, step: float
 ) -> float:
     """Return the strength, lowered by the history and the age of the metric, and count it.
@@ -83,7 +84,7 @@ def lowered(
 @compiled
 def _end_episode(slot: Slot, seconds: float) -> None:
     """Let the counts decay until now, and count the episode that has ended by its peak."""
-    keep = math.exp(-_LOG_2 * (seconds - slot.history_seconds) / _HALF_LIFE_SECONDS)
+    keep = share_left(seconds - slot.history_seconds, _HALF_LIFE_SECONDS)
     for sign in range(2):
         for kind in range(2):
             for bin_ in range(STRENGTH_BINS):

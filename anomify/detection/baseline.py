@@ -141,24 +141,21 @@ def smallest_residual(
 
     `residual` is that of the best expert. A value that is usual at this time of the day or week has
     a small residual even where another expert is better on average. `lower` and `upper` are those
-    of `beside`.
+    of `outside`.
     """
     least = residual
     for expert in (DAY_FAST, WEEK_FAST):
         if is_trusted(slot, expert, predictions[expert]):
-            other = beside(value - predictions[expert], lower, upper)
+            other = outside(value - predictions[expert], lower, upper)
             least = other if abs(other) < abs(least) else least
     return least
 
 
 @compiled
-def beside(residual: float, lower: float, upper: float) -> float:
-    """Return how far a residual lies outside `lower` <= 0 to `upper` >= 0.
+def outside(residual: float, lower: float, upper: float) -> float:
+    """Return how far a residual lies outside `lower` <= 0 to `upper` >= 0, with its sign.
 
-    These are the lowest and highest neighbouring bin of the day, relative to the current one: a
-    daily job does not start exactly at the edge of a bin.
-
-    >>> beside(5.0, -1.0, 3.0), beside(-0.5, -1.0, 3.0)
+    >>> outside(5.0, -1.0, 3.0), outside(-0.5, -1.0, 3.0)
     (2.0, 0.0)
     """
     if residual > 0.0:
@@ -167,17 +164,22 @@ def beside(residual: float, lower: float, upper: float) -> float:
 
 
 @compiled
-def neighbour(slot: Slot, step: float, side: float) -> float:
-    """Return how far the neighbouring bins of the day lie above (side 1) or below (-1) this one."""
+def range_of_neighbours(slot: Slot, step: float) -> tuple[float, float]:
+    """Return how far the neighbouring bins of the day lie below (<= 0) and above (>= 0) this one.
+
+    Values between are as expected, because a daily job does not start exactly at the edge of a bin.
+    """
     bins = day_bins(step)
     needed = visits_needed(step)
-    farthest = 0.0
+    lower = 0.0
+    upper = 0.0
     for by in (-1, 1):
         bin_ = (slot.day_bin + by) % bins
         if slot.day_visits[bin_] >= needed:
-            other = slot.day_profile[bin_] - slot.day_profile[slot.day_bin]
-            farthest = max(farthest, side * other)
-    return side * farthest
+            difference = slot.day_profile[bin_] - slot.day_profile[slot.day_bin]
+            lower = min(lower, difference)
+            upper = max(upper, difference)
+    return lower, upper
 
 
 @compiled

@@ -5,6 +5,7 @@ from typing import Final
 
 from anomify.detection import weights
 from anomify.detection.band import BAND_SCALES
+from anomify.detection.decay import share_left
 from anomify.detection.evidence import (
     FAST_AT_HOUR,
     FAST_RARITY,
@@ -34,9 +35,6 @@ from anomify.series import Float64s
 
 ALARM: Final = 0
 NOVELTY_HEAD: Final = 1
-
-# Half-lives are computed with exp, which is three times as fast as pow.
-LOG_2: Final = math.log(2.0)
 
 # The alarm head. It weighs mostly residuals in long-memory scales; the novelty head uses rarities,
 # because alarms by p-value alone have an F1 lower by 0.2 on labelled series. The weights that are
@@ -207,7 +205,7 @@ def display_strength(
     slot.plain_before = plain
     strength = max(strength, plain + weights.CONFIRMATION * before)
     half_life = max(DISPLAY_HALF_LIFE_SECONDS, DISPLAY_HALF_LIFE_STEPS * step)
-    keep = math.exp(-LOG_2 * gap / half_life)
+    keep = share_left(gap, half_life)
     slot.shown_peak = max(keep * slot.shown_peak, strength)
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
     slot.shown_relative += (1.0 - keep) * (features[PLAIN_RELATIVE] - slot.shown_relative)

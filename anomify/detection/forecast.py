@@ -151,9 +151,9 @@ def _expected(row: np.void, seconds: Float64s, step: float) -> _Expected:
         is_seasonal |= is_better
     lower, upper = np.zeros(len(seconds)), np.zeros(len(seconds))
     for by in (-1, 1):
-        beside = (day_bin + by) % days
-        other = row["day_profile"][beside].astype(np.float64) - day
-        other[~is_seasonal | (row["day_visits"][beside] < needed)] = 0.0
+        neighbour = (day_bin + by) % days
+        other = row["day_profile"][neighbour].astype(np.float64) - day
+        other[~is_seasonal | (row["day_visits"][neighbour] < needed)] = 0.0
         lower, upper = np.minimum(lower, other), np.maximum(upper, other)
     hour = ((seconds % DAY_SECONDS) / HOUR_SECONDS).astype(np.int64)
     return _Expected(expected + lower, expected + upper, scales * _hour_factors(row, floor)[hour])

@@ -14,6 +14,7 @@ KERNEL_SOURCES: Final = (
     "band.py",
     "baseline.py",
     "counter.py",
+    "decay.py",
     "drift.py",
     "ensemble.py",
     "evidence.py",

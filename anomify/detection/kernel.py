@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from anomify.detection.alarm_history import lowered
+from anomify.detection.alarm_history import lower_by_history
 from anomify.detection.alert_direction import passes_alert_settings
 from anomify.detection.band import BAND_SCALES, DAY_SECONDS, HOUR_SECONDS, LEVEL, WEEK_SLOW
 from anomify.detection.baseline import (
@@ -14,14 +14,14 @@ from anomify.detection.baseline import (
     QUICK,
     SMOOTH,
     WEEK_FAST,
-    beside,
     best_expert,
     day_bins,
     enter_bins,
     learn_baseline,
     learn_errors,
-    neighbour,
+    outside,
     predict,
+    range_of_neighbours,
     smallest_residual,
     week_bins,
 )
@@ -68,7 +68,7 @@ from anomify.detection.evidence import (
 from anomify.detection.jit import Slot, compiled, compiled_entry, sources_digest
 from anomify.detection.magnitude import (
     LARGEST,
-    hour_factor,
+    hour_factors,
     hour_scale,
     learn_guards,
     learn_powers,
@@ -173,13 +173,12 @@ def _observe(
     fast = y - predictions[fast_expert]
     if gap > _STALE_STEPS * step and abs(plain_slow) < abs(fast):
         fast = plain_slow
-    lower = neighbour(slot, step, -1.0)
-    upper = neighbour(slot, step, 1.0)
+    lower, upper = range_of_neighbours(slot, step)
     fast = smallest_residual(slot, y, predictions, fast, lower, upper)
     if slow_expert == LEVEL:
         lower = 0.0
         upper = 0.0
-    slow = beside(plain_slow, lower, upper)
+    slow = outside(plain_slow, lower, upper)
 
     # Their scales.
     if slow_expert != LEVEL and slot.is_seasonal == 0:
@@ -193,8 +192,9 @@ def _observe(
     plain_fast_scale = max(fast_long, slot.fast_recent)
     plain_slow_scale = max(slow_long, slot.slow_recent)
     is_out = abs(slow) > EXCURSION_SCALES * slow_long
-    fast_long *= hour_factor(slot.hour_fast, slot.hour_points, hour, floor)
-    slow_long *= hour_factor(slot.hour_slow, slot.hour_points, hour, floor)
+    fast_factor, slow_factor = hour_factors(slot, hour, floor)
+    fast_long *= fast_factor
+    slow_long *= slow_factor
     fast_guarded = max(fast_long, slot.fast_recent)
     slow_guarded = max(slow_long, slot.slow_recent)
     observed[_LOWER] = expected + lower - BAND_SCALES * slow_long + slot.anchor
@@ -367,12 +367,14 @@ def _value_before_step(slot: Slot) -> float:
     """
     value: float = _newest_value(slot, 1)
     largest = 0.0
-    for back in range(_STEP_POINTS):
-        before = _newest_value(slot, back + 1)
-        size = abs(_newest_value(slot, back) - before)
+    after = _newest_value(slot, 0)
+    for back in range(1, _STEP_POINTS + 1):
+        before = _newest_value(slot, back)
+        size = abs(after - before)
         if size > largest:
             largest = size
             value = before
+        after = before
     return value
 
 
@@ -472,7 +474,7 @@ def _entry(digest: int) -> Callable[..., int]:
                 alerts[row] = novelty_alert(slot, strength)
             else:
                 sign = 1 if observed[_SLOW] < 0.0 else 0
-                alert = lowered(slot, strength, sign, time / 1000.0, gap, step)
+                alert = lower_by_history(slot, strength, sign, time / 1000.0, gap, step)
                 alerts[row] = alarm_alert(slot, alert, features[DEVIATION], gap, step)
             displays[row] = display_strength(slot, features, strength, passes, gap, step)
             amounts[row] = _amount(slot, evidence[row], step)

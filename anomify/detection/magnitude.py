@@ -20,6 +20,7 @@ from anomify.detection.band import (
 )
 from anomify.detection.baseline import FIRST_SLOW, QUICK, SMOOTH, is_trusted
 from anomify.detection.jit import Slot, compiled
+from anomify.detection.state import HOURS
 from anomify.series import Float64s
 
 MEMORY_POINTS: Final = 20000.0
@@ -162,23 +163,30 @@ def hour_scale(slot: Slot, hour: int, of_hour: float, of_day: float, floor: floa
 
 
 @compiled
-def hour_factor(scales: Float64s, points: Float64s, hour: int, floor: float) -> float:
-    """Return the ratio of the scale of this hour of the day to the mean of all hours.
-
-    `scales` (HOURS,) are the robust scales of the hours, of `points` (HOURS,) residuals each.
-    """
-    if points[hour] == 0.0:
-        return 1.0
-    total = 0.0
+def hour_factors(slot: Slot, hour: int, floor: float) -> tuple[float, float]:
+    """Return the ratios of the fast and slow scale of this hour of the day to the mean of all."""
+    points = slot.hour_points[hour]
+    if points == 0.0:
+        return 1.0, 1.0
+    fast = 0.0
+    slow = 0.0
     hours = 0.0
-    for other in range(len(scales)):
-        if points[other] > 0.0:
-            total += scales[other]
+    for other in range(HOURS):
+        if slot.hour_points[other] > 0.0:
+            fast += slot.hour_fast[other]
+            slow += slot.hour_slow[other]
             hours += 1.0
-    trust = points[hour] / (points[hour] + HOUR_FACTOR_POINTS)
-    raw = (scales[hour] + floor) / (total / hours + floor)
-    factor: float = min(max(1.0 + trust * (raw - 1.0), LEAST_HOUR_FACTOR), MOST_HOUR_FACTOR)
-    return factor
+    trust = points / (points + HOUR_FACTOR_POINTS)
+    return (
+        _hour_factor(slot.hour_fast[hour], fast / hours, trust, floor),
+        _hour_factor(slot.hour_slow[hour], slow / hours, trust, floor),
+    )
+
+
+@compiled
+def _hour_factor(of_hour: float, of_all: float, trust: float, floor: float) -> float:
+    raw = (of_hour + floor) / (of_all + floor)
+    return min(max(1.0 + trust * (raw - 1.0), LEAST_HOUR_FACTOR), MOST_HOUR_FACTOR)
 
 
 @compiled

@@ -3,10 +3,10 @@
 A long incident thus raises alerts at its strongest points only.
 """
 
-import math
 from typing import Final
 
 from anomify.detection.band import BAND_SCALES
+from anomify.detection.decay import share_left
 from anomify.detection.jit import Slot, compiled
 
 _HALF_LIFE_SECONDS: Final = 7200.0
@@ -14,7 +14,6 @@ _HALF_LIFE_STEPS: Final = 3.0
 _CALM_POINTS: Final = 5  # in the range, after which an incident has ended
 _NOVELTY_KEEP: Final = 1.0 - 10.0**-2.31  # per point; tuned on NAB's development half
 _NOVELTY_FACTOR: Final = 1.05
-_LOG_2: Final = math.log(2.0)
 
 
 @compiled
@@ -31,7 +30,7 @@ def alarm_alert(slot: Slot, strength: float, deviation: float, gap: float, step:
     slot.calm_points = slot.calm_points + 1 if is_inside else 0
     keep = 0.0
     if slot.calm_points < _CALM_POINTS:
-        keep = math.exp(-_LOG_2 * gap / max(_HALF_LIFE_SECONDS, _HALF_LIFE_STEPS * step))
+        keep = share_left(gap, max(_HALF_LIFE_SECONDS, _HALF_LIFE_STEPS * step))
     slot.record_up *= keep
     slot.record_down *= keep
     record = 0.0

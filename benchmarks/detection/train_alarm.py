@@ -15,7 +15,7 @@ from measured import FOLDS, Measured, fold_of
 from protocol import count_alarms, rank_quality
 
 from anomify.detection import ensemble, weights
-from anomify.detection.alarm_history import lowered
+from anomify.detection.alarm_history import lower_by_history
 from anomify.detection.record_rule import alarm_alert
 from anomify.detection.state import EngineState
 from anomify.detection.threshold import FALSE_ALARMS_A_METRIC_WEEK, Severity, display_score
@@ -161,7 +161,7 @@ def _alerts(
     alerts = np.zeros(len(times))
     for row in range(len(times)):
         sign = 1 if deviation[row] < 0.0 else 0
-        alert = lowered(slot, strength[row], sign, times[row], gaps[row], step)
+        alert = lower_by_history(slot, strength[row], sign, times[row], gaps[row], step)
         alerts[row] = alarm_alert(slot, alert, deviation[row], gaps[row], step)
     return alerts
 

@@ -28,7 +28,7 @@ def ratio(size, scale):
     return min(abs(size) / scale, 1e4)
 
 
-def beside(residual, lower, upper):
+def distance_outside(residual, lower, upper):
     """Return how far a residual lies outside lower..upper."""
     return max(residual - upper, 0.0) if residual > 0 else min(residual - lower, 0.0)
 
@@ -222,11 +222,13 @@ class NaiveGauge:
         if gap > 10 * self.step:
             residuals.append(plain_slow)
         seasonal = [each for each in (DAY_FAST, WEEK_FAST) if self.trusted(forecasts, each)]
-        residuals.extend(beside(y - forecasts[expert], lower, upper) for expert in seasonal)
+        residuals.extend(
+            distance_outside(y - forecasts[expert], lower, upper) for expert in seasonal
+        )
         fast = min(residuals, key=abs)
         if slow_expert == LEVEL:
             lower = upper = 0.0
-        slow = beside(plain_slow, lower, upper)
+        slow = distance_outside(plain_slow, lower, upper)
 
         if slow_expert != LEVEL and not self.is_seasonal:
             self.is_seasonal = True

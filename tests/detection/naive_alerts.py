@@ -28,10 +28,10 @@ class NaiveAlerts:
 
     def alert(self, strength, slow_size, seconds, gap, step):
         """Return the alert of a point; `slow_size` is its slow residual in long scales."""
-        lowered = self.lowered(strength, int(slow_size < 0), seconds, gap, step)
+        lowered = self.lower_by_history(strength, int(slow_size < 0), seconds, gap, step)
         return self.above_record(lowered, slow_size, gap, step)
 
-    def lowered(self, strength, sign, seconds, gap, step):
+    def lower_by_history(self, strength, sign, seconds, gap, step):
         is_lasting = self.strength_before >= LEAST and gap <= 3 * step
         self.strength_before = strength
         if strength < LEAST:

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from anomify.detection.alarm_history import lowered
+from anomify.detection.alarm_history import lower_by_history
 from anomify.detection.detector import judge
 from anomify.detection.evidence import Evidence
 from anomify.detection.state import EngineState
@@ -28,7 +28,7 @@ def _lowered(slots, count, usual, newest, points, every, age):
         strength = usual if number < count else newest
         for point in range(points):
             gap = 60.0 if point else 1e9
-            result = lowered(slot, strength, 0, seconds + 60.0 * point, gap, 60.0)
+            result = lower_by_history(slot, strength, 0, seconds + 60.0 * point, gap, 60.0)
     return result
 
 
