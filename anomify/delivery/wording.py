@@ -283,7 +283,7 @@ def _headline(anomaly: AnomalyFacts) -> str:
 def _phrase(anomaly: AnomalyFacts) -> str:
     """Return what is unusual as a part of a sentence, without its full stop."""
     headline = _headline(anomaly).removesuffix(".")
-    begins_with_word = headline.startswith(("It ", "Its ", "The "))
+    begins_with_word = headline.startswith(("For ", "It ", "Its ", "No ", "The "))
     return f"{headline[:1].lower()}{headline[1:]}" if begins_with_word else headline
 
 

@@ -156,6 +156,7 @@ class TestOpened:
 
         phrase = message.subject.removeprefix("shop.orders is unusual: ")
         assert phrase.lower() == headline.removesuffix(".").lower()
+        assert not phrase[0].isupper()
         assert f": {phrase}. Severity high." in message.data["sentence"]
         for text in (message.subject, message.data["sentence"]):
             assert "3, expected" not in text
