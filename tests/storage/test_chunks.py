@@ -1,6 +1,5 @@
 """Sealing merges, may be repeated, and never goes back."""
 
-import threading
 from itertools import count
 
 import numpy as np
@@ -29,6 +28,7 @@ from tests.kit.points import (
     scores,
     series,
 )
+from tests.kit.threads import problems_of_two
 
 EVER = (OLDEST_MS, NEWEST_MS + 1)
 
@@ -143,25 +143,14 @@ class TestSeal:
             assert stored(chunks, metric_id) == [(START + 1, value), (START + 2, value)]
 
     def test_of_two_processes_at_once_loses_nothing(self, machines: Machines) -> None:
-        both = threading.Barrier(2)
         stores = [ChunkStore(machines.open()) for _ in range(2)]
         seal(stores[0], 1, *((m, START, 0.0) for m in range(50)))
-        problems = []
 
         def write(number: int) -> None:
-            both.wait(30)
             order = range(50) if number else reversed(range(50))
-            try:
-                seal(stores[number], 2, *((m, START + 1 + number, 1.0) for m in order))
-            except Exception as problem:  # noqa: BLE001 - whatever it is, the test tells
-                problems.append(problem)
+            seal(stores[number], 2, *((m, START + 1 + number, 1.0) for m in order))
 
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert problems == []
+        assert problems_of_two(write) == []
         for metric_id in range(50):
             assert [time - START for time, _ in stored(stores[0], metric_id)] == [0, 1, 2]
 

@@ -1,7 +1,6 @@
 """The SQLite files of points: creation, opening, closing and removal."""
 
 import sqlite3
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from anomify.storage.log import PointLog
 from anomify.storage.month_files import PointFiles
 from anomify.storage.tables import LAYOUT
 from tests.kit.points import DAY, HOUR, START, entry, series
+from tests.kit.threads import problems_of_two
 
 MONTH = 681  # October 2026, counted from January 1970
 
@@ -109,24 +109,13 @@ class TestPointFiles:
         assert used.engine.pool.checkedin() == 0
 
     def test_created_by_two_threads_at_once_are_one_file(self, folder: Path) -> None:
-        both = threading.Barrier(2)
         files = [PointFiles(folder), PointFiles(folder)]
-        problems = []
 
         def write(number: int) -> None:
-            both.wait(30)
-            try:
-                ChunkStore(files[number]).write([chunk(START, number)])
-                PointLog(files[number]).append(entry((number, START, 1.0)))
-            except Exception as problem:  # noqa: BLE001 - the test reports it
-                problems.append(problem)
+            ChunkStore(files[number]).write([chunk(START, number)])
+            PointLog(files[number]).append(entry((number, START, 1.0)))
 
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert problems == []
+        assert problems_of_two(write) == []
         assert [len(ChunkStore(files[0]).read(number, START, START + 1)) for number in (0, 1)] == [
             1,
             1,
