@@ -297,6 +297,14 @@ class Settings(BaseModel):
         return (self.public_url or f"http://{self.listen_address}").rstrip("/")
 
     @property
+    def printed_url(self) -> str:
+        """Return the URL of links that are printed on this machine, without a slash at the end.
+
+        Where it listens on all addresses, it is one that can be opened on this machine.
+        """
+        return self.base_url if self.public_url else self.local_url
+
+    @property
     def local_host(self) -> str:
         """Return the host with which our own processes reach the web process."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 -- read, not bound

@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.cli.db import current_revision, head_revision
 from anomify.cli.failures import failure_in_words
-from anomify.cli.settings import data_option, json_option, print_json, read_settings
+from anomify.cli.listen_address import read_settings_beside_server
+from anomify.cli.settings import data_option, json_option, print_json
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
@@ -55,7 +56,7 @@ class Finding:
 @json_option
 def doctor(data_dir: Path | None, *, as_json: bool) -> None:
     """Check the installation for problems; the exit code is 1 if there are any."""
-    settings = read_settings(data_dir=data_dir)
+    settings = read_settings_beside_server(data_dir)
     findings = [_finding_of(examine, settings) for examine in EXAMINATIONS]
     if as_json:
         print_json([asdict(finding) for finding in findings])

@@ -291,8 +291,7 @@ def _is_ready(settings: Settings) -> bool:
 
 
 def _greet(settings: Settings, setup_secret: str | None) -> None:
-    # If it listens on all addresses, this is one that can be opened on this machine.
-    url = settings.base_url if settings.public_url else settings.local_url
+    url = settings.printed_url
     click.echo(f"Anomify is ready: {url}")
     if setup_secret:
         link = f"{url}{SETUP_PATH}?link={setup_secret}"

@@ -7,7 +7,8 @@ import click
 
 from anomify.audit.recording import record_audit
 from anomify.cli.database import the_org, unit_of_work
-from anomify.cli.settings import data_option, json_option, print_json, read_settings
+from anomify.cli.listen_address import read_settings_beside_server
+from anomify.cli.settings import data_option, json_option, print_json
 from anomify.errors import Invalid, NotFound
 from anomify.user.authenticator import turn_off
 from anomify.user.creating import FIRST_ROLE, ROLES, create_user, fold_email
@@ -107,8 +108,8 @@ def list_them(org_name: str, data_dir: Path | None, *, as_json: bool) -> None:
 @data_option
 def invite_user(org_name: str, email: str, name: str, role: str, data_dir: Path | None) -> None:
     """Invite a user and print the link; it works once, for 72 hours."""
-    settings = read_settings(data_dir=data_dir)
-    by = Inviter(ACTOR, FIRST_ROLE, settings.base_url)
+    settings = read_settings_beside_server(data_dir)
+    by = Inviter(ACTOR, FIRST_ROLE, settings.printed_url)
     with unit_of_work(data_dir, write=True):
         _, link = invite(the_org(org_name), email, name, role, by)
     click.echo(link)
@@ -119,10 +120,10 @@ def invite_user(org_name: str, email: str, name: str, role: str, data_dir: Path 
 @data_option
 def reset_link(email: str, data_dir: Path | None) -> None:
     """Print a link for setting a new password; it works once, for 30 minutes."""
-    settings = read_settings(data_dir=data_dir)
+    settings = read_settings_beside_server(data_dir)
     with unit_of_work(data_dir, write=True):
         found = _the_user(email)
-        link = make_reset_link(found, settings.base_url)
+        link = make_reset_link(found, settings.printed_url)
         record_audit(found.org_id, actor=ACTOR, action="user.reset_link", target=found.email)
     click.echo(link)
 

@@ -12,6 +12,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from anomify.cli.failures import failure_in_words, use_data_dir
+from anomify.cli.listen_address import keep_listen_address
 from anomify.cli.parent_process import exit_with_parent
 from anomify.cli.settings import data_option, read_settings
 from anomify.config import Settings
@@ -37,6 +38,7 @@ def web(host: str | None, port: int | None, data_dir: Path | None, parent: int |
         exit_with_parent(parent)
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     use_data_dir(settings)
+    keep_listen_address(settings)
     Server(
         target="anomify.factory",
         address=settings.host,

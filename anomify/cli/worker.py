@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from anomify.cli.failures import use_data_dir
+from anomify.cli.listen_address import read_settings_beside_server
 from anomify.cli.parent_process import exit_with_parent
-from anomify.cli.settings import data_option, read_settings
+from anomify.cli.settings import data_option
 
 
 @click.command()
@@ -21,6 +22,6 @@ def worker(data_dir: Path | None, parent: int | None) -> None:
         exit_with_parent(parent)
     from anomify.worker.loop import run  # noqa: PLC0415 -- the engine takes a second to load
 
-    settings = read_settings(data_dir=data_dir)
+    settings = read_settings_beside_server(data_dir)
     use_data_dir(settings)
     run(settings)

@@ -70,11 +70,12 @@ def read_to_thin(points: PointStore, metric_id: int, from_ms: int, until_ms: int
 
 
 def as_read(
-    series: Series, *, step_seconds: float | None = None, has_rates: bool = False
+    series: Series, *, step_seconds: float | None = None, rates: Series | None = None
 ) -> SeriesWindow:
     """Downsample a window by this step, or to 2,000 points, by least and greatest values.
 
-    Raises Invalid where a step is so fine that more than 200,000 points are left.
+    `rates` are downsampled likewise. Raises Invalid where a step is so fine that more than 200,000
+    points are left.
     """
 
     def thinned(whole: Series) -> Series:
@@ -90,7 +91,7 @@ def as_read(
         )
     return SeriesWindow(
         values=values,
-        rates=thinned(rate_of(series)) if has_rates else None,
+        rates=None if rates is None else thinned(rates),
         step_seconds=(step_seconds or _stretch_seconds(series))
         if len(values) < len(series)
         else None,
@@ -112,8 +113,12 @@ def rate_of(series: Series) -> Series:
 
 def rate_in(series: Series, from_ms: int) -> Series:
     """Return a counter's increase per second from this time on, using the points before it."""
-    rates_known = rate_of(series)
-    return rates_known.of(rates_known.times >= from_ms)
+    return since(rate_of(series), from_ms)
+
+
+def since(series: Series, from_ms: int) -> Series:
+    """Return the points from this time on."""
+    return series.of(series.times >= from_ms)
 
 
 def three_sigma(values: Float64s) -> tuple[Float64s, Float64s]:

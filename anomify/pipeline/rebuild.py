@@ -16,7 +16,7 @@ from anomify.anomaly.recording import (
 )
 from anomify.delivery.queries import notified_among
 from anomify.pipeline.announce import Notifier
-from anomify.pipeline.observe import record_metric
+from anomify.pipeline.record import Opened, record
 from anomify.pipeline.rejudge import Rejudged
 
 
@@ -29,20 +29,21 @@ def record_rebuild(metric_id: int, rejudged: Rejudged, notifier: Notifier) -> No
 
     What was judged by a past that retention has deleted cannot be judged as well again: such an
     anomaly is neither deleted nor given another severity, as long as its point has the same value.
+    What was found is announced after that, as it is at the end.
     """
     if rejudged.judged_from_ms is None:
         return
     protected = _found_by_deleted_past(metric_id, rejudged)
-    spans = record_metric(
-        rejudged.point_verdicts,
-        metric_id,
-        None,
-        closing_after_ms(int(rejudged.summary.resolution_ms[0])),
-        notifier,
-    )
+    closing_ms = closing_after_ms(int(rejudged.summary.resolution_ms[0]))
+    changes = record(rejudged.point_verdicts, metric_id, None, closing_ms)
+    spans = [change.span for change in changes if isinstance(change, Opened)]
     for span in spans:
         if span.anomaly_id in protected:
             restore_recorded(span, protected[span.anomaly_id])
+    for span in spans:
+        notifier.opened(span)
+        if not span.is_open:
+            notifier.recovered(span)
     # What was found in points that are deleted since cannot be found again.
     found = {span.anomaly_id for span in spans}
     lost = not_found_again(metric_id, rejudged.judged_from_ms, found)

@@ -108,6 +108,11 @@ class TestStart:
         with running(server):
             assert server.ask("/-/ready").status == 200
             assert (server.data_dir / "log.db").exists()
+            data = ("--data", str(server.data_dir))
+            server.cli("org", "create", "Acme", "--json", *data)
+            invited = ("--org", "Acme", "--email", "ann@acme.example")
+            link = server.cli("user", "invite", *invited, *data)
+            assert link.startswith(f"{server.url}/ui/invitation?")
 
 
 class TestStop:

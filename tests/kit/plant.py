@@ -49,11 +49,11 @@ class Plant:
                 for one in page.items
             ]
 
-    def watch(self) -> None:
+    def watch(self, severity: str = "low") -> None:
         """Create a watcher of all metrics with a webhook."""
         with self.database.unit_of_work():
             org = session().get_one(Org, self.org_id)
-            make_watcher(org, "m", severity="low", webhook_url="https://hooks.example/")
+            make_watcher(org, "m", severity=severity, webhook_url="https://hooks.example/")
 
     def announced(self) -> list[tuple[str, int]]:
         """Return what is in the outbox: the transition, and when its anomaly had begun."""

@@ -90,7 +90,7 @@ class TestAsRead:
             as_read(series(MOST_RAW + 1), step_seconds=1)
 
     def test_adds_the_rate_on_request(self):
-        reading = as_read(series(3), has_rates=True)
+        reading = as_read(series(3), rates=rate_of(series(3)))
         assert reading.rates.values.tolist() == [1, 1]
 
 

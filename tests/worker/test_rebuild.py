@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import numpy as np
+from sqlalchemy import delete, select
 
+from anomify.anomaly.model import Span
 from anomify.clock import now, now_ms
 from anomify.db import session
+from anomify.delivery.model import Delivery
 from anomify.metric.model import Rebuild
 from anomify.metric.progress import MOST_REBUILD_ATTEMPTS, REBUILD_LEASE, request_rebuild
 from anomify.metric.state import PARTITIONS
@@ -170,6 +173,25 @@ class TestMessages:
         [(_, started, ended, _)] = plant.anomalies()
         assert started == times[start], "its link was sent, so it stays"
         assert ended is not None
+
+    def test_are_sent_by_the_severity_that_an_anomaly_keeps(self, plant: Plant) -> None:
+        """Its past was longer when it was found: the rebuild finds another severity."""
+        metric_id = plant.metric_ids[0]
+        plant.watch(severity="medium")
+        times = past()
+        analyser = plant.analyser()
+        plant.send(metric_id, times, with_spike(noise(), POINTS - SPIKE))
+        drain(analyser)
+        analyser.checkpoint(range(PARTITIONS))
+        plant.points.drop_before(int(times[300]))
+        with plant.database.unit_of_work():
+            span = session().scalars(select(Span)).one()
+            found, span.severity = span.severity, "low"
+            session().execute(delete(Delivery))
+        assert found in {"medium", "high"}
+        analyser.rebuild(metric_id)
+        assert [severity for *_, severity in plant.anomalies()] == ["low"]
+        assert plant.announced() == []
 
     def test_are_not_sent_about_a_deleted_anomaly_that_was_not_announced(
         self, plant: Plant

@@ -19,7 +19,7 @@ from anomify.native.metric.series import (
     Pairs,
     SpanOut,
     TimeseriesOut,
-    read_points_to_thin,
+    read_to_thin_with_rates,
     timeseries_out,
 )
 from anomify.native.metric.shapes import (
@@ -138,7 +138,8 @@ def bundle(inputs: BundleIn) -> BundleOut:
 
 def _points_of_bundle(status: MetricStatus, inputs: BundleIn, parts: set[Part]) -> dict[str, Any]:
     """Return the fields of the bundle for which the window's points have to be read."""
-    reading = as_read(read_points_to_thin(status, inputs), has_rates=is_counter(status))
+    values, rates = read_to_thin_with_rates(status, inputs, has_rates=is_counter(status))
+    reading = as_read(values, rates=rates)
     found: dict[str, Any] = {}
     if Part.TIMESERIES in parts:
         timeseries = timeseries_out(status, reading, inputs)

@@ -10,20 +10,16 @@ from anomify.anomaly.queries import MOST_ANOMALIES, list_anomalies
 from anomify.auth.subject import subject
 from anomify.clock import now_ms
 from anomify.edge.access import VIEWER
-from anomify.edge.app_state import app_state
 from anomify.edge.contract import Outputs
 from anomify.metric.forecast import expected_ahead
-from anomify.metric.reading import rate_in, read_raw, three_sigma
+from anomify.metric.reading import rate_in, three_sigma
 from anomify.metric.status import MetricStatus
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.details import metric_of_whole_path
-from anomify.native.metric.series import points_window_ms, read_points
+from anomify.native.metric.series import read_points, read_points_and_margin
 from anomify.native.metric.shapes import MetricIn, is_counter, metric_status_named
 from anomify.native.window import DAY, WindowIn, timestamp_of
 from anomify.series import Series
-
-# A counter's first rate in a window is counted from a point so many steps before it at the most.
-MARGIN_STEPS = 3
 
 
 def _number(description: str, kind: str = "number") -> dict[str, JsonValue]:
@@ -128,7 +124,7 @@ def yhat(inputs: RangesIn) -> RangesOut:
     """
     status = metric_status_named(inputs.metric)
     if is_counter(status):
-        judged = rate_in(_read_with_margin(status, inputs), inputs.window_ms(DAY)[0])
+        judged = rate_in(read_points_and_margin(status, inputs), inputs.window_ms(DAY)[0])
     else:
         judged = read_points(status, inputs)
     periods = _anomalous_periods(status, inputs) if inputs.include_anomalous_periods else None
@@ -229,11 +225,3 @@ def _anomalous_periods(
         )
         for one in found.items
     ]
-
-
-def _read_with_margin(status: MetricStatus, inputs: WindowIn) -> Series:
-    """Read a few steps more before the window: a rate takes two points."""
-    from_ms, until_ms = points_window_ms(status, inputs)
-    step_ms = status.progress.resolution_ms if status.progress else 0
-    margin_ms = MARGIN_STEPS * step_ms
-    return read_raw(app_state().points, status.metric.id, max(from_ms - margin_ms, 0), until_ms)

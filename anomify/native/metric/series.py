@@ -11,9 +11,10 @@ from anomify.metric.reading import (
     SeriesWindow,
     as_read,
     end_with_newest,
-    rate_of,
+    rate_in,
     read_raw,
     read_to_thin,
+    since,
 )
 from anomify.metric.status import MetricStatus
 from anomify.native.metric.blueprint import blueprint
@@ -21,6 +22,9 @@ from anomify.native.metric.details import metric_of_whole_path
 from anomify.native.metric.shapes import MetricIn, metric_status_named
 from anomify.native.window import DAY, WindowIn, timestamp_of
 from anomify.series import Series
+
+# So many steps before the window are read as well where a rate is shown: it takes two points.
+MARGIN_STEPS = 3
 
 Pairs = list[tuple[int | float, float]]
 
@@ -74,11 +78,10 @@ def timeseries(inputs: TimeseriesIn) -> TimeseriesOut:
     """Show datapoints: raw, by a resolution, or downsampled for a chart."""
     status = metric_status_named(inputs.metric)
     if inputs.resolution == "raw":
-        series = read_points(status, inputs)
-        raw = SeriesWindow(series, _rate(series, inputs), step_seconds=None)
-        return timeseries_out(status, raw, inputs)
-    series = read_points_to_thin(status, inputs)
-    reading = as_read(series, step_seconds=inputs.resolution, has_rates=inputs.derivative)
+        reading = _read_raw(status, inputs)
+    else:
+        values, rates = read_to_thin_with_rates(status, inputs, has_rates=inputs.derivative)
+        reading = as_read(values, step_seconds=inputs.resolution, rates=rates)
     return timeseries_out(status, reading, inputs)
 
 
@@ -112,12 +115,42 @@ def read_points(status: MetricStatus, inputs: WindowIn) -> Series:
     return read_raw(app_state().points, status.metric.id, *points_window_ms(status, inputs))
 
 
-def read_points_to_thin(status: MetricStatus, inputs: WindowIn) -> Series:
-    """Return the stored points of the window, to be downsampled.
+def read_points_and_margin(status: MetricStatus, inputs: WindowIn) -> Series:
+    """Return every stored point of the window and of some steps before it, as `read_points`."""
+    window_ms = _window_and_margin_ms(status, inputs)
+    return read_raw(app_state().points, status.metric.id, *window_ms)
 
-    Raises `Invalid` beyond 3,200,000.
+
+def read_to_thin_with_rates(
+    status: MetricStatus, inputs: WindowIn, *, has_rates: bool
+) -> tuple[Series, Series | None]:
+    """Return the stored points of the window and, on request, its rates, to be downsampled.
+
+    Raises `Invalid` beyond 3,200,000 points.
     """
-    return read_to_thin(app_state().points, status.metric.id, *points_window_ms(status, inputs))
+    points, metric_id = app_state().points, status.metric.id
+    if not has_rates:
+        return read_to_thin(points, metric_id, *points_window_ms(status, inputs)), None
+    series = read_to_thin(points, metric_id, *_window_and_margin_ms(status, inputs))
+    return _with_rates(series, inputs)
+
+
+def _read_raw(status: MetricStatus, inputs: TimeseriesIn) -> SeriesWindow:
+    if not inputs.derivative:
+        return SeriesWindow(read_points(status, inputs), None, step_seconds=None)
+    return SeriesWindow(*_with_rates(read_points_and_margin(status, inputs), inputs), None)
+
+
+def _with_rates(series: Series, inputs: WindowIn) -> tuple[Series, Series]:
+    """Return the points of the window, and its rates by these and the points before it."""
+    from_ms, _ = inputs.window_ms(DAY)
+    return since(series, from_ms), rate_in(series, from_ms)
+
+
+def _window_and_margin_ms(status: MetricStatus, inputs: WindowIn) -> tuple[int, int]:
+    from_ms, until_ms = points_window_ms(status, inputs)
+    step_ms = status.progress.resolution_ms if status.progress else 0
+    return max(from_ms - MARGIN_STEPS * step_ms, 0), until_ms
 
 
 def _pairs(series: Series) -> Pairs:
@@ -125,7 +158,3 @@ def _pairs(series: Series) -> Pairs:
         (timestamp_of(time_ms), value)
         for time_ms, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
     ]
-
-
-def _rate(series: Series, inputs: TimeseriesIn) -> Series | None:
-    return rate_of(series) if inputs.derivative else None

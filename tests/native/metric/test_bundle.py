@@ -76,12 +76,30 @@ class TestBundle:
         assert len(data["derivative"]) == COUNT - 2
         assert all(0.8 < rate < 1.2 for _, rate in data["derivative"])
 
-    def test_has_no_range_for_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
+    def test_has_the_rate_of_the_first_point_of_a_window(self, api: MetricApi) -> None:
         times = minutes()
         api.send(api.make_metric(), times, np.cumsum(10 + np.abs(noise())))
         api.judge()
         last = int(times[-1]) // 1000
         window = {"from": last, "until": last + 1, "include_value": True}
+        data = api.data("/metric/cpu.load/bundle", **window)
+        assert len(data["timeseries"]) == 1
+        whole = api.data("/metric/cpu.load/bundle", include_value=True)
+        assert data["derivative"] == whole["derivative"][-1:]
+        assert data["yhat"] == {str(last): whole["yhat"][str(last)]}
+        for resolution in ("raw", 60):
+            asked = {"derivative": True, "resolution": resolution, **window}
+            del asked["include_value"]
+            found = api.data("/metric/cpu.load/timeseries", **asked)
+            assert found["derivative"] == whole["derivative"][-1:]
+            assert found["timeseries"] == whole["timeseries"][-1:]
+
+    def test_has_no_range_for_a_counters_point_without_a_rate(self, api: MetricApi) -> None:
+        times = minutes()
+        api.send(api.make_metric(), times, np.cumsum(10 + np.abs(noise())))
+        api.judge()
+        first = int(times[0]) // 1000
+        window = {"from": first, "until": first + 1, "include_value": True}
         data = api.data("/metric/cpu.load/bundle", **window)
         assert len(data["timeseries"]) == 1
         assert data["derivative"] == []
