@@ -15,11 +15,12 @@ from anomify.clock import now_ms
 from anomify.dashboard.layout import local_moment
 from anomify.dashboard.page_blueprint import address
 from anomify.dashboard.sparkline import Sparkline, SparkPoint, sparkline
-from anomify.dashboard.wording import Moment, value_and_expected
+from anomify.dashboard.wording import Moment, value_and_expected, within_sentence
 from anomify.metric.model import Progress
 from anomify.metric.reading import rate_of
 from anomify.metric.status import duration_in_words
 from anomify.metric.store import PointStore
+from anomify.metric.young import was_young
 
 # The window begins so many steps of the metric before the anomaly, or three times its length.
 CONTEXT_STEPS: Final = 90
@@ -52,14 +53,17 @@ class AnomalyRow:
     amount: str
     since: Moment
     seen_before: str
+    # It was found while the metric was new, and until when the metric still is.
+    was_new: bool
+    new_until: Moment | None
     # The metric's page with the window around the anomaly.
     url: str
 
 
-def anomaly_row_of(anomaly: Anomaly, step_ms: int | None) -> AnomalyRow:
+def anomaly_row_of(anomaly: Anomaly, progress: Progress | None) -> AnomalyRow:
     """Return the row of an anomaly whose span and metric are loaded."""
     span = anomaly.span
-    from_ms, until_ms = window_around(span, step_ms)
+    from_ms, until_ms = window_around(span, progress.resolution_ms if progress else None)
     url = address(
         "/ui/metric",
         name=span.metric.name,
@@ -83,6 +87,8 @@ def anomaly_row_of(anomaly: Anomaly, step_ms: int | None) -> AnomalyRow:
         amount=amount_in_words(span),
         since=local_moment(since_ms_of(span)),
         seen_before=seen_before_in_words(span),
+        was_new=not span.is_silence and was_young(span.metric, progress, span.started_ms),
+        new_until=_new_until(span, progress),
         url=url,
     )
 
@@ -122,6 +128,12 @@ def sparkline_of_anomaly(span: Span, progress: Progress | None, points: PointSto
     ]
     last = until_ms if span.is_open else span.last_over_ms
     return sparkline(shown, (from_ms, until_ms), (span.started_ms, last))
+
+
+def _new_until(span: Span, progress: Progress | None) -> Moment | None:
+    if progress is None or not was_young(span.metric, progress, now_ms()):
+        return None
+    return within_sentence(local_moment(progress.young_until_ms))
 
 
 def _lasted(span: Span) -> str:

@@ -156,7 +156,7 @@ def _rows(anomalies: list[Anomaly]) -> list[Row]:
 
 def _row(anomaly: Anomaly, progress: Progress | None) -> Row:
     return Row(
-        anomaly_row_of(anomaly, progress.resolution_ms if progress else None),
+        anomaly_row_of(anomaly, progress),
         sparkline_of_anomaly(anomaly.span, progress, app_state().points),
     )
 

@@ -1,7 +1,7 @@
 """The page of one metric: its chart, state and anomalies."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from flask import Response, make_response, redirect
@@ -15,13 +15,18 @@ from anomify.clock import now, now_ms
 from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_around
 from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
-from anomify.dashboard.wording import Moment, thousands
+from anomify.dashboard.wording import thousands, within_sentence
 from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
 from anomify.edge.validation_sentences import WrongParameter
 from anomify.errors import NotFound
 from anomify.exclusion.wording import explained, rules_behind
+from anomify.metric.alarm_history import (
+    alarm_history_sentence,
+    find_alarm_history,
+    seen_lately_sentence,
+)
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.queries import get_metric_status
 from anomify.metric.reading import end_with_newest
@@ -235,7 +240,6 @@ def _better_window(
 def _parts(
     inputs: MetricPageIn, status: MetricStatus, selected: Anomaly | None, window: tuple[int, int]
 ) -> dict[str, object]:
-    step = status.progress.resolution_ms if status.progress else None
     found = list_anomalies(
         subject().org.id,
         metric_id=status.metric.id,
@@ -245,7 +249,7 @@ def _parts(
     )
     rows = tuple(
         EventRow(
-            anomaly_row_of(anomaly, step),
+            anomaly_row_of(anomaly, status.progress),
             selected is not None and anomaly.id == selected.id,
             inputs.url(event=anomaly.id),
         )
@@ -255,20 +259,18 @@ def _parts(
     if app_state().points.missing(status.metric.id, *window):
         missing = "; some stored points cannot be read; the operator of this server can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
-    young_ms = young_until_ms(status, now())
+    at = now()
+    young_ms, history = young_until_ms(status, at), find_alarm_history(status, at)
     return {
         "status": status,
-        "young_until": None if young_ms is None else _within_sentence(local_moment(young_ms)),
+        "young_until": None if young_ms is None else within_sentence(local_moment(young_ms)),
+        "alarm_history": alarm_history_sentence(history),
         "events": Events(
             rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
         ),
-        "selected": anomaly_row_of(selected, step) if selected else None,
+        "selected": anomaly_row_of(selected, status.progress) if selected else None,
+        "seen_lately": seen_lately_sentence(history, selected.span.severity) if selected else "",
         "picture": (
             anomaly_image_url(app_state().settings, subject().org, selected) if selected else None
         ),
     }
-
-
-def _within_sentence(found: Moment) -> Moment:
-    """Return a time whose words stand within a sentence: today 14:05."""
-    return replace(found, words=found.words.replace("Today", "today"))

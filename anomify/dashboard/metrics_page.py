@@ -1,6 +1,7 @@
 """The list of metrics with their states, learning progress and last values."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from pydantic import Field
@@ -11,12 +12,13 @@ from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.paging import Choice, page_links
 from anomify.dashboard.setup import refused_lately
-from anomify.dashboard.wording import NO_VALUE, Moment, number
+from anomify.dashboard.wording import NO_VALUE, Moment, number, within_sentence
 from anomify.edge.access import USER
 from anomify.edge.contract import Inputs
 from anomify.exclusion.wording import explained, rules_behind
 from anomify.metric.queries import count_by_state, list_metrics
 from anomify.metric.status import MetricStatus, State
+from anomify.metric.young import young_until_ms
 
 blueprint = PageBlueprint("metrics_page", __name__)
 
@@ -48,6 +50,7 @@ class Row:
     status: MetricStatus
     last_value: str
     last_seen: Moment | None
+    new_until: Moment | None
 
 
 @blueprint.route(PATH, inputs=MetricsPageIn, access=USER, methods=["GET"])
@@ -67,7 +70,7 @@ def page(inputs: MetricsPageIn) -> str:
     return render_page(
         "dashboard/metrics.html",
         inputs=inputs,
-        rows=[_row(status) for status in explained(found.items, rules)],
+        rows=[_row(status, at) for status in explained(found.items, rules)],
         page=page_links(
             inputs.offset,
             len(found.items),
@@ -81,14 +84,16 @@ def page(inputs: MetricsPageIn) -> str:
     )
 
 
-def _row(status: MetricStatus) -> Row:
+def _row(status: MetricStatus, at: datetime) -> Row:
     name, progress = status.metric.name, status.progress
+    young_ms = young_until_ms(status, at)
     return Row(
         name=name,
         url=address("/ui/metric", name=name),
         status=status,
         last_value=number(progress.last_value) if progress else NO_VALUE,
         last_seen=local_moment(progress.judged_until_ms) if progress else None,
+        new_until=None if young_ms is None else within_sentence(local_moment(young_ms)),
     )
 
 

@@ -1,7 +1,7 @@
 """Format times, numbers and metric names for pages, the same way as static/js/numbers.js."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
@@ -46,6 +46,11 @@ def moment(time_ms: int, zone: ZoneInfo, at: datetime) -> Moment:
     return Moment(
         utc.isoformat(timespec="seconds"), f"{day} {local:%H:%M}", f"{utc:%Y-%m-%d %H:%M:%S} UTC"
     )
+
+
+def within_sentence(found: Moment) -> Moment:
+    """Return a time whose words stand within a sentence: today 14:05."""
+    return replace(found, words=f"{found.words[0].lower()}{found.words[1:]}")
 
 
 def number(value: float | None, extra: int = 0) -> str:

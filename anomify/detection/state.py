@@ -299,8 +299,7 @@ class EngineSummary:
     `is_counter` bool; `is_constant` bool where the newest `needed` points have one value;
     `last_times` int64 are the times of the newest points in unix milliseconds and `last_values`
     float64 the newest values that could be judged, both 0 without points. Until `young_until_ms`
-    int64, unix milliseconds, alerts are lowered because the metric is new; 0 once that is over, and
-    without points.
+    int64, unix milliseconds, alerts are lowered because the metric is new; 0 without points.
     """
 
     seen: Int64s
@@ -330,7 +329,6 @@ def describe(state: EngineState, slots: Int64s) -> EngineSummary:
     needed = np.where(trained_points > 0, trained_points, expected)
     newest_times = everything["newest_time"][slots]
     young_until = ((everything["first_seconds"][slots] + YOUNG_SECONDS) * 1000.0).astype(np.int64)
-    is_young = (everything["points"][slots] > 0) & (newest_times < young_until)
     return EngineSummary(
         seen=everything["points"][slots],
         needed=needed,
@@ -339,5 +337,5 @@ def describe(state: EngineState, slots: Int64s) -> EngineSummary:
         is_constant=everything["constant_run"][slots] >= needed - 1,
         last_times=newest_times,
         last_values=everything["last_value"][slots],
-        young_until_ms=np.where(is_young, young_until, 0),
+        young_until_ms=np.where(everything["points"][slots] > 0, young_until, 0),
     )

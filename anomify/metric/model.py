@@ -91,6 +91,8 @@ class Progress(Base):
     silent_from_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # Late points since the last rebuild; over ten of them queue one (spec/storage.md 10.6).
     unjudged_late_points: Mapped[int] = mapped_column(default=0)
+    # Four days after its first point: until then only strong deviations are reported. 0: unknown.
+    young_until_ms: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class MetricSettings(Base):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, or_, select, update
 
 from anomify.db import batches, session, upsert
 from anomify.job.model import DEAD
@@ -44,6 +44,7 @@ class Step:
     stale_after_ms: int
     may_be_silent: bool
     silent_from_ms: int | None
+    young_until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ def record_progress(steps: Sequence[Step]) -> None:
         for column in Progress.__table__.columns
         if column.name not in kept
     }
+    # A metric that is learnt again from a part of its past seems newer than it is.
+    new, known = statement.excluded["young_until_ms"], Progress.young_until_ms
+    is_better = and_(new > 0, or_(known == 0, new < known))
+    changed["young_until_ms"] = case((is_better, new), else_=known)
     session().execute(
         statement.on_conflict_do_update(index_elements=["metric_id"], set_=changed), rows
     )

@@ -2,12 +2,10 @@
 
 from datetime import datetime
 
-import numpy as np
-
 from anomify.clock import datetime_from_ms, to_ms
-from anomify.detection.state import YOUNG_SECONDS, describe
+from anomify.detection.state import YOUNG_SECONDS
 from anomify.metric.intake import FUTURE_MS
-from anomify.metric.state import find_state
+from anomify.metric.model import Metric, Progress
 from anomify.metric.status import MetricStatus
 
 # A metric is created when its first point arrives, whose time may lie a little ahead of it.
@@ -17,18 +15,17 @@ MOST_YOUNG_MS = int(YOUNG_SECONDS * 1000) + FUTURE_MS
 def young_until_ms(status: MetricStatus, at: datetime) -> int | None:
     """Return until when only strong deviations of a metric are reported, in unix milliseconds.
 
-    None once that is over, while the metric is learning, and where it is not judged at all. The
-    time is that of the last stored state of the engine, which is stored within seconds after the
-    metric has learnt enough to be judged.
+    None once that is over, while the metric is learning, and where it is not judged at all.
     """
-    if not status.is_judged or to_ms(status.metric.created_at) + MOST_YOUNG_MS <= to_ms(at):
+    if not status.is_judged or status.progress is None:
         return None
-    found = find_state(status.metric.id)
-    if found is None:
-        return None
-    state, slot = found
-    until_ms = int(describe(state, np.array([slot])).young_until_ms[0])
+    until_ms = _young_until_ms(status.metric, status.progress)
     return until_ms if until_ms > to_ms(at) else None
+
+
+def was_young(metric: Metric, progress: Progress | None, at_ms: int) -> bool:
+    """Return whether a metric was new at that moment, unix milliseconds."""
+    return progress is not None and at_ms < _young_until_ms(metric, progress)
 
 
 def with_young_sentence(sentence: str, until_ms: int | None) -> str:
@@ -37,3 +34,13 @@ def with_young_sentence(sentence: str, until_ms: int | None) -> str:
         return sentence
     until = f"{datetime_from_ms(until_ms):%Y-%m-%d %H:%M} UTC"
     return f"{sentence} New: until {until} only strong deviations are reported."
+
+
+def _young_until_ms(metric: Metric, progress: Progress) -> int:
+    """Return until when a metric is or was new, 0 where that is not known.
+
+    What is stored is later than it can be where an older version began to judge the metric, and
+    this one has learnt it again from a part of its past.
+    """
+    until_ms = progress.young_until_ms
+    return until_ms if until_ms <= to_ms(metric.created_at) + MOST_YOUNG_MS else 0

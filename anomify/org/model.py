@@ -101,6 +101,9 @@ class WorkerHeartbeat(Base):
     beaten_at: Mapped[datetime] = mapped_column(UtcDateTime)
     log_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     lag_seconds: Mapped[float] = mapped_column(default=0.0)
+    # While it learns metrics again whose states an older version stored: how many of how many.
+    learnt_again: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    to_learn_again: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class Letter(Job, Base):

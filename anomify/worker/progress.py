@@ -43,4 +43,5 @@ def progress_steps(
             stale_after_ms=stale_after_ms,
             may_be_silent=may_be_silent,
             silent_from_ms=max(at_ms, last_ms) + wait_ms if is_expected else None,
+            young_until_ms=int(summary.young_until_ms[place]),
         )

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from anomify.clock import datetime_from_ms, now, now_ms
+from anomify.clock import datetime_from_ms, now, now_ms, to_ms
 from anomify.dashboard.metric_page import default_range
 from anomify.delivery.facts import OPENED, facts_of_anomaly
 from anomify.delivery.wording import message_of
@@ -68,15 +68,8 @@ class TestPage:
         assert '<progress max="100" value="37"' in text
 
     def test_tells_until_when_a_new_metric_reports_only_strong_deviations(self, site):
-        times = now_ms() // MINUTE * MINUTE - MINUTE * np.arange(300, dtype=np.int64)[::-1]
-        state = EngineState.new(1)
-        judge(state, np.zeros(300, np.int64), times, np.random.default_rng(1).normal(100, 1, 300))
-        only = np.array([0])
-        metric = site.make_metric(points_seen=300, resolution_ms=MINUTE)
-        with site.database.unit_of_work():
-            kept = pack_states(np.array([metric.id], np.int64), lambda _: state.extract(only))
-            keep_checkpoint(metric.id % PARTITIONS, 1, kept, now())
-        until = datetime_from_ms(int(times[0])) + timedelta(days=4)
+        until = datetime_from_ms(now_ms() // MINUTE * MINUTE) + timedelta(days=3, hours=20)
+        site.make_metric(points_seen=300, young_until_ms=to_ms(until))
         for path in ("/ui/metric", "/ui/metric-events"):
             text = site.text(path, name="cpu.load")
             [found] = re.findall(r"<span>(Judged:.*)</span>", text)
@@ -85,6 +78,49 @@ class TestPage:
                 "Judged: every new point is compared with its own past. New: until"
                 f" {until.day} {until:%b %H:%M} only strong deviations are reported."
             )
+
+    def test_tells_how_often_strong_deviations_came_and_what_is_reported(self, site):
+        count = 30 * 1440
+        times = now_ms() // MINUTE * MINUTE - MINUTE * np.arange(count, dtype=np.int64)[::-1]
+        random = np.random.default_rng(1)
+        values = random.normal(100, 1, count)
+        values[20 * 1440 + np.arange(9) * 1440 + random.integers(0, 1440, 9)] += 12
+        state = EngineState.new(1)
+        judge(state, np.zeros(count, np.int64), times, values)
+        metric = site.make_metric(points_seen=count, resolution_ms=MINUTE)
+        assert "the last three weeks" not in site.text("/ui/metric", name="cpu.load")
+        with site.database.unit_of_work():
+            ids, only = np.array([metric.id], np.int64), np.array([0])
+            kept = pack_states(ids, lambda _: state.extract(only))
+            keep_checkpoint(metric.id % PARTITIONS, 1, kept, now())
+            low = make_anomaly(metric, now() - timedelta(hours=1), severity="low").id
+            high = make_anomaly(metric, now() - timedelta(hours=3), severity="high").id
+        for path in ("/ui/metric", "/ui/metric-events"):
+            text = site.text(path, name="cpu.load", event=low, range="24h")
+            [told] = re.findall(r"Deviations as strong as a low alert came about .*?6\.05\.", text)
+            assert "A single point is therefore reported upwards from strength" in told
+            assert re.search(r"Seen about [789] times in the last three weeks: only strong", text)
+            assert "Seen about" not in site.text(path, name="cpu.load", event=high, range="24h")
+        shown = site.get("/metric/cpu.load").get_json()["data"]["alarm_history"]
+        assert shown["sentence"] == told
+        assert 9 >= shown["low"] >= shown["medium"] >= shown["high"] >= 0
+        assert shown["up_from"] > shown["usual_from"] == 6.05
+
+    def test_tells_that_an_anomaly_was_found_while_the_metric_was_new(self, site):
+        before = site.make_metric("cpu.load", young_until_ms=now_ms() - 40 * MINUTE)
+        still = site.make_metric("cpu.idle", young_until_ms=now_ms() + DAY_MS)
+        with site.database.unit_of_work():
+            hour_ago = make_anomaly(before, now() - timedelta(hours=1)).id
+            lately = make_anomaly(before, now() - timedelta(minutes=20)).id
+            new = make_anomaly(still, now() - timedelta(minutes=20)).id
+        past = "Found while the metric was new, when only strong deviations were reported."
+        assert past in site.text("/ui/metric", name="cpu.load", event=hour_ago, range="24h")
+        assert "was new" not in site.text("/ui/metric", name="cpu.load", event=lately, range="24h")
+        found = site.text("/ui/metric", name="cpu.idle", event=new, range="24h")
+        assert "New metric: judged with care until <time" in found
+        inbox = site.text("/ui/")
+        assert inbox.count(past) == 1
+        assert inbox.count("New metric: judged with care until <time") == 1
 
     def test_a_metric_without_judged_points_is_waiting(self, site):
         site.make_metric(points_seen=None)

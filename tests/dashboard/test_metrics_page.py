@@ -47,6 +47,13 @@ class TestPage:
             *("judged", "learning", "stale", "waiting"),
         }
 
+    def test_shows_until_when_a_metric_is_new(self, stocked):
+        assert "New until" not in stocked.text("/ui/metrics")
+        stocked.make_metric("new.queue", young_until_ms=now_ms() + 3 * 86_400_000)
+        text = stocked.text("/ui/metrics")
+        assert len(re.findall(r"New until <time datetime=", text)) == 1
+        assert len(re.findall(r"New: until [^<]* only strong deviations are reported", text)) == 1
+
     def test_shows_which_rule_excludes_a_metric(self, stocked):
         with stocked.database.unit_of_work():
             requested = ExclusionFields(ExclusionKind.PREFIX, "disk.", reason="old <disks>")

@@ -39,6 +39,7 @@ STEP = Step(
     stale_after_ms=300_000,
     may_be_silent=False,
     silent_from_ms=None,
+    young_until_ms=0,
 )
 
 
@@ -70,6 +71,12 @@ class TestRecordProgress:
         record_progress(steps(metric_ids[:1], points_seen=8))
         progress = progress_of(unit, metric_ids[0])
         assert (progress.late_points, progress.unjudged_late_points) == (3, 3)
+
+    def test_keeps_the_earliest_end_of_being_new(self, unit, metric_ids):
+        only = metric_ids[:1]
+        for written, kept in ((0, 0), (900, 900), (0, 900), (1_000, 900), (800, 800)):
+            record_progress(steps(only, young_until_ms=written))
+            assert progress_of(unit, metric_ids[0]).young_until_ms == kept
 
     def test_takes_no_metrics_at_all(self, unit):
         record_progress([])

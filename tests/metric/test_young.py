@@ -4,16 +4,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy.orm import Session
 
-from anomify.clock import datetime_from_ms, now
+from anomify.clock import datetime_from_ms
 from anomify.detection.detector import judge
 from anomify.detection.state import YOUNG_SECONDS, EngineState, describe
-from anomify.metric.model import Progress
-from anomify.metric.state import PARTITIONS, keep_checkpoint, pack_states
+from anomify.metric.model import Metric, Progress
 from anomify.metric.status import MetricStatus, isolated, status_of
-from anomify.metric.young import with_young_sentence, young_until_ms
-from tests.factories import make_metric, make_org
+from anomify.metric.young import was_young, with_young_sentence, young_until_ms
 
 MINUTE = 60_000
 YOUNG_MS = int(YOUNG_SECONDS * 1000)
@@ -40,72 +37,62 @@ class TestDescribe:
             assert young_until(state_of(count)) == FIRST_MS + YOUNG_MS
         hour = 60 * MINUTE
         assert young_until(state_of(4 * 24, hour)) == FIRST_MS + YOUNG_MS
-        assert young_until(state_of(4 * 24 + 1, hour)) == 0
+        assert young_until(state_of(4 * 24 + 1, hour)) == FIRST_MS + YOUNG_MS
 
 
-def stored(count: int, *, created: datetime | None = None) -> MetricStatus:
-    """Return the status of a metric with so many points, whose state is stored."""
-    org = make_org()
-    metric = make_metric(org, "cpu.load", created_at=created or datetime_from_ms(FIRST_MS))
-    at = datetime_from_ms(FIRST_MS + count * MINUTE)
-    progress = {
-        "judged_until_ms": FIRST_MS + (count - 1) * MINUTE,
-        "points_seen": count,
-        "learning_points": 100,
-        "stale_after_ms": 5 * MINUTE,
-        "may_be_silent": False,
-        "has_ended": False,
-        "is_constant": False,
-    }
-    state = state_of(count)
-    ids = np.array([metric.id], np.int64)
-    kept = pack_states(ids, lambda _: state.extract(np.array([0])))
-    keep_checkpoint(metric.id % PARTITIONS, 1, kept, now())
-    return status_of(metric, Progress(metric_id=metric.id, **progress), at)
+def status(until_ms: int, *, created_ms: int = FIRST_MS, seen: int = 300) -> MetricStatus:
+    """Return the status of a metric of which this end of being new is stored."""
+    metric = Metric(id=1, org_id=1, name="cpu.load", created_at=datetime_from_ms(created_ms))
+    progress = Progress(
+        metric_id=1,
+        judged_until_ms=FIRST_MS,
+        points_seen=seen,
+        learning_points=100,
+        stale_after_ms=5 * MINUTE,
+        may_be_silent=False,
+        has_ended=False,
+        is_constant=False,
+        young_until_ms=until_ms,
+    )
+    return status_of(metric, progress, datetime_from_ms(FIRST_MS + MINUTE))
+
+
+def at(days: float) -> datetime:
+    return datetime_from_ms(FIRST_MS) + timedelta(days=days)
+
+
+UNTIL_MS = FIRST_MS + YOUNG_MS
 
 
 class TestYoungUntilMs:
-    def at(self, days: float) -> datetime:
-        return datetime_from_ms(FIRST_MS) + timedelta(days=days)
+    def test_is_what_is_stored_until_then(self) -> None:
+        assert young_until_ms(status(UNTIL_MS), at(0.2)) == UNTIL_MS
+        assert young_until_ms(status(UNTIL_MS), at(3.99)) == UNTIL_MS
+        assert young_until_ms(status(UNTIL_MS), at(4)) is None
+        assert young_until_ms(status(UNTIL_MS), at(40)) is None
+        assert young_until_ms(status(0), at(1)) is None
 
-    def test_is_four_days_after_the_first_point(self, unit: Session) -> None:
-        assert unit.is_active
-        status = stored(300)
-        assert young_until_ms(status, self.at(0.2)) == FIRST_MS + YOUNG_MS
-        assert young_until_ms(status, self.at(3.99)) == FIRST_MS + YOUNG_MS
-        assert young_until_ms(status, self.at(4)) is None
-        assert young_until_ms(status, self.at(40)) is None
+    def test_is_none_for_a_metric_that_is_not_judged(self) -> None:
+        judged = status(UNTIL_MS)
+        assert young_until_ms(isolated(judged), at(1)) is None
+        assert young_until_ms(status(UNTIL_MS, seen=99), at(1)) is None
+        assert young_until_ms(status_of(judged.metric, None, at(1)), at(1)) is None
+        judged.metric.excluded_by = 7
+        excluded = status_of(judged.metric, judged.progress, at(1))
+        assert young_until_ms(excluded, at(1)) is None
 
-    def test_is_over_for_a_metric_that_came_with_its_past(self, unit: Session) -> None:
-        assert unit.is_active
-        count = 5 * 24 * 60
-        status = stored(count, created=self.at(5))
-        assert young_until_ms(status, self.at(5)) is None
+    def test_is_none_where_it_is_later_than_its_creation_allows(self) -> None:
+        """It was learnt again from a part of its past."""
+        days_before = FIRST_MS - 30 * 86_400_000
+        assert young_until_ms(status(UNTIL_MS, created_ms=days_before), at(1)) is None
 
-    def test_is_none_for_a_metric_that_is_not_judged(self, unit: Session) -> None:
-        assert unit.is_active
-        status = stored(300)
-        assert young_until_ms(isolated(status), self.at(1)) is None
-        status.progress.points_seen = 99
-        learning = status_of(status.metric, status.progress, self.at(1))
-        assert young_until_ms(learning, self.at(1)) is None
-        status.metric.excluded_by = 7
-        excluded = status_of(status.metric, status.progress, self.at(1))
-        assert young_until_ms(excluded, self.at(1)) is None
-        assert young_until_ms(status_of(status.metric, None, self.at(1)), self.at(1)) is None
 
-    def test_is_none_while_no_state_is_stored(self, unit: Session) -> None:
-        assert unit.is_active
-        metric = make_metric(make_org(), "cpu.load", created_at=datetime_from_ms(FIRST_MS))
-        progress = Progress(
-            metric_id=metric.id,
-            judged_until_ms=FIRST_MS,
-            points_seen=200,
-            learning_points=100,
-            stale_after_ms=MINUTE,
-            may_be_silent=False,
-        )
-        assert young_until_ms(status_of(metric, progress, self.at(1)), self.at(1)) is None
+class TestWasYoung:
+    def test_is_so_before_the_end_of_being_new(self) -> None:
+        known = status(UNTIL_MS)
+        assert was_young(known.metric, known.progress, UNTIL_MS - 1)
+        assert not was_young(known.metric, known.progress, UNTIL_MS)
+        assert not was_young(known.metric, None, FIRST_MS)
 
 
 @pytest.mark.parametrize(

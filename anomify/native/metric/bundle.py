@@ -23,7 +23,7 @@ from anomify.native.metric.series import (
     timeseries_out,
 )
 from anomify.native.metric.shapes import (
-    OneMetricOut,
+    MetricOut,
     is_counter,
     metric_status_named,
     one_metric_json,
@@ -54,7 +54,7 @@ class ChartEventOut(Outputs):
 class BundleOut(Outputs):
     """Everything that a page about a metric shows, in one reply, or the requested parts."""
 
-    metric: OneMetricOut | None = Field(None, description="The metric and its state.")
+    metric: MetricOut | None = Field(None, description="The metric and its state.")
     timeseries: Pairs | None = Field(None, description="Each point as a timestamp and a value.")
     derivative: Pairs | None = Field(
         None,

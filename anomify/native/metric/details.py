@@ -5,13 +5,16 @@ from pydantic import Field
 
 from anomify.anomaly.ranking import tally
 from anomify.auth.subject import subject
-from anomify.clock import now_ms
+from anomify.clock import now, now_ms
+from anomify.detection.alarm_history_summary import AlarmHistorySummary
+from anomify.detection.threshold import Severity
 from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Outputs
 from anomify.edge.parameters import find_parameter
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, Invalid, NotFound
+from anomify.metric.alarm_history import alarm_history_sentence, find_alarm_history
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.quality import sparsity
 from anomify.metric.queries import find_metric
@@ -19,7 +22,7 @@ from anomify.metric.status import State
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.shapes import (
     MetricIn,
-    OneMetricOut,
+    MetricOut,
     metric_status_named,
     one_metric_json,
 )
@@ -56,12 +59,42 @@ class QualityOut(Outputs):
     stale: bool = Field(description="No data has come for longer than ever before.")
 
 
-class DetailsOut(Outputs):
-    """One metric with its watchers, counts and data quality."""
+class AlarmHistoryOut(Outputs):
+    """How often strong deviations of a metric came, and from which strength one is reported.
 
-    metric: OneMetricOut = Field(description="The metric and its state.")
+    Strengths are explained on /doc/detection.
+    """
+
+    low: float = Field(
+        description="How many deviations of about the last three weeks were as strong as an alert"
+        " of severity low, reported or not; each counts for half after two weeks.",
+        examples=[8.2],
+    )
+    medium: float = Field(description="The same for severity medium.", examples=[4.7])
+    high: float = Field(description="The same for severity high.", examples=[0.6])
+    usual_from: float = Field(
+        description="The strength from which a deviation is reported without such a history.",
+        examples=[6.05],
+    )
+    up_from: float | None = Field(
+        description="The strength from which a single point above is reported now; null where none"
+        " is, however strong.",
+        examples=[7.75],
+    )
+    down_from: float | None = Field(description="The same for a point below.", examples=[6.05])
+    sentence: str = Field(description="What that changes, in words; empty where nothing.")
+
+
+class DetailsOut(Outputs):
+    """One metric with its watchers, counts, alarm history and data quality."""
+
+    metric: MetricOut = Field(description="The metric and its state.")
     watchers: list[WatchedByOut] = Field(description="Watchers whose chips its name contains.")
     counts: CountsOut = Field(description="Numbers of its anomalies.")
+    alarm_history: AlarmHistoryOut | None = Field(
+        description="How often strong deviations came, as of at most a quarter of an hour ago; null"
+        " while it is not judged."
+    )
     quality: QualityOut = Field(description="The quality of its data.")
 
 
@@ -85,12 +118,28 @@ def metric(inputs: MetricIn) -> DetailsOut:
             for watcher in watchers_of(org_id, status.metric.name)
         ],
         counts=CountsOut(anomalies=had.total, anomalies_7d=had.lately, open=had.running),
+        alarm_history=_alarm_history(find_alarm_history(status, now())),
         quality=QualityOut(
             resolution=shown.resolution,
             sparsity=sparsity(app_state().points, status, now_ms()),
             derivative=shown.is_counter,
             stale=status.state is State.STALE,
         ),
+    )
+
+
+def _alarm_history(history: AlarmHistorySummary | None) -> AlarmHistoryOut | None:
+    if history is None:
+        return None
+    low, medium, high = (round(history.seen[severity], 1) for severity in Severity)
+    return AlarmHistoryOut(
+        low=low,
+        medium=medium,
+        high=high,
+        usual_from=history.usual_from,
+        up_from=None if history.up_from is None else round(history.up_from, 2),
+        down_from=None if history.down_from is None else round(history.down_from, 2),
+        sentence=alarm_history_sentence(history),
     )
 
 

@@ -36,7 +36,14 @@ class MetricOut(Outputs):
     labels: dict[str, str] = Field(description="Its labels.")
     created_timestamp: int = Field(description="When its first point arrived, unix seconds.")
     state: State = Field(description="Its state.")
-    state_sentence: str = Field(description="Why it is judged or not, as a sentence.")
+    state_sentence: str = Field(
+        description="Why it is judged or not, and while it is new until when, in sentences."
+    )
+    young_until: int | float | None = Field(
+        description="Until when only strong deviations are reported because it is new, unix"
+        " seconds: four days from its first point on. null once that is over and while it is not"
+        " judged."
+    )
     learned_points: int = Field(
         description="How many points have been learnt, at most the number that is needed."
     )
@@ -56,19 +63,6 @@ class MetricOut(Outputs):
     )
     last_timestamp: int | float | None = Field(description="The time of its newest point.")
     last_value: float | None = Field(description="The value of its newest point.")
-
-
-class OneMetricOut(MetricOut):
-    """A metric and its state, with what is only shown of one metric at a time."""
-
-    state_sentence: str = Field(
-        description="Why it is judged or not, and while it is new until when, in sentences."
-    )
-    young_until: int | float | None = Field(
-        description="Until when only strong deviations are reported because it is new, unix"
-        " seconds: four days from its first point on. null once that is over and while it is not"
-        " judged."
-    )
 
 
 class MetricIn(Inputs):
@@ -96,8 +90,8 @@ def metrics_json(statuses: Sequence[MetricStatus]) -> list[MetricOut]:
 
 def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
     """Return a metric as JSON, with the rule that excludes it, if there is one."""
-    metric, progress = status.metric, status.progress
-    inactive_ms = inactive_since_ms(status, now())
+    metric, progress, at = status.metric, status.progress, now()
+    inactive_ms, young_ms = inactive_since_ms(status, at), young_until_ms(status, at)
     labels = parse_name(metric.name)
     named = {} if isinstance(labels, NameRefused) else dict(labels)
     return MetricOut(
@@ -107,7 +101,8 @@ def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
         labels=named,
         created_timestamp=to_timestamp(metric.created_at),
         state=status.state,
-        state_sentence=status.sentence,
+        state_sentence=with_young_sentence(status.sentence, young_ms),
+        young_until=None if young_ms is None else timestamp_of(young_ms),
         learned_points=status.learned,
         learning_points=status.learning_points,
         points=progress.points_seen if progress else 0,
@@ -122,15 +117,10 @@ def metric_json(status: MetricStatus, rule: Exclusion | None) -> MetricOut:
     )
 
 
-def one_metric_json(status: MetricStatus) -> OneMetricOut:
-    """Return a metric as JSON, with its rule and until when it is new."""
+def one_metric_json(status: MetricStatus) -> MetricOut:
+    """Return one metric as JSON."""
     (shown,) = metrics_json([status])
-    until_ms = young_until_ms(status, now())
-    known = shown.model_dump() | {
-        "state_sentence": with_young_sentence(shown.state_sentence, until_ms),
-        "young_until": None if until_ms is None else timestamp_of(until_ms),
-    }
-    return OneMetricOut(**known)
+    return shown
 
 
 def _excluded_by(rule: Exclusion) -> ExcludedByOut:

@@ -124,7 +124,9 @@ class TestMetric:
             api.data(f"/metric/{name}")["metric"],
             api.data(f"/metric/{name}/bundle")["metric"],
             api.data(f"/metric/{name}/bundle", parts="metric")["metric"],
+            *(one for one in api.data("/metrics")["metrics"] if one["metric"] == name),
         ]
+        assert len(shown) == 4
         for one in shown:
             assert one["young_until"] == until
             assert one["state_sentence"] == (
