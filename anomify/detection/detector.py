@@ -40,7 +40,7 @@ class Verdicts:
     `strengths` float32 is the same without both: an anomaly stays open while it is over the
     threshold.
     `scores` float32 is the display score, 0..1: at least 0.5 where the strength reaches the lowest
-    threshold, and decaying with a half-life of 15 minutes (or three steps, if that is longer) after
+    threshold, and decaying with a half-life of 20 minutes (or three steps, if that is longer) after
     it, because incidents are marked as spans of time.
     `lowers` and `uppers` float32 are the ends of the expected range, in the unit of `values`.
     `evidence` int8 holds values of `Evidence`; ABOVE and BELOW only outside the range. `amounts`

@@ -68,8 +68,9 @@ RARE_FROM: Final = math.log1p(4.0)
 SPARSE: Final = 0.5
 SPARSE_RARITY: Final = 1.4
 # The display score.
-DISPLAY_HALF_LIFE_SECONDS: Final = 900.0
-DISPLAY_HALF_LIFE_STEPS: Final = 3.0
+DISPLAY_HALF_LIFE_SECONDS: Final = 1200.0
+SMOOTHING_HALF_LIFE_SECONDS: Final = 150.0
+DISPLAY_HALF_LIFE_STEPS: Final = 3.0  # the least, of both
 # Weights for choosing the evidence that is named where the value is inside its range.
 _NAMED_JUMP: Final = 2.0
 _NAMED_MAGNITUDE: Final = 0.5
@@ -96,7 +97,7 @@ def alarm_strength(slot: Slot, features: Float64s, gap: float, step: float) -> f
     )
     is_moving = features[NOVELTY] > 0.0 and features[LONG_SHIFT] > MOVING_LEVEL
     if is_moving or _is_beyond(features[LEVEL_CHANGE], features[NOVELTY]):
-        moving = max(moving, _beyond(features, features[JUMP]))
+        moving = max(moving, _beyond(features))
     shifted: float = weights.SHIFT_ALONE * features[SHORT_SHIFT]
     lasting = 0.0
     if features[SHORT_SHIFT] > STILL_SHIFTED:
@@ -140,12 +141,12 @@ def _is_beyond(level_change: float, novelty: float) -> bool:
 
 
 @compiled
-def _beyond(features: Float64s, jump: float) -> float:
+def _beyond(features: Float64s) -> float:
     """Return the strength of a value far from all values of the last weeks."""
     strength: float = (
         BEYOND_VALUE * features[VALUE_SIZE]
         + BEYOND_NOVELTY * features[NOVELTY]
-        + BEYOND_JUMP * jump
+        + BEYOND_JUMP * features[JUMP]
     )
     return strength
 
@@ -183,10 +184,11 @@ def display_strength(
 ) -> float:
     """Return the strength for charts and rankings: a decaying maximum plus smoothed sizes.
 
-    It decays with a half-life of 15 minutes or three steps, because incidents are marked as spans
+    It decays with a half-life of 20 minutes or three steps, because incidents are marked as spans
     of time, and is never less than `strength`. `passes` is False where the settings of the metric
     exclude the point; `gap` and `step` are in seconds. Its features do not regard the hour and the
-    neighbouring bins: that ranks the points of an incident better.
+    neighbouring bins, and it does not count what makes a value far from all others sufficient by
+    itself: that ranks the points of an incident better.
     """
     plain = _weighted(
         features[PLAIN_JUMP],
@@ -195,18 +197,16 @@ def display_strength(
         features[PLAIN_RELATIVE],
         features[NOVELTY],
     )
-    if _is_beyond(features[PLAIN_LEVEL_CHANGE], features[NOVELTY]):
-        plain = max(plain, _beyond(features, features[PLAIN_JUMP]))
     if is_sparse(features):
         plain = min(plain, SPARSE_RARITY * features[VALUE_RARITY])
     if not passes:
         plain = 0.0
     before = slot.plain_before if gap <= STALE_STEPS * step else 0.0
     slot.plain_before = plain
-    strength = max(strength, plain + weights.CONFIRMATION * before)
-    half_life = max(DISPLAY_HALF_LIFE_SECONDS, DISPLAY_HALF_LIFE_STEPS * step)
-    keep = share_left(gap, half_life)
-    slot.shown_peak = max(keep * slot.shown_peak, strength)
+    least_half_life = DISPLAY_HALF_LIFE_STEPS * step
+    keep = share_left(gap, max(DISPLAY_HALF_LIFE_SECONDS, least_half_life))
+    slot.shown_peak = max(keep * slot.shown_peak, plain + weights.CONFIRMATION * before)
+    keep = share_left(gap, max(SMOOTHING_HALF_LIFE_SECONDS, least_half_life))
     slot.shown_value += (1.0 - keep) * (features[VALUE_SIZE] - slot.shown_value)
     slot.shown_relative += (1.0 - keep) * (features[PLAIN_RELATIVE] - slot.shown_relative)
     shown: float = (
@@ -215,7 +215,7 @@ def display_strength(
         + weights.SHOWN_RELATIVE * slot.shown_relative
         + weights.SHOWN_SHIFT * features[SHORT_SHIFT]
     )
-    return shown
+    return max(shown, strength)
 
 
 @compiled

@@ -19,8 +19,8 @@ CONFIRMATION: Final = 0.3
 SHIFT_ALONE: Final = 2.8
 
 # The display score, beside the decaying alarm.
-SHOWN_VALUE: Final = 2.0
-SHOWN_RELATIVE: Final = 0.5
+SHOWN_VALUE: Final = 3.0
+SHOWN_RELATIVE: Final = 1.0
 SHOWN_SHIFT: Final = 0.0
 
 # The novelty head and its threshold.

@@ -36,8 +36,8 @@ ALARM_GRID = {
 TYPICAL = {"LEVEL_CHANGE": 1.0, "FAST_AT_HOUR": 1.0, "RELATIVE": 0.5, "NOVELTY": 0.3}
 TYPICAL_SUM = 2.24
 SHOWN_GRID = {
-    "SHOWN_VALUE": (0.0, 0.5, 1.0, 1.5, 2.0),
-    "SHOWN_RELATIVE": (0.0, 0.5, 1.0),
+    "SHOWN_VALUE": (0.0, 1.0, 2.0, 3.0, 4.0),
+    "SHOWN_RELATIVE": (0.0, 0.5, 1.0, 1.5),
     "SHOWN_SHIFT": (0.0, 0.5, 1.0),
 }
 
@@ -171,7 +171,15 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
     of = measured.column
     tried = scaled(tried)
     is_moving = (of("NOVELTY") > 0.0) & (of("LONG_SHIFT") > ensemble.MOVING_LEVEL)
-    moving = _weighted(measured, tried, "", is_moving=is_moving)
+    moving = _weighted(measured, tried)
+    is_beyond = (of("LEVEL_CHANGE") > ensemble.OUT_OF_RANGE) | (of("NOVELTY") > ensemble.FAR_BEYOND)
+    beyond = (
+        ensemble.BEYOND_VALUE * of("VALUE_SIZE")
+        + ensemble.BEYOND_NOVELTY * of("NOVELTY")
+        + ensemble.BEYOND_JUMP * of("JUMP")
+    )
+    moving = np.where(is_beyond | is_moving, np.maximum(moving, beyond), moving)
+    moving = _limited(measured, moving)
     shifted = tried["SHIFT_ALONE"] * of("SHORT_SHIFT")
     is_sparse = of("REPEAT_SHARE") > ensemble.SPARSE
     limit = ensemble.SPARSE_RARITY * of("SHORT_SHIFT_RARITY")
@@ -194,31 +202,27 @@ def strengths(measured: Measured, tried: Weights) -> np.ndarray:
     return strength
 
 
-def _weighted(
-    measured: Measured, tried: Weights, prefix: str, *, is_moving: np.ndarray | bool
-) -> np.ndarray:
-    """Return the strength of a point without that of the point before and what alarms alone.
+def _weighted(measured: Measured, tried: Weights, prefix: str = "") -> np.ndarray:
+    """Return the weighted sum of a point's features.
 
     The features that the display has of its own are those with the prefix "PLAIN_".
     """
     of = measured.column
-    jump, level = of(f"{prefix}JUMP"), of(f"{prefix}LEVEL_CHANGE")
-    total = (
-        tried["JUMP"] * jump
-        + tried["LEVEL_CHANGE"] * level
+    total: np.ndarray = (
+        tried["JUMP"] * of(f"{prefix}JUMP")
+        + tried["LEVEL_CHANGE"] * of(f"{prefix}LEVEL_CHANGE")
         + tried["FAST_AT_HOUR"] * of("FAST_AT_HOUR")
         + tried["RELATIVE"] * of(f"{prefix}RELATIVE")
         + tried["NOVELTY"] * of("NOVELTY")
     )
-    beyond = (
-        ensemble.BEYOND_VALUE * of("VALUE_SIZE")
-        + ensemble.BEYOND_NOVELTY * of("NOVELTY")
-        + ensemble.BEYOND_JUMP * jump
-    )
-    is_beyond = (level > ensemble.OUT_OF_RANGE) | (of("NOVELTY") > ensemble.FAR_BEYOND)
-    total = np.where(is_beyond | is_moving, np.maximum(total, beyond), total)
-    limit = ensemble.SPARSE_RARITY * of("VALUE_RARITY")
-    return np.where(of("REPEAT_SHARE") > ensemble.SPARSE, np.minimum(total, limit), total)
+    return total
+
+
+def _limited(measured: Measured, strength: np.ndarray) -> np.ndarray:
+    """Return the strengths, limited by the rarity of the value where most points repeat."""
+    limit = ensemble.SPARSE_RARITY * measured.column("VALUE_RARITY")
+    is_sparse = measured.column("REPEAT_SHARE") > ensemble.SPARSE
+    return np.where(is_sparse, np.minimum(strength, limit), strength)
 
 
 def _confirmed(measured: Measured, tried: Weights, moving: np.ndarray) -> np.ndarray:
@@ -252,17 +256,19 @@ def learn_shown(mscloud: Sequence[Measured], generated: Generated, alarm: Weight
 
 
 def shown_parts(measured: Measured, alarm: Weights) -> np.ndarray:
-    """Return the decaying alarm and the features that may be added to it, a column each."""
-    half_life = max(
-        ensemble.DISPLAY_HALF_LIFE_SECONDS, ensemble.DISPLAY_HALF_LIFE_STEPS * measured.series.step
+    """Return the strengths, the decaying plain strengths and what may be added to them, as rows."""
+    least = ensemble.DISPLAY_HALF_LIFE_STEPS * measured.series.step
+    keep, smoothing = (
+        np.exp(-math.log(2.0) * measured.gaps / max(half_life, least))
+        for half_life in (ensemble.DISPLAY_HALF_LIFE_SECONDS, ensemble.SMOOTHING_HALF_LIFE_SECONDS)
     )
-    keep = np.exp(-math.log(2.0) * measured.gaps / half_life)
-    plain = _confirmed(measured, alarm, _weighted(measured, alarm, "PLAIN_", is_moving=False))
+    plain = _limited(measured, _weighted(measured, alarm, "PLAIN_"))
     return np.stack(
         (
-            _decaying(keep, np.maximum(strengths(measured, alarm), plain)),
-            _smoothed(keep, measured.column("VALUE_SIZE")),
-            _smoothed(keep, measured.column("PLAIN_RELATIVE")),
+            strengths(measured, alarm),
+            _decaying(keep, _confirmed(measured, alarm, plain)),
+            _smoothed(smoothing, measured.column("VALUE_SIZE")),
+            _smoothed(smoothing, measured.column("PLAIN_RELATIVE")),
             measured.column("SHORT_SHIFT").astype(np.float64),
         )
     )
@@ -271,7 +277,8 @@ def shown_parts(measured: Measured, alarm: Weights) -> np.ndarray:
 def spread_out(measured: Measured, parts: np.ndarray, tried: Weights) -> np.ndarray:
     """Return the display strength, a row each of the series."""
     shown = np.zeros(len(measured.series.times))
-    shown[measured.rows] = np.array([1.0, *(tried[name] for name in SHOWN_GRID)]) @ parts
+    sums = np.array([1.0, *(tried[name] for name in SHOWN_GRID)]) @ parts[1:]
+    shown[measured.rows] = np.maximum(parts[0], sums)
     return shown
 
 

@@ -363,23 +363,22 @@ class NaiveGauge:
 
     def display(self, features, strength, gap):
         plain = weighted(features, "plain_jump", "plain_change", "plain_relative")
-        if is_beyond(features, "plain_change"):
-            plain = max(plain, beyond(features, "plain_jump"))
         if is_sparse(features):
             plain = min(plain, 1.4 * features["rare_value"])
         before = self.plain_before if gap <= 10 * self.step else 0.0
         self.plain_before = plain
-        strength = max(strength, plain + weights.CONFIRMATION * before)
-        keep = 0.5 ** (gap / max(900, 3 * self.step))
-        self.peak = max(self.peak * keep, strength)
+        keep = 0.5 ** (gap / max(1200, 3 * self.step))
+        self.peak = max(self.peak * keep, plain + weights.CONFIRMATION * before)
+        keep = 0.5 ** (gap / max(150, 3 * self.step))
         self.shown_value += (1 - keep) * (features["from_all"] - self.shown_value)
         self.shown_relative += (1 - keep) * (features["plain_relative"] - self.shown_relative)
-        return (
+        shown = (
             self.peak
             + weights.SHOWN_VALUE * self.shown_value
             + weights.SHOWN_RELATIVE * self.shown_relative
             + weights.SHOWN_SHIFT * features["short"]
         )
+        return max(shown, strength)
 
     def move_to(self, seconds):
         day_place = int(seconds % 86400 * self.day_bins / 86400)
