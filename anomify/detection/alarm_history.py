@@ -19,15 +19,15 @@ LASTING: Final = 1
 _LEAST: Final = 4.5  # weaker points are neither counted nor lowered
 _BIN: Final = 0.5  # the width of a bin of strengths
 _HALF_LIFE_SECONDS: Final = 14.0 * DAY_SECONDS
-_EPISODE_SECONDS: Final = 1800.0  # strong points with shorter gaps are one episode,
+_EPISODE_SECONDS: Final = 3600.0  # strong points with shorter gaps are one episode,
 _EPISODE_STEPS: Final = 3.0  # or with gaps of fewer steps
 # Weaker alerts count less, by the exponential tail that the strengths of noise have.
-_FADE: Final = 0.8
+_FADE: Final = 1.2
 # An alert is lowered by (1 + (n / few) ** power) ** -exponent, n the alerts as strong. One of a
 # single point is compared with single points, and a lasting one with lasting ones.
 _FEW: Final = (3.5, 16.0)
 _POWER: Final = (1.5, 3.0)
-_EXPONENT: Final = 0.3
+_EXPONENT: Final = 0.25
 # The first point of a lasting alert cannot be told from a single point: it is compared with a part
 # of the lasting ones, where they are many.
 _MANY_LASTING: Final = 10.0
@@ -41,7 +41,7 @@ _FULL_AGE_SECONDS: Final = 14.0 * DAY_SECONDS
 _LEAST_AGE_SHARE: Final = 0.15
 # Two amounts by which alerts of a metric without history are lowered: the first decreases to 0 over
 # YOUNG_SECONDS, the second over _NEW_SECONDS.
-_YOUNG_AMOUNT: Final = 3.0
+_YOUNG_AMOUNT: Final = 2.25
 _NEW_SECONDS: Final = 6.0 * HOUR_SECONDS
 _NEW_AMOUNT: Final = 3.0
 _LEAST_RESULT: Final = 0.01

@@ -39,3 +39,15 @@ MONDAY_SECONDS: Final = 345600.0  # 1970-01-01 was a Thursday
 SMALL_SHARE_OF_LEVEL: Final = 2e-5
 SMALL_SHARE_OF_SPREAD: Final = 0.01
 TINY: Final = 1e-300
+
+FAR_NEIGHBOURS: Final = 3
+"""Bins of a day by which a job may be early or late."""
+
+EDGE_SCALES: Final = 20.0
+"""Bins that differ by so many mean slow residuals are at the edge of a job."""
+
+HEIGHT_SHARE: Final = 0.15
+"""The share of its height by which a job of less than an hour may be higher or lower."""
+
+LEAST_BINS_AN_HOUR: Final = 3
+"""With fewer bins of a day an hour a job of less than an hour is not seen."""

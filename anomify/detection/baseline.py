@@ -16,6 +16,10 @@ from anomify.detection.band import (
     DAY_SLOW,
     DAY_VISITS_NEEDED,
     DAY_VISITS_NEEDED_SPARSE,
+    EDGE_SCALES,
+    FAR_NEIGHBOURS,
+    HEIGHT_SHARE,
+    LEAST_BINS_AN_HOUR,
     LEVEL,
     MONDAY_SECONDS,
     SEASONAL_ERROR_SHARE,
@@ -26,7 +30,7 @@ from anomify.detection.band import (
     WEEK_VISITS_NEEDED,
 )
 from anomify.detection.jit import Slot, compiled
-from anomify.detection.state import DAY_BINS, WEEK_BINS
+from anomify.detection.state import DAY_BINS, HOURS, WEEK_BINS
 from anomify.series import Float64s
 
 # The experts, in the order of the fields `errors` and `error_points`. The fast ones follow a change
@@ -164,22 +168,45 @@ def outside(residual: float, lower: float, upper: float) -> float:
 
 
 @compiled
-def range_of_neighbours(slot: Slot, step: float) -> tuple[float, float]:
-    """Return how far the neighbouring bins of the day lie below (<= 0) and above (>= 0) this one.
+def usual_range(slot: Slot, step: float) -> tuple[float, float]:
+    """Return how far below (<= 0) and above (>= 0) the forecast of the day a value is as expected.
 
-    Values between are as expected, because a daily job does not start exactly at the edge of a bin.
+    That is where the neighbouring bins lie, because a daily job does not start exactly at the edge
+    of a bin. Where the bins differ as they do at the edge of a job, those farther away count too:
+    it may be early or late. A job that ends within the hour may be higher or lower by a part of its
+    height.
     """
     bins = day_bins(step)
     needed = visits_needed(step)
     lower = 0.0
     upper = 0.0
-    for by in (-1, 1):
+    for by in range(-FAR_NEIGHBOURS, FAR_NEIGHBOURS + 1):
         bin_ = (slot.day_bin + by) % bins
-        if slot.day_visits[bin_] >= needed:
-            difference = slot.day_profile[bin_] - slot.day_profile[slot.day_bin]
+        if slot.day_visits[bin_] < needed:
+            continue
+        difference = slot.day_profile[bin_] - slot.day_profile[slot.day_bin]
+        if abs(by) <= 1 or abs(difference) > EDGE_SCALES * slot.slow_scale:
             lower = min(lower, difference)
             upper = max(upper, difference)
-    return lower, upper
+    by_height = HEIGHT_SHARE * _job_height(slot, bins, needed)
+    return lower - by_height, upper + by_height
+
+
+@compiled
+def _job_height(slot: Slot, bins: int, needed: int) -> float:
+    """Return by how much this bin differs, to one side, from those an hour before and after."""
+    hour = bins // HOURS
+    before = (slot.day_bin - hour) % bins
+    after = (slot.day_bin + hour) % bins
+    if hour < LEAST_BINS_AN_HOUR:
+        return 0.0
+    if slot.day_visits[before] < needed or slot.day_visits[after] < needed:
+        return 0.0
+    above_before = slot.day_profile[slot.day_bin] - slot.day_profile[before]
+    above_after = slot.day_profile[slot.day_bin] - slot.day_profile[after]
+    if above_before * above_after <= 0.0:
+        return 0.0
+    return float(min(abs(above_before), abs(above_after)))
 
 
 @compiled

@@ -43,7 +43,7 @@ NOVELTY_HEAD: Final = 1
 # step, sufficient by itself: also where the weighted sum above stays below the threshold. They
 # count only where the value has left its range, or lies beyond the range of the last weeks by a
 # tenth of it, or by less while the level has been moving.
-BEYOND_VALUE: Final = 1.4
+BEYOND_VALUE: Final = 1.3
 BEYOND_NOVELTY: Final = 1.5
 BEYOND_JUMP: Final = 1.2
 OUT_OF_RANGE: Final = math.log1p(BAND_SCALES)
@@ -66,7 +66,7 @@ RARE_FROM: Final = math.log1p(4.0)
 # Where most points repeat the one before (rare errors, mostly 0), a scale is not informative: a 3
 # after many 0s is not far from usual. There the strength is limited by the rarity of the value.
 SPARSE: Final = 0.5
-SPARSE_RARITY: Final = 1.4
+SPARSE_RARITY: Final = 1.43
 # The display score.
 DISPLAY_HALF_LIFE_SECONDS: Final = 1200.0
 SMOOTHING_HALF_LIFE_SECONDS: Final = 150.0

@@ -15,8 +15,12 @@ from anomify.detection.band import (
     DAY_SLOW,
     DAY_VISITS_NEEDED,
     DAY_VISITS_NEEDED_SPARSE,
+    EDGE_SCALES,
+    FAR_NEIGHBOURS,
+    HEIGHT_SHARE,
     HOUR_FACTOR_POINTS,
     HOUR_SECONDS,
+    LEAST_BINS_AN_HOUR,
     LEAST_HOUR_FACTOR,
     LEVEL,
     MONDAY_SECONDS,
@@ -31,7 +35,7 @@ from anomify.detection.band import (
     WEEK_SLOW,
     WEEK_VISITS_NEEDED,
 )
-from anomify.detection.state import DAY_BINS, WEEK_BINS, EngineState
+from anomify.detection.state import DAY_BINS, HOURS, WEEK_BINS, EngineState
 from anomify.series import Float64s, Int64s
 
 HORIZON_MS: Final = 86_400_000
@@ -149,14 +153,38 @@ def _expected(row: np.void, seconds: Float64s, step: float) -> _Expected:
         scales[is_better] = _scale(row, expert, floor)
         least[is_better] = error
         is_seasonal |= is_better
-    lower, upper = np.zeros(len(seconds)), np.zeros(len(seconds))
-    for by in (-1, 1):
-        neighbour = (day_bin + by) % days
-        other = row["day_profile"][neighbour].astype(np.float64) - day
-        other[~is_seasonal | (row["day_visits"][neighbour] < needed)] = 0.0
-        lower, upper = np.minimum(lower, other), np.maximum(upper, other)
+    lower, upper = _usual_range(row, day_bin, days, needed)
+    lower[~is_seasonal], upper[~is_seasonal] = 0.0, 0.0
     hour = ((seconds % DAY_SECONDS) / HOUR_SECONDS).astype(np.int64)
     return _Expected(expected + lower, expected + upper, scales * _hour_factors(row, floor)[hour])
+
+
+def _usual_range(
+    row: np.void, day_bin: Int64s, days: int, needed: int
+) -> tuple[Float64s, Float64s]:
+    """Return the ranges of `baseline.usual_range` at these bins of the day, float64 (n,) each."""
+    profile, has_visits = row["day_profile"], row["day_visits"] >= needed
+
+    def difference(by: int) -> Float64s:
+        """Return how far the bins `by` bins later lie above these, NaN where one is not known."""
+        other = (day_bin + by) % days
+        above = (profile[other] - profile[day_bin]).astype(np.float64)
+        above[~has_visits[other]] = np.nan
+        return above
+
+    lower, upper = np.zeros(len(day_bin)), np.zeros(len(day_bin))
+    for by in range(-FAR_NEIGHBOURS, FAR_NEIGHBOURS + 1):
+        above = difference(by)
+        if abs(by) > 1:
+            above[~(np.abs(above) > EDGE_SCALES * row["slow_scale"])] = np.nan
+        lower, upper = np.fmin(lower, above), np.fmax(upper, above)
+    height = np.zeros(len(day_bin))
+    hour = days // HOURS
+    if hour >= LEAST_BINS_AN_HOUR:
+        before, after = difference(-hour), difference(hour)
+        is_job = before * after > 0.0
+        height[is_job] = np.minimum(np.abs(before), np.abs(after))[is_job]
+    return lower - HEIGHT_SHARE * height, upper + HEIGHT_SHARE * height
 
 
 def _hour_factors(row: np.void, floor: float) -> Float64s:

@@ -21,8 +21,8 @@ from anomify.detection.baseline import (
     learn_errors,
     outside,
     predict,
-    range_of_neighbours,
     smallest_residual,
+    usual_range,
     week_bins,
 )
 from anomify.detection.drift import (
@@ -173,7 +173,7 @@ def _observe(
     fast = y - predictions[fast_expert]
     if gap > _STALE_STEPS * step and abs(plain_slow) < abs(fast):
         fast = plain_slow
-    lower, upper = range_of_neighbours(slot, step)
+    lower, upper = usual_range(slot, step)
     fast = smallest_residual(slot, y, predictions, fast, lower, upper)
     if slow_expert == LEVEL:
         lower = 0.0

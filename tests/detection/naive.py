@@ -54,8 +54,8 @@ def is_beyond(features, change):
     return features[change] > math.log1p(4) or features["new"] > 0.7
 
 
-def beyond(features, jump):
-    return 1.4 * features["from_all"] + 1.5 * features["new"] + 1.2 * features[jump]
+def beyond(features):
+    return 1.3 * features["from_all"] + 1.5 * features["new"] + 1.2 * features["jump"]
 
 
 def is_sparse(features):
@@ -152,14 +152,28 @@ class NaiveGauge:
         trusted = [expert for expert in experts if self.trusted(forecasts, expert)]
         return min(trusted, key=error, default=fallback)
 
-    def neighbours(self):
-        """Return how far the bins beside this one lie below (<= 0) and above (>= 0) it."""
+    def usual_range(self):
+        """Return how far the bins beside this one lie below (<= 0) and above (>= 0) it.
+
+        At the edges of a job that includes the bins farther away, and a share of a short job's
+        height is added to both sides.
+        """
         level = self.day[self.day_place][0]
-        beside_it = [self.day[(self.day_place + by) % self.day_bins] for by in (-1, 1)]
-        others = [
-            single(other - level) for other, visits in beside_it if visits >= self.visits_needed
-        ]
-        return min([0.0, *others]), max([0.0, *others])
+
+        def difference(by):
+            other, visits = self.day[(self.day_place + by) % self.day_bins]
+            return single(other - level) if visits >= self.visits_needed else None
+
+        near = [difference(by) for by in (-1, 1)]
+        far = [difference(by) for by in (-3, -2, 2, 3)]
+        ends = [each for each in near if each is not None]
+        ends += [each for each in far if each is not None and abs(each) > 20 * self.slow_scale]
+        hour = self.day_bins // 24
+        before, after = difference(-hour), difference(hour)
+        height = 0.0
+        if hour >= 3 and before is not None and after is not None and before * after > 0:
+            height = min(abs(before), abs(after))
+        return min([0.0, *ends]) - 0.15 * height, max([0.0, *ends]) + 0.15 * height
 
     def scale(self, expert, floor):
         mean_square = self.powers[expert] / max(self.power_weights[expert], 1.0)
@@ -217,7 +231,7 @@ class NaiveGauge:
         slow_expert = self.best(forecasts, SLOW_EXPERTS, LEVEL)
         expected = forecasts[slow_expert]
         plain_slow = y - expected
-        lower, upper = self.neighbours()
+        lower, upper = self.usual_range()
         residuals = [y - forecasts[fast_expert]]
         if gap > 10 * self.step:
             residuals.append(plain_slow)
@@ -329,14 +343,14 @@ class NaiveGauge:
         moving = weighted(features, "jump", "change", "relative")
         is_moving = features["new"] > 0 and features["long"] > 1.3
         if is_moving or is_beyond(features, "change"):
-            moving = max(moving, beyond(features, "jump"))
+            moving = max(moving, beyond(features))
         shifted = weights.SHIFT_ALONE * features["short"]
         lasting = 2.6 * features["long"] if features["short"] > 0.7 else 0.0
         rare = min(1.15 * features["rare_fast"], 6.8)
         if is_sparse(features):
-            moving = min(moving, 1.4 * features["rare_value"])
-            shifted = min(shifted, 1.4 * features["rare_short"])
-            lasting = min(lasting, 1.4 * features["rare_long"])
+            moving = min(moving, 1.43 * features["rare_value"])
+            shifted = min(shifted, 1.43 * features["rare_short"])
+            lasting = min(lasting, 1.43 * features["rare_long"])
             rare = 0.0
         before = self.moving_before if gap <= 10 * self.step else 0.0
         self.moving_before = moving
@@ -364,7 +378,7 @@ class NaiveGauge:
     def display(self, features, strength, gap):
         plain = weighted(features, "plain_jump", "plain_change", "plain_relative")
         if is_sparse(features):
-            plain = min(plain, 1.4 * features["rare_value"])
+            plain = min(plain, 1.43 * features["rare_value"])
         before = self.plain_before if gap <= 10 * self.step else 0.0
         self.plain_before = plain
         keep = 0.5 ** (gap / max(1200, 3 * self.step))

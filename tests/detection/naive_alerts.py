@@ -37,7 +37,7 @@ class NaiveAlerts:
         if strength < LEAST:
             return strength
         kind = LASTING if is_lasting else SHORT
-        if seconds - self.episode_end > max(1800, 3 * step):
+        if seconds - self.episode_end > max(3600, 3 * step):
             self.end_episode(seconds)
         same = self.as_strong(strength, sign, kind)
         if strength > self.episode_peak:
@@ -50,8 +50,8 @@ class NaiveAlerts:
         if same > 0:
             share, few, power = (1, 3.5, 1.5) if kind == SHORT else (0.25, 16, 3)
             strength = min(strength, 10.5 - 2.2 * math.log(share * same))
-            strength /= (1 + (same / few) ** power) ** 0.3
-        strength -= 3 * max(0, 1 - age / (4 * DAY))
+            strength /= (1 + (same / few) ** power) ** 0.25
+        strength -= 2.25 * max(0, 1 - age / (4 * DAY))
         strength -= 3 * max(0, 1 - age / (DAY / 4))
         return max(strength, 0.01)
 
@@ -68,7 +68,7 @@ class NaiveAlerts:
 
     def as_strong(self, strength, sign, kind):
         first = strength_bin(strength - 0.25)
-        shares = [math.exp(min(place - first, 0) * 0.5 / 0.8) for place in range(16)]
+        shares = [math.exp(min(place - first, 0) * 0.5 / 1.2) for place in range(16)]
         same, lasting = (
             sum(share * count for share, count in zip(shares, self.counts[sign, of], strict=True))
             for of in (kind, LASTING)

@@ -45,7 +45,7 @@ class TestHistoryOfAlerts:
         assert severity(earlier, 8.0, 8.0) == expected
 
     @pytest.mark.parametrize(
-        ("newest", "expected"), [(7.0, None), (8.0, LOW), (9.0, MEDIUM), (10.0, HIGH)]
+        ("newest", "expected"), [(8.0, None), (9.0, MEDIUM), (10.0, MEDIUM), (10.5, HIGH)]
     )
     def test_reports_only_stronger_ones_after_nine_of_strength_7(self, newest, expected):
         assert severity(9, 7.0, newest, days=2.0) == expected
@@ -55,7 +55,7 @@ class TestHistoryOfAlerts:
         assert severity(earlier, 8.0, 8.0, points=5) == expected
 
     @pytest.mark.parametrize(
-        ("days", "by"), [(0.0, 6.0), (0.25, 2.8125), (2.0, 1.5), (4.0, 0.0), (9.0, 0.0)]
+        ("days", "by"), [(0.0, 5.25), (0.25, 2.109375), (2.0, 1.125), (4.0, 0.0), (9.0, 0.0)]
     )
     def test_lowers_alerts_of_a_new_metric_by_its_age(self, days, by):
         slots = EngineState.new(1).slots
