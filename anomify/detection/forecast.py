@@ -168,7 +168,7 @@ def _usual_range(
     def difference(by: int) -> Float64s:
         """Return how far the bins `by` bins later lie above these, NaN where one is not known."""
         other = (day_bin + by) % days
-        above = (profile[other] - profile[day_bin]).astype(np.float64)
+        above: Float64s = (profile[other] - profile[day_bin]).astype(np.float64)
         above[~has_visits[other]] = np.nan
         return above
 
