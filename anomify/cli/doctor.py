@@ -26,7 +26,9 @@ from anomify.errors import AnomifyError
 from anomify.metric.failing import list_failing
 from anomify.metric.open_store import open_point_database
 from anomify.metric.state import unreadable_states
+from anomify.org.heartbeat import HEARTBEAT_MISSING, learning_again_in_words
 from anomify.org.letter import count_waiting_letters, latest_letter_problem
+from anomify.org.queries import list_worker_heartbeats
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.log import PointLog
 
@@ -214,6 +216,42 @@ def examine_points(settings: Settings) -> Finding:
     )
 
 
+def examine_worker(settings: Settings) -> Finding:
+    """Check when a worker last ran, and whether it still learns metrics again."""
+    name = "worker"
+    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
+        return Finding(name, is_well=True, sentence="No worker has run yet.")
+    database = Database(settings.meta_url)
+    try:
+        with database.unit_of_work(write=False):
+            heartbeats = list_worker_heartbeats()
+    except SQLAlchemyError as error:
+        return Finding(
+            name,
+            is_well=False,
+            sentence=f"It cannot be read when a worker last ran: {_first_line(error)}",
+        )
+    finally:
+        database.dispose()
+    if not heartbeats:
+        return Finding(name, is_well=True, sentence="No worker has run yet.")
+    newest = heartbeats[0]
+    learning = learning_again_in_words(newest)
+    is_running = now() - newest.beaten_at < HEARTBEAT_MISSING
+    if is_running and learning:
+        sentence = (
+            f"The worker is {learning}, because another version of the engine has stored their "
+            "states; new points are judged after that."
+        )
+        return Finding(name, is_well=True, sentence=sentence)
+    doing = "A worker runs" if is_running else "No worker runs now"
+    return Finding(
+        name,
+        is_well=True,
+        sentence=f"{doing}; the last heartbeat was at {newest.beaten_at:%Y-%m-%d %H:%M:%S} UTC.",
+    )
+
+
 def examine_engine(_settings: Settings) -> Finding:
     """Check that the engine is compiled, or that compiled code can be cached."""
     name = "engine"
@@ -344,6 +382,7 @@ EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
     examine_database,
     examine_revision,
     examine_points,
+    examine_worker,
     examine_engine,
     examine_clock,
     examine_egress,

@@ -6,6 +6,7 @@ from typing import Final
 
 from anomify.dashboard.page_blueprint import address
 from anomify.metric.status import State, duration_in_words
+from anomify.org.heartbeat import learning_again_in_words
 from anomify.org.queries import list_worker_heartbeats
 
 # The worker records a heartbeat every few seconds; without one for so long it has stopped.
@@ -56,6 +57,8 @@ def _lag(at: datetime) -> tuple[str, bool]:
             f"Judging stopped {duration_in_words(round(silence.total_seconds() * 1000))} ago",
             False,
         )
+    if learning := learning_again_in_words(freshest):
+        return f"{learning[0].upper()}{learning[1:]}", False
     if freshest.lag_seconds < UP_TO_DATE_SECONDS:
         return "Judging is up to date", True
     return f"Judging is {duration_in_words(round(freshest.lag_seconds * 1000))} behind", False

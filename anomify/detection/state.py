@@ -209,6 +209,17 @@ def snapshot_size(snapshot: bytes) -> int | None:
     return int(_HEADER.unpack_from(snapshot)[3])
 
 
+def is_of_this_version(snapshot: bytes) -> bool:
+    """Return whether a snapshot declares the version and the layout that this engine reads.
+
+    >>> is_of_this_version(EngineState.new(1).extract(np.arange(1))), is_of_this_version(b"")
+    (True, False)
+    """
+    if snapshot_size(snapshot) is None:
+        return False
+    return _HEADER.unpack_from(snapshot)[1:3] == (_VERSION, SLOT.itemsize)
+
+
 class EngineState:
     """The state of `capacity` metrics, one slot each, numbered from 0.
 

@@ -1,7 +1,7 @@
 """Health of the parts of the service, for users, load balancers and operators."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,11 +10,10 @@ from anomify.delivery.outbox import longest_due
 from anomify.edge.app_state import AppState
 from anomify.errors import AnomifyError
 from anomify.metric.failing import count_isolated
+from anomify.org.heartbeat import HEARTBEAT_MISSING, learning_again_in_words
 from anomify.org.model import WorkerHeartbeat
 from anomify.org.queries import list_worker_heartbeats
 
-# A worker writes a heartbeat every few seconds; after this time without one it is not working.
-HEARTBEAT_MISSING = timedelta(seconds=60)
 # Points older than this when they are judged lead to late notifications.
 LAG_SECONDS_MAX = 300.0
 
@@ -96,4 +95,6 @@ def _worker(heartbeats: list[WorkerHeartbeat]) -> Component:
     if not living:
         return Component(WORKER, is_ok=False)
     lag = max(heartbeat.lag_seconds for heartbeat in living)
-    return Component(WORKER, is_ok=lag <= LAG_SECONDS_MAX, lag_seconds=lag)
+    # The newest one: another row may be of a worker that was stopped a moment ago.
+    learning = learning_again_in_words(living[0])
+    return Component(WORKER, is_ok=lag <= LAG_SECONDS_MAX, lag_seconds=lag, problem=learning)

@@ -14,6 +14,7 @@ from anomify.detection.state import (
     DamagedSnapshotError,
     EngineState,
     UnreadableSnapshotError,
+    is_of_this_version,
     snapshot_size,
 )
 from anomify.metric.model import Checkpoint, DormantState, Progress
@@ -78,6 +79,18 @@ def unpack_states(kept: bytes) -> list[Group]:
         (metric_ids[group * GROUP : (group + 1) * GROUP], kept[start:end])
         for group, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
+
+
+def count_of_other_versions(kept: bytes) -> int:
+    """Return how many metrics of a checkpoint have a state that this version cannot read.
+
+    A damaged checkpoint has none: what it holds is not known.
+    """
+    try:
+        groups = unpack_states(kept)
+    except DamagedSnapshotError:
+        return 0
+    return sum(len(ids) for ids, snapshot in groups if not is_of_this_version(snapshot))
 
 
 def find_state(metric_id: int) -> tuple[EngineState, int] | None:

@@ -10,7 +10,7 @@ from anomify.db import Database
 from anomify.metric.judged_batches import judged_through
 from anomify.metric.judged_counts import JudgedCounter
 from anomify.metric.progress import list_awaited
-from anomify.metric.state import PARTITIONS, list_checkpoints
+from anomify.metric.state import PARTITIONS, count_of_other_versions, list_checkpoints
 from anomify.pipeline.score import Fresh, Scored, Scorer
 from anomify.pipeline.screen import Screen, close_excluded
 from anomify.series import Bools, Judgements
@@ -26,6 +26,7 @@ from anomify.worker.metric_rebuild import MetricRebuilder
 from anomify.worker.no_data import NoDataMonitor
 from anomify.worker.overdue import OverdueTracker
 from anomify.worker.received import LastReceived
+from anomify.worker.relearning import Relearning
 from anomify.worker.resent import find_new_rows
 from anomify.worker.tick import JudgedTick, TickRecorder
 from anomify.worker.unsealed import Tick, Unsealed
@@ -65,6 +66,7 @@ class Analyser:
         self._failures = MetricFailures(database)
         self._settings = CurrentSettings(database, self._scorer, self._failures)
         self._deletions = MetricDeletions(database, chunks, self._scorer, self._overdue)
+        self.relearning = Relearning()
         self._states = EngineStates(
             database,
             chunks,
@@ -73,6 +75,7 @@ class Analyser:
             self._deletions,
             self._failures,
             self._received,
+            self.relearning,
         )
         self._checkpoints = Checkpoints(
             database,
@@ -84,6 +87,7 @@ class Analyser:
             self._deletions,
             self._failures,
             self._received,
+            self.relearning,
         )
         self._recorder = TickRecorder(
             database,
@@ -111,26 +115,39 @@ class Analyser:
             database, self._screen, self._settings, self._overdue, self._received
         )
         self.through_offset = 0
+        # The log offset through which an earlier worker has recorded, known once this one recovers.
+        self._recorded = 0
 
-    def recover(self, is_stopping: Callable[[], bool] = lambda: False) -> bool:
+    def recover(
+        self,
+        is_stopping: Callable[[], bool] = lambda: False,
+        report: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Load the kept states and replay the log from there, without recording anything again.
 
-        Calls `is_stopping` now and then during a long replay; returns False if it returned True.
+        Metrics whose states are of another version are learnt again, which takes minutes for ten
+        thousand; `relearning` counts them. Calls `report` often, and `is_stopping` now and then;
+        returns False if that returned True.
         """
         with self._database.unit_of_work(write=False):
             checkpoints = list_checkpoints()
-            recorded = judged_through()
+            self._recorded = recorded = judged_through()
             # While no worker ran, no metric could report.
             self._overdue.track_all(list_awaited(), now_ms())
         self.reload_settings()
         self.apply_exclusions()
         self._deletions.apply()
+        to_learn = sum(count_of_other_versions(checkpoint.state) for checkpoint in checkpoints)
+        self.relearning.begin(to_learn, is_stopping, report)
         for checkpoint in checkpoints:
             self._checkpoints.load(checkpoint)
+            report()
             if is_stopping():
                 return False
+        self.relearning.end()
         self.through_offset = int(self._checkpoints.offsets.min())
         while self.through_offset < recorded:
+            report()
             if is_stopping():
                 return False
             rows = [row for row in self._log.read(self.through_offset) if row.offset <= recorded]
@@ -176,7 +193,7 @@ class Analyser:
 
     def lag_seconds(self) -> float:
         """Return how long ago the oldest point that is not judged yet was accepted, 0 for none."""
-        found = self._log.first_after(self.through_offset)
+        found = self._log.first_after(max(self.through_offset, self._recorded))
         if found is None:
             return 0.0
         _, accepted_ms = found

@@ -19,6 +19,7 @@ from anomify.worker.deletions import MetricDeletions
 from anomify.worker.engine_states import EngineStates
 from anomify.worker.metric_failures import MetricFailures
 from anomify.worker.received import LastReceived
+from anomify.worker.relearning import Relearning
 from anomify.worker.unsealed import Tick, Unsealed
 from anomify.worker.writing import write
 
@@ -43,6 +44,7 @@ class Checkpoints:
         deletions: MetricDeletions,
         failures: MetricFailures,
         received: LastReceived,
+        relearning: Relearning,
     ) -> None:
         """Start with no partition kept."""
         self._database = database
@@ -54,15 +56,30 @@ class Checkpoints:
         self._deletions = deletions
         self._failures = failures
         self._received = received
+        self._relearning = relearning
         # The log offset through which each partition is sealed and its states are kept.
         self.offsets = np.zeros(PARTITIONS, np.int64)
         # Metrics that have learnt enough for a forecast, but whose state was not kept since.
         self._not_kept: set[int] = set()
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Load the states of a partition, which are as of the checkpoint's log offset."""
-        self.offsets[checkpoint.partition] = checkpoint.log_offset
-        self._states.load_partition(checkpoint.partition, checkpoint.state)
+        """Load the states of a partition, which are as of the checkpoint's log offset.
+
+        States of metrics that had to be learnt again are kept at once, so that a worker that is
+        stopped now learns only the rest when it starts again.
+        """
+        partition, offset = checkpoint.partition, checkpoint.log_offset
+        self.offsets[partition] = offset
+        has_learnt_again = self._states.load_partition(partition, checkpoint.state)
+        if not has_learnt_again or self._relearning.must_stop:
+            return
+
+        def keep() -> None:
+            self._deletions.apply()
+            loaded = self._states.loaded_of(partition)
+            keep_checkpoint(partition, offset, self._states.pack(loaded), now())
+
+        write(self._database, keep, self._states.loaded_of(partition).tolist())
 
     def keep(self, partitions: Iterable[int], through: int) -> None:
         """Keep these partitions through a log offset; drop from the log what all have kept."""

@@ -131,9 +131,22 @@ def judge_until(
                 if not is_ours:
                     return
                 analyser = Analyser(fenced, points.log, chunks, is_careful=is_careful)
-                if not analyser.recover(stopping.is_set):
+                heartbeat = _Heartbeat(analyser, fenced, threads)
+                # Read now, because it looks for the last heartbeat of the worker before.
+                admin_alert_monitor = AdminAlertMonitor(fenced, settings.base_url)
+                if not analyser.recover(stopping.is_set, heartbeat.task.act_if_due):
                     return
-                _judge(stopping, analyser, ownership, fenced, points, settings, threads)
+                _judge(
+                    stopping,
+                    analyser,
+                    ownership,
+                    fenced,
+                    points,
+                    settings,
+                    threads,
+                    heartbeat,
+                    admin_alert_monitor,
+                )
                 analyser.checkpoint(range(PARTITIONS))
         except OwnershipLost as lost:
             log.warning("%s; waiting to take over again", lost)
@@ -175,22 +188,11 @@ def _judge(
     points: PointStore,
     settings: Settings,
     threads: WorkerThreads | None,
+    heartbeat: "_Heartbeat",
+    admin_alert_monitor: AdminAlertMonitor,
 ) -> None:
     partitions = itertools.cycle(range(PARTITIONS))
-    name = worker_name()
-
-    def heartbeat() -> None:
-        if threads is not None and not threads.are_healthy:
-            # Without a heartbeat the worker is reported as unhealthy.
-            return
-        lag_seconds = analyser.lag_seconds()
-        with database.unit_of_work():
-            record_heartbeat(
-                name, now(), log_offset=analyser.through_offset, lag_seconds=lag_seconds
-            )
-
     page_event_writer = PageEventWriter(database, points)
-    admin_alert_monitor = AdminAlertMonitor(database, settings.base_url)
 
     def update_admin_alerts() -> None:
         # Metrics whose points wait in the log have reported.
@@ -204,7 +206,7 @@ def _judge(
 
     tasks = (
         PeriodicTask(OWNERSHIP_EVERY_SECONDS, ownership.check),
-        PeriodicTask(HEARTBEAT_EVERY_SECONDS, heartbeat),
+        heartbeat.task,
         *([PeriodicTask(HEARTBEAT_EVERY_SECONDS, threads.check)] if threads is not None else []),
         PeriodicTask(SETTINGS_EVERY_SECONDS, analyser.reload_settings),
         PeriodicTask(NO_DATA_EVERY_SECONDS, analyser.find_metrics_without_data),
@@ -233,6 +235,36 @@ def _judge(
             task.act_if_due()
         if not judged and not rebuild_one(database, analyser):
             stopping.wait(IDLE_SECONDS)
+
+
+class _Heartbeat:
+    """Records heartbeats, while states are loaded and while points are judged."""
+
+    def __init__(
+        self, analyser: Analyser, database: Database, threads: WorkerThreads | None
+    ) -> None:
+        """Record the first one at the next call of the task."""
+        self._analyser = analyser
+        self._database = database
+        self._threads = threads
+        self._name = worker_name()
+        self.task = PeriodicTask(HEARTBEAT_EVERY_SECONDS, self._record)
+
+    def _record(self) -> None:
+        if self._threads is not None and not self._threads.are_healthy:
+            # Without a heartbeat the worker is reported as unhealthy.
+            return
+        lag_seconds = self._analyser.lag_seconds()
+        relearning = self._analyser.relearning
+        with self._database.unit_of_work():
+            record_heartbeat(
+                self._name,
+                now(),
+                log_offset=self._analyser.through_offset,
+                lag_seconds=lag_seconds,
+                learnt_again=relearning.done,
+                to_learn_again=relearning.total,
+            )
 
 
 class _NewStates:

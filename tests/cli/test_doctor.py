@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from anomify.cli.main import anomify
 from anomify.clock import now
 from anomify.metric.open_store import open_points
 from anomify.metric.state import keep_checkpoint
+from anomify.org.heartbeat import record_heartbeat
 from anomify.org.letter import claim_letters, post_letter, settle_letter
 from tests.kit.points import START
 from tests.kit.smtpsink import smtp_sink
@@ -42,6 +44,7 @@ class TestDoctor:
             "letters",
             "address",
             "points",
+            "worker",
             "permissions",
         }
 
@@ -109,6 +112,22 @@ class TestDoctor:
         code, findings = consult()
         assert code == 1
         assert findings["database"]["is_well"] is False
+
+    def test_tells_what_the_worker_does(self, consult, database):
+        assert consult()[1]["worker"]["sentence"] == "No worker has run yet."
+        counts = {"learnt_again": 3_400, "to_learn_again": 10_000}
+        with database.unit_of_work():
+            record_heartbeat("one", now(), log_offset=0, lag_seconds=0, **counts)
+        code, findings = consult()
+        assert code == 0
+        assert "learning the metrics again: 3,400 of 10,000," in findings["worker"]["sentence"]
+        with database.unit_of_work():
+            record_heartbeat("one", now(), log_offset=0, lag_seconds=0)
+        assert "A worker runs" in consult()[1]["worker"]["sentence"]
+        with database.unit_of_work():
+            stopped_at = now() - timedelta(minutes=5)
+            record_heartbeat("one", stopped_at, log_offset=0, lag_seconds=0, **counts)
+        assert "No worker runs now" in consult()[1]["worker"]["sentence"]
 
     def test_finds_a_full_disk(self, consult, monkeypatch):
         monkeypatch.setattr(doctor_module, "FREE_BYTES_MIN", 2**70)

@@ -205,6 +205,12 @@ class TestPulse:
             record_heartbeat("one", beaten_at, log_offset=1, lag_seconds=lag_seconds)
         assert words in site.text("/ui/")
 
+    def test_shows_how_many_metrics_are_learnt_again(self, site):
+        counts = {"learnt_again": 3_400, "to_learn_again": 10_000}
+        with site.database.unit_of_work():
+            record_heartbeat("one", now(), log_offset=1, lag_seconds=40, **counts)
+        assert "Learning the metrics again: 3,400 of 10,000" in site.text("/ui/")
+
     def test_shows_that_judging_has_stopped(self, site):
         assert "Judging has not begun yet" in site.text("/ui/")
 

@@ -61,6 +61,16 @@ class TestStatus:
         heartbeat(database, lag=3600)
         assert parts(app)["worker"]["ok"] is False
 
+    def test_reports_how_many_metrics_are_learnt_again(self, app, database):
+        counts = {"learnt_again": 3_400, "to_learn_again": 10_000}
+        with database.unit_of_work():
+            record_heartbeat("host:1", now(), log_offset=1, lag_seconds=40, **counts)
+        found = parts(app)["worker"]
+        assert found["ok"] is True
+        assert found["problem"] == "learning the metrics again: 3,400 of 10,000"
+        heartbeat(database, worker="host:2")
+        assert parts(app)["worker"]["problem"] is None, "the first one was stopped meanwhile"
+
     def test_reports_a_worker_without_heartbeats(self, app, database):
         heartbeat(database, ago=61)
         assert parts(app)["worker"]["ok"] is False
