@@ -14,18 +14,18 @@ from anomify.detection.state import STRENGTH_BINS, YOUNG_SECONDS, EngineState
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.series import Float64s
 
-# As in `alarm_history`, under the same names.
+# The values of `alarm_history`, under the same names; a test compares them.
 SHORT: Final = 0
 LASTING: Final = 1
 _LEAST: Final = 4.5
 _BIN: Final = 0.5
 _HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
-_EPISODE_SECONDS: Final = 1800.0
+_EPISODE_SECONDS: Final = 3600.0
 _EPISODE_STEPS: Final = 3.0
-_FADE: Final = 0.8
+_FADE: Final = 1.2
 _FEW: Final = (3.5, 16.0)
 _POWER: Final = (1.5, 3.0)
-_EXPONENT: Final = 0.3
+_EXPONENT: Final = 0.25
 _MANY_LASTING: Final = 10.0
 _LASTING_SHARE: Final = 0.5
 _CAP_AT_ONE: Final = 10.5
@@ -33,7 +33,7 @@ _CAP_STEP: Final = 2.2
 _CAP_SHARE: Final = (1.0, 0.25)
 _FULL_AGE_SECONDS: Final = 14.0 * 86400.0
 _LEAST_AGE_SHARE: Final = 0.15
-_YOUNG_AMOUNT: Final = 3.0
+_YOUNG_AMOUNT: Final = 2.25
 _NEW_SECONDS: Final = 6.0 * 3600.0
 _NEW_AMOUNT: Final = 3.0
 

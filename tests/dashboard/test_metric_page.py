@@ -15,6 +15,7 @@ from anomify.delivery.facts import OPENED, facts_of_anomaly
 from anomify.delivery.wording import message_of
 from anomify.detection.detector import judge
 from anomify.detection.state import EngineState
+from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.metric.model import Metric, Progress
 from anomify.metric.state import PARTITIONS, keep_checkpoint, pack_states
 from anomify.metric.status import status_of
@@ -97,14 +98,16 @@ class TestPage:
             high = make_anomaly(metric, now() - timedelta(hours=3), severity="high").id
         for path in ("/ui/metric", "/ui/metric-events"):
             text = site.text(path, name="cpu.load", event=low, range="24h")
-            [told] = re.findall(r"Deviations as strong as a low alert came about .*?6\.05\.", text)
+            [told] = re.findall(
+                r"Deviations as strong as a low alert came about .*?usual is [0-9.]+\.", text
+            )
             assert "A single point is therefore reported upwards from strength" in told
             assert re.search(r"Seen about [789] times in the last three weeks: only strong", text)
             assert "Seen about" not in site.text(path, name="cpu.load", event=high, range="24h")
         shown = site.get("/metric/cpu.load").get_json()["data"]["alarm_history"]
         assert shown["sentence"] == told
         assert 9 >= shown["low"] >= shown["medium"] >= shown["high"] >= 0
-        assert shown["up_from"] > shown["usual_from"] == 6.05
+        assert shown["up_from"] > shown["usual_from"] == THRESHOLDS[Severity.LOW]
 
     def test_tells_that_an_anomaly_was_found_while_the_metric_was_new(self, site):
         before = site.make_metric("cpu.load", young_until_ms=now_ms() - 40 * MINUTE)

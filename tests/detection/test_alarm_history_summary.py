@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomify.detection import alarm_history, alarm_history_summary
-from anomify.detection.alarm_history import LASTING, SHORT, lower_by_history
+from anomify.detection.alarm_history import _YOUNG_AMOUNT, LASTING, SHORT, lower_by_history
 from anomify.detection.alarm_history_summary import lowered, summarise_alarm_history
 from anomify.detection.detector import judge
 from anomify.detection.state import STRENGTH_BINS, EngineState
@@ -117,6 +117,5 @@ class TestSummariseAlarmHistory:
         assert (found.usual_from, found.up_from, found.down_from) == (lowest, lowest, lowest)
         assert not found.is_lowered
         state.slots["first_seconds"] = START - DAY
-        assert summarise_alarm_history(state, 0, START).up_from == pytest.approx(
-            lowest + 2.25, abs=0.01
-        )
+        day_old = summarise_alarm_history(state, 0, START)
+        assert day_old.up_from == pytest.approx(lowest + 0.75 * _YOUNG_AMOUNT, abs=0.01)
