@@ -16,6 +16,7 @@ from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_aro
 from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.page_blueprint import PageBlueprint, address
 from anomify.dashboard.wording import thousands, within_sentence
+from anomify.detection.alarm_history_summary import AlarmHistorySummary
 from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
@@ -260,7 +261,9 @@ def _parts(
         missing = "; some stored points cannot be read; the operator of this server can see why"
     shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
     at = now()
-    young_ms, history = young_until_ms(status, at), find_alarm_history(status, at)
+    young_ms = young_until_ms(status, at)
+    # Of a new metric its age lowers alerts more, and the status says so.
+    history = None if young_ms is not None else find_alarm_history(status, at)
     return {
         "status": status,
         "young_until": None if young_ms is None else within_sentence(local_moment(young_ms)),
@@ -269,8 +272,20 @@ def _parts(
             rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
         ),
         "selected": anomaly_row_of(selected, status.progress) if selected else None,
-        "seen_lately": seen_lately_sentence(history, selected.span.severity) if selected else "",
+        "seen_lately": _seen_lately(history, selected),
         "picture": (
             anomaly_image_url(app_state().settings, subject().org, selected) if selected else None
         ),
     }
+
+
+def _seen_lately(history: AlarmHistorySummary | None, selected: Anomaly | None) -> str:
+    if selected is None:
+        return ""
+    span = selected.span
+    return seen_lately_sentence(
+        history,
+        span.severity,
+        is_above=span.value > span.expected_upper,
+        is_below=span.value < span.expected_lower,
+    )

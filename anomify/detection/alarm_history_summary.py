@@ -41,7 +41,7 @@ _NEW_AMOUNT: Final = 3.0
 _MOST_STRENGTH: Final = 100.0
 _PRECISION: Final = 0.005
 # A smaller difference from the usual strength is not mentioned.
-_NOTICED: Final = 0.1
+NOTICED: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class AlarmHistorySummary:
     def is_lowered(self) -> bool:
         """Return whether any deviation has to be stronger than usual to be reported."""
         return any(
-            strength is None or strength > self.usual_from + _NOTICED
+            strength is None or strength > self.usual_from + NOTICED
             for strength in (self.up_from, self.down_from)
         )
 

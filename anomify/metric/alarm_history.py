@@ -2,8 +2,12 @@
 
 from datetime import datetime
 
-from anomify.detection.alarm_history_summary import AlarmHistorySummary, summarise_alarm_history
-from anomify.detection.threshold import Severity
+from anomify.detection.alarm_history_summary import (
+    NOTICED,
+    AlarmHistorySummary,
+    summarise_alarm_history,
+)
+from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.metric.state import find_state
 from anomify.metric.status import MetricStatus
 
@@ -24,6 +28,8 @@ def find_alarm_history(status: MetricStatus, at: datetime) -> AlarmHistorySummar
 def alarm_history_sentence(history: AlarmHistorySummary | None) -> str:
     """Return what the history changes, in two sentences; empty where it changes nothing.
 
+    Of a metric that is new this is not to be shown: its age changes more.
+
     >>> seen = {Severity.LOW: 8.2, Severity.MEDIUM: 4.7, Severity.HIGH: 0.3}
     >>> alarm_history_sentence(AlarmHistorySummary(seen, 6.05, 7.75, 6.05))
     'Deviations as strong as a low alert came about 8 times in the last three weeks (as a medium \
@@ -40,21 +46,35 @@ downwards from strength 6.05 on; usual is 6.05.'
     )
 
 
-def seen_lately_sentence(history: AlarmHistorySummary | None, severity: str) -> str:
+def seen_lately_sentence(
+    history: AlarmHistorySummary | None, severity: str, *, is_above: bool, is_below: bool
+) -> str:
     """Return how often deviations as strong as an anomaly of this severity came lately.
 
-    Empty where that changes nothing.
+    Empty where one that is just as strong would be reported. An anomaly that is neither above nor
+    below its range is compared with both directions.
 
     >>> seen = {Severity.LOW: 9.2, Severity.MEDIUM: 1.2, Severity.HIGH: 0.3}
-    >>> seen_lately_sentence(AlarmHistorySummary(seen, 6.05, 7.75, 6.05), "low")
-    'Seen about 9 times in the last three weeks: only stronger ones are reported.'
+    >>> history = AlarmHistorySummary(seen, 6.05, 7.75, 6.05)
+    >>> seen_lately_sentence(history, "low", is_above=True, is_below=False)
+    'As strong as a low alert came about 9 deviations in the last three weeks: only stronger ones \
+are reported.'
+    >>> seen_lately_sentence(history, "low", is_above=False, is_below=True)
+    ''
     """
     if history is None or not history.is_lowered:
         return ""
-    seen = round(history.seen[Severity[severity.upper()]])
-    if seen < _FEWEST:
+    of_severity = Severity[severity.upper()]
+    seen, threshold = round(history.seen[of_severity]), THRESHOLDS[of_severity]
+    compared = [history.up_from] if is_above else [history.down_from]
+    if is_above == is_below:
+        compared = [history.up_from, history.down_from]
+    if seen < _FEWEST or any(one is not None and one <= threshold + NOTICED for one in compared):
         return ""
-    return f"Seen about {_times(seen)} in the last three weeks: only stronger ones are reported."
+    return (
+        f"As strong as a {severity} alert came about {seen} deviations in the last three weeks: "
+        "only stronger ones are reported."
+    )
 
 
 def _reported(history: AlarmHistorySummary) -> str:
@@ -70,7 +90,8 @@ def _reported(history: AlarmHistorySummary) -> str:
 
 
 def _strength(strength: float, history: AlarmHistorySummary) -> str:
-    return f"{strength:g}" if strength == history.usual_from else f"{strength:.1f}"
+    is_usual = strength - history.usual_from <= NOTICED
+    return f"{history.usual_from:g}" if is_usual else f"{strength:.1f}"
 
 
 def _times(count: int) -> str:

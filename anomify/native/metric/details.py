@@ -82,7 +82,9 @@ class AlarmHistoryOut(Outputs):
         examples=[7.75],
     )
     down_from: float | None = Field(description="The same for a point below.", examples=[6.05])
-    sentence: str = Field(description="What that changes, in words; empty where nothing.")
+    sentence: str = Field(
+        description="What that changes, in words; empty where nothing, and while the metric is new."
+    )
 
 
 class DetailsOut(Outputs):
@@ -118,7 +120,9 @@ def metric(inputs: MetricIn) -> DetailsOut:
             for watcher in watchers_of(org_id, status.metric.name)
         ],
         counts=CountsOut(anomalies=had.total, anomalies_7d=had.lately, open=had.running),
-        alarm_history=_alarm_history(find_alarm_history(status, now())),
+        alarm_history=_alarm_history(
+            find_alarm_history(status, now()), is_young=shown.young_until is not None
+        ),
         quality=QualityOut(
             resolution=shown.resolution,
             sparsity=sparsity(app_state().points, status, now_ms()),
@@ -128,7 +132,9 @@ def metric(inputs: MetricIn) -> DetailsOut:
     )
 
 
-def _alarm_history(history: AlarmHistorySummary | None) -> AlarmHistoryOut | None:
+def _alarm_history(
+    history: AlarmHistorySummary | None, *, is_young: bool
+) -> AlarmHistoryOut | None:
     if history is None:
         return None
     low, medium, high = (round(history.seen[severity], 1) for severity in Severity)
@@ -139,7 +145,7 @@ def _alarm_history(history: AlarmHistorySummary | None) -> AlarmHistoryOut | Non
         usual_from=history.usual_from,
         up_from=None if history.up_from is None else round(history.up_from, 2),
         down_from=None if history.down_from is None else round(history.down_from, 2),
-        sentence=alarm_history_sentence(history),
+        sentence="" if is_young else alarm_history_sentence(history),
     )
 
 
