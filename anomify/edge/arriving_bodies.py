@@ -50,6 +50,8 @@ class _Arrival:
     port: int
     started: float
     was_cut: bool = False
+    # Whether a connection was shut down for it; its thread may not have noticed yet.
+    is_counted: bool = False
 
 
 class ArrivingBodies:
@@ -114,14 +116,18 @@ class ArrivingBodies:
         The web server does not reveal the connection of a request. A connection counts as that of a
         stalled body if it comes from the same address, has received data more recently than it was
         answered, and has been silent for long enough; of those the longest silent ones are cut off,
-        no more than there are stalled bodies from that address.
+        no more than there are stalled bodies from that address, each of which counts once.
         """
         now = self._monotonic()
         with self._lock:
             if now < self._look_again_at:
                 return 0
             self._look_again_at = now + LOOK_SECONDS
-            old = [one for one in self._arrivals if now - one.started >= timeouts.silent_seconds]
+            old = [
+                one
+                for one in self._arrivals
+                if now - one.started >= timeouts.silent_seconds and not one.is_counted
+            ]
         cut = 0
         for peer, port in {(one.peer, one.port) for one in old}:
             from_peer = [one for one in old if (one.peer, one.port) == (peer, port)]
@@ -144,6 +150,7 @@ class ArrivingBodies:
                     arrival.was_cut = True
             for place, (_, connection) in enumerate(found):
                 if place < len(from_peer):
+                    from_peer[place].is_counted = True
                     with suppress(OSError):
                         connection.shutdown(socket.SHUT_RDWR)
                     cut += 1

@@ -90,3 +90,26 @@ class TestCutStalled:
             assert stalled.recv(10) == b""
             its_server.sendall(b"more")
             assert waiting.recv(10) == b"more"
+
+    def test_counts_a_body_once_while_the_thread_that_reads_it_has_not_ended(self):
+        clock = Clock()
+        bodies = ArrivingBodies(2, 0, clock)
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listener.getsockname()[1]
+            stalled, other_server = connected(stack, listener)
+            stalled.sendall(b"part")
+            assert other_server.recv(10) == b"part"
+            receives_nothing(stalled)
+            # A whole request that waits until there is a free slot: it is silent, too.
+            waiting, its_server = connected(stack, listener)
+            waiting.sendall(b"whole")
+            receives_nothing(waiting)
+            with pytest.raises(RequestTimeout), bodies.arriving("127.0.0.1", port):
+                clock.moment = 1.0
+                assert bodies.cut_stalled(IMPATIENT) == 1
+                other_server.close()
+                clock.moment = 2.0
+                assert bodies.cut_stalled(IMPATIENT) == 0
+            its_server.sendall(b"more")
+            assert waiting.recv(10) == b"more"
