@@ -10,32 +10,32 @@ from typing import Final
 
 import numpy as np
 
+from anomify.detection.alarm_history_constants import (
+    BIN,
+    CAP_AT_ONE,
+    CAP_SHARE,
+    CAP_STEP,
+    EPISODE_SECONDS,
+    EPISODE_STEPS,
+    EXPONENT,
+    FADE,
+    FEW,
+    FULL_AGE_SECONDS,
+    HALF_LIFE_SECONDS,
+    LASTING,
+    LASTING_SHARE,
+    LEAST,
+    LEAST_AGE_SHARE,
+    MANY_LASTING,
+    NEW_AMOUNT,
+    NEW_SECONDS,
+    POWER,
+    SHORT,
+    YOUNG_AMOUNT,
+)
 from anomify.detection.state import STRENGTH_BINS, YOUNG_SECONDS, EngineState
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.series import Float64s
-
-# The values of `alarm_history`, under the same names; a test compares them.
-SHORT: Final = 0
-LASTING: Final = 1
-_LEAST: Final = 4.5
-_BIN: Final = 0.5
-_HALF_LIFE_SECONDS: Final = 14.0 * 86400.0
-_EPISODE_SECONDS: Final = 3600.0
-_EPISODE_STEPS: Final = 3.0
-_FADE: Final = 1.2
-_FEW: Final = (3.5, 16.0)
-_POWER: Final = (1.5, 3.0)
-_EXPONENT: Final = 0.25
-_MANY_LASTING: Final = 10.0
-_LASTING_SHARE: Final = 0.5
-_CAP_AT_ONE: Final = 10.5
-_CAP_STEP: Final = 2.2
-_CAP_SHARE: Final = (1.0, 0.25)
-_FULL_AGE_SECONDS: Final = 14.0 * 86400.0
-_LEAST_AGE_SHARE: Final = 0.15
-_YOUNG_AMOUNT: Final = 2.25
-_NEW_SECONDS: Final = 6.0 * 3600.0
-_NEW_AMOUNT: Final = 3.0
 
 # No stronger deviation is looked for; those of the engine stay below.
 _MOST_STRENGTH: Final = 100.0
@@ -85,14 +85,14 @@ def summarise_alarm_history(state: EngineState, slot: int, seconds: float) -> Al
         place = row["episode_sign"], row["episode_kind"], _bin(float(row["episode_peak"]))
         decayed[place] += 1.0
         seen[place] += _share_left(since_episode)
-    wait = max(_EPISODE_SECONDS, _EPISODE_STEPS * float(row["resolution"]) / 1000.0)
+    wait = max(EPISODE_SECONDS, EPISODE_STEPS * float(row["resolution"]) / 1000.0)
     compared = decayed if since_episode > wait else counts
     usual = float(row["set_threshold"]) or THRESHOLDS[Severity.LOW]
     age = seconds - float(row["first_seconds"])
     up_from, down_from = (_reported_from(compared[sign], age, usual) for sign in range(2))
     return AlarmHistorySummary(
         seen={
-            severity: float(seen[:, :, _bin(threshold - 0.5 * _BIN) :].sum())
+            severity: float(seen[:, :, _bin(threshold - 0.5 * BIN) :].sum())
             for severity, threshold in THRESHOLDS.items()
         },
         usual_from=usual,
@@ -107,20 +107,20 @@ def lowered(counts: Float64s, strength: float, age: float, kind: int = SHORT) ->
     `counts` float64 (2, STRENGTH_BINS) are the episodes of its direction, by kind and strength;
     `age` is that of the metric in seconds.
     """
-    first = _bin(strength - 0.5 * _BIN)
+    first = _bin(strength - 0.5 * BIN)
     bins = np.arange(STRENGTH_BINS)
-    shares = np.where(bins >= first, 1.0, np.exp((bins - first) * _BIN / _FADE))
+    shares = np.where(bins >= first, 1.0, np.exp((bins - first) * BIN / FADE))
     same = float((shares * counts[kind]).sum())
     if kind == SHORT:
         lasting = float((shares * counts[LASTING]).sum())
-        same += _LASTING_SHARE * max(0.0, lasting - _MANY_LASTING)
-    same /= max(_LEAST_AGE_SHARE, min(1.0, age / _FULL_AGE_SECONDS))
+        same += LASTING_SHARE * max(0.0, lasting - MANY_LASTING)
+    same /= max(LEAST_AGE_SHARE, min(1.0, age / FULL_AGE_SECONDS))
     result = strength
     if same > 0.0:
-        result = min(result, _CAP_AT_ONE - _CAP_STEP * math.log(_CAP_SHARE[kind] * same))
-        result *= (1.0 + (same / _FEW[kind]) ** _POWER[kind]) ** -_EXPONENT
-    result -= _YOUNG_AMOUNT * max(0.0, 1.0 - age / YOUNG_SECONDS)
-    result -= _NEW_AMOUNT * max(0.0, 1.0 - age / _NEW_SECONDS)
+        result = min(result, CAP_AT_ONE - CAP_STEP * math.log(CAP_SHARE[kind] * same))
+        result *= (1.0 + (same / FEW[kind]) ** POWER[kind]) ** -EXPONENT
+    result -= YOUNG_AMOUNT * max(0.0, 1.0 - age / YOUNG_SECONDS)
+    result -= NEW_AMOUNT * max(0.0, 1.0 - age / NEW_SECONDS)
     return result
 
 
@@ -139,8 +139,8 @@ def _reported_from(counts: Float64s, age: float, least: float) -> float | None:
 
 
 def _share_left(seconds: float) -> float:
-    return float(0.5 ** (max(seconds, 0.0) / _HALF_LIFE_SECONDS))
+    return float(0.5 ** (max(seconds, 0.0) / HALF_LIFE_SECONDS))
 
 
 def _bin(strength: float) -> int:
-    return min(max(int((strength - _LEAST) / _BIN), 0), STRENGTH_BINS - 1)
+    return min(max(int((strength - LEAST) / BIN), 0), STRENGTH_BINS - 1)

@@ -20,6 +20,7 @@ KERNEL_SOURCES: Final = (
     "evidence.py",
     "metric_kind.py",
     "alarm_history.py",
+    "alarm_history_constants.py",
     "alert_direction.py",
     "jit.py",
     "kernel.py",

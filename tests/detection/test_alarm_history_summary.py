@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from anomify.detection import alarm_history, alarm_history_summary
-from anomify.detection.alarm_history import _YOUNG_AMOUNT, LASTING, SHORT, lower_by_history
+from anomify.detection.alarm_history import lower_by_history
+from anomify.detection.alarm_history_constants import LASTING, SHORT, YOUNG_AMOUNT
 from anomify.detection.alarm_history_summary import lowered, summarise_alarm_history
 from anomify.detection.detector import judge
 from anomify.detection.state import STRENGTH_BINS, EngineState
@@ -38,14 +38,6 @@ def next_alert(state: EngineState, strength: float, sign: int, kind: int) -> flo
     row = state.slots.copy()[0]
     row["strength_before"] = 9.0 if kind == LASTING else 0.0
     return lower_by_history(row, strength, sign, START, MINUTE, MINUTE)
-
-
-def test_has_the_constants_of_the_kernel() -> None:
-    names = [name for name in vars(alarm_history_summary) if name.isupper() and name[0] == "_"]
-    own = {"_MOST_STRENGTH", "_PRECISION"}
-    assert len(names) > len(own)
-    for name in set(names) - own:
-        assert getattr(alarm_history, name) == getattr(alarm_history_summary, name), name
 
 
 class TestLowered:
@@ -118,4 +110,4 @@ class TestSummariseAlarmHistory:
         assert not found.is_lowered
         state.slots["first_seconds"] = START - DAY
         day_old = summarise_alarm_history(state, 0, START)
-        assert day_old.up_from == pytest.approx(lowest + 0.75 * _YOUNG_AMOUNT, abs=0.01)
+        assert day_old.up_from == pytest.approx(lowest + 0.75 * YOUNG_AMOUNT, abs=0.01)
