@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from sqlalchemy import text
@@ -31,6 +32,8 @@ from anomify.org.letter import count_waiting_letters, latest_letter_problem
 from anomify.org.queries import list_worker_heartbeats
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.log import PointLog
+
+Result = TypeVar("Result")
 
 # What group and others may do with a file.
 OTHERS = 0o077
@@ -219,20 +222,14 @@ def examine_points(settings: Settings) -> Finding:
 def examine_worker(settings: Settings) -> Finding:
     """Check when a worker last ran, and whether it still learns metrics again."""
     name = "worker"
-    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
-        return Finding(name, is_well=True, sentence="No worker has run yet.")
-    database = Database(settings.meta_url)
     try:
-        with database.unit_of_work(write=False):
-            heartbeats = list_worker_heartbeats()
+        heartbeats = _read_if_there(settings, list_worker_heartbeats)
     except SQLAlchemyError as error:
         return Finding(
             name,
             is_well=False,
             sentence=f"It cannot be read when a worker last ran: {_first_line(error)}",
         )
-    finally:
-        database.dispose()
     if not heartbeats:
         return Finding(name, is_well=True, sentence="No worker has run yet.")
     newest = heartbeats[0]
@@ -325,18 +322,15 @@ def examine_egress(settings: Settings) -> Finding:
 def examine_letters(settings: Settings) -> Finding:
     """Check whether mails with links and codes are waiting to be sent."""
     name = "letters"
-    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
-        return Finding(name, is_well=True, sentence="No mails have been written yet.")
-    database = Database(settings.meta_url)
     try:
-        with database.unit_of_work(write=False):
-            waiting, problem = count_waiting_letters(), latest_letter_problem()
+        found = _read_if_there(settings, lambda: (count_waiting_letters(), latest_letter_problem()))
     except SQLAlchemyError as error:
         return Finding(
             name, is_well=False, sentence=f"The mails cannot be read: {_first_line(error)}"
         )
-    finally:
-        database.dispose()
+    if found is None:
+        return Finding(name, is_well=True, sentence="No mails have been written yet.")
+    waiting, problem = found
     if settings.smtp_host is None:
         return Finding(
             name,
@@ -408,6 +402,21 @@ def _is_open_to_others(path: Path) -> bool:
         return path.is_file() and bool(path.stat().st_mode & OTHERS)
     except OSError:
         return False
+
+
+def _read_if_there(settings: Settings, read: Callable[[], Result]) -> Result | None:
+    """Return what a query finds in the database, None where the database has not been made yet.
+
+    Raises SQLAlchemyError where it cannot be read.
+    """
+    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
+        return None
+    database = Database(settings.meta_url)
+    try:
+        with database.unit_of_work(write=False):
+            return read()
+    finally:
+        database.dispose()
 
 
 def _first_line(error: Exception) -> str:
