@@ -35,6 +35,15 @@ def receives_nothing(client):
     client.settimeout(5)
 
 
+def connected_sender(stack, listener, sent):
+    """Return both ends of a new connection whose client has sent this and is silent since then."""
+    client, server = connected(stack, listener)
+    client.sendall(sent)
+    assert server.recv(10) == sent
+    receives_nothing(client)
+    return client, server
+
+
 class TestCutStalled:
     def test_shuts_the_stalled_one_down_and_leaves_answered_ones(self):
         clock = Clock()
@@ -78,10 +87,7 @@ class TestCutStalled:
             its_server.sendall(b"reply")
             assert waiting.recv(10) == b"reply"
             receives_nothing(waiting)
-            stalled, other_server = connected(stack, listener)
-            stalled.sendall(b"part")
-            assert other_server.recv(10) == b"part"
-            receives_nothing(stalled)
+            stalled, _ = connected_sender(stack, listener, b"part")
             waiting.sendall(b"whole")
             receives_nothing(waiting)
             with pytest.raises(RequestTimeout), bodies.arriving("127.0.0.1", port):
@@ -97,14 +103,9 @@ class TestCutStalled:
         with ExitStack() as stack:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             port = listener.getsockname()[1]
-            stalled, other_server = connected(stack, listener)
-            stalled.sendall(b"part")
-            assert other_server.recv(10) == b"part"
-            receives_nothing(stalled)
+            _, other_server = connected_sender(stack, listener, b"part")
             # A whole request that waits until there is a free slot: it is silent, too.
-            waiting, its_server = connected(stack, listener)
-            waiting.sendall(b"whole")
-            receives_nothing(waiting)
+            waiting, its_server = connected_sender(stack, listener, b"whole")
             with pytest.raises(RequestTimeout), bodies.arriving("127.0.0.1", port):
                 clock.moment = 1.0
                 assert bodies.cut_stalled(IMPATIENT) == 1
