@@ -187,8 +187,8 @@ def display_strength(
     It decays with a half-life of 20 minutes or three steps, because incidents are marked as spans
     of time, and is never less than `strength`. `passes` is False where the settings of the metric
     exclude the point; `gap` and `step` are in seconds. Its features do not regard the hour and the
-    neighbouring bins, and it does not count what makes a value far from all others sufficient by
-    itself: that ranks the points of an incident better.
+    neighbouring bins, and unlike the alarm head it has no sum of its own for values far from all
+    others: that ranks the points of an incident better.
     """
     plain = _weighted(
         features[PLAIN_JUMP],

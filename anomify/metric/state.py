@@ -26,7 +26,7 @@ PARTITIONS: Final = 64
 
 # Databases bound the number of values in one statement.
 
-# The number of states in a group, of 9 kB each: reading one state unpacks its group.
+# The number of states in a group, of 12 kB each: reading one state unpacks its group.
 GROUP: Final = 16
 # The bytes that one query reads of a checkpoint: all ids of a partition of up to 7,000 metrics.
 HEAD_BYTES: Final = 64 * 1024

@@ -47,9 +47,9 @@ class Relearning:
         """Return whether the worker has been asked to stop."""
         return self._is_stopping()
 
-    def note(self, count: int = 1) -> None:
-        """Note that so many metrics more have been learnt."""
-        self.done = min(self.done + count, self.total)
+    def note(self) -> None:
+        """Note that one metric more has been learnt."""
+        self.done = min(self.done + 1, self.total)
         self._report()
         moment = time.monotonic()
         if self.done < self.total and moment - self._logged >= LOG_EVERY_SECONDS:
