@@ -25,6 +25,10 @@ ARRIVING_MAX = 32
 SLOT_WAIT_SECONDS = 5.0
 # The shortest time between two searches of the process's connections, which take milliseconds.
 LOOK_SECONDS = 0.5
+# Two readings of the kernel's clock, which has ticks of up to 10 ms, differ by this only if their
+# moments do, and connections that were silent for equally long may seem to differ by the other.
+TICKS_SECONDS = 0.02
+SAME_SECONDS = 0.1
 # Offsets in Linux' struct tcp_info: the milliseconds since data was last sent and received.
 _LAST_SENT_OFFSET = 44
 _LAST_RECEIVED_OFFSET = 52
@@ -116,7 +120,10 @@ class ArrivingBodies:
         The web server does not reveal the connection of a request. A connection counts as that of a
         stalled body if it comes from the same address, has received data more recently than it was
         answered, and has been silent for long enough; of those the longest silent ones are cut off,
-        no more than there are stalled bodies from that address, each of which counts once.
+        no more than there are stalled bodies from that address, each of which counts once. Of those
+        whose last bytes came at about the same time, the ones without an answer so far are cut off
+        first, in the order in which they were accepted: the bodies that arrive are older than the
+        requests that wait until they may.
         """
         now = self._monotonic()
         with self._lock:
@@ -136,19 +143,23 @@ class ArrivingBodies:
             for connection in _connections_from(peer, port):
                 sent_seconds, received_seconds = _silence_of(connection)
                 is_unanswered = sent_seconds >= received_seconds
+                was_answered = sent_seconds > received_seconds + TICKS_SECONDS
+                measured = time.monotonic()
                 is_silent = received_seconds >= timeouts.silent_seconds
                 is_endless = ages[-1] >= timeouts.total_seconds <= sent_seconds
                 if is_unanswered and is_silent:
-                    found.append((received_seconds, connection))
+                    since = measured - received_seconds
+                    found.append((round(since / SAME_SECONDS), was_answered, connection))
                 elif is_unanswered and is_endless:
-                    found.append((sent_seconds, connection))
+                    since = measured - sent_seconds
+                    found.append((round(since / SAME_SECONDS), was_answered, connection))
                 else:
                     connection.close()
-            found.sort(key=lambda each: -each[0])
+            found.sort(key=lambda each: each[:2])
             if found:
                 for arrival in from_peer:
                     arrival.was_cut = True
-            for place, (_, connection) in enumerate(found):
+            for place, (_, _, connection) in enumerate(found):
                 if place < len(from_peer):
                     from_peer[place].is_counted = True
                     with suppress(OSError):
@@ -159,8 +170,11 @@ class ArrivingBodies:
 
 
 def _connections_from(peer: str, port: int) -> Iterator[socket.socket]:
-    """Yield a duplicate of every TCP connection from an address to a port of this process."""
-    for found in psutil.Process().net_connections("tcp"):
+    """Yield a duplicate of every TCP connection from an address to a port of this process.
+
+    In the order of their file descriptors, which is usually that in which they were accepted.
+    """
+    for found in sorted(psutil.Process().net_connections("tcp"), key=lambda each: each.fd):
         # The address is empty for a socket without a connection.
         address = tuple(found.raddr)
         # Our own connections to that address, such as the database's, have another local port.

@@ -114,3 +114,28 @@ class TestCutStalled:
                 assert bodies.cut_stalled(IMPATIENT) == 0
             its_server.sendall(b"more")
             assert waiting.recv(10) == b"more"
+
+    def test_leaves_one_that_was_answered_before_where_both_have_been_silent_equally_long(self):
+        clock = Clock()
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listener.getsockname()[1]
+            waiting, its_server = connected(stack, listener)
+            its_server.sendall(b"reply")
+            assert waiting.recv(10) == b"reply"
+            receives_nothing(waiting)
+            others = [connected(stack, listener) for _ in range(10)]
+            for stalled, _ in others:
+                stalled.sendall(b"part")
+            waiting.sendall(b"whole")
+            receives_nothing(waiting)
+            with ExitStack() as arriving:
+                arriving.enter_context(pytest.raises(RequestTimeout))
+                bodies = ArrivingBodies(len(others), 0, clock)
+                for _ in others:
+                    arriving.enter_context(bodies.arriving("127.0.0.1", port))
+                clock.moment = 1.0
+                assert bodies.cut_stalled(IMPATIENT) == len(others)
+            assert all(stalled.recv(10) == b"" for stalled, _ in others)
+            its_server.sendall(b"more")
+            assert waiting.recv(10) == b"more"
