@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,16 +52,19 @@ ASKED = (
 READING = ("backup saved.tar.gz", "damaged list")
 # They do not look at it.
 NOT_ASKED = {"config", "push", "detect"}
-# Each command in one process; how it ended, and its output.
+# Each command with each data directory in one process; how it ended, and its output.
 PROGRAM = """
 import json, sys
 from click.testing import CliRunner
 from anomify.cli.main import anomify
-results = {}
-for line in json.loads(sys.argv[1]):
-    result = CliRunner().invoke(anomify, line.split())
-    results[line] = [result.exit_code, result.output, repr(result.exception)]
-print(json.dumps(results))
+found = []
+for directory in json.loads(sys.argv[2]):
+    results = {}
+    for line in json.loads(sys.argv[1]):
+        result = CliRunner(env={"ANOMIFY_DATA_DIR": directory}).invoke(anomify, line.split())
+        results[line] = [result.exit_code, result.output, repr(result.exception)]
+    found.append(results)
+print(json.dumps(found))
 """
 
 
@@ -77,11 +81,14 @@ def with_a_full_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def ask_all(data_dir: Path, prepare_process, commands=ASKED) -> dict[str, list]:
+def ask_all(data_dirs: list[Path], prepare_process, commands=ASKED) -> list[dict[str, list]]:
+    """Return how each command ended, by the command, for each data directory."""
     with TemporaryDirectory() as working_directory:
         ended = subprocess.run(
-            [sys.executable, "-c", PROGRAM, json.dumps(commands)],
-            env={**os.environ, "ANOMIFY_DATA_DIR": str(data_dir)},
+            [
+                *(sys.executable, "-c", PROGRAM),
+                *(json.dumps(commands), json.dumps([str(path) for path in data_dirs])),
+            ],
             cwd=working_directory,
             preexec_fn=prepare_process,
             stdin=subprocess.DEVNULL,
@@ -106,21 +113,27 @@ def assert_sentences(result: dict[str, list], *may_succeed: str) -> None:
 
 
 @pytest.fixture
-def installation(tmp_path, migrated_sqlite_file) -> Path:
-    directory = tmp_path / "installation"
-    directory.mkdir(mode=0o700)
-    shutil.copy(migrated_sqlite_file, directory / "meta.db")
-    (directory / "secret_key").write_text("k" * 64)
-    yield directory
-    directory.chmod(0o700)
+def installations(tmp_path, migrated_sqlite_file) -> Iterator[list[Path]]:
+    directories = [tmp_path / "installation", tmp_path / "another installation"]
+    for directory in directories:
+        directory.mkdir(mode=0o700)
+        shutil.copy(migrated_sqlite_file, directory / "meta.db")
+        (directory / "secret_key").write_text("k" * 64)
+    yield directories
+    for directory in directories:
+        directory.chmod(0o700)
+
+
+@pytest.fixture
+def installation(installations) -> Path:
+    return installations[0]
 
 
 class TestDataDirectory:
     def test_that_is_a_file_or_below_one(self, tmp_path):
         file = tmp_path / "file"
         file.write_text("no directory")
-        for directory in (file, file / "data", file / "more" / "data"):
-            result = ask_all(directory, without_privileges)
+        for result in ask_all([file, file / "data", file / "more" / "data"], without_privileges):
             assert_sentences(result)
             assert "file where a directory is needed" in result["up"][1]
         assert file.read_text() == "no directory"
@@ -128,34 +141,36 @@ class TestDataDirectory:
     def test_that_is_missing_and_cannot_be_created(self, tmp_path):
         parent = tmp_path / "parent"
         parent.mkdir(mode=0o500)
-        assert_sentences(ask_all(parent / "data", without_privileges))
+        [result] = ask_all([parent / "data"], without_privileges)
+        assert_sentences(result)
 
-    def test_that_cannot_be_written(self, installation):
-        for mode in (0o500, 0o000):
-            installation.chmod(mode)
-            result = ask_all(installation, without_privileges)
+    def test_that_cannot_be_written(self, installations):
+        modes = (0o500, 0o000)
+        for directory, mode in zip(installations, modes, strict=True):
+            directory.chmod(mode)
+        for mode, result in zip(modes, ask_all(installations, without_privileges), strict=True):
             reading = ("org list", "user list --org 1", "db check") if mode else ()
             assert_sentences(result, *reading)
             assert "make it writable for this user" in result["worker"][1]
 
     def test_whose_database_cannot_be_written(self, installation):
         (installation / "meta.db").chmod(0o400)
-        result = ask_all(installation, without_privileges)
+        [result] = ask_all([installation], without_privileges)
         assert_sentences(result, "org list", "db check", "doctor", "prepare", *READING)
 
     def test_whose_disk_is_full(self, installation):
-        result = ask_all(installation, with_a_full_disk)
+        [result] = ask_all([installation], with_a_full_disk)
         assert_sentences(result, "org list", "db check", "doctor")
         assert "free some space" in result["up"][1]
 
-    def test_whose_database_is_not_one(self, installation):
+    def test_whose_database_is_not_one(self, installations):
         commands = [line for line in ASKED if line not in {"web", "worker", "up", "demo"}]
-        database = installation / "meta.db"
-        database.write_text("no database, but a long enough text to look like one" * 100)
-        assert_sentences(ask_all(installation, without_privileges, commands))
-        database.unlink()
-        database.mkdir()
-        assert_sentences(ask_all(installation, without_privileges, commands))
+        text, directory = (installation / "meta.db" for installation in installations)
+        text.write_text("no database, but a long enough text to look like one" * 100)
+        directory.unlink()
+        directory.mkdir()
+        for result in ask_all(installations, without_privileges, commands):
+            assert_sentences(result)
 
     def test_is_checked_by_every_other_command(self):
         assert {line.split()[0] for line in ASKED} >= set(COMMANDS) - NOT_ASKED

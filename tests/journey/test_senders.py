@@ -26,46 +26,54 @@ def can_listen(address):
     return True
 
 
-def test_an_ipv6_address_is_printed_so_that_it_can_be_opened(tmp_path):
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A product that listens on an IPv6 address."""
     assert can_listen("::1")
-    server = Server(tmp_path / "data", settings={"host": "::1"})
-    server.url = f"http://[::1]:{server.port}"
-    with running(server):
-        assert server.log().splitlines()[0] == f"Anomify is ready: {server.url}"
-        assert server.setup_link.startswith(f"{server.url}/ui/setup?")
-        page = server.pool.request("GET", server.setup_link)
-        assert page.status == 200
-        token = make_token(server)
-        point = {"metric": "m", "timestamp": time.time(), "value": 1}
-        assert server.post("/flux/metric_data_post", token, point).status == 204
+    made = Server(tmp_path_factory.mktemp("senders") / "data", settings={"host": "::1"})
+    made.url = f"http://[::1]:{made.port}"
+    with running(made):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def token(server):
+    return make_token(server)
+
+
+def test_an_ipv6_address_is_printed_so_that_it_can_be_opened(server, token):
+    assert server.log().splitlines()[0] == f"Anomify is ready: {server.url}"
+    assert server.setup_link.startswith(f"{server.url}/ui/setup?")
+    page = server.pool.request("GET", server.setup_link)
+    assert page.status == 200
+    point = {"metric": "m", "timestamp": time.time(), "value": 1}
+    assert server.post("/flux/metric_data_post", token, point).status == 204
 
 
 @pytest.fixture
-def sent(tmp_path):
+def sent(server, token):
     """Post with header lines of bytes as they are; return the status and the body."""
-    with running(Server(tmp_path / "data")) as server:
-        token = make_token(server)
 
-        def send(*lines):
-            item = {"name": "cpu", "fields": {"f": 1}, "timestamp": int(time.time())}
-            body = json.dumps({"metrics": [item]}).encode()
-            head = [
-                b"POST /flux/metric_data_post HTTP/1.1",
-                b"Host: " + urlsplit(server.url).netloc.encode(),
-                b"X-Auth-Token: " + token.encode(),
-                b"telegraf: true",
-                b"Connection: close",
-                b"Content-Length: %d" % len(body),
-                *lines,
-            ]
-            with socket.create_connection(("127.0.0.1", server.port)) as wire:
-                wire.sendall(b"\r\n".join(head) + b"\r\n\r\n" + body)
-                reply = b""
-                while part := wire.recv(65536):
-                    reply += part
-            return int(re.match(rb"HTTP/1.1 (\d+)", reply)[1]), reply.decode()
+    def send(*lines):
+        item = {"name": "cpu", "fields": {"f": 1}, "timestamp": int(time.time())}
+        body = json.dumps({"metrics": [item]}).encode()
+        head = [
+            b"POST /flux/metric_data_post HTTP/1.1",
+            b"Host: " + urlsplit(server.url).netloc.encode(),
+            b"X-Auth-Token: " + token.encode(),
+            b"telegraf: true",
+            b"Connection: close",
+            b"Content-Length: %d" % len(body),
+            *lines,
+        ]
+        with socket.create_connection(("::1", server.port)) as wire:
+            wire.sendall(b"\r\n".join(head) + b"\r\n\r\n" + body)
+            reply = b""
+            while part := wire.recv(65536):
+                reply += part
+        return int(re.match(rb"HTTP/1.1 (\d+)", reply)[1]), reply.decode()
 
-        yield send
+    return send
 
 
 def test_a_header_that_the_server_drops_is_refused_by_name(sent):

@@ -28,24 +28,30 @@ def server(tmp_path):
         yield started
 
 
-class TestStart:
-    def test_prints_when_it_is_ready_and_the_set_up_link(self, server):
-        lines = server.log().splitlines()
-        assert lines[0] == f"Anomify is ready: {server.url}"
-        assert server.setup_link.startswith(f"{server.url}/ui/setup?")
-        assert len(lines) == 2, lines
-        assert server.ask("/ping").status == 200
+@pytest.fixture(scope="class")
+def shared_server(tmp_path_factory):
+    """A running product for the tests of a class that leave it running."""
+    with running(Server(tmp_path_factory.mktemp("shared") / "data")) as started:
+        yield started
 
-    def test_offers_no_set_up_after_the_first_user(self, server):
-        server.cli("org", "create", "Acme", "--json")
-        server.cli(
-            *("user", "create", "--org", "Acme", "--email", "alice@acme.example"),
-            *("--name", "Alice", "--role", "owner", "--password-stdin"),
-            text="quiet harbour at five\n",
+
+class TestStart:
+    def test_prints_when_it_is_ready_and_the_set_up_link(self, shared_server):
+        lines = shared_server.log().splitlines()
+        assert lines[0] == f"Anomify is ready: {shared_server.url}"
+        assert shared_server.setup_link.startswith(f"{shared_server.url}/ui/setup?")
+        assert len(lines) == 2, lines
+        assert shared_server.ask("/ping").status == 200
+
+    def test_a_second_one_on_the_same_data_names_the_running_one(self, shared_server):
+        second = subprocess.run(
+            anomify_command("up", "--data", str(shared_server.data_dir), "--port", "1"),
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert server.stop() == 0
-        server.start()
-        assert server.setup_link is None
+        assert second.returncode == 1
+        assert f"Process {shared_server.process.pid} already runs Anomify" in second.stderr
 
     def test_the_link_makes_one_owner_and_no_second(self, server):
         def finish(email: str) -> urllib3.BaseHTTPResponse:
@@ -74,16 +80,9 @@ class TestStart:
         assert [(user["email"], user["role"]) for user in users] == [
             ("alice@acme.example", "owner")
         ]
-
-    def test_a_second_one_on_the_same_data_names_the_running_one(self, server):
-        second = subprocess.run(
-            anomify_command("up", "--data", str(server.data_dir), "--port", "1"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert second.returncode == 1
-        assert f"Process {server.process.pid} already runs Anomify" in second.stderr
+        assert server.stop() == 0
+        server.start()
+        assert server.setup_link is None, "it is printed only while there are no users"
 
     def test_a_taken_port_is_one_sentence(self, tmp_path):
         with socket.socket() as other:
@@ -116,18 +115,15 @@ class TestStart:
 
 
 class TestStop:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_finishes_requests_and_leaves_no_process(self, tmp_path, number):
-        with running(Server(tmp_path / "data")) as server:
-            family = server.family()
-            server.process.send_signal(number)
-            assert server.process.wait(60) == 0
-            _, alive = psutil.wait_procs(family, timeout=0)
-            assert alive == []
-            assert "Traceback" not in server.log()
+    def test_leaves_no_process_after_ctrl_c(self, server):
+        family = server.family()
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(60) == 0
+        check_stopped(server, family)
 
     def test_finishes_the_requests_under_way(self, server):
         token = server.create_org()
+        family = server.family()
         body = json.dumps({"metric": "slow", "timestamp": int(time.time()), "value": 1}).encode()
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.putrequest("POST", "/flux/metric_data_post")
@@ -144,6 +140,7 @@ class TestStop:
         assert connection.getresponse().status == 204
         stopping.join(60)
         assert server.process.returncode == 0
+        check_stopped(server, family)
         server.start()
         assert len(server.points(token, "slow", time.time() - 3600, time.time() + 60)) == 1
 
@@ -157,21 +154,25 @@ class TestStop:
 
 class TestCare:
     @pytest.mark.parametrize("name", ["web", "worker"])
-    def test_restarts_a_crashed_process_and_logs_it(self, server, name):
-        crashed = server.child(name)
+    def test_restarts_a_crashed_process_and_logs_it(self, shared_server, name):
+        line = f"the {name} process ended by SIGKILL"
+        logged = shared_server.log().count(line)
+        crashed = shared_server.child(name)
         crashed.kill()
-        server.wait_for(lambda: f"the {name} process ended by SIGKILL" in server.log())
-        server.wait_for(lambda: server.find_child(name) not in {None, crashed})
-        server.wait_for(server.answers)
-        assert server.process.poll() is None
+        shared_server.wait_for(lambda: shared_server.log().count(line) > logged)
+        shared_server.wait_for(lambda: shared_server.find_child(name) not in {None, crashed})
+        shared_server.wait_for(shared_server.answers)
+        assert shared_server.process.poll() is None
 
-    def test_no_web_process_outlives_it(self, server):
-        web = server.child("web")
+    def test_no_web_process_outlives_it(self, shared_server):
+        web = shared_server.child("web")
         answering = web.children()
         assert answering
         web.kill()
         _, alive = psutil.wait_procs(answering, timeout=10)
         assert alive == []
+        shared_server.wait_for(lambda: shared_server.find_child("web") not in {None, web})
+        shared_server.wait_for(shared_server.answers)
 
 
 @pytest.mark.slow
@@ -188,6 +189,12 @@ class TestWeight:
 def pss_mib(pid: int) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def check_stopped(server: Server, family: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(family, timeout=0)
+    assert alive == []
+    assert "Traceback" not in server.log()
 
 
 def server_is_closed(server: Server) -> None:
