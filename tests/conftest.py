@@ -26,6 +26,7 @@ from tests.kit import clock, postgres
 from tests.kit.marks import LEFT_OUT, explain_missing, needs_more, say_what_was_left_out
 from tests.kit.points import Machines
 from tests.kit.statements import share_compiled_statements
+from tests.kit.templates import share_compiled_templates
 
 ROOT = Path(__file__).parent.parent
 BACKENDS = ("sqlite", "postgresql")
@@ -38,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ANOMIFY_CONFIG"] = os.devnull
     clock.prepare_hypothesis()
     share_compiled_statements()
+    share_compiled_templates()
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = (postgres.new_run_directory(), os.getpid())
     else:
