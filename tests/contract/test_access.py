@@ -26,21 +26,26 @@ def table(app):
     return written.getvalue()
 
 
-def test_every_route_has_the_access_of_the_reviewed_table(product, tmp_path):
+def test_every_route_has_the_access_of_the_reviewed_table(described_product, tmp_path):
     """A difference is a decision: look at it, then copy the file named below over the old one."""
     found = tmp_path / "access.csv"
-    found.write_text(table(product.app))
+    found.write_text(table(described_product.app))
     assert found.read_text() == REVIEWED.read_text(), f"review and copy {found} to {REVIEWED}"
 
 
-def test_every_declared_route_has_a_description(product):
-    for route in declared_routes(product.app).values():
+def test_every_declared_route_has_a_description(described_product):
+    for route in declared_routes(described_product.app).values():
         assert route.summary.endswith((".", "?")), route.endpoint
 
 
-def test_every_route_is_limited_by_classes_that_there_are(product):
+def test_every_route_is_limited_by_classes_that_there_are(described_product):
     """A misspelt class would otherwise fail only at the first request."""
-    limited = {route.endpoint: limits_of(route) for route in declared_routes(product.app).values()}
+    limited = {
+        route.endpoint: limits_of(route)
+        for route in declared_routes(described_product.app).values()
+    }
     free = {endpoint for endpoint, limits in limited.items() if not limits}
     assert {limit for limits in limited.values() for limit in limits} <= set(Limit)
-    assert all(declared_routes(product.app)[name].access in {PUBLIC, INGEST} for name in free)
+    assert all(
+        declared_routes(described_product.app)[name].access in {PUBLIC, INGEST} for name in free
+    )

@@ -34,7 +34,12 @@ NOT_BUILT = [
 _PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def product(described_product):
+    return described_product
+
+
+@pytest.fixture(scope="module")
 def document(product):
     reply = product.client.get("/doc/openapi")
     assert reply.status_code == 200
