@@ -15,7 +15,7 @@ import psutil
 import pytest
 import urllib3
 
-from tests.kit.server import Server, anomify_command, in_background, running
+from tests.kit.server import STOP_SECONDS, Server, anomify_command, in_background, running
 
 PSS_MIB_MAX = 400
 # So long after it is ready an empty org has settled.
@@ -138,7 +138,7 @@ class TestStop:
         server_is_closed(server)
         connection.send(body[10:])
         assert connection.getresponse().status == 204
-        stopping.join(60)
+        stopping.join(STOP_SECONDS)
         assert server.process.returncode == 0
         check_stopped(server, family)
         server.start()
