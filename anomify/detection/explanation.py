@@ -215,9 +215,14 @@ def human_number(value: float, unit: str | None = None, digits: int = _DIGITS) -
 def human_duration(seconds: float) -> str:
     """Return a duration in words, in the largest unit of which it has at least one and a half.
 
+    Infinite seconds are "a long time", and fewer than one and a half of the smallest unit (or NaN)
+    "a moment".
+
     >>> human_duration(1500.0), human_duration(5400.0), human_duration(60.0)
     ('25 minutes', '2 hours', '60 seconds')
     """
+    if seconds == math.inf:
+        return "a long time"
     for length, word in _DURATIONS:
         if seconds >= 1.5 * length:
             return f"{round(seconds / length)} {word}s"

@@ -195,6 +195,7 @@ class TestHumanDuration:
             (600.0, "10 minutes"),
             (7200.0, "2 hours"),
             (3 * 86400.0, "3 days"),
+            (math.inf, "a long time"),
         ],
     )
     def test_uses_the_largest_fitting_unit(self, seconds, said):
