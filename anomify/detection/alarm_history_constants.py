@@ -33,6 +33,6 @@ LEAST_AGE_SHARE: Final = 0.15
 # Two amounts by which alerts of a metric without history are lowered: the first decreases to 0 over
 # YOUNG_SECONDS, the second over NEW_SECONDS.
 YOUNG_AMOUNT: Final = 2.25
-NEW_SECONDS: Final = 6.0 * HOUR_SECONDS
+NEW_SECONDS: Final = 24.0 * HOUR_SECONDS
 NEW_AMOUNT: Final = 3.0
 LEAST_RESULT: Final = 0.01

@@ -30,8 +30,8 @@ FALSE_ALARMS_A_METRIC_WEEK: Final = {
 """The rate of false alarms that the threshold of each severity does not exceed."""
 
 MEASURED: Final = (
-    (4.0, 4.45),
-    (2.0, 4.55),
+    (4.0, 4.6),
+    (2.0, 4.7),
     (1.0, 6.05),
     (0.5, 6.40),
     (0.25, 7.45),
@@ -54,7 +54,7 @@ def threshold_for(false_alarms_a_week: float) -> float:
     gets the threshold of the nearest measured rate.
 
     >>> threshold_for(1.0), threshold_for(0.05), threshold_for(1000.0)
-    (6.05, 9.8, 4.45)
+    (6.05, 9.8, 4.6)
     """
     accepted = math.log(max(false_alarms_a_week, 1e-9))
     rates = [math.log(rate) for rate, _ in reversed(MEASURED)]

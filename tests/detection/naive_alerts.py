@@ -52,7 +52,7 @@ class NaiveAlerts:
             strength = min(strength, 10.5 - 2.2 * math.log(share * same))
             strength /= (1 + (same / few) ** power) ** 0.25
         strength -= 2.25 * max(0, 1 - age / (4 * DAY))
-        strength -= 3 * max(0, 1 - age / (DAY / 4))
+        strength -= 3 * max(0, 1 - age / DAY)
         return max(strength, 0.01)
 
     def end_episode(self, seconds):

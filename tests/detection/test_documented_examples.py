@@ -55,7 +55,7 @@ class TestHistoryOfAlerts:
         assert severity(earlier, 8.0, 8.0, points=5) == expected
 
     @pytest.mark.parametrize(
-        ("days", "by"), [(0.0, 5.25), (0.25, 2.109375), (2.0, 1.125), (4.0, 0.0), (9.0, 0.0)]
+        ("days", "by"), [(0.0, 5.25), (0.25, 4.359375), (2.0, 1.125), (4.0, 0.0), (9.0, 0.0)]
     )
     def test_lowers_alerts_of_a_new_metric_by_its_age(self, days, by):
         slots = EngineState.new(1).slots

@@ -212,7 +212,7 @@ class TestKept:
     def test_keeps_the_anomalies_of_a_past_whose_points_are_deleted(self, plant: Plant) -> None:
         """Wherever the chunks begin, so however few points before the second one are left."""
         analyser = plant.analyser()
-        times, values = past(), with_spike(with_spike(noise(), 150), 500)
+        times, values = past(), with_spike(with_spike(noise(), 150), 500, height=90.0)
         shifts = range(0, BUCKET_MS, 7 * MINUTE)
         with plant.database.unit_of_work():
             org = session().get_one(Org, plant.org_id)
