@@ -16,10 +16,14 @@ PADDING: Final = 12.0
 TICK_WIDTH: Final = 76.0
 # A lower chart has neither a legend nor dates below the times.
 ROOMY_HEIGHT: Final = 140
+NOTE_HEIGHT: Final = 17.0
 
 
 def draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
-    """Write title and legend, on one line where both fit, and return the top of the curves."""
+    """Write title, legend and notes, and return the top of the curves.
+
+    Title and legend are on one line where both fit.
+    """
     # A low picture has no legend, so that the curves keep the height.
     entries = (
         legend(chart) if chart.look.display_legend and chart.look.height >= ROOMY_HEIGHT else ()
@@ -36,10 +40,8 @@ def draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
     canvas.text(PADDING, baseline, title, size=TITLE_SIZE, colour=theme.ink, bold=True)
     if unit:
         canvas.text(PADDING + title_width, baseline, unit, size=LABEL_SIZE, colour=theme.muted)
-    if not entries:
-        return baseline + 14
     x = chart.look.width - PADDING - legend_width
-    if x < PADDING + title_width + unit_width + 24:
+    if entries and x < PADDING + title_width + unit_width + 24:
         x = PADDING
         baseline += 19
     for entry, width in zip(entries, widths, strict=True):
@@ -48,7 +50,19 @@ def draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
         _draw_key(canvas, entry.mark, theme, x, baseline - 4)
         canvas.text(x + 22, baseline, entry.label, size=LABEL_SIZE, colour=theme.muted)
         x += width + 14
-    return baseline + 14
+    return _write_notes(canvas, chart, theme, baseline) + 14
+
+
+def _write_notes(canvas: Canvas, chart: Chart, theme: Theme, baseline: float) -> float:
+    """Write the notes line by line below the title, and return the baseline of the last line."""
+    available = (chart.look.width - 2 * PADDING) * chart.look.scale
+    # A low picture has none, so that the curves keep the height.
+    notes = chart.notes if chart.look.height >= ROOMY_HEIGHT else ()
+    for note in notes:
+        baseline += NOTE_HEIGHT
+        line = fitted(note, available, LABEL_SIZE * chart.look.scale)
+        canvas.text(PADDING, baseline, line, size=LABEL_SIZE, colour=theme.ink)
+    return baseline
 
 
 def _draw_key(canvas: Canvas, mark: str, theme: Theme, x: float, y: float) -> None:
@@ -56,6 +70,9 @@ def _draw_key(canvas: Canvas, mark: str, theme: Theme, x: float, y: float) -> No
     middle = np.array([x + 8.0]), np.array([float(y)])
     if mark == "value":
         canvas.box(x, y - 1, x + 16, y + 1, colour=theme.value)
+    elif mark == "pattern":
+        canvas.box(x, y - 3, x + 16, y + 3, colour=theme.pattern)
+        canvas.box(x, y - 0.5, x + 16, y + 0.5, colour=theme.match)
     elif mark == "band":
         canvas.box(x, y - 5, x + 16, y + 5, colour=theme.band, alpha=theme.band_alpha * 2)
     elif mark == "anomaly":

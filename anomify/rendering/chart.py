@@ -85,6 +85,18 @@ class ForecastRange:
     uppers: Float64s
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PatternCurve:
+    """A pattern that is drawn over the window, at the times of the window, unix milliseconds.
+
+    `times` int64 (n,), ascending, and `values` float64 (n,). `label` is its entry in the legend.
+    """
+
+    times: Int64s
+    values: Float64s
+    label: str
+
+
 NO_FORECAST = ForecastRange(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
@@ -95,8 +107,9 @@ class Chart:
     `times` int64 (n,), unix milliseconds, ascending; `values` float64 (n,); `lowers` and `uppers`
     (n,) are the expected range of each point, NaN where there is none. `step` is the metric's usual
     time from point to point in milliseconds, None where it is unknown; the line is interrupted at a
-    much longer one. Raises ValueError for arrays of different lengths, and `Invalid` for a window,
-    a time zone or a number of marks that cannot be drawn.
+    much longer one. `notes` are sentences that are written below the title. Raises ValueError for
+    arrays of different lengths, and `Invalid` for a window, a time zone or a number of marks that
+    cannot be drawn.
     """
 
     title: str
@@ -110,6 +123,9 @@ class Chart:
     anomalies: tuple[Mark, ...] = ()
     matches: tuple[Mark, ...] = ()
     events: tuple[ChartEvent, ...] = ()
+    pattern: PatternCurve | None = None
+    notes: tuple[str, ...] = ()
+    value_label: str = "Value"
     step: int | None = None
     timezone: str = "UTC"
     unit: str = ""
@@ -120,6 +136,8 @@ class Chart:
         if {len(self.values), len(self.lowers), len(self.uppers)} != {len(self.times)}:
             message = "Each point of a chart needs a time, a value and both ends of its range."
             raise ValueError(message)
+        if self.pattern is not None and len(self.pattern.times) != len(self.pattern.values):
+            raise ValueError("Each point of a pattern needs a time and a value.")
         if not 0 <= self.from_time < self.until_time <= MAX_TIME:
             raise Invalid(
                 "The window must begin after 1970 and before it ends.",
@@ -140,11 +158,15 @@ class LegendEntry:
 
 def legend(chart: Chart) -> tuple[LegendEntry, ...]:
     """Return the entries of the legend, with the labels and in the order of the pages."""
-    entries = [LegendEntry("value", "Value")]
+    entries = [LegendEntry("value", chart.value_label)]
+    if chart.pattern is not None:
+        entries.append(LegendEntry("pattern", chart.pattern.label))
     if has_expected_range(chart):
         entries.append(LegendEntry("band", "Expected range"))
-    if chart.look.display_anomalies:
-        entries.append(LegendEntry("anomaly", f"Anomaly ({len(visible(chart, chart.anomalies))})"))
+    anomalies = visible(chart, chart.anomalies)
+    # A chart of a pattern is not about anomalies, so that it has none is not worth an entry.
+    if chart.look.display_anomalies and (anomalies or chart.pattern is None):
+        entries.append(LegendEntry("anomaly", f"Anomaly ({len(anomalies)})"))
     matches = visible(chart, chart.matches)
     if chart.look.display_matches and matches:
         entries.append(LegendEntry("match", f"Match ({len(matches)})"))

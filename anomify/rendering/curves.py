@@ -8,12 +8,18 @@ from anomify.rendering.canvas import DOT, Canvas
 from anomify.rendering.chart import Mark
 from anomify.rendering.downsample import extremes_by_column, group_starts
 from anomify.rendering.frame import Curve, Frame
-from anomify.rendering.theme import VALUE_WIDTH, Rgb, Theme
+from anomify.rendering.theme import PATTERN_WIDTH, STEM_WIDTH, VALUE_WIDTH, Rgb, Theme
 
 
 def draw_value(canvas: Canvas, colour: Rgb, frame: Frame, curve: Curve) -> None:
     """Draw the values as a line, and as a dot where a point has a gap at both sides."""
     _stroke(canvas, colour, frame, curve, lone_size=VALUE_WIDTH)
+
+
+def draw_pattern(canvas: Canvas, theme: Theme, frame: Frame, curve: Curve) -> None:
+    """Draw a pattern as a wide pale line with a thin one on it; the value is drawn over both."""
+    _stroke(canvas, theme.pattern, frame, curve, width=PATTERN_WIDTH, lone_size=PATTERN_WIDTH)
+    _stroke(canvas, theme.match, frame, curve, width=STEM_WIDTH, lone_size=2.0)
 
 
 def draw_anomalous_values(
@@ -36,7 +42,15 @@ def draw_anomalous_values(
         _stroke(canvas, colour, frame, part, lone_size=2.0)
 
 
-def _stroke(canvas: Canvas, colour: Rgb, frame: Frame, curve: Curve, *, lone_size: float) -> None:
+def _stroke(
+    canvas: Canvas,
+    colour: Rgb,
+    frame: Frame,
+    curve: Curve,
+    *,
+    lone_size: float,
+    width: float = VALUE_WIDTH,
+) -> None:
     if not len(curve.times):
         return
     xs = frame.x(curve.times)
@@ -45,7 +59,7 @@ def _stroke(canvas: Canvas, colour: Rgb, frame: Frame, curve: Curve, *, lone_siz
     )
     xs, ys = xs[kept.rows], frame.y(curve.values[kept.rows])
     begins = kept.begins()
-    canvas.line(xs, ys, begins=begins, colour=colour, width=VALUE_WIDTH, within=frame.sides())
+    canvas.line(xs, ys, begins=begins, colour=colour, width=width, within=frame.sides())
     lone = begins & np.append(begins[1:], True) & (xs >= frame.left) & (xs <= frame.right)
     canvas.marks(DOT, xs[lone], ys[lone], size=lone_size, colour=colour)
 

@@ -15,9 +15,9 @@ from anomify.rendering.axes import (
 )
 from anomify.rendering.canvas import Canvas
 from anomify.rendering.chart import Chart, check_size, visible, visible_events
-from anomify.rendering.curves import draw_anomalous_values, draw_band, draw_value
+from anomify.rendering.curves import draw_anomalous_values, draw_band, draw_pattern, draw_value
 from anomify.rendering.encode import Drawing
-from anomify.rendering.frame import Frame, curve_of, forecast_curve, value_limits
+from anomify.rendering.frame import Frame, curve_of, forecast_curve, pattern_curve, value_limits
 from anomify.rendering.marks import (
     draw_event_labels,
     draw_event_lines,
@@ -50,11 +50,13 @@ def draw_chart(chart: Chart) -> Drawing:
     canvas = Canvas(chart.look.width, chart.look.height, chart.look.scale, theme.background)
     curve = curve_of(chart)
     forecast = forecast_curve(chart, curve)
-    low, high = value_limits(curve, forecast)
+    pattern = pattern_curve(chart)
+    low, high = value_limits(curve, forecast, pattern)
     top = draw_heading(canvas, chart, theme)
     bottom = chart.look.height - (x_axis_height(chart) if chart.look.display_x_axis else PADDING)
     count = max(2, int((bottom - top) / TICK_HEIGHT))
-    ticks = value_ticks(low, high, count) if len(curve.times) else []
+    has_values = len(curve.times) or len(pattern.times)
+    ticks = value_ticks(low, high, count) if has_values else []
     labels = value_labels(ticks)
     right = chart.look.width - PADDING
     if chart.look.display_y_axis:
@@ -63,17 +65,19 @@ def draw_chart(chart: Chart) -> Drawing:
     draw_grid(canvas, chart, theme, frame, list(zip(ticks, labels, strict=True)))
     anomalies = visible(chart, chart.anomalies) if chart.look.display_anomalies else ()
     matches = visible(chart, chart.matches) if chart.look.display_matches else ()
-    draw_spans(canvas, theme, frame, anomalies)
+    draw_spans(canvas, theme, theme.match, frame, matches)
+    draw_spans(canvas, theme, theme.anomaly, frame, anomalies)
     draw_event_lines(canvas, theme, frame, visible_events(chart))
     draw_band(canvas, theme, frame, curve, theme.band_alpha)
     draw_band(canvas, theme, frame, forecast, theme.band_alpha * FORECAST_SHARE)
     draw_stems(canvas, theme.match, frame, matches)
     draw_stems(canvas, theme.anomaly, frame, anomalies)
+    draw_pattern(canvas, theme, frame, pattern)
     draw_value(canvas, theme.value, frame, curve)
     draw_anomalous_values(canvas, theme.anomaly, frame, curve, anomalies)
     draw_event_labels(canvas, theme, frame, visible_events(chart))
     draw_heads(canvas, chart, theme, frame)
-    if not len(curve.times):
+    if not has_values:
         write_middle(canvas, "No data in this window", frame, theme)
     return Drawing(canvas.pixels(), theme)
 

@@ -6,10 +6,11 @@ Source: Portable Network Graphics Specification (W3C Recommendation; RFC 2083), 
 import hashlib
 import struct
 import zlib
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from anomify.rendering.chart import Chart
 from anomify.rendering.theme import Rgb, Theme
 
 # The version of the drawing code. Raise it with every change of the pixels: it is part of the ETag.
-LOOK: Final = 3
+LOOK: Final = 4
 MAX_COLOURS: Final = 128
 # zlib's level 2 takes as long as level 1 here; higher levels take more time for few bytes.
 COMPRESSION_LEVEL: Final = 2
@@ -71,15 +72,23 @@ def etag_of(chart: Chart) -> str:
     (32, True)
     """
     digest = hashlib.blake2b(f"{LOOK} {_rasteriser()}".encode(), digest_size=16)
-    for field in fields(chart):
-        part = getattr(chart, field.name)
-        digest.update(f"\n{field.name} ".encode())
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype} {len(part)} ".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        else:
-            digest.update(repr(part).encode("utf-8", "surrogatepass"))
+    for part in _parts_of(chart):
+        digest.update(part)
     return digest.hexdigest()
+
+
+def _parts_of(shown: Any) -> Iterator[bytes]:
+    """Yield the fields of a dataclass as bytes, those of dataclasses in it one by one."""
+    for field in fields(shown):
+        part = getattr(shown, field.name)
+        yield f"\n{field.name} ".encode()
+        if isinstance(part, np.ndarray):
+            yield f"{part.dtype} {len(part)} ".encode()
+            yield np.ascontiguousarray(part).tobytes()
+        elif is_dataclass(part):
+            yield from _parts_of(part)
+        else:
+            yield repr(part).encode("utf-8", "surrogatepass")
 
 
 @lru_cache(maxsize=1)

@@ -108,15 +108,31 @@ def forecast_curve(chart: Chart, curve: Curve) -> Curve:
     )
 
 
-def value_limits(curve: Curve, forecast: Curve) -> tuple[float, float]:
+def pattern_curve(chart: Chart) -> Curve:
+    """Return the points of the pattern that is drawn over the chart, as a curve without a range."""
+    pattern = chart.pattern
+    times = np.empty(0, np.int64) if pattern is None else pattern.times
+    values = np.empty(0) if pattern is None else pattern.values
+    finite = np.isfinite(values)
+    runs = run_numbers(times, chart.step) + np.cumsum(~finite)
+    nothing = np.full(len(times), np.nan)
+    return Curve(times, values, nothing, nothing, runs).of(finite)
+
+
+def value_limits(
+    curve: Curve, forecast: Curve, pattern: Curve | None = None
+) -> tuple[float, float]:
     """Return the ends of the value axis: they contain all values and most of the range.
 
     Cut off are the two widest hundredths of each end of the range, and what would leave less than a
     fifth of the axis to values that are not constant.
     """
-    if not len(curve.values):
+    values = curve.values
+    if pattern is not None:
+        values = np.concatenate((values, pattern.values))
+    if not len(values):
         return 0.0, 1.0
-    low, high = float(curve.values.min()), float(curve.values.max())
+    low, high = float(values.min()), float(values.max())
     lowers = np.concatenate((curve.lowers, forecast.lowers))
     uppers = np.concatenate((curve.uppers, forecast.uppers))
     ranged = np.isfinite(lowers) & np.isfinite(uppers)

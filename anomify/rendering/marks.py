@@ -28,11 +28,13 @@ EVENT_LABEL_LEAST: Final = 28.0
 EVENT_LABEL_ALPHA: Final = 0.8
 
 
-def draw_spans(canvas: Canvas, theme: Theme, frame: Frame, marks: tuple[Mark, ...]) -> None:
-    """Shade the time of each anomaly of at least `LEAST_SPAN`; an open one, to the end."""
+def draw_spans(
+    canvas: Canvas, theme: Theme, colour: Rgb, frame: Frame, marks: tuple[Mark, ...]
+) -> None:
+    """Shade the time of each mark of at least `LEAST_SPAN`; an open one, to the end."""
     for left, right in _merged(_spans(frame, marks)):
         sides = (left, frame.top, right, frame.bottom)
-        canvas.box(*sides, colour=theme.anomaly, alpha=theme.span_alpha)
+        canvas.box(*sides, colour=colour, alpha=theme.span_alpha)
 
 
 def _spans(frame: Frame, marks: tuple[Mark, ...]) -> list[tuple[float, float]]:

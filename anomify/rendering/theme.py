@@ -24,6 +24,7 @@ class Theme:
     band: Rgb
     anomaly: Rgb
     match: Rgb
+    pattern: Rgb
     event: Rgb
     band_alpha: float
     span_alpha: float
@@ -32,9 +33,10 @@ class Theme:
         """Return the colours that the palette must contain exactly, the background first."""
         return (
             *(self.background, self.ink, self.muted, self.grid, self.axis),
-            *(self.value, self.band, self.anomaly, self.match, self.event),
+            *(self.value, self.band, self.anomaly, self.match, self.pattern, self.event),
             self._over_background(self.band, self.band_alpha),
             self._over_background(self.anomaly, self.span_alpha),
+            self._over_background(self.match, self.span_alpha),
         )
 
     def _over_background(self, colour: Rgb, alpha: float) -> Rgb:
@@ -55,6 +57,7 @@ LIGHT: Final = Theme(
     band=(0x6E, 0x77, 0x81),
     anomaly=(0xD9, 0x48, 0x0F),
     match=(0x2B, 0x8A, 0x3E),
+    pattern=(0xA6, 0xDD, 0xB4),
     event=(0x86, 0x2E, 0x9C),
     band_alpha=0.15,
     span_alpha=0.10,
@@ -69,6 +72,7 @@ DARK: Final = Theme(
     band=(0x6E, 0x77, 0x81),
     anomaly=(0xFF, 0x92, 0x2B),
     match=(0x51, 0xCF, 0x66),
+    pattern=(0x23, 0x5C, 0x33),
     event=(0xCC, 0x8A, 0xDF),
     # The same perceived contrast with a dark background as 15 % with white.
     band_alpha=0.28,
@@ -78,6 +82,7 @@ THEMES: Final[dict[ThemeName, Theme]] = {"light": LIGHT, "dark": DARK}
 
 # Sizes in CSS pixels; a picture for a dense screen multiplies them by its scale.
 VALUE_WIDTH: Final = 1.5
+PATTERN_WIDTH: Final = 5.0
 STEM_WIDTH: Final = 1.0
 STEM_ALPHA: Final = 0.6
 MARK_SIZE: Final = 9.0

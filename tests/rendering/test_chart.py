@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from anomify.errors import Invalid
-from anomify.rendering.chart import MAX_MARKS, ChartEvent, Mark, has_expected_range, legend, visible
+from anomify.rendering.chart import (
+    MAX_MARKS,
+    ChartEvent,
+    Mark,
+    PatternCurve,
+    has_expected_range,
+    legend,
+    visible,
+)
 from tests.rendering.charts import MINUTE, START, chart, no_range
 
 
@@ -39,6 +47,10 @@ class TestChart:
     def test_refuses_rows_of_different_length(self):
         with pytest.raises(ValueError, match="both ends"):
             chart(lowers=np.zeros(3))
+
+    def test_refuses_a_pattern_of_different_lengths(self):
+        with pytest.raises(ValueError, match="pattern needs a time and a value"):
+            chart(pattern=PatternCurve(np.array([START]), np.empty(0), "Pattern 12"))
 
     def test_refuses_too_many_marks(self):
         with pytest.raises(Invalid):
@@ -75,6 +87,13 @@ class TestLegend:
             "Expected range",
             "Match (1)",
         ]
+
+    def test_names_the_pattern_and_leaves_out_that_there_is_no_anomaly(self):
+        times = np.array([START])
+        pattern = PatternCurve(times, np.array([1.0]), "Pattern 12")
+        shown = chart(pattern=pattern, value_label="This time")
+        labels = [entry.label for entry in legend(shown)]
+        assert labels == ["This time", "Pattern 12", "Expected range"]
 
     def test_counts_the_events_of_the_window_where_there_are_any(self):
         events = (ChartEvent(START + MINUTE, "Deploy"), ChartEvent(START - MINUTE, "Before"))

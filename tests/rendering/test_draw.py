@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from anomify.errors import Invalid
 from anomify.rendering import curves
-from anomify.rendering.chart import ChartEvent, ForecastRange, Mark
+from anomify.rendering.chart import ChartEvent, ForecastRange, Mark, PatternCurve
 from anomify.rendering.draw import draw_chart, draw_notice
 from anomify.rendering.encode import encode_png
 from anomify.rendering.theme import LIGHT
@@ -146,6 +146,43 @@ class TestDrawChart:
         shaded = near(drawing, span, 2)[CURVES].sum(axis=0)
         assert shaded[:560].max() == 0
         assert (shaded[590:750] > 80).mean() > 0.95
+
+    def test_shades_a_match_in_its_own_colour(self):
+        span = np.rint(np.array(LIGHT.background) * 0.9 + np.array(LIGHT.match) * 0.1)
+        mark = Mark(START + 30 * MINUTE, START + 45 * MINUTE, 0.8)
+        drawing = draw_chart(chart(matches=(mark,), **no_range(61)))
+        shaded = near(drawing, span, 2)[CURVES].sum(axis=0)
+        assert shaded[:370].max() == 0
+        assert (shaded[400:550] > 80).mean() > 0.95
+        assert shaded[580:].max() == 0
+
+    def test_draws_a_pattern_below_the_value_at_its_own_times(self):
+        times = START + np.arange(20, 41) * MINUTE
+        drawing = draw_chart(
+            chart(pattern=PatternCurve(times, np.full(21, 130.0), "Pattern 12"), **no_range(61))
+        )
+        shown = columns_of(drawing, LIGHT.pattern, 20)
+        assert min(shown) == pytest.approx(260, abs=6)
+        assert max(shown) == pytest.approx(505, abs=6)
+        # The axis reaches to the pattern, which is higher than any value.
+        rows = np.flatnonzero(near(drawing, LIGHT.pattern, 20)[CURVES].any(axis=1))
+        values = np.flatnonzero(near(drawing, LIGHT.value)[CURVES].any(axis=1))
+        assert rows.max() < values.min()
+
+    def test_draws_a_pattern_alone_where_the_window_has_no_points(self):
+        pattern = PatternCurve(START + np.arange(30) * MINUTE, np.arange(30.0), "Pattern 12")
+        drawing = draw_chart(chart([], pattern=pattern))
+        assert columns_of(drawing, LIGHT.pattern, 20)
+
+    def test_writes_its_notes_between_the_title_and_the_curves(self):
+        bare = draw_chart(chart(display_legend=False))
+        noted = draw_chart(chart(display_legend=False, notes=("Like pattern 12.", "Valid.")))
+        tops = [
+            np.flatnonzero(near(drawing, LIGHT.value)[26:].any(axis=1)).min()
+            for drawing in (bare, noted)
+        ]
+        assert tops[1] > tops[0] + 20
+        assert near(noted, LIGHT.ink)[26:60].any()
 
     def test_hides_anomalies_and_matches_on_request(self):
         mark = (Mark(START + 10 * MINUTE, START + 20 * MINUTE),)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomify.rendering.chart import Mark
+from anomify.rendering.chart import Mark, PatternCurve
 from anomify.rendering.draw import draw_chart
 from anomify.rendering.encode import MAX_COLOURS, Drawing, encode_png, etag_of
 from anomify.rendering.theme import DARK, LIGHT
@@ -84,10 +84,22 @@ class TestEtagOf:
             {"anomalies": (Mark(START, None, 0.5),)},
             {"values": np.zeros(61)},
             {"until_time": START + 1},
+            {"notes": ("Like pattern 12.",)},
+            {"pattern": PatternCurve(np.arange(3_000), np.zeros(3_000), "Pattern 12")},
         ],
     )
     def test_changes_with_everything_that_is_drawn(self, changes):
         assert etag_of(chart(**changes)) != etag_of(chart())
+
+    def test_changes_with_any_value_of_a_long_pattern(self):
+        values = np.zeros(3_000)
+        changed = values.copy()
+        changed[1_500] = 1.0
+        tags = {
+            etag_of(chart(pattern=PatternCurve(np.arange(3_000), some, "Pattern 12")))
+            for some in (values, changed)
+        }
+        assert len(tags) == 2
 
     def test_accepts_any_title(self):
         assert etag_of(chart(title="\ud800 温度 😀"))
