@@ -3,7 +3,6 @@
 from flask import Blueprint
 
 from anomify.native import (
-    anomaly,
     billing,
     doc,
     exclusion,
@@ -16,6 +15,7 @@ from anomify.native import (
     status,
     watcher,
 )
+from anomify.native.anomaly.blueprints import anomaly_blueprints
 from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import (
     admin_alerts,
@@ -37,11 +37,12 @@ from anomify.native.user import account, sessions, totp
 def native_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
-        *(anomaly, billing, doc, exclusion, image, js, login, misc, operators, ping, status),
+        *(billing, doc, exclusion, image, js, login, misc, operators, ping, status),
         *(admin_alerts, audit, deletion, events, info, overview, quota, stripecallback),
         *(testmetrics, tokens, users),
         *(invitation, signup),
         *(account, sessions, totp),
         watcher,
     )
-    return (*metric_blueprints(), *(module.blueprint for module in modules))
+    folders = (*anomaly_blueprints(), *metric_blueprints())
+    return (*folders, *(module.blueprint for module in modules))

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 
 from anomify.clock import now
 from anomify.db import Database
-from anomify.native import anomaly, image
+from anomify.native import image
+from anomify.native.anomaly.blueprints import anomaly_blueprints
 from tests.factories import Cast, make_anomaly, make_cast, make_metric, make_watcher
 from tests.kit.web import ApiClient, error, make_app
 
@@ -57,7 +58,7 @@ def ward(database: Database, tmp_path: Path) -> Iterator[Ward]:
             make_metric(cast.acme, "shop.errors"), started + timedelta(hours=1), minutes=None
         )
         ids = (ended.id, running.id)
-    app = make_app(database, tmp_path, [anomaly.blueprint, image.blueprint])
+    app = make_app(database, tmp_path, [*anomaly_blueprints(), image.blueprint])
     yield Ward(app.test_client(), database, cast, *ids, int(started.timestamp()))
     app.extensions["anomify"].points.close()
 

@@ -9,7 +9,8 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.metric.model import Metric
 from anomify.metric.name import NameRefused, plain_or_labelled_name
-from anomify.native import anomaly, exclusion, watcher
+from anomify.native import exclusion, watcher
+from anomify.native.anomaly.blueprints import anomaly_blueprints
 from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import quota
 from anomify.watcher.model import Watcher
@@ -70,7 +71,7 @@ CHIPS = st.lists(
 @pytest.fixture
 def client(cast, database, tmp_path):
     blueprints = [
-        anomaly.blueprint,
+        *anomaly_blueprints(),
         exclusion.blueprint,
         *metric_blueprints(),
         quota.blueprint,

@@ -4,7 +4,8 @@ from pydantic import Field
 
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import names
-from anomify.native.anomaly import AnomaliesIn, AnomaliesOut, anomalies_out
+from anomify.native.anomaly.list import AnomaliesIn, anomalies_out
+from anomify.native.anomaly.shapes import AnomaliesOut
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.details import metric_of_whole_path
 from anomify.native.metric.shapes import MetricIn, metric_status_named

@@ -11,7 +11,8 @@ from anomify.edge.contract import Outputs, names
 from anomify.metric.chart_events import events_on
 from anomify.metric.reading import as_read
 from anomify.metric.status import MetricStatus
-from anomify.native.anomaly import AnomaliesIn, AnomalyOut, anomalies_out
+from anomify.native.anomaly.list import AnomaliesIn, anomalies_out
+from anomify.native.anomaly.shapes import AnomalyOut
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.details import metric_of_whole_path
 from anomify.native.metric.expected import Expectations, YhatIn, expected_json, forecast_json

@@ -8,7 +8,8 @@ import time_machine
 from anomify.audit.queries import list_audit
 from anomify.clock import now
 from anomify.metric.queries import find_metric
-from anomify.native import anomaly, login
+from anomify.native import login
+from anomify.native.anomaly.blueprints import anomaly_blueprints
 from anomify.native.user import account
 from anomify.native.user import sessions as user_session
 from anomify.user.queries import find_user
@@ -30,7 +31,7 @@ def app(database, tmp_path):
     app = make_app(
         database,
         tmp_path,
-        [anomaly.blueprint, login.blueprint, account.blueprint, user_session.blueprint],
+        [*anomaly_blueprints(), login.blueprint, account.blueprint, user_session.blueprint],
     )
     yield app
     app.extensions["anomify"].points.close()

@@ -1,14 +1,12 @@
-"""/anomalies, /anomaly: lists of anomalies, and single ones."""
+"""An anomaly as the native API describes it."""
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from anomify.anomaly.charts import anomaly_image_url
 from anomify.anomaly.model import Anomaly
-from anomify.anomaly.queries import Running, get_anomaly, get_anomaly_at, list_anomalies
 from anomify.anomaly.wording import (
     amount_in_words,
     amount_of,
@@ -16,29 +14,11 @@ from anomify.anomaly.wording import (
     seen_before_in_words,
     since_ms_of,
 )
-from anomify.auth.require import read_only
-from anomify.auth.seeing import note_seen
 from anomify.auth.subject import subject
-from anomify.db import Page
 from anomify.detection.explanation import value_and_ends
-from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
-from anomify.edge.contract import Inputs, Outputs, names
-from anomify.edge.transaction import transaction
-from anomify.metric.queries import get_metric
-from anomify.native.envelope import NativeBlueprint
-from anomify.native.params import Chips, Name, RowId, canonical
-from anomify.native.window import (
-    DAY,
-    PageIn,
-    Timestamp,
-    WindowIn,
-    local_string,
-    timestamp_of,
-)
-from anomify.watcher.queries import get_watcher
-
-blueprint = NativeBlueprint("anomaly", __name__)
+from anomify.edge.contract import Outputs
+from anomify.native.window import local_string, timestamp_of
 
 
 class AnomalyOut(Outputs):
@@ -116,123 +96,6 @@ class AnomaliesOut(Outputs):
     total: int = Field(description="How many there are in all.")
 
 
-class AnomaliesIn(WindowIn, PageIn):
-    """The filters of a list of anomalies."""
-
-    metric: Name | None = Field(
-        None, description="The name or id of one metric.", json_schema_extra=names("metric")
-    )
-    chips: Chips = Field(default=[], description="Words that the metric's name must hold.")
-    status: Running = Field(Running.ALL, description="all, open or ended.")
-    severity: Literal["low", "medium", "high"] = Field("low", description="The least severity.")
-    min_score: float = Field(0.0, ge=0, le=1, description="The least score.")
-    order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
-
-
-class SoughtIn(AnomaliesIn):
-    """Which anomalies of the org."""
-
-    watcher_id: RowId | None = Field(
-        None,
-        description="Only those of the metrics that this watcher is about.",
-        json_schema_extra=names("watcher"),
-    )
-
-    @property
-    def shows_newest(self) -> bool:
-        """Return whether the list begins with the newest anomalies of all."""
-        narrowing = self.model_fields_set - {"from_timestamp", "limit"}
-        plain = type(self).model_construct()
-        return all(getattr(self, name) == getattr(plain, name) for name in narrowing)
-
-
-class AnomalyIn(Inputs):
-    """Which anomaly."""
-
-    anomaly_id: RowId = Field(description="The anomaly's id.", json_schema_extra=names("anomaly"))
-
-
-class LookupIn(Inputs):
-    """Which anomaly, by metric and moment."""
-
-    metric: Name = Field(description="The metric's name or id.", json_schema_extra=names("metric"))
-    timestamp: Timestamp = Field(description="A moment at which it was running, unix seconds.")
-
-
-@blueprint.route(
-    "/anomalies",
-    inputs=SoughtIn,
-    outputs=AnomaliesOut,
-    access=VIEWER,
-    has_own_transactions=True,
-)
-def anomalies(inputs: SoughtIn) -> AnomaliesOut:
-    """List the anomalies of a window, of the last seven days by default.
-
-    An anomaly is in the window if it ran at any time of it. A signed-in user who lists the newest
-    of all has seen them: /user/ping counts those that come later.
-    """
-    org = subject().org
-    with transaction(write=False):
-        metric = get_metric(org.id, canonical(inputs.metric)) if inputs.metric is not None else None
-        chips = [] if inputs.watcher_id is None else get_watcher(org.id, inputs.watcher_id).chips
-        page = _page(inputs, metric.id if metric else None, 7 * DAY, chips)
-        listed = _listed(page)
-    if inputs.shows_newest:
-        note_seen(page.items)
-    return listed
-
-
-@blueprint.route("/anomaly/lookup", inputs=LookupIn, outputs=OneAnomalyOut, access=VIEWER)
-def lookup(inputs: LookupIn) -> OneAnomalyOut:
-    """Find the anomaly of a metric that was running at a moment, or within a minute of it.
-
-    People of a demo org find anomalies by their ids.
-    """
-    org = subject().org
-    if org.is_demo:
-        raise read_only()
-    metric = get_metric(org.id, canonical(inputs.metric))
-    return _one(get_anomaly_at(org.id, metric.id, round(inputs.timestamp * 1000)))
-
-
-@blueprint.route(
-    "/anomaly/<int:anomaly_id>", inputs=AnomalyIn, outputs=OneAnomalyOut, access=VIEWER
-)
-def anomaly(inputs: AnomalyIn) -> OneAnomalyOut:
-    """Show one anomaly."""
-    return _one(get_anomaly(subject().org.id, inputs.anomaly_id))
-
-
-def anomalies_out(inputs: AnomaliesIn, metric_id: int, default_seconds: int) -> AnomaliesOut:
-    """Return the requested page of a metric's anomalies."""
-    return _listed(_page(inputs, metric_id, default_seconds))
-
-
-def _page(
-    inputs: AnomaliesIn, metric_id: int | None, default_seconds: int, chips: Sequence[str] = ()
-) -> Page[Anomaly]:
-    org = subject().org
-    from_ms, until_ms = inputs.window_ms(default_seconds)
-    return list_anomalies(
-        org.id,
-        metric_id=metric_id,
-        from_ms=from_ms,
-        until_ms=until_ms,
-        running=inputs.status,
-        least_severity=inputs.severity,
-        words=[*inputs.chips, *chips],
-        least_score=inputs.min_score,
-        oldest_first=inputs.order == "oldest",
-        limit=inputs.limit,
-        offset=inputs.offset,
-    )
-
-
-def _listed(page: Page[Anomaly]) -> AnomaliesOut:
-    return AnomaliesOut(anomalies=[anomaly_json(found) for found in page.items], total=page.total)
-
-
 def anomaly_json(found: Anomaly) -> AnomalyOut:
     """Return an anomaly as the wire has it."""
     span = found.span
@@ -268,7 +131,8 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
     )
 
 
-def _one(found: Anomaly) -> OneAnomalyOut:
+def one_anomaly_json(found: Anomaly) -> OneAnomalyOut:
+    """Return an anomaly and a link to its picture as the wire has them."""
     graph_url = anomaly_image_url(app_state().settings, subject().org, found)
     return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=graph_url)
 
