@@ -11,9 +11,11 @@ import anomify.audit.model
 import anomify.billing.model
 import anomify.delivery.model
 import anomify.exclusion.model
+import anomify.match.model
 import anomify.metric.model
 import anomify.org.model
 import anomify.page_event.model
+import anomify.pattern.model
 import anomify.user.model
 import anomify.watcher.model  # noqa: F401 -- these imports fill Base.metadata
 from anomify import config

@@ -32,11 +32,39 @@ class Anomaly(Base):
     # When a message about it was last held back because the org was muted, and its severity then.
     muted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     muted_severity: Mapped[str | None] = mapped_column(String(8), default=None)
+    # What a person said of it: True for expected, False for unexpected. The user's id is no foreign
+    # key, because it would need a new table on SQLite; ids are never used again.
+    expected: Mapped[bool | None] = mapped_column(default=None)
+    labelled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    labelled_by_id: Mapped[int | None] = mapped_column(default=None)
+    labelled_by: Mapped[str | None] = mapped_column(String(200), default=None)
+    label: Mapped[str | None] = mapped_column(String(200), default=None)
 
     span: Mapped["Span"] = relationship(back_populates="anomaly", lazy="raise", uselist=False)
 
 
-class Span(Base):
+class Peak:
+    """A mixin for a model: what was measured at the most unusual point of a time range."""
+
+    # The point farthest outside of its range, and what was expected there.
+    peak_ms: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[float]
+    expected_lower: Mapped[float]
+    expected_upper: Mapped[float]
+    # The highest alert of all points, and the score there.
+    score: Mapped[float]
+    alert: Mapped[float]
+    # low, medium or high: the false-alarm rate this alert has been measured to have.
+    severity: Mapped[str] = mapped_column(String(8))
+    evidence: Mapped[str] = mapped_column(String(16))
+    explanation: Mapped[str] = mapped_column(Text)
+    # How far that point is from what was expected; the unit depends on `evidence`.
+    amount: Mapped[float | None] = mapped_column(default=None)
+    # Since when the evidence holds: for a constant value, since before the anomaly.
+    since_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
+
+
+class Span(Peak, Base):
     """Evidence: a time range in which a metric was over its alert threshold.
 
     Or, if `is_silence`, one in which points were overdue.
@@ -62,23 +90,12 @@ class Span(Base):
     is_open: Mapped[bool] = mapped_column(default=True)
     # Closed because the metric stopped reporting, not because it returned to normal.
     ended_by_silence: Mapped[bool] = mapped_column(default=False)
-    # The point farthest outside of its range, and what was expected there.
-    peak_ms: Mapped[int] = mapped_column(BigInteger)
-    value: Mapped[float]
-    expected_lower: Mapped[float]
-    expected_upper: Mapped[float]
-    # The highest alert of all points, and the score there.
-    score: Mapped[float]
-    alert: Mapped[float]
-    # low, medium or high: the false-alarm rate this alert has been measured to have.
-    severity: Mapped[str] = mapped_column(String(8))
-    evidence: Mapped[str] = mapped_column(String(16))
-    explanation: Mapped[str] = mapped_column(Text)
+    # Closed because this pattern explains it. It is no foreign key, because that package lies above
+    # this one; a pattern is deleted only with its metric.
+    ended_by_pattern_id: Mapped[int | None] = mapped_column(default=None)
+    # What it was like at first and how it differs now, where a pattern explained its beginning.
+    outgrown_reason: Mapped[str | None] = mapped_column(Text, default=None)
     is_silence: Mapped[bool] = mapped_column(default=False)
-    # How far that point is from what was expected; the unit depends on `evidence`.
-    amount: Mapped[float | None] = mapped_column(default=None)
-    # Since when the evidence holds: for a constant value, since before the anomaly.
-    since_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # How many anomalies with this evidence the metric had before this one, and when the last began.
     similar_before: Mapped[int] = mapped_column(default=0)
     similar_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)

@@ -3,7 +3,7 @@
 import secrets
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -52,6 +52,8 @@ class Org(Base):
     overdue_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # Until then anomalies are recorded and nobody is notified.
     muted_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # Whether recurring anomalies become proposed patterns.
+    learns_patterns: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

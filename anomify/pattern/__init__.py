@@ -1,0 +1,1 @@
+"""Patterns: excursions of metrics that people accepted as normal, or marked as abnormal."""
