@@ -108,7 +108,9 @@ def session() -> Session:
     return current
 
 
-def among(column: InstrumentedAttribute[int], ids: Iterable[int]) -> ColumnElement[bool]:
+def among(
+    column: InstrumentedAttribute[int] | InstrumentedAttribute[int | None], ids: Iterable[int]
+) -> ColumnElement[bool]:
     """Return the condition that an id is one of these, with a single parameter for all of them.
 
     Needs an open unit of work, because the condition depends on the database.

@@ -6,16 +6,21 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
+import numpy as np
 from argon2 import PasswordHasher
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.clock import now
 from anomify.db import Base, session
 from anomify.delivery.model import Delivery
+from anomify.match.model import Match
 from anomify.metric.model import Metric
 from anomify.metric.name import composed_hash, name_hash
 from anomify.org.model import Org, Token
 from anomify.org.token import create_token
+from anomify.pattern.model import Pattern, PatternSeries
+from anomify.series import Judgements, Series
+from anomify.storage.codec import encode_series
 from anomify.user.model import User
 from anomify.user.session import open_user_session
 from anomify.watcher.model import Watcher
@@ -115,6 +120,96 @@ def make_anomaly(
         },
     )
     return _kept(anomaly)
+
+
+def make_pattern(metric: Metric, anomaly: Anomaly | None = None, **more: Any) -> Pattern:
+    """One of an hour that is 20 above its range, with a day of points before it."""
+    moment = now()
+    started_ms = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp() * 1000)
+    pattern = Pattern(
+        org_id=metric.org_id,
+        metric_id=metric.id,
+        metric=metric,
+        anomaly_id=None if anomaly is None else anomaly.id,
+        **{
+            "created_by": "Alice",
+            "created_at": moment,
+            "duration_seconds": 86_400,
+            "label": "Nightly job",
+            "state_at": moment,
+            "state_by": "Alice",
+            "started_ms": started_ms,
+            "last_ms": started_ms + 60 * 60_000,
+            "expected_lower": 90.0,
+            "expected_upper": 110.0,
+            "value": 130.0,
+            "evidence": "above",
+            "alert": 9.0,
+            "step_ms": 60_000,
+            **more,
+        },
+    )
+    _kept(pattern)
+    pattern.group_id = pattern.group_id or pattern.id
+    times = pattern.started_ms + 60_000 * np.arange(-1440, 66, dtype=np.int64)
+    inside = (times >= pattern.started_ms) & (times <= pattern.last_ms)
+    values = np.where(inside, pattern.value, 100.0)
+    window = Series(times, values, Judgements.none(len(times)))
+    excursion = window.of(np.arange(1440 - 60, 1440 + 66))
+    _kept(
+        PatternSeries(
+            pattern_id=pattern.id,
+            excursion_points=encode_series(excursion),
+            context=60,
+            window_points=encode_series(window),
+            window_step_ms=60_000,
+        )
+    )
+    return pattern
+
+
+def make_match(
+    pattern: Pattern, started_at: datetime | None = None, *, minutes: int | None = 60, **more: Any
+) -> Match:
+    """One that lasted so long, or still runs when `minutes` is None."""
+    started = started_at or datetime(2026, 11, 21, 12, tzinfo=UTC)
+    started_ms = int(started.timestamp() * 1000)
+    ended_ms = None if minutes is None else started_ms + minutes * 60_000
+    return _kept(
+        Match(
+            org_id=pattern.org_id,
+            metric_id=pattern.metric_id,
+            pattern_id=pattern.id,
+            recorded_at=started,
+            started_ms=started_ms,
+            last_ms=ended_ms or started_ms,
+            ended_ms=ended_ms,
+            is_open=ended_ms is None,
+            peak_ms=started_ms,
+            **{
+                "kind": "shape",
+                "onset_lower": 90.0,
+                "onset_upper": 110.0,
+                "value": 129.0,
+                "expected_lower": 90.0,
+                "expected_upper": 110.0,
+                "score": 0.9,
+                "alert": 8.5,
+                "severity": "high",
+                "evidence": "above",
+                "explanation": "129 is far above the 90 to 110 that are usual.",
+                "distance": 0.1,
+                "similarity": 93.0,
+                "height_ratio": 0.95,
+                "length_ratio": 1.0,
+                "minutes_apart": 0.0,
+                "motif_index": 0,
+                "motif_size": 120,
+                "area_percent_diff": 4.0,
+                **more,
+            },
+        )
+    )
 
 
 def make_watcher(org: Org, *chips: str, name: str = "Load", **more: Any) -> Watcher:

@@ -1,0 +1,172 @@
+"""Queries for matches; the org is the first argument."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import joinedload
+
+from anomify.clock import now_ms
+from anomify.db import Page, among, session
+from anomify.errors import NotFound
+from anomify.match.model import Match, Validated
+from anomify.metric.model import Metric
+
+MOST_MATCHES = 500
+
+
+class RecentlyMatched(NamedTuple):
+    """A metric with how often it was matched, and when the last match began."""
+
+    metric: Metric
+    matches: int
+    last_ms: int
+
+
+def get_match(org_id: int, match_id: int) -> Match:
+    """Return the org's match with its pattern and metric. Raises NotFound."""
+    match = session().scalar(_with_pattern().where(Match.org_id == org_id, Match.id == match_id))
+    if match is None:
+        raise NotFound("There is no such match in your org.")
+    return match
+
+
+def list_matches(
+    org_id: int,
+    *,
+    metric_id: int | None = None,
+    pattern_id: int | None = None,
+    from_ms: int | None = None,
+    until_ms: int | None = None,
+    validated: Validated | None = None,
+    oldest_first: bool = False,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page[Match]:
+    """List matches that overlap the window, newest first, with pattern and metric loaded."""
+    wanted: list[ColumnElement[bool]] = [Match.org_id == org_id]
+    if metric_id is not None:
+        wanted.append(Match.metric_id == metric_id)
+    if pattern_id is not None:
+        wanted.append(Match.pattern_id == pattern_id)
+    if until_ms is not None:
+        wanted.append(Match.started_ms < until_ms)
+    if from_ms is not None:
+        has_lasted = Match.last_ms >= from_ms
+        # An open one is known to last until now; a window in the future has none yet.
+        wanted.append(has_lasted if from_ms > now_ms() else or_(Match.is_open, has_lasted))
+    if validated is not None:
+        wanted.append(Match.validated == validated)
+    order = (Match.started_ms, Match.id)
+    rows = session().scalars(
+        _with_pattern()
+        .where(*wanted)
+        .order_by(*(order if oldest_first else (column.desc() for column in order)))
+        .limit(min(limit, MOST_MATCHES))
+        .offset(offset)
+    )
+    return Page(list(rows), select(func.count()).select_from(Match).where(*wanted))
+
+
+def count_matches(org_id: int, *, from_ms: int, until_ms: int) -> int:
+    """Count the matches that began in the window: the alarms that were spared.
+
+    One that became an anomaly, and one that had been announced as an anomaly before, spared none.
+    """
+    return (
+        session().scalar(
+            select(func.count())
+            .select_from(Match)
+            .where(*_spared(org_id), Match.started_ms >= from_ms, Match.started_ms < until_ms)
+        )
+        or 0
+    )
+
+
+def list_match_times(org_id: int, from_ms: int, until_ms: int) -> list[int]:
+    """Return when the matches began that spared an alarm in the window, in order."""
+    return list(
+        session().scalars(
+            select(Match.started_ms)
+            .where(*_spared(org_id), Match.started_ms >= from_ms, Match.started_ms < until_ms)
+            .order_by(Match.started_ms)
+        )
+    )
+
+
+def count_matches_of(
+    org_id: int, metric_ids: Iterable[int], *, from_ms: int, until_ms: int
+) -> dict[int, int]:
+    """Count the matches of each of these metrics that began in the window; none is missing."""
+    rows = session().execute(
+        select(Match.metric_id, func.count())
+        .where(
+            *_spared(org_id),
+            among(Match.metric_id, metric_ids),
+            Match.started_ms >= from_ms,
+            Match.started_ms < until_ms,
+        )
+        .group_by(Match.metric_id)
+    )
+    return {metric_id: count for metric_id, count in rows}  # noqa: C416 -- rows are no pairs
+
+
+def list_recently_matched(
+    org_id: int, *, from_ms: int | None = None, limit: int = 10
+) -> list[RecentlyMatched]:
+    """Return the metrics that were matched, in the order of their last match, latest first."""
+    wanted = [Match.org_id == org_id]
+    if from_ms is not None:
+        wanted.append(Match.started_ms >= from_ms)
+    last = func.max(Match.started_ms)
+    found = session().execute(
+        select(Match.metric_id, func.count(), last)
+        .where(*wanted)
+        .group_by(Match.metric_id)
+        .order_by(last.desc(), Match.metric_id)
+        .limit(min(limit, MOST_MATCHES))
+    )
+    rows = [(int(row[0]), int(row[1]), int(row[2])) for row in found]
+    metrics = {
+        metric.id: metric
+        for metric in session().scalars(
+            select(Metric).where(
+                Metric.org_id == org_id, among(Metric.id, [row[0] for row in rows])
+            )
+        )
+    }
+    return [
+        RecentlyMatched(metrics[metric_id], count, last_ms) for metric_id, count, last_ms in rows
+    ]
+
+
+def open_matches(metric_ids: Iterable[int]) -> list[Match]:
+    """Return the open matches of these metrics of any org, with pattern and metric loaded."""
+    return list(
+        session().scalars(
+            _with_pattern().where(Match.is_open.is_(True), among(Match.metric_id, metric_ids))
+        )
+    )
+
+
+def list_metrics_with_open_matches(metric_ids: Iterable[int]) -> list[int]:
+    """Return those of these metrics, of any org, that have an open match."""
+    return list(
+        session().scalars(
+            select(Match.metric_id).where(
+                Match.is_open.is_(True), among(Match.metric_id, metric_ids)
+            )
+        )
+    )
+
+
+def _spared(org_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Match.org_id == org_id,
+        Match.anomaly_id.is_(None),
+        Match.outgrown_by_anomaly_id.is_(None),
+    )
+
+
+def _with_pattern() -> Select[Match]:
+    return select(Match).options(joinedload(Match.pattern), joinedload(Match.metric))

@@ -1,0 +1,127 @@
+"""Disable and enable patterns together with those derived from them, and accept proposals."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+
+from anomify.audit.recording import record_audit
+from anomify.clock import now
+from anomify.db import session
+from anomify.errors import Conflict, Invalid
+from anomify.pattern.changes import note_change
+from anomify.pattern.model import Pattern, State
+from anomify.pattern.queries import children_of, get_pattern
+
+REASON_CHARACTERS_MAX = 500
+
+
+def disable_pattern(
+    org_id: int, pattern_id: int, *, actor: str, reason: str = ""
+) -> tuple[Pattern, list[Pattern]]:
+    """Stop using a pattern and all patterns derived from it; return it and those others.
+
+    A proposed pattern is rejected by this. Raises NotFound, Conflict where it is not in use or
+    proposed, and Invalid for a reason that is too long.
+    """
+    why = " ".join(reason.split())
+    if len(why) > REASON_CHARACTERS_MAX:
+        problem = f"A reason has at most {REASON_CHARACTERS_MAX} characters."
+        raise Invalid(problem, fields={"reason": problem})
+    pattern = _lock(get_pattern(org_id, pattern_id))
+    if pattern.state not in (State.ACTIVE, State.PROPOSED):
+        raise Conflict(f"The pattern is {pattern.state} already.", code="not_enabled")
+    at = now()
+    derived = [
+        one for one in descendants_of(pattern) if one.state in (State.ACTIVE, State.PROPOSED)
+    ]
+    for one in (pattern, *derived):
+        set_state(one, State.DISABLED, by=actor, at=at, reason=why)
+    _record(pattern, derived, "pattern.disable", actor, why)
+    return pattern, derived
+
+
+def enable_pattern(org_id: int, pattern_id: int, *, actor: str) -> tuple[Pattern, list[Pattern]]:
+    """Use a pattern again, and those that were disabled together with it; return it and these.
+
+    Raises NotFound, and Conflict where it is in use or only proposed.
+    """
+    pattern = _lock(get_pattern(org_id, pattern_id))
+    if pattern.state not in (State.DISABLED, State.RETIRED):
+        raise Conflict(f"The pattern is {pattern.state}, not disabled.", code="not_disabled")
+    at, disabled_at = now(), pattern.state_at
+    derived = [
+        one
+        for one in descendants_of(pattern)
+        if one.state == State.DISABLED and one.state_at == disabled_at
+    ]
+    for one in (pattern, *derived):
+        set_state(one, State.ACTIVE, by=actor, at=at)
+    _record(pattern, derived, "pattern.enable", actor)
+    return pattern, derived
+
+
+def accept_pattern(org_id: int, pattern_id: int, *, actor: str) -> Pattern:
+    """Use a proposed pattern from the next judged point on.
+
+    Raises NotFound, and Conflict where it is not proposed.
+    """
+    pattern = _lock(get_pattern(org_id, pattern_id))
+    if pattern.state != State.PROPOSED:
+        raise Conflict(f"The pattern is {pattern.state}, not proposed.", code="not_proposed")
+    set_state(pattern, State.ACTIVE, by=actor, at=now(), reason="accepted")
+    _record(pattern, [], "pattern.accept", actor)
+    return pattern
+
+
+def descendants_of(pattern: Pattern) -> list[Pattern]:
+    """Return all patterns derived from this one, directly or not, nearest first."""
+    found: list[Pattern] = []
+    waiting, known = [pattern], {pattern.id}
+    while waiting:
+        children = [
+            child
+            for child in children_of(pattern.org_id, waiting.pop(0).id)
+            if child.id not in known
+        ]
+        known.update(child.id for child in children)
+        found += children
+        waiting += children
+    return found
+
+
+def set_state(pattern: Pattern, state: State, *, by: str, at: datetime, reason: str = "") -> None:
+    """Set what a pattern is used for, and have the worker apply it."""
+    pattern.state = state
+    pattern.state_at = at
+    pattern.state_by = by
+    pattern.state_reason = reason
+    note_change(pattern.org_id)
+
+
+def _lock(pattern: Pattern) -> Pattern:
+    """Lock the row against others who change it, and read its state again."""
+    session().execute(
+        select(Pattern)
+        .where(Pattern.id == pattern.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return pattern
+
+
+def _record(
+    pattern: Pattern, derived: list[Pattern], action: str, actor: str, reason: str = ""
+) -> None:
+    session().flush()
+    record_audit(
+        pattern.org_id,
+        actor=actor,
+        action=action,
+        target=pattern.metric.name,
+        after={
+            "pattern": pattern.id,
+            "label": pattern.label,
+            "reason": reason,
+            "derived": [one.id for one in derived],
+        },
+    )

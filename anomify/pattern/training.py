@@ -1,0 +1,497 @@
+"""Train anomalies: patterns of what is expected, labels of what is not, and undoing both."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, select
+
+from anomify.anomaly.model import Anomaly, Span
+from anomify.audit.recording import record_audit
+from anomify.clock import datetime_from_ms, now, now_ms, to_ms
+from anomify.db import session
+from anomify.detection.excursion import Excursion
+from anomify.errors import Conflict, Invalid
+from anomify.job.model import PENDING
+from anomify.job.queue import Queue
+from anomify.metric.model import Metric, Progress
+from anomify.metric.name import has_unseen
+from anomify.metric.store import PointStore
+from anomify.org.model import Org
+from anomify.pattern.changes import note_change
+from anomify.pattern.family import family_hash
+from anomify.pattern.lineage import set_state
+from anomify.pattern.model import (
+    ECHO_LABEL,
+    LABEL_CHARACTERS_MAX,
+    CreatorType,
+    Origin,
+    Pattern,
+    Scope,
+    State,
+    Training,
+)
+from anomify.pattern.points import (
+    Onset,
+    evidence_of,
+    excursion_in,
+    farthest_value,
+    judged_series,
+    series_of,
+)
+from anomify.pattern.trainability import (
+    DAY_SECONDS,
+    DURATIONS,
+    MONTH_SECONDS,
+    SENTENCES,
+    SETTLED_AFTER_MS,
+    TRAINABLE_FOR_MS,
+    WEEK_SECONDS,
+    Refusal,
+    refusal_of,
+    window_in,
+)
+from anomify.series import Series
+from anomify.user.profile import take_step
+
+# The points after the last one over the threshold that may still belong to an excursion.
+READ_AFTER_MS: Final = 2 * 86_400_000
+TRAINED_STEP: Final = "pattern_trained"
+
+TRAINING_LEASE: Final = timedelta(minutes=5)
+MOST_TRAINING_ATTEMPTS: Final = 5
+# A window of thirty days that has too few points is tried again daily until then.
+POINTS_AWAITED_FOR: Final = timedelta(days=30)
+TRY_AGAIN_AFTER: Final = timedelta(days=1)
+
+
+def _pause(attempts: int) -> timedelta:
+    return TRAINING_LEASE * attempts
+
+
+TRAININGS: Final = Queue(Training, TRAINING_LEASE, MOST_TRAINING_ATTEMPTS, _pause)
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Who trains: the name in the audit trail, and the user where it is one."""
+
+    name: str
+    user_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """What a person said of an anomaly, and for which windows patterns are wanted."""
+
+    expected: bool
+    durations: Collection[int] = (DAY_SECONDS, WEEK_SECONDS)
+    label: str = ""
+    scope: Scope = Scope.METRIC
+
+
+@dataclass(slots=True)
+class Trained:
+    """The patterns that were made, the trainings that wait, and what was refused and why."""
+
+    patterns: list[Pattern] = field(default_factory=list)
+    pending: list[Training] = field(default_factory=list)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PatternFields:
+    """What the patterns of one training have in common."""
+
+    org_id: int
+    metric: Metric
+    anomaly_id: int | None
+    positive: bool
+    label: str
+    scope: Scope
+    trainer: Trainer
+    origin: Origin = Origin.TRAINED
+    creator_type: CreatorType = CreatorType.USER
+    state: State = State.ACTIVE
+
+
+def train(
+    org: Org, anomaly: Anomaly, request: TrainingRequest, points: PointStore, trainer: Trainer
+) -> Trained:
+    """Store what a person said of an anomaly, and make the patterns of up to seven days at once.
+
+    A pattern of thirty days waits as a `Training`. Span and metric of the anomaly must be loaded.
+    The other label than before replaces that; with the same one only missing windows are added.
+    Raises Invalid for a bad request, and Conflict, with the reason as its code, where nothing can
+    be trained or nothing is missing.
+    """
+    _check(request)
+    _lock(anomaly)
+    span = anomaly.span
+    _refuse_unless_trainable(span)
+    if anomaly.expected is not None and anomaly.expected != request.expected:
+        _withdraw(anomaly, trainer, "The anomaly was labelled the other way.")
+    made = _durations_made(anomaly)
+    wanted = [seconds for seconds in request.durations if seconds not in made]
+    if not wanted and anomaly.expected == request.expected:
+        raise Conflict("It is trained like this already; undo that first.", code="already_trained")
+    trained = _make_at_once(org, anomaly, request, points, trainer, wanted)
+    if MONTH_SECONDS in wanted:
+        trained.pending.append(_request_month(org, anomaly, request, trainer, trained))
+    if not trained.patterns and not trained.pending:
+        refusal = next(iter(trained.refused.values()), Refusal.NO_DATA)
+        raise Conflict(SENTENCES[refusal], code=refusal.value)
+    anomaly.expected = request.expected
+    anomaly.label = _tidy(request.label)
+    anomaly.labelled_at = now()
+    anomaly.labelled_by_id = trainer.user_id
+    anomaly.labelled_by = trainer.name
+    if trainer.user_id is not None:
+        take_step(trainer.user_id, TRAINED_STEP)
+    session().flush()
+    record_audit(
+        org.id,
+        actor=trainer.name,
+        action="anomaly.train",
+        target=span.metric.name,
+        after={
+            "anomaly": anomaly.id,
+            "expected": request.expected,
+            "label": anomaly.label,
+            "scope": request.scope.value,
+            "patterns": [pattern.id for pattern in trained.patterns],
+            "pending": [training.duration_seconds for training in trained.pending],
+        },
+    )
+    return trained
+
+
+def withdraw_label(anomaly: Anomaly, trainer: Trainer, reason: str = "") -> list[Pattern]:
+    """Undo a training: forget the label and disable the anomaly's patterns; return these.
+
+    Raises Conflict where the anomaly has no label.
+    """
+    _lock(anomaly)
+    if anomaly.expected is None:
+        raise Conflict("Nobody has labelled this anomaly.", code="not_trained")
+    before = {"expected": anomaly.expected, "label": anomaly.label}
+    disabled = _withdraw(anomaly, trainer, reason or "The training was undone.")
+    record_audit(
+        anomaly.org_id,
+        actor=trainer.name,
+        action="anomaly.untrain",
+        target=anomaly.span.metric.name,
+        before=before,
+        after={"anomaly": anomaly.id, "disabled": [pattern.id for pattern in disabled]},
+    )
+    return disabled
+
+
+def make_patterns(
+    fields: PatternFields, excursion: Excursion, series: Series, durations: Iterable[int]
+) -> list[Pattern]:
+    """Make a pattern of each of these windows from one excursion, the longest first.
+
+    Shorter ones are derived from the longest one; all are of one group.
+    """
+    made: list[Pattern] = []
+    for seconds in sorted(set(durations), reverse=True):
+        pattern = _pattern(fields, excursion, seconds)
+        pattern.parent_id = made[0].id if made else None
+        session().add(pattern)
+        session().flush()
+        pattern.group_id = made[0].id if made else pattern.id
+        stored = series_of(excursion, window_in(series, excursion.started_ms, seconds), seconds)
+        stored.pattern_id = pattern.id
+        session().add(stored)
+        made.append(pattern)
+    session().flush()
+    if fields.state == State.ACTIVE:
+        note_change(fields.org_id)
+    return made
+
+
+def read_judged(
+    points: PointStore, span: Span, progress: Progress, duration_seconds: int
+) -> Series:
+    """Return the points of a window before an anomaly and of the anomaly, as judged."""
+    from_ms = span.started_ms - duration_seconds * 1000 - 2 * max(progress.resolution_ms, 1)
+    series = points.read(span.metric_id, from_ms, span.last_over_ms + READ_AFTER_MS)
+    return judged_series(series, is_counter=progress.is_counter)
+
+
+def onset_of(span: Span) -> Onset:
+    """Return what is recorded of the beginning of an anomaly."""
+    return Onset(
+        started_ms=span.started_ms,
+        lower=span.expected_lower,
+        upper=span.expected_upper,
+        evidence=evidence_of(span.evidence),
+        alert=span.alert,
+    )
+
+
+def is_training_due(at: datetime) -> bool:
+    """Return whether a claim might find a waiting training; this changes and locks nothing."""
+    return TRAININGS.is_any_due(at)
+
+
+def claim_training(at: datetime) -> Training | None:
+    """Lease the training that has been due longest to the caller; None where none is due."""
+    claimed = TRAININGS.claim(at, 1)
+    return claimed[0] if claimed else None
+
+
+def complete_training(
+    training_id: int, leased_until: datetime, points: PointStore, at: datetime
+) -> Pattern | None:
+    """Make the pattern of a claimed training; return it, or None where it has to wait or cannot.
+
+    One whose points do not suffice yet is tried again daily, and refused with the reason when
+    thirty days have passed.
+    """
+    training = TRAININGS.held(training_id, leased_until)
+    if training is None:
+        return None
+    org = session().get_one(Org, training.org_id)
+    anomaly = session().scalar(select(Anomaly).where(Anomaly.id == training.anomaly_id))
+    span = session().get(Span, training.anomaly_id)
+    progress = session().get(Progress, training.metric_id)
+    if anomaly is None or span is None or progress is None or anomaly.expected is None:
+        session().delete(training)
+        return None
+    if span.is_open:
+        _wait(training, at + timedelta(milliseconds=SETTLED_AFTER_MS))
+        return None
+    series = read_judged(points, span, progress, training.duration_seconds)
+    refusal = refusal_of(
+        series.times, span.started_ms, training.duration_seconds, progress.resolution_ms
+    )
+    excursion = excursion_in(series, onset_of(span), progress.resolution_ms, ZoneInfo(org.timezone))
+    if refusal is not None or excursion is None:
+        why = SENTENCES[refusal or Refusal.NO_DATA]
+        if refusal == Refusal.TOO_SHORT and at - training.created_at < POINTS_AWAITED_FOR:
+            training.last_error = why
+            _wait(training, at + TRY_AGAIN_AFTER)
+        else:
+            TRAININGS.give_up(training, why, at)
+        return None
+    fields = PatternFields(
+        org_id=org.id,
+        metric=session().get_one(Metric, training.metric_id),
+        anomaly_id=training.anomaly_id,
+        positive=training.positive,
+        label=training.label,
+        scope=Scope(training.scope),
+        trainer=Trainer(training.requested_by, training.user_id),
+    )
+    [pattern] = make_patterns(fields, excursion, series, [training.duration_seconds])
+    pattern.group_id = training.group_id or pattern.id
+    record_audit(
+        org.id,
+        actor=training.requested_by,
+        action="pattern.create",
+        target=fields.metric.name,
+        after={"anomaly": training.anomaly_id, "pattern": pattern.id},
+    )
+    TRAININGS.finish(training.id, leased_until, at)
+    return pattern
+
+
+def fail_training(training_id: int, leased_until: datetime, problem: str, at: datetime) -> None:
+    """Store why an attempt failed; it is repeated after a pause, or given up."""
+    TRAININGS.fail(training_id, leased_until, problem, at)
+
+
+def _wait(training: Training, until: datetime) -> None:
+    training.due_at = until
+    training.attempts = 0
+    training.leased_until = None
+
+
+def _check(request: TrainingRequest) -> None:
+    problems = {}
+    label = _tidy(request.label)
+    if len(label) > LABEL_CHARACTERS_MAX:
+        problems["label"] = f"A label has at most {LABEL_CHARACTERS_MAX} characters."
+    elif has_unseen(label):
+        problems["label"] = "A label holds no control or direction characters."
+    if not request.durations or set(request.durations) - set(DURATIONS.values()):
+        problems["durations"] = f"One or more of {', '.join(DURATIONS)}."
+    if problems:
+        raise Invalid("It cannot be trained like this.", fields=problems)
+
+
+def _tidy(label: str) -> str:
+    return " ".join(label.split())
+
+
+def _lock(anomaly: Anomaly) -> None:
+    """Wait for others who label the same anomaly, and read its label again."""
+    session().flush()
+    row = (
+        session()
+        .execute(
+            select(Anomaly.expected, Anomaly.label)
+            .where(Anomaly.id == anomaly.id)
+            .with_for_update()
+        )
+        .one()
+    )
+    anomaly.expected, anomaly.label = row
+
+
+def _refuse_unless_trainable(span: Span) -> None:
+    refusal = None
+    if span.is_silence:
+        refusal = Refusal.NO_DATA
+    elif not span.is_open and now_ms() > span.last_over_ms + TRAINABLE_FOR_MS:
+        refusal = Refusal.TOO_OLD
+    if refusal is not None:
+        raise Conflict(SENTENCES[refusal], code=refusal.value)
+
+
+def _durations_made(anomaly: Anomaly) -> set[int]:
+    """Return the windows of which the anomaly has a pattern in use or a waiting training."""
+    made = select(Pattern.duration_seconds).where(
+        Pattern.anomaly_id == anomaly.id, Pattern.state == State.ACTIVE
+    )
+    waiting = select(Training.duration_seconds).where(
+        Training.anomaly_id == anomaly.id, Training.state == PENDING
+    )
+    return {*session().scalars(made), *session().scalars(waiting)}
+
+
+def _make_at_once(
+    org: Org,
+    anomaly: Anomaly,
+    request: TrainingRequest,
+    points: PointStore,
+    trainer: Trainer,
+    wanted: Collection[int],
+) -> Trained:
+    trained = Trained()
+    short = [seconds for seconds in wanted if seconds < MONTH_SECONDS]
+    span = anomaly.span
+    progress = session().get(Progress, span.metric_id)
+    if not short:
+        return trained
+    if progress is None:
+        trained.refused = dict.fromkeys(short, Refusal.NO_DATA)
+        return trained
+    series = read_judged(points, span, progress, max(short))
+    excursion = excursion_in(series, onset_of(span), progress.resolution_ms, ZoneInfo(org.timezone))
+    for seconds in short:
+        refusal = refusal_of(series.times, span.started_ms, seconds, progress.resolution_ms)
+        if refusal is not None or excursion is None:
+            trained.refused[seconds] = refusal or Refusal.NO_DATA
+    possible = {seconds for seconds in short if seconds not in trained.refused}
+    if not possible or excursion is None:
+        return trained
+    has_echo = WEEK_SECONDS in possible and DAY_SECONDS not in request.durations
+    fields = PatternFields(
+        org_id=org.id,
+        metric=span.metric,
+        anomaly_id=anomaly.id,
+        positive=not request.expected,
+        label=_tidy(request.label),
+        scope=request.scope,
+        trainer=trainer,
+    )
+    durations = possible | {DAY_SECONDS} if has_echo else possible
+    trained.patterns = make_patterns(fields, excursion, series, durations)
+    for pattern in trained.patterns:
+        # The one of an excursion that still runs becomes longer with it.
+        pattern.is_growing = not excursion.is_complete and request.expected
+        pattern.last_ms = max(pattern.last_ms, span.last_over_ms)
+        if has_echo and pattern.duration_seconds == DAY_SECONDS:
+            pattern.label = ECHO_LABEL
+    return trained
+
+
+def _request_month(
+    org: Org, anomaly: Anomaly, request: TrainingRequest, trainer: Trainer, trained: Trained
+) -> Training:
+    """Queue the training of thirty days; it is due an hour after the anomaly."""
+    at = now()
+    session().execute(
+        delete(Training).where(
+            Training.anomaly_id == anomaly.id, Training.duration_seconds == MONTH_SECONDS
+        )
+    )
+    last_ms = to_ms(at) if anomaly.span.is_open else anomaly.span.last_over_ms
+    training = Training(
+        org_id=org.id,
+        metric_id=anomaly.span.metric_id,
+        metric=anomaly.span.metric,
+        anomaly_id=anomaly.id,
+        duration_seconds=MONTH_SECONDS,
+        positive=not request.expected,
+        label=_tidy(request.label),
+        scope=request.scope.value,
+        group_id=trained.patterns[0].group_id if trained.patterns else None,
+        requested_by=trainer.name,
+        user_id=trainer.user_id,
+        created_at=at,
+        due_at=max(at, datetime_from_ms(last_ms + SETTLED_AFTER_MS)),
+    )
+    session().add(training)
+    return training
+
+
+def _withdraw(anomaly: Anomaly, trainer: Trainer, reason: str) -> list[Pattern]:
+    session().execute(
+        delete(Training).where(Training.anomaly_id == anomaly.id, Training.state == PENDING)
+    )
+    patterns = list(
+        session().scalars(
+            select(Pattern).where(
+                Pattern.anomaly_id == anomaly.id,
+                Pattern.origin == Origin.TRAINED,
+                Pattern.state == State.ACTIVE,
+            )
+        )
+    )
+    at = now()
+    for pattern in patterns:
+        set_state(pattern, State.DISABLED, by=trainer.name, at=at, reason=reason)
+    anomaly.expected = None
+    anomaly.label = None
+    anomaly.labelled_at = None
+    anomaly.labelled_by_id = None
+    anomaly.labelled_by = None
+    session().flush()
+    return patterns
+
+
+def _pattern(fields: PatternFields, excursion: Excursion, duration_seconds: int) -> Pattern:
+    at = now()
+    return Pattern(
+        org_id=fields.org_id,
+        metric_id=fields.metric.id,
+        metric=fields.metric,
+        anomaly_id=fields.anomaly_id,
+        origin=fields.origin.value,
+        creator_type=fields.creator_type.value,
+        creator_user_id=fields.trainer.user_id,
+        created_by=fields.trainer.name,
+        created_at=at,
+        duration_seconds=duration_seconds,
+        label=fields.label,
+        positive=fields.positive,
+        scope=fields.scope.value,
+        family_hash=family_hash(fields.metric.name) if fields.scope == Scope.FAMILY else None,
+        state=fields.state.value,
+        state_at=at,
+        state_by=fields.trainer.name,
+        started_ms=excursion.started_ms,
+        last_ms=int(excursion.times[-1]),
+        expected_lower=excursion.lower,
+        expected_upper=excursion.upper,
+        value=farthest_value(excursion),
+        evidence=excursion.evidence.name.lower(),
+        alert=excursion.alert,
+        step_ms=excursion.step_ms,
+    )
