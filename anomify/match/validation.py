@@ -11,7 +11,7 @@ from anomify.metric.model import Progress
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.pattern.lineage import set_state
-from anomify.pattern.model import MACHINE, CreatorType, Pattern, Scope, State
+from anomify.pattern.model import MACHINE, CreatorType, Pattern, PatternState, Scope
 from anomify.pattern.points import Onset, context_ms, evidence_of, excursion_in, judged_series
 from anomify.pattern.trainability import DAY_SECONDS
 from anomify.pattern.training import READ_AFTER_MS, PatternFields, Trainer, make_patterns
@@ -33,9 +33,13 @@ def invalidate_match(
     """
     _set(match, Validated.INVALID, trainer, "match.invalidate")
     pattern = match.pattern
-    if pattern.creator_type == CreatorType.MACHINE and pattern.state == State.ACTIVE:
+    if pattern.creator_type == CreatorType.MACHINE and pattern.state == PatternState.ACTIVE:
         set_state(
-            pattern, State.DISABLED, by=MACHINE, at=now(), reason="A person called a match invalid."
+            pattern,
+            PatternState.DISABLED,
+            by=MACHINE,
+            at=now(),
+            reason="A person called a match invalid.",
         )
     progress = session().get(Progress, match.metric_id)
     if progress is None:

@@ -9,7 +9,7 @@ from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Conflict, Invalid
 from anomify.pattern.changes import note_change
-from anomify.pattern.model import Pattern, State
+from anomify.pattern.model import Pattern, PatternState
 from anomify.pattern.queries import children_of, get_pattern
 
 REASON_CHARACTERS_MAX = 500
@@ -28,14 +28,16 @@ def disable_pattern(
         problem = f"A reason has at most {REASON_CHARACTERS_MAX} characters."
         raise Invalid(problem, fields={"reason": problem})
     pattern = _lock(get_pattern(org_id, pattern_id))
-    if pattern.state not in (State.ACTIVE, State.PROPOSED):
+    if pattern.state not in (PatternState.ACTIVE, PatternState.PROPOSED):
         raise Conflict(f"The pattern is {pattern.state} already.", code="not_enabled")
     at = now()
     derived = [
-        one for one in descendants_of(pattern) if one.state in (State.ACTIVE, State.PROPOSED)
+        one
+        for one in descendants_of(pattern)
+        if one.state in (PatternState.ACTIVE, PatternState.PROPOSED)
     ]
     for one in (pattern, *derived):
-        set_state(one, State.DISABLED, by=actor, at=at, reason=why)
+        set_state(one, PatternState.DISABLED, by=actor, at=at, reason=why)
     _record(pattern, derived, "pattern.disable", actor, why)
     return pattern, derived
 
@@ -46,16 +48,16 @@ def enable_pattern(org_id: int, pattern_id: int, *, actor: str) -> tuple[Pattern
     Raises NotFound, and Conflict where it is in use or only proposed.
     """
     pattern = _lock(get_pattern(org_id, pattern_id))
-    if pattern.state not in (State.DISABLED, State.RETIRED):
+    if pattern.state not in (PatternState.DISABLED, PatternState.RETIRED):
         raise Conflict(f"The pattern is {pattern.state}, not disabled.", code="not_disabled")
     at, disabled_at = now(), pattern.state_at
     derived = [
         one
         for one in descendants_of(pattern)
-        if one.state == State.DISABLED and one.state_at == disabled_at
+        if one.state == PatternState.DISABLED and one.state_at == disabled_at
     ]
     for one in (pattern, *derived):
-        set_state(one, State.ACTIVE, by=actor, at=at)
+        set_state(one, PatternState.ACTIVE, by=actor, at=at)
     _record(pattern, derived, "pattern.enable", actor)
     return pattern, derived
 
@@ -66,9 +68,9 @@ def accept_pattern(org_id: int, pattern_id: int, *, actor: str) -> Pattern:
     Raises NotFound, and Conflict where it is not proposed.
     """
     pattern = _lock(get_pattern(org_id, pattern_id))
-    if pattern.state != State.PROPOSED:
+    if pattern.state != PatternState.PROPOSED:
         raise Conflict(f"The pattern is {pattern.state}, not proposed.", code="not_proposed")
-    set_state(pattern, State.ACTIVE, by=actor, at=now(), reason="accepted")
+    set_state(pattern, PatternState.ACTIVE, by=actor, at=now(), reason="accepted")
     _record(pattern, [], "pattern.accept", actor)
     return pattern
 
@@ -89,7 +91,9 @@ def descendants_of(pattern: Pattern) -> list[Pattern]:
     return found
 
 
-def set_state(pattern: Pattern, state: State, *, by: str, at: datetime, reason: str = "") -> None:
+def set_state(
+    pattern: Pattern, state: PatternState, *, by: str, at: datetime, reason: str = ""
+) -> None:
     """Set what a pattern is used for, and have the worker apply it."""
     pattern.state = state
     pattern.state_at = at

@@ -33,7 +33,7 @@ class Scope(StrEnum):
     FAMILY = "family"
 
 
-class State(StrEnum):
+class PatternState(StrEnum):
     """What a pattern is used for."""
 
     # Found by the product and not used yet; what it would have hidden is listed.
@@ -44,7 +44,7 @@ class State(StrEnum):
     RETIRED = "retired"
 
 
-class Origin(StrEnum):
+class PatternOrigin(StrEnum):
     """How a pattern came about."""
 
     TRAINED = "trained"
@@ -89,8 +89,8 @@ class Pattern(Base):
     # The patterns of one training have the same group: the id of the first of them.
     group_id: Mapped[int | None] = mapped_column(default=None)
     generation: Mapped[int] = mapped_column(default=0)
-    # One of Origin and of CreatorType.
-    origin: Mapped[str] = mapped_column(String(16), default=Origin.TRAINED)
+    # One of PatternOrigin and of CreatorType.
+    origin: Mapped[str] = mapped_column(String(16), default=PatternOrigin.TRAINED)
     creator_type: Mapped[str] = mapped_column(String(16), default=CreatorType.USER)
     creator_user_id: Mapped[int | None] = mapped_column(
         ForeignKey("users.id", ondelete="SET NULL"), default=None
@@ -107,8 +107,8 @@ class Pattern(Base):
     scope: Mapped[str] = mapped_column(String(16), default=Scope.METRIC)
     # Of a pattern for its whole family: the SHA-256 of the name and the names of the labels.
     family_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
-    # One of State, and who or what set it.
-    state: Mapped[str] = mapped_column(String(16), default=State.ACTIVE)
+    # One of PatternState, and who or what set it.
+    state: Mapped[str] = mapped_column(String(16), default=PatternState.ACTIVE)
     state_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state_by: Mapped[str] = mapped_column(String(200))
     state_reason: Mapped[str] = mapped_column(Text, default="")
@@ -134,7 +134,7 @@ class Pattern(Base):
     @property
     def enabled(self) -> bool:
         """Return whether it is used."""
-        return self.state == State.ACTIVE
+        return self.state == PatternState.ACTIVE
 
 
 class PatternSeries(Base):

@@ -10,7 +10,7 @@ from anomify.anomaly.model import Anomaly, Span
 from anomify.db import Page, among, session
 from anomify.errors import NotFound
 from anomify.job.model import DEAD, PENDING
-from anomify.pattern.model import Pattern, PatternSeries, State, Training, WouldHide
+from anomify.pattern.model import Pattern, PatternSeries, PatternState, Training, WouldHide
 from anomify.pattern.points import window_of
 from anomify.series import Series
 
@@ -33,7 +33,7 @@ def list_patterns(
     org_id: int,
     *,
     metric_id: int | None = None,
-    states: Collection[State] = (State.ACTIVE,),
+    states: Collection[PatternState] = (PatternState.ACTIVE,),
     origin: str | None = None,
     duration_seconds: int | None = None,
     positive: bool | None = None,
@@ -64,7 +64,7 @@ def list_patterns(
 def count_patterns(
     org_id: int,
     *,
-    states: Collection[State] = (State.ACTIVE,),
+    states: Collection[PatternState] = (PatternState.ACTIVE,),
     from_at: datetime | None = None,
     until_at: datetime | None = None,
 ) -> int:
@@ -84,7 +84,7 @@ def list_creation_times(org_id: int, from_at: datetime, until_at: datetime) -> l
             select(Pattern.created_at)
             .where(
                 Pattern.org_id == org_id,
-                Pattern.state != State.PROPOSED,
+                Pattern.state != PatternState.PROPOSED,
                 Pattern.created_at >= from_at,
                 Pattern.created_at < until_at,
             )
@@ -99,7 +99,7 @@ def count_patterns_of(org_id: int, metric_ids: Iterable[int]) -> dict[int, int]:
         select(Pattern.metric_id, func.count())
         .where(
             Pattern.org_id == org_id,
-            Pattern.state == State.ACTIVE,
+            Pattern.state == PatternState.ACTIVE,
             among(Pattern.metric_id, metric_ids),
         )
         .group_by(Pattern.metric_id)

@@ -38,7 +38,7 @@ LEAST_SHARE: Final = 0.5
 LEAST_COVERED: Final = 0.5
 
 
-class Refusal(StrEnum):
+class TrainingRefusal(StrEnum):
     """Why something cannot be trained."""
 
     TOO_OLD = "too_old"
@@ -47,11 +47,11 @@ class Refusal(StrEnum):
     GAPS = "gaps"
 
 
-SENTENCES: Final[Mapping[Refusal, str]] = {
-    Refusal.TOO_OLD: "It ended over 14 days ago; what happens next time can be trained.",
-    Refusal.NO_DATA: "No points of it are stored, so there is nothing to learn from.",
-    Refusal.TOO_SHORT: "The metric has too few points before it for this window.",
-    Refusal.GAPS: "Over half of the points of this window are missing.",
+SENTENCES: Final[Mapping[TrainingRefusal, str]] = {
+    TrainingRefusal.TOO_OLD: "It ended over 14 days ago; what happens next time can be trained.",
+    TrainingRefusal.NO_DATA: "No points of it are stored, so there is nothing to learn from.",
+    TrainingRefusal.TOO_SHORT: "The metric has too few points before it for this window.",
+    TrainingRefusal.GAPS: "Over half of the points of this window are missing.",
 }
 
 
@@ -64,7 +64,7 @@ class TrainableWindow:
 
     name: str
     duration_seconds: int
-    refusal: Refusal | None
+    refusal: TrainingRefusal | None
     ready_ms: int | None = None
 
     @property
@@ -77,7 +77,7 @@ class TrainableWindow:
 class Trainability:
     """Whether an anomaly can be trained until a time, else why not, and its windows."""
 
-    refusal: Refusal | None
+    refusal: TrainingRefusal | None
     until_ms: int
     windows: tuple[TrainableWindow, ...]
 
@@ -103,11 +103,11 @@ def trainability(
     span = anomaly.span
     until_ms = span.last_over_ms + TRAINABLE_FOR_MS
     if span.is_silence:
-        return _refused(Refusal.NO_DATA, until_ms)
+        return _refused(TrainingRefusal.NO_DATA, until_ms)
     if not span.is_open and now_ms() > until_ms:
-        return _refused(Refusal.TOO_OLD, until_ms)
+        return _refused(TrainingRefusal.TOO_OLD, until_ms)
     if points is None or progress is None:
-        refusals: dict[int, Refusal | None] = dict.fromkeys(DURATIONS.values())
+        refusals: dict[int, TrainingRefusal | None] = dict.fromkeys(DURATIONS.values())
     else:
         series = points.read(
             span.metric_id, span.started_ms - MONTH_SECONDS * 1000, span.started_ms + 1
@@ -129,20 +129,20 @@ def trainability(
 
 def refusal_of(
     times: Int64s, started_ms: int, duration_seconds: int, step_ms: int
-) -> Refusal | None:
+) -> TrainingRefusal | None:
     """Return why a window before an anomaly cannot be trained, by the times of its points."""
     row = int(np.searchsorted(times, started_ms))
     if row == len(times) or int(times[row]) != started_ms:
-        return Refusal.NO_DATA
+        return TrainingRefusal.NO_DATA
     first = int(np.searchsorted(times, started_ms - duration_seconds * 1000))
     count = row - first
     if count < LEAST_POINTS:
-        return Refusal.TOO_SHORT
+        return TrainingRefusal.TOO_SHORT
     covered_ms = started_ms - int(times[first])
     if duration_seconds > DAY_SECONDS and covered_ms < LEAST_COVERED * duration_seconds * 1000:
-        return Refusal.TOO_SHORT
+        return TrainingRefusal.TOO_SHORT
     if count * max(step_ms, 1) < LEAST_SHARE * covered_ms:
-        return Refusal.GAPS
+        return TrainingRefusal.GAPS
     return None
 
 
@@ -156,6 +156,6 @@ def _ready_ms(span: Span) -> int:
     return (now_ms() if span.is_open else span.last_over_ms) + SETTLED_AFTER_MS
 
 
-def _refused(refusal: Refusal, until_ms: int) -> Trainability:
+def _refused(refusal: TrainingRefusal, until_ms: int) -> Trainability:
     windows = tuple(TrainableWindow(name, seconds, refusal) for name, seconds in DURATIONS.items())
     return Trainability(refusal, until_ms, windows)

@@ -27,10 +27,10 @@ from anomify.pattern.model import (
     ECHO_LABEL,
     LABEL_CHARACTERS_MAX,
     CreatorType,
-    Origin,
     Pattern,
+    PatternOrigin,
+    PatternState,
     Scope,
-    State,
     Training,
 )
 from anomify.pattern.points import (
@@ -49,7 +49,7 @@ from anomify.pattern.trainability import (
     SETTLED_AFTER_MS,
     TRAINABLE_FOR_MS,
     WEEK_SECONDS,
-    Refusal,
+    TrainingRefusal,
     refusal_of,
     window_in,
 )
@@ -98,7 +98,7 @@ class Trained:
 
     patterns: list[Pattern] = field(default_factory=list)
     pending: list[Training] = field(default_factory=list)
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, TrainingRefusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ class PatternFields:
     label: str
     scope: Scope
     trainer: Trainer
-    origin: Origin = Origin.TRAINED
+    origin: PatternOrigin = PatternOrigin.TRAINED
     creator_type: CreatorType = CreatorType.USER
-    state: State = State.ACTIVE
+    state: PatternState = PatternState.ACTIVE
 
 
 def train(
@@ -141,7 +141,7 @@ def train(
     if MONTH_SECONDS in wanted:
         trained.pending.append(_request_month(org, anomaly, request, trainer, trained))
     if not trained.patterns and not trained.pending:
-        refusal = next(iter(trained.refused.values()), Refusal.NO_DATA)
+        refusal = next(iter(trained.refused.values()), TrainingRefusal.NO_DATA)
         raise Conflict(SENTENCES[refusal], code=refusal.value)
     anomaly.expected = request.expected
     anomaly.label = _tidy(request.label)
@@ -208,7 +208,7 @@ def make_patterns(
         session().add(stored)
         made.append(pattern)
     session().flush()
-    if fields.state == State.ACTIVE:
+    if fields.state == PatternState.ACTIVE:
         note_change(fields.org_id)
     return made
 
@@ -271,8 +271,8 @@ def complete_training(
     )
     excursion = excursion_in(series, onset_of(span), progress.resolution_ms, ZoneInfo(org.timezone))
     if refusal is not None or excursion is None:
-        why = SENTENCES[refusal or Refusal.NO_DATA]
-        if refusal == Refusal.TOO_SHORT and at - training.created_at < POINTS_AWAITED_FOR:
+        why = SENTENCES[refusal or TrainingRefusal.NO_DATA]
+        if refusal == TrainingRefusal.TOO_SHORT and at - training.created_at < POINTS_AWAITED_FOR:
             training.last_error = why
             _wait(training, at + TRY_AGAIN_AFTER)
         else:
@@ -346,9 +346,9 @@ def _lock(anomaly: Anomaly) -> None:
 def _refuse_unless_trainable(span: Span) -> None:
     refusal = None
     if span.is_silence:
-        refusal = Refusal.NO_DATA
+        refusal = TrainingRefusal.NO_DATA
     elif not span.is_open and now_ms() > span.last_over_ms + TRAINABLE_FOR_MS:
-        refusal = Refusal.TOO_OLD
+        refusal = TrainingRefusal.TOO_OLD
     if refusal is not None:
         raise Conflict(SENTENCES[refusal], code=refusal.value)
 
@@ -356,7 +356,7 @@ def _refuse_unless_trainable(span: Span) -> None:
 def _durations_made(anomaly: Anomaly) -> set[int]:
     """Return the windows of which the anomaly has a pattern in use or a waiting training."""
     made = select(Pattern.duration_seconds).where(
-        Pattern.anomaly_id == anomaly.id, Pattern.state == State.ACTIVE
+        Pattern.anomaly_id == anomaly.id, Pattern.state == PatternState.ACTIVE
     )
     waiting = select(Training.duration_seconds).where(
         Training.anomaly_id == anomaly.id, Training.state == PENDING
@@ -379,14 +379,14 @@ def _make_at_once(
     if not short:
         return trained
     if progress is None:
-        trained.refused = dict.fromkeys(short, Refusal.NO_DATA)
+        trained.refused = dict.fromkeys(short, TrainingRefusal.NO_DATA)
         return trained
     series = read_judged(points, span, progress, max(short))
     excursion = excursion_in(series, onset_of(span), progress.resolution_ms, ZoneInfo(org.timezone))
     for seconds in short:
         refusal = refusal_of(series.times, span.started_ms, seconds, progress.resolution_ms)
         if refusal is not None or excursion is None:
-            trained.refused[seconds] = refusal or Refusal.NO_DATA
+            trained.refused[seconds] = refusal or TrainingRefusal.NO_DATA
     possible = {seconds for seconds in short if seconds not in trained.refused}
     if not possible or excursion is None:
         return trained
@@ -449,14 +449,14 @@ def _withdraw(anomaly: Anomaly, trainer: Trainer, reason: str) -> list[Pattern]:
         session().scalars(
             select(Pattern).where(
                 Pattern.anomaly_id == anomaly.id,
-                Pattern.origin == Origin.TRAINED,
-                Pattern.state == State.ACTIVE,
+                Pattern.origin == PatternOrigin.TRAINED,
+                Pattern.state == PatternState.ACTIVE,
             )
         )
     )
     at = now()
     for pattern in patterns:
-        set_state(pattern, State.DISABLED, by=trainer.name, at=at, reason=reason)
+        set_state(pattern, PatternState.DISABLED, by=trainer.name, at=at, reason=reason)
     anomaly.expected = None
     anomaly.label = None
     anomaly.labelled_at = None

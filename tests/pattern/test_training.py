@@ -18,7 +18,7 @@ from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
 from anomify.pattern.changes import changes_so_far
 from anomify.pattern.lineage import disable_pattern, enable_pattern
-from anomify.pattern.model import ECHO_LABEL, Scope, State, Training
+from anomify.pattern.model import ECHO_LABEL, PatternState, Scope, Training
 from anomify.pattern.queries import (
     get_pattern,
     get_series,
@@ -32,7 +32,7 @@ from anomify.pattern.trainability import (
     DAY_SECONDS,
     MONTH_SECONDS,
     WEEK_SECONDS,
-    Refusal,
+    TrainingRefusal,
     trainability,
 )
 from anomify.pattern.training import (
@@ -143,7 +143,7 @@ class TestTrain:
         assert len(after) == 2
         with plant.database.unit_of_work(write=False):
             states = {get_pattern(plant.org_id, one.id).state for one in before}
-        assert states == {State.DISABLED}
+        assert states == {PatternState.DISABLED}
 
     def test_refuses_to_train_the_same_again_but_adds_a_missing_window(self, plant: Plant) -> None:
         anomaly_id = with_anomaly(plant)
@@ -157,7 +157,7 @@ class TestTrain:
     def test_makes_what_is_possible_of_a_young_metric(self, plant: Plant) -> None:
         made = run(plant, with_anomaly(plant, days=0.5))
         assert [one.duration_seconds for one in made.patterns] == [DAY_SECONDS]
-        assert made.refused == {WEEK_SECONDS: Refusal.TOO_SHORT}
+        assert made.refused == {WEEK_SECONDS: TrainingRefusal.TOO_SHORT}
 
     def test_trains_an_anomaly_that_still_runs(self, plant: Plant) -> None:
         times, values = past(1440), noise(1440)
@@ -206,7 +206,7 @@ class TestTrainability:
     def test_refuses_what_ended_over_two_weeks_ago(self, plant: Plant) -> None:
         anomaly_id = with_anomaly(plant, days=1, end_ms=now_ms() - 15 * DAY)
         found = trainability(read(plant, anomaly_id))
-        assert (found.is_trainable, found.refusal) == (False, Refusal.TOO_OLD)
+        assert (found.is_trainable, found.refusal) == (False, TrainingRefusal.TOO_OLD)
         assert "14 days" in found.reason
         with pytest.raises(Conflict) as caught:
             run(plant, anomaly_id)
@@ -221,7 +221,7 @@ class TestTrainability:
             metric = make_metric(session().get_one(Org, plant.org_id), "silent")
             anomaly = make_anomaly(metric, now() - timedelta(hours=1), is_silence=True)
         found = trainability(anomaly)
-        assert found.refusal is Refusal.NO_DATA
+        assert found.refusal is TrainingRefusal.NO_DATA
         assert [window.name for window in found.windows] == ["24h", "7d", "30d"]
         with pytest.raises(Conflict):
             run(plant, anomaly.id)
@@ -236,9 +236,9 @@ class TestTrainability:
             progress = plant.progress(plant.metric_ids[0])
             found = trainability(anomaly, progress, plant.points)
         assert [window.refusal for window in found.windows] == [
-            Refusal.GAPS,
-            Refusal.TOO_SHORT,
-            Refusal.TOO_SHORT,
+            TrainingRefusal.GAPS,
+            TrainingRefusal.TOO_SHORT,
+            TrainingRefusal.TOO_SHORT,
         ]
         assert not found.is_trainable
         assert "missing" in found.windows[0].reason
@@ -252,7 +252,7 @@ class TestTrainability:
         with plant.database.unit_of_work(write=False):
             anomaly = get_anomaly(plant.org_id, anomaly_id)
             found = trainability(anomaly, plant.progress(plant.metric_ids[0]), plant.points)
-        assert found.refusal is Refusal.NO_DATA
+        assert found.refusal is TrainingRefusal.NO_DATA
 
 
 class TestMonth:
@@ -329,7 +329,7 @@ class TestLineage:
             pattern, derived = disable_pattern(
                 plant.org_id, week.id, actor="Bob", reason="Wrong  metric"
             )
-            assert (pattern.state, pattern.state_reason) == (State.DISABLED, "Wrong metric")
+            assert (pattern.state, pattern.state_reason) == (PatternState.DISABLED, "Wrong metric")
             assert [one.id for one in derived] == [day.id]
             with pytest.raises(Conflict):
                 disable_pattern(plant.org_id, week.id, actor="Bob")
