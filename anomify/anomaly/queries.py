@@ -143,6 +143,11 @@ def open_spans(metric_ids: Iterable[int]) -> list[Span]:
     )
 
 
+def list_open_spans() -> list[Span]:
+    """Return the open spans of all orgs, silences left out, with anomaly and metric loaded."""
+    return _loaded(_with_evidence().where(Span.is_open.is_(True), Span.is_silence.is_(False)))
+
+
 def list_metrics_with_open_spans(metric_ids: Iterable[int]) -> list[int]:
     """Return those of these metrics, of any org, that have an open span, each once."""
     return list(

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import joinedload
 
-from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Span
+from anomify.anomaly.model import STATUS_ACTIVE, Anomaly, Peak, Span
 from anomify.clock import datetime_from_ms, now
 from anomify.db import batches, session
 from anomify.detection.evidence import Evidence
@@ -99,7 +99,9 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
     span.ended_ms = None
     span.is_open = True
     span.ended_by_silence = False
-    _take_alert(span, observation)
+    span.ended_by_pattern_id = None
+    span.outgrown_reason = None
+    take_alert(span, observation)
     _take_as_peak(span, observation)
     session().flush()
     return span
@@ -113,24 +115,94 @@ def extend_anomaly(span: Span, observation: Observation) -> bool:
     """
     span.last_over_ms = max(span.last_over_ms, observation.time_ms)
     has_risen = is_more_severe(observation.severity, span.severity)
-    is_peak = _is_beyond_peak(span, observation)
+    is_peak = is_beyond_peak(span, observation)
     if observation.alert > span.alert:
-        _take_alert(span, observation)
+        take_alert(span, observation)
     if is_peak:
         _take_as_peak(span, observation)
     return has_risen
 
 
-def is_farther_outside(span: Span, observation: Observation) -> bool:
+def is_farther_outside(peak: Peak, observation: Observation) -> bool:
     """Return whether a point is farther outside of its range than any of the anomaly so far."""
-    return observation.distance > _distance(span.value, span.expected_lower, span.expected_upper)
+    return observation.distance > _distance(peak.value, peak.expected_lower, peak.expected_upper)
 
 
-def close_anomaly(span: Span, *, by_silence: bool = False) -> None:
-    """Close the evidence at its last point over the threshold, or a silence where it ended."""
+def is_beyond_peak(peak: Peak, observation: Observation) -> bool:
+    """Return whether a point is more of an anomaly than its peak so far.
+
+    A point outside of its range is so more than one inside, and the farthest outside is the peak.
+    Inside, the largest of the same evidence is, or else the one with the highest alert. A value
+    that does not change is the same peak, whatever its range does, and lasts ever longer.
+    """
+    if peak.evidence == FLAT and observation.value == peak.value:
+        return observation.evidence == FLAT
+    if observation.distance or _distance(peak.value, peak.expected_lower, peak.expected_upper):
+        return is_farther_outside(peak, observation)
+    if observation.evidence == peak.evidence:
+        return abs(observation.amount or 0.0) > abs(peak.amount or 0.0)
+    return observation.alert > peak.alert
+
+
+def take_alert(peak: Peak, observation: Observation) -> None:
+    """Store the alert of a point as the highest one."""
+    peak.score = observation.score
+    peak.alert = observation.alert
+    peak.severity = observation.severity
+
+
+def take_as_peak(peak: Peak, observation: Observation) -> None:
+    """Store a point as the most unusual one."""
+    peak.peak_ms = observation.time_ms
+    peak.value = observation.value
+    peak.expected_lower = observation.expected_lower
+    peak.expected_upper = observation.expected_upper
+    peak.evidence = observation.evidence
+    peak.explanation = observation.explanation
+    peak.amount = observation.amount
+    peak.since_ms = observation.since_ms
+
+
+def peak_of(peak: Peak) -> Observation:
+    """Return the most unusual point, with the highest alert."""
+    return Observation(
+        time_ms=peak.peak_ms,
+        value=peak.value,
+        expected_lower=peak.expected_lower,
+        expected_upper=peak.expected_upper,
+        score=peak.score,
+        alert=peak.alert,
+        severity=peak.severity,
+        evidence=peak.evidence,
+        explanation=peak.explanation,
+        amount=peak.amount,
+        since_ms=peak.since_ms,
+    )
+
+
+def close_anomaly(
+    span: Span, *, by_silence: bool = False, by_pattern_id: int | None = None
+) -> None:
+    """Close the evidence at its last point over the threshold, or a silence where it ended.
+
+    `by_pattern_id` is the pattern that explains it, where one does.
+    """
     span.is_open = False
     span.ended_ms = span.last_over_ms
     span.ended_by_silence = by_silence
+    span.ended_by_pattern_id = by_pattern_id
+
+
+def open_outgrown(metric: Metric, match: Peak, started_ms: int, reason: str, near_ms: int) -> Span:
+    """Open an anomaly for an excursion that was explained at first, from its first point on.
+
+    `match` is its most unusual point so far, and `reason` states how it has changed.
+    """
+    peak = peak_of(match)
+    span = open_anomaly(metric, replace(peak, time_ms=started_ms), near_ms)
+    take_as_peak(span, peak)
+    span.outgrown_reason = reason
+    return span
 
 
 def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> list[Span]:
@@ -158,7 +230,7 @@ def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[Rec
         Span.is_silence.is_(False),
     )
     return [
-        RecordedSpan(span.anomaly_id, span.started_ms, span.last_over_ms, _peak_of(span))
+        RecordedSpan(span.anomaly_id, span.started_ms, span.last_over_ms, peak_of(span))
         for span in session().scalars(wanted)
     ]
 
@@ -178,37 +250,25 @@ def restore_recorded(span: Span, recorded: RecordedSpan) -> None:
     span.anomaly.opened_at = datetime_from_ms(span.started_ms)
     if not span.is_open:
         span.ended_ms = span.last_over_ms
-    _take_alert(span, recorded.peak)
+    take_alert(span, recorded.peak)
     _take_as_peak(span, recorded.peak)
 
 
 def delete_untouched(anomaly_ids: Iterable[int]) -> None:
-    """Delete these anomalies, except those that a person has given another status."""
+    """Delete these anomalies, except those that a person has labelled or given another status."""
     ids = list(anomaly_ids)
     for some in batches(ids):
         session().execute(
-            delete(Anomaly).where(Anomaly.id.in_(some), Anomaly.status == STATUS_ACTIVE)
+            delete(Anomaly).where(
+                Anomaly.id.in_(some),
+                Anomaly.status == STATUS_ACTIVE,
+                Anomaly.expected.is_(None),
+            )
         )
 
 
 def _distance(value: float, lower: float, upper: float) -> float:
     return max(value - upper, lower - value, 0.0)
-
-
-def _is_beyond_peak(span: Span, observation: Observation) -> bool:
-    """Return whether a point is more of an anomaly than its peak so far.
-
-    A point outside of its range is so more than one inside, and the farthest outside is the peak.
-    Inside, the largest of the same evidence is, or else the one with the highest alert. A value
-    that does not change is the same peak, whatever its range does, and lasts ever longer.
-    """
-    if span.evidence == FLAT and observation.value == span.value:
-        return observation.evidence == FLAT
-    if observation.distance or _distance(span.value, span.expected_lower, span.expected_upper):
-        return is_farther_outside(span, observation)
-    if observation.evidence == span.evidence:
-        return abs(observation.amount or 0.0) > abs(span.amount or 0.0)
-    return observation.alert > span.alert
 
 
 def _similar_before(metric_id: int, started_ms: int, evidence: str) -> tuple[int, int | None]:
@@ -227,40 +287,10 @@ def _similar_before(metric_id: int, started_ms: int, evidence: str) -> tuple[int
     return int(count), last_ms
 
 
-def _take_alert(span: Span, observation: Observation) -> None:
-    span.score = observation.score
-    span.alert = observation.alert
-    span.severity = observation.severity
-
-
 def _take_as_peak(span: Span, observation: Observation) -> None:
     if span.evidence != observation.evidence:
         with session().no_autoflush:
             span.similar_before, span.similar_ms = _similar_before(
                 span.metric_id, span.started_ms, observation.evidence
             )
-    span.peak_ms = observation.time_ms
-    span.value = observation.value
-    span.expected_lower = observation.expected_lower
-    span.expected_upper = observation.expected_upper
-    span.evidence = observation.evidence
-    span.explanation = observation.explanation
-    span.amount = observation.amount
-    span.since_ms = observation.since_ms
-
-
-def _peak_of(span: Span) -> Observation:
-    return Observation(
-        time_ms=span.peak_ms,
-        value=span.value,
-        expected_lower=span.expected_lower,
-        expected_upper=span.expected_upper,
-        score=span.score,
-        alert=span.alert,
-        severity=span.severity,
-        evidence=span.evidence,
-        explanation=span.explanation,
-        amount=span.amount,
-        since_ms=span.since_ms,
-        is_silence=span.is_silence,
-    )
+    take_as_peak(span, observation)

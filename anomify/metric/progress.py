@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import and_, case, or_, select, update
 
-from anomify.db import batches, session, upsert
+from anomify.db import among, batches, session, upsert
 from anomify.job.model import DEAD
 from anomify.job.queue import Queue
 from anomify.metric.model import Progress, Rebuild
@@ -75,6 +75,12 @@ def record_progress(steps: Sequence[Step]) -> None:
     session().execute(
         statement.on_conflict_do_update(index_elements=["metric_id"], set_=changed), rows
     )
+
+
+def progress_by_metric(metric_ids: Iterable[int]) -> dict[int, Progress]:
+    """Return the progress of those of these metrics, of any org, that have some, by metric id."""
+    rows = session().scalars(select(Progress).where(among(Progress.metric_id, metric_ids)))
+    return {row.metric_id: row for row in rows}
 
 
 def record_left_out(newest: Sequence[Latest]) -> None:

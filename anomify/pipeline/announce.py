@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from anomify.anomaly.model import Span
 from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
-from anomify.pipeline.record import Change, Closed, Extended, Opened
+from anomify.pipeline.record import Change, Closed, Explained, Extended, Opened
 
 # Points may arrive late, from a back-fill or a sender that was cut off: an anomaly whose evidence
 # ended longer ago than this is recorded and drawn, but not announced (spec/storage.md 10.6).
@@ -29,6 +29,8 @@ class Notifier:
                     self.opened(span)
             case Closed(span):
                 self.recovered(span)
+            case Explained():
+                pass
 
     def opened(self, span: Span) -> None:
         """Enqueue a message for each watcher of an anomaly of this severity, each once."""

@@ -124,8 +124,16 @@ class Candidate:
     unit: str
     # How long the metric must be normal before its anomaly closes.
     closing_ms: int
+    step_ms: int
+    is_counter: bool
     # The time of the first point that was not late; None where all were late.
     reports_from_ms: int | None
+
+    @property
+    def opens_at_ms(self) -> int | None:
+        """The time of the first point at which an anomaly could begin; None without one."""
+        opening = self.rows[self.verdicts.alerts[self.rows] >= self.least_alert]
+        return int(self.times[opening[0]]) if len(opening) else None
 
     def point_verdicts(self) -> Iterator[PointVerdict]:
         """Yield the verdicts on the judged points, in order."""
@@ -142,8 +150,8 @@ def find_candidates(
     """Return a candidate for each metric of the tick that needs a closer look, by metric id.
 
     That is each metric with a judged point at or above its threshold, and each of
-    `open_metric_ids`, the metrics with an open anomaly. `settings` holds the settings of the
-    metrics for which people have set something.
+    `open_metric_ids`, the metrics with an open anomaly or match. `settings` holds the settings of
+    the metrics for which people have set something.
     """
     return [
         _candidate_at(int(place), scored, settings) for place in _places(scored, open_metric_ids)
@@ -182,6 +190,8 @@ def _candidate_at(place: int, scored: Scored, settings: Mapping[int, Wanted]) ->
         least_alert=float(scored.least_alerts[place]),
         unit=settings.get(metric_id, AS_SHIPPED).unit,
         closing_ms=closing_after_ms(int(scored.summary.resolution_ms[place])),
+        step_ms=int(scored.summary.resolution_ms[place]),
+        is_counter=bool(scored.summary.is_counter[place]),
         reports_from_ms=int(scored.points.times[first + in_order[0]]) if len(in_order) else None,
     )
 

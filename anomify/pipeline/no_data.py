@@ -13,6 +13,7 @@ from anomify.clock import to_ms
 from anomify.detection.evidence import Evidence
 from anomify.detection.explanation import explain_silence
 from anomify.detection.threshold import THRESHOLDS, Severity, display_score
+from anomify.match.recording import close_matches_of
 from anomify.metric.model import Progress
 from anomify.metric.queries import metric_of_any_org
 from anomify.pipeline.announce import Notifier
@@ -96,7 +97,9 @@ def close_no_data(span: Span, first_ms: int, notifier: Notifier) -> None:
 
 
 def close_all_of_silent(metric_ids: Iterable[int], notifier: Notifier) -> None:
-    """Close all open anomalies of metrics that have stopped reporting or have ended."""
-    for span in open_spans(metric_ids):
+    """Close all open anomalies and matches of metrics that have stopped reporting or have ended."""
+    silent = list(metric_ids)
+    for span in open_spans(silent):
         close_anomaly(span, by_silence=not span.is_silence)
         notifier.recovered(span)
+    close_matches_of(silent)

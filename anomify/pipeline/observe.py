@@ -1,18 +1,22 @@
 """The order in which new verdicts are handled: find candidates, screen, record, announce."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from anomify.anomaly.model import Span
 from anomify.anomaly.queries import list_metrics_with_open_spans, open_spans
+from anomify.match.model import Match
+from anomify.match.queries import open_matches
+from anomify.match.recording import close_match
 from anomify.metric.settings import Wanted
 from anomify.pipeline.announce import Notifier
 from anomify.pipeline.candidates import NO_SETTINGS, Candidate, PointVerdict, find_candidates
+from anomify.pipeline.explainer import Explainer
 from anomify.pipeline.no_data import close_no_data
-from anomify.pipeline.record import Opened, record
+from anomify.pipeline.record import Change, Explained, Opened, record
 from anomify.pipeline.score import Scored
-from anomify.pipeline.screen import Screen
+from anomify.pipeline.screen import PatternScreen, Screen
 from anomify.pipeline.verdict import Anomalous, Excluded, ScreenResult
 
 log = logging.getLogger(__name__)
@@ -20,23 +24,51 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """A candidate with the result of screening it."""
+    """A candidate with the result of screening it, and what may explain its excursions."""
 
     candidate: Candidate
     result: ScreenResult
+    explainer: Explainer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMetric:
+    """What was recorded of one metric: its anomalies and its matches, in order."""
+
+    spans: list[Span]
+    matches: list[Match]
 
 
 def find_and_screen(
-    scored: Scored, screen: Screen, settings: Mapping[int, Wanted] = NO_SETTINGS
+    scored: Scored,
+    screen: Screen,
+    settings: Mapping[int, Wanted] = NO_SETTINGS,
+    patterns: PatternScreen | None = None,
 ) -> list[Screened]:
     """Return the candidates of a tick, screened. Only reads: call it before the write transaction.
 
-    `settings` holds the settings of the metrics for which people have set something.
+    `settings` holds the settings of the metrics for which people have set something. Without
+    `patterns` nothing is explained by one.
     """
-    open_metric_ids = list_metrics_with_open_spans(scored.metric_ids.tolist())
+    metric_ids = scored.metric_ids.tolist()
+    open_metric_ids = list_metrics_with_open_spans(metric_ids)
+    if patterns is not None:
+        open_metric_ids += patterns.metrics_with_open_matches(metric_ids)
     candidates = find_candidates(scored, open_metric_ids, settings)
     results = screen.screen(candidate.metric_id for candidate in candidates)
-    return [Screened(*pair) for pair in zip(candidates, results, strict=True)]
+    explainers = {}
+    if patterns is not None:
+        explainers = patterns.explainers_of(
+            [
+                candidate
+                for candidate, result in zip(candidates, results, strict=True)
+                if isinstance(result, Anomalous)
+            ]
+        )
+    return [
+        Screened(candidate, result, explainers.get(candidate.metric_id))
+        for candidate, result in zip(candidates, results, strict=True)
+    ]
 
 
 def record_and_announce(screened: Iterable[Screened], notifier: Notifier) -> None:
@@ -47,23 +79,27 @@ def record_and_announce(screened: Iterable[Screened], notifier: Notifier) -> Non
             case Excluded(by):
                 log_excluded(each.candidate.metric_id, by)
             case Anomalous():
-                anomalous.append(each.candidate)
+                anomalous.append(each)
     if not anomalous:
         return
     spans = {}
-    reports_from = {candidate.metric_id: candidate.reports_from_ms for candidate in anomalous}
+    reports_from = {each.candidate.metric_id: each.candidate.reports_from_ms for each in anomalous}
     for span in open_spans(reports_from):
         if not span.is_silence:
             spans[span.metric_id] = span
         elif (first_ms := reports_from[span.metric_id]) is not None:
             close_no_data(span, first_ms, notifier)
-    for candidate in anomalous:
+    explained = [each.candidate.metric_id for each in anomalous if each.explainer is not None]
+    matches = {match.metric_id: match for match in open_matches(explained)} if explained else {}
+    for each in anomalous:
         record_metric(
-            candidate.point_verdicts(),
-            candidate.metric_id,
-            spans.get(candidate.metric_id),
-            candidate.closing_ms,
-            notifier,
+            each.candidate.point_verdicts(),
+            each.candidate.metric_id,
+            spans.get(each.candidate.metric_id),
+            each.candidate.closing_ms,
+            match=matches.get(each.candidate.metric_id),
+            explainer=each.explainer,
+            announce=notifier.announce,
         )
 
 
@@ -72,15 +108,31 @@ def record_metric(
     metric_id: int,
     span: Span | None,
     closing_ms: int,
-    notifier: Notifier,
-) -> list[Span]:
-    """Record and announce one metric's verdicts; return `span` and the spans opened, in order."""
-    spans = [] if span is None else [span]
-    for change in record(point_verdicts, metric_id, span, closing_ms):
-        notifier.announce(change)
-        if isinstance(change, Opened):
-            spans.append(change.span)
-    return spans
+    *,
+    match: Match | None = None,
+    explainer: Explainer | None = None,
+    announce: Callable[[Change], None] = lambda _: None,
+) -> RecordedMetric:
+    """Record one metric's verdicts, and call `announce` with each change.
+
+    Returns `span` and `match` and those that were opened, in order.
+    """
+    recorded = RecordedMetric([] if span is None else [span], [] if match is None else [match])
+    if span is not None and match is not None:
+        # An anomaly that was opened while nothing was compared with patterns.
+        close_match(match)
+        match = None
+    changes = record(point_verdicts, metric_id, span, closing_ms, match=match, explainer=explainer)
+    for change in changes:
+        announce(change)
+        match change:
+            case Opened():
+                recorded.spans.append(change.span)
+            case Explained():
+                recorded.matches.append(change.match)
+            case _:
+                pass
+    return recorded
 
 
 def log_excluded(metric_id: int, by: int) -> None:

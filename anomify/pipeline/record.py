@@ -1,4 +1,4 @@
-"""Record the verdicts on one metric: open, extend and close its anomaly."""
+"""Record the verdicts on one metric: open, extend and close its anomaly or its match."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,9 +9,22 @@ from anomify.anomaly.recording import (
     extend_anomaly,
     is_farther_outside,
     open_anomaly,
+    open_outgrown,
+)
+from anomify.match.model import Match
+from anomify.match.recording import (
+    MatchOnset,
+    close_match,
+    count_checks,
+    extend_match,
+    note_likeness,
+    open_match,
+    outgrow_match,
 )
 from anomify.metric.queries import metric_of_any_org
 from anomify.pipeline.candidates import PointVerdict
+from anomify.pipeline.explainer import Explainer
+from anomify.pipeline.verdict import Continues, Ended, Matched, Outgrown
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +50,49 @@ class Closed:
     span: Span
 
 
-Change = Opened | Extended | Closed
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A match was opened instead of an anomaly, or an earlier one reopened."""
+
+    match: Match
+
+
+Change = Opened | Extended | Closed | Explained
 
 
 def record(
-    point_verdicts: Iterable[PointVerdict], metric_id: int, span: Span | None, closing_ms: int
+    point_verdicts: Iterable[PointVerdict],
+    metric_id: int,
+    span: Span | None,
+    closing_ms: int,
+    *,
+    match: Match | None = None,
+    explainer: Explainer | None = None,
 ) -> Iterator[Change]:
     """Record the verdicts on one metric in order of time; yield each change once it is recorded.
 
-    `span` is the metric's open anomaly, if it has one. An anomaly closes when the metric has been
-    normal for more than `closing_ms`. The next verdict is recorded when the next change is asked
-    for, so a change can be announced in the state in which the anomaly was then.
+    `span` is the metric's open anomaly, if it has one, and `match` its open match. An anomaly
+    closes when the metric has been normal for more than `closing_ms`. What a pattern explains is a
+    match as long as the pattern does; without `explainer` nothing is explained. The next verdict is
+    recorded when the next change is asked for, so a change can be announced in the state in which
+    the anomaly was then.
     """
     for verdict in point_verdicts:
+        if match is not None and explainer is not None:
+            match explainer.follow(match, verdict):
+                case Continues(is_part, matched):
+                    _continue(match, verdict, matched, is_part=is_part)
+                    continue
+                case Outgrown(reason):
+                    span = _outgrow(match, verdict, reason, closing_ms)
+                    match = None
+                    yield Opened(span)
+                    continue
+                case Ended(explanation):
+                    if explanation is not None:
+                        note_likeness(match, explanation)
+                    close_match(match)
+                    match = None
         if span is not None and verdict.time_ms - span.last_over_ms > closing_ms:
             close_anomaly(span)
             yield Closed(span)
@@ -59,8 +102,51 @@ def record(
             has_risen = extend_anomaly(span, verdict.observation())
             yield Extended(span, has_risen, last_over_ms)
         elif span is None and verdict.opens:
-            span = open_anomaly(metric_of_any_org(metric_id), verdict.observation(), closing_ms)
-            yield Opened(span)
+            matched = None if explainer is None else explainer.explain(verdict)
+            if explainer is not None and matched is None:
+                count_checks(explainer.counted_ids, None, verdict.time_ms)
+            if matched is None or explainer is None:
+                span = open_anomaly(metric_of_any_org(metric_id), verdict.observation(), closing_ms)
+                yield Opened(span)
+            else:
+                match = _explain(metric_id, verdict, matched, explainer, closing_ms)
+                yield Explained(match)
+
+
+def _explain(
+    metric_id: int,
+    verdict: PointVerdict,
+    matched: Matched,
+    explainer: Explainer,
+    closing_ms: int,
+) -> Match:
+    observation = verdict.observation()
+    onset = MatchOnset(observation, observation.expected_lower, observation.expected_upper)
+    match, is_new = open_match(
+        metric_of_any_org(metric_id), onset, matched.pattern.id, matched.explanation, closing_ms
+    )
+    if is_new:
+        count_checks(explainer.counted_ids, matched.pattern.id, match.started_ms)
+    return match
+
+
+def _continue(
+    match: Match, verdict: PointVerdict, matched: Matched | None, *, is_part: bool
+) -> None:
+    if matched is not None:
+        match.pattern_id = matched.pattern.id
+        note_likeness(match, matched.explanation)
+    if is_part:
+        extend_match(match, verdict.observation(), is_over=verdict.extends)
+
+
+def _outgrow(match: Match, verdict: PointVerdict, reason: str, closing_ms: int) -> Span:
+    """Turn a match into an anomaly, from its first point on."""
+    metric = metric_of_any_org(match.metric_id)
+    span = open_outgrown(metric, match, match.started_ms, reason, closing_ms)
+    extend_anomaly(span, verdict.observation())
+    outgrow_match(match, span.anomaly_id, reason)
+    return span
 
 
 def _extends(span: Span, verdict: PointVerdict) -> bool:

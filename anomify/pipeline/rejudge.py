@@ -11,6 +11,7 @@ from anomify.detection.state import EngineState, EngineSummary, describe
 from anomify.detection.tuning import tune
 from anomify.metric.settings import AS_SHIPPED, Wanted
 from anomify.pipeline.candidates import OUTSIDE, OUTSIDE_SHARE, PointVerdict, point_verdicts_of
+from anomify.pipeline.excursion_rows import ExcursionRows
 from anomify.pipeline.score import LEAST_ALERT, WaitTimes
 from anomify.series import Int64s, Judgements, Series
 
@@ -43,12 +44,15 @@ def rejudge(
     settings: Wanted = AS_SHIPPED,
     keep: Callable[[Series, Judgements], None] = lambda _, __: None,
     values_at: Iterable[int] = (),
+    *,
+    follows_excursions: bool = False,
 ) -> Rejudged:
     """Judge a stored series from nothing, as if it had come in order and with these settings.
 
     It may have any length: one part at a time is in memory, and is passed to `keep` with its new
     judgements. Points that were judged by a past that is deleted since, and are too early to be
-    judged without it, keep their old judgements.
+    judged without it, keep their old judgements. With `follows_excursions` the verdicts on all
+    points of an excursion are returned, so that it can be compared with patterns.
     """
     state = EngineState.new(1)
     tune(state, 0, settings.tuning)
@@ -57,6 +61,7 @@ def rejudge(
     values: dict[int, float] = {}
     over: list[PointVerdict] = []
     last: list[PointVerdict] = []
+    excursions = ExcursionRows(least_alert) if follows_excursions else None
     first_ms = judged_from_ms = None
     was_judged_before = False
     for part in parts:
@@ -78,7 +83,13 @@ def rejudge(
         strengths = np.maximum(verdicts.alerts, verdicts.strengths)[judged]
         is_outside = np.isin(verdicts.evidence[judged], OUTSIDE)
         is_over = strengths >= np.where(is_outside, OUTSIDE_SHARE, 1.0) * least_alert
-        rows = np.append(judged[is_over], judged[-1])
+        over_rows = judged[is_over]
+        if excursions is not None:
+            step_ms = int(describe(state, ONLY_SLOT).resolution_ms[0])
+            over_rows = np.union1d(
+                over_rows, excursions.find(part.times, verdicts, judged, step_ms)
+            )
+        rows = np.append(over_rows, judged[-1])
         point_verdicts = list(
             point_verdicts_of(
                 part.times, verdicts, rows, least_alert=least_alert, unit=settings.unit

@@ -1,6 +1,7 @@
 """Screen candidates: return for each what explains it, or that it is anomalous."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -8,13 +9,37 @@ from anomify.anomaly.queries import open_spans_of_excluded
 from anomify.anomaly.recording import close_anomaly
 from anomify.delivery.enqueue import withdraw
 from anomify.exclusion.queries import changes_so_far, exclusions_of_metrics
+from anomify.match.model import Match
+from anomify.match.queries import list_metrics_with_open_matches, open_matches
+from anomify.match.recording import close_matches_of_excluded
+from anomify.pattern.matching import KnownPatterns, PatternsInReach
+from anomify.pattern.points import context_ms, judged_series
+from anomify.pipeline.candidates import Candidate
+from anomify.pipeline.explainer import Explainer, KnownPoints
 from anomify.pipeline.verdict import Anomalous, Excluded, ScreenResult
-from anomify.series import Bools, Int64s, lengthened
+from anomify.series import Bools, Int64s, Series, lengthened
 
 _UNKNOWN = -1
 _NOT_EXCLUDED = 0
 # The value of `changes_so_far` where no exclusion was ever made.
 _NO_CHANGES = (0, 0)
+
+
+class RecentPoints(Protocol):
+    """The stored points of metrics, those that are not sealed yet included."""
+
+    def read(self, from_ms: Mapping[int, int]) -> dict[int, Series]:
+        """Return the points of each metric id from its time on; one without any is missing."""
+        ...
+
+
+class NoPoints:
+    """Has no points: what a pattern explains is then found by the points of a tick alone."""
+
+    def read(self, from_ms: Mapping[int, int]) -> dict[int, Series]:
+        """Return nothing."""
+        del from_ms
+        return {}
 
 
 class Screen:
@@ -68,6 +93,80 @@ class Screen:
         return rules
 
 
+class PatternScreen:
+    """Finds the patterns that may explain candidates, as of the last `reload`; for one thread.
+
+    Only metrics with patterns in reach cost anything. All methods only read, inside a unit of work.
+    """
+
+    def __init__(self, points: RecentPoints | None = None) -> None:
+        """Start without any pattern; call `reload` before the first question."""
+        self.known = KnownPatterns()
+        self._points = points or NoPoints()
+
+    def reload(self) -> bool:
+        """Drop what is in memory if patterns have changed; return whether they have."""
+        return self.known.reload()
+
+    def metrics_with_open_matches(self, metric_ids: Iterable[int]) -> list[int]:
+        """Return those of these metrics that have an open match."""
+        if not self.known.has_changed_ever:
+            return []
+        return list_metrics_with_open_matches(metric_ids)
+
+    def explainers_of(self, candidates: Sequence[Candidate]) -> dict[int, Explainer]:
+        """Return what explains the excursions of each candidate that patterns may explain."""
+        if not self.known.has_changed_ever or not candidates:
+            return {}
+        ids = [candidate.metric_id for candidate in candidates]
+        matches = {match.metric_id: match for match in open_matches(ids)}
+        in_reach = self.known.of_metrics(ids)
+        needed = [
+            candidate
+            for candidate in candidates
+            if candidate.metric_id in matches
+            or (candidate.metric_id in in_reach and candidate.opens_at_ms is not None)
+        ]
+        from_ms = {
+            candidate.metric_id: _needed_from(candidate, matches.get(candidate.metric_id))
+            for candidate in needed
+        }
+        stored = self._points.read(from_ms) if from_ms else {}
+        return {
+            candidate.metric_id: _explainer(
+                candidate, in_reach.get(candidate.metric_id), stored.get(candidate.metric_id)
+            )
+            for candidate in needed
+        }
+
+
+def _needed_from(candidate: Candidate, match: Match | None) -> int:
+    """Return from when on points are needed to explain the excursions of a candidate."""
+    first_ms = candidate.opens_at_ms if match is None else match.started_ms
+    if first_ms is None:
+        first_ms = int(candidate.times[candidate.rows[0]])
+    return first_ms - context_ms(candidate.step_ms)
+
+
+def _explainer(
+    candidate: Candidate, in_reach: PatternsInReach | None, stored: Series | None
+) -> Explainer:
+    times = candidate.times[candidate.rows]
+    values = candidate.verdicts.values[candidate.rows]
+    if stored is not None and len(times):
+        judged = judged_series(stored, is_counter=candidate.is_counter)
+        before = judged.times < times[0]
+        times = np.concatenate([judged.times[before], times])
+        values = np.concatenate([judged.values[before], values])
+    return Explainer(
+        in_reach,
+        KnownPoints(times, values),
+        step_ms=candidate.step_ms,
+        closing_ms=candidate.closing_ms,
+        unit=candidate.unit,
+    )
+
+
 def close_excluded() -> None:
     """Close the open anomalies of metrics that are excluded now, without an announcement.
 
@@ -77,3 +176,4 @@ def close_excluded() -> None:
     for span in open_spans_of_excluded():
         close_anomaly(span)
         withdraw(span.anomaly_id)
+    close_matches_of_excluded()

@@ -143,7 +143,11 @@ class ChunkReader:
 
     def read_since(self, metric_id: int, from_ms: int) -> Series:
         """Return the sealed points of a metric from the chunk of that time on, oldest first."""
-        parts = [chunk.series for chunk in self.read(metric_id, from_ms, NEWEST_MS + 1)]
+        return self.read_between(metric_id, from_ms, NEWEST_MS + 1)
+
+    def read_between(self, metric_id: int, from_ms: int, until_ms: int) -> Series:
+        """Return the sealed points of the chunks that overlap this time of a metric, in order."""
+        parts = [chunk.series for chunk in self.read(metric_id, from_ms, until_ms)]
         if not parts:
             return Series.empty()
         return Series(

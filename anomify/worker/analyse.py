@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from anomify.clock import now_ms
+from anomify.clock import now, now_ms
 from anomify.db import Database
 from anomify.metric.judged_batches import judged_through
 from anomify.metric.judged_counts import JudgedCounter
 from anomify.metric.progress import list_awaited
 from anomify.metric.state import PARTITIONS, count_of_other_versions, list_checkpoints
+from anomify.pipeline.announce import Notifier
+from anomify.pipeline.close_explained import ExplainedSpan, close_explained, find_explained
 from anomify.pipeline.score import Fresh, Scored, Scorer
-from anomify.pipeline.screen import Screen, close_excluded
+from anomify.pipeline.screen import PatternScreen, Screen, close_excluded
 from anomify.series import Bools, Judgements
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.log import LogRow, PointLog
@@ -26,6 +28,7 @@ from anomify.worker.metric_rebuild import MetricRebuilder
 from anomify.worker.no_data import NoDataMonitor
 from anomify.worker.overdue import OverdueTracker
 from anomify.worker.received import LastReceived
+from anomify.worker.recent_points import RecentPoints
 from anomify.worker.relearning import Relearning
 from anomify.worker.resent import find_new_rows
 from anomify.worker.tick import JudgedTick, TickRecorder
@@ -59,6 +62,8 @@ class Analyser:
         self._scorer = Scorer()
         self._screen = Screen()
         self._unsealed = Unsealed()
+        self._recent_points = RecentPoints(chunks, self._unsealed)
+        self._patterns = PatternScreen(self._recent_points)
         self._received = LastReceived()
         self._started_ms = now_ms()
         self._overdue = OverdueTracker()
@@ -93,6 +98,7 @@ class Analyser:
             database,
             self._scorer,
             self._screen,
+            self._patterns,
             self._settings,
             self._deletions,
             self._overdue,
@@ -103,6 +109,7 @@ class Analyser:
             chunks,
             self._scorer,
             self._screen,
+            self._patterns,
             self._states,
             self._checkpoints,
             self._settings,
@@ -168,6 +175,7 @@ class Analyser:
         """
         self.apply_exclusions()
         self._deletions.apply()
+        self.apply_patterns()
         rows = self._log.read(self.through_offset)
         if not rows:
             self._is_careful = False
@@ -209,6 +217,19 @@ class Analyser:
         if has_changed:
             write(self._database, close_excluded)
 
+    def apply_patterns(self) -> None:
+        """Apply changed patterns from the next point on; close anomalies that they explain."""
+        explained: list[ExplainedSpan] = []
+        with self._database.unit_of_work(write=False):
+            if self._patterns.reload():
+                explained = find_explained(self._patterns.known, self._recent_points)
+        if explained:
+            write(
+                self._database,
+                lambda: close_explained(explained, Notifier(now())),
+                [each.metric_id for each in explained],
+            )
+
     def reload_settings(self) -> None:
         """Apply changed settings of metrics from each metric's next point on."""
         self._settings.reload()
@@ -242,6 +263,7 @@ class Analyser:
         """Judge a metric's whole past again, in order of time; running it twice is harmless."""
         self.apply_exclusions()
         self._deletions.apply()
+        self.apply_patterns()
         self._rebuilder.rebuild(metric_id, self.through_offset)
 
     def _select_points(self, rows: list[LogRow]) -> tuple[Fresh, Fresh]:

@@ -1,6 +1,7 @@
 """Rebuild one metric: judge its whole past again and record what comes of it."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 
@@ -21,10 +22,10 @@ from anomify.metric.judged_counts import (
 from anomify.metric.progress import Step, record_progress, settle_rebuild
 from anomify.metric.state import PARTITIONS, keep_checkpoint
 from anomify.pipeline.announce import Notifier
-from anomify.pipeline.rebuild import record_rebuild
+from anomify.pipeline.rebuild import StoredPatterns, record_rebuild
 from anomify.pipeline.rejudge import Rejudged, rejudge
 from anomify.pipeline.score import Scorer
-from anomify.pipeline.screen import Screen
+from anomify.pipeline.screen import PatternScreen, Screen
 from anomify.pipeline.verdict import Excluded
 from anomify.series import Judgements, Series
 from anomify.storage.chunks import ChunkStore
@@ -47,6 +48,7 @@ class MetricRebuilder:
         chunks: ChunkStore,
         scorer: Scorer,
         screen: Screen,
+        patterns: PatternScreen,
         states: EngineStates,
         checkpoints: Checkpoints,
         settings: CurrentSettings,
@@ -60,6 +62,7 @@ class MetricRebuilder:
         self._chunks = chunks
         self._scorer = scorer
         self._screen = screen
+        self._patterns = patterns
         self._states = states
         self._checkpoints = checkpoints
         self._settings = settings
@@ -96,15 +99,30 @@ class MetricRebuilder:
 
         with self._database.unit_of_work(write=False):
             peak_times = list_peak_times(metric_id)
+            patterns = self._patterns_of(metric_id)
         rejudged = rejudge(
-            self._chunks.read_series(metric_id), self._settings.of(metric_id), rewrite, peak_times
+            self._chunks.read_series(metric_id),
+            self._settings.of(metric_id),
+            rewrite,
+            peak_times,
+            follows_excursions=patterns is not None,
         )
         steps = write(
             self._database,
-            lambda: self._record_rebuilt(metric_id, rejudged, before, after, through),
+            lambda: self._record_rebuilt(metric_id, rejudged, before, after, through, patterns),
             [metric_id],
         )
         self._overdue.note((step.metric_id, step.silent_from_ms) for step in steps)
+
+    def _patterns_of(self, metric_id: int) -> StoredPatterns | None:
+        """Return what may explain a metric, in a unit of work; None where no match can exist."""
+        if not self._patterns.known.has_changed_ever:
+            return None
+        return StoredPatterns(
+            self._patterns.known.of_metrics([metric_id]).get(metric_id),
+            partial(self._chunks.read_between, metric_id),
+            self._settings.of(metric_id).unit,
+        )
 
     def _write_down_counted(self, metric_id: int) -> HourCounts | None:
         """Keep and return how many points of a metric are counted as judged, by hour.
@@ -133,6 +151,7 @@ class MetricRebuilder:
         before: HourCounts,
         after: HourCounts,
         through: int,
+        patterns: StoredPatterns | None,
     ) -> list[Step]:
         """Record the result of a rebuild, unless the metric was deleted meanwhile."""
         self._deletions.apply()
@@ -141,7 +160,7 @@ class MetricRebuilder:
         only = np.array([metric_id], np.int64)
         self._scorer.load(only, rejudged.state)
         self._received.note(only)
-        record_rebuild(metric_id, rejudged, Notifier(now()))
+        record_rebuild(metric_id, rejudged, Notifier(now()), patterns)
         steps = list(progress_steps(only, rejudged.summary, rejudged.wait_times, self._settings.of))
         record_progress(steps)
         self._counter.correct(metric_id, before, after)

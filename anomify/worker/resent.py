@@ -23,7 +23,7 @@ def find_new_rows(scored: Scored, chunks: ChunkStore, unsealed: Unsealed) -> Boo
         Points(late.metric_ids, late.times, sealed).of(~np.isnan(sealed)),
         unsealed.of_metrics(
             np.unique(late.metric_ids), int(late.times.min()), int(late.times.max())
-        ),
+        ).points,
     ]
     # In this order the previous point with the same metric and time is right above a row.
     all_rows = Points.joined([*known, scored.points])

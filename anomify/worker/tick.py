@@ -22,7 +22,7 @@ from anomify.pipeline.announce import Notifier
 from anomify.pipeline.no_data import close_all_of_silent
 from anomify.pipeline.observe import Screened, find_and_screen, record_and_announce
 from anomify.pipeline.score import Fresh, Scored, Scorer
-from anomify.pipeline.screen import Screen, close_excluded
+from anomify.pipeline.screen import PatternScreen, Screen, close_excluded
 from anomify.series import Bools, Int64s, Points
 from anomify.storage.codec import Judged, encode_judged
 from anomify.worker.current_settings import CurrentSettings
@@ -74,6 +74,7 @@ class TickRecorder:
         database: Database,
         scorer: Scorer,
         screen: Screen,
+        patterns: PatternScreen,
         settings: CurrentSettings,
         deletions: MetricDeletions,
         overdue: OverdueTracker,
@@ -83,6 +84,7 @@ class TickRecorder:
         self._database = database
         self._scorer = scorer
         self._screen = screen
+        self._patterns = patterns
         self._settings = settings
         self._deletions = deletions
         self._overdue = overdue
@@ -92,7 +94,7 @@ class TickRecorder:
         """Return the candidates of a tick, screened by the rules that hold now."""
         with self._database.unit_of_work(write=False):
             have_rules_changed = self._screen.reload()
-            screened = find_and_screen(scored, self._screen, self._settings.by_metric)
+            screened = self._find_and_screen(scored)
         if have_rules_changed:
             write(self._database, close_excluded)
         return screened
@@ -109,13 +111,14 @@ class TickRecorder:
         """Record a part of a tick and roll it back. Raises what recording it would raise."""
         notifier = Notifier(now())
         with self._database.unit_of_work() as session:
-            record_and_announce(
-                find_and_screen(scored, self._screen, self._settings.by_metric), notifier
-            )
+            record_and_announce(self._find_and_screen(scored), notifier)
             record_progress(self._moved_steps(scored))
             for metric_id, count, is_backfill in _count_late(scored, is_new):
                 count_late(metric_id, count, notifier.at, is_backfill=is_backfill)
             session.rollback()
+
+    def _find_and_screen(self, scored: Scored) -> list[Screened]:
+        return find_and_screen(scored, self._screen, self._settings.by_metric, self._patterns)
 
     def _record(self, tick: JudgedTick) -> tuple[JudgedTick, list[Step]]:
         self._deletions.apply()

@@ -43,16 +43,19 @@ class Unsealed:
                 parts.append(_rows(tick, np.flatnonzero(rows)))
         return _joined(parts)
 
-    def of_metrics(self, metric_ids: Int64s, from_ms: int, until_ms: int) -> Points:
-        """Return the points of these metrics in the window, ends included, as accepted."""
+    def of_metrics(self, metric_ids: Int64s, from_ms: int, until_ms: int) -> Tick:
+        """Return the rows of these metrics in the window, ends included, as accepted."""
         parts = []
+        # Looking up each row is faster than comparing it with all of these metrics.
+        wanted = np.zeros(int(metric_ids.max(initial=0)) + 1, bool)
+        wanted[metric_ids] = True
         for tick in self._ticks:
-            times = tick.points.times
-            inside = tick.points.of((times >= from_ms) & (times <= until_ms))
-            found = np.isin(inside.metric_ids, metric_ids)
-            if found.any():
-                parts.append(inside.of(found))
-        return Points.joined(parts)
+            times, ids = tick.points.times, tick.points.metric_ids
+            rows = np.flatnonzero((ids < len(wanted)) & (times >= from_ms) & (times <= until_ms))
+            rows = rows[wanted[ids[rows]]]
+            if len(rows):
+                parts.append(_rows(tick, rows))
+        return _joined(parts)
 
     def drop(self, through: int) -> None:
         """Drop the ticks up to an offset that every partition has sealed."""

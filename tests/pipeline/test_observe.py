@@ -78,7 +78,7 @@ def spans_of(
     metric: Metric, *point_verdicts: PointVerdict, recorder: RecordingNotifier | None = None
 ) -> list[tuple]:
     """The minutes in which each anomaly began and was last over, and whether it is open."""
-    spans = record_metric(point_verdicts, metric.id, None, CLOSING_MS, recorder or notifier())
+    spans = record_metric(point_verdicts, metric.id, None, CLOSING_MS, recorder or notifier()).spans
     return [
         ((span.started_ms - NOON_MS) / MINUTE, (span.last_over_ms - NOON_MS) / MINUTE, span.is_open)
         for span in spans
@@ -107,14 +107,15 @@ class TestRecordMetric:
 
     def test_finds_the_same_anomalies_when_repeated(self, metric):
         point_verdicts = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
-        first = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier())
+        first = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier()).spans
         known = [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in first]
-        again = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier())
+        again = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier()).spans
         assert [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in again] == known
 
     def test_extends_an_open_one(self, metric):
-        [span] = record_metric([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier())
-        assert record_metric([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier()) == [span]
+        [span] = record_metric([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier()).spans
+        again = record_metric([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier())
+        assert again.spans == [span]
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
 
 
@@ -159,7 +160,7 @@ class TestNotifier:
         announced, untold = (
             record_metric(
                 [at(minutes, HIGH)], metric.id, None, CLOSING_MS, RecordingNotifier(NOON)
-            )[0]
+            ).spans[0]
             for minutes in (0, 20)
         )
         make_watcher(unit.get_one(Org, metric.org_id), webhook_url="https://hooks.example/")

@@ -35,10 +35,10 @@ class TestOfPartition:
 class TestOfMetrics:
     def test_gives_their_points_in_the_window_ends_included(self):
         found = waiting()
-        assert found.of_metrics(np.array([1, 3]), START, START).values.tolist() == [1.0, 3.0]
+        assert found.of_metrics(np.array([1, 3]), START, START).points.values.tolist() == [1.0, 3.0]
         both = found.of_metrics(np.array([1]), START, START + MINUTE)
-        assert both.values.tolist() == [1.0, 4.0]
-        assert len(found.of_metrics(np.array([9]), START, START + MINUTE)) == 0
+        assert both.points.values.tolist() == [1.0, 4.0]
+        assert len(found.of_metrics(np.array([9]), START, START + MINUTE).points) == 0
 
 
 class TestDrop:

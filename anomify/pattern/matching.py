@@ -1,0 +1,235 @@
+"""Which patterns may explain a metric, prepared for the engine and kept in memory."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, or_, select
+
+from anomify.db import among, session
+from anomify.detection.excursion import Excursion
+from anomify.detection.pattern_match import Explanation, Mismatch, MismatchReason, Patterns
+from anomify.metric.model import Metric
+from anomify.org.model import Org
+from anomify.pattern.changes import changes_so_far
+from anomify.pattern.error_like import is_error_like
+from anomify.pattern.family import family_hash
+from anomify.pattern.model import Pattern, PatternSeries, PatternState, Scope
+from anomify.pattern.points import excursion_of
+from anomify.pattern.wording import NamedPattern, named
+from anomify.storage.errors import Damaged
+
+# The newest patterns of a metric and of its family that are used.
+MOST_IN_REACH: Final = 1000
+# Patterns that are kept in memory, of about 3 kB each; those used longest ago are dropped first.
+MOST_IN_MEMORY: Final = 50_000
+
+_NO_CHANGES = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class UsablePattern:
+    """A pattern with its excursion and what is stated of it in sentences."""
+
+    id: int
+    excursion: Excursion
+    name: NamedPattern
+    is_growing: bool
+    # From its first point to its last one, those within the expected range included.
+    length_ms: int
+    # Since when it is used.
+    used_since: datetime
+
+
+class PatternsInReach:
+    """The patterns that may explain the excursions of one metric; immutable."""
+
+    def __init__(
+        self, expected: Sequence[UsablePattern], unexpected: Sequence[Excursion], zone: ZoneInfo
+    ) -> None:
+        """Prepare the patterns for the engine; times of day are those of the zone."""
+        self.expected = tuple(expected)
+        self.zone = zone
+        self._places = {pattern.id: place for place, pattern in enumerate(self.expected)}
+        self._patterns = Patterns([pattern.excursion for pattern in self.expected], unexpected)
+        self.size = len(self.expected) + len(unexpected)
+
+    def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
+        """Return the nearest pattern that explains an excursion; None where none does."""
+        found = self._patterns.explain(current)
+        return None if found is None else (self.expected[found.index], found)
+
+    def find(self, pattern_id: int) -> UsablePattern | None:
+        """Return one of the patterns; None where it is not in reach any more."""
+        place = self._places.get(pattern_id)
+        return None if place is None else self.expected[place]
+
+    def mismatch(self, pattern_id: int, current: Excursion) -> Mismatch | None:
+        """Return why a pattern does not explain an excursion any more; None if it does.
+
+        The excursion that a growing pattern was trained from may become longer.
+        """
+        pattern = self.expected[self._places[pattern_id]]
+        found = self._patterns.mismatch(self._places[pattern_id], current)
+        if found is None or found.reason is not MismatchReason.LONGER:
+            return found
+        is_own = pattern.is_growing and pattern.excursion.started_ms == current.started_ms
+        return None if is_own else found
+
+    def compare(self, pattern_id: int, current: Excursion) -> Explanation | None:
+        """Return how like one pattern an excursion is; None where that does not explain it."""
+        pattern = self.find(pattern_id)
+        return None if pattern is None else Patterns([pattern.excursion]).explain(current)
+
+
+class KnownPatterns:
+    """Which metrics have patterns in reach, as of the last `reload`; for use by one thread.
+
+    A call of `reload` costs one small query while nothing changes. The patterns of a metric are
+    read when they are needed. All methods only read, inside a unit of work.
+    """
+
+    def __init__(self) -> None:
+        """Start without any pattern; call `reload` before the first question."""
+        self._changes = _NO_CHANGES
+        self._metric_ids: frozenset[int] = frozenset()
+        # Pairs of an org and the hash of a family that has patterns for all its metrics.
+        self._families: frozenset[tuple[int, bytes]] = frozenset()
+        self._in_memory: OrderedDict[int, PatternsInReach | None] = OrderedDict()
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        """Return whether any pattern is used."""
+        return bool(self._metric_ids or self._families)
+
+    @property
+    def has_changed_ever(self) -> bool:
+        """Return whether there has ever been a pattern: there may be open matches."""
+        return self._changes != _NO_CHANGES
+
+    def reload(self) -> bool:
+        """Drop what is in memory if patterns have changed; return whether they have."""
+        changes = changes_so_far()
+        if changes == self._changes:
+            return False
+        self._changes = changes
+        self._in_memory.clear()
+        self._count = 0
+        self._metric_ids = frozenset(
+            session().scalars(
+                select(Pattern.metric_id).where(Pattern.state == PatternState.ACTIVE).distinct()
+            )
+        )
+        self._families = frozenset(
+            (org_id, found)
+            for org_id, found in session().execute(
+                select(Pattern.org_id, Pattern.family_hash)
+                .where(
+                    Pattern.state == PatternState.ACTIVE,
+                    Pattern.scope == Scope.FAMILY,
+                    Pattern.family_hash.is_not(None),
+                )
+                .distinct()
+            )
+            if found is not None
+        )
+        return True
+
+    def of_metrics(self, metric_ids: Iterable[int]) -> dict[int, PatternsInReach]:
+        """Return the patterns in reach of each of these metrics; one without any is missing."""
+        if not self:
+            return {}
+        wanted = list(metric_ids)
+        found = {}
+        missing = []
+        for metric_id in wanted:
+            if metric_id in self._in_memory:
+                self._in_memory.move_to_end(metric_id)
+                in_reach = self._in_memory[metric_id]
+                if in_reach is not None:
+                    found[metric_id] = in_reach
+            elif metric_id in self._metric_ids or self._families:
+                missing.append(metric_id)
+        for metric_id, in_reach in self._read(missing):
+            self._keep(metric_id, in_reach)
+            if in_reach is not None:
+                found[metric_id] = in_reach
+        return found
+
+    def _keep(self, metric_id: int, in_reach: PatternsInReach | None) -> None:
+        self._in_memory[metric_id] = in_reach
+        self._count += 1 if in_reach is None else in_reach.size
+        while self._count > MOST_IN_MEMORY and len(self._in_memory) > 1:
+            _, dropped = self._in_memory.popitem(last=False)
+            self._count -= 1 if dropped is None else dropped.size
+
+    def _read(self, metric_ids: list[int]) -> Iterator[tuple[int, PatternsInReach | None]]:
+        if not metric_ids:
+            return
+        rows = session().execute(
+            select(Metric.id, Metric.org_id, Metric.name, Org.timezone)
+            .join(Org, Org.id == Metric.org_id)
+            .where(among(Metric.id, metric_ids))
+        )
+        for metric_id, org_id, name, timezone in rows:
+            family = None if is_error_like(name) else family_hash(name)
+            if family is not None and (org_id, family) not in self._families:
+                family = None
+            if family is None and metric_id not in self._metric_ids:
+                yield metric_id, None
+            else:
+                yield metric_id, read_in_reach(org_id, metric_id, family, ZoneInfo(timezone))
+
+
+def read_in_reach(
+    org_id: int,
+    metric_id: int,
+    family: bytes | None,
+    zone: ZoneInfo,
+    states: Sequence[PatternState] = (PatternState.ACTIVE,),
+) -> PatternsInReach | None:
+    """Read the patterns of a metric, and those of its family that are for all its metrics.
+
+    `family` is None where patterns of other metrics may not explain it. Of the patterns of one
+    training one is enough, because they have the same excursion.
+    """
+    is_near: ColumnElement[bool] = Pattern.metric_id == metric_id
+    if family is not None:
+        is_of_family = and_(Pattern.scope == Scope.FAMILY, Pattern.family_hash == family)
+        is_near = or_(is_near, is_of_family)
+    rows = session().execute(
+        select(Pattern, PatternSeries)
+        .join(PatternSeries, PatternSeries.pattern_id == Pattern.id)
+        .where(Pattern.org_id == org_id, Pattern.state.in_(states), is_near)
+        .order_by(Pattern.id.desc())
+        .limit(MOST_IN_REACH)
+    )
+    expected, unexpected = [], []
+    groups = set()
+    for pattern, stored in sorted(rows, key=lambda row: (row[0].duration_seconds, row[0].id)):
+        group = pattern.group_id or pattern.id
+        if group in groups:
+            continue
+        try:
+            excursion = excursion_of(pattern, stored, zone)
+        except Damaged:
+            # The other patterns still hold; `anomify doctor` checks the database.
+            continue
+        groups.add(group)
+        if pattern.positive:
+            unexpected.append(excursion)
+        else:
+            expected.append(
+                UsablePattern(
+                    id=pattern.id,
+                    excursion=excursion,
+                    name=named(pattern, zone),
+                    is_growing=pattern.is_growing,
+                    length_ms=pattern.last_ms - pattern.started_ms,
+                    used_since=pattern.state_at,
+                )
+            )
+    return PatternsInReach(expected, unexpected, zone) if expected or unexpected else None

@@ -1,0 +1,221 @@
+"""Explains the excursions of one metric, point by point, by the patterns in its reach."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from anomify.detection.evidence import Evidence
+from anomify.detection.excursion import CALM_POINTS, MOST_POINTS, Excursion, excess_of
+from anomify.detection.pattern_match import Explanation, Mismatch, MismatchReason
+from anomify.match.model import Match
+from anomify.pattern.matching import PatternsInReach, UsablePattern
+from anomify.pattern.points import context_ms, evidence_of, local_time
+from anomify.pattern.wording import named, outgrown_in_words
+from anomify.pipeline.candidates import PointVerdict
+from anomify.pipeline.verdict import Continues, Ended, Followed, Matched, Outgrown
+from anomify.series import Float64s, Int64s, Series
+
+# How much longer than its pattern an excursion may last that does not leave the expected range.
+LONGER_SHARE: Final = 0.10
+LONGER_STEPS: Final = 2
+# How much of a metric's past is read at once while it is judged again.
+READ_AHEAD_MS: Final = 3 * 86_400_000
+
+
+class JudgedPoints(Protocol):
+    """The points of one metric as judged: values, or a counter's increases per second."""
+
+    def between(self, from_ms: int, until_ms: int) -> tuple[Int64s, Float64s]:
+        """Return the times and values of a time range, ends included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPoints:
+    """Points that are in memory, oldest first."""
+
+    times: Int64s
+    values: Float64s
+
+    def between(self, from_ms: int, until_ms: int) -> tuple[Int64s, Float64s]:
+        """Return the times and values of a time range, ends included."""
+        first = int(np.searchsorted(self.times, from_ms))
+        last = int(np.searchsorted(self.times, until_ms, side="right"))
+        return self.times[first:last], self.values[first:last]
+
+
+class StoredPoints:
+    """Points that are read when they are needed; `read` returns those of a time range, as judged.
+
+    Times must be asked for in ascending order, or some are read again.
+    """
+
+    def __init__(self, read: Callable[[int, int], Series]) -> None:
+        """Start with nothing read."""
+        self._read = read
+        self._known = KnownPoints(np.empty(0, np.int64), np.empty(0))
+        self._from_ms = self._until_ms = 0
+
+    def between(self, from_ms: int, until_ms: int) -> tuple[Int64s, Float64s]:
+        """Return the times and values of a time range, ends included."""
+        if not self._from_ms <= from_ms <= until_ms < self._until_ms:
+            self._from_ms, self._until_ms = from_ms, until_ms + READ_AHEAD_MS
+            series = self._read(self._from_ms, self._until_ms)
+            self._known = KnownPoints(series.times, series.values)
+        return self._known.between(from_ms, until_ms)
+
+
+class Explainer:
+    """Compares the excursions of one metric with patterns; it only reads and has no state.
+
+    `in_reach` is None where no pattern explains the metric any more. `judged_before` are the spans
+    of anomalies, first and last time, that were recorded when no pattern explained them.
+    """
+
+    def __init__(
+        self,
+        in_reach: PatternsInReach | None,
+        points: JudgedPoints,
+        *,
+        step_ms: int,
+        closing_ms: int,
+        unit: str = "",
+        judged_before: Sequence[tuple[int, int]] = (),
+        counts_checks: bool = True,
+    ) -> None:
+        """Take the patterns of a metric and its points up to the last verdict to be explained."""
+        self._in_reach = in_reach
+        self._points = points
+        self._step_ms = max(step_ms, 1)
+        self._gap_ms = max(closing_ms, CALM_POINTS * self._step_ms)
+        self._unit = unit
+        self._judged_before = judged_before
+        self._counts_checks = counts_checks
+
+    @property
+    def counted_ids(self) -> list[int]:
+        """The patterns for which is counted that each candidate is compared with them."""
+        if self._in_reach is None or not self._counts_checks:
+            return []
+        return [pattern.id for pattern in self._in_reach.expected]
+
+    def explain(self, verdict: PointVerdict) -> Matched | None:
+        """Return the pattern that explains an excursion which begins at this point, if one does."""
+        if self._in_reach is None or self._was_judged(verdict.time_ms):
+            return None
+        current = self._excursion(
+            verdict.time_ms,
+            verdict.time_ms,
+            verdict.lower,
+            verdict.upper,
+            verdict.evidence,
+            verdict.alert,
+        )
+        return self._explained(current)
+
+    def follow(self, match: Match, verdict: PointVerdict) -> Followed:
+        """Return what becomes of an explained excursion at its next point."""
+        if verdict.time_ms - match.last_ms > self._gap_ms:
+            return Ended()
+        is_outside = bool(
+            excess_of(np.array([verdict.value]), match.onset_lower, match.onset_upper)[0]
+        )
+        is_part = verdict.extends or is_outside
+        current = self._excursion(
+            match.started_ms,
+            verdict.time_ms,
+            match.onset_lower,
+            match.onset_upper,
+            evidence_of(match.evidence),
+            max(match.alert, verdict.alert),
+        )
+        pattern = None if self._in_reach is None else self._in_reach.find(match.pattern_id)
+        if current is not None and _has_ended(current, is_part=is_part, is_outside=is_outside):
+            return Ended(self._compared(match.pattern_id, current))
+        if not is_part:
+            return Continues(is_part=False)
+        if pattern is None:
+            other = self._explained(current)
+            if other is not None:
+                return Continues(is_part=True, matched=other)
+            zone = ZoneInfo("UTC") if self._in_reach is None else self._in_reach.zone
+            return Outgrown(outgrown_in_words(named(match.pattern, zone), None))
+        if current is None or self._in_reach is None:
+            return Continues(is_part=True)
+        mismatch = self._in_reach.mismatch(pattern.id, current) or self._too_long(
+            pattern, match, verdict, current
+        )
+        if mismatch is None:
+            return Continues(is_part=True)
+        other = self._explained(current)
+        if other is not None and other.pattern.id != pattern.id:
+            return Continues(is_part=True, matched=other)
+        return Outgrown(outgrown_in_words(pattern.name, mismatch, self._unit))
+
+    def _explained(self, current: Excursion | None) -> Matched | None:
+        if current is None or self._in_reach is None:
+            return None
+        found = self._in_reach.explain(current)
+        return None if found is None else Matched(*found)
+
+    def _compared(self, pattern_id: int, current: Excursion) -> Explanation | None:
+        return None if self._in_reach is None else self._in_reach.compare(pattern_id, current)
+
+    def _excursion(
+        self,
+        started_ms: int,
+        until_ms: int,
+        lower: float,
+        upper: float,
+        evidence: Evidence,
+        alert: float,
+    ) -> Excursion | None:
+        """Return the excursion as far as it has run; None where its first point is not known."""
+        times, values = self._points.between(started_ms - context_ms(self._step_ms), until_ms)
+        row = int(np.searchsorted(times, started_ms))
+        if row == len(times) or int(times[row]) != started_ms:
+            return None
+        zone = ZoneInfo("UTC") if self._in_reach is None else self._in_reach.zone
+        return Excursion.at(
+            row,
+            self._step_ms,
+            times,
+            values,
+            lower,
+            upper,
+            evidence,
+            alert,
+            *local_time(started_ms, zone),
+        )
+
+    def _too_long(
+        self, pattern: UsablePattern, match: Match, verdict: PointVerdict, current: Excursion
+    ) -> Mismatch | None:
+        """Return that an excursion within the expected range lasts longer than its pattern's did.
+
+        The engine measures the length of the others.
+        """
+        is_own = pattern.is_growing and pattern.excursion.started_ms == match.started_ms
+        if current.direction != 0 or is_own:
+            return None
+        lasted_ms = verdict.time_ms - match.started_ms
+        longest_ms = pattern.length_ms * (1 + LONGER_SHARE) + LONGER_STEPS * self._step_ms
+        if lasted_ms <= longest_ms:
+            return None
+        return Mismatch(MismatchReason.LONGER, lasted_ms, longest_ms)
+
+    def _was_judged(self, time_ms: int) -> bool:
+        return any(first <= time_ms <= last for first, last in self._judged_before)
+
+
+def _has_ended(current: Excursion, *, is_part: bool, is_outside: bool) -> bool:
+    """Return whether an excursion had ended before its last point, which may begin another one.
+
+    Evidence that does not leave the range, as a constant value, lasts while the engine finds it.
+    """
+    if len(current.values) - current.context > MOST_POINTS:
+        return True
+    return current.is_complete and (is_outside or not is_part)

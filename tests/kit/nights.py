@@ -1,0 +1,127 @@
+"""Metrics with a nightly job, sent to a worker night by night."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from anomify.anomaly.model import Anomaly
+from anomify.anomaly.queries import get_anomaly, list_anomalies
+from anomify.clock import now_ms
+from anomify.db import session
+from anomify.match.model import Match
+from anomify.match.queries import list_matches
+from anomify.org.model import Org
+from anomify.pattern.training import Trained, Trainer, TrainingRequest, train
+from anomify.worker.analyse import Analyser
+from tests.kit.plant import DAY, MINUTE, Plant, drain
+
+ALICE = Trainer("Alice")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A nightly job: when it begins, how long it lasts, and how much it adds, in noises."""
+
+    minute: int = 120
+    minutes: int = 40
+    height: float = 30.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The values of a metric: its level, the size of its noise, and to which side a job moves it.
+
+    `digits` is to how many it is rounded; None leaves it as it is.
+    """
+
+    name: str
+    level: float
+    noise: float
+    direction: int = 1
+    digits: int | None = None
+
+
+KINDS = (
+    Kind("requests.count", 2_000.0, 20.0, digits=0),
+    Kind("cache.hit_ratio", 0.55, 0.004),
+    Kind("balance", -400.0, 3.0),
+    Kind("disk.bytes", 8e11, 2e9),
+    Kind("queue.workers", 90.0, 1.0, direction=-1),
+    Kind("latency.tiny", 3e-5, 2e-7),
+)
+
+
+@dataclass
+class Nights:
+    """The days of one metric up to the next full day, and the points that were sent so far."""
+
+    plant: Plant
+    metric_id: int
+    kind: Kind
+    days: int = 14
+    seed: int = 7
+    sent: int = 0
+    _values: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        # Day 0 begins so long ago that the last of the days ends before now.
+        self.first_ms = (now_ms() // DAY - self.days) * DAY
+        noise = np.random.default_rng(self.seed).normal(0, 1, self.days * 1440)
+        self._values = self.kind.level + self.kind.noise * noise
+
+    def run(self, day: int, job: Job | None) -> None:
+        """Let a job run on that day."""
+        if job is None:
+            return
+        first = day * 1440 + job.minute
+        move = self.kind.direction * job.height * self.kind.noise
+        self._values[first : first + job.minutes] += move
+
+    def at(self, day: int, minute: int = 0) -> int:
+        """Return the time of a minute of a day."""
+        return self.first_ms + (day * 1440 + minute) * MINUTE
+
+    def send(self, day: int, minute: int = 0, *, every: int | None = None) -> None:
+        """Send all points before that minute that were not sent, at once or so many at a time."""
+        last = day * 1440 + minute
+        step = every or max(last - self.sent, 1)
+        for first in range(self.sent, last, step):
+            rows = np.arange(first, min(first + step, last), dtype=np.int64)
+            values = self._values[rows]
+            if self.kind.digits is not None:
+                values = values.round(self.kind.digits)
+            self.plant.send(self.metric_id, self.first_ms + rows * MINUTE, values)
+        self.sent = max(self.sent, last)
+
+    def judge(self, analyser: Analyser, day: int, minute: int = 0, *, every: int = 1440) -> None:
+        """Send and judge all points before that minute, so many at a time."""
+        while self.sent < day * 1440 + minute:
+            until = min(self.sent + every, day * 1440 + minute)
+            self.send(0, until)
+            drain(analyser)
+
+    def anomalies(self, day: int) -> list[Anomaly]:
+        """Return the anomalies that began on that day, oldest first."""
+        with self.plant.database.unit_of_work(write=False):
+            found = list_anomalies(
+                self.plant.org_id, metric_id=self.metric_id, oldest_first=True, limit=500
+            ).items
+        return [one for one in found if self.at(day) <= one.span.started_ms < self.at(day + 1)]
+
+    def matches(self, day: int) -> list[Match]:
+        """Return the matches that began on that day, oldest first."""
+        with self.plant.database.unit_of_work(write=False):
+            found = list_matches(
+                self.plant.org_id, metric_id=self.metric_id, oldest_first=True, limit=500
+            ).items
+        return [one for one in found if self.at(day) <= one.started_ms < self.at(day + 1)]
+
+    def train(self, anomaly: Anomaly, *, expected: bool = True, **more: Any) -> Trained:
+        """Label an anomaly as Alice."""
+        self.plant.points.follow()
+        request = TrainingRequest(expected=expected, **{"label": "Nightly job", **more})
+        with self.plant.database.unit_of_work():
+            org = session().get_one(Org, self.plant.org_id)
+            found = get_anomaly(org.id, anomaly.id)
+            return train(org, found, request, self.plant.points, ALICE)
