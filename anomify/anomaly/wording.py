@@ -13,7 +13,10 @@ _TIME = "%H:%M"
 
 
 def explanation_of(span: Span, timezone: str) -> str:
-    """Return what is unusual at the peak of an anomaly and from when to when, in two sentences."""
+    """Return what is unusual at the peak of an anomaly and from when to when, in two sentences.
+
+    A third one states what it was like at first, where a pattern explained its beginning.
+    """
     first_ms = since_ms_of(span)
     last_ms = None if span.is_open else span.last_over_ms
     zone = ZoneInfo(timezone)
@@ -22,7 +25,8 @@ def explanation_of(span: Span, timezone: str) -> str:
     peak = ""
     if first_ms < span.peak_ms:
         peak = f", most at {_moment(span.peak_ms, zone, after_ms=first_ms)}"
-    return f"{span.explanation} Unusual {_period(first_ms, last_ms, zone)}{peak}."
+    outgrown = f" {span.outgrown_reason}" if span.outgrown_reason else ""
+    return f"{span.explanation} Unusual {_period(first_ms, last_ms, zone)}{peak}.{outgrown}"
 
 
 def since_ms_of(span: Span) -> int:

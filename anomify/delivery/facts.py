@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -11,6 +12,8 @@ from anomify.clock import datetime_from_ms, to_ms
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
 from anomify.org.model import Org
+from anomify.pattern.queries import patterns_by_id
+from anomify.pattern.wording import named
 from anomify.watcher.model import Watcher
 
 OPENED = "opened"
@@ -44,6 +47,11 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
     unit: str = ""
     # What is unusual at the peak, in one sentence; `explanation` adds the times.
     headline: str = ""
+    # The pattern that explains it and what it is in words, where it was closed because of one.
+    pattern_id: int | None = None
+    pattern: str = ""
+    # What it was like at first and how it differs now, where a pattern explained its beginning.
+    outgrown: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -110,6 +118,9 @@ def facts_of_anomaly(
             amount=amount_in_words(span),
             seen_before=seen_before_in_words(span),
             unit=wanted_of(metric.id).unit,
+            pattern_id=span.ended_by_pattern_id,
+            pattern=_pattern_of(org, span),
+            outgrown=span.outgrown_reason or "",
         ),
     )
 
@@ -131,6 +142,14 @@ def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
 def moment(time_ms: int) -> datetime:
     """Return a time of a point as an aware moment."""
     return datetime_from_ms(time_ms)
+
+
+def _pattern_of(org: Org, span: Span) -> str:
+    """Return in words which pattern explains an anomaly that was closed because of it."""
+    if span.ended_by_pattern_id is None:
+        return ""
+    pattern = patterns_by_id(org.id, [span.ended_by_pattern_id]).get(span.ended_by_pattern_id)
+    return "" if pattern is None else str(named(pattern, ZoneInfo(org.timezone)))
 
 
 def _finite(number: float) -> float | None:

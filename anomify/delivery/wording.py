@@ -194,7 +194,12 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     lasted = duration_in_two_units((ended_ms - anomaly.started_ms) / 1000)
     if anomaly.is_silence:
         return _of_broken_silence(anomaly, ended_ms, zone, link)
-    if anomaly.has_fallen_silent:
+    if anomaly.pattern_id is not None:
+        subject, headline = f"is as expected, after {lasted}", "As expected"
+        ending = (
+            f"is as expected: it is like {anomaly.pattern or 'a pattern'}. It had lasted {lasted}"
+        )
+    elif anomaly.has_fallen_silent:
         subject, headline = "has fallen silent", "Fallen silent while unusual"
         ending = (
             f"has sent nothing more, so what was unusual about it is closed; it had lasted {lasted}"
@@ -209,6 +214,7 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
         sentence=f"{anomaly.metric_name} {ending}, until {_time(ended_ms, zone)}.",
         lines=_lines(
             ("Metric", anomaly.metric_name),
+            ("Like", anomaly.pattern),
             ("Lasted", lasted),
             ("Since", _time(anomaly.started_ms, zone)),
             ("Until", _time(ended_ms, zone)),
@@ -247,6 +253,9 @@ def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
         "peak_at": _iso(anomaly.peak_ms),
         "ended_at": None if anomaly.ended_ms is None else _iso(anomaly.ended_ms),
         "ended_by_silence": anomaly.has_fallen_silent,
+        "ended_by_pattern_id": anomaly.pattern_id,
+        "ended_by_pattern": anomaly.pattern,
+        "outgrown": anomaly.outgrown,
     }
     return data
 

@@ -14,7 +14,7 @@ from anomify.pattern.matching import KnownPatterns
 from anomify.pattern.points import context_ms, excursion_in, judged_series
 from anomify.pattern.training import onset_of
 from anomify.pipeline.announce import Notifier
-from anomify.pipeline.screen import RecentPoints
+from anomify.pipeline.screen import SeriesReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ExplainedSpan:
     excursion: Excursion
 
 
-def find_explained(known: KnownPatterns, points: RecentPoints) -> list[ExplainedSpan]:
+def find_explained(known: KnownPatterns, points: SeriesReader) -> list[ExplainedSpan]:
     """Return the open anomalies that a pattern explains which came into use after they began.
 
     Those that a person has labelled as unexpected are left out. Only reads.

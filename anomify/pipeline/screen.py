@@ -25,7 +25,7 @@ _NOT_EXCLUDED = 0
 _NO_CHANGES = (0, 0)
 
 
-class RecentPoints(Protocol):
+class SeriesReader(Protocol):
     """The stored points of metrics, those that are not sealed yet included."""
 
     def read(self, from_ms: Mapping[int, int]) -> dict[int, Series]:
@@ -99,7 +99,7 @@ class PatternScreen:
     Only metrics with patterns in reach cost anything. All methods only read, inside a unit of work.
     """
 
-    def __init__(self, points: RecentPoints | None = None) -> None:
+    def __init__(self, points: SeriesReader | None = None) -> None:
         """Start without any pattern; call `reload` before the first question."""
         self.known = KnownPatterns()
         self._points = points or NoPoints()

@@ -24,6 +24,7 @@ from anomify.worker.admin_alerts import AdminAlertMonitor
 from anomify.worker.analyse import Analyser
 from anomify.worker.billing_sync import BillingSync
 from anomify.worker.deliver import Deliverer
+from anomify.worker.learn import PatternLearner
 from anomify.worker.letters import LetterSender
 from anomify.worker.ownership import STANDBY_SECONDS, Ownership, OwnershipLost, worker_name
 from anomify.worker.page_event_counts import PageEventWriter
@@ -92,6 +93,7 @@ def run(settings: Settings) -> None:
     tasks: list[tuple[str, Callable[[threading.Event], None]]] = [
         ("deliver", deliverer.run_until),
         ("letters", LetterSender(database, settings).run_until),
+        ("learn", PatternLearner(database, points).run_until),
     ]
     if gateway := gateway_of(settings):
         tasks.append(("billing", BillingSync(database, settings, gateway).run_until))

@@ -139,6 +139,9 @@ class TestOpened:
             "peak_at": "2026-11-20T12:01:00Z",
             "ended_at": None,
             "ended_by_silence": False,
+            "ended_by_pattern_id": None,
+            "ended_by_pattern": "",
+            "outgrown": "",
         }
 
     def test_gives_values_in_the_metrics_unit(self) -> None:
@@ -216,6 +219,17 @@ class TestRecovered:
 
         assert message.subject == "shop.orders has fallen silent"
         assert "back to normal" not in message.text
+
+    def test_states_the_pattern_that_explains_it(self) -> None:
+        pattern = "“Nightly job”, marked as expected by Alice"
+        message = message_for(facts(RECOVERED, pattern_id=4, pattern=pattern))
+
+        assert message.subject == "shop.orders is as expected, after 25 minutes"
+        assert message.data["sentence"].startswith(
+            "shop.orders is as expected: it is like “Nightly job”, marked as expected by Alice."
+        )
+        assert f"Like: {pattern}" in message.text
+        assert message.data["anomaly"]["ended_by_pattern_id"] == 4
 
 
 class TestTest:

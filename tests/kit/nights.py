@@ -14,6 +14,7 @@ from anomify.match.queries import list_matches
 from anomify.org.model import Org
 from anomify.pattern.training import Trained, Trainer, TrainingRequest, train
 from anomify.worker.analyse import Analyser
+from tests.factories import make_metric
 from tests.kit.plant import DAY, MINUTE, Plant, drain
 
 ALICE = Trainer("Alice")
@@ -62,7 +63,7 @@ class Nights:
     days: int = 14
     seed: int = 7
     sent: int = 0
-    _values: np.ndarray = field(default_factory=lambda: np.empty(0))
+    _values: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Day 0 begins so long ago that the last of the days ends before now.
@@ -125,3 +126,28 @@ class Nights:
             org = session().get_one(Org, self.plant.org_id)
             found = get_anomaly(org.id, anomaly.id)
             return train(org, found, request, self.plant.points, ALICE)
+
+
+TRAINED_DAY = 8
+NEXT, LATER = TRAINED_DAY + 1, TRAINED_DAY + 2
+JOB = Job()
+
+
+def nights_of(plant: Plant, kind: Kind = KINDS[0], days: int = 14) -> Nights:
+    with plant.database.unit_of_work():
+        org = session().get_one(Org, plant.org_id)
+        return Nights(plant, make_metric(org, kind.name).id, kind, days)
+
+
+def trained(
+    plant: Plant, kind: Kind = KINDS[0], next_job: Job | None = JOB, **more: Any
+) -> tuple[Nights, Analyser]:
+    """Judge nine days with a job on the last one, train that, and prepare the next night."""
+    nights = nights_of(plant, kind)
+    nights.run(TRAINED_DAY, JOB)
+    nights.run(NEXT, next_job)
+    analyser = plant.analyser()
+    nights.judge(analyser, NEXT)
+    [anomaly] = nights.anomalies(TRAINED_DAY)
+    nights.train(anomaly, **more)
+    return nights, analyser

@@ -1,46 +1,32 @@
 """The life of a nightly job: told at first, trained once, quiet then; told when it differs."""
 
+import numpy as np
 import pytest
 
-from anomify.db import session
 from anomify.match.model import Match
 from anomify.metric.state import PARTITIONS
-from anomify.org.model import Org
-from tests.factories import make_metric
-from tests.kit.nights import KINDS, Job, Kind, Nights
-from tests.kit.plant import MINUTE, Plant
-
-TRAINED_DAY = 8
-NEXT, LATER = TRAINED_DAY + 1, TRAINED_DAY + 2
-JOB = Job()
-
-
-def nights_of(plant: Plant, kind: Kind = KINDS[0], **more: int) -> Nights:
-    with plant.database.unit_of_work():
-        org = session().get_one(Org, plant.org_id)
-        return Nights(plant, make_metric(org, kind.name).id, kind, **more)
-
-
-def trained(plant: Plant, kind: Kind = KINDS[0], next_job: Job | None = JOB, **more):
-    """Judge nine days with a job on the last one, train that, and prepare the next night."""
-    nights = nights_of(plant, kind)
-    nights.run(TRAINED_DAY, JOB)
-    nights.run(NEXT, next_job)
-    analyser = plant.analyser()
-    nights.judge(analyser, NEXT)
-    [anomaly] = nights.anomalies(TRAINED_DAY)
-    nights.train(anomaly, **more)
-    return nights, analyser
+from anomify.pattern.lineage import disable_pattern
+from anomify.pattern.queries import list_patterns
+from tests.kit.nights import (
+    JOB,
+    KINDS,
+    LATER,
+    NEXT,
+    TRAINED_DAY,
+    Job,
+    Kind,
+    nights_of,
+    trained,
+)
+from tests.kit.plant import MINUTE, Plant, drain
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 class TestLifeOfANightlyJob:
     def test_is_told_at_first_and_explained_from_the_next_night_on(self, plant, kind) -> None:
         nights, analyser = trained(plant, kind)
-        nights.run(LATER, JOB)
-        nights.judge(analyser, LATER + 1, every=5)
-        # From night to night the engine learns, too: the job leaves its range by less.
-        assert nights.anomalies(NEXT) == nights.anomalies(LATER) == []
+        nights.judge(analyser, LATER, every=5)
+        assert nights.anomalies(NEXT) == []
         match = nights.matches(NEXT)[0]
         assert not match.is_open
         assert abs(match.started_ms - nights.at(NEXT, JOB.minute)) <= 2 * MINUTE
@@ -126,3 +112,70 @@ class TestReplay:
         [match] = nights.matches(NEXT)
         assert (match.id, match.is_open) == (before[0][0], False)
         assert nights.anomalies(NEXT) == []
+
+
+class TestRebuild:
+    def test_gives_the_same_matches_and_anomalies_with_their_ids(self, plant: Plant) -> None:
+        nights, analyser = trained(plant, Kind("jobs", 100.0, 1.0))
+        nights.run(LATER, Job(minutes=90))
+        nights.judge(analyser, LATER + 1, every=7)
+        days = range(TRAINED_DAY, LATER + 1)
+
+        def recorded() -> list[object]:
+            return [
+                facts(nights.matches(day))
+                + [
+                    (one.id, one.span.started_ms, one.span.last_over_ms, one.span.outgrown_reason)
+                    for one in nights.anomalies(day)
+                ]
+                for day in days
+            ]
+
+        before = recorded()
+        assert [len(day) for day in before] == [1, 1, 2]
+        with plant.database.unit_of_work(write=False):
+            counted = [(one.checks, one.matches) for one in list_patterns(plant.org_id).items]
+        for _ in range(2):
+            analyser.rebuild(nights.metric_id)
+            assert recorded() == before
+        with plant.database.unit_of_work(write=False):
+            assert [
+                (one.checks, one.matches) for one in list_patterns(plant.org_id).items
+            ] == counted
+
+    def test_keeps_matches_of_a_pattern_that_is_not_in_use_any_more(self, plant: Plant) -> None:
+        nights, analyser = trained(plant)
+        nights.judge(analyser, LATER)
+        before = facts(nights.matches(NEXT))
+        with plant.database.unit_of_work():
+            for pattern in list_patterns(plant.org_id).items:
+                if pattern.enabled:
+                    disable_pattern(plant.org_id, pattern.id, actor="Alice")
+        analyser.rebuild(nights.metric_id)
+        assert facts(nights.matches(NEXT)) == before
+        assert nights.anomalies(NEXT) == []
+
+    def test_deletes_a_match_whose_points_were_wrong(self, plant: Plant) -> None:
+        nights, analyser = trained(plant)
+        nights.judge(analyser, LATER)
+        assert nights.matches(NEXT)
+        minutes = np.arange(JOB.minute - 30, JOB.minute + 90)
+        times = nights.at(NEXT) + minutes.astype(np.int64) * MINUTE
+        plant.send(nights.metric_id, times, np.full(len(times), nights.kind.level))
+        drain(analyser)
+        analyser.rebuild(nights.metric_id)
+        assert nights.matches(NEXT) == []
+
+
+def test_a_tick_costs_one_small_query_while_there_are_no_patterns(plant: Plant) -> None:
+    nights = nights_of(plant)
+    analyser = plant.analyser()
+    nights.judge(analyser, 1)
+    asked = []
+    read = analyser._patterns.known._read
+    analyser._patterns.known._read = lambda ids: asked.append(ids) or read(ids)
+    nights.run(1, Job(height=500))
+    nights.judge(analyser, 2)
+    assert nights.anomalies(1)
+    assert asked == []
+    assert not analyser._patterns.known
