@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
-from anomify.db import among, session
+from anomify.db import among, batches, session
 from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import Explanation, Mismatch, MismatchReason, Patterns
 from anomify.metric.model import Metric
@@ -26,6 +26,10 @@ from anomify.storage.errors import Damaged
 MOST_IN_REACH: Final = 1000
 # Patterns that are kept in memory, of about 3 kB each; those used longest ago are dropped first.
 MOST_IN_MEMORY: Final = 50_000
+
+METRICS_AT_ONCE: Final = 500
+
+StoredPattern = tuple[Pattern, PatternSeries]
 
 _NO_CHANGES = (0, 0)
 
@@ -174,14 +178,26 @@ class KnownPatterns:
             .join(Org, Org.id == Metric.org_id)
             .where(among(Metric.id, metric_ids))
         )
+        alone: dict[int, ZoneInfo] = {}
         for metric_id, org_id, name, timezone in rows:
             family = None if is_error_like(name) else family_hash(name)
-            if family is not None and (org_id, family) not in self._families:
-                family = None
-            if family is None and metric_id not in self._metric_ids:
-                yield metric_id, None
+            if family is not None and (org_id, family) in self._families:
+                zone = ZoneInfo(timezone)
+                yield metric_id, read_in_reach(org_id, metric_id, family, zone)
+            elif metric_id in self._metric_ids:
+                alone[metric_id] = ZoneInfo(timezone)
             else:
-                yield metric_id, read_in_reach(org_id, metric_id, family, ZoneInfo(timezone))
+                yield metric_id, None
+        # Many metrics may have an excursion at the same time; their own patterns are read together.
+        for some in batches(list(alone), METRICS_AT_ONCE):
+            own: dict[int, list[StoredPattern]] = {metric_id: [] for metric_id in some}
+            for pattern, stored in session().execute(
+                _newest_first((PatternState.ACTIVE,)).where(among(Pattern.metric_id, some))
+            ):
+                if len(own[pattern.metric_id]) < MOST_IN_REACH:
+                    own[pattern.metric_id].append((pattern, stored))
+            for metric_id, patterns in own.items():
+                yield metric_id, _prepared(patterns, alone[metric_id])
 
 
 def read_in_reach(
@@ -201,12 +217,22 @@ def read_in_reach(
         is_of_family = and_(Pattern.scope == Scope.FAMILY, Pattern.family_hash == family)
         is_near = or_(is_near, is_of_family)
     rows = session().execute(
+        _newest_first(states).where(Pattern.org_id == org_id, is_near).limit(MOST_IN_REACH)
+    )
+    return _prepared([(pattern, stored) for pattern, stored in rows], zone)
+
+
+def _newest_first(states: Sequence[PatternState]) -> Select[Pattern, PatternSeries]:
+    return (
         select(Pattern, PatternSeries)
         .join(PatternSeries, PatternSeries.pattern_id == Pattern.id)
-        .where(Pattern.org_id == org_id, Pattern.state.in_(states), is_near)
+        .where(Pattern.state.in_(states))
         .order_by(Pattern.id.desc())
-        .limit(MOST_IN_REACH)
     )
+
+
+def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach | None:
+    """Return the patterns for the engine; None where there are none."""
     expected, unexpected = [], []
     groups = set()
     for pattern, stored in sorted(rows, key=lambda row: (row[0].duration_seconds, row[0].id)):

@@ -1,6 +1,6 @@
 """Explains the excursions of one metric, point by point, by the patterns in its reach."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -69,7 +69,7 @@ class StoredPoints:
 
 
 class Explainer:
-    """Compares the excursions of one metric with patterns; it only reads and has no state.
+    """Compares the excursions of one metric with patterns; it only reads.
 
     `in_reach` is None where no pattern explains the metric any more. `judged_before` are the spans
     of anomalies, first and last time, that were recorded when no pattern explained them.
@@ -94,6 +94,8 @@ class Explainer:
         self._unit = unit
         self._judged_before = judged_before
         self._counts_checks = counts_checks
+        # By the time of its first point: what explains an excursion, where that is known already.
+        self._known: dict[int, Matched | None] = {}
 
     @property
     def counted_ids(self) -> list[int]:
@@ -106,15 +108,16 @@ class Explainer:
         """Return the pattern that explains an excursion which begins at this point, if one does."""
         if self._in_reach is None or self._was_judged(verdict.time_ms):
             return None
-        current = self._excursion(
-            verdict.time_ms,
-            verdict.time_ms,
-            verdict.lower,
-            verdict.upper,
-            verdict.evidence,
-            verdict.alert,
-        )
-        return self._explained(current)
+        if verdict.time_ms not in self._known:
+            self._known[verdict.time_ms] = self._explained_at(verdict)
+        return self._known[verdict.time_ms]
+
+    def prepare(self, point_verdicts: Iterable[PointVerdict]) -> None:
+        """Compare the first excursion that could begin now, before a write transaction is open."""
+        for verdict in point_verdicts:
+            if verdict.opens:
+                self.explain(verdict)
+                return
 
     def follow(self, match: Match, verdict: PointVerdict) -> Followed:
         """Return what becomes of an explained excursion at its next point."""
@@ -154,6 +157,17 @@ class Explainer:
         if other is not None and other.pattern.id != pattern.id:
             return Continues(is_part=True, matched=other)
         return Outgrown(outgrown_in_words(pattern.name, mismatch, self._unit))
+
+    def _explained_at(self, verdict: PointVerdict) -> Matched | None:
+        current = self._excursion(
+            verdict.time_ms,
+            verdict.time_ms,
+            verdict.lower,
+            verdict.upper,
+            verdict.evidence,
+            verdict.alert,
+        )
+        return self._explained(current)
 
     def _explained(self, current: Excursion | None) -> Matched | None:
         if current is None or self._in_reach is None:

@@ -132,12 +132,16 @@ class PatternScreen:
             for candidate in needed
         }
         stored = self._points.read(from_ms) if from_ms else {}
-        return {
+        explainers = {
             candidate.metric_id: _explainer(
                 candidate, in_reach.get(candidate.metric_id), stored.get(candidate.metric_id)
             )
             for candidate in needed
         }
+        for candidate in needed:
+            if candidate.metric_id not in matches:
+                explainers[candidate.metric_id].prepare(candidate.point_verdicts())
+        return explainers
 
 
 def _needed_from(candidate: Candidate, match: Match | None) -> int:
