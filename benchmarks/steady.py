@@ -34,7 +34,6 @@ from remote_write import (
 )
 from remote_write_bodies import SERIES, make_bodies
 
-import anomify.user.model
 from anomify.db import Database, session
 from anomify.metric.model import Metric
 from anomify.pattern.changes import note_change

@@ -14,9 +14,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from anomify.anomaly.model import Anomaly
 from anomify.db import Base, UtcDateTime
 from anomify.job.model import Job
 from anomify.metric.model import Metric
+from anomify.user.model import User
 
 LABEL_CHARACTERS_MAX = 200
 # The label of the pattern of 24 hours that is made together with one of seven days.
@@ -80,7 +82,7 @@ class Pattern(Base):
     metric_id: Mapped[int] = mapped_column(ForeignKey("metrics.id", ondelete="CASCADE"))
     # The anomaly it was trained from; empty where that is deleted, and where a match was invalid.
     anomaly_id: Mapped[int | None] = mapped_column(
-        ForeignKey("anomalies.id", ondelete="SET NULL"), default=None
+        ForeignKey(Anomaly.id, ondelete="SET NULL"), default=None
     )
     # The longer pattern of the same training: disabling that one disables this one.
     parent_id: Mapped[int | None] = mapped_column(
@@ -93,7 +95,7 @@ class Pattern(Base):
     origin: Mapped[str] = mapped_column(String(16), default=PatternOrigin.TRAINED)
     creator_type: Mapped[str] = mapped_column(String(16), default=CreatorType.USER)
     creator_user_id: Mapped[int | None] = mapped_column(
-        ForeignKey("users.id", ondelete="SET NULL"), default=None
+        ForeignKey(User.id, ondelete="SET NULL"), default=None
     )
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -185,7 +187,7 @@ class Training(Job, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
     metric_id: Mapped[int] = mapped_column(ForeignKey("metrics.id", ondelete="CASCADE"))
-    anomaly_id: Mapped[int] = mapped_column(ForeignKey("anomalies.id", ondelete="CASCADE"))
+    anomaly_id: Mapped[int] = mapped_column(ForeignKey(Anomaly.id, ondelete="CASCADE"))
     duration_seconds: Mapped[int]
     positive: Mapped[bool] = mapped_column(default=False)
     label: Mapped[str] = mapped_column(String(LABEL_CHARACTERS_MAX), default="")
@@ -193,7 +195,7 @@ class Training(Job, Base):
     group_id: Mapped[int | None] = mapped_column(default=None)
     requested_by: Mapped[str] = mapped_column(String(200))
     user_id: Mapped[int | None] = mapped_column(
-        ForeignKey("users.id", ondelete="SET NULL"), default=None
+        ForeignKey(User.id, ondelete="SET NULL"), default=None
     )
 
     metric: Mapped[Metric] = relationship(lazy="raise_on_sql")
@@ -209,7 +211,7 @@ class WouldHide(Base):
         ForeignKey("patterns.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     anomaly_id: Mapped[int] = mapped_column(
-        ForeignKey("anomalies.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        ForeignKey(Anomaly.id, ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
     similarity: Mapped[float]
     found_at: Mapped[datetime] = mapped_column(UtcDateTime)

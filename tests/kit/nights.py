@@ -26,7 +26,7 @@ class Job:
 
     minute: int = 120
     minutes: int = 40
-    height: float = 30.0
+    height: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,12 @@ class Nights:
             return train(org, found, request, self.plant.points, ALICE)
 
 
-TRAINED_DAY = 8
+TRAINED_DAY = 5
 NEXT, LATER = TRAINED_DAY + 1, TRAINED_DAY + 2
 JOB = Job()
 
 
-def nights_of(plant: Plant, kind: Kind = KINDS[0], days: int = 14) -> Nights:
+def nights_of(plant: Plant, kind: Kind = KINDS[0], days: int = 9) -> Nights:
     with plant.database.unit_of_work():
         org = session().get_one(Org, plant.org_id)
         return Nights(plant, make_metric(org, kind.name).id, kind, days)
@@ -142,7 +142,7 @@ def nights_of(plant: Plant, kind: Kind = KINDS[0], days: int = 14) -> Nights:
 def trained(
     plant: Plant, kind: Kind = KINDS[0], next_job: Job | None = JOB, **more: Any
 ) -> tuple[Nights, Analyser]:
-    """Judge nine days with a job on the last one, train that, and prepare the next night."""
+    """Judge six days with a job on the last one, train that, and prepare the next night."""
     nights = nights_of(plant, kind)
     nights.run(TRAINED_DAY, JOB)
     nights.run(NEXT, next_job)

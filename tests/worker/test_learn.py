@@ -96,7 +96,7 @@ class TestGrowPatterns:
         assert "“Nightly job”" in again.span.outgrown_reason
         clock[0] = datetime_from_ms(nights.at(9))
         assert learner.grow_patterns() == 2
-        assert all(pattern.value < 140 for pattern in patterns(plant))
+        assert all(pattern.value < 180 for pattern in patterns(plant))
 
 
 class TestPropose:
