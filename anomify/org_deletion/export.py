@@ -17,7 +17,10 @@ from anomify.errors import QuotaExceeded
 from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
+from anomify.pattern.model import Pattern, PatternSeries
+from anomify.pattern.points import window_of
 from anomify.storage.chunk_keys import NEWEST_MS, OLDEST_MS
+from anomify.storage.errors import Damaged
 
 # Secrets are left out: the receiver does not need them, and the file may be shared.
 SECRET_WORDS = ("hash", "sealed", "secret")
@@ -33,8 +36,8 @@ RETRY_AFTER_SECONDS = 120
 README = """All data of the org {name} in Anomify on {moment}.
 
 Each .jsonl file is a table, a row on each line; moments are ISO 8601. points.jsonl holds the
-datapoints: a metric, and pairs of a unix time in milliseconds and a value. What only serves to
-recognise passwords, keys and codes is left out.
+datapoints: a metric, and pairs of a unix time in milliseconds and a value; pattern_points.jsonl
+those of each pattern. What only serves to recognise passwords, keys and codes is left out.
 """
 
 _turns = threading.BoundedSemaphore(ARCHIVES_AT_ONCE)
@@ -55,6 +58,9 @@ def export_of(org_id: int, database: Database, points: PointStore) -> Iterator[b
                 with archive.open(f"{table.name}.jsonl", "w", force_zip64=True) as file:
                     for line in _rows(table, of_the_org):
                         file.write(line)
+            with archive.open("pattern_points.jsonl", "w", force_zip64=True) as file:
+                for line in _pattern_points(org_id):
+                    file.write(line)
         yield from sink.taken()
         with archive.open("points.jsonl", "w", force_zip64=True) as file:
             for line in _points(org_id, database, points):
@@ -118,6 +124,25 @@ def _rows(table: Table, of_the_org: ColumnElement[bool]) -> Iterator[bytes]:
 
 def _may_be_shown(name: str, kind: object) -> bool:
     return not isinstance(kind, LargeBinary) and not any(word in name for word in SECRET_WORDS)
+
+
+def _pattern_points(org_id: int) -> Iterator[bytes]:
+    """Yield the stored points of each pattern, which the table holds in an encoded form."""
+    rows = session().scalars(
+        select(PatternSeries)
+        .join(Pattern, Pattern.id == PatternSeries.pattern_id)
+        .where(Pattern.org_id == org_id)
+        .order_by(PatternSeries.pattern_id),
+        execution_options={"yield_per": ROWS_AT_ONCE},
+    )
+    for stored in rows:
+        try:
+            window = window_of(stored)
+        except Damaged as problem:
+            yield _line({"pattern_id": stored.pattern_id, "problem": problem.message})
+            continue
+        pairs = zip(window.times.tolist(), window.values.tolist(), strict=True)
+        yield _line({"pattern_id": stored.pattern_id, "points": list(pairs)})
 
 
 def _points(org_id: int, database: Database, points: PointStore) -> Iterator[bytes]:

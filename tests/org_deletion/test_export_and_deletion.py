@@ -31,7 +31,9 @@ from tests.factories import (
     make_anomaly,
     make_cast,
     make_delivery,
+    make_match,
     make_metric,
+    make_pattern,
     make_token,
     make_watcher,
 )
@@ -58,6 +60,7 @@ def cast(app_state):
             org.name = word
             metric = make_metric(org, f"{word}.load")
             anomaly = make_anomaly(metric, explanation=f"{word} is high")
+            make_match(make_pattern(metric, anomaly, label=f"{word} job"))
             watcher = make_watcher(org, word, name=f"{word} watcher")
             make_delivery(watcher, anomaly, facts={"metric": metric.name})
             make_token(org, "read", name=f"{word} robot")
@@ -130,6 +133,9 @@ class TestExport:
         (line,) = tables["points"]
         assert line["metric"] == f"{MARK}.load"
         assert line["points"][:2] == [[1_700_000_000_000, 1.5], [1_700_000_060_000, 2.0]]
+        (line,) = tables["pattern_points"]
+        assert line["pattern_id"] == tables["patterns"][0]["id"]
+        assert len(line["points"]) == 1506
         assert "org.export" in {row["action"] for row in tables["audit_entries"]}
 
     def test_contains_no_data_of_other_orgs_and_no_secret(self, client, cast):
@@ -146,7 +152,7 @@ class TestExport:
             *("checkpoints", "deleted_metrics", "judged_batches", "setup_links", "signups"),
             *("judging_epochs", "worker_beats"),
         }
-        assert set(tables) == set(Base.metadata.tables) - of_nobody | {"points"}
+        assert set(tables) == set(Base.metadata.tables) - of_nobody | {"points", "pattern_points"}
 
     def test_is_for_owners_only(self, client, cast, app_state):
         with app_state.database.unit_of_work():
