@@ -44,13 +44,14 @@ def chart_of_metric(
     from_ms: int,
     until_ms: int,
     look: ChartLook,
+    matches: tuple[Mark, ...] = (),
 ) -> Chart:
-    """Return the chart of a metric's window: values, expected range, anomalies, events.
+    """Return the chart of a metric's window: values, range, anomalies, events and `matches`.
 
     A counter is shown as its rate per second, which is what is judged. Raises `Invalid` for a
     window of more than 200,000 points; where the metric's step is known, before they are read.
     """
-    step = _step_of(status)
+    step = step_of(status)
     if (until_ms - from_ms) // (step or UNKNOWN_STEP_MS * 60) > MOST_RAW:
         raise _too_long()
     margin = MARGIN_STEPS * (step or UNKNOWN_STEP_MS)
@@ -66,7 +67,7 @@ def chart_of_metric(
     )
     return Chart(
         title=metric.name,
-        unit=_unit(metric, is_counter=is_counter),
+        unit=unit_of(metric, is_counter=is_counter),
         times=shown.times,
         values=shown.values,
         lowers=shown.judgements.lowers,
@@ -75,6 +76,7 @@ def chart_of_metric(
         from_time=from_ms,
         until_time=until_ms,
         anomalies=tuple(_mark(anomaly.span) for anomaly in found.items),
+        matches=matches,
         events=tuple(
             ChartEvent(to_ms(event.occurred_at), event.text)
             for event in (events_on(metric, from_ms, until_ms) if look.display_events else ())
@@ -92,34 +94,42 @@ def chart_of_anomaly(org: Org, anomaly: Anomaly, points: PointStore, *, look: Ch
     its chart always shows the same window.
     """
     status = get_metric_status(org.id, anomaly.span.metric.name, now())
-    from_ms, until_ms = window_around(anomaly.span, _step_of(status), now_ms())
+    from_ms, until_ms = window_around(anomaly.span, step_of(status), now_ms())
     return chart_of_metric(org, status, points, from_ms=from_ms, until_ms=until_ms, look=look)
 
 
 def window_around(span: Span, step_ms: int | None, at_ms: int) -> tuple[int, int]:
     """Return the window in which an anomaly is shown at that moment, unix milliseconds."""
+    return window_of(span.started_ms, span.last_over_ms, step_ms, at_ms)
+
+
+def window_of(
+    started_ms: int, last_over_ms: int, step_ms: int | None, at_ms: int
+) -> tuple[int, int]:
+    """Return the window in which this stretch of a metric is shown at that moment."""
     step = step_ms or UNKNOWN_STEP_MS
-    length = span.last_over_ms - span.started_ms
+    length = last_over_ms - started_ms
     before = max(CONTEXT_STEPS * step, CONTEXT_LENGTHS * length, CONTEXT_LEAST_MS)
     # The window is limited to what can be drawn.
     before = min(before, MOST_RAW * step // 2)
     after = max(before // AFTER_SHARE, MINUTE_MS)
     # Rounded to the minute, so that repeated requests for a picture can be cached.
     present = at_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-    until_ms = max(span.last_over_ms + MINUTE_MS, min(present, span.last_over_ms + after))
-    from_ms = max(span.started_ms - before, until_ms - MOST_RAW * step, 0)
+    until_ms = max(last_over_ms + MINUTE_MS, min(present, last_over_ms + after))
+    from_ms = max(started_ms - before, until_ms - MOST_RAW * step, 0)
     return from_ms, until_ms
 
 
 def is_settled(chart: Chart) -> bool:
-    """Return whether the chart's window is over and no anomaly in it is still open."""
+    """Return whether the chart's window is over and no anomaly or match in it is still open."""
     is_over = chart.until_time < now_ms() - HOUR_SECONDS * 1000
-    return is_over and all(mark.last_time is not None for mark in chart.anomalies)
+    marks = (*chart.anomalies, *chart.matches)
+    return is_over and all(mark.last_time is not None for mark in marks)
 
 
 def anomaly_image_url(settings: Settings, org: Org, anomaly: Anomaly) -> str:
     """Return a signed address of the anomaly's picture, which needs no sign-in."""
-    return _address(settings, org, ANOMALY_PATH, {"anomaly_id": str(anomaly.id)})
+    return signed_address(settings, org, ANOMALY_PATH, {"anomaly_id": str(anomaly.id)})
 
 
 def metric_image_url(
@@ -127,10 +137,11 @@ def metric_image_url(
 ) -> str:
     """Return a signed address of the picture of a metric's window, which needs no sign-in."""
     window = {"from": str(from_ms // 1000), "until": str(-(-until_ms // 1000))}
-    return _address(settings, org, METRIC_PATH, {"metric": metric.name, **window})
+    return signed_address(settings, org, METRIC_PATH, {"metric": metric.name, **window})
 
 
-def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, str]) -> str:
+def signed_address(settings: Settings, org: Org, path: str, parameters: Mapping[str, str]) -> str:
+    """Return the signed address of a picture of an org, which needs no sign-in and expires."""
     ends = to_timestamp(now() + DEFAULT_LIFETIME)
     # Rounded to the hour: a browser caches an address that stays the same.
     expires_at = datetime_from_timestamp(ends // HOUR_SECONDS * HOUR_SECONDS)
@@ -138,12 +149,14 @@ def _address(settings: Settings, org: Org, path: str, parameters: Mapping[str, s
     return f"{settings.base_url}{link}"
 
 
-def _step_of(status: MetricStatus) -> int | None:
+def step_of(status: MetricStatus) -> int | None:
+    """Return the metric's usual time from point to point in milliseconds; None if unknown."""
     progress = status.progress
     return progress.resolution_ms if progress and progress.resolution_ms > 0 else None
 
 
-def _unit(metric: Metric, *, is_counter: bool) -> str:
+def unit_of(metric: Metric, *, is_counter: bool) -> str:
+    """Return the unit of what is judged of a metric; empty where nobody has set one."""
     unit = wanted_of(metric.id).unit
     return f"{unit} per second".strip() if is_counter else unit
 

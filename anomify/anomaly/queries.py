@@ -29,6 +29,9 @@ class Running(StrEnum):
     ALL = "all"
     OPEN = "open"
     ENDED = "ended"
+    # Those that people called expected, and those that a pattern explained while they ran.
+    TRAINED = "trained"
+    MATCHED = "matched"
 
 
 class StaleMetric(NamedTuple):
@@ -78,11 +81,14 @@ def list_anomalies(
     least_severity: str = SEVERITIES[0],
     words: Sequence[str] = (),
     least_score: float = 0.0,
+    unexpected: bool | None = None,
     oldest_first: bool = False,
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Anomaly]:
     """List anomalies that overlap the window, newest first, with span and metric loaded.
+
+    `unexpected` selects those that people called unexpected, or only the others.
 
     An open anomaly overlaps every window that begins after it and not in the future.
     """
@@ -102,8 +108,10 @@ def list_anomalies(
         has_lasted = Span.last_over_ms >= from_ms
         # An open one is known to last until now; a window in the future has none yet.
         wanted.append(has_lasted if from_ms > now_ms() else or_(Span.is_open.is_(True), has_lasted))
-    if running is not Running.ALL:
-        wanted.append(Span.is_open.is_(running is Running.OPEN))
+    wanted += _wanted_by(running)
+    if unexpected is not None:
+        is_unexpected = Anomaly.expected.is_(False)
+        wanted.append(is_unexpected if unexpected else ~is_unexpected)
     if least_score > 0:
         wanted.append(Span.score >= least_score)
     order = (began, Anomaly.id) if oldest_first else (began.desc(), Anomaly.id.desc())
@@ -118,6 +126,19 @@ def list_anomalies(
     if named:
         counted = counted.join(Metric)
     return Page(list(rows), counted.where(*wanted))
+
+
+def _wanted_by(running: Running) -> list[ColumnElement[bool]]:
+    """Return the conditions of a list that holds these anomalies."""
+    match running:
+        case Running.ALL:
+            return []
+        case Running.TRAINED:
+            return [Anomaly.expected.is_(True)]
+        case Running.MATCHED:
+            return [Span.ended_by_pattern_id.is_not(None)]
+        case Running.OPEN | Running.ENDED:
+            return [Span.is_open.is_(running is Running.OPEN)]
 
 
 def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:

@@ -45,6 +45,9 @@ class MetricSummary:
     total: int
     # Of those, how many are still open.
     running: int
+    # Of those, how many people called expected, and how many unexpected.
+    trained: int
+    unexpected: int
     by_severity: dict[str, int]
     # None where there was none.
     mean_score: float | None
@@ -119,6 +122,8 @@ def summarise(
     return MetricSummary(
         total=total,
         running=sum(group.count for group in groups if group.is_open),
+        trained=sum(group.count for group in groups if group.expected is True),
+        unexpected=sum(group.count for group in groups if group.expected is False),
         by_severity={severity: severities[severity] for severity in SEVERITIES},
         mean_score=sum(group.scores for group in groups) / total if total else None,
         first_ms=min((group.first_ms for group in groups), default=None),
@@ -132,6 +137,7 @@ class _Group:
     stretch_ms: int
     severity: str
     is_open: bool
+    expected: bool | None
     count: int
     scores: float
     first_ms: int
@@ -147,6 +153,7 @@ def _groups(
             stretch,
             Span.severity,
             Span.is_open,
+            Anomaly.expected,
             func.count(),
             func.sum(Span.score),
             func.min(Span.started_ms),
@@ -159,7 +166,7 @@ def _groups(
             Span.started_ms >= from_ms,
             Span.started_ms < until_ms,
         )
-        .group_by(stretch, Span.severity, Span.is_open)
+        .group_by(stretch, Span.severity, Span.is_open, Anomaly.expected)
     )
     return [_Group(*row) for row in rows]
 

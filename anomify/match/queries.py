@@ -111,10 +111,50 @@ def count_matches_of(
     return {metric_id: count for metric_id, count in rows}  # noqa: C416 -- rows are no pairs
 
 
+def count_matches_of_metric(org_id: int, metric_id: int) -> int:
+    """Count all matches of a metric."""
+    return (
+        session().scalar(
+            select(func.count())
+            .select_from(Match)
+            .where(Match.org_id == org_id, Match.metric_id == metric_id)
+        )
+        or 0
+    )
+
+
+def count_matches_by_stretch(
+    org_id: int, *, from_ms: int, until_ms: int, stretch_ms: int
+) -> dict[int, int]:
+    """Count the matches that spared an alarm, by the stretch of time in which they began.
+
+    Stretches begin at multiples of their length since 1970; one without a match is missing.
+    """
+    stretch = (Match.started_ms - Match.started_ms % stretch_ms).label("stretch")
+    rows = session().execute(
+        select(stretch, func.count())
+        .where(*_spared(org_id), Match.started_ms >= from_ms, Match.started_ms < until_ms)
+        .group_by(stretch)
+    )
+    return {int(start_ms): int(count) for start_ms, count in rows}
+
+
+def list_spared(org_id: int, *, from_ms: int, until_ms: int, limit: int = 50) -> list[Match]:
+    """Return the newest matches that spared an alarm and began in the window."""
+    return list(
+        session().scalars(
+            _with_pattern()
+            .where(*_spared(org_id), Match.started_ms >= from_ms, Match.started_ms < until_ms)
+            .order_by(Match.started_ms.desc(), Match.id.desc())
+            .limit(min(limit, MOST_MATCHES))
+        )
+    )
+
+
 def list_recently_matched(
-    org_id: int, *, from_ms: int | None = None, limit: int = 10
-) -> list[RecentlyMatched]:
-    """Return the metrics that were matched, in the order of their last match, latest first."""
+    org_id: int, *, from_ms: int | None = None, limit: int = 10, offset: int = 0
+) -> Page[RecentlyMatched]:
+    """List the metrics that were matched, in the order of their last match, latest first."""
     wanted = [Match.org_id == org_id]
     if from_ms is not None:
         wanted.append(Match.started_ms >= from_ms)
@@ -125,6 +165,7 @@ def list_recently_matched(
         .group_by(Match.metric_id)
         .order_by(last.desc(), Match.metric_id)
         .limit(min(limit, MOST_MATCHES))
+        .offset(offset)
     )
     rows = [(int(row[0]), int(row[1]), int(row[2])) for row in found]
     metrics = {
@@ -135,9 +176,8 @@ def list_recently_matched(
             )
         )
     }
-    return [
-        RecentlyMatched(metrics[metric_id], count, last_ms) for metric_id, count, last_ms in rows
-    ]
+    counted = select(func.count(Match.metric_id.distinct())).where(*wanted)
+    return Page([RecentlyMatched(metrics[row[0]], row[1], row[2]) for row in rows], counted)
 
 
 def open_matches(metric_ids: Iterable[int]) -> list[Match]:

@@ -47,6 +47,11 @@ def ago(then: datetime, at: datetime) -> str:
     return format_timedelta(-elapsed, add_direction=True, threshold=1.0, locale=LANGUAGE)
 
 
+def until_in_words(then: datetime, at: datetime) -> str:
+    """Return how far ahead a moment is: in 42 minutes; `now` for one that has come."""
+    return NOW if then <= at else ago(then, at)
+
+
 def _zone(name: str, at: datetime) -> TimeZone:
     code = get_global("zone_territories").get(name)
     offset = at.astimezone(ZoneInfo(name)).utcoffset() or timedelta()

@@ -62,6 +62,16 @@ def enable_pattern(org_id: int, pattern_id: int, *, actor: str) -> tuple[Pattern
     return pattern, derived
 
 
+def enable_or_accept(org_id: int, pattern_id: int, *, actor: str) -> tuple[Pattern, list[Pattern]]:
+    """Use a pattern from the next judged point on, be it disabled, retired or only proposed.
+
+    Returns it and those that were enabled with it. Raises NotFound, and Conflict where it is used.
+    """
+    if get_pattern(org_id, pattern_id).state == PatternState.PROPOSED:
+        return accept_pattern(org_id, pattern_id, actor=actor), []
+    return enable_pattern(org_id, pattern_id, actor=actor)
+
+
 def accept_pattern(org_id: int, pattern_id: int, *, actor: str) -> Pattern:
     """Use a proposed pattern from the next judged point on.
 

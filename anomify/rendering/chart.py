@@ -126,6 +126,7 @@ class Chart:
     pattern: PatternCurve | None = None
     notes: tuple[str, ...] = ()
     value_label: str = "Value"
+    match_label: str = "Match"
     step: int | None = None
     timezone: str = "UTC"
     unit: str = ""
@@ -169,7 +170,7 @@ def legend(chart: Chart) -> tuple[LegendEntry, ...]:
         entries.append(LegendEntry("anomaly", f"Anomaly ({len(anomalies)})"))
     matches = visible(chart, chart.matches)
     if chart.look.display_matches and matches:
-        entries.append(LegendEntry("match", f"Match ({len(matches)})"))
+        entries.append(LegendEntry("match", f"{chart.match_label} ({len(matches)})"))
     if events := visible_events(chart):
         entries.append(LegendEntry("event", f"Event ({len(events)})"))
     return tuple(entries)

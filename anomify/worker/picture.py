@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from anomify.anomaly.charts import chart_of_anomaly
 from anomify.anomaly.queries import get_anomaly
 from anomify.anomaly.render_pool import render_pool
 from anomify.db import Database
 from anomify.delivery.facts import Facts
+from anomify.match.charts import chart_of_anomaly_with_matches
 from anomify.metric.store import PointStore
 from anomify.org.queries import find_org
 from anomify.rendering.chart import ChartLook
@@ -25,7 +25,7 @@ def picture_with(database: Database, points: PointStore) -> Callable[[Facts], by
             if org is None:
                 return None
             anomaly = get_anomaly(org.id, facts.anomaly.id)
-            chart = chart_of_anomaly(org, anomaly, points, look=ChartLook())
+            chart = chart_of_anomaly_with_matches(org, anomaly, points, look=ChartLook())
         return render_pool.render(chart)
 
     return picture_of
