@@ -16,6 +16,7 @@ from anomify.native import (
     watcher,
 )
 from anomify.native.anomaly.blueprints import anomaly_blueprints
+from anomify.native.match.blueprints import match_blueprints
 from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import (
     admin_alerts,
@@ -30,6 +31,7 @@ from anomify.native.org import (
     tokens,
     users,
 )
+from anomify.native.pattern.blueprints import pattern_blueprints
 from anomify.native.signup import invitation, signup
 from anomify.native.user import account, sessions, totp
 
@@ -44,5 +46,8 @@ def native_blueprints() -> tuple[Blueprint, ...]:
         *(account, sessions, totp),
         watcher,
     )
-    folders = (*anomaly_blueprints(), *metric_blueprints())
+    folders = (
+        *(*anomaly_blueprints(), *match_blueprints(), *metric_blueprints()),
+        *pattern_blueprints(),
+    )
     return (*folders, *(module.blueprint for module in modules))

@@ -29,7 +29,11 @@ GROUPS: Final = {
     "metrics": "Search, browse and rank metrics.",
     "metric": "One metric: state, points, expected range, picture, settings.",
     "anomalies": "Lists of anomalies.",
-    "anomaly": "One anomaly.",
+    "anomaly": "One anomaly; train it as expected or unexpected.",
+    "patterns": "Lists of patterns, also of those that are still to be made.",
+    "pattern": "One pattern: what was learnt, its matches, whether it is used.",
+    "matches": "Lists of matches: what patterns have explained.",
+    "match": "One match, what people say of it, and its pictures.",
     "watchers": "Lists of watchers.",
     "watcher": "Create, change and delete watchers, which notify people.",
     "image": "Pictures, also by signed links for mails and other pages.",
@@ -59,6 +63,8 @@ TITLES: Final = {
     "flux": "Sending points",
     "metric": "Metrics",
     "anomaly": "Anomalies",
+    "pattern": "Patterns",
+    "match": "Matches",
     "watcher": "Watchers",
     "image": "Pictures",
     "exclusion": "Exclusions",
@@ -72,7 +78,13 @@ TITLES: Final = {
     "ping": "Health and lists",
 }
 # Groups that are documented on the page of another group.
-_DOCUMENTED_WITH: Final = {"metrics": "metric", "anomalies": "anomaly", "watchers": "watcher"}
+_DOCUMENTED_WITH: Final = {
+    "metrics": "metric",
+    "anomalies": "anomaly",
+    "patterns": "pattern",
+    "matches": "match",
+    "watchers": "watcher",
+}
 _SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
 _CACHED: Final = "public, max-age=0, must-revalidate"
 

@@ -5,20 +5,18 @@ from typing import Self
 from flask import Response
 from pydantic import Field, model_validator
 
-from anomify.anomaly.charts import chart_of_anomaly, chart_of_metric
 from anomify.anomaly.queries import get_anomaly, get_anomaly_at
-from anomify.auth.subject import LinkSubject, subject
+from anomify.auth.subject import subject
 from anomify.edge.access import SIGNED
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import names
-from anomify.edge.parameters import body_parameters
 from anomify.edge.transaction import transaction
-from anomify.errors import Denied
+from anomify.match.charts import chart_of_anomaly_with_matches, chart_with_matches
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.metric.series import points_window_ms
 from anomify.native.metric.shapes import metric_status_named
 from anomify.native.params import Name, RowId
-from anomify.native.picture import LookIn, png_reply
+from anomify.native.picture import LookIn, check_link_only, png_reply
 from anomify.native.window import Timestamp, WindowIn
 
 blueprint = NativeBlueprint("image", __name__, url_prefix="/image")
@@ -59,12 +57,12 @@ class AnomalyImageIn(LookIn):
 )
 def metric(inputs: MetricImageIn) -> Response:
     """Draw a window of a metric, the last 24 hours by default, as a PNG."""
-    _check_link_only()
+    check_link_only()
     org, look = subject().org, inputs.look()
     with transaction(write=False):
         status = metric_status_named(inputs.metric)
         from_ms, until_ms = points_window_ms(status, inputs)
-        chart = chart_of_metric(
+        chart = chart_with_matches(
             org, status, app_state().points, from_ms=from_ms, until_ms=until_ms, look=look
         )
     return png_reply(chart)
@@ -79,7 +77,7 @@ def metric(inputs: MetricImageIn) -> Response:
 )
 def anomaly(inputs: AnomalyImageIn) -> Response:
     """Draw an anomaly with the points around it, as a PNG."""
-    _check_link_only()
+    check_link_only()
     org, look = subject().org, inputs.look()
     with transaction(write=False):
         if inputs.anomaly_id is not None:
@@ -87,11 +85,5 @@ def anomaly(inputs: AnomalyImageIn) -> Response:
         else:
             metric_id = metric_status_named(inputs.metric or "").metric.id
             found = get_anomaly_at(org.id, metric_id, round((inputs.timestamp or 0) * 1000))
-        chart = chart_of_anomaly(org, found, app_state().points, look=look)
+        chart = chart_of_anomaly_with_matches(org, found, app_state().points, look=look)
     return png_reply(chart)
-
-
-def _check_link_only() -> None:
-    """Raise `Denied` for a signed link with a body, because the body is not signed."""
-    if isinstance(subject(), LinkSubject) and body_parameters():
-        raise Denied("A signed link takes no further parameters.", code="bad_link")

@@ -9,7 +9,8 @@ from anomify.anomaly.charts import is_settled
 from anomify.anomaly.render_pool import busy_image, render_pool
 from anomify.auth.subject import LinkSubject, subject
 from anomify.edge.contract import Inputs
-from anomify.errors import Unavailable
+from anomify.edge.parameters import body_parameters
+from anomify.errors import Denied, Unavailable
 from anomify.rendering.chart import (
     DEFAULT_HEIGHT,
     DEFAULT_WIDTH,
@@ -22,6 +23,8 @@ from anomify.rendering.chart import (
 )
 from anomify.rendering.encode import etag_of
 from anomify.rendering.theme import ThemeName
+
+PictureFormat = Literal["png", "json"]
 
 # How long pictures may be cached: those of the past do not change, those of the present do.
 SETTLED_SECONDS: Final = 86_400
@@ -53,6 +56,12 @@ class LookIn(Inputs):
         given = {name: getattr(self, name) for name in LookIn.model_fields}
         axes = {name: bool(given[name]) for name in ("display_x_axis", "display_y_axis")}
         return ChartLook(**{**given, **axes})
+
+
+def check_link_only() -> None:
+    """Raise `Denied` for a signed link with a body, because the body is not signed."""
+    if isinstance(subject(), LinkSubject) and body_parameters():
+        raise Denied("A signed link takes no further parameters.", code="bad_link")
 
 
 def png_reply(chart: Chart) -> Response:

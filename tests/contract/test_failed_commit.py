@@ -29,7 +29,15 @@ from anomify.user.second_factor import open_attempt
 from anomify.user.session import open_anonymous_session, session_key
 from anomify.user.signup import _hash
 from tests.contract.test_tenants import filled
-from tests.factories import PASSWORD, make_metric, make_org, make_session, make_user
+from tests.factories import (
+    PASSWORD,
+    make_anomaly,
+    make_metric,
+    make_org,
+    make_pattern,
+    make_session,
+    make_user,
+)
 from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET
 from tests.kit.stripe_server import body_of, signature_of, stripe_wire
 from tests.kit.tenants import open_product
@@ -125,6 +133,11 @@ class People:
                 )
             )
             self.metric = make_metric(acme, "to.delete").name
+            trained = make_metric(acme, "trained")
+            labelled = make_anomaly(trained)
+            labelled.expected = True
+            self.labelled = labelled.id
+            self.disabled_pattern = make_pattern(trained, state="disabled").id
             demo = make_org("Demo", is_demo=True)
             make_user(demo, "Demo")
             self.demo_id = demo.id
@@ -149,6 +162,14 @@ def requests(product, people, plan):
     proof = {"password": PASSWORD, "code": people.code("confirmed")}
     other = session_key(people.other_session).hex()[:16]
     return {
+        # One of thirty days needs no points at once.
+        "/anomaly/train": {
+            "anomaly_id": product.acmes["anomaly"],
+            "expected": "true",
+            "durations": "30d",
+        },
+        "/anomaly/untrain": {"anomaly_id": people.labelled},
+        "/pattern/<int:pattern_id>/enable": {"pattern_id": people.disabled_pattern},
         "/billing/getcheckoutsession": {"plan_id": plan},
         "/billing/change": {"plan_id": plan},
         "/exclusion/add": {"type": "exact", "pattern": "anything"},

@@ -17,7 +17,7 @@ from anomify.db import session
 from anomify.edge.contract import declared_routes
 from anomify.native.doc import GROUPS
 from anomify.org.model import Org
-from tests.factories import PASSWORD, make_anomaly, make_metric
+from tests.factories import PASSWORD, make_anomaly, make_match, make_metric, make_pattern
 from tests.kit.served import served
 from tests.kit.tenants import Product, open_product
 
@@ -102,7 +102,9 @@ def guide(migrated_sqlite_file, tmp_path_factory) -> Iterator[Guide]:
     path.write_bytes(migrated_sqlite_file.read_bytes())
     with open_product(f"sqlite:///{path}", directory) as product:
         with product.database.unit_of_work():
-            make_anomaly(make_metric(session().get_one(Org, product.cast.acme.id), "shop.orders"))
+            metric = make_metric(session().get_one(Org, product.cast.acme.id), "shop.orders")
+            pattern = make_pattern(metric, make_anomaly(metric), id=12, label="nightly import")
+            make_match(pattern, id=7)
         with served(product.app) as url:
             yield Guide(product, url, collected(product))
 

@@ -32,7 +32,9 @@ from tests.factories import (
     make_anomaly,
     make_cast,
     make_delivery,
+    make_match,
     make_metric,
+    make_pattern,
     make_session,
     make_token,
     make_user,
@@ -137,6 +139,23 @@ def plant_anomaly(org: Org) -> int:
     return anomaly.id
 
 
+def plant_pattern(org: Org) -> int:
+    """A pattern that explained something once, by its id."""
+    number = next(_numbers)
+    metric = make_metric(org, f"{MARK}.nightly.{number}")
+    pattern = make_pattern(metric, make_anomaly(metric), id=number, label=f"{MARK} {number}")
+    make_match(pattern, id=next(_numbers))
+    return pattern.id
+
+
+def plant_match(org: Org) -> int:
+    """A match, by its id."""
+    number = next(_numbers)
+    metric = make_metric(org, f"{MARK}.matched.{number}")
+    pattern = make_pattern(metric, id=next(_numbers), label=f"{MARK} {number}")
+    return make_match(pattern, id=number).id
+
+
 def plant_watcher(org: Org) -> int:
     """A watcher by its id."""
     return make_watcher(org, MARK, name=f"{MARK} watcher", id=next(_numbers)).id
@@ -218,6 +237,8 @@ def plant_adminalert(org: Org) -> str:
 PLANTERS: dict[str, Callable[[Org], Any]] = {
     "metric": plant_metric,
     "anomaly": plant_anomaly,
+    "pattern": plant_pattern,
+    "match": plant_match,
     "watcher": plant_watcher,
     "deleted_watcher": plant_deleted_watcher,
     "user": plant_user,

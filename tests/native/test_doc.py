@@ -32,7 +32,7 @@ class TestPages:
             for further in set(re.findall(r'href="(/doc[^"#]*)"', page.text)):
                 assert client.get(further).status_code == 200, (link, further)
 
-    @pytest.mark.parametrize("page", ["pattern", "nothing", "../base", "parts", "Metric"])
+    @pytest.mark.parametrize("page", ["segment", "nothing", "../base", "parts", "Metric"])
     def test_that_do_not_exist_are_not_found(self, client, page):
         assert client.get(f"/doc/guide/{page}").status_code == 404
 

@@ -136,14 +136,15 @@ def _responses(
     for reply in _good_replies(route):
         content = {}
         if reply.media is not None:
-            shape = _enveloped(route, shapes) if not reply.shapes and route.outputs else None
+            is_data = reply.media == JSON_MEDIA and not reply.shapes and route.outputs is not None
             content = {
-                reply.media: {"schema": shape} if shape else _media(reply.shapes, shapes, "")
+                reply.media: {"schema": _enveloped(route, shapes)}
+                if is_data
+                else _media(reply.shapes, shapes, "")
             }
-        found[str(reply.status)] = {
-            "description": reply.description,
-            **({"content": content} if content else {}),
-        }
+        described = found.setdefault(str(reply.status), {"description": reply.description})
+        if content:
+            described["content"] = described.get("content", {}) | content
     for status in sorted(_failures(route, in_path, fields)):
         if str(status) in found:
             continue
@@ -157,6 +158,8 @@ def _good_replies(route: Declared) -> Iterator[DeclaredReply]:
         return
     yield DeclaredReply(200, "It worked.", route.media)
     if route.media.startswith("image/"):
+        if route.outputs is not None:
+            yield DeclaredReply(200, "It worked.", JSON_MEDIA)
         yield DeclaredReply(304, "It is still the picture whose ETag was sent.")
         yield DeclaredReply(
             503, "Too many pictures are being drawn; a small notice instead.", route.media

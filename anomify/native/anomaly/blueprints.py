@@ -6,9 +6,9 @@ from typing import Final
 from flask import Blueprint
 
 from anomify.native.anomaly import list as anomaly_list
-from anomify.native.anomaly import one
+from anomify.native.anomaly import one, train
 
-_MODULES: Final[tuple[ModuleType, ...]] = (anomaly_list, one)
+_MODULES: Final[tuple[ModuleType, ...]] = (anomaly_list, one, train)
 
 
 def anomaly_blueprints() -> tuple[Blueprint, ...]:

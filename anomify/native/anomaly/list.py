@@ -15,7 +15,7 @@ from anomify.edge.contract import names
 from anomify.edge.transaction import transaction
 from anomify.metric.queries import get_metric
 from anomify.native.anomaly.blueprint import blueprint
-from anomify.native.anomaly.shapes import AnomaliesOut, anomaly_json
+from anomify.native.anomaly.shapes import AnomaliesOut, anomalies_json
 from anomify.native.params import Chips, Name, RowId, canonical
 from anomify.native.window import DAY, PageIn, WindowIn
 from anomify.watcher.queries import get_watcher
@@ -28,7 +28,14 @@ class AnomaliesIn(WindowIn, PageIn):
         None, description="The name or id of one metric.", json_schema_extra=names("metric")
     )
     chips: Chips = Field(default=[], description="Words that the metric's name must hold.")
-    status: Running = Field(Running.ALL, description="all, open or ended.")
+    status: Running = Field(
+        Running.ALL,
+        description="all, open, ended, trained (people called them expected) or matched (a pattern"
+        " explained them while they ran). What was explained from the begin on is in /matches.",
+    )
+    positive: bool | None = Field(
+        None, description="Only those that people called unexpected, or only the others."
+    )
     severity: Literal["low", "medium", "high"] = Field("low", description="The least severity.")
     min_score: float = Field(0.0, ge=0, le=1, description="The least score.")
     order: Literal["newest", "oldest"] = Field("newest", description="Which come first.")
@@ -94,6 +101,7 @@ def _page(
         least_severity=inputs.severity,
         words=[*inputs.chips, *chips],
         least_score=inputs.min_score,
+        unexpected=inputs.positive,
         oldest_first=inputs.order == "oldest",
         limit=inputs.limit,
         offset=inputs.offset,
@@ -101,4 +109,4 @@ def _page(
 
 
 def _listed(page: Page[Anomaly]) -> AnomaliesOut:
-    return AnomaliesOut(anomalies=[anomaly_json(found) for found in page.items], total=page.total)
+    return AnomaliesOut(anomalies=anomalies_json(page.items), total=page.total)

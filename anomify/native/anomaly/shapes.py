@@ -1,7 +1,8 @@
 """An anomaly as the native API describes it."""
 
-import math
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -15,10 +16,79 @@ from anomify.anomaly.wording import (
     since_ms_of,
 )
 from anomify.auth.subject import subject
+from anomify.clock import datetime_from_ms, now, to_timestamp
 from anomify.detection.explanation import value_and_ends
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Outputs
+from anomify.metric.queries import find_progress
+from anomify.native.shape.pattern import (
+    PendingPatternOut,
+    WindowName,
+    pending_json,
+)
+from anomify.native.shape.points import finite
 from anomify.native.window import local_string, timestamp_of
+from anomify.org.time_zone import until_in_words
+from anomify.pattern.figures import window_in_words
+from anomify.pattern.model import Pattern, PatternOrigin, Training
+from anomify.pattern.queries import patterns_by_anomaly, pending_by_anomaly
+from anomify.pattern.trainability import Trainability, trainability
+from anomify.pattern.training_status import (
+    month_ready_ms,
+    training_reason,
+    training_status,
+)
+
+
+class TrainingWindowOut(Outputs):
+    """Whether a pattern of one length can be made of an anomaly."""
+
+    name: WindowName = Field(description="What to send as a duration.")
+    duration: int = Field(description="Its length in seconds.")
+    duration_string: str = Field(description="The same in words.", examples=["24 hours"])
+    trainable: bool = Field(description="It can be made now, or is made once it is ready.")
+    reason: str = Field(description="Why it cannot be made; empty if it can.")
+    ready_timestamp: int | float | None = Field(
+        description="Until when it waits; null for one that is made at once."
+    )
+
+
+class TrainingOut(Outputs):
+    """Whether a person can still say that an anomaly was expected, and until when."""
+
+    trainable: bool = Field(description="/anomaly/train takes it now.")
+    trainable_status: str = Field(
+        description="trainable, trained, or why not: expired (it ended over 14 days ago), no_data,"
+        " too_short or gaps.",
+        examples=["trainable"],
+    )
+    reason: str = Field(description="The same in a sentence; empty if it is trainable.")
+    trainable_until_timestamp: int | float = Field(description="Until when, unix seconds.")
+    thirty_day_trainable_from_timestamp: int | float = Field(
+        serialization_alias="30_day_trainable_from_timestamp",
+        description="From when on a pattern of 30 days can be made: an hour after the event.",
+    )
+    thirty_day_trainable_in: str = Field(
+        serialization_alias="30_day_trainable_in",
+        description="The same in words.",
+        examples=["in 42 minutes"],
+    )
+    windows: list[TrainingWindowOut] = Field(
+        description="What can be made of it, by length. In lists only its age counts; of a single"
+        " anomaly the stored points do, too."
+    )
+
+
+class AnomalyPatternOut(Outputs):
+    """A pattern that was made of an anomaly, in short; /pattern/ID has all of it."""
+
+    id: int = Field(description="Its id.")
+    duration: int = Field(description="Seconds of the window that it keeps.")
+    duration_string: str = Field(description="The same in words.", examples=["24 hours"])
+    label: str = Field(description="The text that was given with it.")
+    origin: PatternOrigin = Field(description="trained or learnt.")
+    enabled: bool = Field(description="It is used.")
+    positive: bool = Field(description="It was called unexpected.")
 
 
 class AnomalyOut(Outputs):
@@ -80,6 +150,25 @@ class AnomalyOut(Outputs):
     status: str = Field(description="The status that users have set.")
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
     muted: bool = Field(description="Nobody was notified, because the org was muted.")
+    expected: bool | None = Field(
+        description="What people said of it: true is expected, false is unexpected, null nothing."
+    )
+    positive: bool = Field(description="People said that it was unexpected.")
+    label: str = Field(description="The text that was given with that; may be empty.")
+    labelled_timestamp: int | None = Field(description="When they said so, unix seconds.")
+    labelled_by: str | None = Field(description="Who said so; API for a token.")
+    ended_by_pattern_id: int | None = Field(
+        description="The pattern that explained it while it ran, and so ended it; else null."
+    )
+    outgrown_reason: str | None = Field(
+        description="Where a pattern explained its beginning: in which way it went beyond that.",
+        examples=["Like the nightly backup that was called expected, but twice as long."],
+    )
+    training: TrainingOut = Field(description="Whether it can be trained, and until when.")
+    patterns: list[AnomalyPatternOut] = Field(description="The patterns that were made of it.")
+    pending_patterns: list[PendingPatternOut] = Field(
+        description="The patterns that are still to be made of it."
+    )
 
 
 class OneAnomalyOut(Outputs):
@@ -96,10 +185,39 @@ class AnomaliesOut(Outputs):
     total: int = Field(description="How many there are in all.")
 
 
-def anomaly_json(found: Anomaly) -> AnomalyOut:
-    """Return an anomaly as the wire has it."""
+def anomalies_json(found: Sequence[Anomaly]) -> list[AnomalyOut]:
+    """Return the org's anomalies as lists have them: whether points suffice is not looked up."""
+    learnt = _Learnt.of(found)
+    return [_anomaly_json(anomaly, trainability(anomaly), learnt) for anomaly in found]
+
+
+def one_anomaly_json(found: Anomaly) -> OneAnomalyOut:
+    """Return an anomaly and a link to its picture as the wire has them."""
+    org_id, metric_id = subject().org.id, found.span.metric_id
+    progress = find_progress(org_id, [metric_id]).get(metric_id)
+    able = trainability(found, progress, app_state().points)
+    shown = _anomaly_json(found, able, _Learnt.of([found]))
+    graph_url = anomaly_image_url(app_state().settings, subject().org, found)
+    return OneAnomalyOut(anomaly=shown, anomaly_graph_url=graph_url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """What was made of some anomalies, and what is still to be made, by their ids."""
+
+    patterns: dict[int, list[Pattern]]
+    pending: dict[int, list[Training]]
+
+    @classmethod
+    def of(cls, anomalies: Sequence[Anomaly]) -> Self:
+        """Look it up for all of these anomalies at once."""
+        org_id, ids = subject().org.id, [anomaly.id for anomaly in anomalies]
+        return cls(patterns_by_anomaly(org_id, ids), pending_by_anomaly(org_id, ids))
+
+
+def _anomaly_json(found: Anomaly, able: Trainability, learnt: _Learnt) -> AnomalyOut:
     span = found.span
-    lower, upper = _finite(span.expected_lower), _finite(span.expected_upper)
+    lower, upper = finite(span.expected_lower), finite(span.expected_upper)
     _, *ends = value_and_ends(span.value, span.expected_lower, span.expected_upper)
     return AnomalyOut(
         id=found.id,
@@ -128,14 +246,49 @@ def anomaly_json(found: Anomaly) -> AnomalyOut:
         status=found.status,
         ended_by_silence=span.ended_by_silence,
         muted=found.muted_at is not None,
+        expected=found.expected,
+        positive=found.expected is False,
+        label=found.label or "",
+        labelled_timestamp=None if found.labelled_at is None else to_timestamp(found.labelled_at),
+        labelled_by=found.labelled_by,
+        ended_by_pattern_id=span.ended_by_pattern_id,
+        outgrown_reason=span.outgrown_reason,
+        training=_training_json(found, able),
+        patterns=[_made_json(pattern) for pattern in learnt.patterns.get(found.id, ())],
+        pending_patterns=pending_json(learnt.pending.get(found.id, ())),
     )
 
 
-def one_anomaly_json(found: Anomaly) -> OneAnomalyOut:
-    """Return an anomaly and a link to its picture as the wire has them."""
-    graph_url = anomaly_image_url(app_state().settings, subject().org, found)
-    return OneAnomalyOut(anomaly=anomaly_json(found), anomaly_graph_url=graph_url)
+def _training_json(found: Anomaly, able: Trainability) -> TrainingOut:
+    month_ms = month_ready_ms(able)
+    return TrainingOut(
+        trainable=able.is_trainable and found.expected is None,
+        trainable_status=training_status(found, able),
+        reason=training_reason(found, able),
+        trainable_until_timestamp=timestamp_of(able.until_ms),
+        thirty_day_trainable_from_timestamp=timestamp_of(month_ms),
+        thirty_day_trainable_in=until_in_words(datetime_from_ms(month_ms), now()),
+        windows=[
+            TrainingWindowOut(
+                name=WindowName(window.name),
+                duration=window.duration_seconds,
+                duration_string=window_in_words(window.duration_seconds),
+                trainable=window.refusal is None,
+                reason=window.reason or "",
+                ready_timestamp=None if window.ready_ms is None else timestamp_of(window.ready_ms),
+            )
+            for window in able.windows
+        ],
+    )
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _made_json(pattern: Pattern) -> AnomalyPatternOut:
+    return AnomalyPatternOut(
+        id=pattern.id,
+        duration=pattern.duration_seconds,
+        duration_string=window_in_words(pattern.duration_seconds),
+        label=pattern.label,
+        origin=PatternOrigin(pattern.origin),
+        enabled=pattern.enabled,
+        positive=pattern.positive,
+    )

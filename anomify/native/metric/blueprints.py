@@ -11,6 +11,7 @@ from anomify.native.metric import (
     details,
     expected,
     graph,
+    patterns,
     ranking,
     series,
     settings,
@@ -19,7 +20,7 @@ from anomify.native.metric import (
 from anomify.native.metric import list as metric_list
 
 _MODULES: Final[tuple[ModuleType, ...]] = (
-    *(anomalies, bundle, details, expected, graph, metric_list, series),
+    *(anomalies, bundle, details, expected, graph, metric_list, patterns, series),
     *(ranking, settings, summary),
 )
 

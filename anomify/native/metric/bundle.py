@@ -5,9 +5,11 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from anomify.auth.subject import subject
 from anomify.clock import to_timestamp
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import Outputs, names
+from anomify.match.queries import list_matches
 from anomify.metric.chart_events import events_on
 from anomify.metric.reading import as_read
 from anomify.metric.status import MetricStatus
@@ -30,7 +32,10 @@ from anomify.native.metric.shapes import (
     one_metric_json,
 )
 from anomify.native.params import Name
+from anomify.native.shape.match import MatchOut, matches_json
+from anomify.native.shape.pattern import PatternOut, patterns_json
 from anomify.native.window import DAY
+from anomify.pattern.queries import MOST_PATTERNS, list_patterns
 
 
 class Part(StrEnum):
@@ -41,6 +46,8 @@ class Part(StrEnum):
     YHAT = "yhat"
     ANOMALIES = "anomalies"
     EVENTS = "events"
+    MATCHES = "matches"
+    PATTERNS = "patterns"
 
 
 class ChartEventOut(Outputs):
@@ -76,6 +83,13 @@ class BundleOut(Outputs):
     events: list[ChartEventOut] | None = Field(
         None, description="Deploys and other events of the window that concern it, oldest first."
     )
+    matches: list[MatchOut] | None = Field(
+        None,
+        description="What patterns explained in the window, newest first, so many as `limit`.",
+    )
+    patterns: list[PatternOut] | None = Field(
+        None, description="The patterns of the metric that are used, newest first."
+    )
 
 
 class PartsOut(BundleOut):
@@ -93,10 +107,11 @@ class BundleIn(YhatIn, AnomaliesIn):
         description="The metric's name or id, in the path or as a parameter.",
         json_schema_extra=names("metric"),
     )
-    limit: int = Field(200, ge=1, le=500, description="How many anomalies at the most.")
+    limit: int = Field(200, ge=1, le=500, description="How many anomalies and matches at the most.")
     parts: list[Part] = Field(
         default=[],
-        description="Which parts: metric, timeseries, yhat, anomalies, events; all when left out.",
+        description="Which parts: metric, timeseries, yhat, anomalies, events, matches, patterns;"
+        " all when left out.",
     )
 
 
@@ -134,7 +149,24 @@ def bundle(inputs: BundleIn) -> BundleOut:
             )
             for event in events_on(status.metric, *inputs.window_ms(DAY))
         ]
+    if Part.MATCHES in parts:
+        found["matches"] = _matches_of_bundle(status, inputs)
+    if Part.PATTERNS in parts:
+        listed = list_patterns(subject().org.id, metric_id=status.metric.id, limit=MOST_PATTERNS)
+        found["patterns"] = patterns_json(listed.items)
     return (BundleOut if parts == set(Part) else PartsOut).model_construct(**found)
+
+
+def _matches_of_bundle(status: MetricStatus, inputs: BundleIn) -> list[MatchOut]:
+    from_ms, until_ms = inputs.window_ms(DAY)
+    listed = list_matches(
+        subject().org.id,
+        metric_id=status.metric.id,
+        from_ms=from_ms,
+        until_ms=until_ms,
+        limit=inputs.limit,
+    )
+    return matches_json(listed.items)
 
 
 def _points_of_bundle(status: MetricStatus, inputs: BundleIn, parts: set[Part]) -> dict[str, Any]:

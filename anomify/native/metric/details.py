@@ -14,6 +14,7 @@ from anomify.edge.contract import Outputs
 from anomify.edge.parameters import find_parameter
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError, Invalid, NotFound
+from anomify.match.queries import count_matches_of_metric
 from anomify.metric.alarm_history import alarm_history_sentence, find_alarm_history
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.quality import sparsity
@@ -27,6 +28,7 @@ from anomify.native.metric.shapes import (
     one_metric_json,
 )
 from anomify.native.window import DAY
+from anomify.pattern.queries import count_patterns_of
 from anomify.watcher.routing import watchers_of
 
 
@@ -45,6 +47,8 @@ class CountsOut(Outputs):
     anomalies: int = Field(description="All stored anomalies.")
     anomalies_7d: int = Field(description="Those that began in the last seven days.")
     open: int = Field(description="Those that are open now.")
+    patterns: int = Field(description="Its patterns that are used.")
+    matches: int = Field(description="All its stored matches of patterns.")
 
 
 class QualityOut(Outputs):
@@ -107,7 +111,8 @@ def metric(inputs: MetricIn) -> DetailsOut:
     """Show one metric: its state, its watchers, and the quality of its data."""
     org_id, status = subject().org.id, metric_status_named(inputs.metric)
     shown = one_metric_json(status)
-    had = tally(org_id, status.metric.id, since_ms=now_ms() - 7 * DAY * 1000)
+    metric_id = status.metric.id
+    had = tally(org_id, metric_id, since_ms=now_ms() - 7 * DAY * 1000)
     return DetailsOut(
         metric=shown,
         watchers=[
@@ -119,7 +124,13 @@ def metric(inputs: MetricIn) -> DetailsOut:
             )
             for watcher in watchers_of(org_id, status.metric.name)
         ],
-        counts=CountsOut(anomalies=had.total, anomalies_7d=had.lately, open=had.running),
+        counts=CountsOut(
+            anomalies=had.total,
+            anomalies_7d=had.lately,
+            open=had.running,
+            patterns=count_patterns_of(org_id, [metric_id]).get(metric_id, 0),
+            matches=count_matches_of_metric(org_id, metric_id),
+        ),
         alarm_history=_alarm_history(
             find_alarm_history(status, now()), is_young=shown.young_until is not None
         ),

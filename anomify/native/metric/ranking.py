@@ -1,4 +1,4 @@
-"""/metrics/most...: the metrics with the most anomalies, and those with the latest."""
+"""/metrics/most...: the metrics with the most anomalies, the latest ones, the latest matches."""
 
 from typing import Annotated
 
@@ -11,8 +11,10 @@ from anomify.db import Page
 from anomify.edge.access import VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs
+from anomify.match.queries import list_recently_matched
 from anomify.metric.reading import read_sparkline
 from anomify.native.envelope import NativeBlueprint
+from anomify.native.shape.points import Pairs, pairs_json
 from anomify.native.window import DAY, WindowIn, timestamp_of
 
 blueprint = NativeBlueprint("metric_ranking", __name__)
@@ -31,7 +33,7 @@ class RankedOut(Outputs):
     metric: str = Field(description="Its name.", examples=["shop.orders"])
     count: int = Field(description="How many anomalies it had.")
     last_timestamp: int | float = Field(description="When the last of them began, unix seconds.")
-    sparkline: list[tuple[int | float, float]] = Field(
+    sparkline: Pairs = Field(
         description="Its last day in a few points, each a timestamp and a value, spikes kept."
     )
 
@@ -41,6 +43,27 @@ class RankingOut(Outputs):
 
     metrics: list[RankedOut] = Field(description="The metrics, in the order of the ranking.")
     total: int = Field(description="How many metrics had anomalies.")
+
+
+class MatchedMetricOut(Outputs):
+    """A metric in the ranking by matches."""
+
+    id: int = Field(description="The metric's id.")
+    metric: str = Field(description="Its name.", examples=["shop.nightly_backup"])
+    count: int = Field(description="How many matches it had.")
+    last_timestamp: int | float = Field(description="When the last of them began, unix seconds.")
+    sparkline: Pairs = Field(
+        description="Its last day in a few points, each a timestamp and a value, spikes kept."
+    )
+
+
+class MatchedOut(Outputs):
+    """A page of the ranking by matches."""
+
+    metrics: list[MatchedMetricOut] = Field(
+        description="The metrics, the one with the latest match first."
+    )
+    total: int = Field(description="How many metrics had matches.")
 
 
 class RowsIn(Inputs):
@@ -82,26 +105,42 @@ def latest(inputs: RowsIn) -> RankingOut:
     )
 
 
+@blueprint.route("/metrics/mostrecentlymatched", inputs=RowsIn, outputs=MatchedOut, access=VIEWER)
+def latest_matched(inputs: RowsIn) -> MatchedOut:
+    """Rank metrics by when their last match of a pattern began, the latest first."""
+    page = list_recently_matched(subject().org.id, limit=inputs.limit, offset=inputs.offset)
+    return MatchedOut(
+        metrics=[
+            MatchedMetricOut(
+                id=one.metric.id,
+                metric=one.metric.name,
+                count=one.matches,
+                last_timestamp=timestamp_of(one.last_ms),
+                sparkline=_sparkline(one.metric.id),
+            )
+            for one in page.items
+        ],
+        total=page.total,
+    )
+
+
 def _ranking(page: Page[Ranked]) -> RankingOut:
     return RankingOut(metrics=[_ranked_json(one) for one in page.items], total=page.total)
 
 
 def _ranked_json(ranked: Ranked) -> RankedOut:
-    until_ms = now_ms() + 1
-    day = read_sparkline(
-        app_state().points,
-        ranked.metric.id,
-        until_ms - SPARKLINE_SECONDS * 1000,
-        until_ms,
-        SPARKLINE_POINTS,
-    )
     return RankedOut(
         id=ranked.metric.id,
         metric=ranked.metric.name,
         count=ranked.anomalies,
         last_timestamp=timestamp_of(ranked.last_ms),
-        sparkline=[
-            (timestamp_of(time_ms), value)
-            for time_ms, value in zip(day.times.tolist(), day.values.tolist(), strict=True)
-        ],
+        sparkline=_sparkline(ranked.metric.id),
+    )
+
+
+def _sparkline(metric_id: int) -> Pairs:
+    until_ms = now_ms() + 1
+    from_ms = until_ms - SPARKLINE_SECONDS * 1000
+    return pairs_json(
+        read_sparkline(app_state().points, metric_id, from_ms, until_ms, SPARKLINE_POINTS)
     )

@@ -8,6 +8,7 @@ from anomify.anomaly.ranking import MetricSummary, summarise
 from anomify.auth.subject import subject
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import Outputs, names
+from anomify.match.queries import count_matches_of
 from anomify.metric.queries import get_metric
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.metric.details import metric_of_whole_path
@@ -31,6 +32,12 @@ class SummaryOut(Outputs):
 
     total: int = Field(description="How many there were.")
     open: int = Field(description="How many of them still run.")
+    trained: int = Field(description="How many of them people called expected.")
+    positive: int = Field(description="How many of them people called unexpected.")
+    matches: int = Field(
+        description="How many deviations beside them were explained by a pattern, so that nobody"
+        " was notified."
+    )
     by_severity: dict[str, int] = Field(description="How many were low, medium and high.")
     mean_score: float | None = Field(description="The mean of their scores; null without any.")
     first: int | float | None = Field(description="When the first began; null without any.")
@@ -77,14 +84,18 @@ def summary(inputs: SummaryIn) -> OneSummaryOut:
     found = summarise(
         org_id, metric.id, from_ms=from_ms, until_ms=until_ms, stretch_ms=seconds * 1000
     )
-    return OneSummaryOut(summary=summary_json(found, seconds))
+    matches = count_matches_of(org_id, [metric.id], from_ms=from_ms, until_ms=until_ms)
+    return OneSummaryOut(summary=_summary_json(found, matches.get(metric.id, 0), seconds))
 
 
-def summary_json(found: MetricSummary, bucket_seconds: int) -> SummaryOut:
+def _summary_json(found: MetricSummary, matches: int, bucket_seconds: int) -> SummaryOut:
     """Return a summary as the wire has it."""
     return SummaryOut(
         total=found.total,
         open=found.running,
+        trained=found.trained,
+        positive=found.unexpected,
+        matches=matches,
         by_severity=found.by_severity,
         mean_score=None if found.mean_score is None else round(found.mean_score, 4),
         first=None if found.first_ms is None else timestamp_of(found.first_ms),

@@ -15,8 +15,15 @@ from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import Outputs
+from anomify.match.overview import (
+    learning_overview_of,
+    matches_over_time,
+    patterns_over_time,
+)
+from anomify.match.queries import list_spared
+from anomify.match.wording import explanation_of as explained_by
 from anomify.native.envelope import NativeBlueprint
-from anomify.native.window import DAY, HOUR, WindowIn, timestamp_of
+from anomify.native.window import DAY, HOUR, WindowIn, local_string, timestamp_of
 from anomify.org.refused_items import list_refused
 from anomify.watcher.queries import count_alerting
 
@@ -57,6 +64,24 @@ class RefusedItemsOut(Outputs):
     reason: str = Field(description="Why the last one was not stored, in a sentence.")
 
 
+class SparedOut(Outputs):
+    """A match: an alarm that was spared."""
+
+    match_id: int = Field(description="The match's id.")
+    metric_id: int = Field(description="Its metric's id.")
+    metric: str = Field(description="Its metric's name.", examples=["shop.nightly_backup"])
+    timestamp: int | float = Field(description="When it began, unix seconds.")
+    timestamp_string: str = Field(description="When it began, in the org's time zone.")
+    pattern_id: int = Field(description="The pattern that explains it.")
+    explanation: str = Field(
+        description="Why it is no anomaly, in a sentence.",
+        examples=["Like “nightly backup”, marked as expected by Alice: 97 % similar, as high."],
+    )
+    validated: Literal[0, 1, 2] = Field(
+        description="What people said of it: 0 nothing yet, 1 valid, 2 invalid."
+    )
+
+
 class OverviewOut(Outputs):
     """What the org's metrics had."""
 
@@ -68,6 +93,19 @@ class OverviewOut(Outputs):
         description="Points that were judged, in whole hours from the one the period begins in."
     )
     anomalies: FigureOut = Field(description="Anomalies that began.")
+    patterns_trained: FigureOut = Field(description="Patterns that were made.")
+    matches: FigureOut = Field(
+        description="Deviations that a pattern explained, so that nobody was notified."
+    )
+    anomalies_reduced_by: float | None = Field(
+        description="The share of these matches in all that would have been anomalies, in percent;"
+        " null where there would have been none."
+    )
+    total_patterns: int = Field(description="How many patterns are used now.")
+    spared_per_week: float = Field(description="How many alarms a week these matches spared.")
+    spared: list[SparedOut] = Field(
+        description="The newest of these matches, at most fifty; /matches lists all."
+    )
     metrics: int = Field(description="How many metrics there are now.")
     live_metrics: int = Field(description="How many of them report now.")
     enabled_alerts: int = Field(description="How many watchers notify people.")
@@ -93,11 +131,10 @@ class SeriesOut(Outputs):
         " less, an hour's are all in the stretch in which it begins."
     )
     matches: list[tuple[int | float, int]] = Field(
-        description="How many anomalies were held back because a learnt pattern fitted: none, for"
-        " this server learns no patterns."
+        description="How many deviations a pattern explained, so that nobody was notified."
     )
     total_patterns: list[tuple[int | float, int]] = Field(
-        description="How many patterns were learnt by the end of it: none, likewise."
+        description="How many patterns had been made by the end of it."
     )
 
 
@@ -118,16 +155,37 @@ class GraphIn(WindowIn):
 
 @blueprint.route("/org/summary", inputs=WindowIn, outputs=SummaryOut, access=VIEWER)
 def summary(inputs: WindowIn) -> SummaryOut:
-    """Summarise the anomalies of the org's metrics: the last seven days and the seven before."""
-    org_id = subject().org.id
+    """Summarise anomalies and what patterns spared: the last seven days and the seven before."""
+    org_id, timezone = subject().org.id, subject().org.timezone
     from_ms, until_ms = inputs.window_ms(7 * DAY)
     found = overview_of(org_id, from_ms=from_ms, until_ms=until_ms, at=now())
+    learning = learning_overview_of(
+        org_id, from_ms=from_ms, until_ms=until_ms, anomalies=found.anomalies.now
+    )
     return SummaryOut(
         summary=OverviewOut(
             from_timestamp=timestamp_of(from_ms),
             until_timestamp=timestamp_of(until_ms),
             analysed_events=_figure(found.judged),
             anomalies=_figure(found.anomalies),
+            patterns_trained=_figure(learning.made),
+            matches=_figure(learning.matches),
+            anomalies_reduced_by=learning.reduced_percent,
+            total_patterns=learning.total,
+            spared_per_week=learning.per_week,
+            spared=[
+                SparedOut(
+                    match_id=one.id,
+                    metric_id=one.metric_id,
+                    metric=one.metric.name,
+                    timestamp=timestamp_of(one.started_ms),
+                    timestamp_string=local_string(one.started_ms, timezone),
+                    pattern_id=one.pattern_id,
+                    explanation=explained_by(one, timezone),
+                    validated=one.validated,
+                )
+                for one in list_spared(org_id, from_ms=from_ms, until_ms=until_ms)
+            ],
             metrics=found.metrics,
             live_metrics=found.live_metrics,
             enabled_alerts=count_alerting(org_id),
@@ -148,7 +206,7 @@ def summary(inputs: WindowIn) -> SummaryOut:
 
 @blueprint.route("/org/graph", inputs=GraphIn, outputs=GraphOut, access=VIEWER)
 def graph(inputs: GraphIn) -> GraphOut:
-    """Count the org's anomalies and judged points over time: all there ever were, day by day.
+    """Count anomalies, matches, patterns and judged points: all there ever were, day by day.
 
     Stretches begin at whole multiples of their length since 1970, so days are those of UTC.
     """
@@ -160,16 +218,21 @@ def graph(inputs: GraphIn) -> GraphOut:
     window = {"from_ms": from_ms, "until_ms": until_ms, "stretch_ms": seconds * 1000}
     found = anomalies_over_time(org_id, **window)
     judged = judged_over_time(org_id, **window)
-    none = [(timestamp_of(one.from_ms), 0) for one in found]
+    matches = matches_over_time(org_id, **window)
+    patterns = patterns_over_time(org_id, **window)
     return GraphOut(
         series=SeriesOut(
             anomalies=[(timestamp_of(one.from_ms), one.anomalies) for one in found],
-            analysed_events=[(timestamp_of(from_ms), points) for from_ms, points in judged],
-            matches=none,
-            total_patterns=none,
+            analysed_events=_counts(judged),
+            matches=_counts(matches),
+            total_patterns=_counts(patterns),
         ),
         bucket=seconds,
     )
+
+
+def _counts(found: list[tuple[int, int]]) -> list[tuple[int | float, int]]:
+    return [(timestamp_of(from_ms), count) for from_ms, count in found]
 
 
 def _figure(figure: Figure) -> FigureOut:

@@ -32,6 +32,8 @@ class TestBundle:
             "yhat": {"yhat"},
             "anomalies": {"anomalies", "total"},
             "events": {"events"},
+            "matches": {"matches"},
+            "patterns": {"patterns"},
         }
         whole = api.data("/metric/cpu.load/bundle")
         assert set(whole) == set().union(*fields.values())
@@ -42,7 +44,7 @@ class TestBundle:
                 for name, result in found.items():
                     if name != "yhat":
                         assert result == whole[name], name
-        refused = api.get("/metric/cpu.load/bundle", parts="yhat,matches")
+        refused = api.get("/metric/cpu.load/bundle", parts="yhat,related")
         assert refused.status_code == 400
         assert "parts" in str(error(refused)["fields"])
 

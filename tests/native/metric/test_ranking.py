@@ -171,7 +171,13 @@ class TestDetails:
             "derivative": False,
             "stale": False,
         }
-        assert found["counts"] == {"anomalies": 0, "anomalies_7d": 0, "open": 0}
+        assert found["counts"] == {
+            "anomalies": 0,
+            "anomalies_7d": 0,
+            "open": 0,
+            "patterns": 0,
+            "matches": 0,
+        }
         assert found["watchers"] == []
 
 

@@ -1,0 +1,1 @@
+"""Routes of /patterns and /pattern."""

@@ -1,0 +1,1 @@
+"""Shapes of replies that several groups of routes have in common."""
