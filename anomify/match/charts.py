@@ -24,7 +24,7 @@ from anomify.metric.queries import get_metric_status
 from anomify.metric.status import MetricStatus
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
-from anomify.pattern.charts import level_difference
+from anomify.pattern.points import judged_series
 from anomify.pattern.queries import get_series
 from anomify.rendering.chart import Chart, ChartLook, Mark, PatternCurve
 from anomify.series import Float64s, Int64s
@@ -35,16 +35,13 @@ MOST_MARKS: Final = 500
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlay:
-    """The points of a pattern, moved over a match.
+    """The points of a pattern, moved so that it begins when the match did and at its level.
 
-    `times` int64 (n,) and `values` float64 (n,) are moved so that both begin at the same time and
-    both expected ranges are at the same level; `shift_ms` and `level_shift` say by how much.
+    `times` int64 (n,), unix milliseconds, and `values` float64 (n,).
     """
 
     times: Int64s
     values: Float64s
-    shift_ms: int
-    level_shift: float
 
 
 def chart_with_matches(
@@ -86,7 +83,7 @@ def chart_of_match(org: Org, match: Match, points: PointStore, *, look: ChartLoo
     status = get_metric_status(org.id, match.metric.name, now())
     from_ms, until_ms = window_of(match.started_ms, match.last_ms, step_of(status), now_ms())
     chart = chart_with_matches(org, status, points, from_ms=from_ms, until_ms=until_ms, look=look)
-    over = overlay_of(match)
+    over = overlay_of(match, points, is_counter=_is_counter(status))
     return replace(
         chart,
         pattern=PatternCurve(over.times, over.values, f"Pattern {match.pattern_id}"),
@@ -101,10 +98,10 @@ def chart_of_motif(org: Org, match: Match, points: PointStore, *, look: ChartLoo
     """
     if match.motif_index is None or match.motif_size is None:
         raise NotFound("This match was found without comparing shapes, so it has no motif.")
-    over = overlay_of(match)
+    status = get_metric_status(org.id, match.metric.name, now())
+    over = overlay_of(match, points, is_counter=_is_counter(status))
     part = slice(match.motif_index, match.motif_index + match.motif_size)
     times, values = over.times[part], over.values[part]
-    status = get_metric_status(org.id, match.metric.name, now())
     step = step_of(status) or UNKNOWN_STEP_MS
     chart = chart_of_metric(
         org,
@@ -122,15 +119,29 @@ def chart_of_motif(org: Org, match: Match, points: PointStore, *, look: ChartLoo
     )
 
 
-def overlay_of(match: Match) -> Overlay:
-    """Return the pattern's points over the match."""
+def overlay_of(match: Match, points: PointStore, *, is_counter: bool) -> Overlay:
+    """Return the pattern's points over the match.
+
+    The level of each is the median of the points before it, as many as the pattern has. Where one
+    has none, the values are not moved.
+    """
     pattern = match.pattern
-    excursion = decode_series(get_series(pattern).excursion_points)
-    shift_ms = match.started_ms - pattern.started_ms
-    shift = level_difference(pattern, match.onset_lower, match.onset_upper)
-    return Overlay(
-        np.asarray(excursion.times + shift_ms), excursion.values + shift, shift_ms, shift
+    stored = get_series(pattern)
+    excursion = decode_series(stored.excursion_points)
+    times = np.asarray(excursion.times + match.started_ms - pattern.started_ms)
+    first_ms = int(times[0]) if stored.context else match.started_ms
+    before = judged_series(
+        points.read(match.metric_id, first_ms, match.started_ms), is_counter=is_counter
     )
+    shift = 0.0
+    if len(before) and stored.context:
+        then = float(np.nanmedian(excursion.values[: stored.context]))
+        shift = float(np.nanmedian(before.values)) - then
+    return Overlay(times, excursion.values + shift)
+
+
+def _is_counter(status: MetricStatus) -> bool:
+    return status.progress is not None and status.progress.is_counter
 
 
 def mark_of(match: Match) -> Mark:

@@ -9,13 +9,18 @@ from anomify.pattern.wording import named
 # Differences of less than these are not worth a word.
 _LEAST_PERCENT: Final = 1.0
 _LEAST_MINUTES: Final = 1.0
+_HEIGHT: Final = (
+    "less far outside of the range",
+    "as far outside of the range",
+    "farther outside of the range",
+)
 
 
 def explanation_of(match: Match, timezone: str) -> str:
     """Return why a match is no anomaly; its pattern has to be loaded.
 
-    Like “nightly job”, marked as expected by Alice: 97 % similar, 4 % smaller, as long, 2 minutes
-    apart in the day.
+    Like “nightly job”, marked as expected by Alice: 97 % similar, 4 % less far outside of the
+    range, as long, 2 minutes apart in the day.
     """
     name = named(match.pattern, ZoneInfo(timezone))
     alike = f"{match.similarity:.0f} % similar"
@@ -26,7 +31,7 @@ def differences_of(match: Match) -> list[str]:
     """Return in what a match differs from its pattern: height, length and time of the day."""
     found = []
     if match.height_ratio is not None:
-        found.append(_compared(match.height_ratio, "smaller", "as high", "higher"))
+        found.append(_compared(match.height_ratio, *_HEIGHT))
     if match.length_ratio is not None:
         found.append(_compared(match.length_ratio, "shorter", "as long", "longer"))
     if match.minutes_apart is not None:

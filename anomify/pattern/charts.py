@@ -1,6 +1,6 @@
 """Build the chart of a pattern from the points that it keeps, and the signed link to it."""
 
-import math
+from dataclasses import replace
 from typing import Final
 
 from anomify.anomaly.charts import signed_address, unit_of
@@ -8,11 +8,12 @@ from anomify.clock import now
 from anomify.config import Settings
 from anomify.metric.queries import get_metric_status
 from anomify.org.model import Org
-from anomify.pattern.figures import PatternSide, direction_of
 from anomify.pattern.model import Pattern
 from anomify.pattern.queries import get_series, read_window
 from anomify.rendering.chart import Chart, ChartLook, Mark
 
+# After the excursion this share of the window's length is shown, too.
+AFTER_SHARE: Final = 12
 # As links to pictures have them in Anomify. They are the defaults, and show what can be chosen.
 _SHOWN: Final = {
     "display_x_axis": "below",
@@ -35,7 +36,7 @@ def chart_of_pattern(
     status = get_metric_status(org.id, pattern.metric.name, now())
     is_counter = status.progress is not None and status.progress.is_counter
     mark = (Mark(pattern.started_ms, pattern.last_ms),)
-    first_ms, last_ms = window_of_pattern(pattern)
+    first_ms, end_ms = window_of_pattern(pattern)
     return Chart(
         title=pattern.metric.name,
         unit=unit_of(pattern.metric, is_counter=is_counter),
@@ -44,45 +45,25 @@ def chart_of_pattern(
         lowers=window.judgements.lowers,
         uppers=window.judgements.uppers,
         from_time=first_ms if from_ms is None else from_ms,
-        until_time=last_ms if until_ms is None else until_ms,
+        until_time=end_ms if until_ms is None else until_ms,
         anomalies=mark if pattern.positive else (),
         matches=() if pattern.positive else mark,
         match_label="Expected",
         step=get_series(pattern).window_step_ms,
         timezone=org.timezone,
-        look=look,
+        look=replace(look, display_anomalies=look.display_anomalies and pattern.positive),
     )
 
 
 def window_of_pattern(pattern: Pattern) -> tuple[int, int]:
-    """Return the window that a pattern keeps, unix milliseconds; it ends after the excursion."""
-    window = read_window(pattern)
-    if not len(window):
-        return pattern.started_ms, pattern.last_ms + pattern.step_ms
-    return int(window.times[0]), int(window.times[-1]) + pattern.step_ms
-
-
-def level_difference(pattern: Pattern, lower: float, upper: float) -> float:
-    """Return by how much this expected range is above that of a pattern, 0 where one has no end.
-
-    Of a pattern that goes up the upper ends are compared, of one that goes down the lower ends, and
-    of one that stays inside the middles.
-    """
-    match direction_of(pattern):
-        case PatternSide.UP:
-            difference = upper - pattern.expected_upper
-        case PatternSide.DOWN:
-            difference = lower - pattern.expected_lower
-        case PatternSide.INSIDE:
-            difference = (lower + upper - pattern.expected_lower - pattern.expected_upper) / 2
-    return difference if math.isfinite(difference) else 0.0
+    """Return the window in which a pattern is shown: what it keeps, and some time afterwards."""
+    length_ms = pattern.duration_seconds * 1000
+    end_ms = pattern.last_ms + pattern.step_ms + length_ms // AFTER_SHARE
+    return pattern.started_ms - length_ms, end_ms
 
 
 def pattern_image_url(settings: Settings, org: Org, pattern: Pattern) -> str:
     """Return a signed address of the picture of a pattern, which needs no sign-in."""
-    until_ms = pattern.last_ms + pattern.step_ms
-    window = {
-        "from": str(until_ms // 1000 - pattern.duration_seconds),
-        "until": str(-(-until_ms // 1000)),
-    }
+    from_ms, until_ms = window_of_pattern(pattern)
+    window = {"from": str(from_ms // 1000), "until": str(-(-until_ms // 1000))}
     return signed_address(settings, org, f"/pattern/{pattern.id}/graph", window | _SHOWN)

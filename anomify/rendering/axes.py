@@ -8,7 +8,7 @@ import numpy as np
 from anomify.rendering.canvas import DIAMOND, TRIANGLE, Canvas
 from anomify.rendering.chart import Chart, legend, zone
 from anomify.rendering.frame import Frame
-from anomify.rendering.text import fitted
+from anomify.rendering.text import fitted, wrapped
 from anomify.rendering.theme import DASH, LABEL_SIZE, MARK_SIZE, TITLE_SIZE, Theme
 from anomify.rendering.ticks import TimeTick, time_ticks, zone_label
 
@@ -54,13 +54,13 @@ def draw_heading(canvas: Canvas, chart: Chart, theme: Theme) -> float:
 
 
 def _write_notes(canvas: Canvas, chart: Chart, theme: Theme, baseline: float) -> float:
-    """Write the notes line by line below the title, and return the baseline of the last line."""
+    """Write the notes below the title, and return the baseline of the last line."""
     available = (chart.look.width - 2 * PADDING) * chart.look.scale
     # A low picture has none, so that the curves keep the height.
     notes = chart.notes if chart.look.height >= ROOMY_HEIGHT else ()
-    for note in notes:
+    size = LABEL_SIZE * chart.look.scale
+    for line in [line for note in notes for line in wrapped(note, available, size)]:
         baseline += NOTE_HEIGHT
-        line = fitted(note, available, LABEL_SIZE * chart.look.scale)
         canvas.text(PADDING, baseline, line, size=LABEL_SIZE, colour=theme.ink)
     return baseline
 

@@ -15,6 +15,7 @@ from matplotlib.font_manager import fontManager, get_font
 from numpy.typing import NDArray
 
 MAX_CHARACTERS: Final = 120
+MAX_LINES: Final = 3
 ELLIPSIS: Final = "…"
 # Is drawn in place of a character that no available font has.
 MISSING: Final = "□"
@@ -89,6 +90,25 @@ def fitted(text: str, width: float, size: float, *, bold: bool = False) -> str:
         else:
             longest = middle - 1
     return text[:shortest].rstrip() + ELLIPSIS
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """Return the text in lines of at most `width` pixels, at most `MAX_LINES` of them.
+
+    It is broken between words; a single word that is too wide is cut, and so is the last line.
+
+    >>> wrapped("as far outside of the range, as long", 120.0, 11.0)
+    ['as far outside of the', 'range, as long']
+    """
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        is_last = len(lines) == MAX_LINES
+        if is_last or not lines[-1] or text_bitmap(longer, size).width <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [fitted(line, width, size) for line in lines if line]
 
 
 def drawable(text: str) -> str:

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomify.rendering.text import ELLIPSIS, MISSING, drawable, fitted, text_bitmap
+from anomify.rendering.text import (
+    ELLIPSIS,
+    MAX_LINES,
+    MISSING,
+    drawable,
+    fitted,
+    text_bitmap,
+    wrapped,
+)
 
 
 class TestLetters:
@@ -59,3 +67,22 @@ class TestFitted:
         assert text_bitmap(cut, 13.0).width <= width
         longer = text[: len(cut)] + ELLIPSIS
         assert text_bitmap(longer, 13.0).width > width
+
+
+class TestWrapped:
+    @given(st.text(max_size=200), st.integers(20, 400))
+    def test_has_few_lines_and_none_is_too_wide(self, text: str, width: int) -> None:
+        lines = wrapped(text, width, 11.0)
+        assert len(lines) <= MAX_LINES
+        assert all(
+            text_bitmap(line, 11.0).width <= width or line in {"", ELLIPSIS} for line in lines
+        )
+
+    def test_keeps_every_word_where_there_is_room(self) -> None:
+        sentence = "Like the nightly job that was called expected, but twice as long"
+        lines = wrapped(sentence, 200, 11.0)
+        assert len(lines) > 1
+        assert " ".join(lines) == sentence
+
+    def test_cuts_what_does_not_fit_into_the_last_line(self) -> None:
+        assert wrapped("word " * 100, 100, 11.0)[-1].endswith(ELLIPSIS)
