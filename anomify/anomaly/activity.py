@@ -31,6 +31,7 @@ ACTOR_ANOMIFY = "Anomify"
 # The part of the audit trail that everybody of an org may see; sign-ins are not included.
 CHANGES = (
     *("watcher", "token", "invitation", "exclusion", "metric", "org", "adminalert"),
+    *("pattern", "match", "anomaly"),
     *("user.create", "user.signup", "user.delete", "user.role", "user.invite", "billing.plan"),
 )
 _VERBS = {
@@ -48,8 +49,26 @@ _VERBS = {
     "accept": "accepted",
     "settings": "changed the settings of",
     "role": "changed the role of",
+    "train": "labelled",
+    "untrain": "took back the label of",
+    "disable": "disabled",
+    "enable": "enabled",
+    "propose": "proposed",
+    "use": "began to use",
+    "decay": "stopped using",
+    "retire": "retired",
+    "validate": "called right",
+    "invalidate": "called wrong",
+    "learning": "changed the learning of",
 }
-_NOUNS = {"adminalert": "admin alert", "user": "", "billing": ""}
+_NOUNS = {
+    "adminalert": "admin alert",
+    "user": "",
+    "billing": "",
+    "anomaly": "anomaly of",
+    "pattern": "pattern of",
+    "match": "match of",
+}
 
 
 @dataclass(frozen=True, slots=True)

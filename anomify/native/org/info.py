@@ -20,6 +20,7 @@ from anomify.org.editing import change_org
 from anomify.org.model import ONBOARDING_NAMES, Org
 from anomify.org.muting import MINUTES_MAX, is_muted, minutes_left, mute_org
 from anomify.org.token import beginning_of, is_valid, list_tokens
+from anomify.pattern.learning import set_learning
 
 blueprint = NativeBlueprint("org", __name__)
 
@@ -94,6 +95,9 @@ class OwnOrgOut(OrgOut):
     metric_quota: int | None = Field(description="How many metrics it may have; null: no limit.")
     metric_count: int = Field(description="How many count against that.")
     ingest_host: str = Field(description="Where senders send to.")
+    learning: bool = Field(
+        description="Whether the product proposes patterns for anomalies that come back."
+    )
     keys: list[KeyOut] = Field(description="The keys that senders and scripts use.")
     debt: DebtOut = Field(description="Whether a bill is overdue.")
 
@@ -123,6 +127,11 @@ class UpdateIn(Inputs):
         description="Send no notifications for so many minutes from now; 0 ends that.",
         examples=[30],
     )
+    learning: bool | None = Field(
+        None,
+        description="Whether the product proposes patterns by itself. Switched off, those that it"
+        " has found and nobody has accepted are not used any more.",
+    )
 
 
 @blueprint.route("/org/info", inputs=Inputs, outputs=InfoOut, access=VIEWER)
@@ -134,13 +143,15 @@ def info(inputs: Inputs) -> InfoOut:
 
 @blueprint.route("/org/update", inputs=UpdateIn, outputs=InfoOut, access=ADMIN, changes=True)
 def update(inputs: UpdateIn) -> InfoOut:
-    """Rename the org, set its time zone, or mute it for some minutes.
+    """Rename the org, set its time zone, mute it for some minutes, or let it learn by itself.
 
     While an org is muted everything is still found and recorded, and marked as muted. Afterwards
     people are notified of what is new or has changed, not of what was muted.
     """
     org_id, actor = subject().org.id, subject().label
     org = change_org(org_id, actor=actor, name=inputs.name, timezone=inputs.timezone)
+    if inputs.learning is not None:
+        set_learning(org_id, is_on=inputs.learning, actor=actor)
     if inputs.mute_minutes is not None:
         org = mute_org(org_id, inputs.mute_minutes, actor=actor)
     return InfoOut(org=_own(org))
@@ -187,6 +198,7 @@ def _own(org: Org) -> OwnOrgOut:
         metric_quota=quota.limit,
         metric_count=quota.used,
         ingest_host=settings.base_url,
+        learning=org.learns_patterns,
         keys=[
             KeyOut(
                 name=token.name,
