@@ -30,8 +30,8 @@ class MatchGraphOut(Outputs):
         " increase per second."
     )
     pattern: Pairs = Field(
-        description="The points of the pattern, moved so that it begins with the match and its"
-        " expected range lies at the level of the present one."
+        description="The points of the pattern, moved so that it begins when the match did, and"
+        " at the same level."
     )
 
 
