@@ -104,7 +104,9 @@ def wrapped(text: str, width: float, size: float) -> list[str]:
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
         is_last = len(lines) == MAX_LINES
-        if is_last or not lines[-1] or text_bitmap(longer, size).width <= width:
+        # Of a longer text only the beginning is drawn and measured.
+        has_room = len(longer) <= MAX_CHARACTERS and text_bitmap(longer, size).width <= width
+        if is_last or not lines[-1] or has_room:
             lines[-1] = longer
         else:
             lines.append(word)

@@ -83,6 +83,9 @@ class TestWrapped:
         lines = wrapped(sentence, 200, 11.0)
         assert len(lines) > 1
         assert " ".join(lines) == sentence
+        # On a wide picture, too, for one line has at most so many characters as are drawn.
+        twice = f"{sentence} {sentence} as before"
+        assert " ".join(wrapped(twice, 5_000, 11.0)) == twice
 
     def test_cuts_what_does_not_fit_into_the_last_line(self) -> None:
         assert wrapped("word " * 100, 100, 11.0)[-1].endswith(ELLIPSIS)
