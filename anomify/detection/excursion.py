@@ -67,14 +67,20 @@ class Excursion:
         alert: float,
         local_seconds: int,
         weekday: int,
+        *,
+        last_over_ms: int = 0,
     ) -> Self:
         """Return the excursion that begins at row `onset` of these points, as far as it has run.
 
-        It ends where `CALM_POINTS` points in a row are back in the range, and is complete then;
-        without such points it runs to the last row.
+        It ends before the first `CALM_POINTS` points in a row that are in the range and later than
+        `last_over_ms`, the time of its last point over the threshold as far as that is known; it is
+        complete then. Without such points it runs to the last row. An excursion of which no point
+        is outside of the range (a jump, a change of noise) can only be followed by `last_over_ms`.
         """
         first = max(onset - CONTEXT, 0)
-        last, is_complete = _find_last(values[onset:], lower, upper)
+        calm = excess_of(values[onset:], lower, upper) == 0.0
+        calm &= times[onset:] > max(last_over_ms, times[onset])
+        last, is_complete = _find_last(calm)
         end = onset + last + 1
         return cls(
             step_ms=step_ms,
@@ -112,11 +118,41 @@ class Excursion:
 
     @property
     def length_ms(self) -> int:
-        """Return the time from the onset to the last point outside of the range."""
+        """Return the time from the onset to the last point outside of the range.
+
+        If no point is outside, to the last point.
+        """
         outside = np.flatnonzero(excess_of(self.values[self.context :], self.lower, self.upper))
-        if not len(outside):
-            return 0
-        return int(self.times[self.context + outside[-1]]) - self.started_ms
+        last = self.context + outside[-1] if len(outside) else -1
+        return int(self.times[last]) - self.started_ms
+
+    @property
+    def side(self) -> int:
+        """Return to which side the first point has gone, 1 up or -1 down.
+
+        A first point that is inside the range has gone up if it is above both the middle of the
+        range and the point before it, or farther above one than below the other.
+        """
+        value = self.values[self.context]
+        outside = float(excess_of(np.array([value]), self.lower, self.upper)[0])
+        if outside == 0.0:
+            middle = 0.5 * self.lower + 0.5 * self.upper
+            outside = np.nansum([value - middle, value - self.before])
+        return 1 if outside >= 0.0 else -1
+
+    @property
+    def before(self) -> float:
+        """Return the newest finite value before the onset, NaN if there is none."""
+        known = self.values[: self.context]
+        known = known[np.isfinite(known)]
+        return float(known[-1]) if len(known) else np.nan
+
+    @property
+    def swings(self) -> tuple[float, float]:
+        """Return how far the values go above and below the value before the onset, both >= 0."""
+        run = self.values[self.context :] - self.before
+        run = run[np.isfinite(run)]
+        return float(run.max(initial=0.0)), float(-run.min(initial=0.0))
 
 
 def excess_of(values: Float64s, lower: float, upper: float) -> Float64s:
@@ -133,11 +169,10 @@ def excess_of(values: Float64s, lower: float, upper: float) -> Float64s:
     return excess
 
 
-def _find_last(values: Float64s, lower: float, upper: float) -> tuple[int, bool]:
+def _find_last(calm: Bools) -> tuple[int, bool]:
     """Return the last row of the excursion that begins at row 0, and whether it has ended."""
-    inside: Bools = excess_of(values, lower, upper) == 0.0
-    calm = np.cumsum(inside)
-    ended: Bools = calm[CALM_POINTS:] - calm[:-CALM_POINTS] == CALM_POINTS
+    counts = np.cumsum(calm)
+    ended: Bools = counts[CALM_POINTS:] - counts[:-CALM_POINTS] == CALM_POINTS
     if ended.any():
         return min(int(np.argmax(ended)), MOST_POINTS), True
-    return min(len(values) - 1, MOST_POINTS), False
+    return min(len(calm) - 1, MOST_POINTS), False
