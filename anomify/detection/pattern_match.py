@@ -355,8 +355,8 @@ class _Labelled:
         """Return which of them the steps of an excursion within its range do not exceed."""
         if now.heights.max() > 0.0:
             return np.ones(len(self.excursions), np.bool_)
-        allowed = self._shrunk(self.swing_limits, now)
-        admitted: Bools = (now.swings <= allowed).all(axis=1)
+        up, down = (now.swings <= self._shrunk(self.swing_limits, now)).T
+        admitted: Bools = up & down
         return admitted
 
     def _shrunk(self, limits: Float64s, now: _Current) -> Float64s:
@@ -404,10 +404,11 @@ class _Compared:
         none = np.zeros(len(self.rows), np.bool_)
         if self.is_unexpected:
             return [("shape", none)]
-        at_time: Bools = (self.apart <= MINUTES_APART) & ~self._is_outvoted(CONTRARY_SHARE_AT_TIME)
+        at_time = none if self._is_outvoted(CONTRARY_SHARE_AT_TIME) else self._is_at_time()
         alike: Bools = (self.distances <= SHAPE_DISTANCE) & (self.nearness < self.contrary_nearness)
+        part_nearness = _nearness(self.parts.distances, self.apart)
         part: Bools = self.parts.distances <= MOTIF_DISTANCE
-        part &= _nearness(self.parts.distances, self.apart) < self.contrary_nearness
+        part = part & (part_nearness < self.contrary_nearness)
         usual = none if self._is_outvoted(CONTRARY_SHARE) else self._is_usual()
         return [
             ("shape", (at_time & alike) | self.is_own),
@@ -428,6 +429,10 @@ class _Compared:
 
     def _is_outvoted(self, share: float) -> bool:
         return self.contrary > share * len(self.rows)
+
+    def _is_at_time(self) -> Bools:
+        at_time: Bools = self.apart <= MINUTES_APART
+        return at_time
 
     def _is_usual(self) -> Bools:
         """Return which rows are as strong, if those or the weakness make the time free."""

@@ -123,9 +123,7 @@ def _record_again(
     ]
     running = next((match for match in recorded.fixed if match.is_open), None)
     if running is None:
-        return record_metric(
-            point_verdicts, metric_id, None, closing_ms, explainer=explainer
-        )
+        return record_metric(point_verdicts, metric_id, None, closing_ms, explainer=explainer)
     before = record_metric(
         [verdict for verdict in point_verdicts if verdict.time_ms < running.started_ms],
         metric_id,

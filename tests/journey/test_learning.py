@@ -1,4 +1,4 @@
-"""A person teaches the running product that a nightly job is normal: `docs/learning.md`, for real."""
+"""A person teaches the running product that a nightly job is normal, as in `docs/learning.md`."""
 
 import json
 import os
