@@ -36,6 +36,7 @@ def list_matches(
     *,
     metric_id: int | None = None,
     pattern_id: int | None = None,
+    pattern_ids: Iterable[int] | None = None,
     from_ms: int | None = None,
     until_ms: int | None = None,
     validated: Validated | None = None,
@@ -49,6 +50,8 @@ def list_matches(
         wanted.append(Match.metric_id == metric_id)
     if pattern_id is not None:
         wanted.append(Match.pattern_id == pattern_id)
+    if pattern_ids is not None:
+        wanted.append(among(Match.pattern_id, pattern_ids))
     if until_ms is not None:
         wanted.append(Match.started_ms < until_ms)
     if from_ms is not None:
