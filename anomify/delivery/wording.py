@@ -1,7 +1,7 @@
 """Facts to Message: one wording for people, in text and HTML, and the same facts for machines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -42,8 +42,17 @@ class _Wording:
     # Named numbers and times, to be read in this order.
     lines: tuple[tuple[str, str], ...]
     link: str | None
+    # What the link leads to, and what can be done there.
+    link_words: str = "View the metric"
+    hint: str = ""
 
 
+EXPECTED_HINT: Final = (
+    "Was this behaviour expected? Say so on the metric's page, and the same is not reported again."
+)
+PATTERN_HINT: Final = (
+    "The link leads to the pattern that explains it. There you can say that this was wrong."
+)
 PICTURE_PROBLEM: Final = (
     "The picture that belongs here could not be drawn. Nothing else of this message is missing,"
     " and the metric's page shows its chart."
@@ -79,7 +88,7 @@ def message_of(
         subject=wording.subject,
         text=_environment.get_template("message.txt").render(shown),
         html=_environment.get_template("message.html").render(shown),
-        data=_data(facts, wording),
+        data=_data(facts, wording, base_url),
         picture=picture,
     )
 
@@ -112,10 +121,12 @@ def _wording(facts: Facts, base_url: str) -> _Wording:
             link=None,
         )
     zone = _zone(facts.timezone)
-    link = _link(anomaly, base_url)
     if facts.transition == OPENED:
-        return _of_opened(anomaly, zone, link)
-    return _of_recovered(anomaly, zone, link)
+        return _of_opened(anomaly, zone, _link(anomaly, base_url, asks=not anomaly.is_silence))
+    if anomaly.pattern_id is not None:
+        wording = _of_recovered(anomaly, zone, _pattern_link(anomaly, base_url))
+        return replace(wording, link_words="View the pattern", hint=PATTERN_HINT)
+    return _of_recovered(anomaly, zone, _link(anomaly, base_url))
 
 
 def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
@@ -142,6 +153,7 @@ def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
             ("Seen before", anomaly.seen_before),
         ),
         link=link,
+        hint=EXPECTED_HINT,
     )
 
 
@@ -166,7 +178,9 @@ def _of_silence(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     )
 
 
-def _of_broken_silence(anomaly: AnomalyFacts, ended_ms: int, zone: tzinfo, link: str) -> _Wording:
+def _of_broken_silence(
+    anomaly: AnomalyFacts, ended_ms: int, zone: tzinfo, link: str | None
+) -> _Wording:
     silent = duration_in_two_units((ended_ms - _since_ms(anomaly)) / 1000)
     return _Wording(
         subject=f"{_short(anomaly.metric_name)} sends data again",
@@ -189,7 +203,7 @@ def _since_ms(anomaly: AnomalyFacts) -> int:
     return anomaly.started_ms if anomaly.since_ms is None else anomaly.since_ms
 
 
-def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
+def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> _Wording:
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
     lasted = duration_in_two_units((ended_ms - anomaly.started_ms) / 1000)
     if anomaly.is_silence:
@@ -226,7 +240,7 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
     )
 
 
-def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
+def _data(facts: Facts, wording: _Wording, base_url: str) -> Mapping[str, Any]:
     data: dict[str, Any] = {
         "sentence": wording.sentence,
         "org": {"id": facts.org_id, "name": facts.org_name},
@@ -235,7 +249,8 @@ def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
     anomaly = facts.anomaly
     if anomaly is None:
         return data
-    data["metric"] = {"id": anomaly.metric_id, "name": anomaly.metric_name, "url": wording.link}
+    url = wording.link if anomaly.pattern_id is None else _link(anomaly, base_url)
+    data["metric"] = {"id": anomaly.metric_id, "name": anomaly.metric_name, "url": url}
     data["anomaly"] = {
         "id": anomaly.id,
         "uuid": anomaly.uuid,
@@ -255,12 +270,17 @@ def _data(facts: Facts, wording: _Wording) -> Mapping[str, Any]:
         "ended_by_silence": anomaly.has_fallen_silent,
         "ended_by_pattern_id": anomaly.pattern_id,
         "ended_by_pattern": anomaly.pattern,
+        "ended_by_pattern_url": _pattern_link(anomaly, base_url),
         "outgrown": anomaly.outgrown,
     }
     return data
 
 
-def _link(anomaly: AnomalyFacts, base_url: str) -> str:
+def _link(anomaly: AnomalyFacts, base_url: str, *, asks: bool = False) -> str:
+    """Return the address of the metric's page with the anomaly selected.
+
+    With `asks` the question whether it was expected is open there.
+    """
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
     # In the query, not in the path: a metric may be called `..` or hold slashes.
     query = urlencode(
@@ -269,9 +289,15 @@ def _link(anomaly: AnomalyFacts, base_url: str) -> str:
             "from": anomaly.started_ms // 1000 - LINK_MARGIN_SECONDS,
             "until": ended_ms // 1000 + LINK_MARGIN_SECONDS,
             "event": anomaly.id,
+            **({"ask": "true"} if asks else {}),
         }
     )
     return f"{base_url}/ui/metric?{query}"
+
+
+def _pattern_link(anomaly: AnomalyFacts, base_url: str) -> str | None:
+    """Return the address of the page of the pattern that explains it; None without one."""
+    return None if anomaly.pattern_id is None else f"{base_url}/ui/pattern/{anomaly.pattern_id}"
 
 
 def _lines(*lines: tuple[str, str]) -> tuple[tuple[str, str], ...]:

@@ -90,6 +90,7 @@ class TestOpened:
         assert link == (
             f"{BASE}/ui/metric?name=node_cpu%7Bcpu%3D%220%22%2Cpath%3D%22%2Fa+b%22%7D"
             f"&from={NOON_MS // 1000 - 21600}&until={NOON_MS // 1000 + 1500 + 21600}&event=7"
+            "&ask=true"
         )
 
     def test_shows_the_same_lines_in_text_and_html(self) -> None:
@@ -141,6 +142,7 @@ class TestOpened:
             "ended_by_silence": False,
             "ended_by_pattern_id": None,
             "ended_by_pattern": "",
+            "ended_by_pattern_url": None,
             "outgrown": "",
         }
 
@@ -230,6 +232,22 @@ class TestRecovered:
         )
         assert f"Like: {pattern}" in message.text
         assert message.data["anomaly"]["ended_by_pattern_id"] == 4
+
+    def test_leads_to_the_pattern_that_explains_it(self) -> None:
+        message = message_for(facts(RECOVERED, pattern_id=4, pattern="“Nightly job”"))
+
+        assert f"View the pattern: {BASE}/ui/pattern/4" in message.text
+        assert f"{BASE}/ui/pattern/4" in Page(message.html).addresses
+        assert message.data["anomaly"]["ended_by_pattern_url"] == f"{BASE}/ui/pattern/4"
+        assert message.data["metric"]["url"].startswith(f"{BASE}/ui/metric?")
+
+    def test_asks_whether_an_anomaly_was_expected_where_it_can_be_answered(self) -> None:
+        question = "Was this behaviour expected?"
+        assert question in message_for(facts()).text
+        assert any(question in text for text in Page(message_for(facts()).html).texts)
+        for message in (message_for(facts(RECOVERED)), message_for(facts(is_silence=True))):
+            assert question not in message.text
+            assert "ask=" not in message.data["metric"]["url"]
 
 
 class TestTest:
