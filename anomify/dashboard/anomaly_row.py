@@ -56,6 +56,9 @@ class AnomalyRow:
     # It was found while the metric was new, and until when the metric still is.
     was_new: bool
     new_until: Moment | None
+    # expected or unexpected, as a person called it, or matched, where a pattern explained it.
+    verdict: str
+    label: str
     # The metric's page with the window around the anomaly.
     url: str
 
@@ -89,8 +92,15 @@ def anomaly_row_of(anomaly: Anomaly, progress: Progress | None) -> AnomalyRow:
         seen_before=seen_before_in_words(span),
         was_new=not span.is_silence and was_young(span.metric, progress, span.started_ms),
         new_until=_new_until(span, progress),
+        verdict=_verdict(anomaly),
+        label=anomaly.label or "",
         url=url,
     )
+
+
+def metric_page_url(anomaly: Anomaly) -> str:
+    """Return the address of the page of its metric that shows an anomaly."""
+    return address("/ui/metric", name=anomaly.span.metric.name, event=anomaly.id)
 
 
 def window_around(span: Span, step_ms: int | None) -> tuple[int, int]:
@@ -134,6 +144,12 @@ def _new_until(span: Span, progress: Progress | None) -> Moment | None:
     if progress is None or not was_young(span.metric, progress, now_ms()):
         return None
     return within_sentence(local_moment(progress.young_until_ms))
+
+
+def _verdict(anomaly: Anomaly) -> str:
+    if anomaly.expected is not None:
+        return "expected" if anomaly.expected else "unexpected"
+    return "matched" if anomaly.span.ended_by_pattern_id is not None else ""
 
 
 def _lasted(span: Span) -> str:

@@ -7,13 +7,19 @@ from anomify.dashboard import (
     alert_page,
     inbox,
     invitation,
+    match_page,
+    matches_page,
     metric_page,
     metrics_page,
     oidc_sign_in,
     password_reset,
+    pattern_page,
+    patterns_page,
+    proposals_page,
     setup,
     sign_in,
     sign_up,
+    training,
     unmute,
 )
 
@@ -22,6 +28,7 @@ def dashboard_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
         *(account, alert_page, inbox, invitation, metric_page, metrics_page, oidc_sign_in),
+        *(match_page, matches_page, pattern_page, patterns_page, proposals_page, training),
         *(password_reset, setup, sign_in, sign_up, unmute),
     )
     return tuple(module.blueprint for module in modules)

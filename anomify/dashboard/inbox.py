@@ -38,13 +38,19 @@ WINDOWS: Final[dict[str, tuple[int | None, str, str]]] = {
     "all": (None, "All time", "so far"),
 }
 SEVERITIES: Final = (("low", "Any severity"), ("medium", "Medium and high"), ("high", "High only"))
-STATES: Final = ((Running.ALL, "All"), (Running.OPEN, "Running"), (Running.ENDED, "Ended"))
+STATES: Final = (
+    (Running.ALL, "All"),
+    (Running.OPEN, "Running"),
+    (Running.ENDED, "Ended"),
+    (Running.TRAINED, "Expected"),
+    (Running.MATCHED, "Matched"),
+)
 
 
 class InboxIn(Inputs):
     """The filters of the inbox."""
 
-    state: Running = Field(Running.ALL, description="all, open or ended")
+    state: Running = Field(Running.ALL, description="all, open, ended, trained or matched")
     severity: Literal["low", "medium", "high"] = Field("low", description="the least severity")
     window: Literal["24h", "7d", "30d", "all"] = Field("7d", description="how far back")
     metric: str = Field(
@@ -163,7 +169,7 @@ def _row(anomaly: Anomaly, progress: Progress | None) -> Row:
 
 def _states(inputs: InboxIn, found: Page[Anomaly]) -> list[Choice]:
     totals = {inputs.state: found.total}
-    for state in (Running.OPEN, Running.ALL):
+    for state in (Running.OPEN, Running.ALL, Running.TRAINED, Running.MATCHED):
         if state not in totals:
             totals[state] = _find(inputs, state, 0).total
     totals.setdefault(Running.ENDED, totals[Running.ALL] - totals[Running.OPEN])

@@ -11,7 +11,7 @@ from anomify.auth.subject import UserSubject, user_subject
 from anomify.clock import now, to_ms
 from anomify.dashboard.wording import Moment, initials, moment
 from anomify.detection.state import LEARNING_POINTS
-from anomify.edge.access import ADMIN
+from anomify.edge.access import ADMIN, EDITOR
 from anomify.org.muting import is_muted, minutes_left
 
 
@@ -30,6 +30,8 @@ class Viewer:
     muted_until: Moment | None
     muted_minutes: int
     may_unmute: bool
+    # They may say whether something was expected, and disable patterns.
+    may_edit: bool
 
 
 def render_page(template: str, **facts: Any) -> str:
@@ -63,4 +65,5 @@ def _viewer(caller: UserSubject) -> Viewer:
         muted_until=local_moment(to_ms(muted_until)) if muted_until else None,
         muted_minutes=minutes_left(org, at),
         may_unmute=ADMIN.allows(caller),
+        may_edit=EDITOR.allows(caller),
     )

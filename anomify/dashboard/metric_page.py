@@ -1,44 +1,31 @@
 """The page of one metric: its chart, state and anomalies."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from flask import Response, make_response, redirect
 from pydantic import AliasChoices, Field, model_validator
 
-from anomify.anomaly.charts import anomaly_image_url
-from anomify.anomaly.model import Anomaly
-from anomify.anomaly.queries import get_anomaly, list_anomalies
 from anomify.auth.subject import subject
 from anomify.clock import now, now_ms
-from anomify.dashboard.anomaly_row import AnomalyRow, anomaly_row_of, window_around
 from anomify.dashboard.layout import local_moment, render_page
+from anomify.dashboard.metric_parts import Links, Selected, find_selected, parts_of
 from anomify.dashboard.page_blueprint import PageBlueprint, address
-from anomify.dashboard.wording import thousands, within_sentence
-from anomify.detection.alarm_history_summary import AlarmHistorySummary
 from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
 from anomify.edge.validation_sentences import WrongParameter
 from anomify.errors import NotFound
 from anomify.exclusion.wording import explained, rules_behind
-from anomify.metric.alarm_history import (
-    alarm_history_sentence,
-    find_alarm_history,
-    seen_lately_sentence,
-)
 from anomify.metric.name import NameRefused, plain_or_labelled_name
 from anomify.metric.queries import get_metric_status
 from anomify.metric.reading import end_with_newest
 from anomify.metric.status import MetricStatus
-from anomify.metric.young import young_until_ms
 
 blueprint = PageBlueprint("metric_page", __name__)
 
 PATH: Final = "/ui/metric"
 EVENTS_PATH: Final = "/ui/metric-events"
-MOST_EVENTS: Final = 200
 # Ten digits of unix seconds end in the year 2286.
 MOST_TIMESTAMP: Final = 9_999_999_999
 HOUR: Final = 3_600
@@ -54,7 +41,7 @@ FEWEST_POINTS: Final = 60
 
 
 class MetricPageIn(Inputs):
-    """The metric, the time window and the selected anomaly."""
+    """The metric, the time window, and the selected anomaly, match or pattern."""
 
     name: str = Field(max_length=4_096, json_schema_extra=names("metric"))
     range: str | None = Field(None, pattern="^(1h|6h|24h|7d|30d)$")
@@ -65,6 +52,9 @@ class MetricPageIn(Inputs):
         None, ge=1, le=MOST_TIMESTAMP, validation_alias=AliasChoices("until")
     )
     event: int | None = Field(None, ge=1, le=2**31 - 1, json_schema_extra=names("anomaly"))
+    match: int | None = Field(None, ge=1, le=2**31 - 1, json_schema_extra=names("match"))
+    pattern: int | None = Field(None, ge=1, le=2**31 - 1, json_schema_extra=names("pattern"))
+    ask: bool = Field(default=False, description="Whether the anomaly was expected is asked.")
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:
@@ -93,26 +83,11 @@ class MetricPageIn(Inputs):
             "from": self.from_timestamp,
             "until": self.until_timestamp,
             "event": self.event,
+            "match": self.match,
+            "pattern": self.pattern,
+            "ask": "true" if self.ask else None,
         }
         return address(PATH, **{**parameters, **changes})
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An anomaly in the list below the chart."""
-
-    event: AnomalyRow
-    is_selected: bool
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """The anomalies of the window."""
-
-    rows: tuple[EventRow, ...]
-    total: int
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +105,7 @@ def page(inputs: MetricPageIn) -> str | Response:
     """Show one metric."""
     status = _status_of_metric(inputs)
     inputs = inputs.model_copy(update={"name": status.metric.name})
-    selected = _selected(inputs, status)
+    selected = find_selected(status, inputs.event, inputs.match, inputs.pattern)
     default = default_range(status)
     if better_url := _better_window(inputs, status, selected, default):
         return make_response(redirect(better_url))
@@ -141,7 +116,7 @@ def page(inputs: MetricPageIn) -> str | Response:
     return render_page(
         "dashboard/metric.html",
         name=name,
-        **_parts(inputs, status, selected, (from_ms, until_ms)),
+        **parts_of(status, selected, (from_ms, until_ms), _links(inputs)),
         ranges=[
             RangeLink(
                 key,
@@ -170,7 +145,12 @@ def events(inputs: MetricPageIn) -> str:
     window = _window_ms(inputs, status)
     return render_page(
         "dashboard/metric_events.html",
-        **_parts(inputs, status, _selected(inputs, status), window),
+        **parts_of(
+            status,
+            find_selected(status, inputs.event, inputs.match, inputs.pattern),
+            window,
+            _links(inputs),
+        ),
     )
 
 
@@ -210,82 +190,30 @@ def _status_of_metric(inputs: MetricPageIn) -> MetricStatus:
     return explained([status], rules_behind(org_id, [status]))[0]
 
 
-def _selected(inputs: MetricPageIn, status: MetricStatus) -> Anomaly | None:
-    if inputs.event is None:
-        return None
-    with suppress(NotFound):
-        found = get_anomaly(subject().org.id, inputs.event)
-        return found if found.span.metric_id == status.metric.id else None
-    return None
+def _links(inputs: MetricPageIn) -> Links:
+    """Return how the parts of the page lead to the page with something else selected."""
+
+    def url(**selected: int) -> str:
+        return inputs.url(
+            **{"event": None, "match": None, "pattern": None, "ask": None, **selected}
+        )
+
+    return Links(url, asks=inputs.ask)
 
 
 def _better_window(
-    inputs: MetricPageIn, status: MetricStatus, selected: Anomaly | None, default: str
+    inputs: MetricPageIn, status: MetricStatus, selected: Selected, default: str
 ) -> str | None:
     """Return the window of the last points, if none is given and the default one is empty."""
     if inputs.has_window or inputs.range:
         return None
     progress = status.progress
-    if selected is not None:
-        from_ms, until_ms = window_around(
-            selected.span, progress.resolution_ms if progress else None
-        )
+    found = selected.window_ms(progress)
+    if found is not None:
+        from_ms, until_ms = found
     elif progress and progress.judged_until_ms < now_ms() - RANGES[default][0] * 1000:
         until_ms = progress.judged_until_ms + max(progress.resolution_ms, 1000)
         from_ms = until_ms - RANGES[default][0] * 1000
     else:
         return None
     return inputs.url(**{"from": max(from_ms, 0) // 1000, "until": -(-until_ms // 1000)})
-
-
-def _parts(
-    inputs: MetricPageIn, status: MetricStatus, selected: Anomaly | None, window: tuple[int, int]
-) -> dict[str, object]:
-    found = list_anomalies(
-        subject().org.id,
-        metric_id=status.metric.id,
-        from_ms=window[0],
-        until_ms=window[1],
-        limit=MOST_EVENTS,
-    )
-    rows = tuple(
-        EventRow(
-            anomaly_row_of(anomaly, status.progress),
-            selected is not None and anomaly.id == selected.id,
-            inputs.url(event=anomaly.id),
-        )
-        for anomaly in found.items
-    )
-    missing = ""
-    if app_state().points.missing(status.metric.id, *window):
-        missing = "; some stored points cannot be read; the operator of this server can see why"
-    shown = f", the newest {MOST_EVENTS} are listed" if found.total > len(rows) else ""
-    at = now()
-    young_ms = young_until_ms(status, at)
-    # Of a new metric its age lowers alerts more, and the status says so.
-    history = None if young_ms is not None else find_alarm_history(status, at)
-    return {
-        "status": status,
-        "young_until": None if young_ms is None else within_sentence(local_moment(young_ms)),
-        "alarm_history": alarm_history_sentence(history),
-        "events": Events(
-            rows, found.total, f"{thousands(found.total)} in this window{shown}{missing}"
-        ),
-        "selected": anomaly_row_of(selected, status.progress) if selected else None,
-        "seen_lately": _seen_lately(history, selected),
-        "picture": (
-            anomaly_image_url(app_state().settings, subject().org, selected) if selected else None
-        ),
-    }
-
-
-def _seen_lately(history: AlarmHistorySummary | None, selected: Anomaly | None) -> str:
-    if selected is None:
-        return ""
-    span = selected.span
-    return seen_lately_sentence(
-        history,
-        span.severity,
-        is_above=span.value > span.expected_upper,
-        is_below=span.value < span.expected_lower,
-    )

@@ -1,8 +1,9 @@
-// Draws the chart of one metric: value, expected range, anomalies. It loads no data; zooming and
+// Draws the chart of one metric: value, expected range, anomalies, matches. It loads no data; zooming and
 // selecting call functions that its creator passes. uPlot must be loaded before this module.
 
 import { COLUMNS, FOUND, VALUE, columnsOf, isDuring, limitsOf, scoresOf } from "./chart_data.js";
-import { coloursOf, fitted, line, nearestPoint, triangle } from "./chart_shapes.js";
+import { drawMatchMarks, drawPattern, labelOf, limitsWith, within } from "./chart_matches.js";
+import { coloursOf, drawLabels, drawSpans, line, nearestPoint, triangle } from "./chart_shapes.js";
 import { followFingers } from "./chart_touch.js";
 import { clock, axisNumbers } from "./numbers.js";
 
@@ -22,8 +23,11 @@ export class Chart {
     this.window = [0, 1];
     this.limits = [0, 1];
     this.anomalies = [];
+    this.matches = [];
     this.events = [];
-    this.selected = null;
+    this.pattern = []; // the points of the pattern that is drawn over the window
+    this.selected = null; // the id of an anomaly
+    this.selectedMatch = null;
     this.colours = coloursOf(box);
     this.plot = new uPlot(this.options(), Array.from({ length: COLUMNS }, () => []), box);
     this.plot.over.setAttribute("aria-hidden", "true");
@@ -87,8 +91,17 @@ export class Chart {
         { series: [5, 6], fill: () => this.colours.forecast },
       ],
       hooks: {
-        drawClear: [(plot) => this.drawSpans(plot), (plot) => this.drawEventLines(plot)],
-        draw: [(plot) => this.drawEventLabels(plot), (plot) => this.drawMarks(plot)],
+        drawClear: [
+          (plot) => this.drawSpans(plot),
+          (plot) => this.drawEventLines(plot),
+          (plot) => drawPattern(plot, this),
+        ],
+        draw: [
+          (plot) => this.drawEventLabels(plot),
+          (plot) => this.drawMatchLabels(plot),
+          (plot) => drawMatchMarks(plot, this),
+          (plot) => this.drawMarks(plot),
+        ],
         setSelect: [(plot) => this.finishDrag(plot)],
         setCursor: [(plot) => this.onCursor(this.cursorIndex(plot))],
       },
@@ -105,11 +118,25 @@ export class Chart {
   show(bundle, [from, until], { step, isThinned }) {
     this.window = [from, until];
     this.anomalies = bundle.anomalies;
+    this.matches = [...bundle.matches].sort((one, other) => one.timestamp - other.timestamp);
     this.events = bundle.events.filter(({ timestamp }) => timestamp >= from && timestamp <= until);
     this.columns = columnsOf(bundle, { step, isThinned });
     this.scores = scoresOf(bundle);
-    this.limits = limitsOf(this.columns);
+    this.setLimits();
     this.plot.setData(this.columns);
+  }
+
+  setLimits() {
+    this.limits = limitsWith(limitsOf(this.columns), within(this.pattern, this.window));
+  }
+
+  // Draws these points, pairs of a time and a value, as the pattern over the window.
+  showPattern(points) {
+    this.pattern = points;
+    if (this.columns) {
+      this.setLimits();
+      this.plot.setData(this.columns);
+    }
   }
 
   point(index) {
@@ -119,8 +146,10 @@ export class Chart {
     }
     const time = times[index];
     const anomaly = this.anomalies.find((one) => isDuring(one, time));
+    const match = this.matches.find((one) => isDuring(one, time));
     const score = anomaly?.score ?? this.scores.get(time) ?? null;
-    return { time, value: values[index], lower: lowers[index], upper: uppers[index], anomaly, score };
+    const [lower, upper] = [lowers[index], uppers[index]];
+    return { time, value: values[index], lower, upper, anomaly, match, score };
   }
 
   // The index of the point at the cursor; null without a cursor.
@@ -135,8 +164,9 @@ export class Chart {
     return index < 0 ? null : this.point(index);
   }
 
-  select(id) {
-    this.selected = id;
+  select({ event = null, match = null }) {
+    this.selected = event;
+    this.selectedMatch = match;
     this.plot.redraw(false);
   }
 
@@ -152,33 +182,8 @@ export class Chart {
   // --- drawing ---
 
   drawSpans(plot) {
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.fillStyle = this.colours.span;
-    for (const [left, right] of this.spans(plot)) {
-      ctx.fillRect(left, bbox.top, right - left, bbox.height);
-    }
-    ctx.restore();
-  }
-
-  spans(plot) {
-    const across = (time) => plot.valToPos(this.clamp(time), "x", true);
-    const spans = this.anomalies
-      .map((one) => [across(one.timestamp), across(one.until_timestamp ?? this.window[1])])
-      .filter(([left, right], place) =>
-        right - left >= 2 || this.anomalies[place].until_timestamp === null)
-      .sort((one, other) => one[0] - other[0]);
-    // Spans that overlap are joined, so that none is shaded twice.
-    const joined = [];
-    for (const [left, right] of spans) {
-      const last = joined.at(-1);
-      if (last && left <= last[1]) {
-        last[1] = Math.max(last[1], right);
-      } else {
-        joined.push([left, right]);
-      }
-    }
-    return joined;
+    drawSpans(plot, this.matches, this.colours.matchSpan, this.window);
+    drawSpans(plot, this.anomalies, this.colours.span, this.window);
   }
 
   drawEventLines(plot) {
@@ -198,29 +203,15 @@ export class Chart {
     ctx.restore();
   }
 
-  // Each line has its text beside its upper end, cut off before the next line.
   drawEventLabels(plot) {
-    const { ctx, bbox } = plot;
-    const ratio = uPlot.pxRatio;
-    const places = this.events.map(({ timestamp }) => plot.valToPos(timestamp, "x", true));
-    ctx.save();
-    ctx.font = `${12 * ratio}px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif`;
-    ctx.textBaseline = "top";
-    ctx.textAlign = "left";
-    this.events.forEach(({ text }, place) => {
-      const left = places[place] + 4 * ratio;
-      const available = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
-      const label = available < 28 * ratio ? "" : fitted(ctx, text, available);
-      if (label) {
-        ctx.globalAlpha = 0.8;
-        ctx.fillStyle = this.colours.surface;
-        ctx.fillRect(left - 2 * ratio, bbox.top, ctx.measureText(label).width + 4 * ratio, 15 * ratio);
-        ctx.globalAlpha = 1;
-        ctx.fillStyle = this.colours.event;
-        ctx.fillText(label, left, bbox.top + ratio);
-      }
-    });
-    ctx.restore();
+    const labels = this.events.map(({ timestamp, text }) => [timestamp, text]);
+    drawLabels(plot, labels, { colour: this.colours.event, surface: this.colours.surface, row: 0 });
+  }
+
+  drawMatchLabels(plot) {
+    const labels = this.matches.map((one) => [Math.max(one.timestamp, this.window[0]), labelOf(one)]);
+    const row = this.events.length ? 1 : 0;
+    drawLabels(plot, labels, { colour: this.colours.match, surface: this.colours.surface, row });
   }
 
   drawMarks(plot) {
@@ -304,18 +295,22 @@ export class Chart {
   click(event) {
     const { left, top } = this.plot.over.getBoundingClientRect();
     const [x, y] = [event.clientX - left, event.clientY - top];
-    const near = this.anomalies
-      .map((one) => {
+    const marks = [
+      ...this.anomalies.map((one) => ({ one, selected: { event: one.id } })),
+      ...this.matches.map((one) => ({ one, selected: { match: one.id } })),
+    ];
+    const near = marks
+      .map(({ one, selected }) => {
         const head = this.head(this.plot, one);
         const ratio = uPlot.pxRatio;
         const across = Math.abs((head.x - this.plot.bbox.left) / ratio - x);
         const down = Math.abs((head.y - this.plot.bbox.top) / ratio - y);
-        return { one, across, distance: Math.hypot(across, down) };
+        return { selected, across, distance: Math.hypot(across, down) };
       })
       .filter(({ across, distance }) => distance <= MARK_REACH || across <= 4)
       .sort((first, second) => first.distance - second.distance);
     if (near.length) {
-      this.onSelect(near[0].one.id);
+      this.onSelect(near[0].selected);
     }
   }
 
@@ -370,20 +365,26 @@ export class Chart {
   }
 
   selectNeighbour(by) {
-    const inOrder = [...this.anomalies].sort((one, other) => one.timestamp - other.timestamp);
-    if (!inOrder.length) {
+    const marks = [
+      ...this.anomalies.map(({ id, timestamp }) => ({ event: id, timestamp })),
+      ...this.matches.map(({ id, timestamp }) => ({ match: id, timestamp })),
+    ].sort((one, other) => one.timestamp - other.timestamp);
+    if (!marks.length) {
       return;
     }
-    const place = inOrder.findIndex((one) => one.id === this.selected);
-    const start = by > 0 ? 0 : inOrder.length - 1;
-    const next = place < 0 ? start : (place + by + inOrder.length) % inOrder.length;
-    this.onSelect(inOrder[next].id);
+    const place = marks.findIndex(({ event, match }) =>
+      event ? event === this.selected : match === this.selectedMatch);
+    const start = by > 0 ? 0 : marks.length - 1;
+    const { event, match } = marks[place < 0 ? start : (place + by + marks.length) % marks.length];
+    this.onSelect({ event, match });
   }
 
   selectUnderCursor() {
     const point = this.point(this.plot.cursor.idx ?? null);
     if (point?.anomaly) {
-      this.onSelect(point.anomaly.id);
+      this.onSelect({ event: point.anomaly.id });
+    } else if (point?.match) {
+      this.onSelect({ match: point.match.id });
     }
   }
 }

@@ -34,7 +34,7 @@ export function nearestPoint(plot, series, index) {
   return null;
 }
 
-export function fitted(ctx, text, available) {
+function fitted(ctx, text, available) {
   if (ctx.measureText(text).width <= available) {
     return text;
   }
@@ -48,6 +48,62 @@ export function fitted(ctx, text, available) {
     }
   }
   return `${text.slice(0, shortest).trimEnd()}…`;
+}
+
+// Shades the time ranges of these anomalies or matches.
+export function drawSpans(plot, marks, colour, limits) {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.fillStyle = colour;
+  for (const [left, right] of spansOf(plot, marks, limits)) {
+    ctx.fillRect(left, bbox.top, right - left, bbox.height);
+  }
+  ctx.restore();
+}
+
+function spansOf(plot, marks, [from, until]) {
+  const across = (time) => plot.valToPos(Math.min(until, Math.max(from, time)), "x", true);
+  const spans = marks
+    .map((one) => [across(one.timestamp), across(one.until_timestamp ?? until)])
+    .filter(([left, right], place) => right - left >= 2 || marks[place].until_timestamp === null)
+    .sort((one, other) => one[0] - other[0]);
+  // Spans that overlap are joined, so that none is shaded twice.
+  const joined = [];
+  for (const [left, right] of spans) {
+    const last = joined.at(-1);
+    if (last && left <= last[1]) {
+      last[1] = Math.max(last[1], right);
+    } else {
+      joined.push([left, right]);
+    }
+  }
+  return joined;
+}
+
+// Each text begins at its time at the upper end, in a row, and is cut off before the next one.
+export function drawLabels(plot, labels, { colour, surface, row }) {
+  const { ctx, bbox } = plot;
+  const ratio = uPlot.pxRatio;
+  const top = bbox.top + 16 * row * ratio;
+  const places = labels.map(([time]) => plot.valToPos(time, "x", true));
+  ctx.save();
+  ctx.font = `${12 * ratio}px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif`;
+  ctx.textBaseline = "top";
+  ctx.textAlign = "left";
+  labels.forEach(([, text], place) => {
+    const left = places[place] + 4 * ratio;
+    const available = (places[place + 1] ?? bbox.left + bbox.width) - left - 4 * ratio;
+    const label = available < 28 * ratio ? "" : fitted(ctx, text, available);
+    if (label) {
+      ctx.globalAlpha = 0.8;
+      ctx.fillStyle = surface;
+      ctx.fillRect(left - 2 * ratio, top, ctx.measureText(label).width + 4 * ratio, 15 * ratio);
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = colour;
+      ctx.fillText(label, left, top + ratio);
+    }
+  });
+  ctx.restore();
 }
 
 export function triangle(ctx, x, y, size) {
@@ -75,6 +131,9 @@ export function coloursOf(box) {
     forecast: resolved("band", 0.09),
     anomaly: resolved("anomaly"),
     span: resolved("anomaly", 0.1),
+    match: resolved("match"),
+    matchSpan: resolved("match", 0.1),
+    pattern: resolved("pattern"),
     event: resolved("event"),
     grid: resolved("grid"),
     axis: resolved("axis"),

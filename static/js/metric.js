@@ -4,9 +4,11 @@
 import { Chart } from "./chart.js";
 import { clock, duration, number, valueAndRange } from "./numbers.js";
 import { announce } from "./page.js";
+import { isBusy, keepQuestion } from "./question.js";
 
 const RANGES = { "1h": 3600, "6h": 21600, "24h": 86400, "7d": 604800, "30d": 2592000 };
 const FRESH_EVERY_SECONDS = 10;
+const SELECTABLE = ["event", "match", "pattern"];
 const NARROWEST_SECONDS = 60;
 const MOST_TABLE_ROWS = 300;
 // A window that ends now is extended by this share into the future, by a day at most.
@@ -42,12 +44,21 @@ function readAddress() {
   const query = new URLSearchParams(location.search);
   const [from, until] = [Number(query.get("from")), Number(query.get("until"))];
   const range = query.get("range");
-  const event = Number(query.get("event")) || null;
+  const selected = selectedIn(query);
   if (from > 0 && until > from) {
-    return { from, until, event };
+    return { from, until, ...selected };
   }
-  return { range: Object.hasOwn(RANGES, range ?? "") ? range : facts.defaultRange, event };
+  return { range: Object.hasOwn(RANGES, range ?? "") ? range : facts.defaultRange, ...selected };
 }
+
+// The anomaly, the match or the pattern that is selected; one of them at the most.
+function selectedIn(query) {
+  const kind = SELECTABLE.find((name) => Number(query.get(name)));
+  return kind ? { [kind]: Number(query.get(kind)) } : {};
+}
+
+const selectionOf = (view) =>
+  Object.fromEntries(SELECTABLE.filter((kind) => view[kind]).map((kind) => [kind, view[kind]]));
 
 function addressOf(view, path = location.pathname) {
   const query = new URLSearchParams({ name: facts.name });
@@ -57,8 +68,8 @@ function addressOf(view, path = location.pathname) {
     query.set("from", Math.round(view.from));
     query.set("until", Math.round(view.until));
   }
-  if (view.event) {
-    query.set("event", view.event);
+  for (const [kind, id] of Object.entries(selectionOf(view))) {
+    query.set(kind, id);
   }
   return `${path}?${query}`;
 }
@@ -88,18 +99,21 @@ function zoom(from, until) {
   const now = Math.ceil(Date.now() / 1000);
   const latest = Math.min(Math.round(middle + half), now + CLOCKS_DIFFER_SECONDS);
   page.before.push(page.view);
-  go({ from: Math.max(1, Math.round(latest - 2 * half)), until: latest, event: page.view.event });
+  go({ from: Math.max(1, Math.round(latest - 2 * half)), until: latest, ...selectionOf(page.view) });
 }
 
 function reset() {
   const start = page.before[0] ?? { range: facts.defaultRange };
   page.before = [];
-  go({ ...start, event: page.view.event });
+  const { range, from, until } = start;
+  go({ range, from, until, ...selectionOf(page.view) });
 }
 
-function select(id) {
-  chart.select(id);
-  go({ ...page.view, event: id }, { isNew: false });
+// `selected` holds the id of an anomaly as `event`, or that of a match as `match`.
+function select(selected) {
+  const { range, from, until } = page.view;
+  chart.select(selected);
+  go({ range, from, until, ...selected }, { isNew: false });
 }
 
 // --- loading and showing ---
@@ -115,13 +129,15 @@ async function load({ isQuiet = false } = {}) {
   }
   try {
     const query = new URLSearchParams({ from: Math.floor(span[0]), until: ahead });
-    const [bundle, events] = await Promise.all([
+    const [bundle, events, pattern] = await Promise.all([
       ask(`${facts.bundle}${facts.bundle.includes("?") ? "&" : "?"}${query}`),
       ask(addressOf(page.view, facts.events), "text"),
+      patternOf(page.view),
     ]);
     if (mine !== page.latest) {
       return;
     }
+    chart.showPattern(pattern);
     show(bundle.data, span, ahead);
     swap(events);
     part("trouble").hidden = true;
@@ -156,16 +172,34 @@ async function ask(address, kind = "json") {
   throw new Error(request ? `${reason} (request ${request})` : reason);
 }
 
+// The points of the pattern that the selected match is like, moved to it, or of the selected pattern.
+async function patternOf({ match, pattern }) {
+  const address = match ? `/match/${match}/graph` : pattern && `/pattern/${pattern}/graph`;
+  if (!address) {
+    return [];
+  }
+  try {
+    const { data } = await ask(`${address}?format=json`);
+    return data.series?.pattern ?? data.timeseries;
+  } catch {
+    // It was deleted with its metric's history: the chart is complete without it.
+    return [];
+  }
+}
+
 function show(data, span, ahead) {
   // A counter is shown as its rate per second, which is what is judged.
   data.timeseries = data.derivative ?? data.timeseries;
   page.bundle = data;
   chart.show(data, [span[0], ahead], { step: data.metric.resolution, isThinned: data.downsampled });
-  chart.select(page.view.event);
+  chart.select(page.view);
   const count = data.total ?? data.anomalies.length;
   const hasRange = Object.keys(data.yhat).length > 0;
   part("legend-band").hidden = !hasRange;
   part("legend-count").textContent = `Anomaly (${count})`;
+  part("legend-match").hidden = !data.matches.length;
+  part("legend-matches").textContent = `Match (${data.matches.length})`;
+  part("legend-pattern").hidden = !chart.pattern.length;
   part("legend-event").hidden = !chart.events.length;
   part("legend-events").textContent = `Event (${chart.events.length})`;
   part("nothing").hidden = data.timeseries.length > 0;
@@ -194,6 +228,8 @@ function showPoint(index) {
   part("range").textContent = expected;
   const score = isAtRest ? point?.anomaly?.score : point?.score;
   part("score").textContent = Number.isFinite(score) ? `score ${score.toFixed(2)}` : "";
+  const similar = isAtRest ? null : point?.match?.similarity;
+  part("similar").textContent = similar ? `${Math.round(similar)} % similar` : "";
   if (point && !isAtRest && document.activeElement === box) {
     announce(sentence(point));
   }
@@ -205,10 +241,11 @@ function sentence(point) {
     : valueAndRange(point.value, point.lower, point.upper);
   const expected = range && `, expected ${range}`;
   const found = point.anomaly ? `, anomaly with score ${point.anomaly.score.toFixed(2)}` : "";
-  return `${words.full(point.time)}: ${value}${expected}${found}`;
+  const alike = point.match ? `, match: ${point.match.explanation}` : "";
+  return `${words.full(point.time)}: ${value}${expected}${found}${alike}`;
 }
 
-function summary({ timeseries, anomalies }, [from, until], hasRange) {
+function summary({ timeseries, anomalies, matches }, [from, until], hasRange) {
   if (!timeseries.length) {
     return `No points between ${words.full(from)} and ${words.full(until)}.`;
   }
@@ -221,6 +258,7 @@ function summary({ timeseries, anomalies }, [from, until], hasRange) {
     `the last one ${number(values.at(-1))}.`,
     hasRange ? "" : "There is no expected range yet.",
     anomalies.length === 1 ? "1 anomaly." : `${anomalies.length || "No"} anomalies.`,
+    ...(matches.length ? [matches.length === 1 ? "1 match." : `${matches.length} matches.`] : []),
     ...chart.events.map(({ text, timestamp }) => `${text}: ${words.full(timestamp)}.`),
   ].join(" ");
 }
@@ -238,13 +276,15 @@ function showWindow([from, until]) {
 // The server's fragment contains elements with ids; each replaces the one on the page.
 function swap(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  for (const id of ["status", "events", "selected"]) {
+  for (const id of ["status", "events", "matches", "patterns", "selected", "training"]) {
     const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
-    if (old && now && old.outerHTML !== now.outerHTML) {
-      const focused = old.contains(document.activeElement) && document.activeElement.dataset.event;
+    if (old && now && old.outerHTML !== now.outerHTML && !isBusy(old, now)) {
+      const { event, match } = old.contains(document.activeElement) ? document.activeElement.dataset : {};
+      keepQuestion(old, now);
       old.replaceWith(document.adoptNode(now));
-      if (focused) {
-        document.querySelector(`#${id} [data-event="${CSS.escape(focused)}"]`)?.focus();
+      if (event || match) {
+        const mark = event ? `[data-event="${CSS.escape(event)}"]` : `[data-match="${CSS.escape(match)}"]`;
+        document.querySelector(`#${id} ${mark}`)?.focus();
       }
     }
   }
@@ -284,14 +324,15 @@ document.addEventListener("click", (event) => {
     return;
   }
   const range = event.target.closest("[data-range]");
-  const row = event.target.closest("[data-event]");
+  const row = event.target.closest("[data-event], [data-match]");
   if (range) {
     event.preventDefault();
     page.before = [];
-    go({ range: range.dataset.range, event: page.view.event });
+    go({ range: range.dataset.range, ...selectionOf(page.view) });
   } else if (row) {
     event.preventDefault();
-    select(Number(row.dataset.event));
+    const { event: anomaly, match } = row.dataset;
+    select(anomaly ? { event: Number(anomaly) } : { match: Number(match) });
   } else if (event.target.closest("[data-part='reset']")) {
     event.preventDefault();
     reset();

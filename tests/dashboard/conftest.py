@@ -16,12 +16,18 @@ from anomify.dashboard import (
     account,
     alert_page,
     inbox,
+    match_page,
+    matches_page,
     metric_page,
     metrics_page,
     password_reset,
+    pattern_page,
+    patterns_page,
+    proposals_page,
     setup,
     sign_in,
     sign_up,
+    training,
     unmute,
 )
 from anomify.db import Database
@@ -41,7 +47,9 @@ BLUEPRINTS = [
         metric_page.blueprint,
         metrics_page.blueprint,
     ),
-    *(alert_page.blueprint, unmute.blueprint),
+    *(alert_page.blueprint, unmute.blueprint, training.blueprint),
+    *(match_page.blueprint, matches_page.blueprint),
+    *(pattern_page.blueprint, patterns_page.blueprint, proposals_page.blueprint),
     *(setup.blueprint, sign_in.blueprint, sign_up.blueprint, *metric_blueprints()),
 ]
 MINUTE = 60_000
