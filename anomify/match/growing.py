@@ -74,12 +74,14 @@ def _current(
     progress = session().get(Progress, pattern.metric_id)
     if progress is None:
         return None
+    own = _own_match(pattern)
     onset = Onset(
         pattern.started_ms,
         pattern.expected_lower,
         pattern.expected_upper,
         evidence_of(pattern.evidence),
         pattern.alert,
+        pattern.last_ms if own is None else max(pattern.last_ms, own.last_ms),
     )
     series = judged_series(
         points.read(

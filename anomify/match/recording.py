@@ -19,9 +19,13 @@ from anomify.pattern.model import Pattern, PatternState
 
 @dataclass(frozen=True, slots=True)
 class MatchOnset:
-    """The first point of an explained excursion, and the range that was expected there."""
+    """The first point of an explained excursion that was found, and the range it left.
+
+    `started_ms` is when the excursion began.
+    """
 
     observation: Observation
+    started_ms: int
     lower: float
     upper: float
 
@@ -33,7 +37,7 @@ def open_match(
     explanation: Explanation,
     near_ms: int = 0,
 ) -> tuple[Match, bool]:
-    """Open a match at this point, or reopen one that covers it or begins within `near_ms`.
+    """Open a match, or reopen one of the same time or one that begins within `near_ms`.
 
     Returns the match, and whether it is new. A replay and a rebuild find it again under its id.
     """
@@ -43,7 +47,7 @@ def open_match(
         .where(
             Match.metric_id == metric.id,
             Match.started_ms <= observation.time_ms + near_ms,
-            Match.last_ms >= observation.time_ms,
+            Match.last_ms >= onset.started_ms,
         )
         .order_by(Match.started_ms)
         .limit(1)
@@ -60,9 +64,16 @@ def open_match(
         )
         session().add(match)
     match.pattern_id = pattern_id
-    match.started_ms = match.last_ms = observation.time_ms
     match.ended_ms = None
     match.is_open = True
+    if not is_new and match.last_ms < observation.time_ms:
+        # More of an excursion that had seemed to be over.
+        match.outgrown_by_anomaly_id = match.outgrown_reason = None
+        note_likeness(match, explanation)
+        extend_match(match, observation, is_over=True)
+        session().flush()
+        return match, False
+    match.started_ms, match.last_ms = onset.started_ms, observation.time_ms
     match.onset_lower, match.onset_upper = onset.lower, onset.upper
     match.outgrown_by_anomaly_id = match.outgrown_reason = None
     note_likeness(match, explanation)

@@ -55,6 +55,7 @@ def invalidate_match(
         match.onset_upper,
         evidence_of(match.evidence),
         match.alert,
+        match.last_ms,
     )
     excursion = excursion_in(series, onset, progress.resolution_ms, ZoneInfo(org.timezone))
     if excursion is None:

@@ -14,12 +14,14 @@ from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import Explanation, Mismatch, MismatchReason, Patterns
 from anomify.metric.model import Metric
 from anomify.org.model import Org
+from anomify.pattern.alignment import TOLERANCE_MS, list_earlier_onsets, longest_ms
 from anomify.pattern.changes import changes_so_far
 from anomify.pattern.error_like import is_error_like
 from anomify.pattern.family import family_hash
 from anomify.pattern.model import Pattern, PatternSeries, PatternState, Scope
 from anomify.pattern.points import excursion_of
 from anomify.pattern.wording import NamedPattern, named
+from anomify.series import Float64s, Int64s
 from anomify.storage.errors import Damaged
 
 # The newest patterns of a metric and of its family that are used.
@@ -42,8 +44,6 @@ class UsablePattern:
     excursion: Excursion
     name: NamedPattern
     is_growing: bool
-    # From its first point to its last one, those within the expected range included.
-    length_ms: int
     # Since when it is used.
     used_since: datetime
 
@@ -59,12 +59,42 @@ class PatternsInReach:
         self.zone = zone
         self._places = {pattern.id: place for place, pattern in enumerate(self.expected)}
         self._patterns = Patterns([pattern.excursion for pattern in self.expected], unexpected)
+        self._each: dict[int, Patterns] = {}
         self.size = len(self.expected) + len(unexpected)
 
     def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
         """Return the nearest pattern that explains an excursion; None where none does."""
         found = self._patterns.explain(current)
         return None if found is None else (self.expected[found.index], found)
+
+    def explain_late(
+        self, found: Excursion, times: Int64s, values: Float64s, after_ms: int
+    ) -> tuple[UsablePattern, Explanation, Excursion] | None:
+        """Return what explains an excursion that began before it was found, and that excursion.
+
+        `times` and `values` are the points up to its first point, and `looked_back_ms` before it.
+        """
+        excursions = [pattern.excursion for pattern in self.expected]
+        for place, current in list_earlier_onsets(
+            excursions, found, times, values, self.zone, after_ms
+        ):
+            # One pattern is compared faster than all of them; most onsets are none.
+            if self._alone(place).mismatch(0, current) is not None:
+                continue
+            explanation = self._patterns.explain(current)
+            if explanation is not None and explanation.kind != "usual":
+                return self.expected[explanation.index], explanation, current
+        return None
+
+    def looked_back_ms(self, after_ms: int) -> int:
+        """Return how long before a point an excursion that it belongs to may have begun."""
+        lengths = (longest_ms(pattern.excursion, after_ms) for pattern in self.expected)
+        return max(lengths, default=0) + 2 * TOLERANCE_MS
+
+    def _alone(self, place: int) -> Patterns:
+        if place not in self._each:
+            self._each[place] = Patterns([self.expected[place].excursion])
+        return self._each[place]
 
     def find(self, pattern_id: int) -> UsablePattern | None:
         """Return one of the patterns; None where it is not in reach any more."""
@@ -86,7 +116,7 @@ class PatternsInReach:
     def compare(self, pattern_id: int, current: Excursion) -> Explanation | None:
         """Return how like one pattern an excursion is; None where that does not explain it."""
         pattern = self.find(pattern_id)
-        return None if pattern is None else Patterns([pattern.excursion]).explain(current)
+        return None if pattern is None else self._alone(self._places[pattern_id]).explain(current)
 
 
 class KnownPatterns:
@@ -254,7 +284,6 @@ def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach 
                     excursion=excursion,
                     name=named(pattern, zone),
                     is_growing=pattern.is_growing,
-                    length_ms=pattern.last_ms - pattern.started_ms,
                     used_since=pattern.state_at,
                 )
             )

@@ -27,6 +27,8 @@ class Onset:
     upper: float
     evidence: Evidence
     alert: float
+    # The last point over the threshold, as far as that is known.
+    last_over_ms: int = 0
 
 
 def judged_series(series: Series, *, is_counter: bool) -> Series:
@@ -73,6 +75,7 @@ def excursion_in(series: Series, onset: Onset, step_ms: int, zone: ZoneInfo) -> 
         onset.alert,
         seconds,
         weekday,
+        last_over_ms=onset.last_over_ms,
     )
 
 

@@ -230,6 +230,7 @@ def onset_of(span: Span) -> Onset:
         upper=span.expected_upper,
         evidence=evidence_of(span.evidence),
         alert=span.alert,
+        last_over_ms=span.last_over_ms,
     )
 
 

@@ -83,7 +83,10 @@ def close_explained(explained: Iterable[ExplainedSpan], notifier: Notifier) -> N
 def _continue_as_match(span: Span, found: ExplainedSpan) -> None:
     current = found.excursion
     onset = MatchOnset(
-        replace(peak_of(span), time_ms=span.started_ms), current.lower, current.upper
+        replace(peak_of(span), time_ms=span.started_ms),
+        span.started_ms,
+        current.lower,
+        current.upper,
     )
     match = open_match_of_anomaly(
         span.metric, span.anomaly_id, span, onset, found.pattern_id, found.explanation

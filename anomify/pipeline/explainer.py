@@ -1,7 +1,7 @@
 """Explains the excursions of one metric, point by point, by the patterns in its reach."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -9,20 +9,22 @@ import numpy as np
 
 from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import CALM_POINTS, MOST_POINTS, Excursion, excess_of
-from anomify.detection.pattern_match import Explanation, Mismatch, MismatchReason
+from anomify.detection.pattern_match import Explanation
 from anomify.match.model import Match
-from anomify.pattern.matching import PatternsInReach, UsablePattern
+from anomify.pattern.matching import PatternsInReach
 from anomify.pattern.points import context_ms, evidence_of, local_time
 from anomify.pattern.wording import named, outgrown_in_words
 from anomify.pipeline.candidates import PointVerdict
 from anomify.pipeline.verdict import Continues, Ended, Followed, Matched, Outgrown
 from anomify.series import Float64s, Int64s, Series
 
-# How much longer than its pattern an excursion may last that does not leave the expected range.
-LONGER_SHARE: Final = 0.10
-LONGER_STEPS: Final = 2
 # How much of a metric's past is read at once while it is judged again.
 READ_AHEAD_MS: Final = 3 * 86_400_000
+
+
+def ended_after_ms(step_ms: int, closing_ms: int) -> int:
+    """Return how long after its last point an excursion is over, whatever the values are."""
+    return max(closing_ms, CALM_POINTS * max(step_ms, 1))
 
 
 class JudgedPoints(Protocol):
@@ -90,7 +92,7 @@ class Explainer:
         self._in_reach = in_reach
         self._points = points
         self._step_ms = max(step_ms, 1)
-        self._gap_ms = max(closing_ms, CALM_POINTS * self._step_ms)
+        self._gap_ms = ended_after_ms(step_ms, closing_ms)
         self._unit = unit
         self._judged_before = judged_before
         self._counts_checks = counts_checks
@@ -134,27 +136,26 @@ class Explainer:
             match.onset_upper,
             evidence_of(match.evidence),
             max(match.alert, verdict.alert),
+            match.last_ms,
         )
         pattern = None if self._in_reach is None else self._in_reach.find(match.pattern_id)
-        if current is not None and _has_ended(current, is_part=is_part, is_outside=is_outside):
+        if current is not None and _has_ended(current):
             return Ended(self._compared(match.pattern_id, current))
         if not is_part:
             return Continues(is_part=False)
         if pattern is None:
-            other = self._explained(current)
+            other = self._explained(current, verdict.time_ms)
             if other is not None:
                 return Continues(is_part=True, matched=other)
             zone = ZoneInfo("UTC") if self._in_reach is None else self._in_reach.zone
             return Outgrown(outgrown_in_words(named(match.pattern, zone), None))
         if current is None or self._in_reach is None:
             return Continues(is_part=True)
-        mismatch = self._in_reach.mismatch(pattern.id, current) or self._too_long(
-            pattern, match, verdict, current
-        )
+        mismatch = self._in_reach.mismatch(pattern.id, current)
         if mismatch is None:
             return Continues(is_part=True)
-        other = self._explained(current)
-        if other is not None and other.pattern.id != pattern.id:
+        other = self._explained(current, verdict.time_ms)
+        if other is not None:
             return Continues(is_part=True, matched=other)
         return Outgrown(outgrown_in_words(pattern.name, mismatch, self._unit))
 
@@ -166,13 +167,26 @@ class Explainer:
             verdict.upper,
             verdict.evidence,
             verdict.alert,
+            verdict.time_ms,
         )
-        return self._explained(current)
+        return self._explained(current, verdict.time_ms)
 
-    def _explained(self, current: Excursion | None) -> Matched | None:
+    def _explained(self, current: Excursion | None, until_ms: int) -> Matched | None:
+        """Return what explains an excursion: by its shape, as one that began earlier, or else."""
         if current is None or self._in_reach is None:
             return None
         found = self._in_reach.explain(current)
+        if found is not None and found[1].kind == "shape":
+            return Matched(*found)
+        times, values = self._points.between(
+            until_ms - self._in_reach.looked_back_ms(self._gap_ms) - context_ms(self._step_ms),
+            until_ms,
+        )
+        seconds, weekday = local_time(until_ms, self._in_reach.zone)
+        noticed = replace(current, started_ms=until_ms, local_seconds=seconds, weekday=weekday)
+        late = self._in_reach.explain_late(noticed, times, values, self._gap_ms)
+        if late is not None:
+            return Matched(*late)
         return None if found is None else Matched(*found)
 
     def _compared(self, pattern_id: int, current: Excursion) -> Explanation | None:
@@ -186,6 +200,7 @@ class Explainer:
         upper: float,
         evidence: Evidence,
         alert: float,
+        last_over_ms: int,
     ) -> Excursion | None:
         """Return the excursion as far as it has run; None where its first point is not known."""
         times, values = self._points.between(started_ms - context_ms(self._step_ms), until_ms)
@@ -203,33 +218,13 @@ class Explainer:
             evidence,
             alert,
             *local_time(started_ms, zone),
+            last_over_ms=last_over_ms,
         )
-
-    def _too_long(
-        self, pattern: UsablePattern, match: Match, verdict: PointVerdict, current: Excursion
-    ) -> Mismatch | None:
-        """Return that an excursion within the expected range lasts longer than its pattern's did.
-
-        The engine measures the length of the others.
-        """
-        is_own = pattern.is_growing and pattern.excursion.started_ms == match.started_ms
-        if current.direction != 0 or is_own:
-            return None
-        lasted_ms = verdict.time_ms - match.started_ms
-        longest_ms = pattern.length_ms * (1 + LONGER_SHARE) + LONGER_STEPS * self._step_ms
-        if lasted_ms <= longest_ms:
-            return None
-        return Mismatch(MismatchReason.LONGER, lasted_ms, longest_ms)
 
     def _was_judged(self, time_ms: int) -> bool:
         return any(first <= time_ms <= last for first, last in self._judged_before)
 
 
-def _has_ended(current: Excursion, *, is_part: bool, is_outside: bool) -> bool:
-    """Return whether an excursion had ended before its last point, which may begin another one.
-
-    Evidence that does not leave the range, as a constant value, lasts while the engine finds it.
-    """
-    if len(current.values) - current.context > MOST_POINTS:
-        return True
-    return current.is_complete and (is_outside or not is_part)
+def _has_ended(current: Excursion) -> bool:
+    """Return whether an excursion had ended before its last point, which may begin another one."""
+    return current.is_complete or len(current.values) - current.context > MOST_POINTS

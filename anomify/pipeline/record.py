@@ -121,7 +121,12 @@ def _explain(
     closing_ms: int,
 ) -> Match:
     observation = verdict.observation()
-    onset = MatchOnset(observation, observation.expected_lower, observation.expected_upper)
+    earlier = matched.earlier
+    if earlier is None:
+        left = observation.expected_lower, observation.expected_upper
+        onset = MatchOnset(observation, observation.time_ms, *left)
+    else:
+        onset = MatchOnset(observation, earlier.started_ms, earlier.lower, earlier.upper)
     match, is_new = open_match(
         metric_of_any_org(metric_id), onset, matched.pattern.id, matched.explanation, closing_ms
     )

@@ -15,7 +15,7 @@ from anomify.match.recording import close_matches_of_excluded
 from anomify.pattern.matching import KnownPatterns, PatternsInReach
 from anomify.pattern.points import context_ms, judged_series
 from anomify.pipeline.candidates import Candidate
-from anomify.pipeline.explainer import Explainer, KnownPoints
+from anomify.pipeline.explainer import Explainer, KnownPoints, ended_after_ms
 from anomify.pipeline.verdict import Anomalous, Excluded, ScreenResult
 from anomify.series import Bools, Int64s, Series, lengthened
 
@@ -128,7 +128,9 @@ class PatternScreen:
             or (candidate.metric_id in in_reach and candidate.opens_at_ms is not None)
         ]
         from_ms = {
-            candidate.metric_id: _needed_from(candidate, matches.get(candidate.metric_id))
+            candidate.metric_id: _needed_from(
+                candidate, matches.get(candidate.metric_id), in_reach.get(candidate.metric_id)
+            )
             for candidate in needed
         }
         stored = self._points.read(from_ms) if from_ms else {}
@@ -144,12 +146,18 @@ class PatternScreen:
         return explainers
 
 
-def _needed_from(candidate: Candidate, match: Match | None) -> int:
+def _needed_from(
+    candidate: Candidate, match: Match | None, in_reach: PatternsInReach | None
+) -> int:
     """Return from when on points are needed to explain the excursions of a candidate."""
     first_ms = candidate.opens_at_ms if match is None else match.started_ms
     if first_ms is None:
         first_ms = int(candidate.times[candidate.rows[0]])
-    return first_ms - context_ms(candidate.step_ms)
+    from_ms = first_ms - context_ms(candidate.step_ms)
+    if in_reach is None:
+        return from_ms
+    ended_ms = ended_after_ms(candidate.step_ms, candidate.closing_ms)
+    return from_ms - in_reach.looked_back_ms(ended_ms)
 
 
 def _explainer(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import Explanation
 from anomify.pattern.matching import UsablePattern
 
@@ -23,10 +24,14 @@ ScreenResult = Excluded | Anomalous
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A pattern explains an excursion: a match is recorded instead of an anomaly."""
+    """A pattern explains an excursion: a match is recorded instead of an anomaly.
+
+    `earlier` is the excursion where that began before the point at which it was found.
+    """
 
     pattern: UsablePattern
     explanation: Explanation
+    earlier: Excursion | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class TestPeople:
             assert (pattern.checks, pattern.matches) == (1, 1)
             assert pattern.last_match_ms == match.started_ms
             assert count_matches(plant.org_id, from_ms=0, until_ms=now_ms()) == 1
-            [recent] = list_recently_matched(plant.org_id)
+            [recent] = list_recently_matched(plant.org_id).items
             assert (recent.metric.id, recent.matches) == (nights.metric_id, 1)
 
 
