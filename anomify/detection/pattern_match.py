@@ -1,7 +1,8 @@
 """Decides whether an excursion is explained by one that a person has called expected.
 
 Never explained is what goes farther to a side than the pattern, lasts longer, or begins to the
-other side. Of what is left, a pattern explains
+other side; nor a value that repeats for too long by anything else. Of what is left, a pattern
+explains
 
 - its like at its time of the day, by shape, or by a part of its shape if it began later or earlier;
 - at any time of the day, what is usual: weak excursions, and all of which as strong ones have been
@@ -21,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from anomify.detection.band import BAND_SCALES, DAY_SECONDS
+from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import CONTEXT, Excursion, excess_of
 from anomify.detection.similarity import (
     UNRELATED,
@@ -247,6 +249,7 @@ class _Current:
         self.length = excursion.length_ms
         self.side = excursion.side
         self.alert = excursion.alert
+        self.is_flat = _is_flat(excursion)
         self.seconds = excursion.local_seconds
         self.step_ms = excursion.step_ms
         self.started_ms = excursion.started_ms
@@ -279,6 +282,7 @@ class _Labelled:
         self.lengths = np.array([one.length_ms for one in excursions], np.float64)
         self.length_limits = self.lengths * (1.0 + LENGTH_SHARE) + LENGTH_STEPS * steps
         self.sides = np.array([one.side for one in excursions], np.int64)
+        self.are_flat = np.array([_is_flat(one) for one in excursions], np.bool_)
         self.alerts = np.array([one.alert for one in excursions], np.float64)
         self.seconds = np.array([one.local_seconds for one in excursions], np.float64)
         self.started = np.array([one.started_ms for one in excursions], np.int64)
@@ -305,6 +309,7 @@ class _Labelled:
             & (now.heights <= self._shrunk(self.height_limits, now)).all(axis=1)
             & ((now.length <= self.length_limits) | self.are_same(now))
             & (self._admits_swings(now) | self.are_same(now))
+            & (self.are_flat | (not now.is_flat))
         )
         return admitted
 
@@ -477,6 +482,11 @@ def _onset(excursion: Excursion) -> tuple[float, float, float, float]:
     """Return what tells two excursions apart that begin at the same time."""
     value = float(excursion.values[excursion.context])
     return excursion.lower, excursion.upper, value, float(excursion.local_seconds)
+
+
+def _is_flat(excursion: Excursion) -> bool:
+    """Return whether an excursion is a value that repeats for too long, within its range."""
+    return excursion.evidence is Evidence.FLAT and excursion.height == 0.0
 
 
 def _width(excursion: Excursion) -> float:

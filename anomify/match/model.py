@@ -61,6 +61,8 @@ class Match(Peak, Base):
     motif_index: Mapped[int | None] = mapped_column(default=None)
     motif_size: Mapped[int | None] = mapped_column(default=None)
     area_percent_diff: Mapped[float | None] = mapped_column(default=None)
+    # How many deviations as strong had been called expected, where it is usual for that.
+    labels: Mapped[int | None] = mapped_column(default=None)
     # One of Validated, and who said so.
     validated: Mapped[int] = mapped_column(default=Validated.UNSET)
     validated_by: Mapped[str] = mapped_column(String(200), default="")

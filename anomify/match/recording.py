@@ -36,6 +36,8 @@ def open_match(
     pattern_id: int,
     explanation: Explanation,
     near_ms: int = 0,
+    *,
+    labels: int | None = None,
 ) -> tuple[Match, bool]:
     """Open a match, or reopen one of the same time or one that begins within `near_ms`.
 
@@ -69,14 +71,14 @@ def open_match(
     if not is_new and match.last_ms < observation.time_ms:
         # More of an excursion that had seemed to be over.
         match.outgrown_by_anomaly_id = match.outgrown_reason = None
-        note_likeness(match, explanation)
+        note_likeness(match, explanation, labels)
         extend_match(match, observation, is_over=True)
         session().flush()
         return match, False
     match.started_ms, match.last_ms = onset.started_ms, observation.time_ms
     match.onset_lower, match.onset_upper = onset.lower, onset.upper
     match.outgrown_by_anomaly_id = match.outgrown_reason = None
-    note_likeness(match, explanation)
+    note_likeness(match, explanation, labels)
     take_alert(match, observation)
     take_as_peak(match, observation)
     session().flush()
@@ -124,8 +126,9 @@ def outgrow_match(match: Match, anomaly_id: int, reason: str) -> None:
     match.outgrown_reason = reason
 
 
-def note_likeness(match: Match, explanation: Explanation) -> None:
-    """Store how like its pattern an excursion is."""
+def note_likeness(match: Match, explanation: Explanation, labels: int | None = None) -> None:
+    """Store how like its pattern an excursion is, and how often as strong ones were expected."""
+    match.labels = labels
     match.kind = explanation.kind
     match.distance = explanation.distance
     match.similarity = explanation.similarity

@@ -2,6 +2,8 @@
 
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
+
 from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
@@ -11,15 +13,34 @@ from anomify.metric.model import Progress
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.pattern.lineage import set_state
-from anomify.pattern.model import MACHINE, CreatorType, Pattern, PatternState, Scope
+from anomify.pattern.model import MACHINE, CreatorType, Pattern, PatternOrigin, PatternState, Scope
 from anomify.pattern.points import Onset, context_ms, evidence_of, excursion_in, judged_series
 from anomify.pattern.trainability import DAY_SECONDS
 from anomify.pattern.training import READ_AFTER_MS, PatternFields, Trainer, make_patterns
 
 
 def validate_match(match: Match, trainer: Trainer) -> None:
-    """Store that the pattern was right. Raises Conflict where that is said already."""
+    """Store that the pattern was right. Raises Conflict where that is said already.
+
+    The unexpected pattern of a match that was called invalid before is not used any longer.
+    """
     _set(match, Validated.VALID, trainer, "match.validate")
+    made = session().scalars(
+        select(Pattern).where(
+            Pattern.metric_id == match.metric_id,
+            Pattern.started_ms == match.started_ms,
+            Pattern.origin == PatternOrigin.INVALIDATED,
+            Pattern.state == PatternState.ACTIVE,
+        )
+    )
+    for pattern in made:
+        set_state(
+            pattern,
+            PatternState.DISABLED,
+            by=trainer.name,
+            at=now(),
+            reason="The match was called valid after all.",
+        )
 
 
 def invalidate_match(
@@ -68,6 +89,7 @@ def invalidate_match(
         label="",
         scope=Scope.METRIC,
         trainer=trainer,
+        origin=PatternOrigin.INVALIDATED,
     )
     return make_patterns(fields, excursion, series, [DAY_SECONDS])[0]
 

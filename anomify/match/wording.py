@@ -21,8 +21,16 @@ def explanation_of(match: Match, timezone: str) -> str:
 
     Like “nightly job”, marked as expected by Alice: 97 % similar, 4 % less far outside of the
     range, as long, 2 minutes apart in the day.
+
+    Where it is not alike but usual: how often people have called deviations as strong expected.
     """
     name = named(match.pattern, ZoneInfo(timezone))
+    if match.kind == "usual" and match.labels is not None:
+        times = "once" if match.labels == 1 else f"{match.labels} times"
+        return (
+            f"Deviations as strong as this one were called expected {times}, most like it {name}:"
+            f" {', '.join(differences_of(match))}."
+        )
     alike = f"{match.similarity:.0f} % similar"
     return f"Like {name}: {', '.join((alike, *differences_of(match)))}."
 

@@ -1,5 +1,6 @@
 """Which patterns may explain a metric, prepared for the engine and kept in memory."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,21 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from anomify.db import among, batches, session
 from anomify.detection.excursion import Excursion
-from anomify.detection.pattern_match import Explanation, Mismatch, MismatchReason, Patterns
+from anomify.detection.pattern_match import (
+    ALERT_SLACK,
+    MINUTES_OF_DISTANCE,
+    Explanation,
+    Mismatch,
+    MismatchReason,
+    Patterns,
+)
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.pattern.alignment import TOLERANCE_MS, list_earlier_onsets, longest_ms
 from anomify.pattern.changes import changes_so_far
 from anomify.pattern.error_like import is_error_like
 from anomify.pattern.family import family_hash
-from anomify.pattern.model import Pattern, PatternSeries, PatternState, Scope
+from anomify.pattern.model import Pattern, PatternOrigin, PatternSeries, PatternState, Scope
 from anomify.pattern.points import excursion_of
 from anomify.pattern.wording import NamedPattern, named
 from anomify.series import Float64s, Int64s
@@ -30,6 +38,9 @@ MOST_IN_REACH: Final = 1000
 MOST_IN_MEMORY: Final = 50_000
 
 METRICS_AT_ONCE: Final = 500
+
+# The like of an invalid match is not explained by a pattern that is nearer by no more than this.
+VETO_SLACK: Final = 0.5
 
 StoredPattern = tuple[Pattern, PatternSeries]
 
@@ -48,24 +59,42 @@ class UsablePattern:
     used_since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """The excursion of a match that a person has called invalid, and the id of its pattern."""
+
+    pattern_id: int
+    excursion: Excursion
+
+
 class PatternsInReach:
     """The patterns that may explain the excursions of one metric; immutable."""
 
     def __init__(
-        self, expected: Sequence[UsablePattern], unexpected: Sequence[Excursion], zone: ZoneInfo
+        self,
+        expected: Sequence[UsablePattern],
+        unexpected: Sequence[Excursion],
+        zone: ZoneInfo,
+        vetoes: Sequence[Veto] = (),
     ) -> None:
-        """Prepare the patterns for the engine; times of day are those of the zone."""
+        """Prepare the patterns for the engine; times of day are those of the zone.
+
+        `vetoes` are those of the unexpected excursions that patterns had explained.
+        """
         self.expected = tuple(expected)
         self.zone = zone
         self._places = {pattern.id: place for place, pattern in enumerate(self.expected)}
         self._patterns = Patterns([pattern.excursion for pattern in self.expected], unexpected)
         self._each: dict[int, Patterns] = {}
+        self._vetoes = [(veto.pattern_id, Patterns([veto.excursion])) for veto in vetoes]
         self.size = len(self.expected) + len(unexpected)
 
     def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
         """Return the nearest pattern that explains an excursion; None where none does."""
         found = self._patterns.explain(current)
-        return None if found is None else (self.expected[found.index], found)
+        if found is None or self._is_vetoed(found, current):
+            return None
+        return self.expected[found.index], found
 
     def explain_late(
         self, found: Excursion, times: Int64s, values: Float64s, after_ms: int
@@ -82,14 +111,36 @@ class PatternsInReach:
             if self._alone(place).mismatch(0, current) is not None:
                 continue
             explanation = self._patterns.explain(current)
-            if explanation is not None and explanation.kind != "usual":
+            if (
+                explanation is not None
+                and explanation.kind != "usual"
+                and not self._is_vetoed(explanation, current)
+            ):
                 return self.expected[explanation.index], explanation, current
         return None
+
+    def count_as_strong(self, alert: float) -> int:
+        """Return how many of the expected patterns are as strong as an alert, or stronger."""
+        return sum(pattern.excursion.alert >= alert - ALERT_SLACK for pattern in self.expected)
 
     def looked_back_ms(self, after_ms: int) -> int:
         """Return how long before a point an excursion that it belongs to may have begun."""
         lengths = (longest_ms(pattern.excursion, after_ms) for pattern in self.expected)
         return max(lengths, default=0) + 2 * TOLERANCE_MS
+
+    def _is_vetoed(self, found: Explanation, current: Excursion) -> bool:
+        """Return whether a match like this was called invalid after its pattern was made.
+
+        An excursion that is clearly more like the pattern is not meant.
+        """
+        pattern_id = self.expected[found.index].id
+        for veto_id, patterns in self._vetoes:
+            like = patterns.explain(current) if veto_id > pattern_id else None
+            if like is None or like.kind == "usual":
+                continue
+            if _nearness(like) <= _nearness(found) + VETO_SLACK:
+                return True
+        return False
 
     def _alone(self, place: int) -> Patterns:
         if place not in self._each:
@@ -108,6 +159,10 @@ class PatternsInReach:
         """
         pattern = self.expected[self._places[pattern_id]]
         found = self._patterns.mismatch(self._places[pattern_id], current)
+        if found is None and self._vetoes:
+            explanation = self._patterns.explain(current)
+            if explanation is not None and self._is_vetoed(explanation, current):
+                return Mismatch(MismatchReason.LIKE_UNEXPECTED, 1.0, 0.0)
         if found is None or found.reason is not MismatchReason.LONGER:
             return found
         is_own = pattern.is_growing and pattern.excursion.started_ms == current.started_ms
@@ -117,6 +172,10 @@ class PatternsInReach:
         """Return how like one pattern an excursion is; None where that does not explain it."""
         pattern = self.find(pattern_id)
         return None if pattern is None else self._alone(self._places[pattern_id]).explain(current)
+
+
+def _nearness(explanation: Explanation) -> float:
+    return math.hypot(explanation.distance, explanation.minutes_apart / MINUTES_OF_DISTANCE)
 
 
 class KnownPatterns:
@@ -263,7 +322,7 @@ def _newest_first(states: Sequence[PatternState]) -> Select[Pattern, PatternSeri
 
 def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach | None:
     """Return the patterns for the engine; None where there are none."""
-    expected, unexpected = [], []
+    expected, unexpected, vetoes = [], [], []
     groups = set()
     for pattern, stored in sorted(rows, key=lambda row: (row[0].duration_seconds, row[0].id)):
         group = pattern.group_id or pattern.id
@@ -277,6 +336,8 @@ def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach 
         groups.add(group)
         if pattern.positive:
             unexpected.append(excursion)
+            if pattern.origin == PatternOrigin.INVALIDATED:
+                vetoes.append(Veto(pattern.id, excursion))
         else:
             expected.append(
                 UsablePattern(
@@ -287,4 +348,4 @@ def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach 
                     used_since=pattern.state_at,
                 )
             )
-    return PatternsInReach(expected, unexpected, zone) if expected or unexpected else None
+    return PatternsInReach(expected, unexpected, zone, vetoes) if expected or unexpected else None

@@ -51,6 +51,8 @@ class PatternOrigin(StrEnum):
 
     TRAINED = "trained"
     LEARNT = "learnt"
+    # Unexpected: of a match that a person has called invalid.
+    INVALIDATED = "invalidated"
 
 
 class CreatorType(StrEnum):

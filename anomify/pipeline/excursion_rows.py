@@ -21,9 +21,14 @@ class ExcursionRows:
     in all ranges that were left meanwhile, and for the longest time that may end it.
     """
 
-    def __init__(self, least_alert: float) -> None:
-        """Start with no excursion; an anomaly could begin at an alert of at least this."""
+    def __init__(self, least_alert: float, least_ms: int = 0) -> None:
+        """Start with no excursion; an anomaly could begin at an alert of at least this.
+
+        Each excursion is followed for `least_ms`, even if its values are back in the range.
+        """
         self._least_alert = least_alert
+        self._least_ms = least_ms
+        self._until_ms = 0
         self._lower, self._upper = -math.inf, math.inf
         self._last_ms: int | None = None
         self._left = 0
@@ -56,6 +61,7 @@ class ExcursionRows:
     ) -> None:
         """Take a row into the excursion, or end that, and begin another one where one begins."""
         is_over = self._last_ms is not None and time_ms - self._last_ms > closing_ms
+        is_over = is_over and time_ms > self._until_ms
         if is_over or self._left == 0:
             self._last_ms = None
             self._lower, self._upper = -math.inf, math.inf
@@ -63,6 +69,7 @@ class ExcursionRows:
             self._lower = max(self._lower, float(verdicts.lowers[row]))
             self._upper = min(self._upper, float(verdicts.uppers[row]))
             self._left = MOST_FOLLOWED
+            self._until_ms = time_ms + self._least_ms
         elif self._last_ms is None:
             return
         else:

@@ -187,7 +187,11 @@ class Explainer:
         late = self._in_reach.explain_late(noticed, times, values, self._gap_ms)
         if late is not None:
             return Matched(*late)
-        return None if found is None else Matched(*found)
+        if found is None:
+            return None
+        is_usual = found[1].kind == "usual"
+        labels = self._in_reach.count_as_strong(current.alert) if is_usual else None
+        return Matched(*found, labels=labels)
 
     def _compared(self, pattern_id: int, current: Excursion) -> Explanation | None:
         return None if self._in_reach is None else self._in_reach.compare(pattern_id, current)

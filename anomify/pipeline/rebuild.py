@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -32,6 +33,9 @@ from anomify.pipeline.rejudge import Rejudged
 from anomify.series import Series
 from anomify.storage.chunk_keys import NEWEST_MS
 
+# Excursions are followed for so many times as long as the longest pattern.
+TIMES_FOLLOWED: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPatterns:
@@ -40,6 +44,14 @@ class StoredPatterns:
     in_reach: PatternsInReach | None
     read: Callable[[int, int], Series]
     unit: str = ""
+
+    @property
+    def followed_ms(self) -> int:
+        """Return for how long an excursion is followed at least, so that it outlasts its pattern.
+
+        One that is found when it is over is compared from where it began.
+        """
+        return 0 if self.in_reach is None else TIMES_FOLLOWED * self.in_reach.looked_back_ms(0)
 
 
 @dataclass(frozen=True, slots=True)

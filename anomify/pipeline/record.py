@@ -11,6 +11,8 @@ from anomify.anomaly.recording import (
     open_anomaly,
     open_outgrown,
 )
+from anomify.db import session
+from anomify.detection.excursion import MOST_POINTS
 from anomify.match.model import Match
 from anomify.match.recording import (
     MatchOnset,
@@ -22,6 +24,7 @@ from anomify.match.recording import (
     outgrow_match,
 )
 from anomify.metric.queries import metric_of_any_org
+from anomify.pattern.model import Pattern
 from anomify.pipeline.candidates import PointVerdict
 from anomify.pipeline.explainer import Explainer
 from anomify.pipeline.verdict import Continues, Ended, Matched, Outgrown
@@ -67,15 +70,17 @@ def record(
     closing_ms: int,
     *,
     match: Match | None = None,
+    outgrown: Match | None = None,
     explainer: Explainer | None = None,
 ) -> Iterator[Change]:
     """Record the verdicts on one metric in order of time; yield each change once it is recorded.
 
     `span` is the metric's open anomaly, if it has one, and `match` its open match. An anomaly
-    closes when the metric has been normal for more than `closing_ms`. What a pattern explains is a
-    match as long as the pattern does; without `explainer` nothing is explained. The next verdict is
-    recorded when the next change is asked for, so a change can be announced in the state in which
-    the anomaly was then.
+    closes when the metric has been normal for more than `closing_ms`; one that was the match
+    `outgrown` at first also has to be back in the range which that had left. What a pattern
+    explains is a match as long as the pattern does; without `explainer` nothing is explained. The
+    next verdict is recorded when the next change is asked for, so a change can be announced in the
+    state in which the anomaly was then.
     """
     for verdict in point_verdicts:
         if match is not None and explainer is not None:
@@ -84,12 +89,12 @@ def record(
                     _continue(match, verdict, matched, is_part=is_part)
                     continue
                 case Outgrown(reason):
-                    span = _outgrow(match, verdict, reason, closing_ms)
+                    span, outgrown = _outgrow(match, verdict, reason, closing_ms), match
                     match = None
                     yield Opened(span)
                     continue
                 case Ended(explanation):
-                    if explanation is not None:
+                    if explanation is not None and match.kind != "usual":
                         note_likeness(match, explanation)
                     close_match(match)
                     match = None
@@ -97,7 +102,7 @@ def record(
             close_anomaly(span)
             yield Closed(span)
             span = None
-        if span is not None and _extends(span, verdict):
+        if span is not None and (_extends(span, verdict) or _is_still_out(span, outgrown, verdict)):
             last_over_ms = span.last_over_ms
             has_risen = extend_anomaly(span, verdict.observation())
             yield Extended(span, has_risen, last_over_ms)
@@ -128,7 +133,12 @@ def _explain(
     else:
         onset = MatchOnset(observation, earlier.started_ms, earlier.lower, earlier.upper)
     match, is_new = open_match(
-        metric_of_any_org(metric_id), onset, matched.pattern.id, matched.explanation, closing_ms
+        metric_of_any_org(metric_id),
+        onset,
+        matched.pattern.id,
+        matched.explanation,
+        closing_ms,
+        labels=matched.labels,
     )
     if is_new:
         count_checks(explainer.counted_ids, matched.pattern.id, match.started_ms)
@@ -140,7 +150,7 @@ def _continue(
 ) -> None:
     if matched is not None:
         match.pattern_id = matched.pattern.id
-        note_likeness(match, matched.explanation)
+        note_likeness(match, matched.explanation, matched.labels)
     if is_part:
         extend_match(match, verdict.observation(), is_over=verdict.extends)
 
@@ -152,6 +162,18 @@ def _outgrow(match: Match, verdict: PointVerdict, reason: str, closing_ms: int) 
     extend_anomaly(span, verdict.observation())
     outgrow_match(match, span.anomaly_id, reason)
     return span
+
+
+def _is_still_out(span: Span, outgrown: Match | None, verdict: PointVerdict) -> bool:
+    """Return whether an excursion that has outgrown its pattern is not back in the range it left.
+
+    After `MOST_POINTS` points that is the new normal.
+    """
+    if outgrown is None or outgrown.outgrown_by_anomaly_id != span.anomaly_id:
+        return False
+    step_ms = session().get_one(Pattern, outgrown.pattern_id).step_ms
+    is_new_normal = verdict.time_ms - outgrown.started_ms > MOST_POINTS * step_ms
+    return not is_new_normal and not outgrown.onset_lower <= verdict.value <= outgrown.onset_upper
 
 
 def _extends(span: Span, verdict: PointVerdict) -> bool:

@@ -45,14 +45,14 @@ def rejudge(
     keep: Callable[[Series, Judgements], None] = lambda _, __: None,
     values_at: Iterable[int] = (),
     *,
-    follows_excursions: bool = False,
+    followed_ms: int | None = None,
 ) -> Rejudged:
     """Judge a stored series from nothing, as if it had come in order and with these settings.
 
     It may have any length: one part at a time is in memory, and is passed to `keep` with its new
     judgements. Points that were judged by a past that is deleted since, and are too early to be
-    judged without it, keep their old judgements. With `follows_excursions` the verdicts on all
-    points of an excursion are returned, so that it can be compared with patterns.
+    judged without it, keep their old judgements. With `followed_ms` the verdicts on all points of
+    an excursion are returned, at least for so long, so that it can be compared with patterns.
     """
     state = EngineState.new(1)
     tune(state, 0, settings.tuning)
@@ -61,7 +61,7 @@ def rejudge(
     values: dict[int, float] = {}
     over: list[PointVerdict] = []
     last: list[PointVerdict] = []
-    excursions = ExcursionRows(least_alert) if follows_excursions else None
+    excursions = None if followed_ms is None else ExcursionRows(least_alert, followed_ms)
     first_ms = judged_from_ms = None
     was_judged_before = False
     for part in parts:

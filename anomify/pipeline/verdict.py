@@ -26,12 +26,14 @@ ScreenResult = Excluded | Anomalous
 class Matched:
     """A pattern explains an excursion: a match is recorded instead of an anomaly.
 
-    `earlier` is the excursion where that began before the point at which it was found.
+    `earlier` is the excursion where that began before the point at which it was found, and `labels`
+    how many as strong were called expected, where it is usual for that.
     """
 
     pattern: UsablePattern
     explanation: Explanation
     earlier: Excursion | None = None
+    labels: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

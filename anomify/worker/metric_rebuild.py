@@ -105,7 +105,7 @@ class MetricRebuilder:
             self._settings.of(metric_id),
             rewrite,
             peak_times,
-            follows_excursions=patterns is not None,
+            followed_ms=None if patterns is None else patterns.followed_ms,
         )
         steps = write(
             self._database,

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("motif_index", sa.Integer(), nullable=True),
         sa.Column("motif_size", sa.Integer(), nullable=True),
         sa.Column("area_percent_diff", sa.Double(), nullable=True),
+        sa.Column("labels", sa.Integer(), nullable=True),
         sa.Column("validated", sa.Integer(), nullable=False),
         sa.Column("validated_by", sa.String(length=200), nullable=False),
         sa.Column("validated_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,5 +1,6 @@
 """Metrics with a nightly job, sent to a worker night by night."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from anomify.match.model import Match
 from anomify.match.queries import list_matches
 from anomify.org.model import Org
 from anomify.pattern.training import Trained, Trainer, TrainingRequest, train
+from anomify.series import Points
+from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyser
 from tests.factories import make_metric
 from tests.kit.plant import DAY, MINUTE, Plant, drain
@@ -53,6 +56,22 @@ KINDS = (
 )
 
 
+@dataclass(frozen=True)
+class Variation:
+    """How the days of a metric and the runs of its job differ, as those of real ones do.
+
+    `memory` is the correlation of the noise of two points in a row, and `season` how far, in
+    noises, the days swing up and down. A job begins and ends up to `minutes` earlier or later, its
+    height varies by the share `spread`, and its points by `ripple`; its first point is lower.
+    """
+
+    memory: float = 0.5
+    season: float = 5.0
+    minutes: float = 1.0
+    spread: float = 0.03
+    ripple: float = 0.02
+
+
 @dataclass
 class Nights:
     """The days of one metric up to the next full day, and the points that were sent so far."""
@@ -63,21 +82,38 @@ class Nights:
     days: int = 14
     seed: int = 7
     sent: int = 0
+    variation: Variation | None = None
     _values: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Day 0 begins so long ago that the last of the days ends before now.
         self.first_ms = (now_ms() // DAY - self.days) * DAY
-        noise = np.random.default_rng(self.seed).normal(0, 1, self.days * 1440)
+        self._rng = np.random.default_rng(self.seed)
+        noise = self._rng.normal(0, 1, self.days * 1440)
+        if self.variation is not None:
+            noise = _correlated(noise, self.variation.memory)
+            turns = 2 * np.pi * np.arange(len(noise)) / 1440
+            noise += self.variation.season * np.sin(turns - 2)
         self._values = self.kind.level + self.kind.noise * noise
 
     def run(self, day: int, job: Job | None) -> None:
         """Let a job run on that day."""
         if job is None:
             return
-        first = day * 1440 + job.minute
         move = self.kind.direction * job.height * self.kind.noise
-        self._values[first : first + job.minutes] += move
+        if self.variation is None:
+            first = day * 1440 + job.minute
+            self._values[first : first + job.minutes] += move
+            return
+        varied = self.variation
+        early, late = self._rng.uniform(-varied.minutes, varied.minutes, 2)
+        first = day * 1440 + round(job.minute + early)
+        count = max(round(job.minutes + late), 1)
+        heights = 1 + varied.ripple * self._rng.normal(0, 1, count)
+        heights[0] = self._rng.uniform(0.6, 1)
+        # Not farther from the usual than a pattern allows for, for any of two nights.
+        spread = np.clip(varied.spread * self._rng.normal(), -0.04, 0.04)
+        self._values[first : first + count] += move * (1 + spread) * heights
 
     def at(self, day: int, minute: int = 0) -> int:
         """Return the time of a minute of a day."""
@@ -89,10 +125,7 @@ class Nights:
         step = every or max(last - self.sent, 1)
         for first in range(self.sent, last, step):
             rows = np.arange(first, min(first + step, last), dtype=np.int64)
-            values = self._values[rows]
-            if self.kind.digits is not None:
-                values = values.round(self.kind.digits)
-            self.plant.send(self.metric_id, self.first_ms + rows * MINUTE, values)
+            self.plant.send(self.metric_id, self.first_ms + rows * MINUTE, self.values(rows))
         self.sent = max(self.sent, last)
 
     def judge(self, analyser: Analyser, day: int, minute: int = 0, *, every: int = 1440) -> None:
@@ -101,6 +134,11 @@ class Nights:
             until = min(self.sent + every, day * 1440 + minute)
             self.send(0, until)
             drain(analyser)
+
+    def values(self, rows: np.ndarray) -> np.ndarray:
+        """Return the values of these minutes, as they are sent."""
+        values = self._values[rows]
+        return values if self.kind.digits is None else values.round(self.kind.digits)
 
     def anomalies(self, day: int) -> list[Anomaly]:
         """Return the anomalies that began on that day, oldest first."""
@@ -126,6 +164,33 @@ class Nights:
             org = session().get_one(Org, self.plant.org_id)
             found = get_anomaly(org.id, anomaly.id)
             return train(org, found, request, self.plant.points, ALICE)
+
+
+def _correlated(noise: np.ndarray, memory: float) -> np.ndarray:
+    """Return noise of the same variance of which each point depends on the one before."""
+    fresh = np.sqrt(1 - memory**2) * noise
+    last = noise[0]
+    for row, value in enumerate(fresh):
+        fresh[row] = last = memory * last + value
+    return fresh
+
+
+def judge_together(
+    many: Sequence[Nights], analyser: Analyser, day: int, minute: int = 0, *, every: int = 1440
+) -> None:
+    """Send and judge all points of many metrics before that minute, so many minutes at a time."""
+    plant, until = many[0].plant, day * 1440 + minute
+    while many[0].sent < until:
+        rows = np.arange(many[0].sent, min(many[0].sent + every, until), dtype=np.int64)
+        points = Points(
+            np.repeat([one.metric_id for one in many], len(rows)).astype(np.int64),
+            np.concatenate([one.first_ms + rows * MINUTE for one in many]),
+            np.concatenate([one.values(rows) for one in many]),
+        )
+        plant.points.append(Entry(points, Points.empty()))
+        for one in many:
+            one.sent = int(rows[-1]) + 1
+        drain(analyser)
 
 
 TRAINED_DAY = 5

@@ -95,7 +95,8 @@ class PatternOut(Outputs):
     status_by: str = Field(description="Who or what set the status.")
     status_reason: str = Field(description="Why; may be empty.")
     origin: PatternOrigin = Field(
-        description="trained by a person or with a token, or learnt by the product itself."
+        description="trained by a person or with a token, learnt by the product itself, or"
+        " invalidated: unexpected, because a person has called a match invalid."
     )
     layers: bool = Field(description="Always false: this server has no layers.")
     checks: int = Field(description="How many deviations were compared with it.")
