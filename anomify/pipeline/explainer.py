@@ -9,7 +9,7 @@ import numpy as np
 
 from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import CALM_POINTS, MOST_POINTS, Excursion, excess_of
-from anomify.detection.pattern_match import Explanation
+from anomify.detection.pattern_match import Explanation, MismatchReason
 from anomify.match.model import Match
 from anomify.pattern.matching import PatternsInReach
 from anomify.pattern.points import context_ms, evidence_of, local_time
@@ -18,6 +18,8 @@ from anomify.pipeline.candidates import PointVerdict
 from anomify.pipeline.verdict import Continues, Ended, Followed, Matched, Outgrown
 from anomify.series import Float64s, Int64s, Series
 
+# A value within so much of its pattern's height outside of the range is back.
+RETURNED_SHARE: Final = 0.1
 # How much of a metric's past is read at once while it is judged again.
 READ_AHEAD_MS: Final = 3 * 86_400_000
 
@@ -157,6 +159,8 @@ class Explainer:
         other = self._explained(current, verdict.time_ms)
         if other is not None:
             return Continues(is_part=True, matched=other)
+        if mismatch.reason is MismatchReason.LONGER and _has_returned(current, pattern.excursion):
+            return Ended()
         return Outgrown(outgrown_in_words(pattern.name, mismatch, self._unit))
 
     def _explained_at(self, verdict: PointVerdict) -> Matched | None:
@@ -227,6 +231,17 @@ class Explainer:
 
     def _was_judged(self, time_ms: int) -> bool:
         return any(first <= time_ms <= last for first, last in self._judged_before)
+
+
+def _has_returned(current: Excursion, pattern: Excursion) -> bool:
+    """Return whether the newest points are back, but for little, in the range that was left.
+
+    The level of a metric moves on while an excursion lasts for hours.
+    """
+    newest = current.values[current.context :][-CALM_POINTS:]
+    little = RETURNED_SHARE * pattern.height
+    farthest = float(np.abs(excess_of(newest, current.lower, current.upper)).max(initial=0.0))
+    return len(newest) == CALM_POINTS and farthest <= little
 
 
 def _has_ended(current: Excursion) -> bool:

@@ -137,7 +137,7 @@ class Nights:
 
     def values(self, rows: np.ndarray) -> np.ndarray:
         """Return the values of these minutes, as they are sent."""
-        values = self._values[rows]
+        values: np.ndarray = self._values[rows]
         return values if self.kind.digits is None else values.round(self.kind.digits)
 
     def anomalies(self, day: int) -> list[Anomaly]:
@@ -168,7 +168,7 @@ class Nights:
 
 def _correlated(noise: np.ndarray, memory: float) -> np.ndarray:
     """Return noise of the same variance of which each point depends on the one before."""
-    fresh = np.sqrt(1 - memory**2) * noise
+    fresh: np.ndarray = np.sqrt(1 - memory**2) * noise
     last = noise[0]
     for row, value in enumerate(fresh):
         fresh[row] = last = memory * last + value
