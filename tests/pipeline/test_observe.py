@@ -78,7 +78,9 @@ def spans_of(
     metric: Metric, *point_verdicts: PointVerdict, recorder: RecordingNotifier | None = None
 ) -> list[tuple]:
     """The minutes in which each anomaly began and was last over, and whether it is open."""
-    spans = record_metric(point_verdicts, metric.id, None, CLOSING_MS, recorder or notifier()).spans
+    spans = record_metric(
+        point_verdicts, metric.id, None, CLOSING_MS, announce=(recorder or notifier()).announce
+    ).spans
     return [
         ((span.started_ms - NOON_MS) / MINUTE, (span.last_over_ms - NOON_MS) / MINUTE, span.is_open)
         for span in spans
@@ -107,14 +109,22 @@ class TestRecordMetric:
 
     def test_finds_the_same_anomalies_when_repeated(self, metric):
         point_verdicts = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
-        first = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier()).spans
+        first = record_metric(
+            point_verdicts, metric.id, None, CLOSING_MS, announce=notifier().announce
+        ).spans
         known = [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in first]
-        again = record_metric(point_verdicts, metric.id, None, CLOSING_MS, notifier()).spans
+        again = record_metric(
+            point_verdicts, metric.id, None, CLOSING_MS, announce=notifier().announce
+        ).spans
         assert [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in again] == known
 
     def test_extends_an_open_one(self, metric):
-        [span] = record_metric([at(1, HIGH)], metric.id, None, CLOSING_MS, notifier()).spans
-        again = record_metric([at(3, LOW), at(9)], metric.id, span, CLOSING_MS, notifier())
+        [span] = record_metric(
+            [at(1, HIGH)], metric.id, None, CLOSING_MS, announce=notifier().announce
+        ).spans
+        again = record_metric(
+            [at(3, LOW), at(9)], metric.id, span, CLOSING_MS, announce=notifier().announce
+        )
         assert again.spans == [span]
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
 
@@ -159,7 +169,11 @@ class TestNotifier:
     def test_announces_a_recovery_only_to_those_informed_of_the_opening(self, unit, metric):
         announced, untold = (
             record_metric(
-                [at(minutes, HIGH)], metric.id, None, CLOSING_MS, RecordingNotifier(NOON)
+                [at(minutes, HIGH)],
+                metric.id,
+                None,
+                CLOSING_MS,
+                announce=RecordingNotifier(NOON).announce,
             ).spans[0]
             for minutes in (0, 20)
         )
