@@ -1,6 +1,5 @@
 """Which patterns may explain a metric, prepared for the engine and kept in memory."""
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from anomify.db import among, batches, session
 from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import (
     ALERT_SLACK,
-    MINUTES_OF_DISTANCE,
     Explanation,
     Mismatch,
     MismatchReason,
@@ -28,6 +26,7 @@ from anomify.pattern.error_like import is_error_like
 from anomify.pattern.family import family_hash
 from anomify.pattern.model import Pattern, PatternOrigin, PatternSeries, PatternState, Scope
 from anomify.pattern.points import excursion_of
+from anomify.pattern.veto import Veto
 from anomify.pattern.wording import NamedPattern, named
 from anomify.series import Float64s, Int64s
 from anomify.storage.errors import Damaged
@@ -39,8 +38,6 @@ MOST_IN_MEMORY: Final = 50_000
 
 METRICS_AT_ONCE: Final = 500
 
-# The like of an invalid match is not explained by a pattern that is nearer by no more than this.
-VETO_SLACK: Final = 0.5
 
 StoredPattern = tuple[Pattern, PatternSeries]
 
@@ -57,14 +54,6 @@ class UsablePattern:
     is_growing: bool
     # Since when it is used.
     used_since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Veto:
-    """The excursion of a match that a person has called invalid, and the id of its pattern."""
-
-    pattern_id: int
-    excursion: Excursion
 
 
 class PatternsInReach:
@@ -86,7 +75,7 @@ class PatternsInReach:
         self._places = {pattern.id: place for place, pattern in enumerate(self.expected)}
         self._patterns = Patterns([pattern.excursion for pattern in self.expected], unexpected)
         self._each: dict[int, Patterns] = {}
-        self._vetoes = [(veto.pattern_id, Patterns([veto.excursion])) for veto in vetoes]
+        self._vetoes = tuple(vetoes)
         self.size = len(self.expected) + len(unexpected)
 
     def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
@@ -129,18 +118,11 @@ class PatternsInReach:
         return max(lengths, default=0) + 2 * TOLERANCE_MS
 
     def _is_vetoed(self, found: Explanation, current: Excursion) -> bool:
-        """Return whether a match like this was called invalid after its pattern was made.
-
-        An excursion that is clearly more like the pattern is not meant.
-        """
+        """Return whether a match like this was called invalid after its pattern was made."""
         pattern_id = self.expected[found.index].id
-        for veto_id, patterns in self._vetoes:
-            like = patterns.explain(current) if veto_id > pattern_id else None
-            if like is None or like.kind == "usual":
-                continue
-            if _nearness(like) <= _nearness(found) + VETO_SLACK:
-                return True
-        return False
+        return any(
+            veto.pattern_id > pattern_id and veto.is_against(current) for veto in self._vetoes
+        )
 
     def _alone(self, place: int) -> Patterns:
         if place not in self._each:
@@ -172,10 +154,6 @@ class PatternsInReach:
         """Return how like one pattern an excursion is; None where that does not explain it."""
         pattern = self.find(pattern_id)
         return None if pattern is None else self._alone(self._places[pattern_id]).explain(current)
-
-
-def _nearness(explanation: Explanation) -> float:
-    return math.hypot(explanation.distance, explanation.minutes_apart / MINUTES_OF_DISTANCE)
 
 
 class KnownPatterns:
