@@ -30,7 +30,13 @@ from anomify.pattern.model import (
     Scope,
     WouldHide,
 )
-from anomify.pattern.points import context_ms, excursion_in, excursion_of, judged_series
+from anomify.pattern.points import (
+    context_ms,
+    excursion_in,
+    excursion_of,
+    judged_series,
+    without_earlier,
+)
 from anomify.pattern.trainability import DAY_SECONDS
 from anomify.pattern.training import (
     PatternFields,
@@ -137,7 +143,7 @@ def find_proposal(metric_id: int, points: PointStore, at: datetime) -> Proposal 
     best: Proposal | None = None
     most_days = DAYS_NEEDED - 1
     for span, current in excursions:
-        alike = _explained_by(Patterns([current]), excursions)
+        alike = _explained_by(Patterns([without_earlier(current)]), excursions)
         started = {other.anomaly_id: other.started_ms for other, _ in excursions}
         days = len({_day(started[each.anomaly_id], zone) for each in alike})
         if days > most_days:
@@ -214,7 +220,9 @@ def find_hidden_since(pattern_id: int, points: PointStore) -> list[Alike]:
         for span in spans
         if (current := _excursion_of(span, progress, points, zone)) is not None
     ]
-    return _explained_by(Patterns([excursion_of(pattern, stored, zone)]), excursions)
+    return _explained_by(
+        Patterns([without_earlier(excursion_of(pattern, stored, zone))]), excursions
+    )
 
 
 def review(pattern_id: int, hidden: Sequence[Alike], at: datetime) -> None:
@@ -329,7 +337,7 @@ def _explained_by(patterns: Patterns, excursions: Iterable[tuple[Span, Excursion
     found = [
         (span, explanation)
         for span, current in excursions
-        if (explanation := patterns.explain(current)) is not None
+        if (explanation := patterns.explain(without_earlier(current))) is not None
     ]
     return [Alike(span.anomaly_id, explanation.similarity) for span, explanation in found]
 

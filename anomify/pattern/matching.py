@@ -25,7 +25,7 @@ from anomify.pattern.changes import changes_so_far
 from anomify.pattern.error_like import is_error_like
 from anomify.pattern.family import family_hash
 from anomify.pattern.model import Pattern, PatternOrigin, PatternSeries, PatternState, Scope
-from anomify.pattern.points import excursion_of
+from anomify.pattern.points import excursion_of, without_earlier
 from anomify.pattern.veto import Veto
 from anomify.pattern.wording import NamedPattern, named
 from anomify.series import Float64s, Int64s
@@ -80,6 +80,7 @@ class PatternsInReach:
 
     def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
         """Return the nearest pattern that explains an excursion; None where none does."""
+        current = without_earlier(current)
         found = self._patterns.explain(current)
         if found is None or self._is_vetoed(found, current):
             return None
@@ -93,9 +94,10 @@ class PatternsInReach:
         `times` and `values` are the points up to its first point, and `looked_back_ms` before it.
         """
         excursions = [pattern.excursion for pattern in self.expected]
-        for place, current in list_earlier_onsets(
+        for place, earlier in list_earlier_onsets(
             excursions, found, times, values, self.zone, after_ms
         ):
+            current = without_earlier(earlier)
             # One pattern is compared faster than all of them; most onsets are none.
             if self._alone(place).mismatch(0, current) is not None:
                 continue
@@ -139,6 +141,7 @@ class PatternsInReach:
 
         The excursion that a growing pattern was trained from may become longer.
         """
+        current = without_earlier(current)
         pattern = self.expected[self._places[pattern_id]]
         found = self._patterns.mismatch(self._places[pattern_id], current)
         if found is None and self._vetoes:
@@ -153,7 +156,11 @@ class PatternsInReach:
     def compare(self, pattern_id: int, current: Excursion) -> Explanation | None:
         """Return how like one pattern an excursion is; None where that does not explain it."""
         pattern = self.find(pattern_id)
-        return None if pattern is None else self._alone(self._places[pattern_id]).explain(current)
+        return (
+            None
+            if pattern is None
+            else self._alone(self._places[pattern_id]).explain(without_earlier(current))
+        )
 
 
 class KnownPatterns:
@@ -307,7 +314,7 @@ def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach 
         if group in groups:
             continue
         try:
-            excursion = excursion_of(pattern, stored, zone)
+            excursion = without_earlier(excursion_of(pattern, stored, zone))
         except Damaged:
             # The other patterns still hold; `anomify doctor` checks the database.
             continue

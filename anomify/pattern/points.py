@@ -1,13 +1,13 @@
 """The points of a pattern: as judged, cut out of a metric's series, and stored with the pattern."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from anomify.clock import datetime_from_ms
 from anomify.detection.evidence import Evidence
-from anomify.detection.excursion import CONTEXT, Excursion
+from anomify.detection.excursion import CONTEXT, Excursion, excess_of
 from anomify.metric.downsample import downsample_by_step
 from anomify.metric.reading import rate_of
 from anomify.pattern.model import Pattern, PatternSeries
@@ -125,6 +125,21 @@ def excursion_of(pattern: Pattern, stored: PatternSeries, zone: ZoneInfo) -> Exc
         weekday=weekday,
         is_complete=not pattern.is_growing,
     )
+
+
+def without_earlier(excursion: Excursion) -> Excursion:
+    """Return an excursion without the points before it that were outside of its range, too.
+
+    Sixty points before the onset are days of a metric with a point an hour: the job of the night
+    before is no part of the shape. Where most of them are outside, all are kept.
+    """
+    values = excursion.values.copy()
+    before = values[: excursion.context]
+    is_outside = excess_of(before, excursion.lower, excursion.upper) != 0.0
+    if not is_outside.any() or 2 * int(is_outside.sum()) > len(before):
+        return excursion
+    before[is_outside] = np.nan
+    return replace(excursion, values=values)
 
 
 def farthest_value(excursion: Excursion) -> float:
