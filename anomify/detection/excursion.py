@@ -130,14 +130,14 @@ class Excursion:
     def side(self) -> int:
         """Return to which side the first point has gone, 1 up or -1 down.
 
-        A first point that is inside the range has gone up if it is above both the middle of the
-        range and the point before it, or farther above one than below the other.
+        A first point that is inside the range has gone up if the middle of the range, the point
+        before it and the level before it lie below it on average.
         """
         value = self.values[self.context]
         outside = float(excess_of(np.array([value]), self.lower, self.upper)[0])
         if outside == 0.0:
             middle = 0.5 * self.lower + 0.5 * self.upper
-            outside = np.nansum([value - middle, value - self.before])
+            outside = float(np.nansum([value - middle, value - self.before, value - self.level]))
         return 1 if outside >= 0.0 else -1
 
     @property
@@ -148,9 +148,24 @@ class Excursion:
         return float(known[-1]) if len(known) else np.nan
 
     @property
+    def level(self) -> float:
+        """Return the median of the values before the onset, NaN if there is none."""
+        known = self.values[: self.context]
+        known = known[np.isfinite(known)]
+        return float(np.median(known)) if len(known) else np.nan
+
+    @property
     def swings(self) -> tuple[float, float]:
         """Return how far the values go above and below the value before the onset, both >= 0."""
-        run = self.values[self.context :] - self.before
+        return self._moves_from(self.before)
+
+    @property
+    def moves(self) -> tuple[float, float]:
+        """Return how far the values go above and below the level before the onset, both >= 0."""
+        return self._moves_from(self.level)
+
+    def _moves_from(self, value: float) -> tuple[float, float]:
+        run = self.values[self.context :] - value
         run = run[np.isfinite(run)]
         return float(run.max(initial=0.0)), float(-run.min(initial=0.0))
 

@@ -4,7 +4,8 @@ Never explained is what goes farther to a side than the pattern, lasts longer, o
 other side; nor a value that repeats for too long by anything else. Of what is left, a pattern
 explains
 
-- its like at its time of the day, by shape, or by a part of its shape if it began later or earlier;
+- its like at its time of the day, by shape, or by a part of its shape if it was found later or
+  earlier;
 - at any time of the day, what is usual: weak excursions, and all of which as strong ones have been
   called expected at several times of the day.
 
@@ -14,6 +15,7 @@ ones as strong, to the same side and of like shape, nothing is explained.
 `benchmarks/learning.py` measures the rules with the constants below, and found them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,7 +55,7 @@ SHAPE_DISTANCE: Final = 0.9
 """The most that the shapes of an excursion and of its pattern may differ."""
 
 MOTIF_DISTANCE: Final = 0.5
-"""The same for a part of a pattern that is not aligned at the onset."""
+"""The same for a part of a pattern that is neither aligned at the onset nor by the clock."""
 
 ALERT_SLACK: Final = 0.5
 """The alert of what is usual may be so much higher than that of a pattern."""
@@ -64,13 +66,13 @@ FREE_TIMES: Final = 3
 WEAK_ALERT: Final = 6.5
 """An alert up to this is weak: one pattern explains it at any time of the day."""
 
-CONTRARY_SLACK: Final = 2.0
+CONTRARY_SLACK: Final = 3.0
 """An unexpected excursion contradicts if its alert is at most so much higher."""
 
-CONTRARY_DISTANCE: Final = 1.0
+CONTRARY_DISTANCE: Final = 0.8
 """And if its shape differs by no more than this."""
 
-CONTRARY_SHARE: Final = 0.5
+CONTRARY_SHARE: Final = 0.75
 """What is usual is contradicted by more than so many unexpected excursions for each pattern."""
 
 CONTRARY_SHARE_AT_TIME: Final = 1.0
@@ -82,7 +84,14 @@ MINUTES_OF_DISTANCE: Final = 60.0
 SHAPE_POINTS: Final = 300
 """Shapes are compared up to so many points after the onset; size and length without an end."""
 
+CONTEXT_OF_LENGTH: Final = 2
+"""Of the points before the onset, so many are compared for each point since."""
+
+LEAST_CONTEXT: Final = 10
+"""But at least so many."""
+
 _NOISE_SHARE: Final = 0.5 / BAND_SCALES  # of the width of the expected range
+_LEAST_STEPS: Final = 10  # before the onset, to know the noise from
 _MOST_MOTIFS: Final = 50  # patterns of which parts are searched
 _MOTIF_CONTEXT: Final = 40  # of the points before the onset that a part begins with
 
@@ -215,7 +224,7 @@ class Patterns:
         shift = int(compared.parts.shifts[place]) if is_part else 0
         # The rows of the pattern's points that lie on the compared part of the grid.
         ran = len(now.shape) - CONTEXT
-        before = _MOTIF_CONTEXT if is_part else CONTEXT
+        before = int(compared.parts.contexts[place]) if is_part else now.compared_context
         begin = pattern.started_ms + (shift - before) * now.step_ms
         end = pattern.started_ms + (shift + ran) * now.step_ms
         first, last = np.searchsorted(pattern.times, (begin, end)).tolist()
@@ -246,6 +255,7 @@ class _Current:
     def __init__(self, excursion: Excursion) -> None:
         self.heights = np.array(excursion.heights)
         self.swings = np.array(excursion.swings)
+        self.moves = np.array(excursion.moves)
         self.length = excursion.length_ms
         self.side = excursion.side
         self.alert = excursion.alert
@@ -255,16 +265,24 @@ class _Current:
         self.started_ms = excursion.started_ms
         self.lower, self.upper = excursion.lower, excursion.upper
         self.width = _width(excursion)
+        self.noise = _noise(excursion)
         self.onset = np.array(_onset(excursion))
         self.shape = _points_on_grid(excursion, excursion.step_ms)
+        ran = len(self.shape) - CONTEXT
+        self.compared_context = min(max(CONTEXT_OF_LENGTH * ran, LEAST_CONTEXT), CONTEXT)
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Per pattern the distance of the part that is most alike, and how far it is shifted."""
+    """Per pattern the part that is most alike, if one is: infinitely far away if none is.
+
+    `shifts` says by how many steps it is later than the pattern's onset, and `contexts` how many
+    points before the excursion's onset were compared.
+    """
 
     distances: Float64s
     shifts: Int64s
+    contexts: Int64s
 
 
 class _Labelled:
@@ -273,12 +291,14 @@ class _Labelled:
     def __init__(self, excursions: Sequence[Excursion]) -> None:
         self.excursions = tuple(excursions)
         heights = np.array([one.heights for one in excursions]).reshape(-1, 2)
-        swings = np.array([one.swings for one in excursions]).reshape(-1, 2)
         steps = np.array([one.step_ms for one in excursions], np.float64)
         self.widths = np.array([_width(one) for one in excursions], np.float64)
+        self.noises = np.array([_noise(one) for one in excursions], np.float64)
         self.heights = heights.max(axis=1, initial=0.0)
         self.height_limits = self._limits(heights)
-        self.swing_limits = self._limits(swings)
+        self.deviation_limits = self._limits(np.array([_deviations(one) for one in excursions]))
+        self.swing_limits = self._limits(np.array([one.swings for one in excursions]))
+        self.move_limits = self._limits(np.array([one.moves for one in excursions]))
         self.lengths = np.array([one.length_ms for one in excursions], np.float64)
         self.length_limits = self.lengths * (1.0 + LENGTH_SHARE) + LENGTH_STEPS * steps
         self.sides = np.array([one.side for one in excursions], np.int64)
@@ -291,6 +311,7 @@ class _Labelled:
 
     def _limits(self, sizes: Float64s) -> Float64s:
         """Return how far an excursion may go to each side, for the sizes (n, 2) of the patterns."""
+        sizes = sizes.reshape(-1, 2)
         noise = _NOISE_SHARE * self.widths[:, None]
         deviations = sizes.max(axis=1, initial=0.0)[:, None] + 0.5 * self.widths[:, None]
         slack = np.minimum(HEIGHT_SHARE * sizes + noise, MOST_DEVIATION_SHARE * deviations)
@@ -306,7 +327,7 @@ class _Labelled:
         """Return which of them the excursion does not exceed in size and length."""
         admitted: Bools = (
             (self.sides == now.side)
-            & (now.heights <= self._shrunk(self.height_limits, now)).all(axis=1)
+            & (now.heights <= self._allowed(now)).all(axis=1)
             & ((now.length <= self.length_limits) | self.are_same(now))
             & (self._admits_swings(now) | self.are_same(now))
             & (self.are_flat | (not now.is_flat))
@@ -315,7 +336,7 @@ class _Labelled:
 
     def exceeded(self, row: int, now: _Current) -> Mismatch | None:
         """Return the first limit of one of them that the excursion exceeds; None for none."""
-        allowed = self._shrunk(self.height_limits, now)[row]
+        allowed = self._allowed(now)[row]
         is_too_high = now.heights > allowed
         if self.sides[row] != now.side:
             height = float(now.heights.max())
@@ -333,23 +354,38 @@ class _Labelled:
         """Return the distances of the shapes of these rows, aligned at the onsets."""
         if not len(rows):
             return np.empty(0)
-        grid = self._grid(now.step_ms)[rows, : len(now.shape)]
-        missing = len(now.shape) - grid.shape[1]
+        skipped = CONTEXT - now.compared_context
+        grid = self._grid(now.step_ms)[rows, skipped : len(now.shape)]
+        missing = len(now.shape) - skipped - grid.shape[1]
         grid = np.pad(grid, ((0, 0), (0, missing)), constant_values=np.nan)
-        noise = _NOISE_SHARE * self.widths[rows]
-        return shape_distances(now.shape, grid, _NOISE_SHARE * now.width, noise)
+        return shape_distances(now.shape[skipped:], grid, now.noise, self.noises[rows])
 
     def parts(self, now: _Current, rows: Int64s, is_wanted: Bools) -> _Parts:
-        """Return the parts of these rows that are most like the excursion and its last context."""
-        found = _Parts(np.full(len(rows), np.inf), np.zeros(len(rows), np.int64))
-        skipped = CONTEXT - _MOTIF_CONTEXT
+        """Return the parts of these rows that are most like the excursion and its last context.
+
+        Tried are the part at the same time of the day, where the excursion was found earlier or
+        later than the pattern, and the part that a search over all of the pattern finds.
+        """
+        count = len(rows)
+        found = _Parts(np.full(count, np.inf), np.zeros(count, np.int64), np.zeros(count, np.int64))
         for place in np.flatnonzero(is_wanted)[-_MOST_MOTIFS:].tolist():
-            row = _points_on_grid(self.excursions[int(rows[place])], now.step_ms)
-            distances = motif_distances(now.shape[skipped:], row)
-            if len(distances) and np.isfinite(distances).any():
-                nearest = int(np.argmin(distances))
-                found.distances[place] = distances[nearest]
-                found.shifts[place] = nearest - skipped
+            row = int(rows[place])
+            points = _points_on_grid(self.excursions[row], now.step_ms)
+            later = seconds_later(now.seconds, float(self.seconds[row])) * 1000.0 / now.step_ms
+            tried = [(SHAPE_DISTANCE, now.compared_context, round(later))]
+            searched = motif_distances(now.shape[CONTEXT - _MOTIF_CONTEXT :], points)
+            if np.isfinite(searched).any():
+                shift = int(np.argmin(searched)) - (CONTEXT - _MOTIF_CONTEXT)
+                tried.append((MOTIF_DISTANCE, _MOTIF_CONTEXT, shift))
+            for allowed, context, shift in tried:
+                size = len(now.shape) - CONTEXT + context
+                part = _part(points, CONTEXT - context + shift, size)
+                query = now.shape[CONTEXT - context :]
+                noises = self.noises[row : row + 1]
+                distance = shape_distances(query, part[None], now.noise, noises)[0]
+                if distance <= allowed and distance < found.distances[place]:
+                    found.distances[place], found.shifts[place] = distance, shift
+                    found.contexts[place] = context
         return found
 
     def minutes_apart(self, now: _Current, rows: Int64s) -> Float64s:
@@ -357,12 +393,27 @@ class _Labelled:
         return seconds_apart(self.seconds[rows], now.seconds) / 60.0
 
     def _admits_swings(self, now: _Current) -> Bools:
-        """Return which of them the steps of an excursion within its range do not exceed."""
+        """Return which of them the values of an excursion within its range do not exceed.
+
+        From the value before, or from the level before: an excursion that is found late begins
+        after its first step.
+        """
         if now.heights.max() > 0.0:
             return np.ones(len(self.excursions), np.bool_)
-        up, down = (now.swings <= self._shrunk(self.swing_limits, now)).T
-        admitted: Bools = up & down
+        swung_up, swung_down = (now.swings <= self._shrunk(self.swing_limits, now)).T
+        moved_up, moved_down = (now.moves <= self._shrunk(self.move_limits, now)).T
+        admitted: Bools = (swung_up & swung_down) | (moved_up & moved_down)
         return admitted
+
+    def _allowed(self, now: _Current) -> Float64s:
+        """Return how far outside of its range the excursion may go to each side, for each row.
+
+        As far as the pattern went outside of its own range, or as far from the middle: the range
+        may have become narrower since.
+        """
+        farthest = self._shrunk(self.deviation_limits, now) - 0.5 * now.width
+        allowed: Float64s = np.maximum(self._shrunk(self.height_limits, now), farthest)
+        return allowed
 
     def _shrunk(self, limits: Float64s, now: _Current) -> Float64s:
         """Return the limits, lowered where the metric is much quieter now than it was then."""
@@ -412,8 +463,8 @@ class _Compared:
         at_time = none if self._is_outvoted(CONTRARY_SHARE_AT_TIME) else self._is_at_time()
         alike: Bools = (self.distances <= SHAPE_DISTANCE) & (self.nearness < self.contrary_nearness)
         part_nearness = _nearness(self.parts.distances, self.apart)
-        part: Bools = self.parts.distances <= MOTIF_DISTANCE
-        part = part & (part_nearness < self.contrary_nearness)
+        part: Bools = part_nearness < self.contrary_nearness
+        part &= np.isfinite(part_nearness)
         usual = none if self._is_outvoted(CONTRARY_SHARE) else self._is_usual()
         return [
             ("shape", (at_time & alike) | self.is_own),
@@ -464,6 +515,16 @@ def seconds_apart(many: Float64s, one: float) -> Float64s:
     return nearer
 
 
+def seconds_later(one: float, other: float) -> float:
+    """Return by how much a time of the day is later than another, from minus to plus half a day.
+
+    >>> seconds_later(600.0, 86_100.0), seconds_later(86_100.0, 600.0)
+    (900.0, -900.0)
+    """
+    half = DAY_SECONDS / 2
+    return (one - other + half) % DAY_SECONDS - half
+
+
 def _times_of_day(seconds: Float64s) -> int:
     """Return how many different times of the day there are, up to `FREE_TIMES`."""
     left, count = seconds, 0
@@ -495,10 +556,44 @@ def _width(excursion: Excursion) -> float:
     return max(width, 0.0) if np.isfinite(width) else 0.0
 
 
+def _deviations(excursion: Excursion) -> tuple[float, float]:
+    """Return how far the values go above and below the middle of the range, both >= 0.
+
+    0 for a side to which no value lies outside of the range.
+    """
+    half = 0.5 * _width(excursion)
+    up, down = excursion.heights
+    return up + half if up > 0.0 else 0.0, down + half if down > 0.0 else 0.0
+
+
+def _noise(excursion: Excursion) -> float:
+    """Return the standard deviation of the metric's noise, as its range or its points suggest.
+
+    The smaller one: the range is wide also where the metric often leaves it, and the differences of
+    successive points before the onset are large also where it moves fast.
+    """
+    noise = _NOISE_SHARE * _width(excursion)
+    before = excursion.values[: excursion.context]
+    steps = np.abs(np.diff(before[np.isfinite(before)]))
+    if len(steps) < _LEAST_STEPS:
+        return noise
+    # The median of the sizes of normal deviations is 0.6745 of the standard deviation.
+    return min(noise, float(np.median(steps)) / 0.6745 / math.sqrt(2.0))
+
+
 def _ratio(part: float, whole: float) -> float:
     if whole > 0.0:
         return part / whole
     return 1.0 if part == 0.0 else float("inf")
+
+
+def _part(points: Float64s, begin: int, size: int) -> Float64s:
+    """Return so many points from a row on, which may be negative; NaN beyond the ends."""
+    part = np.full(size, np.nan)
+    first, last = max(begin, 0), min(begin + size, len(points))
+    if first < last:
+        part[first - begin : last - begin] = points[first:last]
+    return part
 
 
 def _points_on_grid(excursion: Excursion, step_ms: int) -> Float64s:
