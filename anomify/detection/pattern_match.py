@@ -6,6 +6,7 @@ explains
 
 - its like at its time of the day, by shape, or by a part of its shape if it was found later or
   earlier;
+- its end at the time of the day at which it ends;
 - at any time of the day, what is usual: weak excursions, and all of which as strong ones have been
   called expected at several times of the day.
 
@@ -178,37 +179,39 @@ class Patterns:
         contradict, time of day, shape.
         """
         now = _Current(current)
+        compared = self._compare(now)
+        places = np.flatnonzero(compared.rows == index).tolist()
+        if any(explains[place] for _, explains in compared.by_kind() for place in places):
+            return None
         exceeded = self._expected.exceeded(index, now)
         if exceeded is not None:
             return exceeded
-        compared = self._compare(now)
-        found = np.flatnonzero(compared.rows == index)
-        if not len(found):
+        if not places:
             return Mismatch(MismatchReason.OTHER_SHAPE, UNRELATED, SHAPE_DISTANCE)
-        place = int(found[0])
-        if any(explains[place] for _, explains in compared.by_kind()):
-            return None
-        return compared.mismatch(place)
+        return compared.mismatch(places[0])
 
     def _compare(self, now: "_Current") -> "_Compared":
         """Compare the excursion with the patterns whose limits it does not exceed."""
         group, others = self._expected, self._unexpected
         rows = np.flatnonzero(group.admits(now))
         distances, apart = group.distances(now, rows), group.minutes_apart(now, rows)
+        parts = group.parts(now, rows, (apart <= MINUTES_APART) & (distances > SHAPE_DISTANCE))
+        is_own = group.are_same(now)[rows]
+        ending, ends, ends_apart = group.ends(now)
         contrary = np.flatnonzero(
             (others.sides == now.side) & (others.alerts <= now.alert + CONTRARY_SLACK)
         )
         far, far_apart = others.distances(now, contrary), others.minutes_apart(now, contrary)
-        is_own = group.are_same(now)[rows]
+        none = np.full(len(ending), np.inf)
         return _Compared(
             now=now,
-            rows=rows,
-            is_own=is_own,
-            distances=np.where(is_own, 0.0, distances),
-            apart=apart,
-            parts=group.parts(now, rows, (apart <= MINUTES_APART) & (distances > SHAPE_DISTANCE)),
-            alerts=group.alerts[rows],
-            seconds=group.seconds[rows],
+            rows=np.concatenate((rows, ending)),
+            is_own=np.concatenate((is_own, np.zeros(len(ending), np.bool_))),
+            distances=np.concatenate((np.where(is_own, 0.0, distances), none)),
+            apart=np.concatenate((apart, ends_apart)),
+            parts=parts.and_those(ends),
+            alerts=np.concatenate((group.alerts[rows], -none)),
+            seconds=np.concatenate((group.seconds[rows], group.seconds[ending])),
             contrary=int((far <= CONTRARY_DISTANCE).sum()),
             contrary_nearness=float(_nearness(far, far_apart).min(initial=np.inf)),
             is_unexpected=bool(others.are_same(now).any()),
@@ -283,6 +286,14 @@ class _Parts:
     distances: Float64s
     shifts: Int64s
     contexts: Int64s
+
+    def and_those(self, other: "_Parts") -> "_Parts":
+        """Return these parts and then the other ones."""
+        return _Parts(
+            np.concatenate((self.distances, other.distances)),
+            np.concatenate((self.shifts, other.shifts)),
+            np.concatenate((self.contexts, other.contexts)),
+        )
 
 
 class _Labelled:
@@ -368,11 +379,12 @@ class _Labelled:
         """
         count = len(rows)
         found = _Parts(np.full(count, np.inf), np.zeros(count, np.int64), np.zeros(count, np.int64))
+        later = seconds_later(now.seconds, self.seconds)
         for place in np.flatnonzero(is_wanted)[-_MOST_MOTIFS:].tolist():
             row = int(rows[place])
             points = _points_on_grid(self.excursions[row], now.step_ms)
-            later = seconds_later(now.seconds, float(self.seconds[row])) * 1000.0 / now.step_ms
-            tried = [(SHAPE_DISTANCE, now.compared_context, round(later))]
+            shift = round(later[row] * 1000.0 / now.step_ms)
+            tried = [(SHAPE_DISTANCE, now.compared_context, shift)]
             searched = motif_distances(now.shape[CONTEXT - _MOTIF_CONTEXT :], points)
             if np.isfinite(searched).any():
                 shift = int(np.argmin(searched)) - (CONTEXT - _MOTIF_CONTEXT)
@@ -387,6 +399,40 @@ class _Labelled:
                     found.distances[place], found.shifts[place] = distance, shift
                     found.contexts[place] = context
         return found
+
+    def ends(self, now: _Current) -> tuple[Int64s, _Parts, Float64s]:
+        """Return the rows of which the excursion is like the end, their ends and the minutes apart.
+
+        Where the engine has learnt what it is to see from a pattern's onset on, its end is a step
+        back within the expected range, to the other side. It may be no larger than the pattern, and
+        is compared with the pattern's last points and, after them, the level before its onset.
+        """
+        apart = (seconds_later(now.seconds, self.seconds) - self.lengths / 1000.0) / 60.0
+        nearest = np.minimum(MINUTES_APART, 0.5 * self.lengths / 60_000.0)
+        swings_back = self._shrunk(self.swing_limits, now)[:, ::-1]
+        is_end: Bools = (
+            (now.heights.max() == 0.0)
+            & (self.heights > 0.0)
+            & (self.sides == -now.side)
+            & (np.abs(apart) <= nearest)
+            & (now.swings <= swings_back).all(axis=1)
+            & (now.length <= self.length_limits)
+        )
+        rows = np.flatnonzero(is_end)[-_MOST_MOTIFS:]
+        count, context = len(rows), now.compared_context
+        found = _Parts(np.full(count, np.inf), np.zeros(count, np.int64), np.full(count, context))
+        ran = len(now.shape) - CONTEXT
+        for place, row in enumerate(rows.tolist()):
+            pattern = self.excursions[row]
+            after = round(self.lengths[row] / now.step_ms) + 1
+            points = _points_on_grid(pattern, now.step_ms)[: CONTEXT + after]
+            points = np.concatenate((points, np.full(ran, pattern.level)))
+            part = _part(points, CONTEXT + after - context, context + ran)
+            query = now.shape[CONTEXT - context :]
+            distance = shape_distances(query, part[None], now.noise, self.noises[row : row + 1])[0]
+            if distance <= SHAPE_DISTANCE:
+                found.distances[place], found.shifts[place] = distance, after
+        return rows, found, np.abs(apart[rows])
 
     def minutes_apart(self, now: _Current, rows: Int64s) -> Float64s:
         """Return how many minutes the times of the day of these rows are from the excursion's."""
@@ -515,14 +561,15 @@ def seconds_apart(many: Float64s, one: float) -> Float64s:
     return nearer
 
 
-def seconds_later(one: float, other: float) -> float:
-    """Return by how much a time of the day is later than another, from minus to plus half a day.
+def seconds_later(one: float, others: Float64s) -> Float64s:
+    """Return by how much a time of the day is later than others, from minus to plus half a day.
 
-    >>> seconds_later(600.0, 86_100.0), seconds_later(86_100.0, 600.0)
-    (900.0, -900.0)
+    >>> seconds_later(600.0, np.array([86_100.0, 1_500.0])).tolist()
+    [900.0, -900.0]
     """
     half = DAY_SECONDS / 2
-    return (one - other + half) % DAY_SECONDS - half
+    later: Float64s = (one - others + half) % DAY_SECONDS - half
+    return later
 
 
 def _times_of_day(seconds: Float64s) -> int:
