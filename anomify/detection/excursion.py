@@ -17,6 +17,12 @@ CALM_POINTS: Final = 5
 As many end the record of alerts (`record_rule`).
 """
 
+CALM_SHARE: Final = 0.2
+"""A value that is still outside of it by this share of the farthest one counts as back.
+
+The range stays that of the onset, while the day goes on.
+"""
+
 MOST_POINTS: Final = 1500
 """Of a longer excursion only the points up to this many after the onset are kept."""
 
@@ -78,7 +84,7 @@ class Excursion:
         is outside of the range (a jump, a change of noise) can only be followed by `last_over_ms`.
         """
         first = max(onset - CONTEXT, 0)
-        calm = excess_of(values[onset:], lower, upper) == 0.0
+        calm = _is_calm(excess_of(values[onset:], lower, upper))
         calm &= times[onset:] > max(last_over_ms, times[onset])
         last, is_complete = _find_last(calm)
         end = onset + last + 1
@@ -182,6 +188,13 @@ def excess_of(values: Float64s, lower: float, upper: float) -> Float64s:
     below = np.fmax(lower - values, 0.0)
     excess: Float64s = np.nan_to_num(above - below)
     return excess
+
+
+def _is_calm(excess: Float64s) -> Bools:
+    """Return at which points the value is back, or nearly so for how far it has been outside."""
+    farthest = np.maximum.accumulate(np.abs(excess))
+    calm: Bools = np.abs(excess) <= CALM_SHARE * farthest
+    return calm
 
 
 def _find_last(calm: Bools) -> tuple[int, bool]:
