@@ -133,6 +133,18 @@ class Excursion:
         return int(self.times[last]) - self.started_ms
 
     @property
+    def lead_ms(self) -> int:
+        """Return for how long before the onset all values have been outside of the range already.
+
+        That is how late the excursion was found.
+        """
+        inside = np.flatnonzero(
+            excess_of(self.values[: self.context], self.lower, self.upper) == 0.0
+        )
+        first = int(inside[-1]) + 1 if len(inside) else 0
+        return self.started_ms - int(self.times[first])
+
+    @property
     def side(self) -> int:
         """Return to which side the first point has gone, 1 up or -1 down.
 

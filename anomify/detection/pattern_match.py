@@ -311,7 +311,8 @@ class _Labelled:
         self.swing_limits = self._limits(np.array([one.swings for one in excursions]))
         self.move_limits = self._limits(np.array([one.moves for one in excursions]))
         self.lengths = np.array([one.length_ms for one in excursions], np.float64)
-        self.length_limits = self.lengths * (1.0 + LENGTH_SHARE) + LENGTH_STEPS * steps
+        leads = np.array([one.lead_ms for one in excursions], np.float64)
+        self.length_limits = (self.lengths + leads) * (1.0 + LENGTH_SHARE) + LENGTH_STEPS * steps
         self.sides = np.array([one.side for one in excursions], np.int64)
         self.are_flat = np.array([_is_flat(one) for one in excursions], np.bool_)
         self.alerts = np.array([one.alert for one in excursions], np.float64)
