@@ -381,24 +381,25 @@ class _Labelled:
         count = len(rows)
         found = _Parts(np.full(count, np.inf), np.zeros(count, np.int64), np.zeros(count, np.int64))
         later = seconds_later(now.seconds, self.seconds)
+        context, ran = now.compared_context, len(now.shape) - CONTEXT
+        query = now.shape[CONTEXT - context :]
         for place in np.flatnonzero(is_wanted)[-_MOST_MOTIFS:].tolist():
             row = int(rows[place])
             points = _points_on_grid(self.excursions[row], now.step_ms)
             shift = round(later[row] * 1000.0 / now.step_ms)
-            tried = [(SHAPE_DISTANCE, now.compared_context, shift)]
+            part = _part(points, CONTEXT - context + shift, context + ran)
+            # A stretch without a shape is like everything before the pattern's onset.
+            candidates = np.array([part, np.zeros(context + ran)])
+            noises = np.array([self.noises[row], 0.0])
+            distance, flatness = shape_distances(query, candidates, now.noise, noises)
+            if flatness > 0.0 and distance <= SHAPE_DISTANCE:
+                found.distances[place], found.shifts[place] = distance, shift
+                found.contexts[place] = context
             searched = motif_distances(now.shape[CONTEXT - _MOTIF_CONTEXT :], points)
-            if np.isfinite(searched).any():
-                shift = int(np.argmin(searched)) - (CONTEXT - _MOTIF_CONTEXT)
-                tried.append((MOTIF_DISTANCE, _MOTIF_CONTEXT, shift))
-            for allowed, context, shift in tried:
-                size = len(now.shape) - CONTEXT + context
-                part = _part(points, CONTEXT - context + shift, size)
-                query = now.shape[CONTEXT - context :]
-                noises = self.noises[row : row + 1]
-                distance = shape_distances(query, part[None], now.noise, noises)[0]
-                if distance <= allowed and distance < found.distances[place]:
-                    found.distances[place], found.shifts[place] = distance, shift
-                    found.contexts[place] = context
+            distance = searched.min(initial=np.inf)
+            if distance <= MOTIF_DISTANCE and distance < found.distances[place]:
+                found.distances[place], found.contexts[place] = distance, _MOTIF_CONTEXT
+                found.shifts[place] = int(np.argmin(searched)) - (CONTEXT - _MOTIF_CONTEXT)
         return found
 
     def ends(self, now: _Current) -> tuple[Int64s, _Parts, Float64s]:

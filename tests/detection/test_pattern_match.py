@@ -114,6 +114,14 @@ class TestExplain:
     def test_what_is_found_earlier_is_explained(self, seed, late):
         assert Patterns([job(late=late)]).explain(job(seed=seed)) is not None
 
+    def test_values_that_repeat_before_the_time_of_a_job_are_not_explained_by_it(self):
+        values = np.append(40.0 + np.random.default_rng(2).normal(0, 1, 60), np.full(20, 40.0))
+        times = np.arange(80, dtype=np.int64) * MINUTE_MS + 2 * DAY_MS
+        now = Excursion.at(
+            79, MINUTE_MS, times, values, 36.0, 44.0, Evidence.FLAT, 9.0, TWO - 960, 0
+        )
+        assert Patterns([job()]).explain(now) is None
+
     @given(st.integers(2, 99), st.integers(2, 14), RAN)
     def test_a_range_that_contains_the_job_already_is_explained(self, seed, late, ran):
         now = job(
@@ -264,6 +272,13 @@ class TestUsual:
         assert found is not None
         assert found.kind == "usual"
         assert patterns.explain(job(seed=2, at=TWO + 30_000, alert=6.8)) is None
+
+    def test_values_that_repeat_are_usual_only_where_such_have_been_expected(self):
+        flat = {"height": 0.0, "noise": 0.0, "alert": 6.2, "evidence": Evidence.FLAT}
+        now = job(seed=2, at=TWO + 30_000, **flat)
+        assert Patterns([job(alert=6.2)]).explain(now) is None
+        assert Patterns([job(**flat)]).explain(now) is not None
+        assert Patterns([job(**flat)]).explain(job(at=TWO + 30_000, seed=2, alert=6.2)) is None
 
     def test_three_times_of_the_day_make_the_time_free(self):
         many = [job(seed=seed, at=TWO + 10_800 * seed) for seed in range(3)]
