@@ -249,8 +249,8 @@ def on_grid(times: Int64s, values: Float64s, begin: int, step_ms: int, count: in
     apart. There, and before the first and after the last point, it is NaN. Where the points are
     denser than the grid, the nearest two are used.
 
-    >>> on_grid(np.array([0, 10, 40]), np.array([1.0, 2.0, 5.0]), -5, 5, 5).tolist()
-    [nan, 1.0, 1.5, 2.0, nan]
+    >>> on_grid(np.array([0, 10, 20, 60]), np.array([1.0, 2.0, 3.0, 7.0]), -5, 5, 7).tolist()
+    [nan, 1.0, 1.5, 2.0, 2.5, 3.0, nan]
     """
     known = np.isfinite(values)
     times, values = times[known], values[known]
