@@ -64,7 +64,9 @@ def test_a_trained_job_is_quiet_in_every_night_that_follows(
     for nights in metrics:
         matches = nights.matches(NEXT)
         assert len(matches) == 1, (nights.kind, nights.seed)
-        assert abs(matches[0].started_ms - nights.at(NEXT, job.minute)) <= 3 * MINUTE
+        # A low job may be found late, by the mean of its points.
+        late = (matches[0].started_ms - nights.at(NEXT, job.minute)) // MINUTE
+        assert -3 <= late < job.minutes, (nights.kind, nights.seed)
 
 
 @pytest.mark.parametrize(
