@@ -14,7 +14,7 @@ import numpy as np
 
 from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import CONTEXT, Excursion, excess_of
-from anomify.detection.pattern_match import LENGTH_SHARE, LENGTH_STEPS, MINUTES_APART
+from anomify.detection.pattern_limits import LENGTH_SHARE, LENGTH_STEPS, MINUTES_APART
 from anomify.pattern.points import local_time
 from anomify.series import Float64s, Int64s
 

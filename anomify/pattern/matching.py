@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from anomify.db import among, batches, session
 from anomify.detection.excursion import Excursion
+from anomify.detection.pattern_limits import ALERT_SLACK
 from anomify.detection.pattern_match import (
-    ALERT_SLACK,
     Explanation,
     Mismatch,
     MismatchReason,

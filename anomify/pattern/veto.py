@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 
 from anomify.detection.excursion import Excursion
-from anomify.detection.pattern_match import MINUTES_APART, minutes_apart
+from anomify.detection.pattern_limits import MINUTES_APART
+from anomify.detection.pattern_match import minutes_apart
 from anomify.series import Float64s
 
 SIZE_RATIO: Final = 4 / 3
