@@ -168,7 +168,7 @@ class Labelled:
             row = int(rows[place])
             points = points_on_grid(self.excursions[row], now.step_ms)
             shift = round(later[row] * 1000.0 / now.step_ms)
-            part = _part(points, CONTEXT - context + shift, context + ran)
+            part = part_of(points, CONTEXT - context + shift, context + ran)
             # A stretch without a shape is like everything before the pattern's onset.
             candidates = np.array([part, np.zeros(context + ran)])
             noises = np.array([self.noises[row], 0.0])
@@ -210,7 +210,7 @@ class Labelled:
             after = round(self.lengths[row] / now.step_ms) + 1
             points = points_on_grid(pattern, now.step_ms)[: CONTEXT + after]
             points = np.concatenate((points, np.full(ran, pattern.level)))
-            part = _part(points, CONTEXT + after - context, context + ran)
+            part = part_of(points, CONTEXT + after - context, context + ran)
             query = now.shape[CONTEXT - context :]
             distance = shape_distances(query, part[None], now.noise, self.noises[row : row + 1])[0]
             if distance <= SHAPE_DISTANCE:
@@ -323,7 +323,7 @@ def _width(excursion: Excursion) -> float:
     return max(width, 0.0) if np.isfinite(width) else 0.0
 
 
-def _part(points: Float64s, begin: int, size: int) -> Float64s:
+def part_of(points: Float64s, begin: int, size: int) -> Float64s:
     """Return so many points from a row on, which may be negative; NaN beyond the ends."""
     part = np.full(size, np.nan)
     first, last = max(begin, 0), min(begin + size, len(points))

@@ -26,6 +26,7 @@ from anomify.detection.labelled_excursions import (
     Current,
     Labelled,
     Parts,
+    part_of,
     points_on_grid,
     seconds_apart,
 )
@@ -162,15 +163,17 @@ class Patterns:
             kind=kind,
             distance=distance,
             similarity=100.0 * max(0.0, 1.0 - distance / UNRELATED),
-            height_ratio=_ratio(max(now.heights), float(self._expected.heights[index])),
+            height_ratio=_ratio(float(now.heights.max()), float(self._expected.heights[index])),
             length_ratio=now.length / max(float(self._expected.lengths[index]), pattern.step_ms),
             minutes_apart=float(compared.apart[place]),
             motif_index=first,
             motif_size=last - first,
             area_percent_diff=area_percent_diff(
-                excess_of(now.shape, now.lower, now.upper),
+                excess_of(now.shape[CONTEXT - before :], now.lower, now.upper),
                 excess_of(
-                    points_on_grid(pattern, now.step_ms)[max(shift, 0) : len(now.shape) + shift],
+                    part_of(
+                        points_on_grid(pattern, now.step_ms), CONTEXT - before + shift, before + ran
+                    ),
                     pattern.lower,
                     pattern.upper,
                 ),

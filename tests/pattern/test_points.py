@@ -3,7 +3,7 @@
 import numpy as np
 
 from anomify.detection.evidence import Evidence
-from anomify.detection.excursion import Excursion
+from anomify.detection.excursion import Excursion, excess_of
 from anomify.detection.pattern_match import Patterns
 from anomify.pattern.points import without_earlier
 
@@ -21,8 +21,10 @@ def daily_job(day: int, earlier_days: int) -> Excursion:
 def test_the_job_of_the_night_before_is_no_part_of_the_shape() -> None:
     first, third = daily_job(3, 0), daily_job(5, 2)
     patterns = Patterns([first])
-    assert patterns.explain(third) is None
-    explained = patterns.explain(without_earlier(third))
+    found = without_earlier(third)
+    assert excess_of(third.values[: third.context], third.lower, third.upper).any()
+    assert not excess_of(found.values[: found.context], found.lower, found.upper).any()
+    explained = patterns.explain(found)
     assert explained is not None
     assert explained.similarity > 80
 
