@@ -55,6 +55,7 @@ class RecordedSpan:
     started_ms: int
     last_over_ms: int
     peak: Observation
+    outgrown_reason: str | None
 
 
 def closing_after_ms(resolution_ms: int) -> int:
@@ -230,7 +231,13 @@ def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[Rec
         Span.is_silence.is_(False),
     )
     return [
-        RecordedSpan(span.anomaly_id, span.started_ms, span.last_over_ms, peak_of(span))
+        RecordedSpan(
+            span.anomaly_id,
+            span.started_ms,
+            span.last_over_ms,
+            peak_of(span),
+            span.outgrown_reason,
+        )
         for span in session().scalars(wanted)
     ]
 

@@ -2,33 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from anomify.db import among, batches, session
-from anomify.detection.excursion import Excursion
-from anomify.detection.pattern_limits import ALERT_SLACK
-from anomify.detection.pattern_match import (
-    Explanation,
-    Mismatch,
-    MismatchReason,
-    Patterns,
-)
 from anomify.metric.model import Metric
 from anomify.org.model import Org
-from anomify.pattern.alignment import TOLERANCE_MS, list_earlier_onsets, longest_ms
 from anomify.pattern.changes import changes_so_far
 from anomify.pattern.error_like import is_error_like
 from anomify.pattern.family import family_hash
+from anomify.pattern.in_reach import PatternsInReach, UsablePattern
 from anomify.pattern.model import Pattern, PatternOrigin, PatternSeries, PatternState, Scope
 from anomify.pattern.points import excursion_of, without_earlier
-from anomify.pattern.veto import Veto
-from anomify.pattern.wording import NamedPattern, named
-from anomify.series import Float64s, Int64s
+from anomify.pattern.wording import named
 from anomify.storage.errors import Damaged
 
 # The newest patterns of a metric and of its family that are used.
@@ -42,125 +30,6 @@ METRICS_AT_ONCE: Final = 500
 StoredPattern = tuple[Pattern, PatternSeries]
 
 _NO_CHANGES = (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class UsablePattern:
-    """A pattern with its excursion and what is stated of it in sentences."""
-
-    id: int
-    excursion: Excursion
-    name: NamedPattern
-    is_growing: bool
-    # Since when it is used.
-    used_since: datetime
-
-
-class PatternsInReach:
-    """The patterns that may explain the excursions of one metric; immutable."""
-
-    def __init__(
-        self,
-        expected: Sequence[UsablePattern],
-        unexpected: Sequence[Excursion],
-        zone: ZoneInfo,
-        vetoes: Sequence[Veto] = (),
-    ) -> None:
-        """Prepare the patterns for the engine; times of day are those of the zone.
-
-        `vetoes` are those of the unexpected excursions that patterns had explained.
-        """
-        self.expected = tuple(expected)
-        self.zone = zone
-        self._places = {pattern.id: place for place, pattern in enumerate(self.expected)}
-        self._patterns = Patterns([pattern.excursion for pattern in self.expected], unexpected)
-        self._each: dict[int, Patterns] = {}
-        self._vetoes = tuple(vetoes)
-        self.size = len(self.expected) + len(unexpected)
-
-    def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
-        """Return the nearest pattern that explains an excursion; None where none does."""
-        current = without_earlier(current)
-        found = self._patterns.explain(current)
-        if found is None or self._is_vetoed(found, current):
-            return None
-        return self.expected[found.index], found
-
-    def explain_late(
-        self, found: Excursion, times: Int64s, values: Float64s, after_ms: int
-    ) -> tuple[UsablePattern, Explanation, Excursion] | None:
-        """Return what explains an excursion that began before it was found, and that excursion.
-
-        `times` and `values` are the points up to its first point, and `looked_back_ms` before it.
-        """
-        excursions = [pattern.excursion for pattern in self.expected]
-        for place, earlier in list_earlier_onsets(
-            excursions, found, times, values, self.zone, after_ms
-        ):
-            current = without_earlier(earlier)
-            # One pattern is compared faster than all of them; most onsets are none.
-            if self._alone(place).mismatch(0, current) is not None:
-                continue
-            explanation = self._patterns.explain(current)
-            if (
-                explanation is not None
-                and explanation.kind != "usual"
-                and not self._is_vetoed(explanation, current)
-            ):
-                return self.expected[explanation.index], explanation, current
-        return None
-
-    def count_as_strong(self, alert: float) -> int:
-        """Return how many of the expected patterns are as strong as an alert, or stronger."""
-        return sum(pattern.excursion.alert >= alert - ALERT_SLACK for pattern in self.expected)
-
-    def looked_back_ms(self, after_ms: int) -> int:
-        """Return how long before a point an excursion that it belongs to may have begun."""
-        lengths = (longest_ms(pattern.excursion, after_ms) for pattern in self.expected)
-        return max(lengths, default=0) + 2 * TOLERANCE_MS
-
-    def _is_vetoed(self, found: Explanation, current: Excursion) -> bool:
-        """Return whether a match like this was called invalid after its pattern was made."""
-        pattern_id = self.expected[found.index].id
-        return any(
-            veto.pattern_id > pattern_id and veto.is_against(current) for veto in self._vetoes
-        )
-
-    def _alone(self, place: int) -> Patterns:
-        if place not in self._each:
-            self._each[place] = Patterns([self.expected[place].excursion])
-        return self._each[place]
-
-    def find(self, pattern_id: int) -> UsablePattern | None:
-        """Return one of the patterns; None where it is not in reach any more."""
-        place = self._places.get(pattern_id)
-        return None if place is None else self.expected[place]
-
-    def mismatch(self, pattern_id: int, current: Excursion) -> Mismatch | None:
-        """Return why a pattern does not explain an excursion any more; None if it does.
-
-        The excursion that a growing pattern was trained from may become longer.
-        """
-        current = without_earlier(current)
-        pattern = self.expected[self._places[pattern_id]]
-        found = self._patterns.mismatch(self._places[pattern_id], current)
-        if found is None and self._vetoes:
-            explanation = self._patterns.explain(current)
-            if explanation is not None and self._is_vetoed(explanation, current):
-                return Mismatch(MismatchReason.LIKE_UNEXPECTED, 1.0, 0.0)
-        if found is None or found.reason is not MismatchReason.LONGER:
-            return found
-        is_own = pattern.is_growing and pattern.excursion.started_ms == current.started_ms
-        return None if is_own else found
-
-    def compare(self, pattern_id: int, current: Excursion) -> Explanation | None:
-        """Return how like one pattern an excursion is; None where that does not explain it."""
-        pattern = self.find(pattern_id)
-        return (
-            None
-            if pattern is None
-            else self._alone(self._places[pattern_id]).explain(without_earlier(current))
-        )
 
 
 class KnownPatterns:
@@ -307,7 +176,9 @@ def _newest_first(states: Sequence[PatternState]) -> Select[Pattern, PatternSeri
 
 def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach | None:
     """Return the patterns for the engine; None where there are none."""
-    expected, unexpected, vetoes = [], [], []
+    expected: list[UsablePattern] = []
+    unexpected: list[UsablePattern] = []
+    invalid_ids = set()
     groups = set()
     for pattern, stored in sorted(rows, key=lambda row: (row[0].duration_seconds, row[0].id)):
         group = pattern.group_id or pattern.id
@@ -319,18 +190,17 @@ def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach 
             # The other patterns still hold; `anomify doctor` checks the database.
             continue
         groups.add(group)
-        if pattern.positive:
-            unexpected.append(excursion)
-            if pattern.origin == PatternOrigin.INVALIDATED:
-                vetoes.append(Veto(pattern.id, excursion))
-        else:
-            expected.append(
-                UsablePattern(
-                    id=pattern.id,
-                    excursion=excursion,
-                    name=named(pattern, zone),
-                    is_growing=pattern.is_growing,
-                    used_since=pattern.state_at,
-                )
+        if pattern.origin == PatternOrigin.INVALIDATED:
+            invalid_ids.add(pattern.id)
+        (unexpected if pattern.positive else expected).append(
+            UsablePattern(
+                id=pattern.id,
+                excursion=excursion,
+                name=named(pattern, zone),
+                is_growing=pattern.is_growing,
+                used_since=pattern.state_at,
             )
-    return PatternsInReach(expected, unexpected, zone, vetoes) if expected or unexpected else None
+        )
+    if not expected and not unexpected:
+        return None
+    return PatternsInReach(expected, unexpected, zone, invalid_ids)

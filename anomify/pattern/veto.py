@@ -1,4 +1,10 @@
-"""Decides whether an excursion is like one that a person has called wrongly explained. Pure."""
+"""Decides whether an excursion is like one that a person has called unexpected. Pure.
+
+An excursion is like it that goes to the same side at the same time of the day, and about as far.
+It is told, whether the pattern that would explain it was made before or after, if that pattern
+would explain the unexpected one, too, or is farther from the excursion in size than that one. One
+that lasted longer than a pattern does not contradict what the pattern explains, which is shorter.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,14 +25,17 @@ NOTICED_LATE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Veto:
-    """The excursion of a match that a person has called invalid, and the id of its pattern.
+    """An excursion that a person has called unexpected, and the id of its pattern.
 
     It is compared with what patterns explain, by direction, time of the day, and size. The range
-    has no part in it: while the engine learns a job, that is another one every night.
+    has no part in it: while the engine learns a job, that is another one every night. That of a
+    match which was called invalid counts against patterns that were made before, whatever these
+    are; a person who trains its like later has changed their mind.
     """
 
     pattern_id: int
     excursion: Excursion
+    is_of_match: bool = True
 
     def is_against(self, current: Excursion) -> bool:
         """Return whether an excursion, as far as it has run, is like the one of the match."""
@@ -37,6 +46,18 @@ class Veto:
         ran = len(current.values) - current.context + NOTICED_LATE
         one, other = _size(_moves(current)), _size(_moves(invalid)[:ran])
         return bool(one <= SIZE_RATIO * other and other <= SIZE_RATIO * one)
+
+    def is_nearer(self, current: Excursion, pattern: Excursion) -> bool:
+        """Return whether an excursion, as far as it has run, is nearer in size than a pattern."""
+        ran = len(current.values) - current.context + NOTICED_LATE
+        size = _size(_moves(current))
+        unexpected = _size(_moves(self.excursion)[:ran])
+        return abs(size - unexpected) < abs(size - _size(_moves(pattern)[:ran]))
+
+
+def are_same(one: Excursion, other: Excursion) -> bool:
+    """Return whether two excursions are the same one, which may have run on."""
+    return (one.started_ms, one.lower, one.upper) == (other.started_ms, other.lower, other.upper)
 
 
 def _moves(excursion: Excursion) -> Float64s:

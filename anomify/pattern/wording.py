@@ -28,10 +28,11 @@ def named(pattern: Pattern, zone: ZoneInfo) -> NamedPattern:
     """Return what identifies a pattern; its time is in this zone."""
     at = datetime_from_ms(pattern.started_ms).astimezone(zone)
     is_machine = pattern.creator_type == CreatorType.MACHINE
+    said = "unexpected" if pattern.positive else "expected"
     return NamedPattern(
         label="" if pattern.label == ECHO_LABEL else pattern.label,
         at=f"on {at:%Y-%m-%d} at {at:%H:%M}",
-        maker="found to recur" if is_machine else f"marked as expected by {pattern.created_by}",
+        maker="found to recur" if is_machine else f"marked as {said} by {pattern.created_by}",
     )
 
 
@@ -43,6 +44,11 @@ def outgrown_in_words(name: NamedPattern, mismatch: Mismatch | None, unit: str =
     if mismatch is None:
         return f"It was like {name}, which is not in use any more."
     return f"Like {name}, but {_difference(mismatch, unit)}."
+
+
+def contradicted_in_words(name: NamedPattern) -> str:
+    """Return in a sentence why an anomaly is told that a pattern would explain."""
+    return f"Like {name}, but also like what was marked as unexpected."
 
 
 def _difference(mismatch: Mismatch, unit: str) -> str:
@@ -66,7 +72,7 @@ def _difference(mismatch: Mismatch, unit: str) -> str:
         case MismatchReason.OTHER_SHAPE:
             return "of another shape"
         case MismatchReason.LIKE_UNEXPECTED:
-            return "now more like what was marked as unexpected"
+            return "also like what was marked as unexpected"
         case _:
             return "different"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,9 +11,9 @@ from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import CALM_POINTS, MOST_POINTS, Excursion, excess_of
 from anomify.detection.pattern_match import Explanation, MismatchReason
 from anomify.match.model import Match
-from anomify.pattern.matching import PatternsInReach
+from anomify.pattern.in_reach import PatternsInReach
 from anomify.pattern.points import context_ms, evidence_of, local_time
-from anomify.pattern.wording import named, outgrown_in_words
+from anomify.pattern.wording import contradicted_in_words, named, outgrown_in_words
 from anomify.pipeline.candidates import PointVerdict
 from anomify.pipeline.verdict import Continues, Ended, Followed, Matched, Outgrown
 from anomify.series import Float64s, Int64s, Series
@@ -27,6 +27,14 @@ READ_AHEAD_MS: Final = 3 * 86_400_000
 def ended_after_ms(step_ms: int, closing_ms: int) -> int:
     """Return how long after its last point an excursion is over, whatever the values are."""
     return max(closing_ms, CALM_POINTS * max(step_ms, 1))
+
+
+class JudgedBefore(NamedTuple):
+    """When an anomaly began and was last unusual that was recorded as one, and why it was told."""
+
+    first_ms: int
+    last_ms: int
+    reason: str | None
 
 
 class JudgedPoints(Protocol):
@@ -75,8 +83,8 @@ class StoredPoints:
 class Explainer:
     """Compares the excursions of one metric with patterns; it only reads.
 
-    `in_reach` is None where no pattern explains the metric any more. `judged_before` are the spans
-    of anomalies, first and last time, that were recorded when no pattern explained them.
+    `in_reach` is None where no pattern explains the metric any more. `judged_before` are the
+    anomalies that were recorded when no pattern explained them.
     """
 
     def __init__(
@@ -87,7 +95,7 @@ class Explainer:
         step_ms: int,
         closing_ms: int,
         unit: str = "",
-        judged_before: Sequence[tuple[int, int]] = (),
+        judged_before: Sequence[JudgedBefore] = (),
         counts_checks: bool = True,
     ) -> None:
         """Take the patterns of a metric and its points up to the last verdict to be explained."""
@@ -110,11 +118,22 @@ class Explainer:
 
     def explain(self, verdict: PointVerdict) -> Matched | None:
         """Return the pattern that explains an excursion which begins at this point, if one does."""
-        if self._in_reach is None or self._was_judged(verdict.time_ms):
+        if self._in_reach is None or self._judged_at(verdict.time_ms) is not None:
             return None
         if verdict.time_ms not in self._known:
-            self._known[verdict.time_ms] = self._explained_at(verdict)
+            self._known[verdict.time_ms] = self._explained_at(verdict, self._in_reach)
         return self._known[verdict.time_ms]
+
+    def contradiction(self, verdict: PointVerdict) -> str | None:
+        """Return which pattern would explain what begins here, but for unexpected excursions."""
+        before = self._judged_at(verdict.time_ms)
+        if before is not None or self._in_reach is None:
+            return None if before is None else before.reason
+        alone = self._in_reach.without_unexpected
+        if alone is self._in_reach:
+            return None
+        matched = self._explained_at(verdict, alone)
+        return None if matched is None else contradicted_in_words(matched.pattern.name)
 
     def prepare(self, point_verdicts: Iterable[PointVerdict]) -> None:
         """Compare the first excursion that could begin now, before a write transaction is open."""
@@ -146,7 +165,7 @@ class Explainer:
         if not is_part:
             return Continues(is_part=False)
         if pattern is None:
-            other = self._explained(current, verdict.time_ms)
+            other = self._explained(current, verdict.time_ms, self._in_reach)
             if other is not None:
                 return Continues(is_part=True, matched=other)
             zone = ZoneInfo("UTC") if self._in_reach is None else self._in_reach.zone
@@ -156,14 +175,14 @@ class Explainer:
         mismatch = self._in_reach.mismatch(pattern.id, current)
         if mismatch is None:
             return Continues(is_part=True)
-        other = self._explained(current, verdict.time_ms)
+        other = self._explained(current, verdict.time_ms, self._in_reach)
         if other is not None:
             return Continues(is_part=True, matched=other)
         if mismatch.reason is MismatchReason.LONGER and _has_returned(current, pattern.excursion):
             return Ended()
         return Outgrown(outgrown_in_words(pattern.name, mismatch, self._unit))
 
-    def _explained_at(self, verdict: PointVerdict) -> Matched | None:
+    def _explained_at(self, verdict: PointVerdict, in_reach: PatternsInReach) -> Matched | None:
         current = self._excursion(
             verdict.time_ms,
             verdict.time_ms,
@@ -173,28 +192,30 @@ class Explainer:
             verdict.alert,
             verdict.time_ms,
         )
-        return self._explained(current, verdict.time_ms)
+        return self._explained(current, verdict.time_ms, in_reach)
 
-    def _explained(self, current: Excursion | None, until_ms: int) -> Matched | None:
+    def _explained(
+        self, current: Excursion | None, until_ms: int, in_reach: PatternsInReach | None
+    ) -> Matched | None:
         """Return what explains an excursion: by its shape, as one that began earlier, or else."""
-        if current is None or self._in_reach is None:
+        if current is None or in_reach is None:
             return None
-        found = self._in_reach.explain(current)
+        found = in_reach.explain(current)
         if found is not None and found[1].kind == "shape":
             return Matched(*found)
         times, values = self._points.between(
-            until_ms - self._in_reach.looked_back_ms(self._gap_ms) - context_ms(self._step_ms),
+            until_ms - in_reach.looked_back_ms(self._gap_ms) - context_ms(self._step_ms),
             until_ms,
         )
-        seconds, weekday = local_time(until_ms, self._in_reach.zone)
+        seconds, weekday = local_time(until_ms, in_reach.zone)
         noticed = replace(current, started_ms=until_ms, local_seconds=seconds, weekday=weekday)
-        late = self._in_reach.explain_late(noticed, times, values, self._gap_ms)
+        late = in_reach.explain_late(noticed, times, values, self._gap_ms)
         if late is not None:
             return Matched(*late)
-        if found is None:
+        if found is None or in_reach.is_late_unexpected(noticed, times, values, self._gap_ms):
             return None
         is_usual = found[1].kind == "usual"
-        labels = self._in_reach.count_as_strong(current.alert) if is_usual else None
+        labels = in_reach.count_as_strong(current.alert) if is_usual else None
         return Matched(*found, labels=labels)
 
     def _compared(self, pattern_id: int, current: Excursion) -> Explanation | None:
@@ -229,8 +250,11 @@ class Explainer:
             last_over_ms=last_over_ms,
         )
 
-    def _was_judged(self, time_ms: int) -> bool:
-        return any(first <= time_ms <= last for first, last in self._judged_before)
+    def _judged_at(self, time_ms: int) -> JudgedBefore | None:
+        """Return the anomaly that was recorded at this time before, where one was."""
+        return next(
+            (one for one in self._judged_before if one.first_ms <= time_ms <= one.last_ms), None
+        )
 
 
 def _has_returned(current: Excursion, pattern: Excursion) -> bool:

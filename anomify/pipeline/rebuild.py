@@ -24,10 +24,10 @@ from anomify.match.recording import (
     is_fixed,
     list_recorded_matches,
 )
-from anomify.pattern.matching import PatternsInReach
+from anomify.pattern.in_reach import PatternsInReach
 from anomify.pattern.points import judged_series
 from anomify.pipeline.announce import Notifier
-from anomify.pipeline.explainer import Explainer, StoredPoints
+from anomify.pipeline.explainer import Explainer, JudgedBefore, StoredPoints
 from anomify.pipeline.observe import RecordedMetric, record_metric
 from anomify.pipeline.rejudge import Rejudged
 from anomify.series import Series
@@ -58,13 +58,13 @@ class StoredPatterns:
 class _Recorded:
     """What was recorded of a metric before its past was judged again.
 
-    `fixed` are matches that stay as they are; `anomalous` are the first and last times of anomalies
-    that no pattern explained when they were judged.
+    `fixed` are matches that stay as they are; `anomalous` are the anomalies that no pattern
+    explained when they were judged.
     """
 
     matches: Sequence[Match] = ()
     fixed: Sequence[Match] = ()
-    anomalous: Sequence[tuple[int, int]] = ()
+    anomalous: Sequence[JudgedBefore] = ()
     kept_anomaly_ids: frozenset[int] = field(default_factory=frozenset)
 
 
@@ -194,7 +194,7 @@ def _recorded_of(metric_id: int, from_ms: int) -> _Recorded:
         matches,
         fixed,
         [
-            (span.started_ms, span.last_over_ms)
+            JudgedBefore(span.started_ms, span.last_over_ms, span.outgrown_reason)
             for span in spans
             if span.anomaly_id not in explained_first and span.anomaly_id not in kept
         ],

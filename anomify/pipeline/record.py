@@ -112,6 +112,8 @@ def record(
                 count_checks(explainer.counted_ids, None, verdict.time_ms)
             if matched is None or explainer is None:
                 span = open_anomaly(metric_of_any_org(metric_id), verdict.observation(), closing_ms)
+                if explainer is not None:
+                    span.outgrown_reason = explainer.contradiction(verdict)
                 yield Opened(span)
             else:
                 match = _explain(metric_id, verdict, matched, explainer, closing_ms)

@@ -12,7 +12,8 @@ from anomify.exclusion.queries import changes_so_far, exclusions_of_metrics
 from anomify.match.model import Match
 from anomify.match.queries import list_metrics_with_open_matches, open_matches
 from anomify.match.recording import close_matches_of_excluded
-from anomify.pattern.matching import KnownPatterns, PatternsInReach
+from anomify.pattern.in_reach import PatternsInReach
+from anomify.pattern.matching import KnownPatterns
 from anomify.pattern.points import context_ms, judged_series
 from anomify.pipeline.candidates import Candidate
 from anomify.pipeline.explainer import Explainer, KnownPoints, ended_after_ms

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import Explanation
-from anomify.pattern.matching import UsablePattern
+from anomify.pattern.in_reach import UsablePattern
 
 
 @dataclass(frozen=True, slots=True)

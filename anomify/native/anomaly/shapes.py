@@ -161,7 +161,8 @@ class AnomalyOut(Outputs):
         description="The pattern that explained it while it ran, and so ended it; else null."
     )
     outgrown_reason: str | None = Field(
-        description="Where a pattern explained its beginning: in which way it went beyond that.",
+        description="Where a pattern explained its beginning: in which way it went beyond that."
+        " Where one would explain it: that it is also like what was marked as unexpected.",
         examples=["Like the nightly backup that was called expected, but twice as long."],
     )
     training: TrainingOut = Field(description="Whether it can be trained, and until when.")
