@@ -23,8 +23,11 @@ NIGHTS = range(NEXT, NEXT + 3)
 
 def recorded(metrics: list[Nights]) -> list[tuple]:
     return [
-        (one.id, one.metric_id, one.pattern_id, one.kind, one.started_ms, one.last_ms)
-        + (one.ended_ms, one.is_open, one.value, one.onset_lower, one.onset_upper, one.similarity)
+        (
+            *(one.id, one.metric_id, one.pattern_id, one.kind, one.started_ms, one.last_ms),
+            *(one.ended_ms, one.is_open, one.value, one.onset_lower, one.onset_upper),
+            one.similarity,
+        )
         for nights in metrics
         for day in NIGHTS
         for one in nights.matches(day)
