@@ -6,7 +6,9 @@ import pytest
 from anomify.anomaly.queries import get_anomaly
 from anomify.clock import now
 from anomify.db import session
+from anomify.delivery.facts import Facts
 from anomify.delivery.model import Delivery
+from anomify.delivery.wording import message_of
 from anomify.match.model import Match
 from anomify.pattern.trainability import DAY_SECONDS
 from anomify.pattern.training import withdraw_label
@@ -68,7 +70,18 @@ class TestOpenAnomalies:
         assert (closed.is_open, closed.ended_by_pattern_id) == (False, match.pattern_id)
         assert (match.is_open, match.started_ms, match.anomaly_id) == (True, started_ms, anomaly.id)
         assert [row.transition for row in rows] == ["opened", "recovered"]
-        assert rows[1].facts["anomaly"]["pattern"] == "“Nightly job”, marked as expected by Alice"
+        like = "“Nightly job”, marked as expected by Alice"
+        assert rows[1].facts["anomaly"]["pattern"] == like
+        message = message_of(
+            Facts.from_row(rows[1].facts), "https://anomify.example", message_id="m"
+        )
+        name, link = closed.metric.name, f"https://anomify.example/ui/pattern/{match.pattern_id}"
+        sentence = f"{name} is as expected: it is like {like}. It had lasted "
+        assert message.data["sentence"].startswith(sentence)
+        assert sentence in message.text
+        assert f"View the pattern: {link}" in message.text
+        assert link in message.html
+        assert message.data["anomaly"]["ended_by_pattern_url"] == link
 
     def test_are_opened_again_when_they_become_larger(
         self, plant: Plant, trained_while_running
