@@ -45,7 +45,10 @@ class KnownPatterns:
         self._metric_ids: frozenset[int] = frozenset()
         # Pairs of an org and the hash of a family that has patterns for all its metrics.
         self._families: frozenset[tuple[int, bytes]] = frozenset()
-        self._in_memory: OrderedDict[int, PatternsInReach | None] = OrderedDict()
+        # The patterns of a metric, and how many of them are in memory for it alone.
+        self._in_memory: OrderedDict[int, tuple[PatternsInReach | None, int]] = OrderedDict()
+        # Those of the metrics of a family that have no patterns of their own.
+        self._shared: dict[tuple[int, bytes], PatternsInReach | None] = {}
         self._count = 0
 
     def __bool__(self) -> bool:
@@ -64,6 +67,7 @@ class KnownPatterns:
             return False
         self._changes = changes
         self._in_memory.clear()
+        self._shared.clear()
         self._count = 0
         self._metric_ids = frozenset(
             session().scalars(
@@ -95,23 +99,24 @@ class KnownPatterns:
         for metric_id in wanted:
             if metric_id in self._in_memory:
                 self._in_memory.move_to_end(metric_id)
-                in_reach = self._in_memory[metric_id]
+                in_reach, _ = self._in_memory[metric_id]
                 if in_reach is not None:
                     found[metric_id] = in_reach
             elif metric_id in self._metric_ids or self._families:
                 missing.append(metric_id)
         for metric_id, in_reach in self._read(missing):
-            self._keep(metric_id, in_reach)
+            is_alone = metric_id in self._metric_ids
+            self._keep(metric_id, in_reach, in_reach.size if in_reach and is_alone else 1)
             if in_reach is not None:
                 found[metric_id] = in_reach
         return found
 
-    def _keep(self, metric_id: int, in_reach: PatternsInReach | None) -> None:
-        self._in_memory[metric_id] = in_reach
-        self._count += 1 if in_reach is None else in_reach.size
+    def _keep(self, metric_id: int, in_reach: PatternsInReach | None, size: int) -> None:
+        self._in_memory[metric_id] = in_reach, size
+        self._count += size
         while self._count > MOST_IN_MEMORY and len(self._in_memory) > 1:
-            _, dropped = self._in_memory.popitem(last=False)
-            self._count -= 1 if dropped is None else dropped.size
+            _, (_, dropped) = self._in_memory.popitem(last=False)
+            self._count -= dropped
 
     def _read(self, metric_ids: list[int]) -> Iterator[tuple[int, PatternsInReach | None]]:
         if not metric_ids:
@@ -125,8 +130,7 @@ class KnownPatterns:
         for metric_id, org_id, name, timezone in rows:
             family = None if is_error_like(name) else family_hash(name)
             if family is not None and (org_id, family) in self._families:
-                zone = ZoneInfo(timezone)
-                yield metric_id, read_in_reach(org_id, metric_id, family, zone)
+                yield metric_id, self._of_family(org_id, metric_id, family, ZoneInfo(timezone))
             elif metric_id in self._metric_ids:
                 alone[metric_id] = ZoneInfo(timezone)
             else:
@@ -141,6 +145,16 @@ class KnownPatterns:
                     own[pattern.metric_id].append((pattern, stored))
             for metric_id, patterns in own.items():
                 yield metric_id, _prepared(patterns, alone[metric_id])
+
+    def _of_family(
+        self, org_id: int, metric_id: int, family: bytes, zone: ZoneInfo
+    ) -> PatternsInReach | None:
+        """Return the patterns of a family, the same object for metrics without own patterns."""
+        if metric_id in self._metric_ids:
+            return read_in_reach(org_id, metric_id, family, zone)
+        if (org_id, family) not in self._shared:
+            self._shared[org_id, family] = read_in_reach(org_id, metric_id, family, zone)
+        return self._shared[org_id, family]
 
 
 def read_in_reach(
