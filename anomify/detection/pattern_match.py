@@ -81,6 +81,12 @@ class Patterns:
         self._expected = Labelled(expected)
         self._unexpected = Labelled(unexpected)
 
+    def with_unexpected(self, unexpected: Sequence[Excursion]) -> "Patterns":
+        """Return the same expected patterns, prepared once, with other unexpected excursions."""
+        patterns = Patterns((), unexpected)
+        patterns._expected = self._expected
+        return patterns
+
     def __len__(self) -> int:
         """Return the number of expected patterns."""
         return len(self._expected.excursions)

@@ -40,19 +40,23 @@ class PatternsInReach:
         unexpected: Sequence[UsablePattern],
         zone: ZoneInfo,
         invalid_ids: Collection[int] = (),
+        prepared: Patterns | None = None,
     ) -> None:
         """Prepare the patterns for the engine; times of day are those of the zone.
 
-        `invalid_ids` are those of the unexpected excursions that were matches called invalid.
+        `invalid_ids` are those of the unexpected excursions that were matches called invalid, and
+        `prepared` are the patterns for the engine, where they are prepared already.
         """
         self.expected = tuple(expected)
         self._unexpected = tuple(unexpected)
         self.zone = zone
         self._places = {pattern.id: place for place, pattern in enumerate(self.expected)}
-        self._patterns = Patterns(
-            [pattern.excursion for pattern in self.expected],
-            [pattern.excursion for pattern in self._unexpected],
-        )
+        if prepared is None:
+            prepared = Patterns(
+                [pattern.excursion for pattern in self.expected],
+                [pattern.excursion for pattern in self._unexpected],
+            )
+        self._patterns = prepared
         self._each: dict[int, Patterns] = {}
         self._vetoes = {
             pattern.id: Veto(pattern.id, pattern.excursion, pattern.id in invalid_ids)
@@ -71,9 +75,10 @@ class PatternsInReach:
     def _by_label(self) -> "list[PatternsInReach]":
         """Return the expected patterns alone and, as if they were expected, the unexpected ones."""
         if not self._labelled:
+            alone = self._patterns.with_unexpected(())
             self._labelled = [
-                PatternsInReach(patterns, (), self.zone)
-                for patterns in (self.expected, self._unexpected)
+                PatternsInReach(self.expected, (), self.zone, prepared=alone),
+                PatternsInReach(self._unexpected, (), self.zone),
             ]
         return self._labelled
 
@@ -153,7 +158,7 @@ class PatternsInReach:
             return None
         if left_out not in self._without:
             others = [one.excursion for one in self._unexpected if one.id not in left_out]
-            self._without = {left_out: Patterns([one.excursion for one in self.expected], others)}
+            self._without = {left_out: self._patterns.with_unexpected(others)}
         return self._without[left_out].explain(current)
 
     def _is_apart(self, veto: Veto, place: int, current: Excursion) -> bool:
@@ -182,7 +187,7 @@ class PatternsInReach:
     def _is_vetoed(self, found: Explanation, current: Excursion) -> bool:
         """Return whether what is like this was called unexpected, so that it is told."""
         return any(
-            self._counts(veto, found.index, current) and veto.is_against(current)
+            veto.is_against(current) and self._counts(veto, found.index, current)
             for veto in self._vetoes.values()
         )
 
