@@ -46,8 +46,6 @@ from anomify.detection.pattern_limits import (
 from anomify.detection.similarity import UNRELATED, area_percent_diff
 from anomify.series import Bools, Float64s, Int64s
 
-__all__ = ["Explanation", "Mismatch", "MismatchReason", "Patterns", "minutes_apart"]
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

@@ -10,7 +10,8 @@ from anomify.anomaly.model import Span
 from anomify.clock import to_ms
 from anomify.db import session
 from anomify.detection.excursion import MOST_POINTS, Excursion
-from anomify.detection.pattern_match import MismatchReason, Patterns
+from anomify.detection.mismatch import MismatchReason
+from anomify.detection.pattern_match import Patterns
 from anomify.match.model import Match
 from anomify.metric.model import Progress
 from anomify.metric.store import PointStore

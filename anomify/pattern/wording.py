@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from anomify.clock import datetime_from_ms
 from anomify.detection.explanation import human_number
-from anomify.detection.pattern_match import Mismatch, MismatchReason
+from anomify.detection.mismatch import Mismatch, MismatchReason
 from anomify.metric.status import duration_in_words
 from anomify.pattern.model import ECHO_LABEL, CreatorType, Pattern
 

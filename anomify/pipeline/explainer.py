@@ -9,7 +9,8 @@ import numpy as np
 
 from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import CALM_POINTS, MOST_POINTS, Excursion, excess_of
-from anomify.detection.pattern_match import Explanation, MismatchReason
+from anomify.detection.mismatch import MismatchReason
+from anomify.detection.pattern_match import Explanation
 from anomify.match.model import Match
 from anomify.pattern.in_reach import PatternsInReach
 from anomify.pattern.points import context_ms, evidence_of, local_time

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from anomify.detection.evidence import Evidence
 from anomify.detection.excursion import Excursion
-from anomify.detection.pattern_match import MismatchReason, Patterns, minutes_apart
+from anomify.detection.mismatch import MismatchReason
+from anomify.detection.pattern_match import Patterns, minutes_apart
 
 MINUTE_MS = 60_000
 TWO = 7200  # seconds of the day
