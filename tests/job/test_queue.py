@@ -30,10 +30,10 @@ class TestTables(DeclarativeBase):
     __test__ = False
 
 
-class Training(Job, TestTables):
+class ExampleJob(Job, TestTables):
     """What a later kind of job needs: a table with a key of its own, and its columns."""
 
-    __tablename__ = "trainings"
+    __tablename__ = "example_jobs"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(String(40), default="")
@@ -52,7 +52,7 @@ def pause(attempts: int) -> timedelta:
     return 10 * SECOND * 2 ** (attempts - 1)
 
 
-TRAININGS = Queue(Training, LEASE, MOST_ATTEMPTS, pause)
+EXAMPLE_JOBS = Queue(ExampleJob, LEASE, MOST_ATTEMPTS, pause)
 RECOUNTS = Queue(Recount, LEASE, MOST_ATTEMPTS, pause)
 
 
@@ -70,36 +70,36 @@ def unit(jobs: Database) -> Iterator[None]:
 
 
 def request(*due_at: datetime) -> list[int]:
-    rows = [Training(created_at=at, due_at=at) for at in due_at]
+    rows = [ExampleJob(created_at=at, due_at=at) for at in due_at]
     session().add_all(rows)
     session().flush()
     return [row.id for row in rows]
 
 
 def claim(at: datetime, most: int = 10) -> list[tuple[int, datetime]]:
-    return [(job.id, job.leased_until) for job in TRAININGS.claim(at, most)]
+    return [(job.id, job.leased_until) for job in EXAMPLE_JOBS.claim(at, most)]
 
 
-def training(key: int) -> Training:
+def example_job(key: int) -> ExampleJob:
     session().flush()
-    return session().get_one(Training, key, populate_existing=True)
+    return session().get_one(ExampleJob, key, populate_existing=True)
 
 
 @pytest.mark.usefixtures("unit")
 class TestClaim:
     def test_takes_what_has_been_due_longest_first_and_nothing_early(self) -> None:
         late, first, second = request(NOON + SECOND, NOON - 2 * SECOND, NOON - SECOND)
-        assert TRAININGS.is_any_due(NOON)
+        assert EXAMPLE_JOBS.is_any_due(NOON)
         assert [key for key, _ in claim(NOON, 1)] == [first]
         assert [key for key, _ in claim(NOON)] == [second]
-        assert not TRAININGS.is_any_due(NOON)
+        assert not EXAMPLE_JOBS.is_any_due(NOON)
         assert [key for key, _ in claim(NOON + SECOND)] == [late]
 
     def test_takes_only_what_meets_the_conditions(self) -> None:
         first, second = request(NOON, NOON)
-        assert not TRAININGS.is_any_due(NOON, Training.id > second)
-        assert [job.id for job in TRAININGS.claim(NOON, 10, Training.id != first)] == [second]
-        assert [job.id for job in TRAININGS.claim_chosen([second, first], NOON)] == [first]
+        assert not EXAMPLE_JOBS.is_any_due(NOON, ExampleJob.id > second)
+        assert [job.id for job in EXAMPLE_JOBS.claim(NOON, 10, ExampleJob.id != first)] == [second]
+        assert [job.id for job in EXAMPLE_JOBS.claim_chosen([second, first], NOON)] == [first]
 
     def test_puts_a_job_whose_lease_ran_out_behind_those_that_wait_longer(self) -> None:
         (poison,) = request(NOON)
@@ -115,7 +115,7 @@ class TestClaim:
             at += LEASE
         (sound,) = request(at)
         assert [key for key, _ in claim(at)] == [sound]
-        row = training(poison)
+        row = example_job(poison)
         assert (row.state, row.attempts, row.settled_at) == (DEAD, MOST_ATTEMPTS, at)
         assert row.last_error
         assert claim(at + timedelta(days=365), 1) == [(sound, at + timedelta(days=365) + LEASE)]
@@ -126,45 +126,45 @@ class TestSettle:
     def test_marks_a_job_done_once(self) -> None:
         request(NOON)
         ((key, until),) = claim(NOON)
-        assert TRAININGS.finish(key, until, NOON + SECOND)
-        row = training(key)
+        assert EXAMPLE_JOBS.finish(key, until, NOON + SECOND)
+        row = example_job(key)
         assert (row.state, row.settled_at, row.leased_until) == (DONE, NOON + SECOND, None)
-        assert not TRAININGS.finish(key, until, NOON + SECOND)
-        assert TRAININGS.finish_unleased(key, NOON) is None
+        assert not EXAMPLE_JOBS.finish(key, until, NOON + SECOND)
+        assert EXAMPLE_JOBS.finish_unleased(key, NOON) is None
         assert claim(NOON + timedelta(days=1)) == []
 
     def test_changes_nothing_after_another_worker_has_claimed_it(self) -> None:
         request(NOON)
         ((key, late),) = claim(NOON)
         ((_, until),) = claim(NOON + LEASE)
-        assert not TRAININGS.finish(key, late, NOON + LEASE)
-        TRAININGS.fail(key, late, "too late", NOON + LEASE)
-        row = training(key)
+        assert not EXAMPLE_JOBS.finish(key, late, NOON + LEASE)
+        EXAMPLE_JOBS.fail(key, late, "too late", NOON + LEASE)
+        row = example_job(key)
         assert (row.state, row.leased_until, row.last_error) == (PENDING, until, None)
 
     def test_accepts_an_effect_outside_the_database_without_the_lease(self) -> None:
         request(NOON)
         ((key, _),) = claim(NOON)
         ((_, until),) = claim(NOON + LEASE)
-        assert TRAININGS.finish_unleased(key, NOON + LEASE).state == DONE
-        assert not TRAININGS.finish(key, until, NOON + LEASE)
+        assert EXAMPLE_JOBS.finish_unleased(key, NOON + LEASE).state == DONE
+        assert not EXAMPLE_JOBS.finish(key, until, NOON + LEASE)
 
     def test_waits_longer_after_each_failure_and_then_gives_up(self) -> None:
         (key,) = request(NOON)
         at = NOON
         for attempts in range(1, MOST_ATTEMPTS):
             ((_, until),) = claim(at)
-            TRAININGS.fail(key, until, "The disk is full.", at)
-            assert TRAININGS.latest_problem() == "The disk is full."
+            EXAMPLE_JOBS.fail(key, until, "The disk is full.", at)
+            assert EXAMPLE_JOBS.latest_problem() == "The disk is full."
             assert claim(at + pause(attempts) - SECOND) == []
             at += pause(attempts)
         ((_, until),) = claim(at)
-        assert TRAININGS.count_waiting() == 1
-        TRAININGS.fail(key, until, "x" * 10_000, at)
-        row = training(key)
+        assert EXAMPLE_JOBS.count_waiting() == 1
+        EXAMPLE_JOBS.fail(key, until, "x" * 10_000, at)
+        row = example_job(key)
         assert (row.state, row.attempts, len(row.last_error)) == (DEAD, MOST_ATTEMPTS, 500)
-        assert TRAININGS.count_waiting() == 0
-        assert TRAININGS.latest_problem() is None
+        assert EXAMPLE_JOBS.count_waiting() == 0
+        assert EXAMPLE_JOBS.latest_problem() is None
         assert claim(at + timedelta(days=365)) == []
 
 
@@ -227,7 +227,7 @@ class TestManyClaimers:
                 claimed.extend(key for key, _ in mine)
                 for key, until in mine:
                     with jobs.unit_of_work():
-                        assert TRAININGS.finish(key, until, NOON)
+                        assert EXAMPLE_JOBS.finish(key, until, NOON)
                 idle = 0 if mine else idle + 1
 
         threads = [threading.Thread(target=work) for _ in range(4)]
@@ -294,9 +294,9 @@ class Interleaving(RuleBasedStateMachine):
         is_ours = key not in self.settled and self.latest.get(key) == until
         with self.database.unit_of_work():
             if is_done:
-                assert TRAININGS.finish(key, until, self.at) == is_ours
+                assert EXAMPLE_JOBS.finish(key, until, self.at) == is_ours
             else:
-                TRAININGS.fail(key, until, "It failed.", self.at)
+                EXAMPLE_JOBS.fail(key, until, "It failed.", self.at)
         if is_ours:
             del self.latest[key]
             if is_done:
@@ -317,7 +317,7 @@ class Interleaving(RuleBasedStateMachine):
         if not hasattr(self, "database"):
             return
         with self.database.unit_of_work(write=False):
-            rows = {row.id: row for row in session().scalars(select(Training))}
+            rows = {row.id: row for row in session().scalars(select(ExampleJob))}
         assert list(rows) == self.requested
         for key, row in rows.items():
             assert row.attempts == self.attempts[key] <= MOST_ATTEMPTS
