@@ -94,7 +94,10 @@ class TestReplay:
             analyser = plant.analyser()
             nights.judge(analyser, NEXT)
             nights.train(nights.anomalies(TRAINED_DAY)[0])
-            nights.judge(analyser, LATER + 1, every=every)
+            for day in (NEXT, LATER):
+                nights.judge(analyser, day, JOB.minute - 10)
+                nights.judge(analyser, day, JOB.minute + 120, every=every)
+            nights.judge(analyser, LATER + 1)
             found.append(
                 [
                     [one[2:-1] for one in facts(nights.matches(day))]
