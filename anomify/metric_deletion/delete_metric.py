@@ -7,6 +7,7 @@ from anomify.delivery.queries import count_messages_about
 from anomify.metric.deleting import delete_metric
 from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
+from anomify.pattern.changes import note_deletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +31,5 @@ def count_deletions(metric: Metric, points: PointStore) -> DeletionCounts:
 def delete_metric_and_anomalies(metric: Metric, actor: str) -> None:
     """Delete a metric with its anomalies and the messages about them, sent or not."""
     delete_anomalies_of(metric.id)
+    note_deletion(metric.org_id, metric.id)
     delete_metric(metric, actor)

@@ -29,6 +29,15 @@ def get_pattern(org_id: int, pattern_id: int) -> Pattern:
     return pattern
 
 
+def hold_pattern(pattern_id: int) -> bool:
+    """Keep a pattern of any org until the open unit of work ends; return whether it is there.
+
+    It is deleted with its metric, while it may be known to explain others of its family.
+    """
+    held = select(Pattern.id).where(Pattern.id == pattern_id)
+    return session().scalar(held.with_for_update(read=True, key_share=True)) is not None
+
+
 def list_patterns(
     org_id: int,
     *,

@@ -12,6 +12,7 @@ from anomify.match.recording import MatchOnset, open_match_of_anomaly
 from anomify.metric.progress import progress_by_metric
 from anomify.pattern.matching import KnownPatterns
 from anomify.pattern.points import context_ms, excursion_in, judged_series
+from anomify.pattern.queries import hold_pattern
 from anomify.pattern.training import onset_of
 from anomify.pipeline.announce import Notifier
 from anomify.pipeline.screen import SeriesReader
@@ -73,7 +74,7 @@ def close_explained(explained: Iterable[ExplainedSpan], notifier: Notifier) -> N
     by_anomaly = {each.anomaly_id: each for each in explained}
     for span in open_spans({each.metric_id for each in by_anomaly.values()}):
         found = by_anomaly.get(span.anomaly_id)
-        if found is None:
+        if found is None or not hold_pattern(found.pattern_id):
             continue
         close_anomaly(span, by_pattern_id=found.pattern_id)
         _continue_as_match(span, found)

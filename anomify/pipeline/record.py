@@ -25,6 +25,7 @@ from anomify.match.recording import (
 )
 from anomify.metric.queries import metric_of_any_org
 from anomify.pattern.model import Pattern
+from anomify.pattern.queries import hold_pattern
 from anomify.pipeline.candidates import PointVerdict
 from anomify.pipeline.explainer import Explainer
 from anomify.pipeline.verdict import Continues, Ended, Matched, Outgrown
@@ -108,6 +109,8 @@ def record(
             yield Extended(span, has_risen, last_over_ms)
         elif span is None and verdict.opens:
             matched = None if explainer is None else explainer.explain(verdict)
+            if matched is not None and not hold_pattern(matched.pattern.id):
+                matched = None
             if explainer is not None and matched is None:
                 count_checks(explainer.counted_ids, None, verdict.time_ms)
             if matched is None or explainer is None:
@@ -150,7 +153,7 @@ def _explain(
 def _continue(
     match: Match, verdict: PointVerdict, matched: Matched | None, *, is_part: bool
 ) -> None:
-    if matched is not None:
+    if matched is not None and hold_pattern(matched.pattern.id):
         match.pattern_id = matched.pattern.id
         note_likeness(match, matched.explanation, matched.labels)
     if is_part:
