@@ -95,6 +95,8 @@ def invalidate_match(
 
 
 def _set(match: Match, validated: Validated, trainer: Trainer, action: str) -> None:
+    # Two people who answer at once are told apart: the second one sees what the first one said.
+    session().refresh(match, ["validated"], with_for_update=True)
     if match.validated == validated:
         raise Conflict("That is said of this match already.", code="already_validated")
     before = Validated(match.validated)

@@ -1,6 +1,11 @@
 """What people say of matches, and what comes of it in the nights that follow."""
 
+import pytest
+from sqlalchemy.orm.attributes import set_committed_value
+
 from anomify.db import session
+from anomify.errors import Conflict
+from anomify.match.model import Validated
 from anomify.match.queries import get_match
 from anomify.match.validation import invalidate_match, validate_match
 from anomify.org.model import Org
@@ -34,6 +39,17 @@ def test_what_is_like_one_invalid_match_is_told_the_next_time(plant: Plant) -> N
     nights.judge(analyser, LATER + 1, every=20)
     assert len(nights.anomalies(LATER)) == 1
     assert nights.matches(LATER) == []
+
+
+def test_of_two_who_answer_at_once_the_second_one_sees_the_first(plant: Plant) -> None:
+    _, _, match_id = with_invalid_match(plant)
+    with plant.database.unit_of_work():
+        found = get_match(plant.org_id, match_id)
+        # As it was read before the other one had stored the answer.
+        set_committed_value(found, "validated", Validated.UNSET)
+        org = session().get_one(Org, plant.org_id)
+        with pytest.raises(Conflict):
+            invalidate_match(org, found, plant.points, ALICE)
 
 
 def test_a_match_that_is_valid_after_all_is_explained_again(plant: Plant) -> None:
