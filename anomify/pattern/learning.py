@@ -86,6 +86,8 @@ class Proposal:
     anomaly_id: int
     excursion: Excursion
     would_hide: Sequence[Alike]
+    # On how many days these began.
+    days: int
 
 
 def list_recurring_metrics(at: datetime) -> list[int]:
@@ -148,7 +150,7 @@ def find_proposal(metric_id: int, points: PointStore, at: datetime) -> Proposal 
         days = len({_day(started[each.anomaly_id], zone) for each in alike})
         if days > most_days:
             most_days = days
-            best = Proposal(metric_id, span.anomaly_id, current, alike)
+            best = Proposal(metric_id, span.anomaly_id, current, alike, days)
     return best
 
 
@@ -173,7 +175,7 @@ def propose(proposal: Proposal, points: PointStore, at: datetime) -> Pattern | N
     )
     series = read_judged(points, span, progress, DAY_SECONDS)
     [pattern] = make_patterns(fields, proposal.excursion, series, [DAY_SECONDS])
-    pattern.state_reason = f"It recurred on {len(proposal.would_hide)} days."
+    pattern.state_reason = f"It recurred on {proposal.days} days."
     _store_hidden(pattern, proposal.would_hide, at)
     _record(pattern, "pattern.propose")
     return pattern

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from anomify.clock import datetime_from_ms, now
 from anomify.db import session
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
-from anomify.pattern.learning import set_learning
+from anomify.pattern.learning import find_proposal, propose, set_learning
 from anomify.pattern.lineage import accept_pattern, disable_pattern
 from anomify.pattern.model import Pattern, PatternState
 from anomify.pattern.queries import count_would_hide, get_pattern, list_patterns, list_would_hide
@@ -118,6 +119,17 @@ class TestPropose:
             assert count_would_hide(plant.org_id, [proposed.id]) == {proposed.id: hidden.total}
             assert list_audit(plant.org_id, action="pattern.propose").total == 1
         assert learner.propose() == 0, "it is proposed once"
+
+    def test_states_on_how_many_days_it_recurred(self, plant, clock) -> None:
+        nights = recurring(plant, clock)
+        plant.points.follow()
+        with plant.database.unit_of_work():
+            found = find_proposal(nights.metric_id, plant.points, clock[0])
+            assert found.days == len({one.anomaly_id for one in found.would_hide})
+            # Another one of the same day is one more anomaly, but no other day.
+            twice = replace(found, would_hide=[*found.would_hide, found.would_hide[0]])
+            made = propose(twice, plant.points, clock[0])
+        assert made.state_reason == f"It recurred on {found.days} days."
 
     def test_hides_nothing_while_it_is_proposed_and_does_once_accepted(
         self, plant, learner, clock
