@@ -6,6 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy.orm import defer
 
 from anomify.db import among, batches, session
 from anomify.metric.model import Metric
@@ -185,6 +186,8 @@ def _newest_first(states: Sequence[PatternState]) -> Select[Pattern, PatternSeri
         .join(PatternSeries, PatternSeries.pattern_id == Pattern.id)
         .where(Pattern.state.in_(states))
         .order_by(Pattern.id.desc())
+        # The window is for pictures, and most of the row.
+        .options(defer(PatternSeries.window_points))
     )
 
 
