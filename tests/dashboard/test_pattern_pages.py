@@ -192,6 +192,13 @@ class TestMatch:
             assert f"/match/{learnt.quiet.id}/motif/graph?theme={theme}" in text
         assert f'href="/ui/pattern/{learnt.week.id}"' in text
 
+    def test_leads_nowhere_where_the_anomaly_that_it_became_is_deleted(self, learnt):
+        with learnt.database.unit_of_work():
+            session().get_one(Match, learnt.outgrown.id).outgrown_by_anomaly_id = None
+        text = learnt.text(f"/ui/match/{learnt.outgrown.id}")
+        assert "It became an anomaly, which has been deleted since." in words(text)
+        assert 'href="None"' not in text
+
     def test_has_no_close_up_where_no_shapes_were_compared(self, learnt):
         with learnt.database.unit_of_work():
             usual = make_match(
