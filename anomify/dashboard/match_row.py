@@ -52,16 +52,19 @@ class MatchRow:
     outgrown_url: str | None
     anomaly_url: str | None
     has_motif: bool
-    spark: Sparkline
+    spark: Sparkline | None
     url: str
     # The metric's page with the window around the match.
     chart_url: str
 
 
-def match_rows(matches: Sequence[Match]) -> list[MatchRow]:
-    """Return the rows of the org's matches, whose metrics and patterns are loaded."""
+def match_rows(matches: Sequence[Match], *, has_sparks: bool = True) -> list[MatchRow]:
+    """Return the rows of the org's matches, whose metrics and patterns are loaded.
+
+    Sparklines need the points around each match: they are left out where none are shown.
+    """
     progresses = find_progress(subject().org.id, [match.metric_id for match in matches])
-    return [_row(match, progresses.get(match.metric_id)) for match in matches]
+    return [_row(match, progresses.get(match.metric_id), has_spark=has_sparks) for match in matches]
 
 
 def match_url(match_id: int) -> str:
@@ -89,7 +92,7 @@ def window_of_match(match: Match, progress: Progress | None) -> tuple[int, int]:
     return window_of(match.started_ms, last_ms, step_ms, now_ms())
 
 
-def _row(match: Match, progress: Progress | None) -> MatchRow:
+def _row(match: Match, progress: Progress | None, *, has_spark: bool) -> MatchRow:
     name = match.metric.name
     value, expected = value_and_expected(match.value, match.expected_lower, match.expected_upper)
     from_ms, until_ms = window_of_match(match, progress)
@@ -115,7 +118,7 @@ def _row(match: Match, progress: Progress | None) -> MatchRow:
         outgrown_url=_event_url(name, match.outgrown_by_anomaly_id),
         anomaly_url=_event_url(name, match.anomaly_id),
         has_motif=match.motif_index is not None and match.motif_size is not None,
-        spark=_spark(match, progress, (from_ms, until_ms)),
+        spark=_spark(match, progress, (from_ms, until_ms)) if has_spark else None,
         url=match_url(match.id),
         chart_url=address(
             "/ui/metric",

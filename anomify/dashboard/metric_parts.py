@@ -147,7 +147,9 @@ def parts_of(
         "match_events": _match_events(status, selected.match, window, links),
         "patterns": _patterns(status),
         "selected": anomaly_row_of(anomaly, status.progress) if anomaly else None,
-        "selected_match": match_rows([selected.match])[0] if selected.match else None,
+        "selected_match": (
+            match_rows([selected.match], has_sparks=False)[0] if selected.match else None
+        ),
         "selected_pattern": pattern_rows([selected.pattern])[0] if selected.pattern else None,
         "training": _training(status, anomaly, links),
         "seen_lately": _seen_lately(history, anomaly),
@@ -194,7 +196,7 @@ def _match_events(
     )
     rows = tuple(
         MatchEventRow(row, selected is not None and row.id == selected.id, links.url(match=row.id))
-        for row in match_rows(found.items)
+        for row in match_rows(found.items, has_sparks=False)
     )
     return MatchEvents(rows, found.total)
 
