@@ -2,12 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
-
 from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Conflict, Invalid
+from anomify.metric.name import has_unseen
 from anomify.pattern.changes import note_change
 from anomify.pattern.model import Pattern, PatternState
 from anomify.pattern.queries import children_of, get_pattern
@@ -21,11 +20,15 @@ def disable_pattern(
     """Stop using a pattern and all patterns derived from it; return it and those others.
 
     A proposed pattern is rejected by this. Raises NotFound, Conflict where it is not in use or
-    proposed, and Invalid for a reason that is too long.
+    proposed, and Invalid for a reason that is too long or holds characters that nobody sees.
     """
     why = " ".join(reason.split())
+    problem = None
     if len(why) > REASON_CHARACTERS_MAX:
         problem = f"A reason has at most {REASON_CHARACTERS_MAX} characters."
+    elif has_unseen(why):
+        problem = "A reason holds no control or direction characters."
+    if problem is not None:
         raise Invalid(problem, fields={"reason": problem})
     pattern = _lock(get_pattern(org_id, pattern_id))
     if pattern.state not in (PatternState.ACTIVE, PatternState.PROPOSED):
@@ -114,12 +117,7 @@ def set_state(
 
 def _lock(pattern: Pattern) -> Pattern:
     """Lock the row against others who change it, and read its state again."""
-    session().execute(
-        select(Pattern)
-        .where(Pattern.id == pattern.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    session().refresh(pattern, ["state", "state_at"], with_for_update=True)
     return pattern
 
 
