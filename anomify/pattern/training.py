@@ -263,6 +263,9 @@ def complete_training(
     if anomaly is None or span is None or progress is None or anomaly.expected is None:
         session().delete(training)
         return None
+    if _is_group_unused(training):
+        TRAININGS.give_up(training, "The other patterns of this training were disabled.", at)
+        return None
     if span.is_open:
         _wait(training, at + timedelta(milliseconds=SETTLED_AFTER_MS))
         return None
@@ -304,6 +307,18 @@ def complete_training(
 def fail_training(training_id: int, leased_until: datetime, problem: str, at: datetime) -> None:
     """Store why an attempt failed; it is repeated after a pause, or given up."""
     TRAININGS.fail(training_id, leased_until, problem, at)
+
+
+def _is_group_unused(training: Training) -> bool:
+    """Return whether the patterns that were made with a training are not in use any more."""
+    if training.group_id is None:
+        return False
+    wanted = (
+        Pattern.org_id == training.org_id,
+        Pattern.group_id == training.group_id,
+        Pattern.state == PatternState.ACTIVE,
+    )
+    return session().scalar(select(Pattern.id).where(*wanted).limit(1)) is None
 
 
 def _wait(training: Training, until: datetime) -> None:

@@ -299,6 +299,17 @@ class TestMonth:
             [refused] = list_pending(plant.org_id).items
             assert refused.state == "dead"
 
+    def test_is_not_made_where_the_others_were_disabled_meanwhile(self, plant: Plant) -> None:
+        anomaly_id = with_anomaly(plant, days=20)
+        [day] = run(plant, anomaly_id, self.MONTH).patterns
+        with plant.database.unit_of_work():
+            disable_pattern(plant.org_id, day.id, actor="Bob")
+        assert self.complete(plant, at_hours=2) is None
+        with plant.database.unit_of_work(write=False):
+            assert list_patterns(plant.org_id).total == 0
+            [refused] = list_pending(plant.org_id).items
+            assert (refused.state, "disabled" in refused.last_error) == ("dead", True)
+
     def test_is_forgotten_with_the_label(self, plant: Plant) -> None:
         anomaly_id = with_anomaly(plant, days=3)
         run(plant, anomaly_id, self.MONTH)
