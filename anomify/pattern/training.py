@@ -137,9 +137,14 @@ def train(
     wanted = [seconds for seconds in request.durations if seconds not in made]
     if not wanted and anomaly.expected == request.expected:
         raise Conflict("It is trained like this already; undo that first.", code="already_trained")
+    group_id = _group_of(anomaly, request.scope)
     trained = _make_at_once(org, anomaly, request, points, trainer, wanted)
+    for pattern in trained.patterns:
+        # Windows that are added later are of the same training: it counts as one label.
+        pattern.group_id = group_id or pattern.group_id
     if MONTH_SECONDS in wanted:
-        trained.pending.append(_request_month(org, anomaly, request, trainer, trained))
+        group_id = trained.patterns[0].group_id if trained.patterns else group_id
+        trained.pending.append(_request_month(org, anomaly, request, trainer, group_id))
     if not trained.patterns and not trained.pending:
         refusal = next(iter(trained.refused.values()), TrainingRefusal.NO_DATA)
         raise Conflict(SENTENCES[refusal], code=refusal.value)
@@ -380,6 +385,21 @@ def _durations_made(anomaly: Anomaly) -> set[int]:
     return {*session().scalars(made), *session().scalars(waiting)}
 
 
+def _group_of(anomaly: Anomaly, scope: Scope) -> int | None:
+    """Return the group of the patterns in use that people made of an anomaly for this scope."""
+    return session().scalar(
+        select(Pattern.group_id)
+        .where(
+            Pattern.anomaly_id == anomaly.id,
+            Pattern.origin == PatternOrigin.TRAINED,
+            Pattern.state == PatternState.ACTIVE,
+            Pattern.scope == scope,
+        )
+        .order_by(Pattern.id)
+        .limit(1)
+    )
+
+
 def _make_at_once(
     org: Org,
     anomaly: Anomaly,
@@ -428,7 +448,7 @@ def _make_at_once(
 
 
 def _request_month(
-    org: Org, anomaly: Anomaly, request: TrainingRequest, trainer: Trainer, trained: Trained
+    org: Org, anomaly: Anomaly, request: TrainingRequest, trainer: Trainer, group_id: int | None
 ) -> Training:
     """Queue the training of thirty days; it is due an hour after the anomaly."""
     at = now()
@@ -447,7 +467,7 @@ def _request_month(
         positive=not request.expected,
         label=_tidy(request.label),
         scope=request.scope.value,
-        group_id=trained.patterns[0].group_id if trained.patterns else None,
+        group_id=group_id,
         requested_by=trainer.name,
         user_id=trainer.user_id,
         created_at=at,

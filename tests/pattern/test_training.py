@@ -153,6 +153,12 @@ class TestTrain:
         assert caught.value.code == "already_trained"
         [added] = run(plant, anomaly_id).patterns
         assert added.duration_seconds == WEEK_SECONDS
+        month = TrainingRequest(expected=True, durations=(MONTH_SECONDS,))
+        [waiting] = run(plant, anomaly_id, month).pending
+        with plant.database.unit_of_work(write=False):
+            groups = {one.group_id for one in list_patterns(plant.org_id).items}
+        # However often a window is added, it is one label.
+        assert groups == {waiting.group_id}
 
     def test_makes_what_is_possible_of_a_young_metric(self, plant: Plant) -> None:
         made = run(plant, with_anomaly(plant, days=0.5))
