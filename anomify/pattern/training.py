@@ -131,7 +131,10 @@ def train(
     _lock(anomaly)
     span = anomaly.span
     _refuse_unless_trainable(span)
-    if anomaly.expected is not None and anomaly.expected != request.expected:
+    if anomaly.expected is None:
+        # Patterns of a label that was taken back, and that were enabled again since.
+        _withdraw(anomaly, trainer, "The anomaly was labelled again.")
+    elif anomaly.expected != request.expected:
         _withdraw(anomaly, trainer, "The anomaly was labelled the other way.")
     made = _durations_made(anomaly)
     wanted = [seconds for seconds in request.durations if seconds not in made]
@@ -375,9 +378,11 @@ def _refuse_unless_trainable(span: Span) -> None:
 
 
 def _durations_made(anomaly: Anomaly) -> set[int]:
-    """Return the windows of which the anomaly has a pattern in use or a waiting training."""
+    """Return the windows of which people made a pattern that is in use, or requested one."""
     made = select(Pattern.duration_seconds).where(
-        Pattern.anomaly_id == anomaly.id, Pattern.state == PatternState.ACTIVE
+        Pattern.anomaly_id == anomaly.id,
+        Pattern.origin == PatternOrigin.TRAINED,
+        Pattern.state == PatternState.ACTIVE,
     )
     waiting = select(Training.duration_seconds).where(
         Training.anomaly_id == anomaly.id, Training.state == PENDING

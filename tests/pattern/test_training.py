@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from anomify.anomaly.model import Anomaly
 from anomify.anomaly.queries import get_anomaly, list_anomalies
@@ -18,7 +19,14 @@ from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
 from anomify.pattern.changes import changes_so_far
 from anomify.pattern.lineage import disable_pattern, enable_pattern
-from anomify.pattern.model import ECHO_LABEL, PatternState, Scope, Training
+from anomify.pattern.model import (
+    ECHO_LABEL,
+    Pattern,
+    PatternOrigin,
+    PatternState,
+    Scope,
+    Training,
+)
 from anomify.pattern.queries import (
     get_pattern,
     get_series,
@@ -338,8 +346,51 @@ class TestWithdrawLabel:
                 withdraw_label(anomaly, ALICE)
         assert len(run(plant, anomaly_id).patterns) == 2
 
+    @pytest.mark.parametrize("expected", [True, False])
+    def test_another_answer_replaces_what_was_enabled_again(
+        self, plant: Plant, *, expected: bool
+    ) -> None:
+        anomaly_id = with_anomaly(plant)
+        week, _ = run(plant, anomaly_id).patterns
+        with plant.database.unit_of_work():
+            withdraw_label(get_anomaly(plant.org_id, anomaly_id), ALICE)
+            enable_pattern(plant.org_id, week.id, actor="Bob")
+        made = run(plant, anomaly_id, TrainingRequest(expected=expected)).patterns
+        with plant.database.unit_of_work(write=False):
+            used = {one.id for one in list_patterns(plant.org_id).items}
+        assert used == {one.id for one in made}
+
+    def test_a_pattern_of_the_product_does_not_stand_for_an_answer(self, plant: Plant) -> None:
+        anomaly_id = with_anomaly(plant, days=0.5)
+        [found] = run(plant, anomaly_id).patterns
+        with plant.database.unit_of_work():
+            withdraw_label(get_anomaly(plant.org_id, anomaly_id), ALICE)
+            row = get_pattern(plant.org_id, found.id)
+            row.origin, row.state = PatternOrigin.LEARNT, PatternState.ACTIVE
+        [made] = run(plant, anomaly_id, TrainingRequest(expected=False)).patterns
+        assert (made.positive, made.duration_seconds) == (True, DAY_SECONDS)
+
 
 class TestLineage:
+    def test_of_two_who_disable_at_once_the_second_one_is_told(self, plant: Plant) -> None:
+        [week, _] = run(plant, with_anomaly(plant)).patterns
+        with plant.database.unit_of_work():
+            get_pattern(plant.org_id, week.id)
+            # What another person has stored after it was read here.
+            session().execute(
+                update(Pattern)
+                .where(Pattern.id == week.id)
+                .values(state=PatternState.DISABLED)
+                .execution_options(synchronize_session=False)
+            )
+            with pytest.raises(Conflict):
+                disable_pattern(plant.org_id, week.id, actor="Bob")
+
+    def test_refuses_a_reason_with_characters_that_nobody_sees(self, plant: Plant) -> None:
+        [week, _] = run(plant, with_anomaly(plant)).patterns
+        with plant.database.unit_of_work(), pytest.raises(Invalid):
+            disable_pattern(plant.org_id, week.id, actor="Bob", reason="not \u202enow")
+
     def test_disables_and_enables_with_descendants(self, plant: Plant) -> None:
         week, day = run(plant, with_anomaly(plant)).patterns
         with plant.database.unit_of_work():
