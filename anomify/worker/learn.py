@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,7 @@ from anomify.db import Database
 from anomify.match.growing import grow, list_growing
 from anomify.metric.store import PointStore
 from anomify.pattern.learning import (
+    Alike,
     find_hidden_since,
     find_proposal,
     list_learnt,
@@ -26,6 +28,7 @@ from anomify.pattern.training import (
     fail_training,
     is_training_due,
 )
+from anomify.storage.errors import Damaged
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +92,8 @@ class PatternLearner:
         self._points.follow()
         grown = 0
         for pattern_id in growing:
-            with self._database.unit_of_work():
+            # The others still hold; `anomify doctor` checks the database.
+            with suppress(Damaged), self._database.unit_of_work():
                 grown += grow(pattern_id, self._points, self._clock())
         return grown
 
@@ -105,7 +109,8 @@ class PatternLearner:
             learnt = list_learnt((PatternState.PROPOSED, PatternState.ACTIVE))
             recurring = list_recurring_metrics(self._clock())
         for pattern_id in learnt:
-            with self._database.unit_of_work(write=False):
+            hidden: list[Alike] = []
+            with suppress(Damaged), self._database.unit_of_work(write=False):
                 hidden = find_hidden_since(pattern_id, self._points)
             with self._database.unit_of_work():
                 review(pattern_id, hidden, self._clock())

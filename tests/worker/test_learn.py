@@ -11,14 +11,15 @@ from anomify.anomaly.queries import get_anomaly
 from anomify.audit.queries import list_audit
 from anomify.clock import datetime_from_ms, now
 from anomify.db import session
+from anomify.metric.model import Progress
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
 from anomify.pattern.learning import find_proposal, propose, set_learning
 from anomify.pattern.lineage import accept_pattern, disable_pattern
-from anomify.pattern.model import Pattern, PatternState
+from anomify.pattern.model import Pattern, PatternSeries, PatternState
 from anomify.pattern.queries import count_would_hide, get_pattern, list_patterns, list_would_hide
 from anomify.worker.learn import PatternLearner
-from tests.factories import make_metric
+from tests.factories import make_metric, make_pattern
 from tests.kit.nights import Job, Kind, Nights
 from tests.kit.plant import MINUTE, Plant
 
@@ -98,6 +99,27 @@ class TestGrowPatterns:
         clock[0] = datetime_from_ms(nights.at(9))
         assert learner.grow_patterns() == 2
         assert all(pattern.value < 180 for pattern in patterns(plant))
+
+
+def test_goes_on_where_the_points_of_a_pattern_are_damaged(plant, learner) -> None:
+    with plant.database.unit_of_work():
+        org = session().get_one(Org, plant.org_id)
+        states = [PatternState.ACTIVE, PatternState.PROPOSED]
+        metrics = [make_metric(org, f"cpu.{state}") for state in states]
+        for metric, state in zip(metrics, states, strict=True):
+            session().add(
+                Progress(
+                    metric_id=metric.id,
+                    judged_until_ms=0,
+                    points_seen=0,
+                    last_value=0.0,
+                    resolution_ms=MINUTE,
+                )
+            )
+            made = make_pattern(metric, state=state, origin="learnt", is_growing=True)
+            session().get_one(PatternSeries, made.id).excursion_points = b"cut"
+    assert learner.grow_patterns() == 0
+    assert learner.propose() == 0
 
 
 class TestPropose:
