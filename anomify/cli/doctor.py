@@ -3,21 +3,21 @@
 import os
 import shlex
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.cli.db import current_revision, head_revision
+from anomify.cli.examine_network import examine_address, examine_egress, examine_letters
 from anomify.cli.failures import failure_in_words
+from anomify.cli.finding import Finding, first_line, read_if_there
 from anomify.cli.listen_address import read_settings_beside_server
 from anomify.cli.settings import data_option, json_option, print_json
 from anomify.clock import now
@@ -28,12 +28,9 @@ from anomify.metric.failing import list_failing
 from anomify.metric.open_store import open_point_database
 from anomify.metric.state import unreadable_states
 from anomify.org.heartbeat import HEARTBEAT_MISSING, learning_again_in_words
-from anomify.org.letter import count_waiting_letters, latest_letter_problem
 from anomify.org.queries import list_worker_heartbeats
 from anomify.storage.chunks import ChunkStore
 from anomify.storage.log import PointLog
-
-Result = TypeVar("Result")
 
 # What group and others may do with a file.
 OTHERS = 0o077
@@ -41,19 +38,9 @@ FILES_LOOKED_AT_MAX = 10_000
 FREE_BYTES_MIN = 1024**3
 FREE_FRACTION_MIN = 0.05
 CLOCK_SKEW_SECONDS_MAX = 2.0
-CONNECT_SECONDS = 3.0
 MOST_SHOWN = 50
 # No clock that is right shows a moment before this version was written.
 WRITTEN_AT = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    name: str
-    is_well: bool
-    sentence: str
 
 
 @click.command()
@@ -138,7 +125,7 @@ def examine_database(settings: Settings) -> Finding:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         return Finding(
-            "database", is_well=False, sentence=f"{shown} does not answer: {_first_line(error)}"
+            "database", is_well=False, sentence=f"{shown} does not answer: {first_line(error)}"
         )
     finally:
         database.dispose()
@@ -154,7 +141,7 @@ def examine_revision(settings: Settings) -> Finding:
         current, head = current_revision(settings), head_revision()
     except SQLAlchemyError as error:
         return Finding(
-            name, is_well=False, sentence=f"The revision cannot be read: {_first_line(error)}"
+            name, is_well=False, sentence=f"The revision cannot be read: {first_line(error)}"
         )
     if current != head:
         return Finding(
@@ -198,7 +185,7 @@ def examine_points(settings: Settings) -> Finding:
             ]
     except (AnomifyError, SQLAlchemyError) as error:
         return Finding(
-            name, is_well=False, sentence=f"Datapoints cannot be read: {_first_line(error)}"
+            name, is_well=False, sentence=f"Datapoints cannot be read: {first_line(error)}"
         )
     finally:
         if opened is not None:
@@ -223,12 +210,12 @@ def examine_worker(settings: Settings) -> Finding:
     """Check when a worker last ran, and whether it still learns metrics again."""
     name = "worker"
     try:
-        heartbeats = _read_if_there(settings, list_worker_heartbeats)
+        heartbeats = read_if_there(settings, list_worker_heartbeats)
     except SQLAlchemyError as error:
         return Finding(
             name,
             is_well=False,
-            sentence=f"It cannot be read when a worker last ran: {_first_line(error)}",
+            sentence=f"It cannot be read when a worker last ran: {first_line(error)}",
         )
     if not heartbeats:
         return Finding(name, is_well=True, sentence="No worker has run yet.")
@@ -284,7 +271,7 @@ def examine_clock(settings: Settings) -> Finding:
         return Finding(
             name,
             is_well=False,
-            sentence=f"The database's clock cannot be read: {_first_line(error)}",
+            sentence=f"The database's clock cannot be read: {first_line(error)}",
         )
     finally:
         database.dispose()
@@ -294,79 +281,6 @@ def examine_clock(settings: Settings) -> Finding:
         is_well=skew <= CLOCK_SKEW_SECONDS_MAX,
         sentence=f"The database's clock differs from this machine's by {skew:.1f} s.",
     )
-
-
-def examine_egress(settings: Settings) -> Finding:
-    """Check that the mail server answers, and show which private networks webhooks may reach."""
-    name = "egress"
-    allowed = ", ".join(settings.egress_allow) or "no private network"
-    webhooks = f"Webhooks may reach {allowed}"
-    if settings.smtp_host is None:
-        return Finding(
-            name,
-            is_well=True,
-            sentence=f"{webhooks}; no mail is sent, because smtp_host is not set.",
-        )
-    server = f"{settings.smtp_host}:{settings.smtp_port}"
-    try:
-        socket.create_connection(
-            (settings.smtp_host, settings.smtp_port), timeout=CONNECT_SECONDS
-        ).close()
-    except OSError as error:
-        return Finding(
-            name, is_well=False, sentence=f"The mail server {server} does not answer: {error}."
-        )
-    return Finding(name, is_well=True, sentence=f"{webhooks}; the mail server {server} answers.")
-
-
-def examine_letters(settings: Settings) -> Finding:
-    """Check whether mails with links and codes are waiting to be sent."""
-    name = "letters"
-    try:
-        found = _read_if_there(settings, lambda: (count_waiting_letters(), latest_letter_problem()))
-    except SQLAlchemyError as error:
-        return Finding(
-            name, is_well=False, sentence=f"The mails cannot be read: {_first_line(error)}"
-        )
-    if found is None:
-        return Finding(name, is_well=True, sentence="No mails have been written yet.")
-    waiting, problem = found
-    if settings.smtp_host is None:
-        return Finding(
-            name,
-            is_well=not waiting,
-            sentence=f"{waiting} mails are waiting, because smtp_host is not set: links and codes "
-            "are not sent; `anomify user reset-link` prints a link for a new password.",
-        )
-    if problem is not None:
-        return Finding(
-            name,
-            is_well=False,
-            sentence=f"{waiting} mails are waiting, so people who need a code cannot sign in: "
-            f"{problem} Until that is solved, login_codes=false lets them sign in without one.",
-        )
-    return Finding(name, is_well=True, sentence=f"{waiting} mails are waiting to be sent.")
-
-
-def examine_address(settings: Settings) -> Finding:
-    """Check that people on other machines can sign in and that links in mails work."""
-    name, url = "address", settings.base_url
-    if settings.public_url is None and settings.has_secure_cookies:
-        return Finding(
-            name,
-            is_well=False,
-            sentence=f"The server listens on {settings.host}, but links point to {url} and "
-            "browsers would not stay signed in there: set public_url to the https address that "
-            "people use, or set insecure_http=true to allow http.",
-        )
-    if url.startswith("https://") and not settings.trusted_proxies:
-        return Finding(
-            name,
-            is_well=True,
-            sentence=f"Links point to {url}. Set trusted_proxies to the address of the proxy: "
-            "until then limits and the audit trail use its address instead of the callers'.",
-        )
-    return Finding(name, is_well=True, sentence=f"Links point to {url}.")
 
 
 EXAMINATIONS: tuple[Callable[[Settings], Finding], ...] = (
@@ -402,22 +316,3 @@ def _is_open_to_others(path: Path) -> bool:
         return path.is_file() and bool(path.stat().st_mode & OTHERS)
     except OSError:
         return False
-
-
-def _read_if_there(settings: Settings, read: Callable[[], Result]) -> Result | None:
-    """Return what a query finds in the database, None where the database has not been made yet.
-
-    Raises SQLAlchemyError where it cannot be read.
-    """
-    if settings.database_url is None and not (settings.data_dir / "meta.db").exists():
-        return None
-    database = Database(settings.meta_url)
-    try:
-        with database.unit_of_work(write=False):
-            return read()
-    finally:
-        database.dispose()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
