@@ -16,7 +16,7 @@ from anomify.edge.access import ADMIN, USER
 from anomify.edge.contract import Inputs
 from anomify.metric.queries import find_progress
 from anomify.pattern.groups import list_pattern_groups
-from anomify.pattern.learning import set_learning
+from anomify.pattern.learning_switch import set_learning
 from anomify.pattern.model import Pattern, PatternState
 from anomify.pattern.queries import list_would_hide
 

@@ -12,9 +12,10 @@ from anomify.dashboard.page_blueprint import PageBlueprint
 from anomify.edge.access import EDITOR
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
+from anomify.pattern.made_patterns import Trainer
 from anomify.pattern.model import LABEL_CHARACTERS_MAX, Scope
 from anomify.pattern.trainability import DURATIONS
-from anomify.pattern.training import Trainer, TrainingRequest, train, withdraw_label
+from anomify.pattern.training import TrainingRequest, train, withdraw_label
 
 blueprint = PageBlueprint("training", __name__)
 

@@ -13,10 +13,10 @@ from anomify.metric.model import Progress
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.pattern.lineage import set_state
+from anomify.pattern.made_patterns import READ_AFTER_MS, PatternFields, Trainer, make_patterns
 from anomify.pattern.model import MACHINE, CreatorType, Pattern, PatternOrigin, PatternState, Scope
 from anomify.pattern.points import Onset, context_ms, evidence_of, excursion_in, judged_series
 from anomify.pattern.trainability import DAY_SECONDS
-from anomify.pattern.training import READ_AFTER_MS, PatternFields, Trainer, make_patterns
 
 
 def validate_match(match: Match, trainer: Trainer) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.audit.recording import record_audit
-from anomify.clock import datetime_from_ms, now, to_ms
+from anomify.clock import datetime_from_ms, to_ms
 from anomify.db import session
 from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import Patterns
@@ -19,6 +19,13 @@ from anomify.metric.store import PointStore
 from anomify.org.model import Org
 from anomify.pattern.error_like import is_error_like
 from anomify.pattern.lineage import set_state
+from anomify.pattern.made_patterns import (
+    PatternFields,
+    Trainer,
+    make_patterns,
+    onset_of,
+    read_judged,
+)
 from anomify.pattern.matching import read_in_reach
 from anomify.pattern.model import (
     MACHINE,
@@ -38,13 +45,6 @@ from anomify.pattern.points import (
     without_earlier,
 )
 from anomify.pattern.trainability import DAY_SECONDS
-from anomify.pattern.training import (
-    PatternFields,
-    Trainer,
-    make_patterns,
-    onset_of,
-    read_judged,
-)
 
 LOOKED_BACK: Final = timedelta(days=30)
 """Anomalies that began before this are not compared."""
@@ -261,41 +261,6 @@ def review(pattern_id: int, hidden: Sequence[Alike], at: datetime) -> None:
         and len(times) >= RECURRENCES_NEEDED
     ):
         _change(pattern, PatternState.ACTIVE, at, "It would have been right for two weeks.")
-
-
-def set_learning(org_id: int, *, is_on: bool, actor: str) -> bool:
-    """Switch proposals of an org on or off; return whether that is a change.
-
-    Switched off, patterns that the product has found and no person has accepted are retired.
-    """
-    org = session().get_one(Org, org_id)
-    if org.learns_patterns == is_on:
-        return False
-    org.learns_patterns = is_on
-    retired = []
-    if not is_on:
-        at = now()
-        rows = session().scalars(
-            select(Pattern).where(
-                Pattern.org_id == org_id,
-                Pattern.origin == PatternOrigin.LEARNT,
-                Pattern.state.in_((PatternState.PROPOSED.value, PatternState.ACTIVE.value)),
-                Pattern.state_by == MACHINE,
-            )
-        )
-        for pattern in rows:
-            reason = "Learning was switched off."
-            set_state(pattern, PatternState.RETIRED, by=actor, at=at, reason=reason)
-            retired.append(pattern.id)
-    record_audit(
-        org_id,
-        actor=actor,
-        action="org.learning",
-        target=org.name,
-        before={"learns_patterns": not is_on},
-        after={"learns_patterns": is_on, "retired": retired},
-    )
-    return True
 
 
 def _closed_spans(metric_id: int, since: datetime, *, is_any: bool = False) -> list[Span]:

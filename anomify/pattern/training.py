@@ -1,8 +1,7 @@
 """Train anomalies: patterns of what is expected, labels of what is not, and undoing both."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,21 +11,23 @@ from anomify.anomaly.model import Anomaly, Span
 from anomify.audit.recording import record_audit
 from anomify.clock import datetime_from_ms, now, now_ms, to_ms
 from anomify.db import session
-from anomify.detection.excursion import Excursion
 from anomify.errors import Conflict, Invalid
 from anomify.job.model import PENDING
-from anomify.job.queue import Queue
-from anomify.metric.model import Metric, Progress
+from anomify.metric.model import Progress
 from anomify.metric.name import has_unseen
 from anomify.metric.store import PointStore
 from anomify.org.model import Org
-from anomify.pattern.changes import note_change
-from anomify.pattern.family import family_hash
 from anomify.pattern.lineage import set_state
+from anomify.pattern.made_patterns import (
+    PatternFields,
+    Trainer,
+    make_patterns,
+    onset_of,
+    read_judged,
+)
 from anomify.pattern.model import (
     ECHO_LABEL,
     LABEL_CHARACTERS_MAX,
-    CreatorType,
     Pattern,
     PatternOrigin,
     PatternState,
@@ -34,12 +35,7 @@ from anomify.pattern.model import (
     Training,
 )
 from anomify.pattern.points import (
-    Onset,
-    evidence_of,
     excursion_in,
-    farthest_value,
-    judged_series,
-    series_of,
 )
 from anomify.pattern.trainability import (
     DAY_SECONDS,
@@ -51,35 +47,10 @@ from anomify.pattern.trainability import (
     WEEK_SECONDS,
     TrainingRefusal,
     refusal_of,
-    window_in,
 )
-from anomify.series import Series
 from anomify.user.profile import take_step
 
-# The points after the last one over the threshold that may still belong to an excursion.
-READ_AFTER_MS: Final = 2 * 86_400_000
 TRAINED_STEP: Final = "pattern_trained"
-
-TRAINING_LEASE: Final = timedelta(minutes=5)
-MOST_TRAINING_ATTEMPTS: Final = 5
-# A window of thirty days that has too few points is tried again daily until then.
-POINTS_AWAITED_FOR: Final = timedelta(days=30)
-TRY_AGAIN_AFTER: Final = timedelta(days=1)
-
-
-def _pause(attempts: int) -> timedelta:
-    return TRAINING_LEASE * attempts
-
-
-TRAININGS: Final = Queue(Training, TRAINING_LEASE, MOST_TRAINING_ATTEMPTS, _pause)
-
-
-@dataclass(frozen=True, slots=True)
-class Trainer:
-    """Who trains: the name in the audit trail, and the user where it is one."""
-
-    name: str
-    user_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +70,6 @@ class Trained:
     patterns: list[Pattern] = field(default_factory=list)
     pending: list[Training] = field(default_factory=list)
     refused: dict[int, TrainingRefusal] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PatternFields:
-    """What the patterns of one training have in common."""
-
-    org_id: int
-    metric: Metric
-    anomaly_id: int | None
-    positive: bool
-    label: str
-    scope: Scope
-    trainer: Trainer
-    origin: PatternOrigin = PatternOrigin.TRAINED
-    creator_type: CreatorType = CreatorType.USER
-    state: PatternState = PatternState.ACTIVE
 
 
 def train(
@@ -195,144 +150,6 @@ def withdraw_label(anomaly: Anomaly, trainer: Trainer, reason: str = "") -> list
         after={"anomaly": anomaly.id, "disabled": [pattern.id for pattern in disabled]},
     )
     return disabled
-
-
-def make_patterns(
-    fields: PatternFields, excursion: Excursion, series: Series, durations: Iterable[int]
-) -> list[Pattern]:
-    """Make a pattern of each of these windows from one excursion, the longest first.
-
-    Shorter ones are derived from the longest one; all are of one group.
-    """
-    made: list[Pattern] = []
-    for seconds in sorted(set(durations), reverse=True):
-        pattern = _pattern(fields, excursion, seconds)
-        pattern.parent_id = made[0].id if made else None
-        session().add(pattern)
-        session().flush()
-        pattern.group_id = made[0].id if made else pattern.id
-        stored = series_of(excursion, window_in(series, excursion.started_ms, seconds), seconds)
-        stored.pattern_id = pattern.id
-        session().add(stored)
-        made.append(pattern)
-    session().flush()
-    if fields.state == PatternState.ACTIVE:
-        note_change(fields.org_id)
-    return made
-
-
-def read_judged(
-    points: PointStore, span: Span, progress: Progress, duration_seconds: int
-) -> Series:
-    """Return the points of a window before an anomaly and of the anomaly, as judged."""
-    from_ms = span.started_ms - duration_seconds * 1000 - 2 * max(progress.resolution_ms, 1)
-    series = points.read(span.metric_id, from_ms, span.last_over_ms + READ_AFTER_MS)
-    return judged_series(series, is_counter=progress.is_counter)
-
-
-def onset_of(span: Span) -> Onset:
-    """Return what is recorded of the beginning of an anomaly."""
-    return Onset(
-        started_ms=span.started_ms,
-        lower=span.expected_lower,
-        upper=span.expected_upper,
-        evidence=evidence_of(span.evidence),
-        alert=span.alert,
-        last_over_ms=span.last_over_ms,
-    )
-
-
-def is_training_due(at: datetime) -> bool:
-    """Return whether a claim might find a waiting training; this changes and locks nothing."""
-    return TRAININGS.is_any_due(at)
-
-
-def claim_training(at: datetime) -> Training | None:
-    """Lease the training that has been due longest to the caller; None where none is due."""
-    claimed = TRAININGS.claim(at, 1)
-    return claimed[0] if claimed else None
-
-
-def complete_training(
-    training_id: int, leased_until: datetime, points: PointStore, at: datetime
-) -> Pattern | None:
-    """Make the pattern of a claimed training; return it, or None where it has to wait or cannot.
-
-    One whose points do not suffice yet is tried again daily, and refused with the reason when
-    thirty days have passed.
-    """
-    training = TRAININGS.held(training_id, leased_until)
-    if training is None:
-        return None
-    org = session().get_one(Org, training.org_id)
-    anomaly = session().scalar(select(Anomaly).where(Anomaly.id == training.anomaly_id))
-    span = session().get(Span, training.anomaly_id)
-    progress = session().get(Progress, training.metric_id)
-    if anomaly is None or span is None or progress is None or anomaly.expected is None:
-        session().delete(training)
-        return None
-    if _is_group_unused(training):
-        TRAININGS.give_up(training, "The other patterns of this training were disabled.", at)
-        return None
-    if span.is_open:
-        _wait(training, at + timedelta(milliseconds=SETTLED_AFTER_MS))
-        return None
-    series = read_judged(points, span, progress, training.duration_seconds)
-    refusal = refusal_of(
-        series.times, span.started_ms, training.duration_seconds, progress.resolution_ms
-    )
-    excursion = excursion_in(series, onset_of(span), progress.resolution_ms, ZoneInfo(org.timezone))
-    if refusal is not None or excursion is None:
-        why = SENTENCES[refusal or TrainingRefusal.NO_DATA]
-        if refusal == TrainingRefusal.TOO_SHORT and at - training.created_at < POINTS_AWAITED_FOR:
-            training.last_error = why
-            _wait(training, at + TRY_AGAIN_AFTER)
-        else:
-            TRAININGS.give_up(training, why, at)
-        return None
-    fields = PatternFields(
-        org_id=org.id,
-        metric=session().get_one(Metric, training.metric_id),
-        anomaly_id=training.anomaly_id,
-        positive=training.positive,
-        label=training.label,
-        scope=Scope(training.scope),
-        trainer=Trainer(training.requested_by, training.user_id),
-    )
-    [pattern] = make_patterns(fields, excursion, series, [training.duration_seconds])
-    pattern.group_id = training.group_id or pattern.id
-    record_audit(
-        org.id,
-        actor=training.requested_by,
-        action="pattern.create",
-        target=fields.metric.name,
-        after={"anomaly": training.anomaly_id, "pattern": pattern.id},
-    )
-    TRAININGS.finish(training.id, leased_until, at)
-    return pattern
-
-
-def fail_training(training_id: int, leased_until: datetime, problem: str, at: datetime) -> None:
-    """Store why an attempt failed; it is repeated after a pause, or given up."""
-    TRAININGS.fail(training_id, leased_until, problem, at)
-
-
-def _is_group_unused(training: Training) -> bool:
-    """Return whether the patterns that were made with a training are not in use any more."""
-    if training.group_id is None:
-        return False
-    wanted = (
-        Pattern.org_id == training.org_id,
-        Pattern.group_id == training.group_id,
-        Pattern.state == PatternState.ACTIVE,
-    )
-    return session().scalar(select(Pattern.id).where(*wanted).limit(1)) is None
-
-
-def _wait(training: Training, until: datetime) -> None:
-    training.due_at = until
-    training.attempts = 0
-    training.leased_until = None
 
 
 def _check(request: TrainingRequest) -> None:
@@ -505,34 +322,3 @@ def _withdraw(anomaly: Anomaly, trainer: Trainer, reason: str) -> list[Pattern]:
     anomaly.labelled_by = None
     session().flush()
     return patterns
-
-
-def _pattern(fields: PatternFields, excursion: Excursion, duration_seconds: int) -> Pattern:
-    at = now()
-    return Pattern(
-        org_id=fields.org_id,
-        metric_id=fields.metric.id,
-        metric=fields.metric,
-        anomaly_id=fields.anomaly_id,
-        origin=fields.origin.value,
-        creator_type=fields.creator_type.value,
-        creator_user_id=fields.trainer.user_id,
-        created_by=fields.trainer.name,
-        created_at=at,
-        duration_seconds=duration_seconds,
-        label=fields.label,
-        positive=fields.positive,
-        scope=fields.scope.value,
-        family_hash=family_hash(fields.metric.name) if fields.scope == Scope.FAMILY else None,
-        state=fields.state.value,
-        state_at=at,
-        state_by=fields.trainer.name,
-        started_ms=excursion.started_ms,
-        last_ms=int(excursion.times[-1]),
-        expected_lower=excursion.lower,
-        expected_upper=excursion.upper,
-        value=farthest_value(excursion),
-        evidence=excursion.evidence.name.lower(),
-        alert=excursion.alert,
-        step_ms=excursion.step_ms,
-    )

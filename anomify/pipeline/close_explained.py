@@ -10,10 +10,10 @@ from anomify.detection.excursion import Excursion
 from anomify.detection.pattern_match import Explanation
 from anomify.match.recording import MatchOnset, open_match_of_anomaly
 from anomify.metric.progress import progress_by_metric
+from anomify.pattern.made_patterns import onset_of
 from anomify.pattern.matching import KnownPatterns
 from anomify.pattern.points import context_ms, excursion_in, judged_series
 from anomify.pattern.queries import hold_pattern
-from anomify.pattern.training import onset_of
 from anomify.pipeline.announce import Notifier
 from anomify.pipeline.screen import SeriesReader
 

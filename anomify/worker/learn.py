@@ -22,7 +22,7 @@ from anomify.pattern.learning import (
     review,
 )
 from anomify.pattern.model import PatternState
-from anomify.pattern.training import (
+from anomify.pattern.waiting_training import (
     claim_training,
     complete_training,
     fail_training,

@@ -13,7 +13,8 @@ from anomify.db import session
 from anomify.match.model import Match
 from anomify.match.queries import list_matches
 from anomify.org.model import Org
-from anomify.pattern.training import Trained, Trainer, TrainingRequest, train
+from anomify.pattern.made_patterns import Trainer
+from anomify.pattern.training import Trained, TrainingRequest, train
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyser

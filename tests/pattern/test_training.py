@@ -19,6 +19,7 @@ from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
 from anomify.pattern.changes import changes_so_far
 from anomify.pattern.lineage import disable_pattern, enable_pattern
+from anomify.pattern.made_patterns import Trainer
 from anomify.pattern.model import (
     ECHO_LABEL,
     Pattern,
@@ -43,16 +44,8 @@ from anomify.pattern.trainability import (
     TrainingRefusal,
     trainability,
 )
-from anomify.pattern.training import (
-    Trained,
-    Trainer,
-    TrainingRequest,
-    claim_training,
-    complete_training,
-    is_training_due,
-    train,
-    withdraw_label,
-)
+from anomify.pattern.training import Trained, TrainingRequest, train, withdraw_label
+from anomify.pattern.waiting_training import claim_training, complete_training, is_training_due
 from tests.factories import make_anomaly, make_metric, make_org, make_user
 from tests.kit.plant import DAY, MINUTE, Plant, drain, noise, past, with_spike
 

@@ -14,7 +14,8 @@ from anomify.db import session
 from anomify.metric.model import Progress
 from anomify.metric.state import PARTITIONS
 from anomify.org.model import Org
-from anomify.pattern.learning import find_proposal, propose, set_learning
+from anomify.pattern.learning import find_proposal, propose
+from anomify.pattern.learning_switch import set_learning
 from anomify.pattern.lineage import accept_pattern, disable_pattern
 from anomify.pattern.model import Pattern, PatternSeries, PatternState
 from anomify.pattern.queries import count_would_hide, get_pattern, list_patterns, list_would_hide

@@ -20,7 +20,7 @@ from anomify.org.editing import change_org
 from anomify.org.model import ONBOARDING_NAMES, Org
 from anomify.org.muting import MINUTES_MAX, is_muted, minutes_left, mute_org
 from anomify.org.token import beginning_of, is_valid, list_tokens
-from anomify.pattern.learning import set_learning
+from anomify.pattern.learning_switch import set_learning
 
 blueprint = NativeBlueprint("org", __name__)
 

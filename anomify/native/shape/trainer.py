@@ -3,7 +3,7 @@
 from typing import Final
 
 from anomify.auth.subject import UserSubject, subject
-from anomify.pattern.training import Trainer
+from anomify.pattern.made_patterns import Trainer
 
 # The name of the trainer for a token, which belongs to an org and is no person.
 API: Final = "API"
