@@ -11,6 +11,7 @@ from anomify.db import Page, among, session
 from anomify.errors import NotFound
 from anomify.match.model import Match, Validated
 from anomify.metric.model import Metric
+from anomify.pattern.model import Pattern
 
 MOST_MATCHES = 500
 
@@ -223,3 +224,14 @@ def _spared(org_id: int) -> tuple[ColumnElement[bool], ...]:
 
 def _with_pattern() -> Select[Match]:
     return select(Match).options(joinedload(Match.pattern), joinedload(Match.metric))
+
+
+def list_explained_elsewhere(metric_id: int) -> dict[int, int]:
+    """Return the ids of a metric's patterns that explained others, each with one of those."""
+    found = (
+        select(Match.pattern_id, func.max(Match.metric_id))
+        .join(Pattern, Pattern.id == Match.pattern_id)
+        .where(Pattern.metric_id == metric_id, Match.metric_id != metric_id)
+        .group_by(Match.pattern_id)
+    )
+    return {row[0]: row[1] for row in session().execute(found)}

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from anomify.anomaly.deletion import count_anomalies_of, delete_anomalies_of
 from anomify.delivery.queries import count_messages_about
+from anomify.match.queries import list_explained_elsewhere
 from anomify.metric.deleting import delete_metric
 from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
 from anomify.pattern.changes import note_deletion
+from anomify.pattern.lineage import keep_for_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,11 @@ def count_deletions(metric: Metric, points: PointStore) -> DeletionCounts:
 
 
 def delete_metric_and_anomalies(metric: Metric, actor: str) -> None:
-    """Delete a metric with its anomalies and the messages about them, sent or not."""
+    """Delete a metric with its anomalies and the messages about them, sent or not.
+
+    Its patterns are deleted with it, but for those that have explained other metrics of its family.
+    """
     delete_anomalies_of(metric.id)
+    keep_for_matches(metric, list_explained_elsewhere(metric.id), actor)
     note_deletion(metric.org_id, metric.id)
     delete_metric(metric, actor)

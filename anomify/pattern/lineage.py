@@ -1,14 +1,16 @@
 """Disable and enable patterns together with those derived from them, and accept proposals."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from anomify.audit.recording import record_audit
 from anomify.clock import now
 from anomify.db import session
 from anomify.errors import Conflict, Invalid
+from anomify.metric.model import Metric
 from anomify.metric.name import has_unseen
 from anomify.pattern.changes import note_change
-from anomify.pattern.model import Pattern, PatternState
+from anomify.pattern.model import Pattern, PatternSeries, PatternState
 from anomify.pattern.queries import children_of, get_pattern
 
 REASON_CHARACTERS_MAX = 500
@@ -113,6 +115,26 @@ def set_state(
     pattern.state_by = by
     pattern.state_reason = reason
     note_change(pattern.org_id)
+
+
+def keep_for_matches(metric: Metric, others: Mapping[int, int], actor: str) -> None:
+    """Keep patterns of a metric that is about to be deleted for the matches of others, disabled.
+
+    `others` has the ids of these patterns, each with that of a metric that it has explained: it
+    becomes one of that metric, so that the matches can still tell why they were not reported. Of
+    the deleted metric's points only those of the excursion stay.
+    """
+    for pattern_id, metric_id in others.items():
+        pattern = get_pattern(metric.org_id, pattern_id)
+        if pattern.state in (PatternState.ACTIVE, PatternState.PROPOSED):
+            reason = f"Its metric {metric.name} was deleted."
+            set_state(pattern, PatternState.DISABLED, by=actor, at=now(), reason=reason)
+            _record(pattern, [], "pattern.disable", actor, reason)
+        pattern.metric = session().get_one(Metric, metric_id)
+        stored = session().get_one(PatternSeries, pattern_id)
+        stored.window_points = stored.excursion_points
+        stored.window_step_ms = pattern.step_ms
+    session().flush()
 
 
 def _lock(pattern: Pattern) -> Pattern:
