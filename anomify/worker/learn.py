@@ -36,6 +36,8 @@ LEARN_EVERY_SECONDS: Final = 5.0
 # Recurring anomalies are looked for in this interval; each look takes at most the time below.
 PROPOSE_EVERY_SECONDS: Final = 600.0
 PROPOSING_SECONDS: Final = 30.0
+# Before that, the patterns that the product has found are reviewed for this long.
+REVIEWING_SECONDS: Final = 30.0
 
 
 class PatternLearner:
@@ -49,6 +51,7 @@ class PatternLearner:
         self._points = points
         self._clock = clock
         self._proposes_at = 0.0
+        self._last_reviewed = 0
 
     def run_until(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
@@ -100,20 +103,14 @@ class PatternLearner:
     def propose(self) -> int:
         """Review the learnt patterns and propose ones of recurring anomalies; return how many.
 
-        Metrics beyond the time that one look may take are left to the next one.
+        Metrics and patterns beyond the time that one look may take are left to the next one.
         """
         self._points.follow()
+        self._review()
         began = time.monotonic()
         proposed = 0
         with self._database.unit_of_work(write=False):
-            learnt = list_learnt((PatternState.PROPOSED, PatternState.ACTIVE))
             recurring = list_recurring_metrics(self._clock())
-        for pattern_id in learnt:
-            hidden: list[Alike] = []
-            with suppress(Damaged), self._database.unit_of_work(write=False):
-                hidden = find_hidden_since(pattern_id, self._points)
-            with self._database.unit_of_work():
-                review(pattern_id, hidden, self._clock())
         for metric_id in recurring:
             if time.monotonic() - began > PROPOSING_SECONDS:
                 break
@@ -124,3 +121,18 @@ class PatternLearner:
             with self._database.unit_of_work():
                 proposed += propose(proposal, self._points, self._clock()) is not None
         return proposed
+
+    def _review(self) -> None:
+        """Review the learnt patterns, the one after the last reviewed one first."""
+        began = time.monotonic()
+        with self._database.unit_of_work(write=False):
+            learnt = list_learnt((PatternState.PROPOSED, PatternState.ACTIVE))
+        for pattern_id in sorted(learnt, key=lambda one: (one <= self._last_reviewed, one)):
+            hidden: list[Alike] = []
+            with suppress(Damaged), self._database.unit_of_work(write=False):
+                hidden = find_hidden_since(pattern_id, self._points)
+            with self._database.unit_of_work():
+                review(pattern_id, hidden, self._clock())
+            self._last_reviewed = pattern_id
+            if time.monotonic() - began > REVIEWING_SECONDS:
+                break

@@ -17,8 +17,9 @@ from anomify.org.model import Org
 from anomify.pattern.learning import find_proposal, propose
 from anomify.pattern.learning_switch import set_learning
 from anomify.pattern.lineage import accept_pattern, disable_pattern
-from anomify.pattern.model import Pattern, PatternSeries, PatternState
+from anomify.pattern.model import Pattern, PatternOrigin, PatternSeries, PatternState
 from anomify.pattern.queries import count_would_hide, get_pattern, list_patterns, list_would_hide
+from anomify.worker import learn
 from anomify.worker.learn import PatternLearner
 from tests.factories import make_metric, make_pattern
 from tests.kit.nights import Job, Kind, Nights
@@ -253,6 +254,25 @@ class TestReview:
         clock[0] += timedelta(days=28)
         learner.propose()
         assert self.state(plant, pattern_id) == PatternState.RETIRED
+
+
+def test_reviews_all_in_turn_where_the_time_is_too_short_for_all(
+    plant: Plant,
+    learner: PatternLearner,
+    clock: list[datetime],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(learn, "REVIEWING_SECONDS", -1.0)
+    with plant.database.unit_of_work():
+        org = session().get_one(Org, plant.org_id)
+        for name in ("cpu.a", "cpu.b", "cpu.c"):
+            make_pattern(
+                make_metric(org, name), origin=PatternOrigin.LEARNT, state=PatternState.PROPOSED
+            )
+    clock[0] += timedelta(days=100)
+    for retired in (1, 2, 3):
+        learner.propose()
+        assert len(patterns(plant, PatternState.RETIRED)) == retired
 
 
 def test_works_until_it_is_asked_to_stop(learner: PatternLearner) -> None:
