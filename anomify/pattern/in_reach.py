@@ -29,6 +29,8 @@ class UsablePattern:
     is_growing: bool
     # Since when it is used.
     used_since: datetime
+    # The product has found it, and no person has accepted it.
+    is_found: bool = False
 
 
 class PatternsInReach:
@@ -127,8 +129,12 @@ class PatternsInReach:
         return late is not None and self._vetoes[late[0].id].is_against(late[2])
 
     def count_as_strong(self, alert: float) -> int:
-        """Return how many of the expected patterns are as strong as an alert, or stronger."""
-        return sum(pattern.excursion.alert >= alert - ALERT_SLACK for pattern in self.expected)
+        """Return how many patterns that people made are as strong as an alert, or stronger."""
+        return sum(
+            pattern.excursion.alert >= alert - ALERT_SLACK
+            for pattern in self.expected
+            if not pattern.is_found
+        )
 
     def looked_back_ms(self, after_ms: int) -> int:
         """Return how long before a point an excursion that it belongs to may have begun."""

@@ -15,7 +15,14 @@ from anomify.pattern.changes import changes_so_far
 from anomify.pattern.error_like import is_error_like
 from anomify.pattern.family import family_hash
 from anomify.pattern.in_reach import PatternsInReach, UsablePattern
-from anomify.pattern.model import Pattern, PatternOrigin, PatternSeries, PatternState, Scope
+from anomify.pattern.model import (
+    MACHINE,
+    Pattern,
+    PatternOrigin,
+    PatternSeries,
+    PatternState,
+    Scope,
+)
 from anomify.pattern.points import excursion_of, without_earlier
 from anomify.pattern.wording import named
 from anomify.storage.errors import Damaged
@@ -216,6 +223,7 @@ def _prepared(rows: Iterable[StoredPattern], zone: ZoneInfo) -> PatternsInReach 
                 name=named(pattern, zone),
                 is_growing=pattern.is_growing,
                 used_since=pattern.state_at,
+                is_found=pattern.origin == PatternOrigin.LEARNT and pattern.state_by == MACHINE,
             )
         )
     if not expected and not unexpected:

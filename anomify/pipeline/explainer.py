@@ -216,7 +216,7 @@ class Explainer:
         if found is None or in_reach.is_late_unexpected(noticed, times, values, self._gap_ms):
             return None
         is_usual = found[1].kind == "usual"
-        labels = in_reach.count_as_strong(current.alert) if is_usual else None
+        labels = (in_reach.count_as_strong(current.alert) or None) if is_usual else None
         return Matched(*found, labels=labels)
 
     def _compared(self, pattern_id: int, current: Excursion) -> Explanation | None:
