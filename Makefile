@@ -16,8 +16,8 @@ TESTED ?=
 # What Python alone cannot bring.
 DEBIAN_PACKAGES := prometheus prometheus-node-exporter chromium curl victoria-metrics glewlwyd
 MARKED := debian or shared
-# Two workers more than there are cores: some tests wait for processes that they started.
-PYTEST = $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 2)') \
+# One worker more than there are cores: some tests wait for processes that they started.
+PYTEST = $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)') \
 	--dist worksteal --durations 10
 MINUTES ?= 5
 

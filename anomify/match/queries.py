@@ -218,6 +218,7 @@ def _spared(org_id: int) -> tuple[ColumnElement[bool], ...]:
     return (
         Match.org_id == org_id,
         Match.anomaly_id.is_(None),
+        Match.outgrown_by_anomaly_id.is_(None),
         # Also where the anomaly that it became was deleted.
         Match.outgrown_reason.is_(None),
     )
