@@ -2,12 +2,11 @@
 // selecting call functions that its creator passes. uPlot must be loaded before this module.
 
 import { COLUMNS, FOUND, VALUE, columnsOf, isDuring, limitsOf, scoresOf } from "./chart_data.js";
-import { drawMatchMarks, drawPattern, labelOf, limitsWith, within } from "./chart_matches.js";
-import { coloursOf, drawLabels, drawSpans, line, nearestPoint, triangle } from "./chart_shapes.js";
+import { drawPattern, labelOf, limitsWith, within } from "./chart_matches.js";
+import { MARK_SIZE, coloursOf, diamond, drawLabels, drawMarks, drawSpans, line, nearestPoint, triangle } from "./chart_shapes.js";
 import { followFingers } from "./chart_touch.js";
 import { clock, axisNumbers } from "./numbers.js";
 
-const MARK_SIZE = 9;
 const MARK_REACH = 16; // the greatest distance of a tap from the triangle that it selects
 const ZOOM_LEAST_PIXELS = 6;
 
@@ -99,8 +98,8 @@ export class Chart {
         draw: [
           (plot) => this.drawEventLabels(plot),
           (plot) => this.drawMatchLabels(plot),
-          (plot) => drawMatchMarks(plot, this),
-          (plot) => this.drawMarks(plot),
+          (plot) => this.drawMatchMarks(plot),
+          (plot) => this.drawAnomalyMarks(plot),
         ],
         setSelect: [(plot) => this.finishDrag(plot)],
         setCursor: [(plot) => this.onCursor(this.cursorIndex(plot))],
@@ -214,37 +213,21 @@ export class Chart {
     drawLabels(plot, labels, { colour: this.colours.match, surface: this.colours.surface, row });
   }
 
-  drawMarks(plot) {
-    const { ctx, bbox } = plot;
-    const ratio = uPlot.pxRatio;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left - MARK_SIZE * ratio, bbox.top, bbox.width + 2 * MARK_SIZE * ratio, bbox.height);
-    ctx.clip();
-    for (const one of this.anomalies) {
-      const { x, y } = this.head(plot, one);
-      const isSelected = one.id === this.selected;
-      ctx.strokeStyle = this.colours.anomaly;
-      ctx.fillStyle = this.colours.anomaly;
-      ctx.globalAlpha = isSelected ? 1 : 0.6;
-      ctx.lineWidth = (isSelected ? 1.5 : 1) * ratio;
-      ctx.beginPath();
-      ctx.moveTo(x, y);
-      ctx.lineTo(x, bbox.top + bbox.height);
-      ctx.stroke();
-      ctx.globalAlpha = 1;
-      triangle(ctx, x, y, (isSelected ? 13 : MARK_SIZE) * ratio);
-      ctx.fill();
-      if (isSelected) {
-        ctx.strokeStyle = this.colours.surface;
-        ctx.lineWidth = 1.5 * ratio;
-        ctx.stroke();
-      }
-    }
-    ctx.restore();
+  drawAnomalyMarks(plot) {
+    const { anomaly: colour, surface } = this.colours;
+    const head = (one) => this.head(plot, one);
+    const look = { colour, surface, head, shape: triangle, size: MARK_SIZE, selectedSize: 13 };
+    drawMarks(plot, this.anomalies, { ...look, selected: this.selected });
   }
 
-  // The triangle is drawn higher the higher the score is, as in the PNG pictures.
+  drawMatchMarks(plot) {
+    const { match: colour, surface } = this.colours;
+    const head = (one) => this.head(plot, one);
+    const look = { colour, surface, head, shape: diamond, size: MARK_SIZE + 1, selectedSize: 14 };
+    drawMarks(plot, this.matches, { ...look, selected: this.selectedMatch });
+  }
+
+  // The shape is drawn higher the higher the score is, or would have been, as in the PNG pictures.
   head(plot, anomaly) {
     const { bbox } = plot;
     const size = MARK_SIZE * uPlot.pxRatio;

@@ -1,51 +1,9 @@
 // Draws matches, green, and the pattern over the window, on the canvas of a chart.
 
-const MARK_SIZE = 9;
 const PATTERN_WIDTH = 5;
 
 export const labelOf = (match) =>
   match.pattern.label && match.pattern.label !== "echo" ? match.pattern.label : `Pattern ${match.pattern.id}`;
-
-// The diamond is drawn higher the higher the score would have been, as the triangle of an anomaly.
-export function drawMatchMarks(plot, chart) {
-  const { ctx, bbox } = plot;
-  const ratio = uPlot.pxRatio;
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(bbox.left - MARK_SIZE * ratio, bbox.top, bbox.width + 2 * MARK_SIZE * ratio, bbox.height);
-  ctx.clip();
-  for (const one of chart.matches) {
-    const { x, y } = chart.head(plot, one);
-    const isSelected = one.id === chart.selectedMatch;
-    ctx.strokeStyle = chart.colours.match;
-    ctx.fillStyle = chart.colours.match;
-    ctx.globalAlpha = isSelected ? 1 : 0.6;
-    ctx.lineWidth = (isSelected ? 1.5 : 1) * ratio;
-    ctx.beginPath();
-    ctx.moveTo(x, y);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    ctx.globalAlpha = 1;
-    ctx.beginPath();
-    diamond(ctx, x, y, (isSelected ? 14 : MARK_SIZE + 1) * ratio);
-    ctx.fill();
-    if (isSelected) {
-      ctx.strokeStyle = chart.colours.surface;
-      ctx.lineWidth = 1.5 * ratio;
-      ctx.stroke();
-    }
-  }
-  ctx.restore();
-}
-
-function diamond(ctx, x, y, size) {
-  const half = size / 2;
-  ctx.moveTo(x, y - half);
-  ctx.lineTo(x + half, y);
-  ctx.lineTo(x, y + half);
-  ctx.lineTo(x - half, y);
-  ctx.closePath();
-}
 
 // A wide pale line with a thin one on it, as in the PNG pictures; the value is drawn over both.
 export function drawPattern(plot, { pattern, colours }) {

@@ -2,6 +2,8 @@
 
 import { VALUE, FOUND } from "./chart_data.js";
 
+export const MARK_SIZE = 9;
+
 export function line(stroke) {
   return {
     stroke,
@@ -142,4 +144,45 @@ export function coloursOf(box) {
   };
   probe.remove();
   return colours;
+}
+
+export function diamond(ctx, x, y, size) {
+  ctx.beginPath();
+  const half = size / 2;
+  ctx.moveTo(x, y - half);
+  ctx.lineTo(x + half, y);
+  ctx.lineTo(x, y + half);
+  ctx.lineTo(x - half, y);
+  ctx.closePath();
+}
+
+// A line down from the head of each anomaly or match, and a shape there; the selected one is larger.
+export function drawMarks(plot, marks, { selected, colour, surface, head, shape, size, selectedSize }) {
+  const { ctx, bbox } = plot;
+  const ratio = uPlot.pxRatio;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left - MARK_SIZE * ratio, bbox.top, bbox.width + 2 * MARK_SIZE * ratio, bbox.height);
+  ctx.clip();
+  for (const one of marks) {
+    const { x, y } = head(one);
+    const isSelected = one.id === selected;
+    ctx.strokeStyle = colour;
+    ctx.fillStyle = colour;
+    ctx.globalAlpha = isSelected ? 1 : 0.6;
+    ctx.lineWidth = (isSelected ? 1.5 : 1) * ratio;
+    ctx.beginPath();
+    ctx.moveTo(x, y);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.globalAlpha = 1;
+    shape(ctx, x, y, (isSelected ? selectedSize : size) * ratio);
+    ctx.fill();
+    if (isSelected) {
+      ctx.strokeStyle = surface;
+      ctx.lineWidth = 1.5 * ratio;
+      ctx.stroke();
+    }
+  }
+  ctx.restore();
 }
