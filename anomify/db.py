@@ -108,6 +108,11 @@ def session() -> Session:
     return current
 
 
+def read_pairs(query: Select[int, int]) -> dict[int, int]:
+    """Return what a query of two columns finds: the second one by the first one."""
+    return {row[0]: row[1] for row in session().execute(query)}
+
+
 def among(
     column: InstrumentedAttribute[int] | InstrumentedAttribute[int | None], ids: Iterable[int]
 ) -> ColumnElement[bool]:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from anomify.clock import now_ms
-from anomify.db import Page, among, session
+from anomify.db import Page, among, read_pairs, session
 from anomify.errors import NotFound
 from anomify.match.model import Match, Validated
 from anomify.metric.model import Metric
@@ -102,7 +102,7 @@ def count_matches_of(
     org_id: int, metric_ids: Iterable[int], *, from_ms: int, until_ms: int
 ) -> dict[int, int]:
     """Count the matches of each of these metrics that began in the window; none is missing."""
-    rows = session().execute(
+    return read_pairs(
         select(Match.metric_id, func.count())
         .where(
             *_spared(org_id),
@@ -112,7 +112,6 @@ def count_matches_of(
         )
         .group_by(Match.metric_id)
     )
-    return {metric_id: count for metric_id, count in rows}  # noqa: C416 -- rows are no pairs
 
 
 def count_matches_of_metric(org_id: int, metric_id: int) -> int:
@@ -230,10 +229,9 @@ def _with_pattern() -> Select[Match]:
 
 def list_explained_elsewhere(metric_id: int) -> dict[int, int]:
     """Return the ids of a metric's patterns that explained others, each with one of those."""
-    found = (
+    return read_pairs(
         select(Match.pattern_id, func.max(Match.metric_id))
         .join(Pattern, Pattern.id == Match.pattern_id)
         .where(Pattern.metric_id == metric_id, Match.metric_id != metric_id)
         .group_by(Match.pattern_id)
     )
-    return {row[0]: row[1] for row in session().execute(found)}

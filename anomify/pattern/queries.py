@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.db import Page, among, session
+from anomify.db import Page, among, read_pairs, session
 from anomify.errors import NotFound
 from anomify.job.model import DEAD, PENDING
 from anomify.pattern.model import Pattern, PatternSeries, PatternState, Training, WouldHide
@@ -104,7 +104,7 @@ def list_creation_times(org_id: int, from_at: datetime, until_at: datetime) -> l
 
 def count_patterns_of(org_id: int, metric_ids: Iterable[int]) -> dict[int, int]:
     """Count the patterns in use of each of these metrics; one without any is missing."""
-    rows = session().execute(
+    return read_pairs(
         select(Pattern.metric_id, func.count())
         .where(
             Pattern.org_id == org_id,
@@ -113,7 +113,6 @@ def count_patterns_of(org_id: int, metric_ids: Iterable[int]) -> dict[int, int]:
         )
         .group_by(Pattern.metric_id)
     )
-    return {metric_id: count for metric_id, count in rows}  # noqa: C416 -- rows are no pairs
 
 
 def patterns_by_anomaly(org_id: int, anomaly_ids: Iterable[int]) -> dict[int, list[Pattern]]:
@@ -224,10 +223,9 @@ def list_would_hide(
 
 def count_would_hide(org_id: int, pattern_ids: Iterable[int]) -> dict[int, int]:
     """Count the anomalies that each of these patterns would have explained."""
-    rows = session().execute(
+    return read_pairs(
         select(WouldHide.pattern_id, func.count())
         .join(Pattern, Pattern.id == WouldHide.pattern_id)
         .where(Pattern.org_id == org_id, among(WouldHide.pattern_id, pattern_ids))
         .group_by(WouldHide.pattern_id)
     )
-    return {pattern_id: count for pattern_id, count in rows}  # noqa: C416 -- rows are no pairs
