@@ -88,7 +88,7 @@ def training_part_of(anomaly: Anomaly, progress: Progress | None, *, is_open: bo
         ended_by = next((_link(pattern) for pattern in known.values()), None)
     return TrainingPart(
         anomaly_id=anomaly.id,
-        answer=None if anomaly.expected is None else _answer(anomaly, anomaly.expected),
+        answer=None if anomaly.expected is None else _answer(anomaly, is_expected=anomaly.expected),
         reason=able.reason or "",
         may_answer=EDITOR.allows(subject()),
         windows=tuple(_choice(window) for window in able.windows),
@@ -99,7 +99,7 @@ def training_part_of(anomaly: Anomaly, progress: Progress | None, *, is_open: bo
     )
 
 
-def _answer(anomaly: Anomaly, is_expected: bool) -> Answer:  # noqa: FBT001 -- of the row
+def _answer(anomaly: Anomaly, *, is_expected: bool) -> Answer:
     org_id = subject().org.id
     made = patterns_by_anomaly(org_id, [anomaly.id]).get(anomaly.id, [])
     waiting = pending_by_anomaly(org_id, [anomaly.id]).get(anomaly.id, [])

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -64,25 +65,22 @@ class PatternsInReach:
             pattern.id: Veto(pattern.id, pattern.excursion, pattern.id in invalid_ids)
             for pattern in self._unexpected
         }
-        self._labelled: list[PatternsInReach] = []
         self._without: dict[frozenset[int], Patterns] = {}
         self._told_apart: dict[tuple[int, int], MismatchReason | None] = {}
         self.size = len(self.expected) + len(unexpected)
 
-    @property
+    @cached_property
     def without_unexpected(self) -> "PatternsInReach":
         """Return the expected patterns alone: what they explain if nothing contradicts."""
-        return self._by_label()[0] if self._unexpected else self
+        if not self._unexpected:
+            return self
+        alone = self._patterns.with_unexpected(())
+        return PatternsInReach(self.expected, (), self.zone, prepared=alone)
 
-    def _by_label(self) -> "list[PatternsInReach]":
-        """Return the expected patterns alone and, as if they were expected, the unexpected ones."""
-        if not self._labelled:
-            alone = self._patterns.with_unexpected(())
-            self._labelled = [
-                PatternsInReach(self.expected, (), self.zone, prepared=alone),
-                PatternsInReach(self._unexpected, (), self.zone),
-            ]
-        return self._labelled
+    @cached_property
+    def _as_if_expected(self) -> "PatternsInReach":
+        """Return the unexpected patterns alone, as if they were expected."""
+        return PatternsInReach(self._unexpected, (), self.zone)
 
     def explain(self, current: Excursion) -> tuple[UsablePattern, Explanation] | None:
         """Return the nearest pattern that explains an excursion; None where none does."""
@@ -125,7 +123,7 @@ class PatternsInReach:
         """
         if not self._unexpected:
             return False
-        late = self._by_label()[1].explain_late(found, times, values, after_ms)
+        late = self._as_if_expected.explain_late(found, times, values, after_ms)
         return late is not None and self._vetoes[late[0].id].is_against(late[2])
 
     def count_as_strong(self, alert: float) -> int:

@@ -1,6 +1,7 @@
 """Sentences about patterns: which one it is, and how an excursion has outgrown it."""
 
 from dataclasses import dataclass
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from anomify.clock import datetime_from_ms
@@ -8,6 +9,9 @@ from anomify.detection.explanation import human_number
 from anomify.detection.mismatch import Mismatch, MismatchReason
 from anomify.metric.status import duration_in_words
 from anomify.pattern.model import ECHO_LABEL, CreatorType, Pattern
+
+# A smaller ratio is stated as "larger".
+_LEAST_TIMES: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,6 @@ def _difference(mismatch: Mismatch, unit: str) -> str:
 
 def _times(current: float, allowed: float) -> str:
     """Return how much larger something is in words."""
-    if allowed > 0 and current / allowed >= 1.5:  # noqa: PLR2004 -- below that "times" is odd
+    if allowed > 0 and current / allowed >= _LEAST_TIMES:
         return f"{current / allowed:.1f} times as large"
     return "larger"
