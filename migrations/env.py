@@ -9,6 +9,7 @@ import anomify.admin_alert.model
 import anomify.anomaly.model
 import anomify.audit.model
 import anomify.billing.model
+import anomify.contact_point.model
 import anomify.delivery.model
 import anomify.exclusion.model
 import anomify.match.model

@@ -3,12 +3,31 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from anomify.errors import UpstreamFailed
 
 # The Content-ID by which the HTML part refers to the picture.
 PICTURE_CID = "picture@anomify"
+
+
+class Action(StrEnum):
+    """What a person can do with a button of a message."""
+
+    EXPECTED = "expected"
+    ACKNOWLEDGE = "acknowledge"
+    MUTE = "mute"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button of a message: what it does, what it is called, and what identifies its target."""
+
+    action: Action
+    words: str
+    # Returned unchanged by the channel when the button is pressed.
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +48,32 @@ class Message:
     data: Mapping[str, Any]
     # A PNG.
     picture: bytes | None = None
+    # The conversation: the same in all messages about one incident to one recipient. Channels that
+    # resolve or thread messages identify them by it. Empty in a test or a report.
+    conversation: str = ""
+    # What the channel returned as `Receipt.reference` for the first message of the conversation.
+    first_reference: str = ""
+    # low, medium or high; empty where nothing has a severity, as in a test.
+    severity: str = ""
+    # Whether what the message is about goes on. Channels with a state resolve it when it is over.
+    is_ongoing: bool = False
+    # When the incident began, and when it ended.
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+    org_name: str = ""
+    watcher_name: str = ""
+    # What it is about, in short: the name of the metric, or how many there are.
+    about: str = ""
+    headline: str = ""
+    sentence: str = ""
+    # Named numbers and times, to be read in this order.
+    lines: tuple[tuple[str, str], ...] = ()
+    # A page that shows it, and what the link is called.
+    link: str = ""
+    link_words: str = ""
+    # A signed address of the picture that opens without signing in.
+    image_url: str = ""
+    buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +84,8 @@ class Target:
     name: str = ""
     # The newest first; while one is replaced there are two.
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    # The settings of the contact point by name, those included that are secret.
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +100,9 @@ class Receipt:
     # The receiver answered that it is gone for good (410).
     is_gone: bool = False
     retry_after_seconds: float | None = None
+    # Identifies the message at the channel, such as the ts of Slack; later messages of the
+    # conversation have it as `first_reference`.
+    reference: str = ""
 
     @classmethod
     def of_failure(cls, failure: UpstreamFailed) -> "Receipt":

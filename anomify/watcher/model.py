@@ -37,3 +37,19 @@ class Watcher(Base):
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+
+
+class WatcherContact(Base):
+    """A contact point that a watcher notifies."""
+
+    __tablename__ = "watcher_contacts"
+    __table_args__ = (Index("ix_watcher_contacts_contact_point_id", "contact_point_id"),)
+
+    watcher_id: Mapped[int] = mapped_column(
+        ForeignKey("watchers.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    contact_point_id: Mapped[int] = mapped_column(
+        ForeignKey("contact_points.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # 0 is notified at once; step n only where nobody has acknowledged the incident by then.
+    step: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,1 @@
+"""Contact points: the addresses that messages are sent to, each with its sealed settings."""
