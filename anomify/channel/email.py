@@ -7,11 +7,12 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
+from anomify.channel.kind import ChannelKind, Person, Setting, fixed_lane
 from anomify.channel.message import DELIVERED, PICTURE_CID, Message, Receipt, Target
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
-from anomify.mail_address import domain_on_the_wire
+from anomify.mail_address import address_problem, domain_on_the_wire
 from anomify.outbound.mail_server import MailServer
 
 SENDER_NAME = "Anomify"
@@ -95,3 +96,31 @@ def _address(name: str, address: str) -> Address | None:
 def one_line(text: str) -> str:
     """Return the text for a header: line ends and control characters become a space."""
     return _UNSEEN.sub(" ", text).strip()
+
+
+def _problem(address: str) -> str | None:
+    problem = address_problem(address)
+    return f"No mail can be sent there: {problem}." if problem else None
+
+
+KIND = ChannelKind(
+    name="email",
+    words="E-mail",
+    about="A mail to a person of the org, with the picture in it.",
+    settings=(
+        Setting(
+            "address",
+            "Address",
+            hint="Only where it is for no person of the org, such as a mailing list.",
+            is_required=False,
+            check=_problem,
+        ),
+    ),
+    make=lambda settings: EmailChannel(settings, MailServer(settings)),
+    # No host has this name.
+    lane_of=fixed_lane("@mail"),
+    person=Person.EMAIL,
+    address_setting="address",
+    answers_in_thread=True,
+    shows_picture=True,
+)

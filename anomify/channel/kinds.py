@@ -1,21 +1,20 @@
-"""The channels by the name that is stored with a delivery."""
+"""The kinds of channels by the name that is stored with a contact point."""
 
 from collections.abc import Mapping
 
-from anomify.channel.email import EmailChannel
+from anomify.channel import email, webhook
+from anomify.channel.kind import ChannelKind
 from anomify.channel.message import Channel
-from anomify.channel.webhook import WebhookChannel
 from anomify.config import Settings
-from anomify.outbound.http_client import Outbound
-from anomify.outbound.mail_server import MailServer
 
-WEBHOOK = "webhook"
-EMAIL = "email"
+EMAIL = email.KIND.name
+WEBHOOK = webhook.KIND.name
+
+KINDS: Mapping[str, ChannelKind] = {kind.name: kind for kind in (email.KIND, webhook.KIND)}
 
 
 def make_channels(settings: Settings) -> Mapping[str, Channel]:
-    """Return every channel, configured from the settings."""
+    """Return the channel of every kind that this server can use, configured from the settings."""
     return {
-        WEBHOOK: WebhookChannel(Outbound(settings.egress_allow)),
-        EMAIL: EmailChannel(settings, MailServer(settings)),
+        name: kind.make(settings) for name, kind in KINDS.items() if kind.is_available(settings)
     }

@@ -74,6 +74,8 @@ class Message:
     # A signed address of the picture that opens without signing in.
     image_url: str = ""
     buttons: tuple[Button, ...] = ()
+    # A signed address that stops these messages to this recipient without signing in (RFC 8058).
+    unsubscribe_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

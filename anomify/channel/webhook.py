@@ -5,6 +5,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from anomify.channel.kind import ChannelKind, Setting, host_lane
 from anomify.channel.message import DELIVERED, Message, Receipt, Target
 from anomify.channel.signature import key_of, signature
 from anomify.clock import now, now_timestamp
@@ -78,3 +79,29 @@ def _seconds(retry_after: str, at: datetime) -> float | None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - at).total_seconds())
+
+
+def _secret_problem(secret: str) -> str | None:
+    if key_of(secret) is not None:
+        return None
+    return "This is no secret of a webhook: whsec_ and 24 to 64 bytes in Base64 are needed."
+
+
+KIND = ChannelKind(
+    name="webhook",
+    words="Webhook",
+    about="A signed POST of JSON to a URL of yours, after Standard Webhooks.",
+    settings=(
+        Setting("url", "URL", hint="Where the message is posted to.", is_url=True),
+        Setting(
+            "secret",
+            "Secret",
+            hint="Begins with whsec_; the receiver checks the signature with it.",
+            is_secret=True,
+            check=_secret_problem,
+        ),
+    ),
+    make=lambda settings: WebhookChannel(Outbound(settings.egress_allow)),
+    lane_of=host_lane("url"),
+    address_setting="url",
+)
