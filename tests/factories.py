@@ -11,7 +11,9 @@ from argon2 import PasswordHasher
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.clock import now
-from anomify.db import Base, session
+from anomify.contact_point.model import ContactPoint
+from anomify.contact_point.settings import store_settings
+from anomify.db import Base, sealing_key, session
 from anomify.delivery.model import Delivery
 from anomify.match.model import Match
 from anomify.metric.model import Metric
@@ -23,7 +25,7 @@ from anomify.series import Judgements, Series
 from anomify.storage.codec import encode_series
 from anomify.user.model import User
 from anomify.user.session import open_user_session
-from anomify.watcher.model import Watcher
+from anomify.watcher.model import Watcher, WatcherContact
 
 PASSWORD = "a long enough phrase"
 # As little work as the library allows. Every test but those of hashing itself uses it, and so does
@@ -220,6 +222,33 @@ def make_watcher(org: Org, *chips: str, name: str = "Load", **more: Any) -> Watc
             chips=list(chips) or ["cpu"],
             **{"is_alerting": True, "created_by": "Alice", "created_at": now(), **more},
         )
+    )
+
+
+def make_contact_point(
+    org: Org, kind: str = "webhook", key: bytes | None = None, **more: Any
+) -> ContactPoint:
+    """Return a contact point; `values` are its settings, sealed with `key` or the database's."""
+    values = more.pop("values", {})
+    made = ContactPoint(
+        org_id=org.id,
+        kind=kind,
+        **{
+            "name": f"{kind} {next(_numbers)}",
+            "lane": kind,
+            "created_by": "Alice",
+            "created_at": now(),
+            **more,
+        },
+    )
+    if values:
+        store_settings(made, values, key or sealing_key())
+    return _kept(made)
+
+
+def link_contact(watcher: Watcher, contact_point: ContactPoint, step: int = 0) -> WatcherContact:
+    return _kept(
+        WatcherContact(watcher_id=watcher.id, contact_point_id=contact_point.id, step=step)
     )
 
 

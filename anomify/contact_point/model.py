@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -16,6 +16,7 @@ class ContactPoint(Base):
         Index("ix_contact_points_org_id", "org_id"),
         # For the contact points of a person who is deleted.
         Index("ix_contact_points_user_id", "user_id"),
+        Index("ix_contact_points_confirmation_hash", "confirmation_hash", unique=True),
         {"sqlite_autoincrement": True},
     )
 
@@ -46,6 +47,11 @@ class ContactPoint(Base):
     # When a message was last taken, and why the latest attempt failed, if it did.
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     problem: Mapped[str | None] = mapped_column(Text, default=None)
+    # An e-mail address that is not a user's gets nothing before its owner has confirmed it. Of the
+    # link's token only the hash is stored.
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    confirmation_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), default=None)
+    confirmation_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

@@ -34,6 +34,8 @@ class Watcher(Base):
     former_secret_until: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     # When the receiver answered 410 Gone; nothing is sent there until the webhook is set again.
     webhook_stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # Since when its messages reach nobody although it is alerting; the org's admins got a letter.
+    unreached_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     created_by: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)

@@ -10,12 +10,13 @@ from typing import Any, Final
 from sqlalchemy import UnaryExpression, func, select
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.db import Page, session
+from anomify.contact_point.model import ContactPoint
+from anomify.db import Page, among, session
 from anomify.errors import NotFound
 from anomify.metric.chip import folded, holding
 from anomify.metric.model import Metric
 from anomify.user.model import User
-from anomify.watcher.model import Watcher
+from anomify.watcher.model import Watcher, WatcherContact
 
 MOST_WATCHERS = 500
 # The most names that one query reads; counts of an org with more are of this many.
@@ -107,6 +108,31 @@ def list_alerting_watchers(org_id: int) -> list[Watcher]:
         .order_by(Watcher.id)
     )
     return list(rows)
+
+
+def contacts_of(watcher_ids: Iterable[int]) -> dict[int, list[tuple[int, ContactPoint]]]:
+    """Return by watcher id its contact points with the step of each, the first step first.
+
+    Deleted ones are left out, and those that are stopped because their receiver answered 410.
+    """
+    return {
+        watcher_id: [(step, found) for step, found in linked if found.stopped_at is None]
+        for watcher_id, linked in linked_contacts(watcher_ids).items()
+    }
+
+
+def linked_contacts(watcher_ids: Iterable[int]) -> dict[int, list[tuple[int, ContactPoint]]]:
+    """Return the same as `contacts_of`, with those that are stopped."""
+    linked: dict[int, list[tuple[int, ContactPoint]]] = {each: [] for each in watcher_ids}
+    rows = session().execute(
+        select(WatcherContact.watcher_id, WatcherContact.step, ContactPoint)
+        .join(ContactPoint, ContactPoint.id == WatcherContact.contact_point_id)
+        .where(among(WatcherContact.watcher_id, linked), ContactPoint.deleted_at.is_(None))
+        .order_by(WatcherContact.watcher_id, WatcherContact.step, ContactPoint.id)
+    )
+    for watcher_id, step, found in rows:
+        linked[watcher_id].append((step, found))
+    return linked
 
 
 def count_watchers(org_id: int) -> int:

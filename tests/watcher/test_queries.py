@@ -7,12 +7,21 @@ from anomify.errors import NotFound
 from anomify.watcher.queries import (
     WatchedCounts,
     WatcherOrder,
+    contacts_of,
     counts_by_watcher,
     get_watcher,
+    linked_contacts,
     list_watchers,
     names_containing,
 )
-from tests.factories import make_anomaly, make_metric, make_org, make_watcher
+from tests.factories import (
+    link_contact,
+    make_anomaly,
+    make_contact_point,
+    make_metric,
+    make_org,
+    make_watcher,
+)
 
 pytestmark = pytest.mark.usefixtures("unit")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -87,3 +96,27 @@ class TestCountsByWatcher:
         counts = counts_by_watcher(org.id, watchers, NOON - timedelta(days=7))
 
         assert [counts[each.id] for each in watchers] == [WatchedCounts(2, 1), WatchedCounts(0, 0)]
+
+
+class TestContactsOf:
+    def test_returns_the_contact_points_of_each_watcher_by_step(self) -> None:
+        org = make_org()
+        first, second, third = (make_watcher(org) for _ in range(3))
+        late = make_contact_point(org)
+        early = make_contact_point(org)
+        link_contact(first, late, 2)
+        link_contact(first, early)
+        link_contact(second, early, 1)
+
+        found = contacts_of([first.id, second.id, third.id])
+
+        assert found == {first.id: [(0, early), (2, late)], second.id: [(1, early)], third.id: []}
+
+    def test_leaves_out_deleted_and_stopped_ones(self) -> None:
+        org = make_org()
+        watcher = make_watcher(org)
+        for more in ({"deleted_at": now()}, {"stopped_at": now()}):
+            link_contact(watcher, make_contact_point(org, **more))
+
+        assert contacts_of([watcher.id]) == {watcher.id: []}
+        assert len(linked_contacts([watcher.id])[watcher.id]) == 1
