@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
@@ -18,9 +19,12 @@ from anomify.metric.model import Progress
 from anomify.metric.queries import metric_of_any_org
 from anomify.pipeline.announce import Notifier
 
-# An org with so many silent metrics at once has lost a sender or a network, which one admin alert
-# states; further messages, one for each metric, would only hide it.
+# An org in which so many metrics fall silent at once has lost a sender or a network, which one
+# admin alert states; further messages, one for each metric, would only hide it.
 MOST_ANNOUNCED_AT_ONCE = 20
+# Metrics that fell silent within this time count as silent at once: an outage is noticed earlier on
+# fast metrics than on slow ones. Those that ended longer ago say nothing about a new outage.
+AT_ONCE = timedelta(hours=1)
 SEVERITY = Severity.MEDIUM
 """How severe it is that no data comes: there may be an incident that the data cannot show."""
 
@@ -68,12 +72,12 @@ class OverdueMetric:
 def open_no_data(overdue: Iterable[Progress], notifier: Notifier) -> None:
     """Open an anomaly for each metric that should have reported; announce the first of each org."""
     at_ms = to_ms(notifier.at)
-    # The open ones of each org are counted once, however many are added here.
+    # The recent ones of each org are counted once, however many are added here.
     silences: dict[int, int] = {}
     for progress in overdue:
         metric = metric_of_any_org(progress.metric_id)
         if metric.org_id not in silences:
-            silences[metric.org_id] = count_silences(metric.org_id)
+            silences[metric.org_id] = count_silences(metric.org_id, notifier.at - AT_ONCE)
         is_announced = silences[metric.org_id] < MOST_ANNOUNCED_AT_ONCE
         silences[metric.org_id] += 1
         span = open_anomaly(metric, OverdueMetric.of(progress).observation(at_ms))

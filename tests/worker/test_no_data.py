@@ -199,3 +199,26 @@ class TestNoDataAnomaly:
         analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 3
         assert len(plant.announced()) == 2
+
+    def test_is_announced_however_many_metrics_have_been_silent_for_long(
+        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)
+        plant.watch()
+        *earlier, last = plant.metric_ids
+        for metric_id in earlier:
+            plant.send(metric_id, past(300), noise(300))
+        analyser = plant.analyser()
+        drain(analyser)
+        analyser._overdue._from_ms -= 10 * MINUTE
+        analyser.find_metrics_without_data()
+        assert len(plant.announced()) == 2
+        with plant.database.unit_of_work():
+            for anomaly in list_anomalies(plant.org_id).items:
+                anomaly.recorded_at -= no_data.AT_ONCE
+        plant.send(last, past(300), noise(300))
+        drain(analyser)
+        analyser._overdue._from_ms -= 10 * MINUTE
+        analyser.find_metrics_without_data()
+        assert len(plant.anomalies()) == 3
+        assert len(plant.announced()) == 3
