@@ -17,6 +17,7 @@ import anomify.metric.model
 import anomify.org.model
 import anomify.page_event.model
 import anomify.pattern.model
+import anomify.silence.model
 import anomify.triage.model
 import anomify.user.model
 import anomify.watcher.model  # noqa: F401 -- these imports fill Base.metadata

@@ -22,6 +22,7 @@ from anomify.org.model import Org, Token
 from anomify.org.token import create_token
 from anomify.pattern.model import Pattern, PatternSeries
 from anomify.series import Judgements, Series
+from anomify.silence.model import Silence
 from anomify.storage.codec import encode_series
 from anomify.user.model import User
 from anomify.user.session import open_user_session
@@ -302,3 +303,22 @@ def make_cast() -> Cast:
     }
     sessions = {name: make_session(user) for name, user in people.items()}
     return Cast(acme, globex, **people, sessions=sessions)
+
+
+def make_silence(org: Org, *, kind: str = "silence", hours: float = 2, **more: Any) -> Silence:
+    """Make one that began an hour ago and is about everything, unless more is given."""
+    begins_at = more.pop("begins_at", now() - timedelta(hours=1))
+    return _kept(
+        Silence(
+            org_id=org.id,
+            kind=kind,
+            begins_at=begins_at,
+            **{
+                "ends_at": begins_at + timedelta(hours=hours),
+                "timezone": org.timezone,
+                "created_by": "Alice",
+                "created_at": begins_at,
+                **more,
+            },
+        )
+    )

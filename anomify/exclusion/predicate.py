@@ -7,8 +7,6 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-import re2
-
 from anomify.errors import Invalid
 from anomify.exclusion.model import PATTERN_CHARACTERS_MAX
 from anomify.metric.folding import fold
@@ -21,9 +19,8 @@ from anomify.metric.name import (
     plain_or_labelled_name,
     spelled_label,
 )
+from anomify.metric.regex import compile_regex
 
-# A pattern that would need more is refused when it is compiled (spec/security.md S7).
-REGEX_BYTES_MAX: Final = 1024 * 1024
 # Compiled rules are kept; an org has at most 200, and most orgs have none.
 COMPILED_MAX: Final = 2048
 
@@ -137,14 +134,10 @@ def predicate_of(kind: ExclusionKind, pattern: str) -> Predicate:
 
 
 def _found_by(pattern: str) -> Predicate:
-    options = re2.Options()
-    options.max_mem = REGEX_BYTES_MAX
-    # Otherwise it writes people's patterns to the standard error of this process.
-    options.log_errors = False
     try:
-        search = re2.compile(pattern, options).search
-    except re2.error as problem:
-        raise _invalid(f"This is no RE2 expression: {_text_of(problem)}.") from None
+        search = compile_regex(pattern).search
+    except Invalid as problem:
+        raise _invalid(problem.message) from None
 
     def hits(name: str) -> bool:
         if search(name) is not None:
@@ -185,11 +178,6 @@ def _labelled(label: str, value: str) -> Predicate:
         return not isinstance(labels, NameRefused) and (label, value) in labels
 
     return hits
-
-
-def _text_of(problem: Exception) -> str:
-    text = problem.args[0] if problem.args else problem
-    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
 def _invalid(message: str) -> Invalid:
