@@ -38,6 +38,8 @@ _DOMAIN = re.compile(r"[a-z0-9.-]+\.[a-z0-9-]+=[1-9][0-9]{0,8}\Z")
 _NAMED_ADDRESS = re.compile(r"[^<>@,\r\n]*<(?P<address>[^<>]*)>")
 # A class of requests, a number and a number of seconds.
 _LIMIT = re.compile(r"off\Z|[a-z]+=(off|[1-9][0-9]{0,8}/[1-9][0-9]{0,5})\Z")
+# One of the channels whose API has a fixed address, and another address for it.
+_CHANNEL_API = re.compile(r"(slack|telegram|pagerduty|twilio)=https?://[^\s,@]+\Z")
 
 
 # As browsers write an origin: an asterisk, a path or a capital letter would never match.
@@ -61,6 +63,19 @@ def _limits(value: object) -> object:
     found = tuple(str(part).strip() for part in parts if str(part).strip())
     if wrong := [part for part in found if not _LIMIT.match(part)]:
         raise ValueError(f"{wrong[0]} is neither like read=1000/60 nor like login=off nor off")
+    return found
+
+
+def _channel_apis(value: object) -> object:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise ValueError("a list like slack=https://slack.example/api is needed")  # noqa: TRY004 -- see above
+    found = tuple(str(part).strip() for part in parts if str(part).strip())
+    if wrong := [part for part in found if not _CHANNEL_API.match(part)]:
+        raise ValueError(
+            f"{wrong[0][:80]} is not like slack=https://slack.example/api; the names are slack, "
+            "telegram, pagerduty and twilio"
+        )
     return found
 
 
@@ -186,6 +201,16 @@ class Settings(BaseModel):
     )
     egress_allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = Field(
         (), description="private networks that webhooks may reach, such as 10.2.0.0/16"
+    )
+    channel_apis: Annotated[tuple[str, ...], BeforeValidator(_channel_apis)] = Field(
+        (),
+        description="other addresses of the APIs of channels, for a gateway or to test against, "
+        "such as slack=https://slack.example/api",
+    )
+    apprise_enabled: bool = Field(
+        default=False,
+        description="offer Apprise as a channel; needs anomify[apprise]. It sends by itself, to a "
+        "list of services at fixed addresses",
     )
     rate_limits: Annotated[tuple[str, ...], BeforeValidator(_limits)] = Field(
         (),
@@ -316,6 +341,11 @@ class Settings(BaseModel):
             return False
         parts = urlsplit(self.base_url)
         return not (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+
+    def channel_api(self, name: str) -> str | None:
+        """Return the other address that is set for the API of a channel, or None."""
+        found = (each.partition("=") for each in self.channel_apis)
+        return next((url for channel, _, url in found if channel == name), None)
 
     @property
     def oidc_orgs(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from email.utils import format_datetime, parseaddr
 
 from anomify.channel.kind import ChannelKind, Person, Setting, fixed_lane
 from anomify.channel.message import DELIVERED, PICTURE_CID, Message, Receipt, Target
+from anomify.channel.text import one_line, short
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
@@ -16,9 +17,13 @@ from anomify.mail_address import address_problem, domain_on_the_wire
 from anomify.outbound.mail_server import MailServer
 
 SENDER_NAME = "Anomify"
+# The longest line that is allowed (RFC 5322, 2.1.1). With shorter lines the library would encode
+# long addresses in headers, and mail programs would not find them.
+LINE_MAX_CHARACTERS = 998
 # Mail programs do not show longer subjects.
 SUBJECT_MAX_CHARACTERS = 200
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+# What can be written between angle brackets in one line of a header.
+_HEADER_URL = re.compile(r"https?://[!-;=?-~]{1,900}")
 
 
 class EmailChannel:
@@ -50,14 +55,18 @@ class EmailChannel:
         return DELIVERED
 
     def _mail(self, message: Message, sender: Address, recipient: Address) -> EmailMessage:
-        mail = EmailMessage(policy=SMTP)
-        mail["Subject"] = one_line(message.subject)[:SUBJECT_MAX_CHARACTERS]
+        mail = EmailMessage(policy=SMTP.clone(max_line_length=LINE_MAX_CHARACTERS))
+        mail["Subject"] = short(message.subject, SUBJECT_MAX_CHARACTERS)
         mail["From"] = sender
         mail["To"] = recipient
         mail["Date"] = format_datetime(now())
         mail["Message-ID"] = self._mail_id(message.id)
         if message.answers_id is not None:
             mail["In-Reply-To"] = mail["References"] = self._mail_id(message.answers_id)
+        if _HEADER_URL.fullmatch(message.unsubscribe_url):
+            # Mail programs show a button for it and post to the address (RFC 8058).
+            mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         # So that no automatic replies are sent (RFC 3834).
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
@@ -91,11 +100,6 @@ def _address(name: str, address: str) -> Address | None:
     except (ValueError, IndexError, MessageError):
         # The library raises each of these for an invalid address.
         return None
-
-
-def one_line(text: str) -> str:
-    """Return the text for a header: line ends and control characters become a space."""
-    return _UNSEEN.sub(" ", text).strip()
 
 
 def _problem(address: str) -> str | None:

@@ -2,7 +2,17 @@
 
 from collections.abc import Mapping
 
-from anomify.channel import email, webhook
+from anomify.channel import (
+    alertmanager,
+    email,
+    ntfy,
+    pagerduty,
+    slack,
+    sms,
+    teams,
+    telegram,
+    webhook,
+)
 from anomify.channel.kind import ChannelKind
 from anomify.channel.message import Channel
 from anomify.config import Settings
@@ -10,7 +20,21 @@ from anomify.config import Settings
 EMAIL = email.KIND.name
 WEBHOOK = webhook.KIND.name
 
-KINDS: Mapping[str, ChannelKind] = {kind.name: kind for kind in (email.KIND, webhook.KIND)}
+# In the order in which pages offer them.
+KINDS: Mapping[str, ChannelKind] = {
+    module.KIND.name: module.KIND
+    for module in (
+        email,
+        slack,
+        teams,
+        webhook,
+        pagerduty,
+        alertmanager,
+        telegram,
+        ntfy,
+        sms,
+    )
+}
 
 
 def make_channels(settings: Settings) -> Mapping[str, Channel]:

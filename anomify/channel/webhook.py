@@ -1,20 +1,14 @@
 """Send a message as a webhook: a signed POST of JSON, after Standard Webhooks 1.0."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
 import msgspec
 
 from anomify.channel.kind import ChannelKind, Setting, host_lane
 from anomify.channel.message import DELIVERED, Message, Receipt, Target
+from anomify.channel.reply import is_success, receipt_of, retried
 from anomify.channel.signature import key_of, signature
-from anomify.clock import now, now_timestamp
+from anomify.clock import now_timestamp
 from anomify.errors import UpstreamFailed
-from anomify.outbound.http_client import HttpReply, Outbound
-
-GONE = 410
-# Request timeout, too early, too many requests: the same request may succeed later.
-PASSING_CLIENT_ERRORS = frozenset({408, 425, 429})
+from anomify.outbound.http_client import Outbound
 
 
 class WebhookChannel:
@@ -34,7 +28,8 @@ class WebhookChannel:
             }
         )
         signed_at = now_timestamp()
-        keys = [key for secret in target.secrets if (key := key_of(secret)) is not None]
+        secrets = target.secrets or (target.settings.get("secret", ""),)
+        keys = [key for secret in secrets if (key := key_of(secret)) is not None]
         headers = {
             "Content-Type": "application/json",
             "webhook-id": message.id,
@@ -44,41 +39,12 @@ class WebhookChannel:
             ),
         }
         try:
-            reply = self._outbound.post(target.address, body, headers)
+            reply = self._outbound.post(
+                target.address or target.settings.get("url", ""), body, headers
+            )
         except UpstreamFailed as failure:
-            return Receipt.of_failure(failure)
-        return _receipt(reply)
-
-
-def _receipt(reply: HttpReply) -> Receipt:
-    status = reply.status
-    if 200 <= status < 300:  # noqa: PLR2004 -- what HTTP calls success
-        return DELIVERED
-    problem = f"The receiver answered {status}."
-    if 300 <= status < 400:  # noqa: PLR2004 -- what HTTP calls redirection
-        problem = f"The receiver answered {status}; redirects are not followed, so set its new URL."
-    is_refusal = 400 <= status < 500 and status not in PASSING_CLIENT_ERRORS  # noqa: PLR2004 -- what HTTP calls the client's error
-    return Receipt(
-        is_delivered=False,
-        problem=problem,
-        is_permanent=is_refusal,
-        is_gone=status == GONE,
-        retry_after_seconds=_seconds(reply.headers.get("retry-after", ""), now()),
-    )
-
-
-def _seconds(retry_after: str, at: datetime) -> float | None:
-    """Return Retry-After in seconds, from seconds or a date; None for anything else."""
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        # Nine digits at most: longer pauses are limited by the caller anyway.
-        return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - at).total_seconds())
+            return retried(failure)
+        return DELIVERED if is_success(reply.status) else receipt_of(reply, "The receiver")
 
 
 def _secret_problem(secret: str) -> str | None:

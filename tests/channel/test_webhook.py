@@ -71,9 +71,10 @@ class TestSend:
         [
             (302, False, False),
             (308, False, False),
-            (400, True, False),
-            (401, True, False),
-            (404, True, False),
+            (400, False, False),
+            (401, False, False),
+            (403, False, False),
+            (404, False, False),
             (408, False, False),
             (410, True, True),
             (425, False, False),
@@ -82,9 +83,7 @@ class TestSend:
             (503, False, False),
         ],
     )
-    def test_distinguishes_permanent_and_temporary_failures(
-        self, status: int, is_permanent: bool, is_gone: bool
-    ) -> None:
+    def test_only_410_is_final(self, status: int, is_permanent: bool, is_gone: bool) -> None:
         with receiving(Answer(status)) as receiver:
             receipt = channel().send(MESSAGE, Target(receiver.url))
 
@@ -118,10 +117,11 @@ class TestSend:
 
         assert receipt.retry_after_seconds == seconds
 
-    def test_a_blocked_address_is_a_permanent_failure_that_names_the_setting(self) -> None:
+    def test_a_blocked_address_is_tried_again_and_the_problem_names_the_setting(self) -> None:
         receipt = WebhookChannel(Outbound()).send(MESSAGE, Target("http://169.254.169.254/"))
 
-        assert (receipt.is_delivered, receipt.is_permanent) == (False, True)
+        # Names can change where they lead to, and the operator can allow the network.
+        assert (receipt.is_delivered, receipt.is_permanent) == (False, False)
         assert "egress_allow" in receipt.problem
 
     def test_a_very_slow_receiver_is_a_temporary_failure(self) -> None:

@@ -1,12 +1,15 @@
-"""A webhook receiver with given answers, which verifies signatures."""
+"""An HTTP receiver with given answers, good and bad ones, which verifies signatures of webhooks."""
 
+import random
+import socket
 import ssl
+import struct
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from typing import Any
 
 from standardwebhooks.webhooks import Webhook
@@ -23,6 +26,16 @@ class Answer:
     body: bytes = b""
     # Called instead of answering, with a function that writes to the wire.
     instead: Callable[["Wire"], None] | None = None
+    # Waited before answering, unless the receiver is closed meanwhile.
+    delay_seconds: float = 0
+    # Whether the receiver has taken the message; by default when it answers so.
+    accepts: bool | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        if self.accepts is not None:
+            return self.accepts
+        return 200 <= self.status < 300 and self.instead is None
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,8 @@ class Received:
     headers: dict[str, str]
     body: bytes
     # The verified payload, or None where no secret was given to verify with.
-    payload: Any
+    payload: Any = None
+    method: str = "POST"
 
     @property
     def id(self) -> str:
@@ -49,6 +63,12 @@ class Wire:
         self._handler.wfile.write(data)
         self._handler.wfile.flush()
 
+    def reset(self) -> None:
+        """End the connection with a reset instead of a proper end."""
+        connection = self._handler.connection
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RD)
+
     def drip(self, start: bytes, drop: bytes) -> None:
         """Write a little now and then, for ever, until the other side has had enough."""
         with suppress(OSError):
@@ -57,12 +77,76 @@ class Wire:
                 self.write(drop)
 
 
+def reset() -> Answer:
+    """The connection ends with a reset."""
+    return Answer(instead=Wire.reset)
+
+
+def accepted_but_lost() -> Answer:
+    """The message is taken, but the connection ends before an answer is sent."""
+    return Answer(instead=lambda _: None, accepts=True)
+
+
+def slow_body() -> Answer:
+    """The status comes at once, the body a byte at a time, for ever."""
+
+    def drip(wire: Wire) -> None:
+        wire.drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"z")
+
+    return Answer(instead=drip, accepts=True)
+
+
+def slow_headers() -> Answer:
+    """The headers never end: the caller has to give up without knowing the status."""
+
+    def drip(wire: Wire) -> None:
+        wire.drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"z")
+
+    return Answer(instead=drip)
+
+
+def redirect(to: str, status: int = 307) -> Answer:
+    return Answer(status, {"Location": to})
+
+
+def too_many(seconds: int) -> Answer:
+    return Answer(429, {"Retry-After": str(seconds)})
+
+
+def broken_answers(seed: int, share: float = 0.3, *, with_slow: bool = True) -> Iterator[Answer]:
+    """Answers without end: this share of them is bad, each in one of the ways there are."""
+    chance = random.Random(seed)
+    ways: list[Callable[[], Answer]] = [
+        lambda: Answer(404),
+        lambda: Answer(401),
+        lambda: Answer(403),
+        lambda: Answer(500, body=b"x" * 100_000),
+        lambda: Answer(503, {"Retry-After": "1"}),
+        lambda: too_many(1),
+        lambda: redirect("http://127.0.0.1:9/"),
+        reset,
+        accepted_but_lost,
+    ]
+    if with_slow:
+        ways += [slow_body, slow_headers]
+    while True:
+        yield chance.choice(ways)() if chance.random() < share else Answer()
+
+
 class Receiver:
-    def __init__(self, answers: Iterable[Answer], secret: str | None) -> None:
+    def __init__(
+        self,
+        answers: Iterable[Answer],
+        secret: str | None,
+        respond: Callable[[Received], Answer] | None = None,
+    ) -> None:
         self.received: list[Received] = []
+        # Those of which the receiver has taken the message, whether the caller knows it or not.
+        self.accepted: list[Received] = []
         self.arrived = threading.Semaphore(0)
         self.closing = threading.Event()
-        self._answers = deque(answers)
+        self._answers = iter(answers)
+        self._respond = respond or (lambda _: Answer())
         self._secret = secret
         self._lock = threading.Lock()
         self.port = 0
@@ -80,27 +164,43 @@ class Receiver:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         payload = Webhook(self._secret).verify(body, headers) if self._secret else None
         with self._lock:
-            self.received.append(Received(handler.path, headers, body, payload))
-            answer = self._answers.popleft() if self._answers else Answer()
+            request = Received(handler.path, headers, body, payload, handler.command)
+            self.received.append(request)
+            answer = next(self._answers, None) or self._respond(request)
+            if answer.is_accepted:
+                self.accepted.append(request)
         self.arrived.release()
         return answer
 
 
 @contextmanager
 def receiving(
-    *answers: Answer, secret: str | None = None, tls: ssl.SSLContext | None = None
+    *answers: Answer,
+    secret: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    endless: Iterable[Answer] = (),
+    respond: Callable[[Received], Answer] | None = None,
 ) -> Iterator[Receiver]:
-    """Run a receiver on a free port; when the script is over it answers 204."""
-    receiver = Receiver(answers, secret)
+    """Run a receiver on a free port.
+
+    It gives the answers in their order, then the endless ones; when these are over it answers what
+    `respond` returns, or 204.
+    """
+    receiver = Receiver(chain(answers, endless), secret, respond)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         # A caller that neither reads nor goes away fails the test instead of hanging it.
         timeout = 20
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
             self.close_connection = True
             answer = receiver.take(self)
+            if answer.delay_seconds:
+                receiver.closing.wait(answer.delay_seconds)
             if answer.instead is not None:
                 answer.instead(Wire(self, receiver.closing))
                 return

@@ -111,14 +111,14 @@ class TestWebhook:
         assert (len(receiver.received), len(inside.received)) == (1, 0)
         assert "redirects are not followed" in (post.only_row().last_error or "")
 
-    def test_a_url_that_is_blocked_now_is_given_up(self, post: Post) -> None:
+    def test_a_url_that_is_blocked_now_is_not_called_and_tried_again(self, post: Post) -> None:
         with receiving() as receiver:
             post.watch(receiver.url)
             post.open()
             post.settings = post.settings.model_copy(update={"egress_allow": ()})
             post.sender().run_once()
 
-        assert (receiver.received, post.states()) == ([], [DEAD])
+        assert (receiver.received, post.states()) == ([], [PENDING])
         assert "egress_allow" in (post.only_row().last_error or "")
 
     def test_a_huge_reply_counts_as_a_reply(self, post: Post) -> None:
