@@ -60,6 +60,11 @@ _VERBS = {
     "validate": "called right",
     "invalidate": "called wrong",
     "learning": "changed the learning of",
+    "status": "changed the status of",
+    "assign": "changed who is assigned to",
+    "snooze": "changed the snooze of",
+    "comment": "commented on",
+    "undo": "undid a change of",
 }
 _NOUNS = {
     "adminalert": "admin alert",

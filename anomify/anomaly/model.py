@@ -39,6 +39,8 @@ class Anomaly(Base):
     labelled_by_id: Mapped[int | None] = mapped_column(default=None)
     labelled_by: Mapped[str | None] = mapped_column(String(200), default=None)
     label: Mapped[str | None] = mapped_column(String(200), default=None)
+    # When people last did something about it; a rebuild of the metric keeps it.
+    triaged_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
     span: Mapped["Span"] = relationship(back_populates="anomaly", lazy="raise", uselist=False)
 

@@ -82,18 +82,20 @@ def list_anomalies(
     words: Sequence[str] = (),
     least_score: float = 0.0,
     unexpected: bool | None = None,
+    also: Sequence[ColumnElement[bool]] = (),
     oldest_first: bool = False,
     limit: int = 50,
     offset: int = 0,
 ) -> Page[Anomaly]:
     """List anomalies that overlap the window, newest first, with span and metric loaded.
 
-    `unexpected` selects those that people called unexpected, or only the others.
+    `unexpected` selects those that people called unexpected, or only the others. `also` are more
+    conditions on anomalies and their spans.
 
     An open anomaly overlaps every window that begins after it and not in the future.
     """
     named = holding(words)
-    wanted: list[ColumnElement[bool]] = [Anomaly.org_id == org_id, *named]
+    wanted: list[ColumnElement[bool]] = [Anomaly.org_id == org_id, *named, *also]
     if least_severity != SEVERITIES[0]:
         wanted.append(Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]))
     if metric_id is not None:

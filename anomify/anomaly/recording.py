@@ -262,7 +262,7 @@ def restore_recorded(span: Span, recorded: RecordedSpan) -> None:
 
 
 def delete_untouched(anomaly_ids: Iterable[int]) -> None:
-    """Delete these anomalies, except those that a person has labelled or given another status."""
+    """Delete these anomalies, except those about which a person has done or said something."""
     ids = list(anomaly_ids)
     for some in batches(ids):
         session().execute(
@@ -270,6 +270,7 @@ def delete_untouched(anomaly_ids: Iterable[int]) -> None:
                 Anomaly.id.in_(some),
                 Anomaly.status == STATUS_ACTIVE,
                 Anomaly.expected.is_(None),
+                Anomaly.triaged_at.is_(None),
             )
         )
 

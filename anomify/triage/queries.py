@@ -1,17 +1,18 @@
 """Queries for the triage of anomalies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.recording import is_more_severe
-from anomify.clock import now
 from anomify.db import among, session
+from anomify.triage.comment_list import count_comments
 from anomify.triage.model import Assignment, Triage
+from anomify.triage.snooze import snoozed_until
 from anomify.triage.status import Status
+from anomify.user.model import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,22 @@ class TriageState:
     acknowledged_at: datetime | None = None
     # Ids of users, in order.
     assignees: tuple[int, ...] = ()
+    duplicate_of: int | None = None
 
     @property
     def is_handled(self) -> bool:
         """Return whether nobody has to be reminded of it now."""
         return self.status is not Status.ACTIVE or self.snoozed_until is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TriageDescription:
+    """The state of an anomaly, with the names of its assignees and the number of comments."""
+
+    state: TriageState
+    # Ids and names of users.
+    assignees: tuple[tuple[int, str], ...]
+    comments: int
 
 
 def states_of(anomaly_ids: Iterable[int]) -> dict[int, TriageState]:
@@ -63,7 +75,27 @@ def _state(
         acknowledged_by=triage.acknowledged_by,
         acknowledged_at=triage.acknowledged_at,
         assignees=assignees,
+        duplicate_of=triage.duplicate_of_id,
     )
+
+
+def described(anomaly_ids: Sequence[int]) -> dict[int, TriageDescription]:
+    """Return the triage of each of these anomalies as lists show it, as far as they exist."""
+    states = states_of(anomaly_ids)
+    users = {user_id for state in states.values() for user_id in state.assignees}
+    names = {
+        user.id: user.name
+        for user in (session().scalars(select(User).where(among(User.id, users))) if users else ())
+    }
+    comments = count_comments(anomaly_ids)
+    return {
+        anomaly_id: TriageDescription(
+            state,
+            tuple((user_id, names.get(user_id, "")) for user_id in state.assignees),
+            comments.get(anomaly_id, 0),
+        )
+        for anomaly_id, state in states.items()
+    }
 
 
 def assignees_of(anomaly_ids: Iterable[int]) -> dict[int, list[int]]:
@@ -77,13 +109,3 @@ def assignees_of(anomaly_ids: Iterable[int]) -> dict[int, list[int]]:
     for anomaly_id, user_id in rows:
         found.setdefault(anomaly_id, []).append(user_id)
     return found
-
-
-def snoozed_until(triage: Triage, severity: str) -> datetime | None:
-    """Return until when an anomaly of that severity is snoozed; None if it is not."""
-    until = triage.snoozed_until
-    if until is None or until <= now():
-        return None
-    if triage.snoozed_severity is not None and is_more_severe(severity, triage.snoozed_severity):
-        return None
-    return until

@@ -23,6 +23,8 @@ from anomify.org.model import Org
 from anomify.org_deletion.export import ARCHIVES_AT_ONCE, Turn
 from anomify.series import Points
 from anomify.storage.log import Entry
+from anomify.triage.actor import Actor
+from anomify.triage.change import TriageChange, change_anomalies
 from anomify.user.invitation import Inviter, invite
 from anomify.user.signup import request_signup
 from anomify.worker.analyse import Analyser
@@ -61,6 +63,13 @@ def cast(app_state):
             metric = make_metric(org, f"{word}.load")
             anomaly = make_anomaly(metric, explanation=f"{word} is high")
             make_match(make_pattern(metric, anomaly, label=f"{word} job"))
+            user = cast.alice if org is cast.acme else cast.charlie
+            change_anomalies(
+                org,
+                {anomaly.id: TriageChange(comment=f"{word} again", assign=[user.id])},
+                Actor(user.name, user.id),
+                "http://x",
+            )
             watcher = make_watcher(org, word, name=f"{word} watcher")
             make_delivery(watcher, anomaly, facts={"metric": metric.name})
             make_token(org, "read", name=f"{word} robot")

@@ -10,6 +10,7 @@ from anomify.clock import now
 from anomify.db import Base, session
 from anomify.org.letter import claim_letters, post_letter
 from anomify.org.model import Letter
+from anomify.triage.model import Comment
 from anomify.user.authenticator import begin_enrolment
 from anomify.user.client import record_client
 from anomify.user.delete_user import delete_user, list_columns
@@ -17,7 +18,14 @@ from anomify.user.model import User
 from anomify.user.recovery import make_reset_link
 from anomify.user.second_factor import open_attempt
 from anomify.watcher.model import Watcher
-from tests.factories import make_cast, make_session, make_user, make_watcher
+from tests.factories import (
+    make_anomaly,
+    make_cast,
+    make_metric,
+    make_session,
+    make_user,
+    make_watcher,
+)
 
 # Stands out in any text.
 ERIN_ID = 424_242_001
@@ -96,12 +104,23 @@ class TestDeleteUser:
                 email_user_ids=[erin.id],
             )
         )
+        anomaly = make_anomaly(make_metric(cast.acme))
+        unit.add(
+            Comment(
+                org_id=cast.acme.id,
+                anomaly_id=anomaly.id,
+                author="Alice",
+                message="Look.",
+                mentioned_user_ids=[erin.id],
+                created_at=now(),
+            )
+        )
         unit.flush()
         for table, column in list_columns():
             listed = [row for row in unit.scalars(select(column)) if row and erin.id in row]
             assert listed, f"fill {table.name}.{column.name} above"
             filled += len(listed)
-        assert filled == 2
+        assert filled == 3
         delete_user(erin, cast.alice)
         for _, column in list_columns():
             assert not [row for row in unit.scalars(select(column)) if row and erin.id in row]
