@@ -141,6 +141,15 @@ EDITOR: Final = Access(
     scope="write",
     needs_paid_bill=True,
 )
+# Whoever may see an anomaly may write about it; a token needs the scope for changes.
+COMMENTER: Final = Access(
+    name="commenter",
+    sentence="For users of any role, and tokens with the scope `write`.",
+    credentials=(Credential.SESSION, Credential.TOKEN),
+    least_role="viewer",
+    scope="write",
+    needs_paid_bill=True,
+)
 ADMIN: Final = Access(
     name="admin",
     sentence="For admins and owners, and tokens with the scope `admin`.",
@@ -160,4 +169,15 @@ USER: Final = Access(
     credentials=(Credential.SESSION,),
     least_role="viewer",
 )
-BUILT_IN: Final = (PUBLIC, SIGNED, INGEST, ANYONE, VIEWER, EDITOR, ADMIN, OWNER, USER)
+BUILT_IN: Final = (
+    PUBLIC,
+    SIGNED,
+    INGEST,
+    ANYONE,
+    VIEWER,
+    EDITOR,
+    COMMENTER,
+    ADMIN,
+    OWNER,
+    USER,
+)

@@ -18,6 +18,7 @@ MAY = {
     "signed": {"viewer", "editor", "admin", "owner", "read"},
     "viewer": {"viewer", "editor", "admin", "owner", "read"},
     "editor": {"editor", "admin", "owner", "write"},
+    "commenter": {"viewer", "editor", "admin", "owner", "write"},
     "admin": {"admin", "owner", "admin token"},
     "owner": {"owner"},
     "user": {"viewer", "editor", "admin", "owner"},

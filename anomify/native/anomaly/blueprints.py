@@ -5,10 +5,18 @@ from typing import Final
 
 from flask import Blueprint
 
+from anomify.native.anomaly import comment, history, one, train, triage, triage_many
 from anomify.native.anomaly import list as anomaly_list
-from anomify.native.anomaly import one, train
 
-_MODULES: Final[tuple[ModuleType, ...]] = (anomaly_list, one, train)
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    anomaly_list,
+    one,
+    train,
+    triage,
+    triage_many,
+    comment,
+    history,
+)
 
 
 def anomaly_blueprints() -> tuple[Blueprint, ...]:

@@ -1,6 +1,7 @@
 """/anomalies: lists of anomalies."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
@@ -13,12 +14,29 @@ from anomify.db import Page
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import names
 from anomify.edge.transaction import transaction
+from anomify.errors import Invalid
 from anomify.metric.queries import get_metric
 from anomify.native.anomaly.blueprint import blueprint
 from anomify.native.anomaly.shapes import AnomaliesOut, anomalies_json
 from anomify.native.params import Chips, Name, RowId, canonical
 from anomify.native.window import DAY, PageIn, WindowIn
+from anomify.triage.filter import TriageFilter
+from anomify.triage.status import ARCHIVED, OPEN, Status
+from anomify.user.queries import get_user
 from anomify.watcher.queries import get_watcher
+
+
+class TriageWord(StrEnum):
+    """A status, or a word for several."""
+
+    ACTIVE = "active"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    DUPLICATE = "duplicate"
+    INVALID = "invalid"
+    DISCARDED = "discarded"
+    OPEN = "open"
+    ARCHIVED = "archived"
 
 
 class AnomaliesIn(WindowIn, PageIn):
@@ -35,6 +53,21 @@ class AnomaliesIn(WindowIn, PageIn):
     )
     positive: bool | None = Field(
         None, description="Only those that people called unexpected, or only the others."
+    )
+    triage: list[TriageWord] = Field(
+        default=[],
+        max_length=len(TriageWord),
+        description="Only those of one of these statuses: active, acknowledged, resolved,"
+        " duplicate, invalid, discarded; open for the first two, archived for the others.",
+    )
+    assignee_id: RowId | None = Field(
+        None,
+        description="Only those to which this user is assigned.",
+        json_schema_extra=names("user"),
+    )
+    unassigned: bool = Field(default=False, description="Only those to which nobody is assigned.")
+    snoozed: bool | None = Field(
+        None, description="Only those that are snoozed now, or only the others."
     )
     severity: Literal["low", "medium", "high"] = Field("low", description="The least severity.")
     min_score: float = Field(0.0, ge=0, le=1, description="The least score.")
@@ -102,10 +135,40 @@ def _page(
         words=[*inputs.chips, *chips],
         least_score=inputs.min_score,
         unexpected=inputs.positive,
+        also=_triage(inputs).conditions(),
         oldest_first=inputs.order == "oldest",
         limit=inputs.limit,
         offset=inputs.offset,
     )
+
+
+def _triage(inputs: AnomaliesIn) -> TriageFilter:
+    """Return the filter by triage. Raises `NotFound` for a user whom the org does not have."""
+    assignee_id = inputs.assignee_id
+    if inputs.unassigned:
+        if assignee_id is not None:
+            raise Invalid(
+                "Leave out assignee_id or unassigned.",
+                fields={"unassigned": "Not together with assignee_id."},
+            )
+        assignee_id = 0
+    elif assignee_id is not None:
+        get_user(subject().org, assignee_id)
+    return TriageFilter(
+        statuses={status for word in inputs.triage for status in _statuses(word)},
+        assignee_id=assignee_id,
+        snoozed=inputs.snoozed,
+    )
+
+
+def _statuses(word: TriageWord) -> tuple[Status, ...]:
+    match word:
+        case TriageWord.OPEN:
+            return OPEN
+        case TriageWord.ARCHIVED:
+            return ARCHIVED
+        case _:
+            return (Status(word.value),)
 
 
 def _listed(page: Page[Anomaly]) -> AnomaliesOut:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import Field
@@ -38,6 +39,8 @@ from anomify.pattern.training_status import (
     training_reason,
     training_status,
 )
+from anomify.triage.queries import TriageDescription, described
+from anomify.triage.status import Status
 
 
 class TrainingWindowOut(Outputs):
@@ -89,6 +92,13 @@ class AnomalyPatternOut(Outputs):
     origin: PatternOrigin = Field(description="trained or learnt.")
     enabled: bool = Field(description="It is used.")
     positive: bool = Field(description="It was called unexpected.")
+
+
+class UserStubOut(Outputs):
+    """A user of the org, in short."""
+
+    id: int = Field(description="The user's id.")
+    name: str = Field(description="The user's name.")
 
 
 class AnomalyOut(Outputs):
@@ -147,7 +157,20 @@ class AnomalyOut(Outputs):
         description="The same in words.",
         examples=["Similar was seen 3 times before, the last time 6 days earlier."],
     )
-    status: str = Field(description="The status that users have set.")
+    status: Status = Field(
+        description="What people decided: active, acknowledged; or archived: resolved, duplicate,"
+        " invalid, discarded."
+    )
+    archived: bool = Field(description="Nobody has to look at it any more.")
+    assignees: list[UserStubOut] = Field(description="The users who are assigned to it.")
+    snoozed_until_timestamp: int | None = Field(
+        description="Until when it is hidden and nobody is reminded, unix seconds; null if it is"
+        " not, or if its severity has risen since."
+    )
+    acknowledged_by: str | None = Field(description="Who acknowledged it, while it is so.")
+    acknowledged_timestamp: int | None = Field(description="When that was, unix seconds.")
+    duplicate_of: int | None = Field(description="The id of the anomaly that it duplicates.")
+    comments_count: int = Field(description="How many comments it has.")
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
     muted: bool = Field(description="Nobody was notified, because the org was muted.")
     expected: bool | None = Field(
@@ -204,21 +227,26 @@ def one_anomaly_json(found: Anomaly) -> OneAnomalyOut:
 
 @dataclass(frozen=True, slots=True)
 class _Learnt:
-    """What was made of some anomalies, and what is still to be made, by their ids."""
+    """What was made of some anomalies and is still to be made, and their triage, by their ids."""
 
     patterns: dict[int, list[Pattern]]
     pending: dict[int, list[Training]]
+    triage: dict[int, TriageDescription]
 
     @classmethod
     def of(cls, anomalies: Sequence[Anomaly]) -> Self:
         """Look it up for all of these anomalies at once."""
         org_id, ids = subject().org.id, [anomaly.id for anomaly in anomalies]
-        return cls(patterns_by_anomaly(org_id, ids), pending_by_anomaly(org_id, ids))
+        return cls(
+            patterns_by_anomaly(org_id, ids), pending_by_anomaly(org_id, ids), described(ids)
+        )
 
 
 def _anomaly_json(found: Anomaly, able: Trainability, learnt: _Learnt) -> AnomalyOut:
     span = found.span
     lower, upper = finite(span.expected_lower), finite(span.expected_upper)
+    triage = learnt.triage[found.id]
+    state = triage.state
     _, *ends = value_and_ends(span.value, span.expected_lower, span.expected_upper)
     return AnomalyOut(
         id=found.id,
@@ -244,13 +272,20 @@ def _anomaly_json(found: Anomaly, able: Trainability, learnt: _Learnt) -> Anomal
         seen_before=span.similar_before,
         seen_before_timestamp=None if span.similar_ms is None else timestamp_of(span.similar_ms),
         seen_before_string=seen_before_in_words(span),
-        status=found.status,
+        status=state.status,
+        archived=state.status.is_archived,
+        assignees=[UserStubOut(id=user_id, name=name) for user_id, name in triage.assignees],
+        snoozed_until_timestamp=_seconds(state.snoozed_until),
+        acknowledged_by=state.acknowledged_by,
+        acknowledged_timestamp=_seconds(state.acknowledged_at),
+        duplicate_of=state.duplicate_of,
+        comments_count=triage.comments,
         ended_by_silence=span.ended_by_silence,
         muted=found.muted_at is not None,
         expected=found.expected,
         positive=found.expected is False,
         label=found.label or "",
-        labelled_timestamp=None if found.labelled_at is None else to_timestamp(found.labelled_at),
+        labelled_timestamp=_seconds(found.labelled_at),
         labelled_by=found.labelled_by,
         ended_by_pattern_id=span.ended_by_pattern_id,
         outgrown_reason=span.outgrown_reason,
@@ -258,6 +293,10 @@ def _anomaly_json(found: Anomaly, able: Trainability, learnt: _Learnt) -> Anomal
         patterns=[_made_json(pattern) for pattern in learnt.patterns.get(found.id, ())],
         pending_patterns=pending_json(learnt.pending.get(found.id, ())),
     )
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else to_timestamp(moment)
 
 
 def _training_json(found: Anomaly, able: Trainability) -> TrainingOut:
