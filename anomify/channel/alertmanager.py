@@ -10,7 +10,7 @@ import msgspec
 from anomify.channel.kind import ChannelKind, Setting, host_lane
 from anomify.channel.message import Message, Receipt, Target
 from anomify.channel.reply import is_success, receipt_of, retried
-from anomify.channel.text import facts_of, short
+from anomify.channel.text import facts_of, headline_of, short
 from anomify.clock import now
 from anomify.errors import UpstreamFailed
 from anomify.outbound.http_client import Outbound
@@ -90,7 +90,7 @@ def alert_of(
         # One that would end in the future counts as firing until then.
         ends = min(message.ended_at or message.occurred_at, at)
     annotations = {
-        "summary": short(message.headline or message.subject, 300),
+        "summary": headline_of(message, 300),
         "description": facts_of(message, ANNOTATION_MAX_CHARACTERS),
         "severity": message.severity,
         "image": message.image_url,

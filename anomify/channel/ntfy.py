@@ -10,7 +10,7 @@ import msgspec
 from anomify.channel.kind import ChannelKind, Setting, host_lane
 from anomify.channel.message import Message, Receipt, Target
 from anomify.channel.reply import is_success, json_of, misconfigured, receipt_of, retried, text_of
-from anomify.channel.text import cut_bytes, facts_of, footer_of, short
+from anomify.channel.text import cut_bytes, facts_of, footer_of, headline_of, short
 from anomify.errors import UpstreamFailed
 from anomify.outbound.http_client import Outbound
 
@@ -59,7 +59,7 @@ def publication_of(message: Message) -> Mapping[str, Any]:
         room = MESSAGE_MAX_BYTES - len(footer.encode()) - 2
         text = f"{cut_bytes(text, room)}\n\n{footer}"
     publication: dict[str, Any] = {
-        "title": short(message.headline or message.subject, TITLE_MAX_CHARACTERS),
+        "title": headline_of(message, TITLE_MAX_CHARACTERS),
         "message": cut_bytes(text, MESSAGE_MAX_BYTES),
         "priority": 3 if is_over else PRIORITIES.get(message.severity, 3),
         # Shown as symbols before the title.

@@ -19,7 +19,7 @@ from anomify.channel.reply import (
     retried,
     text_of,
 )
-from anomify.channel.text import short
+from anomify.channel.text import sentence_of, short
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
 from anomify.outbound.address_guard import host_of
@@ -109,7 +109,7 @@ def event_of(message: Message, routing_key: str) -> Mapping[str, Any]:
         "dedup_key": key,
         "client": "Anomify",
         "payload": {
-            "summary": short(message.sentence or message.subject, SUMMARY_MAX_CHARACTERS),
+            "summary": sentence_of(message, SUMMARY_MAX_CHARACTERS),
             "source": short(message.about or message.org_name, 200) or "Anomify",
             "severity": SEVERITIES.get(message.severity, "info"),
             "timestamp": _iso(message.occurred_at),
@@ -138,7 +138,7 @@ def change_of(message: Message, routing_key: str) -> Mapping[str, Any]:
     change: dict[str, Any] = {
         "routing_key": routing_key,
         "payload": {
-            "summary": short(message.sentence or message.subject, SUMMARY_MAX_CHARACTERS),
+            "summary": sentence_of(message, SUMMARY_MAX_CHARACTERS),
             "source": short(message.org_name, 200) or "Anomify",
             "timestamp": _iso(message.occurred_at),
             "custom_details": {

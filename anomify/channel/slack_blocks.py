@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from anomify.channel.message import Message
-from anomify.channel.text import ELLIPSIS, footer_of, one_line, short
+from anomify.channel.text import ELLIPSIS, footer_of, headline_of, one_line, sentence_of, short
 
 BLOCKS_MAX: Final = 50
 HEADER_MAX_CHARACTERS: Final = 150
@@ -52,7 +52,9 @@ def plain(text: str, most: int) -> dict[str, Any]:
 def fallback(message: Message, mentions: Sequence[str]) -> str:
     """Return the text for notifications and for programs that do not show blocks."""
     people = "".join(f"<@{each}> " for each in mentions) if message.is_ongoing else ""
-    words = escaped(message.sentence or message.subject, FALLBACK_MAX_CHARACTERS - len(people))
+    words = escaped(
+        sentence_of(message, FALLBACK_MAX_CHARACTERS), FALLBACK_MAX_CHARACTERS - len(people)
+    )
     return people + words
 
 
@@ -95,7 +97,7 @@ def blocks(
     found: list[Mapping[str, Any]] = [
         {
             "type": "header",
-            "text": plain(message.headline or message.subject, HEADER_MAX_CHARACTERS),
+            "text": plain(headline_of(message, HEADER_MAX_CHARACTERS), HEADER_MAX_CHARACTERS),
         }
     ]
     if message.sentence:

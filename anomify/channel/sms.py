@@ -17,7 +17,7 @@ from anomify.channel.reply import (
     retried,
     text_of,
 )
-from anomify.channel.text import cut, cut_utf16, one_line, utf16_length
+from anomify.channel.text import cut, cut_utf16, one_line, sentence_of, utf16_length
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
 from anomify.outbound.address_guard import host_of
@@ -83,7 +83,7 @@ class SmsChannel:
     def send(self, message: Message, target: Target) -> Receipt:
         """Send the text; `Receipt.reference` is the SID of its message."""
         settings = target.settings
-        recipient = target.address or settings.get("to", "")
+        recipient = settings.get("to", "") or target.address
         if not _PHONE.fullmatch(recipient):
             return misconfigured(
                 "There is no phone number to send to; the person has to enter theirs, with + and "
@@ -120,7 +120,7 @@ class SmsChannel:
 
 def text_of_message(message: Message) -> str:
     """Return the text: what has happened, and the link where two parts have room for it."""
-    words = one_line(message.sentence or message.subject)
+    words = sentence_of(message, 1000)
     if message.org_name and message.org_name not in words:
         words = f"{one_line(message.org_name)}: {words}"
     simple = unicodedata.normalize("NFC", words.translate(_SIMPLER))

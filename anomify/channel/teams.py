@@ -8,7 +8,7 @@ import msgspec
 from anomify.channel.kind import ChannelKind, Setting, host_lane
 from anomify.channel.message import DELIVERED, Message, Receipt, Target
 from anomify.channel.reply import is_success, json_of, receipt_of, retried, text_of
-from anomify.channel.text import footer_of, short
+from anomify.channel.text import footer_of, headline_of, sentence_of, short
 from anomify.errors import UpstreamFailed
 from anomify.outbound.http_client import Outbound
 
@@ -63,7 +63,7 @@ def _envelope(message: Message, lines_most: int) -> Mapping[str, Any]:
         "type": "AdaptiveCard",
         # The newest version that Teams shows on all its clients.
         "version": "1.4",
-        "fallbackText": short(message.sentence or message.subject, SENTENCE_MAX_CHARACTERS),
+        "fallbackText": sentence_of(message, SENTENCE_MAX_CHARACTERS),
         "msteams": {"width": "Full"},
         "body": list(_body(message, lines_most)),
     }
@@ -86,7 +86,7 @@ def _body(message: Message, lines_most: int) -> Iterator[Mapping[str, Any]]:
     colour = _COLOURS.get(message.severity, "Default") if message.is_ongoing else "Good"
     if not message.conversation:
         colour = "Default"
-    headline = short(message.headline or message.subject, HEADLINE_MAX_CHARACTERS)
+    headline = headline_of(message, HEADLINE_MAX_CHARACTERS)
     yield _text([_run(headline, size="Large", weight="Bolder", color=colour)])
     if message.sentence:
         yield _text([_run(short(message.sentence, SENTENCE_MAX_CHARACTERS))])

@@ -12,7 +12,7 @@ import msgspec
 from anomify.channel.kind import ChannelKind, Setting, fixed_lane
 from anomify.channel.message import Message, Receipt, Target
 from anomify.channel.reply import is_success, json_of, receipt_of, retried, text_of
-from anomify.channel.text import cut_utf16, footer_of, one_line, utf16_length
+from anomify.channel.text import cut_utf16, footer_of, headline_of, one_line, utf16_length
 from anomify.config import Settings
 from anomify.errors import UpstreamFailed
 from anomify.outbound.http_client import HttpReply, Outbound
@@ -106,7 +106,7 @@ def text_in_html(message: Message, most: int) -> str:
 
     Whole lines are left out from the end, so that no tag and no entity is cut.
     """
-    headline = cut_utf16(one_line(message.headline or message.subject), PART_MAX_UNITS // 2)
+    headline = cut_utf16(headline_of(message, PART_MAX_UNITS), PART_MAX_UNITS // 2)
     parts = [f"<b>{html.escape(headline)}</b>"]
     left = most - utf16_length(headline)
     footer = cut_utf16(footer_of(message, 200), PART_MAX_UNITS // 2)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from anomify.channel.message import Message
@@ -108,3 +109,17 @@ def footer_of(message: Message, most: int) -> str:
     if message.watcher_name:
         parts.append(f"watcher {one_line(message.watcher_name)}")
     return cut(" · ".join(parts), most)
+
+
+def sentence_of(message: Message, most: int) -> str:
+    """Return the sentence, or what comes closest to one, in one line that is not empty."""
+    return _first((message.sentence, message.subject, message.headline), most)
+
+
+def headline_of(message: Message, most: int) -> str:
+    """Return the headline, or what comes closest to one, in one line that is not empty."""
+    return _first((message.headline, message.subject, message.sentence), most)
+
+
+def _first(texts: Iterable[str], most: int) -> str:
+    return next((found for text in texts if (found := short(text, most))), "Anomify")
