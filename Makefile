@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 # Run the marked tests only, when `make test` has just run all others.
 TESTED ?=
 # What Python alone cannot bring.
-DEBIAN_PACKAGES := prometheus prometheus-node-exporter chromium curl victoria-metrics glewlwyd
+DEBIAN_PACKAGES := prometheus prometheus-node-exporter prometheus-alertmanager chromium curl victoria-metrics glewlwyd
 MARKED := debian or shared
 # One worker more than there are cores: some tests wait for processes that they started.
 PYTEST = $(BIN)/pytest -n $$($(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)') \

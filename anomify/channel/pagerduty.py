@@ -63,7 +63,9 @@ class PagerDutyChannel:
         opened = self._sent(base + ENQUEUE, event_of(message, key))
         if not opened.is_delivered:
             return opened
-        return self._sent(base + ENQUEUE, _resolving(key, dedup_key(message)))
+        # A test has no more to say.
+        resolve = {"routing_key": key, "event_action": "resolve", "dedup_key": dedup_key(message)}
+        return self._sent(base + ENQUEUE, resolve)
 
     def _sent(self, url: str, event: Mapping[str, Any]) -> Receipt:
         try:
@@ -94,19 +96,19 @@ def dedup_key(message: Message) -> str:
 
 def event_of(message: Message, routing_key: str) -> Mapping[str, Any]:
     """Return the event: acknowledge or resolve where the incident is that, else trigger."""
-    key = dedup_key(message)
+    action = "trigger"
     if message.conversation and not message.is_ongoing:
-        return _resolving(routing_key, key)
-    if is_acknowledged(message):
-        return {"routing_key": routing_key, "event_action": "acknowledge", "dedup_key": key}
+        action = "resolve"
+    elif is_acknowledged(message):
+        action = "acknowledge"
     details = {
         short(name, 100): short(value, VALUE_MAX_CHARACTERS)
         for name, value in message.lines[:LINES_MAX]
     }
     event: dict[str, Any] = {
         "routing_key": routing_key,
-        "event_action": "trigger",
-        "dedup_key": key,
+        "event_action": action,
+        "dedup_key": dedup_key(message),
         "client": "Anomify",
         "payload": {
             "summary": sentence_of(message, SUMMARY_MAX_CHARACTERS),
@@ -150,10 +152,6 @@ def change_of(message: Message, routing_key: str) -> Mapping[str, Any]:
     if message.link and len(message.link) <= URL_MAX_CHARACTERS:
         change["links"] = [{"href": message.link, "text": short(message.link_words, 200) or "Open"}]
     return change
-
-
-def _resolving(routing_key: str, key: str) -> Mapping[str, Any]:
-    return {"routing_key": routing_key, "event_action": "resolve", "dedup_key": key}
 
 
 def _iso(at: datetime) -> str:

@@ -10,10 +10,11 @@ from anomify.channel.text import ELLIPSIS, footer_of, headline_of, one_line, sen
 BLOCKS_MAX: Final = 50
 HEADER_MAX_CHARACTERS: Final = 150
 TEXT_MAX_CHARACTERS: Final = 3000
-FIELD_MAX_CHARACTERS: Final = 2000
 FIELDS_MAX: Final = 10
-# Of ours: a message with more is not read.
-LINES_MAX: Final = 60
+# Of ours: longer messages are not read, and all blocks together have a limit, too.
+SENTENCE_MAX_CHARACTERS: Final = 1500
+FIELD_MAX_CHARACTERS: Final = 300
+LINES_MAX: Final = 30
 URL_MAX_CHARACTERS: Final = 3000
 ALT_MAX_CHARACTERS: Final = 2000
 BUTTON_MAX_CHARACTERS: Final = 75
@@ -101,7 +102,7 @@ def blocks(
         }
     ]
     if message.sentence:
-        found.append({"type": "section", "text": plain(message.sentence, TEXT_MAX_CHARACTERS)})
+        found.append({"type": "section", "text": plain(message.sentence, SENTENCE_MAX_CHARACTERS)})
     if mentions and message.is_ongoing:
         people = " ".join(f"<@{each}>" for each in mentions)
         found.append({"type": "section", "text": {"type": "mrkdwn", "text": people}})

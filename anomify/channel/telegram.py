@@ -111,11 +111,13 @@ def text_in_html(message: Message, most: int) -> str:
     left = most - utf16_length(headline)
     footer = cut_utf16(footer_of(message, 200), PART_MAX_UNITS // 2)
     # The footer and the note of what is left out.
-    left -= utf16_length(footer) + 4 + len("\n… and 999 more lines")
+    left -= utf16_length(footer) + 4 + len("\n\n… and 999 more lines")
     if message.sentence and left > 0:
         sentence = cut_utf16(one_line(message.sentence), min(left, PART_MAX_UNITS))
         parts.append(html.escape(sentence))
         left -= utf16_length(sentence) + 2
+    if message.lines:
+        parts.append("")
     for shown, (name, value) in enumerate(message.lines):
         label = cut_utf16(one_line(name), PART_MAX_UNITS // 4)
         text = cut_utf16(one_line(value), PART_MAX_UNITS)

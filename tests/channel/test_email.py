@@ -108,6 +108,25 @@ class TestSend:
         assert mail["Subject"] == "x Bcc: everybody@globex.example"
         assert mail["To"].addresses[0].display_name == "x Bcc: everybody@globex.example"
 
+    def test_can_be_unsubscribed_from_with_one_click(self) -> None:
+        url = "https://anomify.example/unsubscribe?token=" + "a1b2c3d4" * 60
+        with smtp_sink() as sink:
+            sent(sink, message(unsubscribe_url=url), BOB)
+
+        # As it is written, because mail programs decode nothing in this header.
+        assert sink.mails[0]["List-Unsubscribe"] == f"<{url}>"
+        assert f"<{url}>".encode() in sink.raw[0].replace(b"List-Unsubscribe: ", b"")
+        assert sink.mails[0]["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+    @pytest.mark.parametrize(
+        "url",
+        ["", "https://a.example/\r\nBcc: x@y.example", "https://a/>, <mailto:x@y.example", "x"],
+    )
+    def test_an_address_that_cannot_stand_in_the_header_is_left_out(self, url: str) -> None:
+        mail = arrived(message(unsubscribe_url=url), BOB)
+
+        assert (mail["List-Unsubscribe"], mail["Bcc"]) == (None, None)
+
     def test_shortens_a_long_subject(self) -> None:
         assert len(arrived(message(subject="x" * 5000), BOB)["Subject"]) == 200
 

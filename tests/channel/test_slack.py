@@ -243,7 +243,7 @@ class TestBlocks:
         lines = tuple((f"m{number}", "x") for number in range(200))
         built = slack_blocks.blocks(message_of(lines=lines), (), image=None, has_buttons=False)
 
-        assert "140 more lines" in str(built)
+        assert "170 more lines" in str(built)
 
 
 class TestSettings:

@@ -12,6 +12,7 @@ LEFT_OUT = pytest.StashKey[int]()
 PROGRAMS = {
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "chromium": "chromium",
     "curl": "curl",
     "victoria-metrics": "victoria-metrics",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class SmtpSink:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        # The same as they came.
+        self.raw: list[bytes] = []
         self.recipients: list[str] = []
         self.was_encrypted: list[bool] = []
         # Given to the recipient instead of a yes, such as "550 no such person".
@@ -39,6 +41,7 @@ class SmtpSink:
         if self.data_answer is not None:
             return self.data_answer
         assert isinstance(envelope.content, bytes)
+        self.raw.append(envelope.content)
         self.mails.append(message_from_bytes(envelope.content, policy=default))
         self.recipients.extend(envelope.rcpt_tos)
         self.was_encrypted.append(session.ssl is not None)
