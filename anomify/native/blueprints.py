@@ -12,6 +12,7 @@ from anomify.native import (
     misc,
     operators,
     ping,
+    silence,
     status,
     watcher,
 )
@@ -39,9 +40,9 @@ from anomify.native.user import account, sessions, totp
 def native_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
-        *(billing, doc, exclusion, image, js, login, misc, operators, ping, status),
+        *(billing, doc, exclusion, image, js, login, misc, operators, ping, silence),
         *(admin_alerts, audit, deletion, events, info, overview, quota, stripecallback),
-        *(testmetrics, tokens, users),
+        *(status, testmetrics, tokens, users),
         *(invitation, signup),
         *(account, sessions, totp),
         watcher,

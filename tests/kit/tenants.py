@@ -31,11 +31,13 @@ from tests.factories import (
     Cast,
     make_anomaly,
     make_cast,
+    make_contact_point,
     make_delivery,
     make_match,
     make_metric,
     make_pattern,
     make_session,
+    make_silence,
     make_token,
     make_user,
     make_watcher,
@@ -195,6 +197,17 @@ def plant_exclusion(org: Org) -> int:
     return row.id
 
 
+def plant_contact_point(org: Org) -> int:
+    """A contact point by its id."""
+    return make_contact_point(org, name=f"{MARK} contact {next(_numbers)}", id=next(_numbers)).id
+
+
+def plant_silence(org: Org) -> int:
+    """A silence that is in force, by its id."""
+    number = next(_numbers)
+    return make_silence(org, id=number, comment=f"{MARK} {number}", metric=MARK).id
+
+
 def plant_invitation(org: Org) -> int:
     """Return the id of a pending invitation."""
     number = next(_numbers)
@@ -244,6 +257,8 @@ PLANTERS: dict[str, Callable[[Org], Any]] = {
     "user": plant_user,
     "token": plant_token,
     "exclusion": plant_exclusion,
+    "contact_point": plant_contact_point,
+    "silence": plant_silence,
     "invitation": plant_invitation,
     "session": plant_session,
     "adminalert": plant_adminalert,

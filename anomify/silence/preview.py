@@ -1,0 +1,82 @@
+"""What a silence holds back, or would: metrics it matches now, and their open anomalies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from heapq import nsmallest
+from typing import Final
+
+from anomify.anomaly.model import Anomaly
+from anomify.anomaly.queries import MOST_ANOMALIES, Running, list_anomalies
+from anomify.exclusion.queries import names_of
+from anomify.silence.affected import NameParts, Predicate, affected_by
+from anomify.silence.model import Silence
+from anomify.silence.schedule import Occurrence
+
+NAMES_SHOWN: Final = 20
+ANOMALIES_SHOWN: Final = 20
+OCCURRENCES_SHOWN: Final = 5
+# How far ahead occurrences are looked for.
+AHEAD: Final = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The effect of a silence."""
+
+    metrics_matched: int
+    # The first names, in alphabetical order.
+    names: list[str]
+    metrics_total: int
+    anomalies_matched: int
+    # The newest open anomalies of these metrics.
+    anomalies: list[Anomaly]
+    occurrences: list[Occurrence]
+
+
+def preview_of(silence: Silence, at: datetime) -> Preview:
+    """Return the effect of a silence, stored or not."""
+    predicate = affected_by(silence).predicate()
+    total, hit = 0, []
+    for _, name, _ in names_of(silence.org_id):
+        total += 1
+        if predicate(NameParts(name)):
+            hit.append(name)
+    matched, anomalies = _open_anomalies(silence.org_id, predicate)
+    return Preview(
+        metrics_matched=len(hit),
+        names=nsmallest(NAMES_SHOWN, hit),
+        metrics_total=total,
+        anomalies_matched=matched,
+        anomalies=anomalies,
+        occurrences=silence.schedule.following(at, OCCURRENCES_SHOWN, AHEAD),
+    )
+
+
+def count_matched(silence: Silence) -> int:
+    """Count the metrics that the silence matches now."""
+    predicate = affected_by(silence).predicate()
+    return sum(predicate(NameParts(name)) for _, name, _ in names_of(silence.org_id))
+
+
+def _open_anomalies(org_id: int, predicate: Predicate) -> tuple[int, list[Anomaly]]:
+    matched = 0
+    shown: list[Anomaly] = []
+    for anomaly in _all_open(org_id):
+        if predicate(NameParts(anomaly.span.metric.name)):
+            matched += 1
+            if len(shown) < ANOMALIES_SHOWN:
+                shown.append(anomaly)
+    return matched, shown
+
+
+def _all_open(org_id: int) -> Iterator[Anomaly]:
+    offset = 0
+    while True:
+        found = list_anomalies(
+            org_id, running=Running.OPEN, limit=MOST_ANOMALIES, offset=offset
+        ).items
+        yield from found
+        if len(found) < MOST_ANOMALIES:
+            return
+        offset += len(found)
