@@ -36,6 +36,8 @@ GROUPS: Final = {
     "match": "One match, what people say of it, and its pictures.",
     "watchers": "Lists of watchers.",
     "watcher": "Create, change and delete watchers, which notify people.",
+    "silences": "Lists of silences.",
+    "silence": "Times in which nobody is notified about some metrics, and maintenance.",
     "image": "Pictures, also by signed links for mails and other pages.",
     "exclusion": "Metrics that are stored and not judged.",
     "org": "Your org: its users, tokens, events, quota and summary.",
@@ -66,6 +68,7 @@ TITLES: Final = {
     "pattern": "Patterns",
     "match": "Matches",
     "watcher": "Watchers",
+    "silence": "Silences",
     "image": "Pictures",
     "exclusion": "Exclusions",
     "org": "Your org",
@@ -84,6 +87,7 @@ _DOCUMENTED_WITH: Final = {
     "patterns": "pattern",
     "matches": "match",
     "watchers": "watcher",
+    "silences": "silence",
 }
 _SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
 _CACHED: Final = "public, max-age=0, must-revalidate"

@@ -1,7 +1,7 @@
 """/silence, /silences: times in which nobody is notified about some metrics."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, StringConstraints
@@ -27,7 +27,7 @@ from anomify.silence.editing import (
 )
 from anomify.silence.matcher import TEXT_CHARACTERS_MAX
 from anomify.silence.model import COMMENT_CHARACTERS_MAX, Silence, SilenceKind
-from anomify.silence.preview import Preview, preview_of
+from anomify.silence.preview import SilencePreview, preview_of
 from anomify.silence.queries import (
     SilenceState,
     end_of,
@@ -43,9 +43,6 @@ blueprint = NativeBlueprint("silence", __name__)
 
 MATCHES_NOTHING = "No metric matches now; metrics that come later are silenced."
 MATCHES_ALL = "Every metric of the org matches."
-
-# What /silence/preview takes for the length of a silence whose end is left out.
-PREVIEWED = timedelta(hours=1)
 
 ClockTime = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5)]
 Matchers = Annotated[
@@ -88,7 +85,7 @@ class SilenceOut(Outputs):
         description="active: in force now; upcoming: it will be; expired: never again."
     )
     comment: str = Field(description="What it is for; may be empty.")
-    metric: str | None = Field(description="The one metric that it is about, if it is one.")
+    metric: str | None = Field(description="The one metric that it is about, if it names one.")
     matchers: list[str] = Field(
         description="Matchers that all have to match.", examples=[['env="staging"']]
     )
@@ -174,7 +171,7 @@ class AffectedIn(Inputs):
     metric: str | None = Field(
         None,
         max_length=LABELLED_NAME_MAX_BYTES,
-        description="The one metric that it is about.",
+        description="A metric that it is about.",
         json_schema_extra=names("metric"),
     )
     matchers: Matchers | None = Field(
@@ -189,7 +186,7 @@ class AffectedIn(Inputs):
         examples=[["cpu", "!staging"]],
     )
     everything: bool | None = Field(
-        None, description="True for all metrics of the org, in place of the other three."
+        None, description="True for all metrics of the org, in place of metric, matchers and chips."
     )
     from_timestamp: Timestamp | None = Field(
         None,
@@ -201,7 +198,8 @@ class AffectedIn(Inputs):
         None,
         validation_alias=AliasChoices("until", "until_timestamp"),
         serialization_alias="until",
-        description="Until when, unix seconds. One that recurs needs none; 0 takes it away.",
+        description="Until when, unix seconds; one hour when left out of a new one. One that recurs"
+        " needs no end; 0 takes it away.",
     )
     local_from: ClockTime | None = Field(
         None,
@@ -355,14 +353,9 @@ def silence(inputs: SilenceIn) -> SavedOut:
     errors=(404,),
 )
 def preview(inputs: PreviewIn) -> PreviewOut:
-    """Show what a silence would hold back if it were created now; saves nothing.
-
-    An hour of it where neither `until` nor local times are given.
-    """
-    caller, at, fields = subject(), now(), _fields(inputs)
-    if fields.ends_at is None and not fields.local_from:
-        fields = replace(fields, ends_at=max(fields.begins_at or at, at) + PREVIEWED)
-    tried = new_silence(caller.org, fields, caller.label, at)
+    """Show what a silence would hold back if it were created now; saves nothing."""
+    caller, at = subject(), now()
+    tried = new_silence(caller.org, _fields(inputs), caller.label, at)
     return PreviewOut(**_effect(preview_of(tried, at), tried))
 
 
@@ -453,7 +446,7 @@ def _saved(silence: Silence) -> SavedOut:
     return SavedOut(**_effect(preview_of(silence, at), silence), silence=silence_json(silence, at))
 
 
-def _effect(found: Preview, silence: Silence) -> dict[str, Any]:
+def _effect(found: SilencePreview, silence: Silence) -> dict[str, Any]:
     warning = None
     if not found.metrics_matched:
         warning = MATCHES_NOTHING

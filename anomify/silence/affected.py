@@ -38,7 +38,7 @@ class NameParts:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """The metric of this name, or those that every matcher and chip matches, or all."""
+    """Metrics of this name that every matcher and chip matches; without any of these, all."""
 
     metric: str | None = None
     matchers: tuple[Matcher, ...] = ()
@@ -46,14 +46,14 @@ class Affected:
 
     def predicate(self) -> Predicate:
         """Return the function that tells whether the metric of a name is among them."""
-        if self.metric is not None:
-            name = composed_name(self.metric)
-            return lambda parts: parts.composed == name
+        name = None if self.metric is None else composed_name(self.metric)
         chips, no_chips = split_chips(self.chips)
         wanted, unwanted = folded(chips), folded(no_chips)
         conditions = [predicate_of(matcher) for matcher in self.matchers]
 
         def hits(parts: NameParts) -> bool:
+            if name is not None and parts.composed != name:
+                return False
             if wanted and not is_matched(wanted, parts.folded):
                 return False
             if unwanted and any(chip in parts.folded for chip in unwanted):

@@ -45,20 +45,19 @@ def checked_affected(
 ) -> Affected:
     """Return which metrics are meant, in the form in which they are stored.
 
-    One metric, matchers and chips, or everything have to be named: a request that names nothing
-    must not silence the whole org.
+    A metric, matchers or chips have to be named, or everything: a request that names nothing must
+    not silence the whole org.
     """
-    if metric:
-        if matchers or chips or everything:
-            problems["metric"] = "One metric is named: leave out matchers, chips and everything."
-        return Affected(metric=_checked_metric(org_id, metric, problems))
     found = Affected(
+        metric=_checked_metric(org_id, metric, problems) if metric else None,
         matchers=tuple(_checked_matchers(matchers, problems)),
         chips=tuple(_checked_chips(chips, problems)),
     )
-    if everything and (matchers or chips):
-        problems["everything"] = "Leave it out, or leave out matchers and chips."
-    elif not everything and not (found.matchers or found.chips or problems):
+    if problems:
+        return found
+    if everything and found != Affected():
+        problems["everything"] = "Leave it out, or leave out metric, matchers and chips."
+    elif not everything and found == Affected():
         problems["metric"] = "Name a metric, matchers or chips, or set everything to true."
     return found
 

@@ -31,6 +31,8 @@ from anomify.silence.queries import SilenceState, count_unended, get_silence, st
 SILENCES_MAX: Final = 500
 # Longer ones are more likely forgotten than wanted; one that recurs may have no end.
 LONGEST: Final = timedelta(days=366)
+# How long one lasts that does not recur and whose end is not given.
+LASTS_BY_DEFAULT: Final = timedelta(hours=1)
 CONTACT_POINTS_MAX: Final = 50
 
 
@@ -287,6 +289,7 @@ def _set_period(
 ) -> None:
     recurs = silence.daily is not None
     wanted = requested.begins_at
+    is_new = silence.id is None
     if wanted is not None and has_begun:
         if to_timestamp(wanted) != to_timestamp(silence.begins_at):
             problems["from"] = "It has begun, so its beginning cannot be changed."
@@ -301,9 +304,13 @@ def _set_period(
         silence.ends_at = requested.ends_at
         if requested.ends_at <= at:
             problems["until"] = "This moment has passed; a silence ends later than now."
-    if silence.ends_at is None:
-        if not recurs:
+    if silence.ends_at is None and not recurs:
+        if is_new and not requested.has_no_end:
+            silence.ends_at = silence.begins_at + LASTS_BY_DEFAULT
+        else:
             problems["until"] = "A silence that does not recur needs an end."
+    elif silence.ends_at is None:
+        return
     elif silence.ends_at <= silence.begins_at:
         problems.setdefault("until", "It has to end later than it begins.")
     elif not recurs and silence.ends_at - silence.begins_at > LONGEST:

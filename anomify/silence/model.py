@@ -34,8 +34,8 @@ class Silence(Base):
     kind: Mapped[str] = mapped_column(String(16))
     comment: Mapped[str] = mapped_column(String(COMMENT_CHARACTERS_MAX), default="")
 
-    # Which metrics: the one of this name, or those that every matcher and chip matches; with none
-    # of the three, all metrics of the org.
+    # Which metrics: those of this name that every matcher and chip matches; with none of the three,
+    # all metrics of the org.
     metric: Mapped[str | None] = mapped_column(Text, default=None)
     matchers: Mapped[list[str]] = mapped_column(JSON, default=list)
     chips: Mapped[list[str]] = mapped_column(JSON, default=list)

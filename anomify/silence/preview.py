@@ -21,7 +21,7 @@ AHEAD: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class SilencePreview:
     """The effect of a silence."""
 
     metrics_matched: int
@@ -34,7 +34,7 @@ class Preview:
     occurrences: list[Occurrence]
 
 
-def preview_of(silence: Silence, at: datetime) -> Preview:
+def preview_of(silence: Silence, at: datetime) -> SilencePreview:
     """Return the effect of a silence, stored or not."""
     predicate = affected_by(silence).predicate()
     total, hit = 0, []
@@ -43,7 +43,7 @@ def preview_of(silence: Silence, at: datetime) -> Preview:
         if predicate(NameParts(name)):
             hit.append(name)
     matched, anomalies = _open_anomalies(silence.org_id, predicate)
-    return Preview(
+    return SilencePreview(
         metrics_matched=len(hit),
         names=nsmallest(NAMES_SHOWN, hit),
         metrics_total=total,
