@@ -21,6 +21,9 @@ from anomify.edge.access import ANYONE, PUBLIC
 from anomify.edge.contract import declared_routes
 from anomify.org.model import Org
 from anomify.org.onboarding import create_setup_link
+from anomify.triage.actor import Actor
+from anomify.triage.change import TriageChange, change_anomalies
+from anomify.triage.status import Status
 from anomify.user.authenticator import begin_enrolment, finish_enrolment
 from anomify.user.invitation import Inviter, invite
 from anomify.user.model import SignUp
@@ -137,6 +140,15 @@ class People:
             labelled = make_anomaly(trained)
             labelled.expected = True
             self.labelled = labelled.id
+            triaged = make_anomaly(trained, now())
+            self.triaged = triaged.id
+            changed = change_anomalies(
+                acme,
+                {triaged.id: TriageChange(status=Status.RESOLVED)},
+                Actor("plain", owners["plain"].id),
+                BASE,
+            )
+            self.transaction = changed.transaction_id
             self.disabled_pattern = make_pattern(trained, state="disabled").id
             demo = make_org("Demo", is_demo=True)
             make_user(demo, "Demo")
@@ -169,6 +181,32 @@ def requests(product, people, plan):
             "durations": "30d",
         },
         "/anomaly/untrain": {"anomaly_id": people.labelled},
+        "/anomaly/<int:anomaly_id>/status": {
+            "anomaly_id": product.acmes["anomaly"],
+            "status": "resolved",
+        },
+        "/anomaly/<int:anomaly_id>/assign": {
+            "anomaly_id": product.acmes["anomaly"],
+            "add": people.ids["heir"],
+        },
+        "/anomaly/<int:anomaly_id>/undo": {"anomaly_id": people.triaged},
+        "/anomaly/<int:anomaly_id>/comment": {
+            "anomaly_id": product.acmes["anomaly"],
+            "message": "Look.",
+        },
+        "/anomaly/comment/<int:comment_id>/update": {
+            "comment_id": product.acmes["comment"],
+            "message": "Look again.",
+        },
+        "/anomalies/status": {
+            "anomaly_ids": product.acmes["anomaly"],
+            "status": "resolved",
+        },
+        "/anomalies/assign": {
+            "anomaly_ids": product.acmes["anomaly"],
+            "add": people.ids["heir"],
+        },
+        "/anomalies/undo": {"transaction_id": people.transaction},
         "/pattern/<int:pattern_id>/enable": {"pattern_id": people.disabled_pattern},
         "/billing/getcheckoutsession": {"plan_id": plan},
         "/billing/change": {"plan_id": plan},

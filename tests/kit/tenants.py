@@ -25,6 +25,10 @@ from anomify.exclusion.model import Exclusion
 from anomify.factory import create_app
 from anomify.org.model import Org
 from anomify.org.token import create_token
+from anomify.triage.actor import Actor
+from anomify.triage.change import TriageChange, change_anomalies
+from anomify.triage.model import Comment
+from anomify.triage.status import Status
 from anomify.user.model import Invitation, User
 from anomify.user.session import session_key, session_name
 from tests.factories import (
@@ -141,6 +145,37 @@ def plant_anomaly(org: Org) -> int:
     return anomaly.id
 
 
+def plant_comment(org: Org) -> int:
+    """Return the id of a comment by the org's first user."""
+    session().flush()
+    first = session().scalars(select(User).where(User.org_id == org.id).order_by(User.id)).first()
+    assert first is not None
+    anomaly = make_anomaly(make_metric(org, f"{MARK}.discussed.{next(_numbers)}"))
+    comment = Comment(
+        id=next(_numbers),
+        org_id=org.id,
+        anomaly_id=anomaly.id,
+        author_id=first.id,
+        author=first.name,
+        message=f"{MARK} again",
+        mentioned_user_ids=[],
+        created_at=now(),
+    )
+    session().add(comment)
+    session().flush()
+    return comment.id
+
+
+def plant_triage_transaction(org: Org) -> int:
+    """Return the id of a change of an anomaly by the org's first user."""
+    first = session().scalars(select(User).where(User.org_id == org.id).order_by(User.id)).first()
+    assert first is not None
+    anomaly = make_anomaly(make_metric(org, f"{MARK}.acknowledged.{next(_numbers)}"))
+    change = TriageChange(status=Status.ACKNOWLEDGED)
+    by = Actor(first.name, first.id)
+    return change_anomalies(org, {anomaly.id: change}, by, "http://a.example").transaction_id or 0
+
+
 def plant_pattern(org: Org) -> int:
     """A pattern that explained something once, by its id."""
     number = next(_numbers)
@@ -250,6 +285,8 @@ def plant_adminalert(org: Org) -> str:
 PLANTERS: dict[str, Callable[[Org], Any]] = {
     "metric": plant_metric,
     "anomaly": plant_anomaly,
+    "comment": plant_comment,
+    "triage_transaction": plant_triage_transaction,
     "pattern": plant_pattern,
     "match": plant_match,
     "watcher": plant_watcher,
@@ -273,4 +310,9 @@ NOBODYS: dict[str, Any] = {
 PERSONAL = {"session"}
 NOBODYS_NUMBER = 999_999
 # What a route needs beside the name of a thing, by parameter, where its type does not tell.
-EXAMPLES: dict[str, Any] = {"timestamp": MOMENT, "chips": MARK}
+EXAMPLES: dict[str, Any] = {
+    "timestamp": MOMENT,
+    "chips": MARK,
+    "comment": "Looking at it.",
+    "remove": NOBODYS_NUMBER,
+}

@@ -38,7 +38,8 @@ class StatusIn(MentionsIn):
     )
     duplicate_of: RowId | None = Field(
         None,
-        description="With the status duplicate: the id of the anomaly that it duplicates.",
+        description="The id of the anomaly that it is a duplicate of; only with the status"
+        " duplicate, which may be left out.",
         json_schema_extra=names("anomaly"),
     )
     snooze_until: Timestamp | None = Field(
@@ -61,8 +62,11 @@ class StatusIn(MentionsIn):
         if self.snooze_until is not None:
             until = self.snooze_until
             snooze = Snooze(datetime_from_timestamp(round(until)) if until else None)
+        status = self.status
+        if status is None and self.duplicate_of is not None:
+            status = Status.DUPLICATE
         return TriageChange(
-            status=self.status,
+            status=status,
             duplicate_of=self.duplicate_of,
             snooze=snooze,
             comment=self.comment,
