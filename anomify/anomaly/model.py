@@ -1,8 +1,10 @@
 """Tables: anomalies, and the span of a metric that is the evidence of one."""
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from anomify.db import Base, UtcDateTime
@@ -10,6 +12,19 @@ from anomify.metric.model import Metric
 
 STATUS_ACTIVE = "active"
 ORIGIN_ENGINE = "engine"
+
+
+class Ending(StrEnum):
+    """How the evidence of an anomaly ended."""
+
+    RECOVERED = "recovered"
+    """The metric is back to normal."""
+    NEW_LEVEL = "new_level"
+    """The value has not come back; the engine has taken its new level as normal."""
+    PATTERN = "pattern"
+    """A pattern explains it."""
+    SILENCE = "silence"
+    """The metric stopped reporting."""
 
 
 class Anomaly(Base):
@@ -90,6 +105,15 @@ class Span(Peak, Base):
     # When it closed; empty while it is open.
     ended_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     is_open: Mapped[bool] = mapped_column(default=True)
+    # The expected range at the onset, which the value left; empty for anomalies of older versions.
+    onset_lower: Mapped[float | None] = mapped_column(default=None)
+    onset_upper: Mapped[float | None] = mapped_column(default=None)
+    # What closing it needs of the points so far (`pipeline.level_watch`); empty once it is closed.
+    level_watch: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    # Closed because the engine has taken this as the new level of the metric, at which the value
+    # had stayed since then; without that moment the value has moved about.
+    accepted_level: Mapped[float | None] = mapped_column(default=None)
+    accepted_since_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
     # Closed because the metric stopped reporting, not because it returned to normal.
     ended_by_silence: Mapped[bool] = mapped_column(default=False)
     # Closed because this pattern explains it. It is no foreign key, because that package lies above
@@ -105,3 +129,14 @@ class Span(Peak, Base):
     # From the identity map only: a span is always loaded together with its anomaly.
     anomaly: Mapped[Anomaly] = relationship(back_populates="span", lazy="raise_on_sql")
     metric: Mapped[Metric] = relationship(lazy="raise_on_sql")
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended; None while it is open."""
+        if self.is_open:
+            return None
+        if self.ended_by_silence:
+            return Ending.SILENCE
+        if self.ended_by_pattern_id is not None:
+            return Ending.PATTERN
+        return Ending.RECOVERED if self.accepted_level is None else Ending.NEW_LEVEL

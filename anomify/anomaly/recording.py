@@ -99,6 +99,10 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
     span.last_over_ms = observation.time_ms
     span.ended_ms = None
     span.is_open = True
+    span.onset_lower = observation.expected_lower
+    span.onset_upper = observation.expected_upper
+    span.level_watch = None
+    span.accepted_level = span.accepted_since_ms = None
     span.ended_by_silence = False
     span.ended_by_pattern_id = None
     span.outgrown_reason = None
@@ -190,18 +194,38 @@ def close_anomaly(
     """
     span.is_open = False
     span.ended_ms = span.last_over_ms
+    span.level_watch = None
     span.ended_by_silence = by_silence
     span.ended_by_pattern_id = by_pattern_id
 
 
-def open_outgrown(metric: Metric, match: Peak, started_ms: int, reason: str, near_ms: int) -> Span:
+def close_at_new_level(span: Span, level: float, since_ms: int | None) -> None:
+    """Close the evidence because the engine has taken this level as normal.
+
+    `since_ms` is since when the value has stayed there; None where it has moved about.
+    """
+    close_anomaly(span)
+    span.accepted_level = level
+    span.accepted_since_ms = since_ms
+
+
+def open_outgrown(
+    metric: Metric,
+    match: Peak,
+    started_ms: int,
+    left: tuple[float, float],
+    reason: str,
+    near_ms: int,
+) -> Span:
     """Open an anomaly for an excursion that was explained at first, from its first point on.
 
-    `match` is its most unusual point so far, and `reason` states how it has changed.
+    `match` is its most unusual point so far, `left` the range that the value left, and `reason`
+    states how it has changed.
     """
     peak = peak_of(match)
     span = open_anomaly(metric, replace(peak, time_ms=started_ms), near_ms)
     take_as_peak(span, peak)
+    span.onset_lower, span.onset_upper = left
     span.outgrown_reason = reason
     return span
 

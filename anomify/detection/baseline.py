@@ -45,6 +45,9 @@ _MOST_VISITS: Final = 255  # a visit is one day (or week) on which a bin got poi
 _ERROR_MEMORY: Final = 1000.0  # points
 _LEAST_DAY_RATE: Final = 0.1  # the least share of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
+# A season is told apart from its newest visit once a bin holds more days, or weeks, than these.
+_SEASON_DAYS: Final = 5
+_SEASON_WEEKS: Final = 3
 _SETTLING_RATE: Final = 0.02
 _REGULAR_RATE: Final = 0.5
 
@@ -190,6 +193,33 @@ def usual_range(slot: Slot, step: float) -> tuple[float, float]:
             upper = max(upper, difference)
     by_height = HEIGHT_SHARE * _job_height(slot, bins, needed)
     return lower - by_height, upper + by_height
+
+
+@compiled
+def season(slot: Slot, step: float) -> float:
+    """Return how far the season moves the metric now, or NaN while too few days are learnt.
+
+    That is the difference of the bin from the mean of its profile, so that a change of level which
+    the profiles have learnt with the season is no part of it.
+    """
+    if slot.day_visits[slot.day_bin] <= _SEASON_DAYS:
+        return math.nan
+    moved = slot.day_profile[slot.day_bin] - _mean_of(slot.day_profile, day_bins(step))
+    if slot.week_visits[slot.week_bin] > _SEASON_WEEKS:
+        moved += slot.week_profile[slot.week_bin] - _mean_of(slot.week_profile, week_bins(step))
+    return float(moved)
+
+
+@compiled
+def _mean_of(profile: Float64s, bins: int) -> float:
+    """Return the mean of some two dozen bins that are spread evenly over a profile."""
+    by = max(bins // HOURS, 1)
+    total = 0.0
+    count = 0
+    for bin_ in range(0, bins, by):
+        total += profile[bin_]
+        count += 1
+    return total / count
 
 
 @compiled

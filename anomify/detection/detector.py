@@ -1,6 +1,6 @@
 """The interface of the engine: judges the newest points of many metrics, each by its own past."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
@@ -48,6 +48,8 @@ class Verdicts:
     the usual noise for NOISIER, the value before the step for JUMP, the mean of the newest points
     for SHIFTED, the difference of the daily mean from last week for DRIFTING, else NaN.
     `values` float64 is what was judged: the reported value, or a counter's increase per second.
+    `seasons` float32 is what the time of the day and of the week adds to the forecast, NaN while no
+    season is learnt: the difference of two moments is how far the season moved the metric.
 
     >>> state = EngineState.new(1)
     >>> verdicts = judge(state, np.zeros(3, int), np.arange(3) * 60_000, np.array([1.0, 2.0, 1.0]))
@@ -64,11 +66,16 @@ class Verdicts:
     evidence: NDArray[np.int8]
     amounts: Float32s
     values: Float64s
+    seasons: Float32s
 
     @property
     def judgements(self) -> Judgements:
         """Return the part of the verdicts that is stored with the points, row by row."""
         return Judgements(self.scores, self.lowers, self.uppers)
+
+    def of(self, rows: Int64s | Bools) -> "Verdicts":
+        """Return the verdicts of some rows: their numbers or a mask."""
+        return Verdicts(*(getattr(self, each.name)[rows] for each in fields(self)))
 
 
 def judge(
@@ -132,6 +139,7 @@ def _run(
     evidence = np.zeros(count, np.int8)
     amounts = np.full(count, np.nan, np.float32)
     judged_values = np.empty(count, np.float64)
+    seasons = np.full(count, np.nan, np.float32)
     state_bytes = state.slots.view(np.uint8).reshape(state.capacity, SLOT.itemsize)
     judge_rows(
         state.slots,
@@ -149,9 +157,10 @@ def _run(
         evidence,
         amounts,
         judged_values,
+        seasons,
         trace,
     )
     scores = np.where(judged, display_score(displays), np.float32(np.nan))
     return Verdicts(
-        judged, alerts, strengths, scores, lowers, uppers, evidence, amounts, judged_values
+        judged, alerts, strengths, scores, lowers, uppers, evidence, amounts, judged_values, seasons
     )

@@ -21,6 +21,7 @@ from anomify.detection.baseline import (
     learn_errors,
     outside,
     predict,
+    season,
     smallest_residual,
     usual_range,
     week_bins,
@@ -111,7 +112,8 @@ _LOWER: Final = 0  # the ends of the expected range
 _UPPER: Final = 1
 _FAST: Final = 2  # the fast and the slow residual
 _SLOW: Final = 3
-_OBSERVED: Final = 4
+_SEASON: Final = 4  # what the season adds to the forecast, NaN while none is learnt
+_OBSERVED: Final = 5
 
 
 @compiled
@@ -150,6 +152,7 @@ def _observe(
     """
     features[:] = 0.0
     observed[:] = 0.0
+    observed[_SEASON] = math.nan
     if slot.learned == 0:
         _start(slot, value)
         observed[_LOWER] = value
@@ -169,6 +172,7 @@ def _observe(
     fast_expert = best_expert(slot, predictions, QUICK, WEEK_FAST, SMOOTH)
     slow_expert = best_expert(slot, predictions, FIRST_SLOW, WEEK_SLOW, LEVEL)
     expected = predictions[slow_expert]
+    observed[_SEASON] = season(slot, step)
     plain_slow = y - expected
     fast = y - predictions[fast_expert]
     if gap > _STALE_STEPS * step and abs(plain_slow) < abs(fast):
@@ -413,6 +417,7 @@ def _entry(digest: int) -> Callable[..., int]:
         evidence: Any,
         amounts: Any,
         judged_values: Any,
+        seasons: Any,
         trace: Any,
     ) -> int:
         features = np.zeros(FEATURES)
@@ -469,6 +474,7 @@ def _entry(digest: int) -> Callable[..., int]:
                 strength = 0.0
             judged[row] = True
             judged_values[row] = judged_value
+            seasons[row] = observed[_SEASON]
             strengths[row] = strength
             if head == NOVELTY_HEAD:
                 alerts[row] = novelty_alert(slot, strength)

@@ -192,16 +192,6 @@ def open_matches(metric_ids: Iterable[int]) -> list[Match]:
     )
 
 
-def outgrown_matches(anomaly_ids: Iterable[int]) -> dict[int, Match]:
-    """Return by anomaly the match that it was at first, with pattern and metric loaded."""
-    rows = session().scalars(
-        _with_pattern()
-        .where(among(Match.outgrown_by_anomaly_id, anomaly_ids))
-        .order_by(Match.started_ms)
-    )
-    return {found.outgrown_by_anomaly_id: found for found in rows if found.outgrown_by_anomaly_id}
-
-
 def list_metrics_with_open_matches(metric_ids: Iterable[int]) -> list[int]:
     """Return those of these metrics, of any org, that have an open match."""
     return list(

@@ -14,7 +14,7 @@ from anomify.detection.explanation import explain, is_jump, usual_level
 from anomify.detection.threshold import Severity, severity_of
 from anomify.metric.settings import AS_SHIPPED, Wanted
 from anomify.pipeline.score import Scored
-from anomify.series import Int64s
+from anomify.series import Bools, Int64s
 
 OUTSIDE: Final = (Evidence.ABOVE, Evidence.BELOW)
 # A point farther outside of its range than all others so far continues an anomaly from this share
@@ -40,6 +40,8 @@ class PointVerdict:
     # An alert below this opens no anomaly; a strength below it does not extend an open one.
     least_alert: float
     unit: str
+    # What the time of the day and of the week adds to the forecast; NaN while no season is learnt.
+    season: float = math.nan
 
     @property
     def opens(self) -> bool:
@@ -60,6 +62,11 @@ class PointVerdict:
         """
         is_strong = self.strength >= OUTSIDE_SHARE * self.least_alert
         return is_strong and self.evidence in OUTSIDE
+
+    @property
+    def distance(self) -> float:
+        """How far the value is outside of its expected range, 0 inside."""
+        return max(self.value - self.upper, self.lower - self.value, 0.0)
 
     def observation(self) -> Observation:
         """Return what is recorded of this point."""
@@ -106,6 +113,37 @@ class PointVerdict:
             case _:
                 amount = self.amount
         return amount if math.isfinite(amount) else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdicts:
+    """The verdicts on selected points of one metric, in arrays: a year of them needs little memory.
+
+    `times` int64 (n,) and the rows of `verdicts` belong together.
+    """
+
+    times: Int64s
+    verdicts: Verdicts
+    least_alert: float
+    unit: str
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.times)
+
+    def __iter__(self) -> Iterator[PointVerdict]:
+        """Yield them one by one."""
+        return point_verdicts_of(
+            self.times,
+            self.verdicts,
+            np.arange(len(self)),
+            least_alert=self.least_alert,
+            unit=self.unit,
+        )
+
+    def of(self, rows: Int64s | Bools) -> "StoredVerdicts":
+        """Return some of them: their numbers or a mask."""
+        return StoredVerdicts(self.times[rows], self.verdicts.of(rows), self.least_alert, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +213,7 @@ def point_verdicts_of(
             amount=float(verdicts.amounts[row]),
             least_alert=least_alert,
             unit=unit,
+            season=float(verdicts.seasons[row]),
         )
 
 

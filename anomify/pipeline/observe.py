@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from anomify.anomaly.model import Span
 from anomify.anomaly.queries import list_metrics_with_open_spans, open_spans
 from anomify.match.model import Match
-from anomify.match.queries import open_matches, outgrown_matches
+from anomify.match.queries import open_matches
 from anomify.match.recording import close_match
 from anomify.metric.settings import Wanted
 from anomify.pipeline.announce import Notifier
@@ -91,17 +91,14 @@ def record_and_announce(screened: Iterable[Screened], notifier: Notifier) -> Non
             close_no_data(span, first_ms, notifier)
     explained = [each.candidate.metric_id for each in anomalous if each.explainer is not None]
     matches = {match.metric_id: match for match in open_matches(explained)} if explained else {}
-    changed = [span.anomaly_id for span in spans.values() if span.outgrown_reason is not None]
-    outgrown = outgrown_matches(changed) if changed else {}
     for each in anomalous:
-        running = spans.get(each.candidate.metric_id)
         record_metric(
             each.candidate.point_verdicts(),
             each.candidate.metric_id,
-            running,
+            spans.get(each.candidate.metric_id),
             each.candidate.closing_ms,
+            step_ms=each.candidate.step_ms,
             match=matches.get(each.candidate.metric_id),
-            outgrown=None if running is None else outgrown.get(running.anomaly_id),
             explainer=each.explainer,
             announce=notifier.announce,
         )
@@ -113,15 +110,15 @@ def record_metric(
     span: Span | None,
     closing_ms: int,
     *,
+    step_ms: int,
     match: Match | None = None,
-    outgrown: Match | None = None,
     explainer: Explainer | None = None,
     announce: Callable[[Change], None] = lambda _: None,
 ) -> RecordedMetric:
     """Record one metric's verdicts, and call `announce` with each change.
 
-    `span` is the open anomaly, `match` the open match, and `outgrown` the match that the anomaly
-    was at first. Returns `span` and `match` and those that were opened, in order.
+    `span` is the open anomaly and `match` the open match. Returns both and those that were opened,
+    in order.
     """
     recorded = RecordedMetric([] if span is None else [span], [] if match is None else [match])
     if span is not None and match is not None:
@@ -133,8 +130,8 @@ def record_metric(
         metric_id,
         span,
         closing_ms,
+        step_ms=step_ms,
         match=match,
-        outgrown=outgrown,
         explainer=explainer,
     )
     for change in changes:

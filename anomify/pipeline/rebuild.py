@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from anomify.match.recording import (
 from anomify.pattern.in_reach import PatternsInReach
 from anomify.pattern.points import judged_series
 from anomify.pipeline.announce import Notifier
+from anomify.pipeline.candidates import StoredVerdicts
 from anomify.pipeline.explainer import Explainer, JudgedBefore, StoredPoints
 from anomify.pipeline.observe import RecordedMetric, record_metric
 from anomify.pipeline.rejudge import Rejudged
@@ -126,21 +128,26 @@ def _record_again(
     recorded: _Recorded,
 ) -> RecordedMetric:
     """Record the verdicts on the whole past of a metric, but those within fixed matches."""
-    closing_ms = closing_after_ms(int(rejudged.summary.resolution_ms[0]))
+    step_ms = int(rejudged.summary.resolution_ms[0])
+    closing_ms = closing_after_ms(step_ms)
     explainer = None if patterns is None else _explainer(patterns, rejudged, recorded)
-    point_verdicts = [
-        verdict
-        for verdict in rejudged.point_verdicts
-        if not any(match.started_ms <= verdict.time_ms <= match.last_ms for match in recorded.fixed)
-    ]
+    found = [_outside_of(recorded.fixed, each) for each in rejudged.point_verdicts]
     running = next((match for match in recorded.fixed if match.is_open), None)
     if running is None:
-        return record_metric(point_verdicts, metric_id, None, closing_ms, explainer=explainer)
+        return record_metric(
+            chain.from_iterable(found),
+            metric_id,
+            None,
+            closing_ms,
+            step_ms=step_ms,
+            explainer=explainer,
+        )
     before = record_metric(
-        [verdict for verdict in point_verdicts if verdict.time_ms < running.started_ms],
+        chain.from_iterable(each.of(each.times < running.started_ms) for each in found),
         metric_id,
         None,
         closing_ms,
+        step_ms=step_ms,
         explainer=explainer,
     )
     for span in before.spans:
@@ -150,14 +157,23 @@ def _record_again(
         if match.is_open:
             close_match(match)
     since = record_metric(
-        [verdict for verdict in point_verdicts if verdict.time_ms > running.last_ms],
+        chain.from_iterable(each.of(each.times > running.last_ms) for each in found),
         metric_id,
         None,
         closing_ms,
+        step_ms=step_ms,
         match=running,
         explainer=explainer,
     )
     return RecordedMetric(before.spans + since.spans, before.matches + since.matches)
+
+
+def _outside_of(fixed: Iterable[Match], found: StoredVerdicts) -> StoredVerdicts:
+    """Return the verdicts but those within the time of one of these matches."""
+    is_outside = np.ones(len(found), bool)
+    for match in fixed:
+        is_outside &= (found.times < match.started_ms) | (found.times > match.last_ms)
+    return found.of(is_outside)
 
 
 def _found_by_deleted_past(metric_id: int, rejudged: Rejudged) -> dict[int, RecordedSpan]:

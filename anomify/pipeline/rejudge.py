@@ -1,6 +1,6 @@
 """Judge a stored series again from its first point: engine in, verdicts and state out. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState, EngineSummary, describe
 from anomify.detection.tuning import tune
 from anomify.metric.settings import AS_SHIPPED, Wanted
-from anomify.pipeline.candidates import OUTSIDE, OUTSIDE_SHARE, PointVerdict, point_verdicts_of
+from anomify.pipeline.candidates import OUTSIDE, OUTSIDE_SHARE, StoredVerdicts
 from anomify.pipeline.excursion_rows import ExcursionRows
+from anomify.pipeline.open_rows import OpenRows
 from anomify.pipeline.score import LEAST_ALERT, WaitTimes
 from anomify.series import Int64s, Judgements, Series
 
@@ -25,15 +26,16 @@ class Rejudged:
     """The result of judging a metric's whole past in order of time.
 
     `point_verdicts` are those over the threshold, those outside of their range that are over half
-    of it, and the last one. Where retention has deleted the beginning of the past,
-    `short_past_until_ms` is when the engine has learnt as much again; before that it judges by less
-    than it once did. `values_at` are the values as judged at the times that were asked for.
+    of it, those at which an anomaly would be open, and the last one of each part. Where retention
+    has deleted the beginning of the past, `short_past_until_ms` is when the engine has learnt as
+    much again; before that it judges by less than it once did. `values_at` are the values as judged
+    at the times that were asked for.
     """
 
     judged_from_ms: int | None
     short_past_until_ms: int | None
     values_at: dict[int, float]
-    point_verdicts: list[PointVerdict]
+    point_verdicts: Sequence[StoredVerdicts]
     summary: EngineSummary
     wait_times: WaitTimes
     state: bytes
@@ -59,8 +61,8 @@ def rejudge(
     least_alert = settings.tuning.threshold or LEAST_ALERT
     wanted_times = np.array(sorted(values_at), np.int64)
     values: dict[int, float] = {}
-    over: list[PointVerdict] = []
-    last: list[PointVerdict] = []
+    found: list[StoredVerdicts] = []
+    open_rows = OpenRows(least_alert)
     excursions = None if followed_ms is None else ExcursionRows(least_alert, followed_ms)
     first_ms = judged_from_ms = None
     was_judged_before = False
@@ -83,26 +85,20 @@ def rejudge(
         strengths = np.maximum(verdicts.alerts, verdicts.strengths)[judged]
         is_outside = np.isin(verdicts.evidence[judged], OUTSIDE)
         is_over = strengths >= np.where(is_outside, OUTSIDE_SHARE, 1.0) * least_alert
-        over_rows = judged[is_over]
+        step_ms = int(describe(state, ONLY_SLOT).resolution_ms[0])
+        rows = np.union1d(judged[is_over], open_rows.find(part.times, verdicts, judged, step_ms))
         if excursions is not None:
-            step_ms = int(describe(state, ONLY_SLOT).resolution_ms[0])
-            over_rows = np.union1d(
-                over_rows, excursions.find(part.times, verdicts, judged, step_ms)
-            )
-        rows = np.append(over_rows, judged[-1])
-        point_verdicts = list(
-            point_verdicts_of(
-                part.times, verdicts, rows, least_alert=least_alert, unit=settings.unit
-            )
+            rows = np.union1d(rows, excursions.find(part.times, verdicts, judged, step_ms))
+        rows = np.union1d(rows, judged[-1:])
+        found.append(
+            StoredVerdicts(part.times[rows], verdicts.of(rows), least_alert, settings.unit)
         )
-        over += point_verdicts[:-1]
-        last = point_verdicts[-1:]
     is_short = was_judged_before and first_ms is not None
     return Rejudged(
         judged_from_ms,
         first_ms + RELEARN_MS if is_short and first_ms is not None else None,
         values,
-        over + last,
+        found,
         describe(state, ONLY_SLOT),
         WaitTimes(stale_after_ms(state, ONLY_SLOT), np.zeros(1, np.int64)),
         state.extract(ONLY_SLOT),

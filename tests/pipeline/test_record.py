@@ -78,7 +78,7 @@ class TestRecord:
         rows = np.flatnonzero(verdicts.judged)
         every = list(point_verdicts_of(times, verdicts, rows, least_alert=6.05, unit=""))
         series = Series(times, values, Judgements.none(count))
-        again = rejudge([series]).point_verdicts
+        again = list(chain.from_iterable(rejudge([series]).point_verdicts))
         found = []
         for points in (every, again):
             spans = {change.span for change in record(points, metric.id, None, CLOSING_MS)}
