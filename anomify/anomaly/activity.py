@@ -11,8 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from anomify.admin_alert.kinds import KINDS
 from anomify.admin_alert.model import RaisedAlert
 from anomify.admin_alert.queries import list_alerts_raised, list_alerts_recovered
-from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.wording import explanation_of
+from anomify.anomaly.model import Anomaly, Ending, Span
+from anomify.anomaly.wording import accepted_in_words, explanation_of
 from anomify.audit.model import AuditEntry
 from anomify.audit.queries import list_changes
 from anomify.clock import datetime_from_ms, to_ms
@@ -151,18 +151,23 @@ def _endings(requested: _Filter) -> Page[Activity]:
     if not requested.wants(ENDED):
         return Page([], 0)
     rows, total = _spans(requested, Span.ended_ms)
-    return Page(list(_ending_entries(rows)), total)
+    timezone = session().get_one(Org, requested.org_id).timezone
+    return Page(list(_ending_entries(rows, timezone)), total)
 
 
-def _ending_entries(rows: list[tuple[Span, str]]) -> Iterator[Activity]:
+def _ending_entries(rows: list[tuple[Span, str]], timezone: str) -> Iterator[Activity]:
     for span, name in rows:
         ended_ms = span.last_over_ms if span.ended_ms is None else span.ended_ms
         lasted = duration_in_words(ended_ms - span.started_ms)
-        text = (
-            f"Fell silent while unusual, after {lasted}."
-            if span.ended_by_silence
-            else f"Back to normal after {lasted}."
-        )
+        match span.ending:
+            case Ending.SILENCE:
+                text = f"Fell silent while unusual, after {lasted}."
+            case Ending.NEW_LEVEL:
+                text = f"It {accepted_in_words(span, timezone)}."
+            case Ending.PATTERN:
+                text = f"As expected, after {lasted}: a pattern explains it."
+            case _:
+                text = f"Back to normal after {lasted}."
         yield Activity(
             f"anomaly-{span.anomaly_id}-ended",
             ENDED,

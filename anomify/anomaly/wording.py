@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from anomify.anomaly.model import Span
 from anomify.clock import datetime_from_ms, now_ms
 from anomify.detection.evidence import Evidence
-from anomify.detection.explanation import describe_amount
+from anomify.detection.explanation import describe_amount, human_number
 from anomify.metric.status import duration_in_words
 
 _DAY = "%Y-%m-%d "
@@ -15,7 +15,8 @@ _TIME = "%H:%M"
 def explanation_of(span: Span, timezone: str) -> str:
     """Return what is unusual at the peak of an anomaly and from when to when, in two sentences.
 
-    A third one states what it was like at first, where a pattern explained its beginning.
+    A third one states what it was like at first, where a pattern explained its beginning, and the
+    last one which new level was taken as normal, where that has ended it.
     """
     first_ms = since_ms_of(span)
     last_ms = None if span.is_open else span.last_over_ms
@@ -26,7 +27,27 @@ def explanation_of(span: Span, timezone: str) -> str:
     if first_ms < span.peak_ms:
         peak = f", most at {_moment(span.peak_ms, zone, after_ms=first_ms)}"
     outgrown = f" {span.outgrown_reason}" if span.outgrown_reason else ""
-    return f"{span.explanation} Unusual {_period(first_ms, last_ms, zone)}{peak}.{outgrown}"
+    accepted = accepted_in_words(span, timezone)
+    accepted = f" It {accepted}." if accepted else ""
+    return (
+        f"{span.explanation} Unusual {_period(first_ms, last_ms, zone)}{peak}.{outgrown}{accepted}"
+    )
+
+
+def accepted_in_words(span: Span, timezone: str) -> str:
+    """Return what follows the metric's name where a new level that is accepted ended an anomaly.
+
+    Empty for every other anomaly.
+    """
+    level, since_ms = span.accepted_level, span.accepted_since_ms
+    if level is None:
+        return ""
+    what = f"about {human_number(level)}"
+    moved = f"moved to {what}"
+    if since_ms is not None:
+        since = _moment(since_ms, ZoneInfo(timezone), after_ms=span.last_over_ms)
+        moved = f"stayed at {what} since {since}"
+    return f"has {moved}; this is now taken as its level"
 
 
 def since_ms_of(span: Span) -> int:

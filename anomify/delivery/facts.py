@@ -7,7 +7,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from anomify.anomaly.model import Anomaly, Span
-from anomify.anomaly.wording import amount_in_words, explanation_of, seen_before_in_words
+from anomify.anomaly.wording import (
+    accepted_in_words,
+    amount_in_words,
+    explanation_of,
+    seen_before_in_words,
+)
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
@@ -52,6 +57,8 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
     pattern: str = ""
     # What it was like at first and how it differs now, where a pattern explained its beginning.
     outgrown: str = ""
+    # What follows the metric's name where a new level was taken as normal.
+    accepted: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -121,6 +128,7 @@ def facts_of_anomaly(
             pattern_id=span.ended_by_pattern_id,
             pattern=_pattern_of(org, span),
             outgrown=span.outgrown_reason or "",
+            accepted=accepted_in_words(span, org.timezone),
         ),
     )
 

@@ -218,6 +218,9 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> _Wor
         ending = (
             f"has sent nothing more, so what was unusual about it is closed; it had lasted {lasted}"
         )
+    elif anomaly.accepted:
+        subject, headline = "has a new level", "New level"
+        ending = f"{anomaly.accepted}. It was unusual for {lasted}"
     else:
         subject, headline = f"is back to normal after {lasted}", "Back to normal"
         ending = f"is back to normal; it was unusual for {lasted}"

@@ -46,7 +46,7 @@ _ERROR_MEMORY: Final = 1000.0  # points
 _LEAST_DAY_RATE: Final = 0.1  # the least share of a new visit in a bin's value
 _LEAST_WEEK_RATE: Final = 0.25
 # A season is told apart from its newest visit once a bin holds more days, or weeks, than these.
-_SEASON_DAYS: Final = 5
+_SEASON_DAYS: Final = 3
 _SEASON_WEEKS: Final = 3
 _SETTLING_RATE: Final = 0.02
 _REGULAR_RATE: Final = 0.5

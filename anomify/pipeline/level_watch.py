@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from anomify.anomaly.recording import CLOSING_STEPS
 from anomify.detection.evidence import Evidence
-from anomify.pipeline.candidates import OUTSIDE, PointVerdict
+from anomify.pipeline.candidates import PointVerdict
 
 # A new level must have been expected for so long: shorter is an incident in which the engine has
 # only widened its range, longer would hide the next anomaly of the metric behind this one.
@@ -141,7 +141,7 @@ class LevelWatch:
     def at(cls, point: PointVerdict) -> Self:
         """Return the watch of an anomaly that begins at this point."""
         left = LeftRange(point.lower, point.upper, point.season)
-        return cls._new(point.time_ms, point.value, left, is_level=point.evidence in OUTSIDE)
+        return cls._new(point.time_ms, point.value, left, is_level=point.distance > 0.0)
 
     @classmethod
     def of_excursion(cls, started_ms: int, value: float, lower: float, upper: float) -> Self:
@@ -172,7 +172,7 @@ class LevelWatch:
 
         It does where the value is outside the range that it left, unless it was back before.
         """
-        self.is_level |= point.extends and point.evidence in OUTSIDE
+        self.is_level |= point.extends and point.distance > 0.0
         is_back = self.left.holds(point.value) or self._is_usual(point)
         is_expected = not point.extends and point.lower <= point.value <= point.upper
         self.expected.take(point.time_ms, step_ms, agrees=is_expected)

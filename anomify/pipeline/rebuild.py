@@ -110,11 +110,14 @@ def record_rebuild(
         if span.is_open:
             close_anomaly(span)
             notifier.recovered(span)
+    # One that was recorded before may have grown over others. A new one may only be long because
+    # too little of the past is left to judge by.
+    grown = [span for span in spans if span.anomaly_id in protected]
     delete_untouched(
         span.anomaly_id
         for span in lost
         if span.anomaly_id not in notified
-        and (span.anomaly_id not in protected or _is_within(span, spans))
+        and (span.anomaly_id not in protected or _is_within(span, grown))
     )
     delete_not_found(
         recorded.matches, {match.id for match in (*found_again.matches, *recorded.fixed)}

@@ -3,7 +3,12 @@
 import pytest
 
 from anomify.anomaly.model import Span
-from anomify.anomaly.wording import amount_in_words, explanation_of, seen_before_in_words
+from anomify.anomaly.wording import (
+    accepted_in_words,
+    amount_in_words,
+    explanation_of,
+    seen_before_in_words,
+)
 from anomify.clock import now_ms
 
 DAY = 86_400_000
@@ -87,3 +92,28 @@ class TestSeenBeforeInWords:
         assert text(1, START - 6 * DAY) == "Similar was seen once before, 6 days earlier."
         expected = "Similar was seen 3 times before, the last time 6 days earlier."
         assert text(3, START - 6 * DAY) == expected
+
+
+class TestAcceptedInWords:
+    @pytest.mark.parametrize(
+        ("since", "words"),
+        [
+            (0, "has stayed at about 1,007 since 13:00; this is now taken as its level"),
+            (
+                -1440,
+                "has stayed at about 1,007 since 2026-11-19 13:00; this is now taken as its level",
+            ),
+            (None, "has moved to about 1,007; this is now taken as its level"),
+        ],
+    )
+    def test_states_the_level_and_since_when_in_the_zone(self, since, words):
+        span = Span(explanation="1,007 is above the expected 20 to 80.", started_ms=START)
+        span.peak_ms, span.last_over_ms = START, START + 7_200_000
+        span.is_open = span.is_silence = False
+        span.accepted_level = 1007.2
+        span.accepted_since_ms = None if since is None else START + since * 60_000
+        assert accepted_in_words(span, "Europe/Berlin") == words
+        assert explanation_of(span, "Europe/Berlin").endswith(f" It {words}.")
+
+    def test_is_empty_for_other_endings(self):
+        assert accepted_in_words(Span(accepted_level=None), "UTC") == ""

@@ -222,6 +222,14 @@ class TestRecovered:
         assert message.subject == "shop.orders has fallen silent"
         assert "back to normal" not in message.text
 
+    def test_states_the_new_level_that_is_taken_as_normal(self) -> None:
+        accepted = "has stayed at about 1,007 since 13:00; this is now taken as its level"
+        message = message_for(facts(RECOVERED, accepted=accepted))
+
+        assert message.subject == "shop.orders has a new level"
+        assert message.data["sentence"].startswith(f"shop.orders {accepted}. It was unusual for 25")
+        assert "back to normal" not in message.text + message.html
+
     def test_states_the_pattern_that_explains_it(self) -> None:
         pattern = "“Nightly job”, marked as expected by Alice"
         message = message_for(facts(RECOVERED, pattern_id=4, pattern=pattern))

@@ -79,7 +79,12 @@ def spans_of(
 ) -> list[tuple]:
     """The minutes in which each anomaly began and was last over, and whether it is open."""
     spans = record_metric(
-        point_verdicts, metric.id, None, CLOSING_MS, announce=(recorder or notifier()).announce
+        point_verdicts,
+        metric.id,
+        None,
+        CLOSING_MS,
+        step_ms=MINUTE,
+        announce=(recorder or notifier()).announce,
     ).spans
     return [
         ((span.started_ms - NOON_MS) / MINUTE, (span.last_over_ms - NOON_MS) / MINUTE, span.is_open)
@@ -110,20 +115,35 @@ class TestRecordMetric:
     def test_finds_the_same_anomalies_when_repeated(self, metric):
         point_verdicts = (at(1, HIGH), at(7, LOW), at(8, HIGH), at(20))
         first = record_metric(
-            point_verdicts, metric.id, None, CLOSING_MS, announce=notifier().announce
+            point_verdicts,
+            metric.id,
+            None,
+            CLOSING_MS,
+            step_ms=MINUTE,
+            announce=notifier().announce,
         ).spans
         known = [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in first]
         again = record_metric(
-            point_verdicts, metric.id, None, CLOSING_MS, announce=notifier().announce
+            point_verdicts,
+            metric.id,
+            None,
+            CLOSING_MS,
+            step_ms=MINUTE,
+            announce=notifier().announce,
         ).spans
         assert [(span.anomaly_id, span.started_ms, span.last_over_ms) for span in again] == known
 
     def test_extends_an_open_one(self, metric):
         [span] = record_metric(
-            [at(1, HIGH)], metric.id, None, CLOSING_MS, announce=notifier().announce
+            [at(1, HIGH)], metric.id, None, CLOSING_MS, step_ms=MINUTE, announce=notifier().announce
         ).spans
         again = record_metric(
-            [at(3, LOW), at(9)], metric.id, span, CLOSING_MS, announce=notifier().announce
+            [at(3, LOW), at(9)],
+            metric.id,
+            span,
+            CLOSING_MS,
+            step_ms=MINUTE,
+            announce=notifier().announce,
         )
         assert again.spans == [span]
         assert (span.is_open, span.ended_ms) == (False, NOON_MS + 3 * MINUTE)
@@ -173,6 +193,7 @@ class TestNotifier:
                 metric.id,
                 None,
                 CLOSING_MS,
+                step_ms=MINUTE,
                 announce=RecordingNotifier(NOON).announce,
             ).spans[0]
             for minutes in (0, 20)

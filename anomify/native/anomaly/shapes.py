@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from anomify.anomaly.charts import anomaly_image_url
-from anomify.anomaly.model import Anomaly
+from anomify.anomaly.model import Anomaly, Ending
 from anomify.anomaly.wording import (
     amount_in_words,
     amount_of,
@@ -171,6 +171,17 @@ class AnomalyOut(Outputs):
     acknowledged_timestamp: int | None = Field(description="When that was, unix seconds.")
     duplicate_of: int | None = Field(description="The id of the anomaly that it duplicates.")
     comments_count: int = Field(description="How many comments it has.")
+    ended_by: Ending | None = Field(
+        description="How it ended: recovered, it is back to normal; new_level, it is not, but its"
+        " new level is taken as normal; pattern, one explained it; silence, the metric stopped"
+        " reporting. Null while it is open."
+    )
+    accepted_level: float | None = Field(
+        description="The new level, where that is taken as normal; else null."
+    )
+    accepted_since_timestamp: int | float | None = Field(
+        description="Since when the metric had been at the new level; null if it had moved about."
+    )
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
     muted: bool = Field(description="Nobody was notified, because the org was muted.")
     expected: bool | None = Field(
@@ -280,6 +291,11 @@ def _anomaly_json(found: Anomaly, able: Trainability, learnt: _Learnt) -> Anomal
         acknowledged_timestamp=_seconds(state.acknowledged_at),
         duplicate_of=state.duplicate_of,
         comments_count=triage.comments,
+        ended_by=span.ending,
+        accepted_level=span.accepted_level,
+        accepted_since_timestamp=(
+            None if span.accepted_since_ms is None else timestamp_of(span.accepted_since_ms)
+        ),
         ended_by_silence=span.ended_by_silence,
         muted=found.muted_at is not None,
         expected=found.expected,
