@@ -15,6 +15,8 @@ class AlertKind:
 
     id: int
     name: str
+    # The heading of an alert that is over.
+    name_when_over: str
     # Admins must learn that the quota is exceeded, so that kind cannot be changed or disabled.
     is_changeable: bool = True
 
@@ -22,8 +24,13 @@ class AlertKind:
 KINDS: Final[Mapping[int, AlertKind]] = {
     kind.id: kind
     for kind in (
-        AlertKind(ALL_STOPPED, "All metrics have stopped"),
-        AlertKind(SOME_STOPPED, "Some metrics have stopped"),
-        AlertKind(QUOTA_EXCEEDED, "The metric quota is exceeded", is_changeable=False),
+        AlertKind(ALL_STOPPED, "All metrics have stopped", "Metrics report again"),
+        AlertKind(SOME_STOPPED, "Some metrics have stopped", "Stopped metrics report again"),
+        AlertKind(
+            QUOTA_EXCEEDED,
+            "The metric quota is exceeded",
+            "The metric quota is no longer exceeded",
+            is_changeable=False,
+        ),
     )
 }

@@ -66,13 +66,14 @@ def recovered_letter(org: Org, alert: RaisedAlert, returned: int, base_url: str)
     recovered_at = alert.recovered_at or alert.raised_at
     lasted = duration_in_words(int((recovered_at - alert.began_at).total_seconds() * 1000))
     if alert.type_id == ALL_STOPPED:
-        subject = "Metrics report again"
         happened = f"Metrics of {org.name} report again, after {lasted} without data."
     else:
-        subject = "Stopped metrics report again"
         happened = f"{_metrics(returned)} of {org.name} that had stopped {_report(returned)} again."
     began = f"They stopped at {_time(alert.began_at, org)}."
-    return AlertText(_subject(org, subject), _text(happened, began, _link(alert, base_url)))
+    return AlertText(
+        _subject(org, KINDS[alert.type_id].name_when_over),
+        _text(happened, began, _link(alert, base_url)),
+    )
 
 
 def left_letter(org: Org, alert: RaisedAlert, names: Sequence[str], base_url: str) -> AlertText:

@@ -4,18 +4,51 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from anomify.admin_alert.kinds import ALL_STOPPED
+from anomify.admin_alert.kinds import ALL_STOPPED, KINDS, SOME_STOPPED
 from anomify.admin_alert.model import AdminAlert, RaisedAlert, SilentMetric
 from anomify.db import Page, session
+from anomify.detection.state import YOUNG_SECONDS
 from anomify.errors import NotFound
 from anomify.metric.model import Metric, Progress
 from anomify.org.model import QuotaRefusal
 from anomify.user.model import User
 
 ADMIN_ROLES: Final = ("admin", "owner")
+
+# Whether a metric can be expected to report: it has had several points, for a time, at a regular
+# distance. Points that people send by hand and a script that ran once are no promise of more. Ten
+# points are enough, or five where they are hours apart, as nobody sends them by hand for so long.
+REGULAR_LEAST_MS: Final = 30 * 60_000
+REGULAR_POINTS: Final = 10
+REGULAR_SLOW_POINTS: Final = 5
+SLOW_MS: Final = 3_600_000
+# Points at the usual distance fill at least this part of the time since the first one; of a longer
+# time only so much is looked at, because a metric may be judged again from a part of its past.
+REGULAR_PART: Final = 0.5
+REGULAR_MOST_MS: Final = 86_400_000
+
+_COVERED_MS = (Progress.points_seen - 1) * Progress.resolution_ms
+_FIRST_MS = Progress.young_until_ms - int(YOUNG_SECONDS * 1000)
+_LASTED_MS = case(
+    # Rows of older versions do not hold when the first point came.
+    (Progress.young_until_ms == 0, 0),
+    (Progress.judged_until_ms - _FIRST_MS > REGULAR_MOST_MS, REGULAR_MOST_MS),
+    else_=Progress.judged_until_ms - _FIRST_MS,
+)
+_HAS_BEEN_REGULAR = and_(
+    or_(
+        Progress.points_seen >= REGULAR_POINTS,
+        and_(
+            Progress.points_seen >= REGULAR_SLOW_POINTS,
+            Progress.resolution_ms >= SLOW_MS,
+        ),
+    ),
+    _COVERED_MS >= REGULAR_LEAST_MS,
+    _COVERED_MS >= REGULAR_PART * _LASTED_MS,
+)
 
 
 def list_settings_rows(org_ids: Collection[int]) -> list[AdminAlert]:
@@ -125,6 +158,16 @@ def count_silent_and_returned(alert: RaisedAlert) -> tuple[int, int]:
     return silent, returned
 
 
+def heading_of(alert: RaisedAlert) -> str:
+    """Return what an alert is about as it is now: it may be over."""
+    kind = KINDS[alert.type_id]
+    if alert.recovered_at is None:
+        return kind.name
+    if alert.type_id == SOME_STOPPED and not count_silent_and_returned(alert)[1]:
+        return "Stopped metrics are no longer expected to report"
+    return kind.name_when_over
+
+
 def has_newer_point(alert: RaisedAlert) -> bool:
     """Return whether any metric of the org has a point later than all of the alert's metrics."""
     newest = select(func.max(SilentMetric.last_ms)).where(SilentMetric.alert_id == alert.id)
@@ -158,7 +201,8 @@ def read_progress() -> Sequence[Row[int, int, int, int, int | None, bool]]:
 
     Each row holds the metric's id, its org's id, the timestamp of its newest judged point, the
     silence after which it is stale, the time from which silence is an anomaly (or None), and
-    whether it must report: it has not ended and may not be silent. Times are in milliseconds.
+    whether it must report: it has been regular, has not ended and may not be silent. Times are in
+    milliseconds.
     """
     return (
         session()
@@ -171,7 +215,9 @@ def read_progress() -> Sequence[Row[int, int, int, int, int | None, bool]]:
                 Progress.judged_until_ms,
                 Progress.stale_after_ms,
                 Progress.silent_from_ms,
-                Progress.has_ended.is_(False) & Progress.may_be_silent.is_(False),
+                Progress.has_ended.is_(False)
+                & Progress.may_be_silent.is_(False)
+                & _HAS_BEEN_REGULAR,
             )
             .join(Progress, Progress.metric_id == Metric.id)
             .where(Metric.excluded_by.is_(None))

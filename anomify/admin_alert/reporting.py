@@ -64,7 +64,7 @@ class _Metrics:
     stale_after_ms: Int64s
     # From this time on silence is an anomaly of the metric; 0 where it never is.
     silent_from_ms: Int64s
-    # False for metrics that have ended or may be silent.
+    # False for metrics that have never been regular, have ended or may be silent.
     must_report: Bools
 
     def only(self, selected: Bools) -> "_Metrics":
@@ -105,7 +105,9 @@ class ReportingTracker:
         expected = metrics.only((self._is_expected[metrics.ids] == 1) & metrics.must_report)
         if not len(expected.ids):
             return []
-        return self._stopped(expected, at_ms, waits_of)
+        # Not all have stopped while one that need not report does.
+        reporting = metrics.only(self._is_expected[metrics.ids] == 1)
+        return self._stopped(expected, reporting, at_ms, waits_of)
 
     def stop_expecting(self, metric_ids: Iterable[int]) -> None:
         """Do not expect these metrics to report until they next do."""
@@ -134,13 +136,18 @@ class ReportingTracker:
         reporting_again = self._silent_orgs & set(metrics.orgs[has_reported].tolist())
         self._arrived_ms[metrics.ids[np.isin(metrics.orgs, list(reporting_again))]] = at_ms
 
-    def _stopped(self, metrics: _Metrics, at_ms: int, waits_of: WaitsOf) -> list[StoppedMetrics]:
+    def _stopped(
+        self, metrics: _Metrics, reporting: _Metrics, at_ms: int, waits_of: WaitsOf
+    ) -> list[StoppedMetrics]:
         orgs, starts, org_index = np.unique(metrics.orgs, return_index=True, return_inverse=True)
         waits = waits_of(orgs.tolist())
         wait_all = np.array([waits[org_id].all_ms for org_id in orgs.tolist()], np.int64)
         wait_some = np.array([waits[org_id].some_ms for org_id in orgs.tolist()], np.int64)
         arrived = self._arrived_ms[metrics.ids]
-        newest = np.maximum.reduceat(arrived, starts)
+        newest = np.full(len(orgs), NEVER)
+        of_these = np.isin(reporting.orgs, orgs)
+        places = np.searchsorted(orgs, reporting.orgs[of_these])
+        np.maximum.at(newest, places, self._arrived_ms[reporting.ids[of_these]])
         shortest_gap = np.minimum.reduceat(metrics.stale_after_ms, starts)
         is_org_silent = at_ms > newest + np.maximum(wait_all, shortest_gap)
         self._silent_orgs = set(orgs[is_org_silent].tolist())

@@ -5,8 +5,13 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
-from anomify.admin_alert.kinds import ALL_STOPPED, KINDS, QUOTA_EXCEEDED
-from anomify.admin_alert.queries import get_raised_alert, list_metrics_of, refused_names
+from anomify.admin_alert.kinds import ALL_STOPPED, QUOTA_EXCEEDED
+from anomify.admin_alert.queries import (
+    get_raised_alert,
+    heading_of,
+    list_metrics_of,
+    refused_names,
+)
 from anomify.auth.subject import subject
 from anomify.clock import to_ms
 from anomify.dashboard.layout import local_moment, render_page
@@ -57,7 +62,7 @@ def page(inputs: AlertPageIn) -> str:
     over = alert.recovered_at
     return render_page(
         "dashboard/adminalert.html",
-        name=KINDS[alert.type_id].name,
+        name=heading_of(alert),
         is_all=alert.type_id == ALL_STOPPED,
         is_quota=alert.type_id == QUOTA_EXCEEDED,
         began=local_moment(to_ms(alert.began_at)),

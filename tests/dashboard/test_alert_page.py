@@ -60,6 +60,15 @@ class TestPage:
         text = silent.text("/ui/adminalert", code=CODE)
         assert ", ended <time" in text
         assert "Back <time" in text
+        assert "<h1>Stopped metrics report again</h1>" in text
+        assert "have stopped" not in text
+
+    def test_is_headed_by_what_ended_it(self, silent):
+        with silent.database.unit_of_work():
+            session().query(RaisedAlert).one().recovered_at = now()
+            session().query(SilentMetric).one().left_at = now()
+        text = silent.text("/ui/adminalert", code=CODE)
+        assert "<h1>Stopped metrics are no longer expected to report</h1>" in text
 
     def test_lists_the_names_that_the_quota_refused(self, site):
         raise_alert(site, 3)

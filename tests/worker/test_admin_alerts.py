@@ -14,6 +14,7 @@ from anomify.admin_alert.settings import AlertSettingsChange, change_alert_setti
 from anomify.admin_alert.update_alerts import update_alerts
 from anomify.config import Settings
 from anomify.db import Database, session
+from anomify.detection.state import YOUNG_SECONDS
 from anomify.metric.model import Progress
 from anomify.org.heartbeat import record_heartbeat
 from anomify.org.letter import claim_letters
@@ -141,6 +142,44 @@ class TestAllStopped:
         assert site.raised() == [(ALL_STOPPED, True)]
         site.run(4, reporting=site.metric_ids[:1])
         assert site.raised() == [(ALL_STOPPED, True), (SOME_STOPPED, False)]
+
+
+class TestIrregular:
+    """Metrics that were never regular are not expected to report."""
+
+    @pytest.mark.parametrize(
+        ("points", "step", "lasted", "is_expected"),
+        [
+            (1, 0, 0, False),
+            (2, 3 * 60, 3 * 60, False),
+            (3, 4 * 60, 9 * 60, False),
+            (300, 1, 300, False),
+            (12, 60, 2 * 3600, False),
+            (61, 60, 3600, True),
+            (13, 300, 3600, True),
+            (4, 86_400, 3 * 86_400, False),
+            (5, 86_400, 4 * 86_400, True),
+            (40, 86_400, 300 * 86_400, True),
+        ],
+    )
+    def test_raise_no_alert(self, site: Site, points, step, lasted, is_expected) -> None:
+        last_ms = int(site.at.timestamp() * 1000)
+        with site.database.unit_of_work():
+            for metric_id in site.metric_ids:
+                known = session().get_one(Progress, metric_id)
+                known.points_seen, known.resolution_ms = points, step * 1000
+                known.young_until_ms = last_ms - lasted * 1000 + int(YOUNG_SECONDS * 1000)
+        site.run(60, reporting=[], step=60)
+        assert bool(site.raised()) == is_expected
+        assert bool(site.letters()) == is_expected
+
+    def test_count_as_reporting(self, site: Site) -> None:
+        by_hand = site.metric_ids[0]
+        for _ in range(10):
+            site.run(1, reporting=[by_hand])
+            with site.database.unit_of_work():
+                session().get_one(Progress, by_hand).points_seen = 3
+        assert [type_id for type_id, _ in site.raised()] == [SOME_STOPPED]
 
 
 class TestSomeStopped:

@@ -6,7 +6,12 @@ from pydantic import Field, StringConstraints, model_validator
 
 from anomify.admin_alert.kinds import KINDS, QUOTA_EXCEEDED
 from anomify.admin_alert.model import SilentMetric
-from anomify.admin_alert.queries import get_raised_alert, list_metrics_of, refused_names
+from anomify.admin_alert.queries import (
+    get_raised_alert,
+    heading_of,
+    list_metrics_of,
+    refused_names,
+)
 from anomify.admin_alert.recipients import alert_recipients
 from anomify.admin_alert.settings import (
     EXPIRATION_SECONDS_LEAST,
@@ -236,7 +241,7 @@ def adminalert(inputs: RaisedIn) -> OneRaisedOut:
     return OneRaisedOut(
         alert=RaisedOut(
             type=raised.type_id,
-            name=KINDS[raised.type_id].name,
+            name=heading_of(raised),
             raised=to_timestamp(raised.raised_at),
             since=to_timestamp(raised.began_at),
             recovered_at=None if over is None else to_timestamp(over),
