@@ -1,1 +1,1 @@
-"""Notification channels, one file per kind: e-mail and webhook."""
+"""Notification channels, one file per kind: e-mail, chats, pagers, text messages and webhooks."""

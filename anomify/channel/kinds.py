@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from anomify.channel import (
     alertmanager,
+    apprise,
     email,
     ntfy,
     pagerduty,
@@ -33,6 +34,7 @@ KINDS: Mapping[str, ChannelKind] = {
         telegram,
         ntfy,
         sms,
+        apprise,
     )
 }
 
