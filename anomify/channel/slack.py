@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -68,6 +68,15 @@ _ERRORS: Mapping[str, str] = {
     "action_prohibited": "The rules of the workspace do not let the webhook post to this channel.",
     "posting_to_general_channel_denied": "Only few may post to this channel; choose another one.",
 }
+# The first message was deleted, is in a channel that is not used any more, or takes no replies.
+_NO_THREAD = frozenset(
+    {
+        "thread_not_found",
+        "message_not_found",
+        "cannot_reply_to_message",
+        "restricted_action_thread_locked",
+    }
+)
 
 
 class SlackChannel:
@@ -133,6 +142,9 @@ class _Post:
         started = time.monotonic()
         file_id = self._uploaded() if self.message.picture is not None else None
         reply, answer = self._posted(file_id)
+        if self.message.first_reference and text_of(answer.get("error")) in _NO_THREAD:
+            self.message = replace(self.message, first_reference="")
+            reply, answer = self._posted(file_id)
         for seconds in PICTURE_PAUSES_SECONDS:
             is_late = time.monotonic() - started > PICTURE_SECONDS_MAX
             if file_id is None or is_late or not _is_about_picture(answer):

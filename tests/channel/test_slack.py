@@ -82,6 +82,15 @@ class TestBot:
         assert reminder["thread_ts"] == recovery["thread_ts"] == first.reference
         assert (reminder["reply_broadcast"], recovery["reply_broadcast"]) == (False, True)
 
+    @pytest.mark.parametrize("error", ["thread_not_found", "cannot_reply_to_message"])
+    def test_a_reply_without_its_thread_is_posted_in_the_channel(self, error: str) -> None:
+        with slack() as served:
+            served.fail("chat.postMessage", error)
+            receipt = sent(served, replace(MESSAGES["recovered"], first_reference="1.2"))
+
+        assert receipt.is_delivered
+        assert "thread_ts" not in served.posts[0]
+
     def test_mentions_people_only_while_it_goes_on(self) -> None:
         with slack() as served:
             sent(served, mentions="U012AB3CD, W45EF67GH")
