@@ -4,20 +4,15 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
+from anomify.channel.kind import ChannelKind, Person
+from anomify.channel.kinds import KINDS
 from anomify.contact_point.model import ContactPoint
 from anomify.db import among, session
 from anomify.user.model import User
 
-EMAIL = "email"
-SMS = "sms"
-SLACK = "slack"
-# Settings in which ids of users stand; a channel gets what they stand for instead.
+# A setting with the ids of users; the channel gets their Slack ids as MENTIONS instead.
 MENTIONED_USERS = "mentioned_user_ids"
 MENTIONS = "mentions"
-ADDRESS = "address"
-TO = "to"
-# Where the settings of each kind state what is called; the first that is there is taken.
-_ADDRESS_SETTINGS = (ADDRESS, TO, "url", "webhook_url", "chat_id", "channel")
 
 
 def person_of(contact_point: ContactPoint) -> User | None:
@@ -34,11 +29,12 @@ def why_not_reached(contact_point: ContactPoint) -> str | None:
         return "The contact point has been deleted."
     if contact_point.stopped_at is not None:
         return "The receiver answered that it is gone (410); save the contact point again."
-    if contact_point.kind not in {EMAIL, SMS}:
-        return None
+    kind = KINDS.get(contact_point.kind)
+    if kind is None:
+        return "This server cannot send messages of this kind."
     if contact_point.user_id is not None:
-        return _why_person_not_reached(contact_point)
-    if contact_point.kind == EMAIL and contact_point.confirmed_at is None:
+        return _why_person_not_reached(contact_point, kind)
+    if kind.person is Person.EMAIL and contact_point.confirmed_at is None:
         return "The owner of the e-mail address has not confirmed it yet."
     return None
 
@@ -46,11 +42,10 @@ def why_not_reached(contact_point: ContactPoint) -> str | None:
 def with_people(contact_point: ContactPoint, values: Mapping[str, str]) -> dict[str, str]:
     """Return the settings with what the people named in them have now: address, phone, Slack id."""
     filled = dict(values)
-    user = person_of(contact_point)
-    if user is not None and contact_point.kind == EMAIL:
-        filled[ADDRESS] = user.email
-    if user is not None and contact_point.kind == SMS:
-        filled[TO] = user.phone_number or ""
+    kind, user = KINDS.get(contact_point.kind), person_of(contact_point)
+    if user is not None and kind is not None:
+        by_phone = kind.person is Person.PHONE
+        filled[kind.address_setting] = (user.phone_number or "") if by_phone else user.email
     mentioned = mentioned_ids(filled)
     filled.pop(MENTIONED_USERS, None)
     if mentioned:
@@ -64,18 +59,19 @@ def mentioned_ids(values: Mapping[str, str]) -> list[int]:
     return [int(each) for each in values.get(MENTIONED_USERS, "").split(",") if each]
 
 
-def address_of(values: Mapping[str, str]) -> str:
+def address_of(contact_point: ContactPoint, values: Mapping[str, str]) -> str:
     """Return the address, number or URL among the settings; empty for kinds without one."""
-    return next((values[name] for name in _ADDRESS_SETTINGS if values.get(name)), "")
+    kind = KINDS.get(contact_point.kind)
+    return "" if kind is None else values.get(kind.address_setting, "")
 
 
-def _why_person_not_reached(contact_point: ContactPoint) -> str | None:
+def _why_person_not_reached(contact_point: ContactPoint, kind: ChannelKind) -> str | None:
     user = person_of(contact_point)
     if user is None:
         return "This person is not a user of the org any more."
-    if contact_point.kind == EMAIL and not user.wants_email_alerts:
+    if kind.person is Person.EMAIL and not user.wants_email_alerts:
         return f"{user.name} does not want e-mails."
-    if contact_point.kind == SMS and not user.phone_number:
+    if kind.person is Person.PHONE and not user.phone_number:
         return f"{user.name} has no phone number."
     return None
 

@@ -29,6 +29,17 @@ def get_contact_point(org_id: int, contact_point_id: int) -> ContactPoint:
     return found
 
 
+def find_for_callback(contact_point_id: int, kind: str) -> ContactPoint | None:
+    """Return the contact point of this id in any org, for a request that its secret verifies."""
+    return session().scalar(
+        select(ContactPoint).where(
+            ContactPoint.id == min(contact_point_id, ID_MAX),
+            ContactPoint.kind == kind,
+            ContactPoint.deleted_at.is_(None),
+        )
+    )
+
+
 def list_contact_points(org_id: int) -> list[ContactPoint]:
     """Return the org's contact points that are not deleted, by name."""
     rows = session().scalars(
@@ -37,6 +48,14 @@ def list_contact_points(org_id: int) -> list[ContactPoint]:
         .order_by(func.lower(ContactPoint.name), ContactPoint.id)
     )
     return list(rows)
+
+
+def kinds_of(org_id: int) -> set[str]:
+    """Return the kinds of which the org has contact points."""
+    rows = select(ContactPoint.kind).where(
+        ContactPoint.org_id == org_id, ContactPoint.deleted_at.is_(None)
+    )
+    return set(session().scalars(rows.distinct()))
 
 
 def list_of_kind(org_id: int, kind: str) -> list[ContactPoint]:

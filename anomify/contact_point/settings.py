@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import msgspec
+from sqlalchemy import select
 
 from anomify.contact_point.model import ContactPoint
+from anomify.db import session
 from anomify.org.sealing import SealBroken, seal, unseal
 
 # A setting whose value is sealed once more: an upgrade moved it here as it was.
 SEALED_SUFFIX = "_sealed"
 # The setting that signs; a replaced one also signs for a while.
 SECRET = "secret"  # noqa: S105 -- its name
+# How many settings are sealed in one transaction.
+SEALED_AT_ONCE = 500
 FORMER_SECRET_FOR = timedelta(hours=24)
 
 
@@ -37,6 +41,21 @@ def store_settings(contact_point: ContactPoint, values: Mapping[str, str], key: 
     text = msgspec.json.encode(dict(values)).decode()
     contact_point.settings_sealed = seal(key, contact_point.org_id, text)
     contact_point.settings_open = None
+
+
+def seal_open_settings(key: bytes) -> None:
+    """Seal the settings that an upgrade has moved, a few at a time; calling it again is harmless.
+
+    What was sealed with another key stays as it is, and is read as soon as that key is set again.
+    """
+    rows = session().scalars(
+        select(ContactPoint).where(ContactPoint.settings_open.is_not(None)).limit(SEALED_AT_ONCE)
+    )
+    for contact_point in rows:
+        try:
+            store_settings(contact_point, settings_of(contact_point, key), key)
+        except SealBroken:
+            continue
 
 
 def keep_former_secret(contact_point: ContactPoint, secret: str, at: datetime, key: bytes) -> None:

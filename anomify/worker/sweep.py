@@ -2,6 +2,7 @@
 
 from anomify.clock import now, now_ms
 from anomify.config import Settings
+from anomify.contact_point.settings import seal_open_settings
 from anomify.db import Database
 from anomify.delivery.outbox import forget_settled
 from anomify.exclusion.editing import end_expired
@@ -12,6 +13,7 @@ from anomify.metric.retention import retain
 from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
 from anomify.org.refused_items import forget_refused_items
+from anomify.org.sealing import PURPOSE
 from anomify.user.client import forget_expired_clients
 from anomify.user.invitation import forget_invitations
 from anomify.user.second_factor import forget_attempts
@@ -37,5 +39,6 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         delete_old_dry_runs(now())
         forget_refused_items(now_ms())
         try_isolated_again(now())
+        seal_open_settings(settings.key_for(PURPOSE))
     retain(points, settings.retention_days, now_ms())
     points.chunks.pack_old_months(MOST_MONTHS_PACKED)
