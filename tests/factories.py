@@ -20,6 +20,7 @@ from anomify.metric.model import Metric
 from anomify.metric.name import composed_hash, name_hash
 from anomify.org.model import Org, Token
 from anomify.org.token import create_token
+from anomify.outbound.address_guard import host_of
 from anomify.pattern.model import Pattern, PatternSeries
 from anomify.series import Judgements, Series
 from anomify.silence.model import Silence
@@ -216,7 +217,8 @@ def make_match(
 
 
 def make_watcher(org: Org, *chips: str, name: str = "Load", **more: Any) -> Watcher:
-    return _kept(
+    """Return a watcher, linked to the contact points that its fields stand for."""
+    watcher = _kept(
         Watcher(
             org_id=org.id,
             name=name,
@@ -224,6 +226,28 @@ def make_watcher(org: Org, *chips: str, name: str = "Load", **more: Any) -> Watc
             **{"is_alerting": True, "created_by": "Alice", "created_at": now(), **more},
         )
     )
+    for user_id in more.get("email_user_ids", ()):
+        if session().get(User, user_id) is not None:
+            made = make_contact_point(
+                org, "email", user_id=user_id, lane="@mail", is_automatic=True
+            )
+            link_contact(watcher, made)
+    if url := more.get("webhook_url"):
+        sealed = more.get("webhook_secret_sealed")
+        link_contact(
+            watcher,
+            make_contact_point(
+                org,
+                "webhook",
+                lane=host_of(url),
+                is_automatic=True,
+                settings_open={"url": url, **({"secret_sealed": sealed} if sealed else {})},
+                stopped_at=more.get("webhook_stopped_at"),
+                former_secret_sealed=more.get("former_secret_sealed"),
+                former_secret_until=more.get("former_secret_until"),
+            ),
+        )
+    return watcher
 
 
 def make_contact_point(

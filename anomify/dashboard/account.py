@@ -26,7 +26,7 @@ from anomify.user.authenticator import (
 )
 from anomify.user.identity import is_connected
 from anomify.user.model import User
-from anomify.user.profile import ProfileFields, update_profile
+from anomify.user.profile import ProfileFields
 from anomify.user.queries import get_user, list_sessions
 from anomify.user.session import (
     end_session,
@@ -34,6 +34,7 @@ from anomify.user.session import (
     get_user_session,
     session_name,
 )
+from anomify.watcher.contact_changes import change_profile
 
 blueprint = PageBlueprint("account", __name__)
 
@@ -91,7 +92,7 @@ def profile(inputs: ProfileIn) -> Response:
     try:
         with transaction(write=True):
             user = get_user(caller.org, caller.user.id)
-            update_profile(
+            change_profile(
                 user,
                 ProfileFields(
                     name=inputs.name,

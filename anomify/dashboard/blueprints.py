@@ -5,6 +5,8 @@ from flask import Blueprint
 from anomify.dashboard import (
     account,
     alert_page,
+    contact_confirmation,
+    contact_points_page,
     inbox,
     invitation,
     match_page,
@@ -28,6 +30,7 @@ def dashboard_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
         *(account, alert_page, inbox, invitation, metric_page, metrics_page, oidc_sign_in),
+        *(contact_confirmation, contact_points_page),
         *(match_page, matches_page, pattern_page, patterns_page, proposals_page, training),
         *(password_reset, setup, sign_in, sign_up, unmute),
     )

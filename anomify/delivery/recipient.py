@@ -87,7 +87,10 @@ def target_of_contact(
     values = with_people(contact_point, values)
     user = person_of(contact_point)
     return Target(
-        address_of(values), "" if user is None else user.name, secrets=secrets, settings=values
+        address_of(contact_point, values),
+        "" if user is None else user.name,
+        secrets=secrets,
+        settings=values,
     )
 
 

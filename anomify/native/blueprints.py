@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from anomify.native import (
     billing,
+    contact_point,
     doc,
     exclusion,
     image,
@@ -22,6 +23,7 @@ from anomify.native.metric.blueprints import metric_blueprints
 from anomify.native.org import (
     admin_alerts,
     audit,
+    channels,
     deletion,
     events,
     info,
@@ -40,9 +42,10 @@ from anomify.native.user import account, sessions, totp
 def native_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
-        *(billing, doc, exclusion, image, js, login, misc, operators, ping, silence),
-        *(admin_alerts, audit, deletion, events, info, overview, quota, stripecallback),
-        *(status, testmetrics, tokens, users),
+        *(billing, contact_point, doc, exclusion, image, js, login, misc, operators, ping),
+        *(admin_alerts, audit, channels, deletion, events, info, overview, quota),
+        *(silence, status, stripecallback),
+        *(testmetrics, tokens, users),
         *(invitation, signup),
         *(account, sessions, totp),
         watcher,

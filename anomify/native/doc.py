@@ -38,6 +38,8 @@ GROUPS: Final = {
     "watcher": "Create, change and delete watchers, which notify people.",
     "silences": "Lists of silences.",
     "silence": "Times in which nobody is notified about some metrics, and maintenance.",
+    "contact_points": "Lists of contact points, and of the kinds that there are.",
+    "contact_point": "Create, test, change and delete contact points: where messages are sent.",
     "image": "Pictures, also by signed links for mails and other pages.",
     "exclusion": "Metrics that are stored and not judged.",
     "org": "Your org: its users, tokens, events, quota and summary.",
@@ -69,6 +71,7 @@ TITLES: Final = {
     "match": "Matches",
     "watcher": "Watchers",
     "silence": "Silences",
+    "contact_point": "Contact points",
     "image": "Pictures",
     "exclusion": "Exclusions",
     "org": "Your org",
@@ -88,6 +91,7 @@ _DOCUMENTED_WITH: Final = {
     "matches": "match",
     "watchers": "watcher",
     "silences": "silence",
+    "contact_points": "contact_point",
 }
 _SHARED: Final = {"status": "ping", "operators": "ping", "misc": "ping"}
 _CACHED: Final = "public, max-age=0, must-revalidate"

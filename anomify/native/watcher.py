@@ -18,10 +18,10 @@ from anomify.edge.limits import Limit, spend_also
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
-from anomify.org.sealing import PURPOSE
-from anomify.outbound.http_client import Outbound
 from anomify.user.profile import take_step
 from anomify.watcher.chip import suggestions
+from anomify.watcher.contact_view import ShownContacts, shown_contacts
+from anomify.watcher.contacts import RequestedContacts
 from anomify.watcher.editing import (
     UNIT_SECONDS,
     Saved,
@@ -38,11 +38,25 @@ from anomify.watcher.queries import (
     list_watchers,
     names_containing,
 )
+from anomify.watcher.reach import why_unreached
 
 blueprint = NativeBlueprint("watcher", __name__)
 
 RECENT = timedelta(days=7)
 NOTHING_MATCHED = "No metric holds every chip now; metrics that come later are watched."
+
+
+class WatcherContactOut(Outputs):
+    """A contact point that a watcher notifies."""
+
+    id: int = Field(description="The contact point's id.")
+    name: str = Field(description="What people call it.")
+    kind: str = Field(description="Its kind, such as email or slack.")
+    step: int = Field(
+        description="0 is notified at once; n as the n-th step, if nobody has acknowledged."
+    )
+    automatic: bool = Field(description="Whether it was made from a field of a watcher.")
+    problem: str | None = Field(description="Why messages to it cannot arrive now.")
 
 
 class WatcherOut(Outputs):
@@ -59,10 +73,22 @@ class WatcherOut(Outputs):
         description="How long nothing is sent about a metric after a notification."
     )
     expiration_time_unit: str = Field(description="The unit of expiration_time.")
+    contact_points: list[WatcherContactOut] = Field(
+        description="Everything that it notifies, those made from its other fields included."
+    )
+    contact_point_ids: list[int] = Field(description="The contact points that were chosen for it.")
     email_user_ids: list[int] = Field(description="Users of the org who get e-mails.")
+    sms_user_ids: list[int] = Field(description="Users of the org who get text messages.")
+    slack_channel: str | None = Field(description="The Slack channel that it posts to.")
+    slack_mention_user_ids: list[int] = Field(
+        description="Users of the org whom its Slack messages mention."
+    )
+    teams_webhook: str | None = Field(description="To those who may not change it, the host only.")
     webhook_url: str | None = Field(description="To those who may not change it, the host only.")
     webhook_stopped: bool = Field(description="The receiver answered 410; set the URL anew.")
-    problem: str | None = Field(description="Why the latest message has not arrived.")
+    problem: str | None = Field(
+        description="Why it reaches nobody now, or why the latest message has not arrived."
+    )
     created_by: str = Field(description="Who made it.")
     created_timestamp: int = Field(description="When, unix seconds.")
     deleted: bool = Field(description="Whether it is deleted.")
@@ -131,6 +157,33 @@ class WatcherFieldsIn(Inputs):
     )
     email_user_ids: RowIds | None = Field(
         None, description="Users of the org who get e-mails.", json_schema_extra=names("user")
+    )
+    contact_point_ids: RowIds | None = Field(
+        None,
+        description="Contact points to notify; see /contact_points/list.",
+        json_schema_extra=names("contact_point"),
+    )
+    sms_user_ids: RowIds | None = Field(
+        None,
+        description="Users of the org who get text messages; needs a contact point of the kind sms"
+        " with the account at the provider.",
+        json_schema_extra=names("user"),
+    )
+    slack_channel: str | None = Field(
+        None,
+        max_length=200,
+        description="A channel of the connected Slack workspace, or the name of a contact point of"
+        " the kind slack; empty for none.",
+    )
+    slack_mention_user_ids: RowIds | None = Field(
+        None,
+        description="Users of the org whom its Slack messages mention.",
+        json_schema_extra=names("user"),
+    )
+    teams_webhook: str | None = Field(
+        None,
+        max_length=2000,
+        description="The address of a Microsoft Teams workflow; empty for none.",
     )
     webhook_url: str | None = Field(None, description="Where to post to; empty for nowhere.")
     webhook_secret: str | None = Field(
@@ -258,7 +311,9 @@ def chips_json(found: Sequence[str], chosen: Sequence[str], begun: str = "") -> 
     return [ChipOut(chip=each.chip, count=each.count) for each in suggestions(found, chosen, begun)]
 
 
-def watcher_json(watcher: Watcher, counts: WatchedCounts, problem: str | None) -> WatcherOut:
+def watcher_json(
+    watcher: Watcher, counts: WatchedCounts, notified: ShownContacts, problem: str | None
+) -> WatcherOut:
     """Return a watcher as the wire has it."""
     return WatcherOut(
         id=watcher.id,
@@ -268,9 +323,29 @@ def watcher_json(watcher: Watcher, counts: WatchedCounts, problem: str | None) -
         severity=watcher.severity,
         expiration_time=watcher.expiration_seconds // UNIT_SECONDS[watcher.expiration_unit],
         expiration_time_unit=watcher.expiration_unit,
-        email_user_ids=watcher.email_user_ids,
-        webhook_url=_shown_url(watcher.webhook_url),
-        webhook_stopped=watcher.webhook_stopped_at is not None,
+        contact_points=[
+            WatcherContactOut(
+                id=shown.contact_point.id,
+                name=shown.contact_point.name,
+                kind=shown.contact_point.kind,
+                step=shown.step,
+                automatic=shown.contact_point.is_automatic,
+                problem=shown.problem,
+            )
+            for shown in notified.contacts
+        ],
+        contact_point_ids=[
+            shown.contact_point.id
+            for shown in notified.contacts
+            if not shown.contact_point.is_automatic
+        ],
+        email_user_ids=list(notified.email_user_ids),
+        sms_user_ids=list(notified.sms_user_ids),
+        slack_channel=notified.slack_channel or None,
+        slack_mention_user_ids=list(notified.slack_mention_user_ids),
+        teams_webhook=_shown_url(notified.teams_webhook),
+        webhook_url=_shown_url(notified.webhook_url),
+        webhook_stopped=notified.is_webhook_stopped or watcher.webhook_stopped_at is not None,
         problem=problem,
         created_by=watcher.created_by,
         created_timestamp=to_timestamp(watcher.created_at),
@@ -286,10 +361,11 @@ def _saved(saved: Saved, inputs: WatcherFieldsIn) -> SavedOut:
         spend_also(Limit.TEST)
     org, watcher = subject().org, saved.watcher
     (shown,) = _all_json([watcher])
+    warnings = (None if shown.metrics else NOTHING_MATCHED, saved.unreached)
     return SavedOut(
         watcher=shown,
         metrics_matched=shown.metrics,
-        warning=None if shown.metrics else NOTHING_MATCHED,
+        warning=" ".join(filter(None, warnings)) or None,
         webhook_secret=saved.fresh_secret,
         test_alert=enqueue_test(org, watcher) if inputs.send_test_alert else None,
     )
@@ -303,13 +379,19 @@ def _one(watcher: Watcher) -> OneWatcherOut:
 def _all_json(found: Sequence[Watcher]) -> list[WatcherOut]:
     org = subject().org
     counts = counts_by_watcher(org.id, found, now() - RECENT)
-    problems = latest_problems(org.id, [each.id for each in found])
-    return [watcher_json(each, counts[each.id], problems.get(each.id)) for each in found]
+    problems = {
+        **latest_problems(org.id, [each.id for each in found]),
+        **why_unreached([each for each in found if each.is_alerting]),
+    }
+    notified = shown_contacts(found, _editor().contacts)
+    return [
+        watcher_json(each, counts[each.id], notified[each.id], problems.get(each.id))
+        for each in found
+    ]
 
 
 def _editor() -> WatcherEditor:
-    settings = app_state().settings
-    return WatcherEditor(Outbound(settings.egress_allow), settings.key_for(PURPOSE))
+    return WatcherEditor(app_state().settings)
 
 
 def _fields(inputs: CreateIn | UpdateIn) -> WatcherFields:
@@ -320,9 +402,16 @@ def _fields(inputs: CreateIn | UpdateIn) -> WatcherFields:
         severity=inputs.severity,
         expiration_time=inputs.expiration_time,
         expiration_time_unit=inputs.expiration_time_unit,
-        email_user_ids=inputs.email_user_ids,
-        webhook_url=inputs.webhook_url,
-        webhook_secret=inputs.webhook_secret,
+        contacts=RequestedContacts(
+            contact_point_ids=inputs.contact_point_ids,
+            email_user_ids=inputs.email_user_ids,
+            sms_user_ids=inputs.sms_user_ids,
+            slack_channel=inputs.slack_channel,
+            slack_mention_user_ids=inputs.slack_mention_user_ids,
+            teams_webhook=inputs.teams_webhook,
+            webhook_url=inputs.webhook_url,
+            webhook_secret=inputs.webhook_secret,
+        ),
     )
 
 

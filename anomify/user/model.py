@@ -28,6 +28,8 @@ class User(Base):
     # E.164, such as +4930123456.
     phone_number: Mapped[str | None] = mapped_column(String(16), default=None)
     slack_member_id: Mapped[str | None] = mapped_column(String(32), default=None)
+    # The id of their account at Telegram, so that buttons which they press there are theirs.
+    telegram_member_id: Mapped[str | None] = mapped_column(String(20), default=None)
     # The onboarding steps taken, separated by commas.
     steps: Mapped[str] = mapped_column(Text, default="", server_default="")
     # The seed of the authenticator app, sealed; asked for at sign-in once it is confirmed.

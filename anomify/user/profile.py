@@ -15,6 +15,7 @@ from anomify.user.queries import ONBOARDING_FLAGS, onboarding_flags
 # Steps that a client sets; the others are set by what happens.
 CLIENT_STEPS = frozenset({"main_intro", "alerts_intro", "alerts_from_search", "training_intro"})
 SLACK_ID_CHARACTERS_MAX = 32
+TELEGRAM_ID_CHARACTERS_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class ProfileFields:
     name: str | None = None
     phone_number: str | None = None
     slack_member_id: str | None = None
+    telegram_member_id: str | None = None
     wants_email_alerts: bool | None = None
     steps: dict[str, bool] = field(default_factory=dict)
 
@@ -42,6 +44,8 @@ def update_profile(user: User, requested: ProfileFields) -> None:
         )
     if requested.slack_member_id is not None:
         user.slack_member_id = _checked_slack_id(requested.slack_member_id) or None
+    if requested.telegram_member_id is not None:
+        user.telegram_member_id = _checked_telegram_id(requested.telegram_member_id) or None
     if requested.wants_email_alerts is not None:
         user.wants_email_alerts = requested.wants_email_alerts
     _set_client_steps(user, requested.steps)
@@ -126,10 +130,23 @@ def _checked_slack_id(text: str) -> str:
     return member_id
 
 
+def _checked_telegram_id(text: str) -> str:
+    user_id = text.strip()
+    if len(user_id) > TELEGRAM_ID_CHARACTERS_MAX or not (
+        user_id == "" or (user_id.isascii() and user_id.isdigit())
+    ):
+        raise Invalid(
+            "This is not the id of an account at Telegram.",
+            fields={"telegram_member_id": "A number, such as 123456789."},
+        )
+    return user_id
+
+
 def _audit_fields(user: User) -> dict[str, object]:
     return {
         "name": user.name,
         "phone_number": user.phone_number,
         "slack_member_id": user.slack_member_id,
+        "telegram_member_id": user.telegram_member_id,
         "wants_email_alerts": user.wants_email_alerts,
     }

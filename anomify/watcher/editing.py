@@ -1,30 +1,27 @@
 """Create, change, delete and undelete a watcher; the rules that every API shares."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from anomify.anomaly.recording import SEVERITIES
 from anomify.audit.recording import record_audit
-from anomify.channel.signature import (
-    KEY_LEAST_BYTES,
-    KEY_MOST_BYTES,
-    PREFIX,
-    key_of,
-    new_secret,
-)
+from anomify.channel.kinds import EMAIL, WEBHOOK
 from anomify.clock import now
+from anomify.config import Settings
+from anomify.contact_point.editing import ContactEditor
+from anomify.contact_point.settings import SECRET
 from anomify.db import session
-from anomify.errors import Gone, Invalid, QuotaExceeded, UpstreamFailed
+from anomify.errors import Gone, Invalid, QuotaExceeded
 from anomify.metric.folding import fold
 from anomify.metric.name import has_unseen
 from anomify.org.lock import lock_org
 from anomify.org.sealing import seal
-from anomify.outbound.http_client import Outbound
 from anomify.watcher.chip import CHIP_MAX_CHARACTERS
+from anomify.watcher.contacts import ContactPlan, RequestedContacts, WantedContact, WatcherContacts
 from anomify.watcher.model import Watcher
-from anomify.watcher.queries import count_watchers, get_watcher, ids_of_users
+from anomify.watcher.queries import count_watchers, get_watcher, linked_contacts
+from anomify.watcher.reach import why_unreached
 
 UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 EXPIRATION_DEFAULT_SECONDS = 3600
@@ -36,11 +33,7 @@ SEVERITY_DEFAULT = "high"
 WATCHERS_MAX = 1000
 CHIPS_MAX = 20
 NAME_MAX_CHARACTERS = 200
-RECIPIENTS_MAX = 50
 UNDELETE_WITHIN = timedelta(days=30)
-
-# How long the former secret also signs, so that receivers can change to the new one.
-FORMER_SECRET_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +46,7 @@ class WatcherFields:
     severity: str | None = None
     expiration_time: int | None = None
     expiration_time_unit: str | None = None
-    email_user_ids: Sequence[int] | None = None
-    # An empty text removes the webhook.
-    webhook_url: str | None = None
-    webhook_secret: str | None = None
+    contacts: RequestedContacts = field(default_factory=RequestedContacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +55,24 @@ class Saved:
 
     watcher: Watcher
     fresh_secret: str | None = None
+    # Why its messages would reach nobody now, if so.
+    unreached: str | None = None
+
+
+NOBODY_NOTIFIED = (
+    "Nobody would be notified. Name whom to notify with contact_point_ids, email_user_ids,"
+    " sms_user_ids, slack_channel, teams_webhook or webhook_url, or leave alert false."
+)
 
 
 class WatcherEditor:
-    """Saves watchers: checks webhook URLs against the outbound rules and seals webhook secrets."""
+    """Saves watchers and the contact points that are made from their fields."""
 
-    def __init__(self, outbound: Outbound, sealing_key: bytes) -> None:
-        """Check webhook URLs with `outbound`, and seal their secrets with the key."""
-        self._outbound = outbound
-        self._key = sealing_key
+    def __init__(self, settings: Settings) -> None:
+        """Check URLs with the outbound rules of these settings, and seal with their key."""
+        editor = ContactEditor(settings)
+        self._key = editor.key
+        self.contacts = WatcherContacts(editor)
 
     def create(self, org_id: int, requested: WatcherFields, maker: str) -> Saved:
         """Create a watcher. Raises `Invalid` with each wrong field, or `QuotaExceeded`."""
@@ -94,20 +93,22 @@ class WatcherEditor:
             created_by=maker,
             created_at=now(),
         )
-        fresh = self._apply(watcher, requested)
+        plan = self._apply(watcher, requested)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().add(watcher)
         session().flush()
+        fresh = self._link(watcher, plan, maker)
         _record(watcher, maker, "watcher.create", after=_audit_fields(watcher))
-        return Saved(watcher, fresh)
+        return Saved(watcher, fresh, _noted_reach(watcher))
 
     def update(self, org_id: int, watcher_id: int, requested: WatcherFields, actor: str) -> Saved:
         """Change the given fields. Raises `NotFound`, or `Invalid` with each wrong field."""
         watcher = get_watcher(org_id, watcher_id)
         before = _audit_fields(watcher)
-        fresh = self._apply(watcher, requested)
+        plan = self._apply(watcher, requested)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().flush()
+        fresh = self._link(watcher, plan, actor)
         changed = {name for name, value in _audit_fields(watcher).items() if value != before[name]}
         _record(
             watcher,
@@ -116,16 +117,23 @@ class WatcherEditor:
             before={name: before[name] for name in changed},
             after={name: _audit_fields(watcher)[name] for name in changed},
         )
-        return Saved(watcher, fresh)
+        return Saved(watcher, fresh, _noted_reach(watcher))
 
-    def _apply(self, watcher: Watcher, requested: WatcherFields) -> str | None:
-        if requested.email_user_ids is not None:
+    def _apply(self, watcher: Watcher, requested: WatcherFields) -> ContactPlan:
+        changes_contacts = requested.contacts != RequestedContacts()
+        if changes_contacts:
             # So that no user is deleted between this check and the commit.
             lock_org(watcher.org_id)
-        problems = {
-            **_problems(watcher.org_id, requested),
-            **self._webhook_problems(watcher, requested),
-        }
+        plan = self.contacts.plan(watcher.org_id, watcher, requested.contacts)
+        problems = {**_problems(requested), **plan.problems}
+        alerts = watcher.is_alerting if requested.is_alerting is None else requested.is_alerting
+        if (
+            alerts
+            and (requested.is_alerting or changes_contacts)
+            and not plan.problems
+            and not self.contacts.would_notify(watcher, plan)
+        ):
+            problems["alert"] = NOBODY_NOTIFIED
         if problems:
             raise Invalid("The watcher cannot be saved like this.", fields=problems)
         if requested.chips is not None:
@@ -141,48 +149,36 @@ class WatcherEditor:
             watcher.expiration_seconds = (
                 requested.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
             )
-        if requested.email_user_ids is not None:
-            watcher.email_user_ids = list(dict.fromkeys(requested.email_user_ids))
-        return self._apply_webhook(watcher, requested)
+        return plan
 
-    def _apply_webhook(self, watcher: Watcher, requested: WatcherFields) -> str | None:
-        if requested.webhook_url is not None:
-            watcher.webhook_url = requested.webhook_url or None
-            # Setting the webhook again restarts it if the receiver had answered 410.
-            watcher.webhook_stopped_at = None
-        if watcher.webhook_url is None:
-            watcher.webhook_secret_sealed = None
+    def _link(self, watcher: Watcher, plan: ContactPlan, actor: str) -> str | None:
+        fresh = self.contacts.carry_out(watcher, plan, actor)
+        self._fill_former_columns(watcher, plan.wanted)
+        return fresh
+
+    def _fill_former_columns(
+        self, watcher: Watcher, wanted: Mapping[str, Sequence[object]]
+    ) -> None:
+        if EMAIL in wanted:
+            people = [each.user_id for each in wanted[EMAIL] if isinstance(each, WantedContact)]
+            watcher.email_user_ids = [each for each in people if each is not None]
+        if WEBHOOK not in wanted:
+            return
+        webhook = next((each for each in wanted[WEBHOOK] if isinstance(each, WantedContact)), None)
+        watcher.webhook_stopped_at = None
+        if webhook is None:
+            watcher.webhook_url = watcher.webhook_secret_sealed = None
             watcher.former_secret_sealed = None
-            return None
-        if requested.webhook_secret:
-            secret = requested.webhook_secret
-        elif watcher.webhook_secret_sealed is None:
-            secret = new_secret()
-        else:
-            return None
-        if watcher.webhook_secret_sealed is not None:
-            watcher.former_secret_sealed = watcher.webhook_secret_sealed
-            watcher.former_secret_until = now() + FORMER_SECRET_FOR
-        watcher.webhook_secret_sealed = seal(self._key, watcher.org_id, secret)
-        return secret
-
-    def _webhook_problems(self, watcher: Watcher, requested: WatcherFields) -> dict[str, str]:
-        problems = {}
-        if requested.webhook_url:
-            try:
-                self._outbound.check_url(requested.webhook_url)
-            except UpstreamFailed as refusal:
-                problems["webhook_url"] = refusal.message
-        if requested.webhook_secret:
-            url = watcher.webhook_url if requested.webhook_url is None else requested.webhook_url
-            if not url:
-                problems["webhook_secret"] = "A secret needs a webhook_url."  # noqa: S105 -- a sentence
-            elif key_of(requested.webhook_secret) is None:
-                problems["webhook_secret"] = (
-                    f"Write it as {PREFIX} and base64 of {KEY_LEAST_BYTES} to {KEY_MOST_BYTES} "
-                    "bytes, or leave it out to have one made."
-                )
-        return problems
+            return
+        watcher.webhook_url = webhook.settings["url"]
+        point = next(
+            each
+            for _, each in linked_contacts([watcher.id])[watcher.id]
+            if each.kind == WEBHOOK and each.is_automatic
+        )
+        watcher.webhook_secret_sealed = seal(self._key, watcher.org_id, webhook.settings[SECRET])
+        watcher.former_secret_sealed = point.former_secret_sealed
+        watcher.former_secret_until = point.former_secret_until
 
 
 def delete_watcher(org_id: int, watcher_id: int, actor: str) -> Watcher:
@@ -226,13 +222,24 @@ def _audit_fields(watcher: Watcher) -> dict[str, object]:
         "alert": watcher.is_alerting,
         "severity": watcher.severity,
         "expiration_seconds": watcher.expiration_seconds,
-        "email_user_ids": list(watcher.email_user_ids),
-        # With many receivers the path of the URL is a secret.
-        "webhook_host": urlsplit(watcher.webhook_url or "").hostname,
+        "contact_points": [
+            f"{found.name} ({found.id})" for _, found in linked_contacts([watcher.id])[watcher.id]
+        ],
     }
 
 
-def _problems(org_id: int, requested: WatcherFields) -> dict[str, str]:
+def _noted_reach(watcher: Watcher) -> str | None:
+    """Return why the watcher reaches nobody, and note it: whoever saves it is told now."""
+    session().flush()
+    unreached = why_unreached([watcher]).get(watcher.id) if watcher.is_alerting else None
+    if unreached is None:
+        watcher.unreached_at = None
+    elif watcher.unreached_at is None:
+        watcher.unreached_at = now()
+    return unreached
+
+
+def _problems(requested: WatcherFields) -> dict[str, str]:
     problems = {}
     if requested.chips is not None and (problem := _chips_problem(_chips(requested.chips))):
         problems["chips"] = problem
@@ -241,10 +248,6 @@ def _problems(org_id: int, requested: WatcherFields) -> dict[str, str]:
     if requested.severity is not None and requested.severity not in SEVERITIES:
         problems["severity"] = f"One of {', '.join(SEVERITIES)} is needed."
     problems.update(_expiration_problems(requested))
-    if requested.email_user_ids is not None and (
-        problem := _users_problem(org_id, requested.email_user_ids)
-    ):
-        problems["email_user_ids"] = problem
     return problems
 
 
@@ -289,15 +292,6 @@ def _name_problem(name: str) -> str | None:
     # It is part of mail subjects; line breaks are replaced by spaces.
     if has_unseen(" ".join(name.split())):
         return "A name holds no control or direction characters."
-    return None
-
-
-def _users_problem(org_id: int, user_ids: Sequence[int]) -> str | None:
-    if len(user_ids) > RECIPIENTS_MAX:
-        return f"A watcher notifies at most {RECIPIENTS_MAX} people."
-    unknown = set(user_ids) - ids_of_users(org_id, user_ids)
-    if unknown:
-        return f"Not users of your org: {', '.join(map(str, sorted(unknown)))}."
     return None
 
 

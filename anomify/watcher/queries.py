@@ -135,6 +135,24 @@ def linked_contacts(watcher_ids: Iterable[int]) -> dict[int, list[tuple[int, Con
     return linked
 
 
+def watchers_with(org_id: int, contact_point_ids: Iterable[int]) -> dict[int, list[Watcher]]:
+    """Return by contact point id the watchers that notify it, deleted ones left out, by name."""
+    found: dict[int, list[Watcher]] = {each: [] for each in contact_point_ids}
+    rows = session().execute(
+        select(WatcherContact.contact_point_id, Watcher)
+        .join(Watcher, Watcher.id == WatcherContact.watcher_id)
+        .where(
+            Watcher.org_id == org_id,
+            Watcher.deleted_at.is_(None),
+            among(WatcherContact.contact_point_id, found),
+        )
+        .order_by(func.lower(Watcher.name), Watcher.id)
+    )
+    for contact_point_id, watcher in rows:
+        found[contact_point_id].append(watcher)
+    return found
+
+
 def count_watchers(org_id: int) -> int:
     """Count the org's watchers that are not deleted."""
     return (

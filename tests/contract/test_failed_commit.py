@@ -12,15 +12,17 @@ from datetime import timedelta
 import pyotp
 import pytest
 import stripe
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from anomify.clock import now
-from anomify.db import session
+from anomify.contact_point.confirmation import ask_for_confirmation
+from anomify.db import sealing_key, session
 from anomify.edge.access import ANYONE, PUBLIC
 from anomify.edge.contract import declared_routes
-from anomify.org.model import Org
+from anomify.org.model import Letter, Org
 from anomify.org.onboarding import create_setup_link
+from anomify.org.sealing import unseal
 from anomify.triage.actor import Actor
 from anomify.triage.change import TriageChange, change_anomalies
 from anomify.triage.status import Status
@@ -35,6 +37,7 @@ from tests.contract.test_tenants import filled
 from tests.factories import (
     PASSWORD,
     make_anomaly,
+    make_contact_point,
     make_metric,
     make_org,
     make_pattern,
@@ -136,6 +139,15 @@ class People:
                 )
             )
             self.metric = make_metric(acme, "to.delete").name
+            point = make_contact_point(acme, "email", values={"address": "ops@lists.example"})
+            ask_for_confirmation(point, "ops@lists.example", "Alice", BASE)
+            letter = (
+                session()
+                .scalars(select(Letter).where(Letter.recipient == "ops@lists.example"))
+                .one()
+            )
+            sent = json.loads(unseal(sealing_key(), acme.id, letter.sealed))
+            self.confirmation = sent["text"].rsplit("token=", 1)[1].split()[0]
             trained = make_metric(acme, "trained")
             labelled = make_anomaly(trained)
             labelled.expected = True
@@ -241,6 +253,9 @@ def requests(product, people, plan):
         "/user/totp/disable": ("confirmed", proof),
         "/user/totp/recoverycodes": ("confirmed", proof),
         "/watcher/create": {"chips": "load"},
+        "/contact_point/create": {"kind": "email", "user_id": people.ids["heir"]},
+        "/ui/contact-points/new": {"kind": "email", "user_id": people.ids["heir"]},
+        "/ui/contact-confirmation": {"token": people.confirmation, "agrees": "true"},
         "/watcher/<int:watcher_id>/update": {"watcher_id": product.acmes["watcher"], "name": "x"},
         "/ui/anomaly/train": {
             "anomaly_id": product.acmes["anomaly"],

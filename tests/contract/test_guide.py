@@ -112,7 +112,7 @@ def guide(migrated_sqlite_file, tmp_path_factory) -> Iterator[Guide]:
 def collected(product: Product) -> dict[str, dict[str, str]]:
     """What each page of the guide shows, by the group it is about and its language."""
     first = product.client.get("/doc/guide").text
-    addresses = sorted(set(re.findall(r'href="(/doc/guide/[a-z]+)"', first)))
+    addresses = sorted(set(re.findall(r'href="(/doc/guide/[a-z_]+)"', first)))
     found: dict[str, dict[str, str]] = {}
     for address in addresses:
         reply = product.client.get(address)

@@ -18,12 +18,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import MetaData, select
 
 from anomify.admin_alert.model import RaisedAlert
+from anomify.channel.signature import new_secret
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.exclusion.model import Exclusion
 from anomify.factory import create_app
 from anomify.org.model import Org
+from anomify.org.sealing import PURPOSE
 from anomify.org.token import create_token
 from anomify.triage.actor import Actor
 from anomify.triage.change import TriageChange, change_anomalies
@@ -52,6 +54,7 @@ MOMENT = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp())
 # In the name of everything that is Acme's, so that it can be looked for wherever others look.
 MARK = "acmes_own"
 SECRET_KEY = "k" * 64
+SETTINGS_KEY = Settings(data_dir=Path(), secret_key=SECRET_KEY).key_for(PURPOSE)
 SCOPES = ("ingest", "read", "write", "admin")
 # Ids that stand out in a text; each planted thing has another one.
 _numbers = count(424_242, 101)
@@ -204,6 +207,15 @@ def plant_deleted_watcher(org: Org) -> int:
     return make_watcher(org, MARK, name=f"{MARK} {number}", id=number, deleted_at=now()).id
 
 
+def plant_contact_point(org: Org) -> int:
+    """A contact point by its id."""
+    number = next(_numbers)
+    values = {"url": f"https://{MARK.replace('_', '-')}{number}.example/in", "secret": new_secret()}
+    return make_contact_point(
+        org, "webhook", SETTINGS_KEY, name=f"{MARK} {number}", id=number, values=values
+    ).id
+
+
 def plant_user(org: Org) -> int:
     """A user by their id."""
     number = next(_numbers)
@@ -230,11 +242,6 @@ def plant_exclusion(org: Org) -> int:
     session().add(row)
     session().flush()
     return row.id
-
-
-def plant_contact_point(org: Org) -> int:
-    """A contact point by its id."""
-    return make_contact_point(org, name=f"{MARK} contact {next(_numbers)}", id=next(_numbers)).id
 
 
 def plant_silence(org: Org) -> int:
@@ -291,10 +298,10 @@ PLANTERS: dict[str, Callable[[Org], Any]] = {
     "match": plant_match,
     "watcher": plant_watcher,
     "deleted_watcher": plant_deleted_watcher,
+    "contact_point": plant_contact_point,
     "user": plant_user,
     "token": plant_token,
     "exclusion": plant_exclusion,
-    "contact_point": plant_contact_point,
     "silence": plant_silence,
     "invitation": plant_invitation,
     "session": plant_session,

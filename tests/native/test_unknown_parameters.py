@@ -118,8 +118,8 @@ class TestRefusing:
         alice = product.cast.headers("alice")
         before = product.client.get("/watchers/list", headers=alice).json["data"]["total"]
         for requested, wrong in (
-            ({"chips": "cpu", "slack_channel": "#a"}, {"slack_channel"}),
-            ({"slack_channel": "#a"}, {"slack_channel", "chips"}),
+            ({"chips": "cpu", "pager_channel": "#a"}, {"pager_channel"}),
+            ({"pager_channel": "#a"}, {"pager_channel", "chips"}),
             ({"chips": "cpu", "data": {"token": "anm_x", "chips": "a"}}, {"data.chips"}),
             ({"chips": "cpu", "data": "anm"}, {"data"}),
             ({"chips": "cpu", "x" * 5000: 1}, {"x" * 100}),

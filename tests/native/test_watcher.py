@@ -102,6 +102,8 @@ class TestCreate:
         shown = made["watcher"]
         assert shown.pop("id") != ward.watcher_id
         assert abs(shown.pop("created_timestamp") - now().timestamp()) < 60
+        notified = [(each["kind"], each["name"]) for each in shown.pop("contact_points")]
+        assert notified == [("email", "E-mail to Bob"), ("webhook", "Webhook to hooks.example")]
         assert shown == {
             "name": "Orders",
             "chips": ["Shop", "orders"],
@@ -109,7 +111,12 @@ class TestCreate:
             "severity": "medium",
             "expiration_time": 2,
             "expiration_time_unit": "hour",
+            "contact_point_ids": [],
             "email_user_ids": [bob.id],
+            "sms_user_ids": [],
+            "slack_channel": None,
+            "slack_mention_user_ids": [],
+            "teams_webhook": None,
             "webhook_url": URL,
             "webhook_stopped": False,
             "problem": None,

@@ -9,9 +9,11 @@ from anomify.billing.account import plan_in_force
 from anomify.billing.debt import debt_of, sentence_about
 from anomify.billing.queries import find_account
 from anomify.clock import now, to_ms, to_timestamp
+from anomify.contact_point.queries import kinds_of
 from anomify.edge.access import ADMIN, VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, Outputs, names
+from anomify.edge.transaction import transaction
 from anomify.metric.quota import quota_of
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Line
@@ -161,6 +163,8 @@ def org_out(org: Org) -> OrgOut:
     """Return an org as any of its users may see it."""
     at = now()
     until = org.muted_until if is_muted(org, at) else None
+    with transaction(write=False):
+        kinds = kinds_of(org.id)
     return OrgOut(
         id=org.id,
         name=org.name,
@@ -177,7 +181,7 @@ def org_out(org: Org) -> OrgOut:
         onboarding_status=OnboardingStatusOut(
             id=org.onboarding_status_id, name=ONBOARDING_NAMES[org.onboarding_status_id]
         ),
-        connected_services=ConnectedServicesOut(),
+        connected_services=ConnectedServicesOut(slack="slack" in kinds, ms_teams="teams" in kinds),
     )
 
 

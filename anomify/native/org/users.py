@@ -13,7 +13,6 @@ from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Address, RowId
 from anomify.native.window import PageIn
 from anomify.user.creating import ROLES
-from anomify.user.delete_user import delete_user
 from anomify.user.invitation import (
     Inviter,
     invite,
@@ -25,6 +24,7 @@ from anomify.user.invitation import (
 from anomify.user.model import Invitation, User
 from anomify.user.queries import get_user, list_users
 from anomify.user.role import change_role, transfer_ownership
+from anomify.watcher.contact_changes import delete_person
 
 blueprint = NativeBlueprint("org_user", __name__)
 
@@ -211,7 +211,7 @@ def remove(inputs: UserIn) -> UserOut:
     if user.id == caller.user.id:
         raise Denied("Use /user/delete to delete yourself.", code="yourself")
     gone = UserOut(user=member_json(user))
-    delete_user(user, get_user(caller.org, caller.user.id))
+    delete_person(user, get_user(caller.org, caller.user.id))
     return gone
 
 

@@ -17,12 +17,12 @@ from anomify.native.envelope import NativeBlueprint
 from anomify.native.org.info import OrgOut, org_out
 from anomify.native.params import Line, Password, RowId
 from anomify.org.model import Org
-from anomify.user.delete_user import delete_user
 from anomify.user.issue import report_issue
 from anomify.user.model import User
-from anomify.user.profile import ProfileFields, update_profile
+from anomify.user.profile import ProfileFields
 from anomify.user.queries import get_user, onboarding_flags
 from anomify.user.session import end_user_sessions, session_age
+from anomify.watcher.contact_changes import change_profile, delete_person
 
 blueprint = NativeBlueprint("user", __name__)
 
@@ -66,6 +66,9 @@ class UserOut(Outputs):
     )
     slack_member_id: str | None = Field(
         description="Their member id in Slack, if they have set it."
+    )
+    telegram_member_id: str | None = Field(
+        description="The id of their account at Telegram, if they have set it."
     )
     demo: bool = Field(description="Whether they are of a demo org, where nothing can be changed.")
     admin: bool = Field(description="Whether they are an admin; an owner is one too.")
@@ -122,6 +125,12 @@ class UpdateIn(Inputs):
         description="Your member id in Slack; an empty text deletes it.",
         json_schema_extra=names(None),
         examples=["U024BE7LH"],
+    )
+    telegram_member_id: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None,
+        description="The id of your account at Telegram; an empty text deletes it.",
+        json_schema_extra=names(None),
+        examples=["123456789"],
     )
     email_alerts: bool | None = Field(None, description="Whether alerts are mailed to you.")
     notifications: Flags | None = Field(
@@ -193,12 +202,13 @@ def update(inputs: UpdateIn) -> InfoOut:
     caller = user_subject()
     user = get_user(caller.org, caller.user.id)
     notifications = inputs.notifications or {}
-    update_profile(
+    change_profile(
         user,
         ProfileFields(
             name=inputs.name,
             phone_number=inputs.phone_number,
             slack_member_id=inputs.slack_member_id,
+            telegram_member_id=inputs.telegram_member_id,
             wants_email_alerts=(
                 notifications.get("email_alerts")
                 if inputs.email_alerts is None
@@ -241,7 +251,7 @@ def delete(inputs: DeleteIn) -> DeletedOut:
     """Delete yourself or, as an admin, another user of your org; the last owner has to stay."""
     caller = user_subject()
     user = get_user(caller.org, inputs.user_id or caller.user.id)
-    delete_user(user, caller.user)
+    delete_person(user, caller.user)
     if user.id == caller.user.id:
         renew_anonymous_session()
         put_subject(Anonymous())
@@ -311,6 +321,7 @@ def user_out(user: User, org: Org) -> UserOut:
         email=user.email,
         phone_number=user.phone_number,
         slack_member_id=user.slack_member_id,
+        telegram_member_id=user.telegram_member_id,
         demo=org.is_demo,
         admin=user.is_admin,
         role=user.role,

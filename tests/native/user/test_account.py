@@ -139,11 +139,16 @@ class TestUpdate:
 
     def test_changes_only_the_sent_fields(self, client, cast):
         reply = self.update(
-            client, cast, name="Robert", phone_number="+49 30 123456", slack_member_id="U024BE7LH"
+            client,
+            cast,
+            name="Robert",
+            phone_number="+49 30 123456",
+            slack_member_id="U024BE7LH",
+            telegram_member_id="123456789",
         )
         data = strict(reply)["data"]["user"]
         assert (data["name"], data["phone_number"]) == ("Robert", "+4930123456")
-        assert data["slack_member_id"] == "U024BE7LH"
+        assert (data["slack_member_id"], data["telegram_member_id"]) == ("U024BE7LH", "123456789")
         assert data["notifications"] == {"email_alerts": True}
         assert strict(client.get("/user/info", headers=cast.headers("bob")))["data"]["user"] == data
         cleared = strict(self.update(client, cast, phone_number="", slack_member_id=""))
@@ -158,6 +163,7 @@ class TestUpdate:
             ("phone_number", "+49 1"),
             ("phone_number", "+1 call me"),
             ("slack_member_id", "<!channel>"),
+            ("telegram_member_id", "@bob"),
             ("name", "\u200b"),
         ],
     )
