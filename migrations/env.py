@@ -12,6 +12,7 @@ import anomify.billing.model
 import anomify.contact_point.model
 import anomify.delivery.model
 import anomify.exclusion.model
+import anomify.incident.model
 import anomify.match.model
 import anomify.metric.model
 import anomify.org.model

@@ -14,7 +14,8 @@ from anomify.clock import now
 from anomify.contact_point.model import ContactPoint
 from anomify.contact_point.settings import store_settings
 from anomify.db import Base, sealing_key, session
-from anomify.delivery.model import Delivery
+from anomify.delivery.model import Delivery, Notification
+from anomify.incident.model import Incident, IncidentMember
 from anomify.match.model import Match
 from anomify.metric.model import Metric
 from anomify.metric.name import composed_hash, name_hash
@@ -277,19 +278,64 @@ def link_contact(watcher: Watcher, contact_point: ContactPoint, step: int = 0) -
     )
 
 
+def make_incident(*anomalies: Anomaly, **more: Any) -> Incident:
+    """Return an incident of these anomalies, which are flushed."""
+    first = anomalies[0]
+    incident = _kept(
+        Incident(
+            uuid=str(uuid.uuid4()),
+            org_id=first.org_id,
+            **{
+                "severity": first.span.severity,
+                "began_ms": first.span.started_ms,
+                "opened_at": now(),
+                "changed_at": now(),
+                "first_anomaly_id": first.id,
+                "anomaly_count": len(anomalies),
+                "is_open": any(anomaly.span.is_open for anomaly in anomalies),
+                **more,
+            },
+        )
+    )
+    for anomaly in anomalies:
+        _kept(IncidentMember(anomaly_id=anomaly.id, incident_id=incident.id, joined_at=now()))
+    return incident
+
+
 def make_delivery(watcher: Watcher, anomaly: Anomaly, **more: Any) -> Delivery:
+    """Return a message of a watcher about an anomaly, whose incident is made if it has none."""
     moment = now()
+    session().flush()
+    member = session().get(IncidentMember, anomaly.id)
+    incident_id = make_incident(anomaly).id if member is None else member.incident_id
+    if "contact_point_id" not in more:
+        org = session().get_one(Org, watcher.org_id)
+        more["contact_point_id"] = make_contact_point(org, more.get("channel", "email")).id
+    told = _kept(
+        Notification(
+            org_id=watcher.org_id,
+            incident_id=incident_id,
+            watcher_id=watcher.id,
+            contact_point_id=more["contact_point_id"],
+            is_told_open=True,
+            sequence=1,
+            told_at=moment,
+            opening_told_at=moment,
+        )
+    )
     return _kept(
         Delivery(
             id=str(uuid.uuid4()),
             org_id=watcher.org_id,
             watcher_id=watcher.id,
-            anomaly_id=anomaly.id,
+            incident_id=incident_id,
+            notification_id=told.id,
+            sequence=1,
             metric_id=anomaly.span.metric_id,
             **{
                 "transition": "opened",
                 "channel": "email",
-                "recipient": "1",
+                "recipient": "Bob",
                 "lane": "email",
                 "facts": {},
                 "created_at": moment,

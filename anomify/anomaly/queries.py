@@ -187,24 +187,6 @@ def open_spans_of_excluded() -> list[Span]:
     return _loaded(_with_evidence().where(Span.is_open.is_(True), Metric.excluded_by.is_not(None)))
 
 
-def count_silences(org_id: int, since: datetime) -> int:
-    """Count the org's open no-data anomalies that were recorded since a moment."""
-    return (
-        session().scalar(
-            select(func.count())
-            .select_from(Span)
-            .join(Anomaly)
-            .where(
-                Anomaly.org_id == org_id,
-                Anomaly.recorded_at >= since,
-                Span.is_open.is_(True),
-                Span.is_silence.is_(True),
-            )
-        )
-        or 0
-    )
-
-
 def list_stale_with_open_anomaly(at_ms: int) -> list[StaleMetric]:
     """Return the metrics of any org with an open anomaly whose newest point is stale at that time.
 

@@ -1,12 +1,14 @@
 """What was true when a message was enqueued: the wording needs no other row."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.model import Span
 from anomify.anomaly.wording import (
     accepted_in_words,
     amount_in_words,
@@ -14,6 +16,8 @@ from anomify.anomaly.wording import (
     seen_before_in_words,
 )
 from anomify.clock import datetime_from_ms, to_ms
+from anomify.contact_point.model import ContactPoint
+from anomify.incident.model import Incident
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
 from anomify.org.model import Org
@@ -21,9 +25,16 @@ from anomify.pattern.queries import patterns_by_id
 from anomify.pattern.wording import named
 from anomify.watcher.model import Watcher
 
-OPENED = "opened"
-RECOVERED = "recovered"
-TEST = "test"
+OPENED: Final = "opened"
+UPDATED: Final = "updated"
+REMINDER: Final = "reminder"
+RECOVERED: Final = "recovered"
+FLAPPING: Final = "flapping"
+MISSED: Final = "missed"
+TEST: Final = "test"
+
+# The most anomalies that one message names.
+NAMED_MOST: Final = 10
 
 
 class AnomalyFacts(msgspec.Struct, frozen=True):
@@ -61,23 +72,74 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
     accepted: str = ""
 
 
+class IncidentFacts(msgspec.Struct, frozen=True):
+    """The incident, as far as the watcher watches it."""
+
+    id: int
+    uuid: str
+    # related or storm.
+    kind: str
+    severity: str
+    began_ms: int
+    ended_ms: int | None
+    # How many anomalies it has that the watcher watches, and how many of them go on.
+    anomaly_count: int
+    open_count: int
+    # How many have joined since the last message.
+    joined_count: int = 0
+
+
+class MissedFacts(msgspec.Struct, frozen=True):
+    """An incident that came and went while messages were held back."""
+
+    metric_name: str
+    anomaly_count: int
+    began_ms: int
+    ended_ms: int
+
+
 class Facts(msgspec.Struct, frozen=True):
-    """What one message reports: a transition of an anomaly, or a test."""
+    """What one message reports: a change of an incident, or a test."""
 
     transition: str
     occurred_ms: int
     org_id: int
     org_name: str
     timezone: str
+    # 0 where no watcher is the reason.
     watcher_id: int
     watcher_name: str
-    # Absent in a test message.
+    # The one that came first; absent in a test.
     anomaly: AnomalyFacts | None
+    incident: IncidentFacts | None = None
+    # Further anomalies of the incident, the most important first.
+    others: tuple[AnomalyFacts, ...] = ()
+    org_uuid: str = ""
+    # The same in all messages about the incident to this contact point.
+    conversation: str = ""
+    contact_point_id: int | None = None
+    # Why it is told only now, and since when it was held back.
+    held_why: str = ""
+    held_since_ms: int | None = None
+    # What came and went meanwhile, and how many more than these did.
+    missed: tuple[MissedFacts, ...] = ()
+    missed_count: int = 0
+    # After how many minutes without an acknowledgement it is told to this contact point.
+    escalated_after_minutes: int | None = None
+    # The severity that the last message stated.
+    told_severity: str = ""
+    # How often it has begun in the last hour.
+    openings: int = 0
 
     @property
     def occurred_at(self) -> datetime:
         """Return when the reported transition happened."""
         return moment(self.occurred_ms)
+
+    @property
+    def is_ongoing(self) -> bool:
+        """Return whether what it reports goes on."""
+        return self.transition in {OPENED, UPDATED, REMINDER, FLAPPING}
 
     def as_row(self) -> dict[str, object]:
         """Return what is kept in the outbox."""
@@ -90,50 +152,89 @@ class Facts(msgspec.Struct, frozen=True):
         return msgspec.convert(row, cls)
 
 
-def facts_of_anomaly(
-    transition: str, org: Org, watcher: Watcher, anomaly: Anomaly, span: Span, metric: Metric
+def facts_of_span(org: Org, span: Span, metric: Metric) -> AnomalyFacts:
+    """Write down what is true now about an anomaly."""
+    return AnomalyFacts(
+        id=span.anomaly_id,
+        uuid=span.anomaly.uuid,
+        metric_id=metric.id,
+        metric_name=metric.name,
+        severity=span.severity,
+        score=_finite(span.score),
+        value=_finite(span.value),
+        expected_lower=_finite(span.expected_lower),
+        expected_upper=_finite(span.expected_upper),
+        explanation=explanation_of(span, org.timezone),
+        headline=span.explanation,
+        started_ms=span.started_ms,
+        peak_ms=span.peak_ms,
+        last_over_ms=span.last_over_ms,
+        ended_ms=span.ended_ms,
+        has_fallen_silent=span.ended_by_silence,
+        is_silence=span.is_silence,
+        since_ms=span.since_ms,
+        amount=amount_in_words(span),
+        seen_before=seen_before_in_words(span),
+        unit=wanted_of(metric.id).unit,
+        pattern_id=span.ended_by_pattern_id,
+        pattern=_pattern_of(org, span),
+        outgrown=span.outgrown_reason or "",
+        accepted=accepted_in_words(span, org.timezone),
+    )
+
+
+def facts_of_incident(
+    transition: str,
+    at: datetime,
+    org: Org,
+    watcher: Watcher,
+    contact_point: ContactPoint,
+    incident: Incident,
+    spans: Sequence[Span],
+    *,
+    joined_count: int = 0,
 ) -> Facts:
-    """Write down what is true now about an anomaly that opened or recovered."""
-    ended_ms = span.ended_ms if span.ended_ms is not None else span.last_over_ms
+    """Write down what is true now about an incident; `spans` are those that are watched.
+
+    The first of them is the one that most probably came first.
+    """
+    first, others = spans[0], spans[1:NAMED_MOST]
+    ended_ms = max(_end_of(span) for span in spans)
+    occurred_ms = {
+        OPENED: min(span.started_ms for span in spans),
+        RECOVERED: ended_ms,
+    }.get(transition, to_ms(at))
+    open_count = sum(span.is_open for span in spans)
     return Facts(
         transition=transition,
-        occurred_ms=span.started_ms if transition == OPENED else ended_ms,
+        occurred_ms=occurred_ms,
         org_id=org.id,
         org_name=org.name,
         timezone=org.timezone,
         watcher_id=watcher.id,
         watcher_name=watcher.name,
-        anomaly=AnomalyFacts(
-            id=anomaly.id,
-            uuid=anomaly.uuid,
-            metric_id=metric.id,
-            metric_name=metric.name,
-            severity=span.severity,
-            score=_finite(span.score),
-            value=_finite(span.value),
-            expected_lower=_finite(span.expected_lower),
-            expected_upper=_finite(span.expected_upper),
-            explanation=explanation_of(span, org.timezone),
-            headline=span.explanation,
-            started_ms=span.started_ms,
-            peak_ms=span.peak_ms,
-            last_over_ms=span.last_over_ms,
-            ended_ms=span.ended_ms,
-            has_fallen_silent=span.ended_by_silence,
-            is_silence=span.is_silence,
-            since_ms=span.since_ms,
-            amount=amount_in_words(span),
-            seen_before=seen_before_in_words(span),
-            unit=wanted_of(metric.id).unit,
-            pattern_id=span.ended_by_pattern_id,
-            pattern=_pattern_of(org, span),
-            outgrown=span.outgrown_reason or "",
-            accepted=accepted_in_words(span, org.timezone),
+        anomaly=facts_of_span(org, first, first.metric),
+        incident=IncidentFacts(
+            id=incident.id,
+            uuid=incident.uuid,
+            kind=incident.kind,
+            severity=max((span.severity for span in spans), key=("low", "medium", "high").index),
+            began_ms=min(span.started_ms for span in spans),
+            ended_ms=None if open_count else ended_ms,
+            anomaly_count=len(spans),
+            open_count=open_count,
+            joined_count=joined_count,
         ),
+        others=tuple(facts_of_span(org, span, span.metric) for span in others),
+        org_uuid=org.uuid,
+        conversation=f"{incident.uuid}/{watcher.id}/{contact_point.id}",
+        contact_point_id=contact_point.id,
     )
 
 
-def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
+def facts_of_test(
+    org: Org, watcher: Watcher, at: datetime, contact_point: ContactPoint | None = None
+) -> Facts:
     """Return the facts of a test message, which shows whether messages arrive."""
     return Facts(
         transition=TEST,
@@ -144,7 +245,13 @@ def facts_of_test(org: Org, watcher: Watcher, at: datetime) -> Facts:
         watcher_id=watcher.id,
         watcher_name=watcher.name,
         anomaly=None,
+        org_uuid=org.uuid,
+        contact_point_id=None if contact_point is None else contact_point.id,
     )
+
+
+def _end_of(span: Span) -> int:
+    return span.last_over_ms if span.ended_ms is None else span.ended_ms
 
 
 def moment(time_ms: int) -> datetime:

@@ -23,7 +23,7 @@ def note_first_steps(delivery: Delivery) -> None:
         return
     session().flush()
     sent = (
-        select(Delivery.anomaly_id)
+        select(Delivery.incident_id)
         .where(
             Delivery.org_id == delivery.org_id,
             Delivery.transition == OPENED,

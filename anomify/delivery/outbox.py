@@ -1,23 +1,27 @@
 """Claim the messages that are due, and settle them: sent, to be tried again, or given up."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from anomify.channel.message import Receipt, Target
+from anomify.clock import now
+from anomify.contact_point.model import ContactPoint
 from anomify.db import session
 from anomify.delivery.backoff import delay_seconds, next_attempt_at
-from anomify.delivery.facts import OPENED, RECOVERED, TEST, Facts
+from anomify.delivery.facts import Facts
 from anomify.delivery.first_steps import note_first_steps
-from anomify.delivery.model import Delivery
-from anomify.delivery.recipient import target_of, undeliverable
-from anomify.job.model import PENDING
+from anomify.delivery.model import SENT, Delivery, DeliveryAttempt, Notification
+from anomify.delivery.queries import get_delivery
+from anomify.delivery.recipient import target_of_contact, undeliverable
+from anomify.errors import Conflict
+from anomify.job.model import DEAD, PENDING
 from anomify.job.queue import Queue
 from anomify.silence.window import silenced_orgs
 from anomify.watcher.model import Watcher
@@ -29,6 +33,8 @@ LEASE = timedelta(seconds=60)
 # More than a receiver can cause that fails for a day: this gives up only a message that ends the
 # process at every attempt.
 MOST_ATTEMPTS = 500
+# The most of an answer that is kept.
+ANSWER_MAX_CHARACTERS = 2000
 # The number of deliveries that are sent at once in one lane: to one host, or to the mail server.
 LANE_MOST = 4
 # Longer than the longest time for which a watcher can suppress repeated messages.
@@ -47,8 +53,11 @@ class Claim:
     """A delivery that the caller has leased, and may send until `leased_until`."""
 
     id: str
-    # Of a recovery: the id of the opened message that it follows; mails are threaded by it.
+    # The id of the first message of the conversation, if this is a later one, and what the channel
+    # returned for it: mails and threads are made of them.
     answers_id: str | None
+    first_reference: str
+    created_at: datetime
     channel: str
     lane: str
     facts: Facts
@@ -67,14 +76,21 @@ def longest_due(at: datetime) -> datetime | None:
     return session().scalar(select(func.min(Delivery.due_at)).where(*_sendable(at)))
 
 
-def claim(at: datetime, most: int, busy: Mapping[str, int], sealing_key: bytes) -> list[Claim]:
+def claim(
+    at: datetime,
+    most: int,
+    busy: Mapping[str, int],
+    sealing_key: bytes,
+    paused: Collection[str] = (),
+) -> list[Claim]:
     """Lease due deliveries to the caller, at most LANE_MOST a lane, in turn by org.
 
-    `busy` is how many of each lane the caller is sending already. Two callers never get the same
+    `busy` is how many of each lane the caller is sending already; nothing is taken from the lanes
+    in `paused`. Two callers never get the same
     delivery while its lease runs. A delivery without a recipient any more is given up instead.
     """
     claims = []
-    for delivery in DELIVERIES.claim_chosen(_due(at, most, busy), at, _is_not_silenced(at)):
+    for delivery in DELIVERIES.claim_chosen(_due(at, most, busy, paused), at, _is_not_silenced(at)):
         leased_until = at + LEASE
         try:
             claimed: Claim | Receipt = _claimed(delivery, leased_until, at, sealing_key)
@@ -102,11 +118,14 @@ def settle(
     if receipt.is_delivered:
         sent = DELIVERIES.finish_unleased(delivery_id, at)
         if sent is not None:
+            sent.reference = receipt.reference or sent.reference
+            _note_attempt(sent, receipt, at)
             note_first_steps(sent)
         return
     delivery = DELIVERIES.held(delivery_id, leased_until)
     if delivery is None:
         return
+    _note_attempt(delivery, receipt, at)
     again_at = None
     if not (receipt.is_permanent or receipt.is_gone):
         again_at = next_attempt_at(
@@ -114,10 +133,26 @@ def settle(
         )
     if again_at is None:
         DELIVERIES.give_up(delivery, receipt.problem, at)
+        _forget_opening(delivery)
     else:
         DELIVERIES.retry(delivery, receipt.problem, at, again_at=again_at)
-    if receipt.is_gone:
-        _stop_webhook(delivery.watcher_id, at)
+    if receipt.is_gone and delivery.contact_point_id is not None:
+        point = session().get(ContactPoint, delivery.contact_point_id)
+        if point is not None and point.stopped_at is None:
+            point.stopped_at = at
+
+
+def replay(org_id: int, delivery_id: str) -> Delivery:
+    """Have a message that was given up sent again, under the same id.
+
+    Raises `NotFound`, or `Conflict` if it was not given up.
+    """
+    delivery = get_delivery(org_id, delivery_id)
+    if delivery.state != DEAD:
+        raise Conflict("Only a message that was given up can be sent again.")
+    delivery.last_error = None
+    DELIVERIES.request_again(delivery, now())
+    return delivery
 
 
 def forget_settled(at: datetime) -> None:
@@ -125,10 +160,35 @@ def forget_settled(at: datetime) -> None:
     session().execute(delete(Delivery).where(Delivery.settled_at < at - FORGOTTEN_AFTER))
 
 
-def _stop_webhook(watcher_id: int, at: datetime) -> None:
-    watcher = session().get(Watcher, watcher_id)
-    if watcher is not None and watcher.webhook_stopped_at is None:
-        watcher.webhook_stopped_at = at
+def _forget_opening(delivery: Delivery) -> None:
+    """Have the quiet time of the watcher not begin with a message that did not arrive."""
+    if delivery.notification_id is None:
+        return
+    notification = session().get(Notification, delivery.notification_id)
+    if notification is not None and notification.sequence == delivery.sequence:
+        notification.opening_told_at = None
+
+
+def _note_attempt(delivery: Delivery, receipt: Receipt, at: datetime) -> None:
+    """Keep the answer of an attempt for the alerts log, and the state of the contact point."""
+    answer = receipt.problem or "The message was taken."
+    session().add(
+        DeliveryAttempt(
+            delivery_id=delivery.id,
+            ended_at=at,
+            is_delivered=receipt.is_delivered,
+            answer=answer[:ANSWER_MAX_CHARACTERS],
+        )
+    )
+    point = None
+    if delivery.contact_point_id is not None:
+        point = session().get(ContactPoint, delivery.contact_point_id)
+    if point is None:
+        return
+    if receipt.is_delivered:
+        point.delivered_at, point.problem = at, None
+    else:
+        point.problem = answer[:ANSWER_MAX_CHARACTERS]
 
 
 def _sendable(at: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -136,25 +196,19 @@ def _sendable(at: datetime) -> tuple[ColumnElement[bool], ...]:
 
 
 def _is_not_silenced(at: datetime) -> ColumnElement[bool]:
-    # A test message was requested by a person just now, so it is sent during a silence too.
-    return or_(Delivery.transition == TEST, Delivery.org_id.not_in(silenced_orgs(at)))
+    # A test, a report or a notice was requested by a person, so it is sent during a silence, too.
+    return or_(Delivery.notification_id.is_(None), Delivery.org_id.not_in(silenced_orgs(at)))
 
 
-def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
-    opened = aliased(Delivery)
-    # A recovery waits until the opened message that it follows has been sent or given up.
-    has_to_wait = and_(
-        Delivery.transition == RECOVERED,
-        exists().where(
-            opened.anomaly_id == Delivery.anomaly_id,
-            opened.watcher_id == Delivery.watcher_id,
-            opened.channel == Delivery.channel,
-            opened.recipient == Delivery.recipient,
-            opened.transition == OPENED,
-            opened.state == PENDING,
-        ),
+def _due(at: datetime, most: int, busy: Mapping[str, int], paused: Collection[str]) -> list[str]:
+    earlier = aliased(Delivery)
+    # A message waits until those before it about the same incident have been sent or given up.
+    has_to_wait = exists().where(
+        earlier.notification_id == Delivery.notification_id,
+        earlier.sequence < Delivery.sequence,
+        earlier.state == PENDING,
     )
-    full = [lane for lane, count in busy.items() if count >= LANE_MOST]
+    full = [lane for lane, count in busy.items() if count >= LANE_MOST] + list(paused)
     turn = func.row_number().over(
         partition_by=(Delivery.lane, Delivery.org_id), order_by=(Delivery.due_at, Delivery.id)
     )
@@ -194,17 +248,19 @@ def _due(at: datetime, most: int, busy: Mapping[str, int]) -> list[str]:
     return taken
 
 
-def _answers_id(delivery: Delivery) -> str | None:
-    if delivery.transition != RECOVERED:
+def _first_message(delivery: Delivery) -> Delivery | None:
+    """Return the first message of the conversation that was sent before this one."""
+    if delivery.notification_id is None:
         return None
     return session().scalar(
-        select(Delivery.id).where(
-            Delivery.anomaly_id == delivery.anomaly_id,
-            Delivery.watcher_id == delivery.watcher_id,
-            Delivery.channel == delivery.channel,
-            Delivery.recipient == delivery.recipient,
-            Delivery.transition == OPENED,
+        select(Delivery)
+        .where(
+            Delivery.notification_id == delivery.notification_id,
+            Delivery.sequence < delivery.sequence,
+            Delivery.state == SENT,
         )
+        .order_by(Delivery.sequence)
+        .limit(1)
     )
 
 
@@ -215,12 +271,15 @@ def _claimed(
         facts = Facts.from_row(delivery.facts)
     except msgspec.ValidationError:
         return undeliverable("The message was written by another version and cannot be read.")
-    target = target_of(delivery, at, sealing_key)
+    target = _target(delivery, at, sealing_key)
     if isinstance(target, Receipt):
         return target
+    first = _first_message(delivery)
     return Claim(
         id=delivery.id,
-        answers_id=_answers_id(delivery),
+        answers_id=None if first is None else first.id,
+        first_reference=(None if first is None else first.reference) or "",
+        created_at=delivery.created_at,
         channel=delivery.channel,
         lane=delivery.lane,
         facts=facts,
@@ -228,3 +287,19 @@ def _claimed(
         attempts=delivery.attempts,
         leased_until=leased_until,
     )
+
+
+def _target(delivery: Delivery, at: datetime, sealing_key: bytes) -> Target | Receipt:
+    """Return where a message is to be sent now, or a receipt with the reason why nowhere."""
+    if delivery.watcher_id is not None:
+        watcher = session().get(Watcher, delivery.watcher_id)
+        if watcher is None or watcher.deleted_at is not None:
+            return undeliverable("The watcher has been deleted.")
+        if delivery.notification_id is not None and not watcher.is_alerting:
+            return undeliverable("The watcher is not alerting any more.")
+    point = None
+    if delivery.contact_point_id is not None:
+        point = session().get(ContactPoint, delivery.contact_point_id)
+    if point is None:
+        return undeliverable("The contact point does not exist any more.")
+    return target_of_contact(point, at, sealing_key)

@@ -1,28 +1,35 @@
 """Facts to Message: one wording for people, in text and HTML, and the same facts for machines."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, tzinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from anomify.channel.message import PICTURE_CID, Message
-from anomify.delivery.facts import OPENED, TEST, AnomalyFacts, Facts, moment
-from anomify.detection.evidence import Evidence
-from anomify.detection.explanation import explain, human_number, value_and_range
+from anomify.channel.message import PICTURE_CID, Button, Message
+from anomify.clock import to_ms
+from anomify.delivery.facts import OPENED, RECOVERED, AnomalyFacts, Facts, moment
+from anomify.delivery.wording_anomaly import (
+    Wording,
+    duration_in_two_units,
+    link_to,
+    local_time,
+    of_opened,
+    of_recovered,
+    pattern_link,
+    short,
+    since_ms,
+)
+from anomify.delivery.wording_incident import incident_link, wording_of_incident
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
-# A name may be 4 kB long; a subject shows this much of it.
-SUBJECT_NAME_MAX_CHARACTERS = 100
-# What a link shows around the anomaly.
-LINK_MARGIN_SECONDS = 6 * 3600
+# A message that is sent so long after it was enqueued states that it is late.
+DELAYED_AFTER: Final = timedelta(minutes=10)
 
-_TYPES = {"opened": "anomaly.opened", "recovered": "anomaly.recovered", "test": "watcher.test"}
-_UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_TYPES: Final = {"test": "watcher.test"}
 
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
@@ -33,26 +40,6 @@ _environment = Environment(
     keep_trailing_newline=True,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class _Wording:
-    subject: str
-    headline: str
-    sentence: str
-    # Named numbers and times, to be read in this order.
-    lines: tuple[tuple[str, str], ...]
-    link: str | None
-    # What the link leads to, and what can be done there.
-    link_words: str = "View the metric"
-    hint: str = ""
-
-
-EXPECTED_HINT: Final = (
-    "Was this behaviour expected? Say so on the metric's page, and the same is not reported again."
-)
-PATTERN_HINT: Final = (
-    "The link leads to the pattern that explains it. There you can say that this was wrong."
-)
 PICTURE_PROBLEM: Final = (
     "The picture that belongs here could not be drawn. Nothing else of this message is missing,"
     " and the metric's page shows its chart."
@@ -65,53 +52,70 @@ def message_of(
     *,
     message_id: str,
     answers_id: str | None = None,
+    first_reference: str = "",
     picture: bytes | None = None,
     lacks_picture: bool = False,
+    image_url: str = "",
+    buttons: Sequence[Button] = (),
+    enqueued_at: datetime | None = None,
+    sent_at: datetime | None = None,
 ) -> Message:
     """Put the facts into words. Links begin with `base_url`; times are in the org's zone.
 
-    With `lacks_picture` it states that the picture could not be drawn.
+    With `lacks_picture` it states that the picture could not be drawn. One that is sent long after
+    it was enqueued states that, too.
     """
-    wording = _wording(facts, base_url)
+    zone = _zone(facts.timezone)
+    wording = _wording(facts, zone, base_url)
+    if enqueued_at is not None and sent_at is not None and sent_at - enqueued_at > DELAYED_AFTER:
+        late = duration_in_two_units((sent_at - enqueued_at).total_seconds())
+        sentence = f"Sent {late} late, meant for {local_time(to_ms(enqueued_at), zone)}."
+        wording = replace(wording, lines=(*wording.lines, ("Delayed", sentence)))
+    incident = facts.incident
+    severity = ""
+    if facts.anomaly is not None:
+        severity = facts.anomaly.severity if incident is None else incident.severity
     shown = {
         "wording": wording,
         "facts": facts,
-        "tone": facts.anomaly.severity if facts.transition == OPENED and facts.anomaly else "calm",
+        "tone": severity if facts.is_ongoing and severity else "calm",
         "picture_cid": PICTURE_CID if picture is not None else None,
         "picture_problem": PICTURE_PROBLEM if lacks_picture and picture is None else None,
     }
     return Message(
         id=message_id,
         answers_id=answers_id,
-        type=_TYPES[facts.transition],
+        type=_TYPES.get(facts.transition, f"anomaly.{facts.transition}"),
         occurred_at=facts.occurred_at,
         subject=wording.subject,
         text=_environment.get_template("message.txt").render(shown),
         html=_environment.get_template("message.html").render(shown),
-        data=_data(facts, wording, base_url),
+        data=_data(facts, wording, base_url, image_url),
         picture=picture,
+        conversation=facts.conversation,
+        first_reference=first_reference,
+        severity=severity,
+        is_ongoing=facts.is_ongoing,
+        began_at=None if incident is None else moment(incident.began_ms),
+        ended_at=_ended_at(facts),
+        org_name=facts.org_name,
+        watcher_name=facts.watcher_name,
+        about=_about(facts),
+        headline=wording.headline,
+        sentence=wording.sentence,
+        lines=wording.lines,
+        link=wording.link or "",
+        link_words=wording.link_words,
+        image_url=image_url,
+        buttons=tuple(buttons),
     )
 
 
-def duration_in_two_units(seconds: float) -> str:
-    """Return a length of time in its two largest units.
-
-    >>> [duration_in_two_units(seconds) for seconds in (0, 59, 3660, 90_000)]
-    ['a moment', '59 seconds', '1 hour 1 minute', '1 day 1 hour']
-    """
-    left, parts = int(seconds), []
-    for size, unit in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
-    return " ".join(parts[:2]) or "a moment"
-
-
-def _wording(facts: Facts, base_url: str) -> _Wording:
+def _wording(facts: Facts, zone: tzinfo, base_url: str) -> Wording:
     anomaly = facts.anomaly
-    if facts.transition == TEST or anomaly is None:
-        return _Wording(
-            subject=f"Test of the watcher {_short(facts.watcher_name)}",
+    if anomaly is None:
+        return Wording(
+            subject=f"Test of the watcher {short(facts.watcher_name)}",
             headline="This is a test",
             sentence=(
                 f"If you can read this, the watcher {facts.watcher_name} of {facts.org_name} "
@@ -120,142 +124,74 @@ def _wording(facts: Facts, base_url: str) -> _Wording:
             lines=(),
             link=None,
         )
-    zone = _zone(facts.timezone)
-    if facts.transition == OPENED:
-        return _of_opened(anomaly, zone, _link(anomaly, base_url, asks=not anomaly.is_silence))
-    if anomaly.pattern_id is not None:
-        wording = _of_recovered(anomaly, zone, _pattern_link(anomaly, base_url))
-        return replace(wording, link_words="View the pattern", hint=PATTERN_HINT)
-    return _of_recovered(anomaly, zone, _link(anomaly, base_url))
+    if facts.incident is not None:
+        return wording_of_incident(facts, anomaly, facts.incident, zone, base_url)
+    # A message that waited through an upgrade is about one anomaly.
+    words = of_opened if facts.transition == OPENED else of_recovered
+    return words(anomaly, zone, base_url)
 
 
-def _of_opened(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
-    if anomaly.is_silence:
-        return _of_silence(anomaly, zone, link)
-    value, expected = _value_and_range(anomaly)
-    what = _phrase(anomaly)
-    return _Wording(
-        subject=f"{_short(anomaly.metric_name)} is unusual: {what}",
-        headline=f"Unusual, severity {anomaly.severity}",
-        sentence=(
-            f"{anomaly.metric_name} is unusual since {_time(anomaly.started_ms, zone)}: "
-            f"{what}. Severity {anomaly.severity}."
-        ),
-        lines=_lines(
-            ("Metric", anomaly.metric_name),
-            ("Value", f"{value} at {_time(anomaly.peak_ms, zone)}"),
-            ("Expected", expected),
-            ("Severity", anomaly.severity),
-            ("Score", _number(anomaly.score)),
-            ("Since", _time(_since_ms(anomaly), zone)),
-            ("Why", anomaly.explanation),
-            ("By how much", anomaly.amount),
-            ("Seen before", anomaly.seen_before),
-        ),
-        link=link,
-        hint=EXPECTED_HINT,
-    )
+def _ended_at(facts: Facts) -> datetime | None:
+    return facts.occurred_at if facts.transition == RECOVERED else None
 
 
-def _of_silence(anomaly: AnomalyFacts, zone: tzinfo, link: str) -> _Wording:
-    since = _time(_since_ms(anomaly), zone)
-    return _Wording(
-        subject=f"{_short(anomaly.metric_name)} sends no data since {since}",
-        headline=f"No data, severity {anomaly.severity}",
-        sentence=(
-            f"{anomaly.metric_name} has sent no data since {since}. {_headline(anomaly)} "
-            f"Severity {anomaly.severity}."
-        ),
-        lines=_lines(
-            ("Metric", anomaly.metric_name),
-            ("Last value", _number(anomaly.value, anomaly.unit)),
-            ("Since", since),
-            ("Severity", anomaly.severity),
-            ("Why", anomaly.explanation),
-            ("Seen before", anomaly.seen_before),
-        ),
-        link=link,
-    )
+def _about(facts: Facts) -> str:
+    if facts.anomaly is None:
+        return ""
+    if facts.incident is None or facts.incident.anomaly_count == 1:
+        return facts.anomaly.metric_name
+    return f"{facts.anomaly.metric_name} and {facts.incident.anomaly_count - 1:,} more"
 
 
-def _of_broken_silence(
-    anomaly: AnomalyFacts, ended_ms: int, zone: tzinfo, link: str | None
-) -> _Wording:
-    silent = duration_in_two_units((ended_ms - _since_ms(anomaly)) / 1000)
-    return _Wording(
-        subject=f"{_short(anomaly.metric_name)} sends data again",
-        headline="Data comes again",
-        sentence=(
-            f"{anomaly.metric_name} sends data again, with points from {_time(ended_ms, zone)} on; "
-            f"the ones before are {silent} older."
-        ),
-        lines=_lines(
-            ("Metric", anomaly.metric_name),
-            ("No data since", _time(_since_ms(anomaly), zone)),
-            ("Data from", _time(ended_ms, zone)),
-            ("Severity", anomaly.severity),
-        ),
-        link=link,
-    )
-
-
-def _since_ms(anomaly: AnomalyFacts) -> int:
-    return anomaly.started_ms if anomaly.since_ms is None else anomaly.since_ms
-
-
-def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> _Wording:
-    ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
-    lasted = duration_in_two_units((ended_ms - anomaly.started_ms) / 1000)
-    if anomaly.is_silence:
-        return _of_broken_silence(anomaly, ended_ms, zone, link)
-    if anomaly.pattern_id is not None:
-        subject, headline = f"is as expected, after {lasted}", "As expected"
-        ending = (
-            f"is as expected: it is like {anomaly.pattern or 'a pattern'}. It had lasted {lasted}"
-        )
-    elif anomaly.has_fallen_silent:
-        subject, headline = "has fallen silent", "Fallen silent while unusual"
-        ending = (
-            f"has sent nothing more, so what was unusual about it is closed; it had lasted {lasted}"
-        )
-    elif anomaly.accepted:
-        subject, headline = "has a new level", "New level"
-        ending = f"{anomaly.accepted}. It was unusual for {lasted}"
-    else:
-        subject, headline = f"is back to normal after {lasted}", "Back to normal"
-        ending = f"is back to normal; it was unusual for {lasted}"
-    value, expected = _value_and_range(anomaly)
-    return _Wording(
-        subject=f"{_short(anomaly.metric_name)} {subject}",
-        headline=headline,
-        sentence=f"{anomaly.metric_name} {ending}, until {_time(ended_ms, zone)}.",
-        lines=_lines(
-            ("Metric", anomaly.metric_name),
-            ("Like", anomaly.pattern),
-            ("Lasted", lasted),
-            ("Since", _time(anomaly.started_ms, zone)),
-            ("Until", _time(ended_ms, zone)),
-            ("Most unusual", f"{value} at {_time(anomaly.peak_ms, zone)}"),
-            ("Expected then", expected),
-            ("Severity", anomaly.severity),
-        ),
-        link=link,
-    )
-
-
-def _data(facts: Facts, wording: _Wording, base_url: str) -> Mapping[str, Any]:
+def _data(facts: Facts, wording: Wording, base_url: str, image_url: str) -> Mapping[str, Any]:
     data: dict[str, Any] = {
         "sentence": wording.sentence,
+        "image_url": image_url or None,
         "org": {"id": facts.org_id, "name": facts.org_name},
         "watcher": {"id": facts.watcher_id, "name": facts.watcher_name},
     }
     anomaly = facts.anomaly
     if anomaly is None:
         return data
-    url = wording.link if anomaly.pattern_id is None else _link(anomaly, base_url)
+    url = wording.link if anomaly.pattern_id is None else link_to(anomaly, base_url)
     data["metric"] = {"id": anomaly.metric_id, "name": anomaly.metric_name, "url": url}
-    data["anomaly"] = {
+    data["anomaly"] = _anomaly_data(anomaly, base_url)
+    data["anomalies"] = [_anomaly_data(each, base_url) for each in (anomaly, *facts.others)]
+    if facts.incident is not None:
+        incident = facts.incident
+        data["incident"] = {
+            "id": incident.id,
+            "uuid": incident.uuid,
+            "kind": incident.kind,
+            "severity": incident.severity,
+            "anomaly_count": incident.anomaly_count,
+            "open_count": incident.open_count,
+            "began_at": _iso(incident.began_ms),
+            "ended_at": None if incident.ended_ms is None else _iso(incident.ended_ms),
+            "url": incident_link(incident, base_url),
+        }
+    if facts.held_why:
+        data["held_back"] = {
+            "why": facts.held_why,
+            "since": None if facts.held_since_ms is None else _iso(facts.held_since_ms),
+        }
+    if facts.missed_count:
+        data["came_and_went"] = [
+            {
+                "metric": each.metric_name,
+                "anomaly_count": each.anomaly_count,
+                "began_at": _iso(each.began_ms),
+                "ended_at": _iso(each.ended_ms),
+            }
+            for each in facts.missed
+        ]
+    return data
+
+
+def _anomaly_data(anomaly: AnomalyFacts, base_url: str) -> dict[str, Any]:
+    return {
         "id": anomaly.id,
+        "metric": anomaly.metric_name,
         "uuid": anomaly.uuid,
         "severity": anomaly.severity,
         "score": anomaly.score,
@@ -266,79 +202,16 @@ def _data(facts: Facts, wording: _Wording, base_url: str) -> Mapping[str, Any]:
         "is_silence": anomaly.is_silence,
         "amount": anomaly.amount,
         "seen_before": anomaly.seen_before,
-        "since_at": _iso(_since_ms(anomaly)),
+        "since_at": _iso(since_ms(anomaly)),
         "started_at": _iso(anomaly.started_ms),
         "peak_at": _iso(anomaly.peak_ms),
         "ended_at": None if anomaly.ended_ms is None else _iso(anomaly.ended_ms),
         "ended_by_silence": anomaly.has_fallen_silent,
         "ended_by_pattern_id": anomaly.pattern_id,
         "ended_by_pattern": anomaly.pattern,
-        "ended_by_pattern_url": _pattern_link(anomaly, base_url),
+        "ended_by_pattern_url": pattern_link(anomaly, base_url),
         "outgrown": anomaly.outgrown,
     }
-    return data
-
-
-def _link(anomaly: AnomalyFacts, base_url: str, *, asks: bool = False) -> str:
-    """Return the address of the metric's page with the anomaly selected.
-
-    With `asks` the question whether it was expected is open there.
-    """
-    ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
-    # In the query, not in the path: a metric may be called `..` or hold slashes.
-    query = urlencode(
-        {
-            "name": anomaly.metric_name,
-            "from": anomaly.started_ms // 1000 - LINK_MARGIN_SECONDS,
-            "until": ended_ms // 1000 + LINK_MARGIN_SECONDS,
-            "event": anomaly.id,
-            **({"ask": "true"} if asks else {}),
-        }
-    )
-    return f"{base_url}/ui/metric?{query}"
-
-
-def _pattern_link(anomaly: AnomalyFacts, base_url: str) -> str | None:
-    """Return the address of the page of the pattern that explains it; None without one."""
-    return None if anomaly.pattern_id is None else f"{base_url}/ui/pattern/{anomaly.pattern_id}"
-
-
-def _lines(*lines: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, text) for name, text in lines if text)
-
-
-def _headline(anomaly: AnomalyFacts) -> str:
-    """Return in one sentence what is unusual."""
-    if anomaly.headline:
-        return anomaly.headline
-    # A message that waited through an upgrade has none: the numbers of its range state it.
-    value, lower, upper = anomaly.value, anomaly.expected_lower, anomaly.expected_upper
-    if value is None or lower is None or upper is None or lower <= value <= upper:
-        return anomaly.explanation
-    return explain(Evidence.ABOVE, value, lower, upper, unit=anomaly.unit or None)
-
-
-def _phrase(anomaly: AnomalyFacts) -> str:
-    """Return what is unusual as a part of a sentence, without its full stop."""
-    headline = _headline(anomaly).removesuffix(".")
-    begins_with_word = headline.startswith(("For ", "It ", "Its ", "No ", "The "))
-    return f"{headline[:1].lower()}{headline[1:]}" if begins_with_word else headline
-
-
-def _value_and_range(anomaly: AnomalyFacts) -> tuple[str, str]:
-    if anomaly.value is None or anomaly.expected_lower is None or anomaly.expected_upper is None:
-        return _number(anomaly.value, anomaly.unit), ""
-    return value_and_range(
-        anomaly.value, anomaly.expected_lower, anomaly.expected_upper, anomaly.unit or None
-    )
-
-
-def _number(number: float | None, unit: str = "") -> str:
-    return "no number" if number is None else human_number(number, unit or None)
-
-
-def _time(time_ms: int, zone: tzinfo) -> str:
-    return moment(time_ms).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _iso(time_ms: int) -> str:
@@ -351,10 +224,3 @@ def _zone(name: str) -> tzinfo:
     except (ZoneInfoNotFoundError, ValueError):
         # A message in the wrong zone says which one it is in; one that is not sent says nothing.
         return UTC
-
-
-def _short(name: str) -> str:
-    if len(name) <= SUBJECT_NAME_MAX_CHARACTERS:
-        return name
-    half = SUBJECT_NAME_MAX_CHARACTERS // 2
-    return f"{name[:half]}…{name[-half:]}"

@@ -30,7 +30,7 @@ class IncidentKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class GeneratedIncident:
     """A labelled span of a metric: unix milliseconds, both ends inclusive, and a sentence on it."""
 
     start_ms: int
@@ -81,18 +81,18 @@ def plan_incidents(
     times: Int64s,
     step_seconds: int,
     incidents_a_week: float,
-) -> list[Incident]:
+) -> list[GeneratedIncident]:
     """Return random incidents at least six hours apart, oldest first."""
     weeks = len(times) * step_seconds / WEEK_SECONDS
     quiet = int(_QUIET_DAYS * DAY_SECONDS / step_seconds)
-    planned: list[Incident] = []
+    planned: list[GeneratedIncident] = []
     for _ in range(rng.poisson(weeks * incidents_a_week)):
         what = _FITTING[kind][int(rng.integers(len(_FITTING[kind])))]
         length = max(1, round(log_uniform(rng, *_MINUTES[what]) * 60.0 / step_seconds))
         if quiet + length >= len(times):
             continue
         first = int(rng.integers(quiet, len(times) - length))
-        incident = Incident(
+        incident = GeneratedIncident(
             int(times[first]), int(times[first + length - 1]), what, _DESCRIPTIONS[what]
         )
         if all(not _near(incident, other) for other in planned):
@@ -100,7 +100,7 @@ def plan_incidents(
     return sorted(planned, key=lambda incident: incident.start_ms)
 
 
-def _near(one: Incident, other: Incident) -> bool:
+def _near(one: GeneratedIncident, other: GeneratedIncident) -> bool:
     apart = 6 * 3600 * 1000
     return one.start_ms < other.end_ms + apart and other.start_ms < one.end_ms + apart
 
@@ -109,7 +109,7 @@ def apply_incident(
     rng: np.random.Generator,
     values: Float64s,
     times: Int64s,
-    incident: Incident,
+    incident: GeneratedIncident,
     kind: GeneratedKind,
     noise: float,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from anomify.detection.generated_incidents import Incident, apply_incident, plan_incidents
+from anomify.detection.generated_incidents import GeneratedIncident, apply_incident, plan_incidents
 from anomify.detection.generated_values import (
     DAY_SECONDS,
     VALUES_OF_KIND,
@@ -31,7 +31,7 @@ class GeneratedMetric:
     unit: str
     times: Int64s
     values: Float64s
-    incidents: tuple[Incident, ...]
+    incidents: tuple[GeneratedIncident, ...]
 
 
 def generate(

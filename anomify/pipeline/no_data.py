@@ -3,12 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 
 from anomify.anomaly.model import Span
-from anomify.anomaly.queries import count_silences, open_spans
+from anomify.anomaly.queries import open_spans
 from anomify.anomaly.recording import Observation, close_anomaly, open_anomaly
 from anomify.clock import to_ms
 from anomify.detection.evidence import Evidence
@@ -19,12 +18,6 @@ from anomify.metric.model import Progress
 from anomify.metric.queries import metric_of_any_org
 from anomify.pipeline.announce import Notifier
 
-# An org in which so many metrics fall silent at once has lost a sender or a network, which one
-# admin alert states; further messages, one for each metric, would only hide it.
-MOST_ANNOUNCED_AT_ONCE = 20
-# Metrics that fell silent within this time count as silent at once: an outage is noticed earlier on
-# fast metrics than on slow ones. Those that ended longer ago say nothing about a new outage.
-AT_ONCE = timedelta(hours=1)
 SEVERITY = Severity.MEDIUM
 """How severe it is that no data comes: there may be an incident that the data cannot show."""
 
@@ -70,20 +63,16 @@ class OverdueMetric:
 
 
 def open_no_data(overdue: Iterable[Progress], notifier: Notifier) -> None:
-    """Open an anomaly for each metric that should have reported; announce the first of each org."""
+    """Open and announce an anomaly for each metric that should have reported.
+
+    Those that fall silent together are one incident, however many they are.
+    """
     at_ms = to_ms(notifier.at)
-    # The recent ones of each org are counted once, however many are added here.
-    silences: dict[int, int] = {}
     for progress in overdue:
         metric = metric_of_any_org(progress.metric_id)
-        if metric.org_id not in silences:
-            silences[metric.org_id] = count_silences(metric.org_id, notifier.at - AT_ONCE)
-        is_announced = silences[metric.org_id] < MOST_ANNOUNCED_AT_ONCE
-        silences[metric.org_id] += 1
         span = open_anomaly(metric, OverdueMetric.of(progress).observation(at_ms))
         span.last_over_ms = max(at_ms, span.started_ms)
-        if is_announced:
-            notifier.opened(span)
+        notifier.opened(span)
 
 
 def close_no_data_of(metric_ids: Iterable[int], notifier: Notifier) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 
 from anomify.anomaly.queries import open_spans_of_excluded
 from anomify.anomaly.recording import close_anomaly
-from anomify.delivery.enqueue import withdraw
+from anomify.delivery.notify import withdraw
 from anomify.exclusion.queries import changes_so_far, exclusions_of_metrics
+from anomify.incident.queries import incidents_with
 from anomify.match.model import Match
 from anomify.match.queries import list_metrics_with_open_matches, open_matches
 from anomify.match.recording import close_matches_of_excluded
@@ -186,7 +187,9 @@ def close_excluded() -> None:
     Their values did not return to normal, so no recovery is sent, and messages about them that
     wait to be sent are withdrawn.
     """
-    for span in open_spans_of_excluded():
+    spans = open_spans_of_excluded()
+    for span in spans:
         close_anomaly(span)
-        withdraw(span.anomaly_id)
+    ids = [span.anomaly_id for span in spans]
+    withdraw(ids, incidents_with(ids))
     close_matches_of_excluded()

@@ -25,6 +25,17 @@ class Watcher(Base):
     # it was given, and shown again.
     expiration_seconds: Mapped[int] = mapped_column(default=3600)
     expiration_unit: Mapped[str] = mapped_column(String(8), default="second")
+    # Tell the first message of an incident only so long after it opened, or lasts, if it goes on.
+    group_wait_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    sustain_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    # The least time between a message and one that further anomalies have joined the incident.
+    group_interval_seconds: Mapped[int] = mapped_column(default=300, server_default="300")
+    # How long an incident must be over before its recovery is told.
+    recover_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    # How often to remind of an incident that goes on and nobody has acknowledged; never if empty.
+    reminder_seconds: Mapped[int | None] = mapped_column(default=None)
+    # After how many minutes without an acknowledgement each later step is told.
+    escalation_minutes: Mapped[list[int]] = mapped_column(JSON, default=list, server_default="[]")
     email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list, info=LISTS_USERS)
     webhook_url: Mapped[str | None] = mapped_column(Text, default=None)
     # Encrypted with the server's key, which is not in the database.

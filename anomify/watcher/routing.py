@@ -7,6 +7,11 @@ from anomify.watcher.model import Watcher
 from anomify.watcher.queries import all_watchers, list_alerting_watchers
 
 
+def is_about(watcher: Watcher, metric_name: str) -> bool:
+    """Return whether a watcher watches the metric with this name."""
+    return is_matched(folded(watcher.chips), fold(metric_name))
+
+
 def watchers_of(org_id: int, metric_name: str) -> list[Watcher]:
     """Return the watchers about a metric, oldest first, whether they send notifications or not."""
     name = fold(metric_name)

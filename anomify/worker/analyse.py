@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from anomify.metric.judged_batches import judged_through
 from anomify.metric.judged_counts import JudgedCounter
 from anomify.metric.progress import list_awaited
 from anomify.metric.state import PARTITIONS, count_of_other_versions, list_checkpoints
-from anomify.pipeline.announce import Notifier
+from anomify.pipeline.announce import announcing
 from anomify.pipeline.close_explained import ExplainedSpan, close_explained, find_explained
 from anomify.pipeline.score import Fresh, Scored, Scorer
 from anomify.pipeline.screen import PatternScreen, Screen, close_excluded
@@ -103,6 +104,7 @@ class Analyser:
             self._deletions,
             self._overdue,
             self._counter,
+            self._recent_points,
         )
         self._rebuilder = MetricRebuilder(
             database,
@@ -226,7 +228,7 @@ class Analyser:
         if explained:
             write(
                 self._database,
-                lambda: close_explained(explained, Notifier(now())),
+                partial(_close_explained, explained),
                 [each.metric_id for each in explained],
             )
 
@@ -314,3 +316,8 @@ class Analyser:
         not_judged = Judgements.none(len(left_out.points))
         self._unsealed.add(Tick(left_out.offsets, left_out.points, not_judged))
         self.through_offset = tick.fresh.through_offset
+
+
+def _close_explained(explained: list[ExplainedSpan]) -> None:
+    with announcing(now()) as notifier:
+        close_explained(explained, notifier)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from anomify.clock import now
 from anomify.db import Database
 from anomify.metric.settings import AS_SHIPPED, Wanted, settings_since
-from anomify.pipeline.announce import Notifier
+from anomify.pipeline.announce import announcing
 from anomify.pipeline.no_data import close_no_data_of
 from anomify.pipeline.score import Scorer
 from anomify.worker.metric_failures import MetricFailures
@@ -52,6 +53,11 @@ class CurrentSettings:
         if may_be_silent:
             write(
                 self._database,
-                lambda: close_no_data_of(may_be_silent, Notifier(now())),
+                partial(_close_no_data, may_be_silent),
                 may_be_silent,
             )
+
+
+def _close_no_data(metric_ids: list[int]) -> None:
+    with announcing(now()) as notifier:
+        close_no_data_of(metric_ids, notifier)

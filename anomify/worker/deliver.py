@@ -10,8 +10,8 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from anomify.channel.kinds import EMAIL, make_channels
-from anomify.channel.message import Channel, Receipt
+from anomify.channel.kinds import KINDS, make_channels
+from anomify.channel.message import Channel, Message, Receipt
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.db import Database
@@ -19,6 +19,8 @@ from anomify.delivery.facts import Facts
 from anomify.delivery.outbox import Claim, claim, is_anything_due, settle
 from anomify.delivery.wording import message_of
 from anomify.org.sealing import PURPOSE
+from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
+from anomify.worker.lane_circuits import LaneCircuits
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,8 @@ class Deliverer:
         self._clock = clock
         self._chance = chance
         self._sealing_key = settings.key_for(PURPOSE)
+        self._link_key = settings.key_for(KEY_PURPOSE)
+        self._circuits = LaneCircuits()
         self._lock = threading.Lock()
         self._in_progress: Counter[str] = Counter()
         self._wake = threading.Event()
@@ -88,6 +92,7 @@ class Deliverer:
     def _claim(self) -> list[Claim]:
         with self._lock:
             busy = dict(self._in_progress)
+            paused = self._circuits.paused(self._clock())
         most = THREADS - sum(busy.values())
         if most <= 0:
             return []
@@ -95,7 +100,7 @@ class Deliverer:
             if not is_anything_due(self._clock()):
                 return []
         with self._database.unit_of_work():
-            claims = claim(self._clock(), most, busy, self._sealing_key)
+            claims = claim(self._clock(), most, busy, self._sealing_key, paused)
         with self._lock:
             self._in_progress.update(each.lane for each in claims)
         return claims
@@ -109,6 +114,8 @@ class Deliverer:
                 )
                 return
             receipt = self._send(claimed)
+            with self._lock:
+                self._circuits.note(claimed.lane, self._clock(), is_delivered=receipt.is_delivered)
             with self._database.unit_of_work():
                 settle(
                     claimed.id,
@@ -133,21 +140,44 @@ class Deliverer:
     def _send(self, claimed: Claim) -> Receipt:
         """Write the message and send it by its channel, outside any transaction."""
         try:
-            wants_picture = claimed.channel == EMAIL and claimed.facts.anomaly is not None
-            picture = self._picture(claimed) if wants_picture else None
-            message = message_of(
-                claimed.facts,
-                self._settings.base_url,
-                message_id=claimed.id,
-                answers_id=claimed.answers_id,
-                picture=picture,
-                lacks_picture=wants_picture and picture is None,
-            )
-            return self._channels[claimed.channel].send(message, claimed.target)
+            channel = self._channels.get(claimed.channel)
+            if channel is None:
+                return Receipt(
+                    is_delivered=False,
+                    problem=f"The channel {claimed.channel} is not enabled on this server.",
+                )
+            return channel.send(self._message(claimed), claimed.target)
         except Exception:
             # A fault of ours, not of the receiver: the message is tried again later.
             log.exception("delivery %s could not be sent", claimed.id)
             return Receipt(is_delivered=False, problem="The message could not be made or sent.")
+
+    def _message(self, claimed: Claim) -> Message:
+        facts = claimed.facts
+        shows_picture = KINDS[claimed.channel].shows_picture and facts.anomaly is not None
+        picture = self._picture(claimed) if shows_picture else None
+        image_url = ""
+        if facts.anomaly is not None and facts.org_uuid:
+            image_url = self._settings.base_url + signed_link(
+                self._link_key,
+                facts.org_uuid,
+                "/image/anomaly",
+                {"anomaly_id": str(facts.anomaly.id)},
+                # The same in every attempt.
+                claimed.created_at + DEFAULT_LIFETIME,
+            )
+        return message_of(
+            facts,
+            self._settings.base_url,
+            message_id=claimed.id,
+            answers_id=claimed.answers_id,
+            first_reference=claimed.first_reference,
+            picture=picture,
+            lacks_picture=shows_picture and picture is None,
+            image_url=image_url,
+            enqueued_at=claimed.created_at,
+            sent_at=self._clock(),
+        )
 
     def _picture(self, claimed: Claim) -> bytes | None:
         try:

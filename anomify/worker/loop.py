@@ -26,6 +26,7 @@ from anomify.worker.billing_sync import BillingSync
 from anomify.worker.deliver import Deliverer
 from anomify.worker.learn import PatternLearner
 from anomify.worker.letters import LetterSender
+from anomify.worker.notify import DueNotifier
 from anomify.worker.ownership import STANDBY_SECONDS, Ownership, OwnershipLost, worker_name
 from anomify.worker.page_event_counts import PageEventWriter
 from anomify.worker.picture import picture_with
@@ -92,6 +93,7 @@ def run(settings: Settings) -> None:
     deliverer = Deliverer(database, settings, picture_with(database, points))
     tasks: list[tuple[str, Callable[[threading.Event], None]]] = [
         ("deliver", deliverer.run_until),
+        ("notify", DueNotifier(database).run_until),
         ("letters", LetterSender(database, settings).run_until),
         ("learn", PatternLearner(database, points).run_until),
     ]

@@ -21,7 +21,7 @@ from anomify.metric.judged_counts import (
 )
 from anomify.metric.progress import Step, record_progress, settle_rebuild
 from anomify.metric.state import PARTITIONS, keep_checkpoint
-from anomify.pipeline.announce import Notifier
+from anomify.pipeline.announce import announcing
 from anomify.pipeline.rebuild import StoredPatterns, record_rebuild
 from anomify.pipeline.rejudge import Rejudged, rejudge
 from anomify.pipeline.score import Scorer
@@ -160,7 +160,8 @@ class MetricRebuilder:
         only = np.array([metric_id], np.int64)
         self._scorer.load(only, rejudged.state)
         self._received.note(only)
-        record_rebuild(metric_id, rejudged, Notifier(now()), patterns)
+        with announcing(now()) as notifier:
+            record_rebuild(metric_id, rejudged, notifier, patterns)
         steps = list(progress_steps(only, rejudged.summary, rejudged.wait_times, self._settings.of))
         record_progress(steps)
         self._counter.correct(metric_id, before, after)

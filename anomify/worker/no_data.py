@@ -1,5 +1,6 @@
 """Find metrics that have stopped reporting, and record it."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,7 @@ from anomify.anomaly.queries import list_stale_with_open_anomaly
 from anomify.clock import now, now_ms
 from anomify.db import Database, batches
 from anomify.metric.progress import take_overdue
-from anomify.pipeline.announce import Notifier
+from anomify.pipeline.announce import announcing
 from anomify.pipeline.no_data import close_all_of_silent, open_no_data
 from anomify.pipeline.observe import log_excluded
 from anomify.pipeline.screen import Screen
@@ -59,14 +60,14 @@ class NoDataMonitor:
         self._overdue.note((metric_id, None) for metric_id in overdue)
 
     def _open(self, overdue: list[int]) -> None:
-        notifier = Notifier(now())
         silent = [
             progress
             for progress in take_overdue(overdue)
             if not self._settings.of(progress.metric_id).may_be_silent
         ]
-        close_all_of_silent([progress.metric_id for progress in silent], notifier)
-        open_no_data(silent, notifier)
+        with announcing(now()) as notifier:
+            close_all_of_silent([progress.metric_id for progress in silent], notifier)
+            open_no_data(silent, notifier)
 
     def _close_silent(self) -> None:
         """Close the anomalies of metrics that have been silent for several of their steps."""
@@ -81,4 +82,9 @@ class NoDataMonitor:
             if at_ms - max(received_ms, row.last_ms) > row.stale_after_ms
         ]
         for some in batches(silent, MOST_OVERDUE):
-            write(self._database, partial(close_all_of_silent, some, Notifier(now())), some)
+            write(self._database, partial(_close_all, some), some)
+
+
+def _close_all(metric_ids: Sequence[int]) -> None:
+    with announcing(now()) as notifier:
+        close_all_of_silent(metric_ids, notifier)

@@ -18,7 +18,7 @@ from anomify.metric.progress import (
     record_left_out,
     record_progress,
 )
-from anomify.pipeline.announce import Notifier
+from anomify.pipeline.announce import Notifier, announcing
 from anomify.pipeline.no_data import close_all_of_silent
 from anomify.pipeline.observe import Screened, find_and_screen, record_and_announce
 from anomify.pipeline.score import Fresh, Scored, Scorer
@@ -29,6 +29,7 @@ from anomify.worker.current_settings import CurrentSettings
 from anomify.worker.deletions import MetricDeletions
 from anomify.worker.overdue import OverdueTracker
 from anomify.worker.progress import progress_steps
+from anomify.worker.recent_points import RecentPoints
 from anomify.worker.writing import write
 
 
@@ -79,6 +80,7 @@ class TickRecorder:
         deletions: MetricDeletions,
         overdue: OverdueTracker,
         counter: JudgedCounter,
+        points: RecentPoints,
     ) -> None:
         """Take what the thread that judges works with."""
         self._database = database
@@ -89,6 +91,7 @@ class TickRecorder:
         self._deletions = deletions
         self._overdue = overdue
         self._counter = counter
+        self._points = points
 
     def screen(self, scored: Scored) -> list[Screened]:
         """Return the candidates of a tick, screened by the rules that hold now."""
@@ -109,12 +112,13 @@ class TickRecorder:
 
     def try_to_record(self, scored: Scored, is_new: Bools) -> None:
         """Record a part of a tick and roll it back. Raises what recording it would raise."""
-        notifier = Notifier(now())
+        at = now()
         with self._database.unit_of_work() as session:
-            record_and_announce(self._find_and_screen(scored), notifier)
+            with announcing(at) as notifier:
+                record_and_announce(self._find_and_screen(scored), notifier)
             record_progress(self._moved_steps(scored))
             for metric_id, count, is_backfill in _count_late(scored, is_new):
-                count_late(metric_id, count, notifier.at, is_backfill=is_backfill)
+                count_late(metric_id, count, at, is_backfill=is_backfill)
             session.rollback()
 
     def _find_and_screen(self, scored: Scored) -> list[Screened]:
@@ -124,14 +128,15 @@ class TickRecorder:
         self._deletions.apply()
         tick = tick.of_metrics(lambda metric_ids: ~self._deletions.are_deleted(metric_ids))
         scored = tick.scored
-        notifier = Notifier(now())
-        record_and_announce(tick.screened, notifier)
-        moved = self._moved_steps(scored)
-        record_progress(moved)
-        for metric_id, count, is_backfill in _count_late(scored, tick.is_new):
-            count_late(metric_id, count, notifier.at, is_backfill=is_backfill)
-        record_left_out(list(_latest(tick.left_out)))
-        self._end(tick.fresh.ended, notifier)
+        at = now()
+        with announcing(at, self._points.read) as notifier:
+            record_and_announce(tick.screened, notifier)
+            moved = self._moved_steps(scored)
+            record_progress(moved)
+            for metric_id, count, is_backfill in _count_late(scored, tick.is_new):
+                count_late(metric_id, count, at, is_backfill=is_backfill)
+            record_left_out(list(_latest(tick.left_out)))
+            self._end(tick.fresh.ended, notifier)
         judged = _judged(scored)
         self._counter.count(judged.metric_ids, judged.times)
         add_judged_batch(tick.fresh.through_offset, encode_judged(judged))

@@ -1,20 +1,23 @@
 """Watchers, anomalies and deliveries for the tests of the outbox."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 
-from anomify.anomaly.model import Anomaly
+from anomify.anomaly.model import Anomaly, Span
 from anomify.channel.message import Receipt
 from anomify.channel.signature import new_secret
+from anomify.clock import now
 from anomify.db import session
-from anomify.delivery.enqueue import enqueue_opened
 from anomify.delivery.model import Delivery
+from anomify.delivery.notify import notify_due
 from anomify.delivery.outbox import Claim, claim, settle
 from anomify.metric.model import Metric
 from anomify.org.model import Org
 from anomify.org.sealing import seal
+from anomify.pipeline.announce import announcing
 from anomify.watcher.model import Watcher
 from tests.factories import make_anomaly, make_metric, make_org, make_watcher
 
@@ -31,12 +34,46 @@ def make_webhook_watcher(org: Org, *chips: str, url: str = URL, **more: Any) -> 
     return make_watcher(org, *chips, webhook_url=url, webhook_secret_sealed=sealed, **more)
 
 
+def make_open_anomaly(metric: Metric, began: datetime | None = None, **more: Any) -> Anomaly:
+    """Return an anomaly that goes on."""
+    return make_anomaly(metric, NOON if began is None else began, minutes=None, **more)
+
+
+def tell_opened(*anomalies: Anomaly, at: datetime | None = None) -> int:
+    """Announce that these anomalies opened; return how many messages are new."""
+    return _announce(anomalies, at, have_opened=True)
+
+
+def tell_ended(*anomalies: Anomaly, at: datetime | None = None) -> int:
+    """Announce that these anomalies ended; return how many messages are new."""
+    return _announce(anomalies, at, have_opened=False)
+
+
+def look_again(at: datetime | None = None) -> int:
+    """Decide on what is due; return how many messages are new."""
+    before = len(rows())
+    notify_due(at or now())
+    return len(rows()) - before
+
+
+def _announce(anomalies: Sequence[Anomaly], at: datetime | None, *, have_opened: bool) -> int:
+    before = len(rows())
+    with announcing(at or now()) as notifier:
+        for anomaly in anomalies:
+            span = session().get_one(Span, anomaly.id)
+            if have_opened:
+                notifier.opened(span)
+            else:
+                notifier.recovered(span)
+    return len(rows()) - before
+
+
 def opened_once(**more: Any) -> Anomaly:
     """Return an anomaly with one enqueued opened message, to a webhook."""
     org = make_org()
     make_webhook_watcher(org, **more)
     anomaly = make_anomaly(make_metric(org), minutes=None)
-    assert enqueue_opened(anomaly) == 1
+    assert tell_opened(anomaly) == 1
     return anomaly
 
 
@@ -50,7 +87,12 @@ def end(anomaly: Anomaly) -> None:
 
 
 def rows() -> list[Delivery]:
-    return list(session().scalars(select(Delivery).order_by(Delivery.created_at, Delivery.id)))
+    session().flush()
+    return list(
+        session().scalars(
+            select(Delivery).order_by(Delivery.created_at, Delivery.sequence, Delivery.id)
+        )
+    )
 
 
 def claim_all(at: datetime = NOON, most: int = 100, **busy: int) -> list[Claim]:

@@ -8,11 +8,11 @@ import time_machine
 from sqlalchemy import event, func, select
 
 from anomify.anomaly.model import Anomaly
-from anomify.channel.message import DELIVERED
+from anomify.channel.message import DELIVERED, Receipt
+from anomify.contact_point.model import ContactPoint
 from anomify.db import Database, session
-from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered, enqueue_test
+from anomify.delivery.enqueue import enqueue_test
 from anomify.delivery.model import Delivery
-from anomify.delivery.outbox import is_anything_due
 from anomify.errors import QuotaExceeded
 from anomify.job.model import DEAD
 from anomify.org.model import Org
@@ -22,11 +22,15 @@ from tests.delivery.deliveries import (
     URL,
     claim_all,
     end,
+    look_again,
+    make_open_anomaly,
     make_webhook_watcher,
     metric_of,
     opened_once,
     rows,
     settle_claim,
+    tell_ended,
+    tell_opened,
 )
 from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
 
@@ -43,18 +47,18 @@ class TestEnqueueOpened:
         make_watcher(org, "memory", email_user_ids=[bob.id])
         make_watcher(org)
 
-        assert enqueue_opened(make_anomaly(make_metric(org))) == 4
-        assert Counter((row.channel, row.recipient) for row in rows()) == {
-            ("webhook", "webhook"): 1,
-            ("email", str(alice.id)): 1,
-            ("email", str(bob.id)): 2,
+        assert tell_opened(make_open_anomaly(make_metric(org))) == 4
+        assert Counter((row.channel, user_of(row)) for row in rows()) == {
+            ("webhook", None): 1,
+            ("email", alice.id): 1,
+            ("email", bob.id): 2,
         }
 
     def test_a_second_call_adds_nothing(self) -> None:
         anomaly = opened_once()
         before = [row.id for row in rows()]
 
-        assert enqueue_opened(anomaly) == 0
+        assert tell_opened(anomaly) == 0
         assert [row.id for row in rows()] == before
 
     def test_adds_watchers_that_match_since_the_severity_has_risen(self) -> None:
@@ -63,32 +67,47 @@ class TestEnqueueOpened:
             make_webhook_watcher(org, severity="low"),
             make_webhook_watcher(org, severity="high"),
         )
-        anomaly = make_anomaly(make_metric(org), severity="low")
+        anomaly = make_open_anomaly(make_metric(org), severity="low")
 
-        assert enqueue_opened(anomaly) == 1
+        assert tell_opened(anomaly) == 1
         anomaly.span.severity = "high"
-        assert enqueue_opened(anomaly) == 1
-        assert {row.watcher_id for row in rows()} == {low.id, high.id}
+        assert tell_opened(anomaly) == 2
+        assert Counter((row.watcher_id, row.transition) for row in rows()) == {
+            (low.id, "opened"): 1,
+            (low.id, "updated"): 1,
+            (high.id, "opened"): 1,
+        }
 
     def test_adds_nothing_within_expiration_seconds_of_a_message_about_the_metric(
         self, clock: time_machine.Traveller
     ) -> None:
         org = make_org()
         make_webhook_watcher(org, expiration_seconds=3600)
-        metric, other = make_metric(org), make_metric(org, "cpu.idle")
+        metric, other = make_metric(org), make_metric(org, "disk.cpu")
+        first = make_open_anomaly(metric)
+        assert tell_opened(first) == 1
+        end(first)
+        assert tell_ended(first) == 1
 
-        assert enqueue_opened(make_anomaly(metric, NOON)) == 1
         clock.move_to(NOON + timedelta(minutes=59))
-        assert enqueue_opened(make_anomaly(metric, NOON + timedelta(minutes=59))) == 0
-        assert enqueue_opened(make_anomaly(other, NOON + timedelta(minutes=59))) == 1
+        second = make_open_anomaly(metric, NOON + timedelta(minutes=59))
+        assert tell_opened(second) == 0
+        assert tell_opened(make_open_anomaly(other, NOON + timedelta(minutes=40))) == 1
         clock.move_to(NOON + timedelta(minutes=60))
-        assert enqueue_opened(make_anomaly(metric, NOON + timedelta(minutes=60))) == 1
+        assert look_again() == 1
+        assert rows()[-1].facts["held_why"]
 
-    def test_a_message_that_was_given_up_does_not_suppress_the_next(self) -> None:
+    def test_a_message_that_was_given_up_does_not_suppress_the_next(
+        self, clock: time_machine.Traveller
+    ) -> None:
         anomaly = opened_once()
-        rows()[0].state = DEAD
+        settle_claim(claim_all()[0], Receipt(is_delivered=False, is_permanent=True))
+        end(anomaly)
+        tell_ended(anomaly)
 
-        assert enqueue_opened(make_anomaly(metric_of(anomaly), NOON + timedelta(minutes=1))) == 1
+        clock.move_to(NOON + timedelta(minutes=10))
+        later = make_open_anomaly(metric_of(anomaly), NOON + timedelta(minutes=10))
+        assert tell_opened(later) == 1
 
     def test_leaves_out_users_without_email_alerts_and_of_other_orgs(self) -> None:
         org = make_org()
@@ -96,13 +115,13 @@ class TestEnqueueOpened:
         bob = make_user(org, "Bob", wants_email_alerts=False)
         make_watcher(org, email_user_ids=[bob.id, charlie.id, 4711])
 
-        assert enqueue_opened(make_anomaly(make_metric(org))) == 0
+        assert tell_opened(make_open_anomaly(make_metric(org))) == 0
 
     def test_leaves_out_a_stopped_webhook(self) -> None:
         org = make_org()
         make_webhook_watcher(org, webhook_stopped_at=NOON)
 
-        assert enqueue_opened(make_anomaly(make_metric(org))) == 0
+        assert tell_opened(make_open_anomaly(make_metric(org))) == 0
 
     def test_stores_the_facts_of_that_moment_without_numbers_that_are_not_finite(self) -> None:
         org = make_org()
@@ -110,7 +129,7 @@ class TestEnqueueOpened:
         anomaly = make_anomaly(
             make_metric(org), expected_lower=float("-inf"), expected_upper=float("inf")
         )
-        enqueue_opened(anomaly)
+        tell_opened(anomaly)
         anomaly.span.value = 1.0
 
         facts = claim_all()[0].facts
@@ -127,8 +146,8 @@ class TestEnqueueRecovered:
         make_webhook_watcher(session().get_one(Org, anomaly.org_id), "cpu", name="Came later")
         end(anomaly)
 
-        assert enqueue_recovered(anomaly) == 1
-        assert enqueue_recovered(anomaly) == 0
+        assert tell_ended(anomaly) == 1
+        assert tell_ended(anomaly) == 0
         assert sorted(row.transition for row in rows()) == ["opened", "recovered"]
 
     def test_adds_none_where_the_opened_message_was_given_up(self) -> None:
@@ -136,7 +155,7 @@ class TestEnqueueRecovered:
         rows()[0].state = DEAD
         end(anomaly)
 
-        assert enqueue_recovered(anomaly) == 0
+        assert tell_ended(anomaly) == 0
 
 
 @pytest.mark.usefixtures("unit")
@@ -175,7 +194,7 @@ class TestCrash:
 
         def record() -> int:
             anomaly = make_anomaly(metric, minutes=None)
-            return enqueue_opened(anomaly)
+            return tell_opened(anomaly)
 
         statements = 0
         left = 0
@@ -206,6 +225,11 @@ class TestCrash:
             assert len(rows()) == 4
 
 
+def user_of(row: Delivery) -> int | None:
+    """Return the user whom a message goes to."""
+    return session().get_one(ContactPoint, row.contact_point_id).user_id
+
+
 def muted(anomaly: Anomaly, minutes: int = 30) -> Anomaly:
     mute_org(anomaly.org_id, minutes, actor="Alice")
     return anomaly
@@ -219,34 +243,34 @@ class TestMuting:
         clock.move_to(NOON + timedelta(minutes=minutes))
         return NOON + timedelta(minutes=minutes)
 
-    def test_marks_an_anomaly_that_was_held_back_and_sends_no_recovery_of_it(
+    def test_marks_an_anomaly_that_was_held_back_and_lists_it_if_it_has_ended(
         self, clock: time_machine.Traveller
     ) -> None:
         org = make_org()
         make_webhook_watcher(org)
-        anomaly = muted(make_anomaly(make_metric(org), minutes=None))
+        anomaly = muted(make_open_anomaly(make_metric(org)))
 
-        assert enqueue_opened(anomaly) == 0
+        assert tell_opened(anomaly) == 0
         assert (anomaly.muted_at, anomaly.muted_severity) == (NOON, "high")
-        self.later(clock, 31)
-        assert enqueue_opened(anomaly) == 0
         end(anomaly)
-        assert enqueue_recovered(anomaly) == 0
-        assert rows() == []
+        assert tell_ended(anomaly) == 0
+        self.later(clock, 29)
+        assert look_again() == 0
+        self.later(clock, 30)
+        assert look_again() == 1
+        assert [row.transition for row in rows()] == ["missed"]
+        assert look_again() == 0
 
-    def test_sends_only_new_and_more_severe_anomalies_after_the_muting(
-        self, clock: time_machine.Traveller
-    ) -> None:
+    def test_sends_what_goes_on_after_the_muting(self, clock: time_machine.Traveller) -> None:
         org = make_org()
         make_webhook_watcher(org, severity="low")
-        metric, other = make_metric(org), make_metric(org, "cpu.idle")
-        old = muted(make_anomaly(metric, severity="low", minutes=None))
-        enqueue_opened(old)
-        self.later(clock, 31)
-        assert enqueue_opened(make_anomaly(other, NOON + timedelta(minutes=31))) == 1
-        assert enqueue_opened(old) == 0
-        old.span.severity = "medium"
-        assert enqueue_opened(old) == 1
+        old = muted(make_open_anomaly(make_metric(org), severity="low"))
+        assert tell_opened(old) == 0
+        self.later(clock, 30)
+        assert look_again() == 1
+        assert tell_opened(old) == 0
+        [row] = rows()
+        assert row.facts["held_why"] == "the whole org is muted"
 
     def test_sends_the_recovery_after_the_muting_where_the_opened_message_was_sent(
         self, clock: time_machine.Traveller
@@ -255,12 +279,13 @@ class TestMuting:
         settle_claim(claim_all()[0], DELIVERED)
         muted(anomaly)
         end(anomaly)
-        assert enqueue_recovered(anomaly) == 1
+        assert tell_ended(anomaly) == 0
 
-        before_it_ends = self.later(clock, 29)
-        assert not is_anything_due(before_it_ends)
-        assert claim_all(before_it_ends) == []
-        [claimed] = claim_all(self.later(clock, 30))
+        self.later(clock, 29)
+        assert look_again() == 0
+        at = self.later(clock, 30)
+        assert look_again() == 1
+        [claimed] = claim_all(at)
         assert claimed.facts.transition == "recovered"
 
     def test_can_be_ended_early(self) -> None:
@@ -273,13 +298,10 @@ class TestMuting:
         anomaly = muted(opened_once())
         end(anomaly)
 
-        assert enqueue_recovered(anomaly) == 0
+        assert tell_ended(anomaly) == 0
         [opened] = rows()
         assert (opened.state, opened.attempts) == (DEAD, 0)
-        assert (
-            opened.last_error
-            == "Not sent because the whole org is muted; the anomaly has ended since."
-        )
+        assert opened.last_error == "Not sent because the whole org is muted; it has ended since."
         assert anomaly.muted_at == NOON
 
     def test_does_not_hold_back_test_messages_or_other_orgs(self) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from anomify.channel.message import DELIVERED, Receipt, Target
+from anomify.channel.message import DELIVERED, Receipt
+from anomify.contact_point.model import ContactPoint
+from anomify.contact_point.settings import store_settings
 from anomify.db import Database, session
-from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
 from anomify.delivery.model import SENT, Delivery
 from anomify.delivery.outbox import LANE_MOST, LEASE, claim, is_anything_due, settle
 from anomify.job.model import DEAD, PENDING
@@ -24,13 +25,16 @@ from tests.delivery.deliveries import (
     NOON,
     claim_all,
     end,
+    make_open_anomaly,
     make_webhook_watcher,
     metric_of,
     opened_once,
     rows,
     settle_claim,
+    tell_ended,
+    tell_opened,
 )
-from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
+from tests.factories import make_metric, make_org, make_user, make_watcher
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -47,20 +51,19 @@ class TestClaim:
         assert (again.id, first.attempts, again.attempts) == (first.id, 1, 2)
 
     def test_uses_the_current_url_of_the_webhook(self) -> None:
-        anomaly = opened_once()
-        watcher = session().scalars(select(Watcher)).one()
-        watcher.webhook_url = "https://new.example/"
+        opened_once()
+        point = session().scalars(select(ContactPoint)).one()
+        store_settings(point, {"url": "https://new.example/"}, KEY)
 
         assert claim_all()[0].target.address == "https://new.example/"
-        assert anomaly.id == rows()[0].anomaly_id
 
     def test_includes_the_former_secret_until_it_expires(self) -> None:
         opened_once(
             former_secret_sealed=seal(KEY, 1, "whsec_former"),
             former_secret_until=NOON + timedelta(seconds=1),
         )
-        watcher = session().scalars(select(Watcher)).one()
-        watcher.former_secret_sealed = seal(KEY, watcher.org_id, "whsec_former")
+        point = session().scalars(select(ContactPoint)).one()
+        point.former_secret_sealed = seal(KEY, point.org_id, "whsec_former")
 
         assert claim_all()[0].target.secrets[1:] == ("whsec_former",)
         assert len(claim_all(NOON + LEASE)[0].target.secrets) == 1
@@ -74,21 +77,21 @@ class TestClaim:
         assert "another key" in (rows()[0].last_error or "")
 
     @pytest.mark.parametrize(
-        ("changes", "why"),
+        ("row", "changes", "why"),
         [
-            ({"deleted_at": NOON}, "deleted"),
-            ({"is_alerting": False}, "not alerting any more"),
-            ({"webhook_url": None}, "no webhook"),
-            ({"webhook_stopped_at": NOON}, "gone"),
+            (Watcher, {"deleted_at": NOON}, "The watcher has been deleted"),
+            (Watcher, {"is_alerting": False}, "not alerting any more"),
+            (ContactPoint, {"deleted_at": NOON}, "The contact point has been deleted"),
+            (ContactPoint, {"stopped_at": NOON}, "gone"),
         ],
     )
     def test_gives_up_a_delivery_whose_watcher_has_no_recipient_any_more(
-        self, changes: dict[str, Any], why: str
+        self, row: type[Watcher] | type[ContactPoint], changes: dict[str, Any], why: str
     ) -> None:
         opened_once()
-        watcher = session().scalars(select(Watcher)).one()
+        changed = session().scalars(select(row)).one()
         for name, value in changes.items():
-            setattr(watcher, name, value)
+            setattr(changed, name, value)
 
         assert claim_all() == []
         assert rows()[0].state == DEAD
@@ -97,22 +100,25 @@ class TestClaim:
     def test_gives_up_a_mail_to_a_user_who_was_removed_or_declined_mails(self) -> None:
         org = make_org()
         people = [make_user(org, name) for name in ("Ann", "Ben", "Cid")]
-        watcher = make_watcher(org, email_user_ids=[user.id for user in people])
-        assert enqueue_opened(make_anomaly(make_metric(org))) == 3
+        make_watcher(org, email_user_ids=[user.id for user in people])
+        assert tell_opened(make_open_anomaly(make_metric(org))) == 3
         people[0].wants_email_alerts = False
-        watcher.email_user_ids = [people[0].id, people[2].id]
+        removed = select(ContactPoint).where(ContactPoint.user_id == people[1].id)
+        session().scalars(removed).one().deleted_at = NOON
         people[2].name = "Cid\r\nBcc: all"
 
         claims = claim_all()
 
-        assert [each.target for each in claims] == [Target(people[2].email, people[2].name)]
+        assert [(each.target.address, each.target.name) for each in claims] == [
+            (people[2].email, people[2].name)
+        ]
         assert Counter(row.state for row in rows()) == {DEAD: 2, PENDING: 1}
 
     def test_gives_up_unreadable_facts_and_claims_the_other_deliveries(self) -> None:
         org = make_org()
         for number in range(2):
             make_webhook_watcher(org, url=f"https://host{number}.example/")
-        enqueue_opened(make_anomaly(make_metric(org)))
+        tell_opened(make_open_anomaly(make_metric(org)))
         rows()[0].facts = {"transition": "opened"}
 
         assert len(claim_all()) == 1
@@ -123,13 +129,12 @@ class TestClaim:
             {"facts": {}},
             {"facts": []},
             {"facts": {"transition": 1}},
-            {"channel": "email", "recipient": "not a number"},
-            {"channel": "email", "recipient": ""},
+            {"contact_point_id": None},
         ):
             org = make_org()
             for number in range(2):
                 make_webhook_watcher(org, url=f"https://host{number}.example/")
-            enqueue_opened(make_anomaly(make_metric(org)))
+            tell_opened(make_open_anomaly(make_metric(org)))
             ours = [row for row in rows() if row.org_id == org.id]
             first = min(ours, key=lambda row: row.id)
             for name, value in wrong.items():
@@ -148,7 +153,7 @@ class TestClaim:
             make_webhook_watcher(org, url=f"https://crowd.example/{number}")
         for number in range(2):
             make_webhook_watcher(org, url=f"https://alone{number}.example/")
-        assert enqueue_opened(make_anomaly(make_metric(org))) == 8
+        assert tell_opened(make_open_anomaly(make_metric(org))) == 8
 
         assert sorted(each.lane for each in claim_all(most=3)) == [
             "alone0.example",
@@ -168,10 +173,10 @@ class TestClaim:
             make_watcher(many, email_user_ids=[user.id for user in users])
         make_webhook_watcher(other, url="https://other.example/")
         make_watcher(other, email_user_ids=[make_user(other, "Olga").id])
-        enqueue_opened(make_anomaly(make_metric(many)))
+        tell_opened(make_open_anomaly(make_metric(many)))
         for row in rows():
             row.due_at = NOON - timedelta(minutes=5)
-        assert enqueue_opened(make_anomaly(make_metric(other))) == 2
+        assert tell_opened(make_open_anomaly(make_metric(other))) == 2
 
         theirs = {row.id for row in rows() if row.org_id == other.id}
         claimed = [each.id for each in claim_all(most=4)]
@@ -181,7 +186,7 @@ class TestClaim:
     def test_does_not_claim_a_recovery_before_its_opened_message_is_settled(self) -> None:
         anomaly = opened_once()
         end(anomaly)
-        enqueue_recovered(anomaly)
+        tell_ended(anomaly)
 
         notice = claim_all()
         assert [each.facts.transition for each in notice] == ["opened"]
@@ -198,7 +203,7 @@ class TestClaim:
         # The receiver may have accepted the opened message and failed to answer.
         anomaly = opened_once()
         end(anomaly)
-        enqueue_recovered(anomaly)
+        tell_ended(anomaly)
         settle_claim(claim_all()[0], Receipt(is_delivered=False, is_permanent=True))
 
         assert [each.facts.transition for each in claim_all()] == ["recovered"]
@@ -244,9 +249,9 @@ class TestSettle:
         anomaly = opened_once()
         settle_claim(claim_all()[0], GONE)
 
-        assert session().scalars(select(Watcher)).one().webhook_stopped_at == NOON
+        assert session().scalars(select(ContactPoint)).one().stopped_at == NOON
         assert rows()[0].state == DEAD
-        assert enqueue_opened(make_anomaly(metric_of(anomaly), NOON + timedelta(hours=2))) == 0
+        assert tell_opened(make_open_anomaly(metric_of(anomaly), NOON + timedelta(hours=2))) == 0
 
     def test_a_failure_is_recorded_only_while_the_lease_is_in_force(self) -> None:
         opened_once()
@@ -278,7 +283,7 @@ class TestManySenders:
             org = make_org()
             for number in range(40):
                 make_webhook_watcher(org, url=f"https://host{number}.example/")
-            enqueue_opened(make_anomaly(make_metric(org)))
+            tell_opened(make_open_anomaly(make_metric(org)))
         together = threading.Barrier(4)
 
         def take() -> list[str]:

@@ -125,6 +125,7 @@ class TestOpened:
         assert message.type == "anomaly.opened"
         assert json.loads(json.dumps(message.data))["anomaly"] == {
             "id": 7,
+            "metric": "shop.orders",
             "uuid": "2c5d9d70-7f8c-4b62-a31c-0a0c5c9a3a3e",
             "severity": "high",
             "score": 0.91234,

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from anomify.channel.message import DELIVERED, Channel, Message, Receipt, Target
 from anomify.channel.signature import new_secret
 from anomify.config import Settings
 from anomify.db import Database, session
-from anomify.delivery.enqueue import enqueue_opened, enqueue_recovered
 from anomify.delivery.facts import Facts
 from anomify.delivery.model import Delivery
+from anomify.delivery.notify import notify
 from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE, seal
 from anomify.worker.deliver import Deliverer
-from tests.factories import make_anomaly, make_metric, make_watcher
+from tests.factories import make_anomaly, make_incident, make_metric, make_watcher
 
 PNG = b"\x89PNG\r\n\x1a\npicture"
 
@@ -66,11 +66,15 @@ class Post:
         """Open an anomaly, and return how many messages were enqueued for it."""
         with self.database.unit_of_work():
             metric = make_metric(self.org, name)
-            anomaly = make_anomaly(metric)
-            count = enqueue_opened(anomaly)
+            before = session().scalar(select(func.count()).select_from(Delivery)) or 0
+            anomaly = make_anomaly(metric, minutes=5 if and_recover else None)
+            moments = {"opened_at": self.clock(), "changed_at": self.clock()}
+            incident = make_incident(anomaly, **moments)
+            notify([incident.id], self.clock(), as_open=[anomaly.id])
             if and_recover:
-                count += enqueue_recovered(anomaly)
-            return count
+                notify([incident.id], self.clock())
+            counted = select(func.count()).select_from(Delivery)
+            return (session().scalar(counted) or 0) - before
 
     def sender(
         self,

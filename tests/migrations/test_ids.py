@@ -103,7 +103,12 @@ class TestEveryRevision:
 
 
 # A later revision put another one in the place of each.
-REPLACED_INDEXES = {"ix_spans_is_open", "ix_rebuilds_leased_until"}
+REPLACED_INDEXES = {
+    *("ix_spans_is_open", "ix_rebuilds_leased_until"),
+    *("ix_deliveries_watcher_id_metric_id", "uq_deliveries_one_per_recipient"),
+}
+# Messages refer to incidents instead of anomalies since 0027.
+REPLACED_REFERENCES = {"deliveries"}
 
 
 class TestRevision:
@@ -117,7 +122,8 @@ class TestRevision:
                 continue
             assert after[table][0] == rows, table
             assert set(indexes) - REPLACED_INDEXES <= set(after[table][1]), table
-            assert references == after[table][2], table
+            if table not in REPLACED_REFERENCES:
+                assert references == after[table][2], table
         database = Database(url)
         with pytest.raises(Exception, match="only grows"), database.unit_of_work() as session:
             session.execute(text("UPDATE audit_entries SET actor = 'Mallory'"))

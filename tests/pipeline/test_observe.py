@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 
 from anomify.anomaly.model import Span
 from anomify.anomaly.queries import open_spans
+from anomify.anomaly.recording import close_anomaly
 from anomify.delivery.model import Delivery
 from anomify.detection.evidence import Evidence
 from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.metric.model import Metric
 from anomify.org.model import Org
-from anomify.pipeline.announce import ANNOUNCED_FOR, Notifier
+from anomify.pipeline.announce import ANNOUNCED_FOR, Notifier, announcing
 from anomify.pipeline.candidates import PointVerdict
 from anomify.pipeline.no_data import close_all_of_silent
 from anomify.pipeline.observe import record_metric
@@ -39,7 +40,7 @@ QUIET = PointVerdict(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class RecordingNotifier(Notifier):
     """A notifier that records what it would announce."""
 
@@ -199,16 +200,15 @@ class TestNotifier:
             for minutes in (0, 20)
         )
         make_watcher(unit.get_one(Org, metric.org_id), webhook_url="https://hooks.example/")
-        real = Notifier(NOON)
-        real.opened(announced)
-        for span in (announced, untold):
-            real.recovered(span)
-            real.recovered(span)
-        rows = unit.query(Delivery.anomaly_id, Delivery.transition).order_by(Delivery.transition)
-        assert [tuple(row) for row in rows] == [
-            (announced.anomaly_id, "opened"),
-            (announced.anomaly_id, "recovered"),
-        ]
+        with announcing(NOON) as real:
+            real.opened(announced)
+        with announcing(NOON) as real:
+            for span in (announced, untold):
+                close_anomaly(span)
+                real.recovered(span)
+                real.recovered(span)
+        rows = unit.query(Delivery.metric_id, Delivery.transition).order_by(Delivery.transition)
+        assert [tuple(row) for row in rows] == [(metric.id, "opened"), (metric.id, "recovered")]
 
 
 class TestCloseAllOfSilent:

@@ -7,17 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from anomify.channel.kinds import WEBHOOK, make_channels
 from anomify.channel.message import DELIVERED, Channel, Message, Receipt, Target
 from anomify.channel.signature import new_secret
+from anomify.contact_point.model import ContactPoint
+from anomify.contact_point.settings import keep_former_secret, store_settings
 from anomify.db import session
 from anomify.delivery.facts import Facts
 from anomify.delivery.model import SENT
 from anomify.delivery.outbox import LEASE
 from anomify.job.model import DEAD, PENDING
-from anomify.org.sealing import PURPOSE, seal
-from anomify.watcher.model import Watcher
+from anomify.org.sealing import PURPOSE
 from tests.factories import make_user
 from tests.kit.outbox import MINUTE, PNG, SECRET, Post, Recorder
 from tests.kit.receiver import Answer, receiving
@@ -88,7 +90,7 @@ class TestWebhook:
 
     def test_a_receiver_that_answers_410_gets_nothing_more(self, post: Post) -> None:
         with receiving(Answer(410)) as receiver:
-            watcher_id = post.watch(receiver.url)
+            post.watch(receiver.url)
             post.open("cpu.a")
             post.sender().run_once()
             assert post.open("cpu.b") == 0
@@ -98,7 +100,7 @@ class TestWebhook:
         assert len(receiver.received) == 1
         assert post.states() == [DEAD]
         with post.database.unit_of_work(write=False):
-            assert session().get_one(Watcher, watcher_id).webhook_stopped_at is not None
+            assert session().scalars(select(ContactPoint)).one().stopped_at is not None
 
     def test_a_redirect_to_a_private_address_is_not_followed(self, post: Post) -> None:
         with receiving() as inside:
@@ -132,14 +134,13 @@ class TestWebhook:
     def test_a_secret_that_was_replaced_verifies_at_once(self, post: Post) -> None:
         changed = new_secret()
         with receiving(secret=changed) as receiver:
-            watcher_id = post.watch(receiver.url)
+            post.watch(receiver.url)
             post.open()
             with post.database.unit_of_work():
-                watcher = session().get_one(Watcher, watcher_id)
+                point = session().scalars(select(ContactPoint)).one()
                 key = post.settings.key_for(PURPOSE)
-                watcher.former_secret_sealed = watcher.webhook_secret_sealed
-                watcher.former_secret_until = post.clock.at + MINUTE
-                watcher.webhook_secret_sealed = seal(key, post.org.id, changed)
+                keep_former_secret(point, SECRET, post.clock.at, key)
+                store_settings(point, {"url": receiver.url, "secret": changed}, key)
             post.sender().run_once()
 
         assert post.states() == [SENT]

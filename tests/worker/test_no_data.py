@@ -1,15 +1,14 @@
 """Anomalies of metrics without data: when they open, end and are not opened."""
 
 import numpy as np
-import pytest
 
 from anomify.anomaly.queries import list_anomalies
 from anomify.clock import now_ms
 from anomify.db import session
+from anomify.incident.queries import list_incidents
 from anomify.metric.model import Metric, Progress
 from anomify.metric.settings import Wanted, change_settings
 from anomify.metric.state import PARTITIONS
-from anomify.pipeline import no_data
 from anomify.series import Points
 from anomify.storage.log import Entry
 from anomify.worker.analyse import Analyser
@@ -186,10 +185,9 @@ class TestNoDataAnomaly:
             assert (spike.is_open, spike.ended_by_silence, spike.is_silence) == (False, True, False)
             assert (silence.is_open, silence.is_silence) == (True, True)
 
-    def test_of_very_many_metrics_is_recorded_for_all_and_announced_for_a_few(
-        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
+    def test_of_many_metrics_at_once_is_recorded_for_all_and_told_as_one(
+        self, plant: Plant
     ) -> None:
-        monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)
         plant.watch()
         for metric_id in plant.metric_ids:
             plant.send(metric_id, past(300), noise(300))
@@ -198,27 +196,7 @@ class TestNoDataAnomaly:
         analyser._overdue._from_ms -= 10 * MINUTE
         analyser.find_metrics_without_data()
         assert len(plant.anomalies()) == 3
-        assert len(plant.announced()) == 2
-
-    def test_is_announced_however_many_metrics_have_been_silent_for_long(
-        self, plant: Plant, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(no_data, "MOST_ANNOUNCED_AT_ONCE", 2)
-        plant.watch()
-        *earlier, last = plant.metric_ids
-        for metric_id in earlier:
-            plant.send(metric_id, past(300), noise(300))
-        analyser = plant.analyser()
-        drain(analyser)
-        analyser._overdue._from_ms -= 10 * MINUTE
-        analyser.find_metrics_without_data()
-        assert len(plant.announced()) == 2
-        with plant.database.unit_of_work():
-            for anomaly in list_anomalies(plant.org_id).items:
-                anomaly.recorded_at -= no_data.AT_ONCE
-        plant.send(last, past(300), noise(300))
-        drain(analyser)
-        analyser._overdue._from_ms -= 10 * MINUTE
-        analyser.find_metrics_without_data()
-        assert len(plant.anomalies()) == 3
-        assert len(plant.announced()) == 3
+        assert len(plant.announced()) == 1
+        with plant.database.unit_of_work(write=False):
+            [incident] = list_incidents(plant.org_id).items
+            assert incident.anomaly_count == 3

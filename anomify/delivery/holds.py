@@ -1,0 +1,163 @@
+"""Why messages about metrics are held back now: silences, quiet hours, and the quiet time."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select
+
+from anomify.anomaly.model import Span
+from anomify.db import batches, session
+from anomify.delivery.decision import FLAPPING_WINDOW, Hold
+from anomify.delivery.model import Notification
+from anomify.incident.model import IncidentMember
+from anomify.metric.status import duration_in_words
+from anomify.org.model import Org
+from anomify.silence.window import quiet_reasons
+from anomify.watcher.model import Watcher
+
+QUIET_TIME: Final = "quiet time"
+
+
+class Holds:
+    """Answers for one org and moment whether messages are held back, and why."""
+
+    def __init__(self, org: Org, at: datetime) -> None:
+        """Read the silences of the org that are in force at that moment."""
+        self._reasons = quiet_reasons(org, at)
+
+    def of(self, names: Sequence[str]) -> Hold | None:
+        """Return why a message about these metrics is held back; None if it is sent.
+
+        It is held back if each of the metrics is silenced, until the first of them is not.
+        """
+        decisions = []
+        for name in names:
+            decision = self._reasons.of(name)
+            if decision is None:
+                return None
+            decisions.append(decision)
+        first = min(decisions, key=lambda decision: decision.until)
+        return Hold(first.kind, first.why, first.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """When an opening was told, and whether as one of too many."""
+
+    told_at: datetime
+    flapping_told_at: datetime | None
+
+
+class ContactHistory:
+    """Which openings of each metric one contact point was told for one watcher."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self.by_metric: dict[int, dict[int, Opening]] = defaultdict(dict)
+
+    def quiet_hold(
+        self, metric_ids: Collection[int], watcher: Watcher, at: datetime
+    ) -> Hold | None:
+        """Return until when all of these metrics are quiet; None if one of them is not."""
+        length = timedelta(seconds=watcher.expiration_seconds)
+        untils = []
+        for metric_id in metric_ids:
+            openings = self.by_metric.get(metric_id, {}).values()
+            until = max((opening.told_at + length for opening in openings), default=at)
+            if until <= at:
+                return None
+            untils.append(until)
+        if not untils:
+            return None
+        words = duration_in_words(watcher.expiration_seconds * 1000)
+        return Hold(
+            QUIET_TIME,
+            f"the watcher sends one message about a metric in {words}",
+            min(untils),
+        )
+
+    def openings_since(self, metric_ids: Collection[int], since: datetime) -> int:
+        """Return how many openings it was told of the one of these metrics that had the most."""
+        return max(
+            (
+                sum(opening.told_at > since for opening in self.by_metric[metric_id].values())
+                for metric_id in metric_ids
+                if metric_id in self.by_metric
+            ),
+            default=0,
+        )
+
+    def flaps_until(self, metric_ids: Collection[int], at: datetime) -> datetime | None:
+        """Return until when no more openings are told, because one of these metrics flaps."""
+        moments = [
+            opening.flapping_told_at + FLAPPING_WINDOW
+            for metric_id in metric_ids
+            for opening in self.by_metric.get(metric_id, {}).values()
+            if opening.flapping_told_at is not None
+        ]
+        latest = max(moments, default=None)
+        return latest if latest is not None and latest > at else None
+
+
+class OpeningHistory:
+    """The openings that contact points were told, by watcher and contact point."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._by_contact: dict[tuple[int, int], ContactHistory] = defaultdict(ContactHistory)
+
+    def add(
+        self,
+        key: tuple[int, int],
+        metric_id: int,
+        incident_id: int,
+        opening: "Opening",
+    ) -> None:
+        """Note an opening of a metric."""
+        self._by_contact[key].by_metric[metric_id][incident_id] = opening
+
+    def of(self, key: tuple[int, int]) -> ContactHistory:
+        """Return what the contact point was told for the watcher."""
+        return self._by_contact[key]
+
+
+def opening_history(
+    watchers: Iterable[Watcher], metric_ids: Sequence[int], at: datetime
+) -> OpeningHistory:
+    """Return which openings of these metrics were told, as long ago as a quiet time may be."""
+    history = OpeningHistory()
+    longest: dict[int, timedelta] = {
+        watcher.id: max(timedelta(seconds=watcher.expiration_seconds), FLAPPING_WINDOW)
+        for watcher in watchers
+    }
+    if not longest:
+        return history
+    since = at - max(longest.values())
+    for some in batches(list(metric_ids)):
+        rows = session().execute(
+            select(
+                Notification.watcher_id,
+                Notification.contact_point_id,
+                Notification.incident_id,
+                Notification.opening_told_at,
+                Notification.flapping_told_at,
+                Span.metric_id,
+            )
+            .join(IncidentMember, IncidentMember.incident_id == Notification.incident_id)
+            .join(Span, Span.anomaly_id == IncidentMember.anomaly_id)
+            .where(
+                Notification.watcher_id.in_(longest),
+                Notification.opening_told_at > since,
+                # What joined after the message was not told in it.
+                IncidentMember.joined_at <= Notification.told_at,
+                Span.metric_id.in_(some),
+            )
+        )
+        for watcher_id, point_id, incident_id, told_at, flapping_told_at, metric_id in rows:
+            if told_at is not None:
+                opening = Opening(told_at, flapping_told_at)
+                history.add((watcher_id, point_id), metric_id, incident_id, opening)
+    return history

@@ -1,0 +1,48 @@
+"""The thread that tells what became due: updates, reminders, and what was held back."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from anomify.clock import now
+from anomify.db import Database
+from anomify.delivery.notify import is_any_due, notify_due
+from anomify.worker.writing import write
+
+log = logging.getLogger(__name__)
+
+NOTIFY_EVERY_SECONDS: Final = 1.0
+
+
+class DueNotifier:
+    """Decides on notifications whose time has come, beside the thread that judges."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime] = now) -> None:
+        """Take where rows are."""
+        self._database = database
+        self._clock = clock
+
+    def run_until(self, stopping: threading.Event) -> None:
+        """Work until the event is set."""
+        while not stopping.wait(NOTIFY_EVERY_SECONDS):
+            try:
+                self.run_once()
+            except SQLAlchemyError as problem:
+                log.warning("notifications cannot be decided now: %s", problem)
+
+    def run_once(self) -> int:
+        """Decide on what is due; return how many incidents were looked at."""
+        count = 0
+        while True:
+            with self._database.unit_of_work(write=False):
+                # Read first: there is seldom one, and a write transaction blocks others.
+                if not is_any_due(self._clock()):
+                    return count
+            looked_at = write(self._database, lambda: notify_due(self._clock()))
+            if not looked_at:
+                return count
+            count += looked_at
