@@ -1,19 +1,16 @@
 """Incidents, what each contact point was told of them, and messages that belong to both.
 
-The recipients of watchers become contact points. Anomalies that go on and were told become
-incidents, so that their end is told to those who were told of their beginning.
+Anomalies that go on and were told become incidents, so that their end is told to those who were
+told of their beginning.
 """
 
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import sqlalchemy as sa
 from alembic import op
 
-from anomify.clock import now
-
-revision = "0027"
-down_revision = "0026"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
@@ -139,7 +136,7 @@ def upgrade() -> None:
                 ["id"],
                 ondelete="CASCADE",
             )
-    move_recipients(op.get_bind())
+    name_contact_points(op.get_bind())
     open_incidents(op.get_bind())
     with op.batch_alter_table("deliveries") as deliveries:
         deliveries.drop_index("ix_deliveries_watcher_id_metric_id")
@@ -219,113 +216,16 @@ def downgrade() -> None:
     op.drop_column("watchers", "escalation_minutes")
 
 
-def move_recipients(connection: sa.Connection) -> None:
-    """Make a contact point of each webhook of a watcher and of each user whom one notifies."""
-    watchers = sa.table(
-        "watchers",
-        *(sa.column(name) for name in ("id", "org_id", "name", "webhook_url", "created_by")),
-        sa.column("email_user_ids", sa.JSON()),
-        sa.column("webhook_secret_sealed"),
-        sa.column("former_secret_sealed"),
-        sa.column("former_secret_until", sa.DateTime(timezone=True)),
-        sa.column("webhook_stopped_at", sa.DateTime(timezone=True)),
-    )
-    points = sa.table(
-        "contact_points",
-        *(
-            sa.column(name)
-            for name in ("id", "org_id", "kind", "name", "user_id", "lane", "is_automatic")
-        ),
-        sa.column("settings_open", sa.JSON()),
-        sa.column("former_secret_sealed"),
-        sa.column("former_secret_until", sa.DateTime(timezone=True)),
-        sa.column("stopped_at", sa.DateTime(timezone=True)),
-        sa.column("created_by"),
-        sa.column("created_at", sa.DateTime(timezone=True)),
-    )
-    links = sa.table(
-        "watcher_contacts", *map(sa.column, ("watcher_id", "contact_point_id", "step"))
-    )
-    users = sa.table("users", *map(sa.column, ("id", "org_id", "name", "email")))
-    deliveries = sa.table(
-        "deliveries", *map(sa.column, ("watcher_id", "channel", "recipient", "contact_point_id"))
-    )
-    at = now()
-    linked = set(connection.execute(sa.select(links.c.watcher_id, links.c.contact_point_id)).all())
-    mailed = sa.select(points.c.user_id, points.c.id).where(
-        points.c.kind == "email", points.c.user_id.is_not(None)
-    )
-    people = {row[0]: row[1] for row in connection.execute(mailed)}
-    known = {
-        row.id: row
-        for row in connection.execute(
-            sa.select(users.c.id, users.c.org_id, users.c.name, users.c.email)
+def name_contact_points(connection: sa.Connection) -> None:
+    """Note for each message the contact point that its recipient has become."""
+    connection.execute(
+        sa.text(
+            "UPDATE deliveries SET contact_point_id = (SELECT min(p.id) FROM contact_points p"
+            " JOIN watcher_contacts w ON w.contact_point_id = p.id"
+            " WHERE w.watcher_id = deliveries.watcher_id AND p.kind = deliveries.channel"
+            " AND (p.kind = 'webhook' OR CAST(p.user_id AS TEXT) = deliveries.recipient))"
         )
-    }
-    taken = {
-        (row.org_id, row.name)
-        for row in connection.execute(sa.select(points.c.org_id, points.c.name))
-    }
-
-    def make(org_id: int, wanted: str, **values: object) -> int:
-        name, number = wanted, 1
-        while (org_id, name) in taken:
-            number += 1
-            name = f"{wanted[:180]} ({number})"
-        taken.add((org_id, name))
-        made = connection.execute(
-            sa.insert(points)
-            .values(org_id=org_id, name=name, is_automatic=True, created_at=at, **values)
-            .returning(points.c.id)
-        )
-        return made.scalar_one()
-
-    def link(watcher_id: int, point_id: int, channel: str, recipient: str) -> None:
-        if (watcher_id, point_id) not in linked:
-            linked.add((watcher_id, point_id))
-            connection.execute(
-                sa.insert(links).values(watcher_id=watcher_id, contact_point_id=point_id, step=0)
-            )
-        connection.execute(
-            sa.update(deliveries)
-            .where(
-                deliveries.c.watcher_id == watcher_id,
-                deliveries.c.channel == channel,
-                deliveries.c.recipient == recipient,
-            )
-            .values(contact_point_id=point_id)
-        )
-
-    for row in connection.execute(sa.select(watchers).order_by(watchers.c.id)).all():
-        has_contacts = any(watcher_id == row.id for watcher_id, _ in linked)
-        for user_id in row.email_user_ids or ():
-            user = known.get(user_id)
-            if user is None or user.org_id != row.org_id:
-                continue
-            if user_id not in people:
-                people[user_id] = make(
-                    row.org_id,
-                    f"E-mail to {user.name or user.email}"[:190],
-                    kind="email",
-                    user_id=user_id,
-                    lane="@mail",
-                    settings_open={},
-                    created_by=row.created_by,
-                )
-            link(row.id, people[user_id], "email", str(user_id))
-        if row.webhook_url and row.webhook_secret_sealed and not has_contacts:
-            point_id = make(
-                row.org_id,
-                f"Webhook of {row.name}"[:190],
-                kind="webhook",
-                lane=(urlsplit(row.webhook_url).hostname or "")[:260],
-                settings_open={"url": row.webhook_url, "secret_sealed": row.webhook_secret_sealed},
-                former_secret_sealed=row.former_secret_sealed,
-                former_secret_until=row.former_secret_until,
-                stopped_at=row.webhook_stopped_at,
-                created_by=row.created_by,
-            )
-            link(row.id, point_id, "webhook", "webhook")
+    )
 
 
 def open_incidents(connection: sa.Connection) -> None:

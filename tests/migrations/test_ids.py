@@ -107,7 +107,7 @@ REPLACED_INDEXES = {
     *("ix_spans_is_open", "ix_rebuilds_leased_until"),
     *("ix_deliveries_watcher_id_metric_id", "uq_deliveries_one_per_recipient"),
 }
-# Messages refer to incidents instead of anomalies since 0027.
+# Messages refer to incidents instead of anomalies since 0029.
 REPLACED_REFERENCES = {"deliveries"}
 
 
