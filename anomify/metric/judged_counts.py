@@ -27,7 +27,7 @@ class JudgedCounter:
 
     def count(self, metric_ids: Int64s, times: Int64s) -> None:
         """Count one judged point for each row; rows of deleted metrics are ignored."""
-        orgs = self._orgs_of(metric_ids)
+        orgs = self.orgs_of(metric_ids)
         is_known = orgs != UNKNOWN
         hours = times[is_known] // HOUR_MS * HOUR_MS
         places, counts = np.unique(
@@ -42,7 +42,7 @@ class JudgedCounter:
 
     def correct(self, metric_id: int, before: HourCounts, after: HourCounts) -> None:
         """Replace a metric's counts by hour: add `after` and subtract `before`."""
-        [org_id] = self._orgs_of(np.array([metric_id], np.int64)).tolist()
+        [org_id] = self.orgs_of(np.array([metric_id], np.int64)).tolist()
         changed = {hour: after[hour] - before[hour] for hour in before.keys() | after.keys()}
         rows = [
             {"org_id": org_id, "hour_ms": hour_ms, "points": change}
@@ -52,7 +52,8 @@ class JudgedCounter:
         if org_id != UNKNOWN and rows:
             _add(rows)
 
-    def _orgs_of(self, metric_ids: Int64s) -> Int64s:
+    def orgs_of(self, metric_ids: Int64s) -> Int64s:
+        """Return the org of each metric, `UNKNOWN` where there is no such metric."""
         self._orgs = lengthened(self._orgs, int(metric_ids.max(initial=0)) + 1, UNKNOWN)
         distinct = np.unique(metric_ids)
         missing = distinct[self._orgs[distinct] == UNKNOWN].tolist()

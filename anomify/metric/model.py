@@ -95,6 +95,32 @@ class Progress(Base):
     young_until_ms: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
+class MovedInterval(Base):
+    """How unusual a metric was in five minutes; only where it was unusual at all.
+
+    It is the index of the question which metrics of an org moved in a window.
+    """
+
+    __tablename__ = "moved_intervals"
+    __table_args__ = (Index("ix_moved_intervals_org_id_interval", "org_id", "interval"),)
+
+    metric_id: Mapped[int] = mapped_column(
+        ForeignKey("metrics.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    # Five minutes since 1970.
+    interval: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    org_id: Mapped[int] = mapped_column(ForeignKey("orgs.id", ondelete="CASCADE"))
+    # The first and the last unusual point, and the one of the highest strength.
+    first_ms: Mapped[int] = mapped_column(BigInteger)
+    last_ms: Mapped[int] = mapped_column(BigInteger)
+    peak_ms: Mapped[int] = mapped_column(BigInteger)
+    strength: Mapped[float]
+    # What was measured there; the ends are empty where they are not finite.
+    value: Mapped[float]
+    lower: Mapped[float | None]
+    upper: Mapped[float | None]
+
+
 class MetricSettings(Base):
     """The settings of a metric; without a row the defaults apply."""
 

@@ -9,11 +9,13 @@ from anomify.detection.detector import Verdicts, judge
 from anomify.detection.staleness import stale_after_ms
 from anomify.detection.state import EngineState, EngineSummary, describe
 from anomify.detection.tuning import tune
+from anomify.metric.moved import UnusualPoints
 from anomify.metric.settings import AS_SHIPPED, Wanted
 from anomify.pipeline.candidates import OUTSIDE, OUTSIDE_SHARE, StoredVerdicts
 from anomify.pipeline.excursion_rows import ExcursionRows
 from anomify.pipeline.open_rows import OpenRows
 from anomify.pipeline.score import LEAST_ALERT, WaitTimes
+from anomify.pipeline.unusual import UnusualFinder
 from anomify.series import Int64s, Judgements, Series
 
 ONLY_SLOT = np.zeros(1, np.int64)
@@ -29,7 +31,8 @@ class Rejudged:
     of it, those at which an anomaly would be open, and the last one of each part. Where retention
     has deleted the beginning of the past, `short_past_until_ms` is when the engine has learnt as
     much again; before that it judges by less than it once did. `values_at` are the values as judged
-    at the times that were asked for.
+    at the times that were asked for. `unusual` are the points for the index of unusual metrics, in
+    parts, each with 0 as its metric.
     """
 
     judged_from_ms: int | None
@@ -39,6 +42,7 @@ class Rejudged:
     summary: EngineSummary
     wait_times: WaitTimes
     state: bytes
+    unusual: Sequence[UnusualPoints]
 
 
 def rejudge(
@@ -62,6 +66,8 @@ def rejudge(
     wanted_times = np.array(sorted(values_at), np.int64)
     values: dict[int, float] = {}
     found: list[StoredVerdicts] = []
+    unusual: list[UnusualPoints] = []
+    finder = UnusualFinder()
     open_rows = OpenRows(least_alert)
     excursions = None if followed_ms is None else ExcursionRows(least_alert, followed_ms)
     first_ms = judged_from_ms = None
@@ -86,6 +92,7 @@ def rejudge(
         is_outside = np.isin(verdicts.evidence[judged], OUTSIDE)
         is_over = strengths >= np.where(is_outside, OUTSIDE_SHARE, 1.0) * least_alert
         step_ms = int(describe(state, ONLY_SLOT).resolution_ms[0])
+        unusual.append(finder.find(np.zeros(len(part), np.int64), part.times, verdicts))
         rows = np.union1d(judged[is_over], open_rows.find(part.times, verdicts, judged, step_ms))
         if excursions is not None:
             rows = np.union1d(rows, excursions.find(part.times, verdicts, judged, step_ms))
@@ -102,6 +109,7 @@ def rejudge(
         describe(state, ONLY_SLOT),
         WaitTimes(stale_after_ms(state, ONLY_SLOT), np.zeros(1, np.int64)),
         state.extract(ONLY_SLOT),
+        unusual,
     )
 
 

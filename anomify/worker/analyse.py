@@ -166,6 +166,7 @@ class Analyser:
             if self._is_careful:
                 fresh, left_out = self._leave_out_failing(fresh, left_out, is_recorded=True)
             scored = self._scorer.score(fresh)
+            self._recorder.follow(scored)
             self._add_unsealed(JudgedTick(fresh, scored, self._find_new_rows(scored), left_out, []))
         self.through_offset = max(self.through_offset, recorded)
         return True

@@ -19,6 +19,7 @@ from anomify.metric.judged_counts import (
     hours_of,
     keep_before_rebuild,
 )
+from anomify.metric.moved import replace_moved
 from anomify.metric.progress import Step, record_progress, settle_rebuild
 from anomify.metric.state import PARTITIONS, keep_checkpoint
 from anomify.pipeline.announce import announcing
@@ -165,6 +166,9 @@ class MetricRebuilder:
         steps = list(progress_steps(only, rejudged.summary, rejudged.wait_times, self._settings.of))
         record_progress(steps)
         self._counter.correct(metric_id, before, after)
+        if rejudged.judged_from_ms is not None:
+            [org_id] = self._counter.orgs_of(only).tolist()
+            replace_moved(metric_id, org_id, rejudged.judged_from_ms, rejudged.unusual)
         forget_before_rebuild(metric_id)
         settle_rebuild(metric_id, now())
         forget_failures(metric_id, now())

@@ -8,8 +8,9 @@ from anomify.delivery.outbox import forget_settled
 from anomify.exclusion.editing import end_expired
 from anomify.metric.dry_run import delete_old_dry_runs
 from anomify.metric.failing import try_isolated_again
+from anomify.metric.moved import forget_moved_before
 from anomify.metric.onboarding import raise_onboarding
-from anomify.metric.retention import retain
+from anomify.metric.retention import DAY_MS, retain
 from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
 from anomify.org.refused_items import forget_refused_items
@@ -40,5 +41,7 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         forget_refused_items(now_ms())
         try_isolated_again(now())
         seal_open_settings(settings.key_for(PURPOSE))
+        if settings.retention_days is not None:
+            forget_moved_before(now_ms() - settings.retention_days * DAY_MS)
     retain(points, settings.retention_days, now_ms())
     points.chunks.pack_old_months(MOST_MONTHS_PACKED)

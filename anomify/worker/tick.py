@@ -9,7 +9,8 @@ import numpy as np
 from anomify.clock import now
 from anomify.db import Database
 from anomify.metric.judged_batches import add_judged_batch
-from anomify.metric.judged_counts import JudgedCounter
+from anomify.metric.judged_counts import UNKNOWN, JudgedCounter
+from anomify.metric.moved import record_moved
 from anomify.metric.progress import (
     Latest,
     Step,
@@ -23,6 +24,7 @@ from anomify.pipeline.no_data import close_all_of_silent
 from anomify.pipeline.observe import Screened, find_and_screen, record_and_announce
 from anomify.pipeline.score import Fresh, Scored, Scorer
 from anomify.pipeline.screen import PatternScreen, Screen, close_excluded
+from anomify.pipeline.unusual import UnusualFinder
 from anomify.series import Bools, Int64s, Points
 from anomify.storage.codec import Judged, encode_judged
 from anomify.worker.current_settings import CurrentSettings
@@ -92,6 +94,7 @@ class TickRecorder:
         self._overdue = overdue
         self._counter = counter
         self._points = points
+        self._unusual = UnusualFinder()
 
     def screen(self, scored: Scored) -> list[Screened]:
         """Return the candidates of a tick, screened by the rules that hold now."""
@@ -101,6 +104,10 @@ class TickRecorder:
         if have_rules_changed:
             write(self._database, close_excluded)
         return screened
+
+    def follow(self, scored: Scored) -> None:
+        """Note what an earlier worker has recorded, so that moves go on where they began."""
+        self._unusual.find(scored.points.metric_ids, scored.points.times, scored.verdicts)
 
     def record(self, tick: JudgedTick) -> JudgedTick:
         """Record a tick in one transaction; return the part of it whose metrics still exist."""
@@ -139,8 +146,15 @@ class TickRecorder:
             self._end(tick.fresh.ended, notifier)
         judged = _judged(scored)
         self._counter.count(judged.metric_ids, judged.times)
+        self._record_moved(scored)
         add_judged_batch(tick.fresh.through_offset, encode_judged(judged))
         return tick, moved
+
+    def _record_moved(self, scored: Scored) -> None:
+        points = self._unusual.find(scored.points.metric_ids, scored.points.times, scored.verdicts)
+        org_ids = self._counter.orgs_of(points.metric_ids)
+        exists = org_ids != UNKNOWN
+        record_moved(points.of(exists), org_ids[exists])
 
     def _moved_steps(self, scored: Scored) -> list[Step]:
         """Return the progress of the metrics with a point that was not late.

@@ -11,6 +11,7 @@ from anomify.native.metric import (
     details,
     expected,
     graph,
+    moved,
     patterns,
     ranking,
     series,
@@ -20,8 +21,8 @@ from anomify.native.metric import (
 from anomify.native.metric import list as metric_list
 
 _MODULES: Final[tuple[ModuleType, ...]] = (
-    *(anomalies, bundle, details, expected, graph, metric_list, patterns, series),
-    *(ranking, settings, summary),
+    *(anomalies, bundle, details, expected, graph, metric_list, moved, patterns),
+    *(ranking, series, settings, summary),
 )
 
 
