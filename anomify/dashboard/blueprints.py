@@ -22,6 +22,7 @@ from anomify.dashboard import (
     sign_in,
     sign_up,
     training,
+    triage,
     unmute,
 )
 
@@ -32,6 +33,6 @@ def dashboard_blueprints() -> tuple[Blueprint, ...]:
         *(account, alert_page, inbox, invitation, metric_page, metrics_page, oidc_sign_in),
         *(contact_confirmation, contact_points_page),
         *(match_page, matches_page, pattern_page, patterns_page, proposals_page, training),
-        *(password_reset, setup, sign_in, sign_up, unmute),
+        *(password_reset, setup, sign_in, sign_up, triage, unmute),
     )
     return tuple(module.blueprint for module in modules)

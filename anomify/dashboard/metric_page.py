@@ -11,6 +11,7 @@ from anomify.clock import now, now_ms
 from anomify.dashboard.layout import local_moment, render_page
 from anomify.dashboard.metric_parts import Links, Selected, find_selected, parts_of
 from anomify.dashboard.page_blueprint import PageBlueprint, address
+from anomify.dashboard.triage_part import done_of
 from anomify.edge.access import USER
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
@@ -55,6 +56,9 @@ class MetricPageIn(Inputs):
     match: int | None = Field(None, ge=1, le=2**31 - 1, json_schema_extra=names("match"))
     pattern: int | None = Field(None, ge=1, le=2**31 - 1, json_schema_extra=names("pattern"))
     ask: bool = Field(default=False, description="Whether the anomaly was expected is asked.")
+    done: int | None = Field(
+        None, ge=1, description="What was just done.", json_schema_extra=names(None)
+    )
 
     @model_validator(mode="after")
     def _ascends(self) -> Self:
@@ -117,6 +121,8 @@ def page(inputs: MetricPageIn) -> str | Response:
         "dashboard/metric.html",
         name=name,
         **parts_of(status, selected, (from_ms, until_ms), _links(inputs)),
+        done=done_of(inputs.done),
+        here=inputs.url(),
         ranges=[
             RangeLink(
                 key,
@@ -216,4 +222,5 @@ def _better_window(
         from_ms = until_ms - RANGES[default][0] * 1000
     else:
         return None
-    return inputs.url(**{"from": max(from_ms, 0) // 1000, "until": -(-until_ms // 1000)})
+    window = {"from": max(from_ms, 0) // 1000, "until": -(-until_ms // 1000)}
+    return inputs.url(**window, done=inputs.done)

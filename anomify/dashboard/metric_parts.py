@@ -15,6 +15,7 @@ from anomify.dashboard.layout import local_moment
 from anomify.dashboard.match_row import MatchRow, match_rows, window_of_match
 from anomify.dashboard.pattern_row import PatternRow, pattern_rows, window_of_excursion
 from anomify.dashboard.training_part import TrainingPart, training_part_of
+from anomify.dashboard.triage_part import TriagePart, triage_part_of
 from anomify.dashboard.wording import thousands, within_sentence
 from anomify.detection.alarm_history_summary import AlarmHistorySummary
 from anomify.edge.app_state import app_state
@@ -152,6 +153,7 @@ def parts_of(
         ),
         "selected_pattern": pattern_rows([selected.pattern])[0] if selected.pattern else None,
         "training": _training(status, anomaly, links),
+        "triage": _triage(anomaly, links),
         "seen_lately": _seen_lately(history, anomaly),
         "picture": (
             anomaly_image_url(app_state().settings, subject().org, anomaly) if anomaly else None
@@ -215,6 +217,10 @@ def _training(status: MetricStatus, anomaly: Anomaly | None, links: Links) -> Tr
     if anomaly is None:
         return None
     return training_part_of(anomaly, status.progress, is_open=links.asks)
+
+
+def _triage(anomaly: Anomaly | None, links: Links) -> TriagePart | None:
+    return None if anomaly is None else triage_part_of(anomaly, links.url(event=anomaly.id))
 
 
 def _seen_lately(history: AlarmHistorySummary | None, selected: Anomaly | None) -> str:

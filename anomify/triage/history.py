@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -19,6 +19,8 @@ from anomify.triage.status import Status
 from anomify.user.model import User
 
 MACHINE: Final = "Anomify"
+# For how long a page shows what its user has just done.
+SHOWN_FOR: Final = timedelta(minutes=2)
 # The fields of a change, and the action in the audit trail of one that changes it first of all.
 ACTIONS: Final = {
     "status": "anomaly.status",
@@ -133,6 +135,34 @@ def list_history(anomaly: Anomaly) -> list[HistoryRow]:
     return sorted(rows, key=lambda row: (row.at, row.transaction_id or 0), reverse=True)
 
 
+def find_transaction(
+    org_id: int, transaction_id: int, actor: Actor
+) -> tuple[HistoryRow, int] | None:
+    """Return the row of a recent transaction of the actor, and how many anomalies it changed.
+
+    The row is that of the first anomaly. None if the transaction is older than `SHOWN_FOR`, is
+    somebody else's, or does not exist.
+    """
+    found = (
+        session()
+        .execute(
+            select(AnomalyChange, TriageTransaction)
+            .join(TriageTransaction, TriageTransaction.id == AnomalyChange.transaction_id)
+            .where(
+                TriageTransaction.org_id == org_id,
+                TriageTransaction.id == transaction_id,
+                TriageTransaction.at > now() - SHOWN_FOR,
+            )
+            .order_by(AnomalyChange.anomaly_id)
+        )
+        .all()
+    )
+    if not found or not actor.is_author(found[0][1].actor_id, found[0][1].actor):
+        return None
+    change, transaction = found[0]
+    return _row(change, transaction, is_undone=False), len(found)
+
+
 def _changes(anomaly_ids: Iterable[int]) -> list[HistoryRow]:
     found = (
         session()
@@ -145,17 +175,21 @@ def _changes(anomaly_ids: Iterable[int]) -> list[HistoryRow]:
     )
     undone = {change.undoes_id for change, _ in found if change.undoes_id is not None}
     return [
-        HistoryRow(
-            transaction_id=transaction.id,
-            user_id=transaction.actor_id,
-            actor=transaction.actor,
-            at=transaction.at,
-            changeset=change.changeset,
-            undoes_id=change.undoes_id,
-            is_undone=transaction.id in undone,
-        )
+        _row(change, transaction, is_undone=transaction.id in undone)
         for change, transaction in found
     ]
+
+
+def _row(change: AnomalyChange, transaction: TriageTransaction, *, is_undone: bool) -> HistoryRow:
+    return HistoryRow(
+        transaction_id=transaction.id,
+        user_id=transaction.actor_id,
+        actor=transaction.actor,
+        at=transaction.at,
+        changeset=change.changeset,
+        undoes_id=change.undoes_id,
+        is_undone=is_undone,
+    )
 
 
 def _recorded(anomaly: Anomaly) -> list[HistoryRow]:

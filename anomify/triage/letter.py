@@ -23,7 +23,7 @@ LETTERS_WINDOW: Final = timedelta(hours=1)
 # The most anomalies that a letter describes.
 DESCRIBED_MAX: Final = 10
 PAGE: Final = "/ui/metric"
-INBOX: Final = "/ui/inbox"
+INBOX: Final = "/ui/"
 
 
 @dataclass(slots=True)

@@ -276,7 +276,7 @@ function showWindow([from, until]) {
 // The server's fragment contains elements with ids; each replaces the one on the page.
 function swap(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
-  for (const id of ["status", "events", "matches", "patterns", "selected", "training"]) {
+  for (const id of ["status", "events", "matches", "patterns", "selected", "training", "triage"]) {
     const [old, now] = [document.getElementById(id), fresh.getElementById(id)];
     if (old && now && old.outerHTML !== now.outerHTML && !isBusy(old, now)) {
       const { event, match } = old.contains(document.activeElement) ? document.activeElement.dataset : {};

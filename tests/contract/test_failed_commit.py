@@ -263,6 +263,8 @@ def requests(product, people, plan):
             "durations": "30d",
         },
         "/ui/anomaly/untrain": {"anomaly_id": people.labelled},
+        "/ui/anomalies/triage": {"do": f"resolve {product.acmes['anomaly']}"},
+        "/ui/anomalies/undo": {"transaction_id": people.transaction},
         "/ui/pattern/<int:pattern_id>/enable": {"pattern_id": people.disabled_pattern},
         "/ui/proposals/learning": {"learning": "false"},
         "/ui/account/profile": {"name": "Plain again"},

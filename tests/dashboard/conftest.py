@@ -28,6 +28,7 @@ from anomify.dashboard import (
     sign_in,
     sign_up,
     training,
+    triage,
     unmute,
 )
 from anomify.db import Database
@@ -47,7 +48,7 @@ BLUEPRINTS = [
         metric_page.blueprint,
         metrics_page.blueprint,
     ),
-    *(alert_page.blueprint, unmute.blueprint, training.blueprint),
+    *(alert_page.blueprint, unmute.blueprint, training.blueprint, triage.blueprint),
     *(match_page.blueprint, matches_page.blueprint),
     *(pattern_page.blueprint, patterns_page.blueprint, proposals_page.blueprint),
     *(setup.blueprint, sign_in.blueprint, sign_up.blueprint, *metric_blueprints()),
