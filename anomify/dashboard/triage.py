@@ -28,7 +28,7 @@ blueprint = PageBlueprint("triage", __name__)
 NEXT_MORNING_HOUR: Final = 9
 
 
-class Action(StrEnum):
+class TriageAction(StrEnum):
     """What a button does."""
 
     ACKNOWLEDGE = "acknowledge"
@@ -55,12 +55,12 @@ class SnoozeFor(StrEnum):
 
 
 STATUSES: Final = {
-    Action.ACKNOWLEDGE: Status.ACKNOWLEDGED,
-    Action.REOPEN: Status.ACTIVE,
-    Action.RESOLVE: Status.RESOLVED,
-    Action.INVALID: Status.INVALID,
-    Action.DISCARD: Status.DISCARDED,
-    Action.DUPLICATE: Status.DUPLICATE,
+    TriageAction.ACKNOWLEDGE: Status.ACKNOWLEDGED,
+    TriageAction.REOPEN: Status.ACTIVE,
+    TriageAction.RESOLVE: Status.RESOLVED,
+    TriageAction.INVALID: Status.INVALID,
+    TriageAction.DISCARD: Status.DISCARDED,
+    TriageAction.DUPLICATE: Status.DUPLICATE,
 }
 SNOOZES: Final = (
     (SnoozeFor.HOUR, "1 hour"),
@@ -118,12 +118,12 @@ class UndoForm(Inputs):
 def change(inputs: TriageForm) -> Response:
     """Do what the button says to the anomaly in its value, or to the selected ones."""
     word, _, one = inputs.do.partition(" ")
-    if word not in list(Action) or (one and not one.isdecimal()):
+    if word not in list(TriageAction) or (one and not one.isdecimal()):
         raise Invalid("There is no such button.")
     ids = [int(one)] if one else list(dict.fromkeys(inputs.anomaly_ids))
     if not ids:
         return _back(inputs.next, None)
-    wanted = _wanted(Action(word), inputs)
+    wanted = _wanted(TriageAction(word), inputs)
     changed = change_anomalies(
         user_subject().org, dict.fromkeys(ids, wanted), page_actor(), app_state().settings.base_url
     )
@@ -172,24 +172,24 @@ def page_actor() -> Actor:
     return Actor(caller.label, caller.user.id, is_admin=is_at_least(caller.user_role, "admin"))
 
 
-def _wanted(action: Action, inputs: TriageForm) -> TriageChange:
+def _wanted(action: TriageAction, inputs: TriageForm) -> TriageChange:
     own_id = user_subject().user.id
     match action:
-        case Action.ASSIGN:
+        case TriageAction.ASSIGN:
             if inputs.assignee is None:
                 raise Invalid("Choose whom to assign.")
             return TriageChange(assign=[inputs.assignee])
-        case Action.UNASSIGN:
+        case TriageAction.UNASSIGN:
             return TriageChange(assignees=[])
-        case Action.MINE:
+        case TriageAction.MINE:
             return TriageChange(assign=[own_id])
-        case Action.SNOOZE:
+        case TriageAction.SNOOZE:
             return TriageChange(snooze=Snooze(_until(inputs.snooze)))
-        case Action.WAKE:
+        case TriageAction.WAKE:
             return TriageChange(snooze=Snooze(None))
-        case Action.COMMENT:
+        case TriageAction.COMMENT:
             return _comment(inputs.comment)
-        case Action.DUPLICATE:
+        case TriageAction.DUPLICATE:
             return TriageChange(status=Status.DUPLICATE, duplicate_of=inputs.duplicate_of)
         case _:
             return TriageChange(status=STATUSES[action])

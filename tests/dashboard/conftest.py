@@ -12,25 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from anomify.clock import now_ms
-from anomify.dashboard import (
-    account,
-    alert_page,
-    inbox,
-    match_page,
-    matches_page,
-    metric_page,
-    metrics_page,
-    password_reset,
-    pattern_page,
-    patterns_page,
-    proposals_page,
-    setup,
-    sign_in,
-    sign_up,
-    training,
-    triage,
-    unmute,
-)
+from anomify.dashboard.blueprints import dashboard_blueprints
 from anomify.db import Database
 from anomify.edge.app_state import AppState
 from anomify.metric.model import Metric, Progress
@@ -40,19 +22,7 @@ from anomify.storage.log import Entry
 from tests.factories import Cast, make_cast, make_metric
 from tests.kit.web import make_app
 
-BLUEPRINTS = [
-    *(
-        account.blueprint,
-        password_reset.blueprint,
-        inbox.blueprint,
-        metric_page.blueprint,
-        metrics_page.blueprint,
-    ),
-    *(alert_page.blueprint, unmute.blueprint, training.blueprint, triage.blueprint),
-    *(match_page.blueprint, matches_page.blueprint),
-    *(pattern_page.blueprint, patterns_page.blueprint, proposals_page.blueprint),
-    *(setup.blueprint, sign_in.blueprint, sign_up.blueprint, *metric_blueprints()),
-]
+BLUEPRINTS = [*dashboard_blueprints(), *metric_blueprints()]
 MINUTE = 60_000
 
 
