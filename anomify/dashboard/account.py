@@ -1,4 +1,4 @@
-"""The account page: name, password, two-factor sign-in and sessions."""
+"""The account page: name, quiet hours, password, two-factor sign-in and sessions."""
 
 from typing import Annotated, Any, Final
 
@@ -17,6 +17,8 @@ from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
+from anomify.org.daily_times import WEEKDAYS, clock_time
+from anomify.org.time_zone import zone_names
 from anomify.user.authenticator import (
     begin_enrolment,
     count_recovery_codes,
@@ -28,6 +30,12 @@ from anomify.user.identity import is_connected
 from anomify.user.model import User
 from anomify.user.profile import ProfileFields
 from anomify.user.queries import get_user, list_sessions
+from anomify.user.quiet_hours import (
+    SEVERITIES,
+    QuietHoursFields,
+    quiet_hours_of,
+    update_quiet_hours,
+)
 from anomify.user.session import (
     end_session,
     end_user_sessions,
@@ -48,6 +56,17 @@ class ProfileIn(Inputs):
     name: Text = Field("", json_schema_extra=names(None))
     phone_number: Text = ""
     email_alerts: bool = False
+
+
+class QuietHoursForm(Inputs):
+    """The quiet hours of the user; an unchecked `is_on` ends them."""
+
+    is_on: bool = False
+    quiet_from: Text = ""
+    quiet_until: Text = ""
+    quiet_timezone: Text = ""
+    weekdays: list[str] = Field(default=[], max_length=20)
+    except_severity: Text = ""
 
 
 class PasswordForm(Inputs):
@@ -104,6 +123,37 @@ def profile(inputs: ProfileIn) -> Response:
         return _again("profile", error, given=inputs)
     put_subject(UserSubject(user, caller.org, caller.session_key))
     return _done("profile")
+
+
+@blueprint.route(
+    f"{PATH}/quiet",
+    inputs=QuietHoursForm,
+    access=USER,
+    changes=True,
+    methods=["POST"],
+    has_own_transactions=True,
+)
+def quiet(inputs: QuietHoursForm) -> Response:
+    """Change the user's quiet hours."""
+    caller = user_subject()
+    try:
+        with transaction(write=True):
+            user = get_user(caller.org, caller.user.id)
+            update_quiet_hours(
+                user,
+                caller.org,
+                QuietHoursFields(
+                    quiet_from=inputs.quiet_from if inputs.is_on else "",
+                    quiet_until=inputs.quiet_until if inputs.is_on else "",
+                    timezone=inputs.quiet_timezone,
+                    weekdays=inputs.weekdays,
+                    except_severity=inputs.except_severity,
+                ),
+            )
+    except AnomifyError as error:
+        return _again("quiet", error, quiet=_quiet_form(inputs))
+    put_subject(UserSubject(user, caller.org, caller.session_key))
+    return _done("quiet")
 
 
 @blueprint.route(
@@ -233,6 +283,10 @@ def _page(
     text = render_page(
         "dashboard/account.html",
         user=user,
+        weekdays=WEEKDAYS,
+        severities=SEVERITIES,
+        zones=zone_names(),
+        **{"quiet": _quiet_of(user, caller.org.timezone), **facts},
         sessions=_sessions(user, caller),
         codes_left=count_recovery_codes(user),
         is_demo=caller.org.is_demo,
@@ -241,9 +295,26 @@ def _page(
         section=section,
         fault_sentence=error.message if error else "",
         faults=dict(error.fields) if error else {},
-        **facts,
     )
     return make_response(text)
+
+
+def _quiet_of(user: User, org_timezone: str) -> dict[str, object]:
+    """Return the user's quiet hours as the form shows them, or a proposal."""
+    hours = quiet_hours_of(user)
+    return {
+        "is_on": hours is not None,
+        "quiet_from": clock_time(hours.from_minute) if hours else "22:00",
+        "quiet_until": clock_time(hours.until_minute) if hours else "07:00",
+        "timezone": hours.timezone if hours else org_timezone,
+        "weekdays": [WEEKDAYS[day] for day in hours.weekdays] if hours else [],
+        "except_severity": user.quiet_except_severity or "",
+    }
+
+
+def _quiet_form(inputs: QuietHoursForm) -> dict[str, object]:
+    """Return the form as it was sent, to be shown again."""
+    return {**inputs.model_dump(), "timezone": inputs.quiet_timezone}
 
 
 def _sessions(user: User, caller: UserSubject) -> list[dict[str, object]]:

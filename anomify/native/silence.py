@@ -13,11 +13,11 @@ from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.contract import Inputs, Outputs, names
 from anomify.metric.name import LABELLED_NAME_MAX_BYTES
 from anomify.native.envelope import NativeBlueprint
-from anomify.native.params import Chips, RowId, RowIds
+from anomify.native.params import Chips, ClockTime, Days, RowId, RowIds
 from anomify.native.window import PageIn, Timestamp, local_string, timestamp_of
+from anomify.org.daily_times import WEEKDAYS, Occurrence, clock_time
 from anomify.org.model import Org
 from anomify.org.muting import is_muted
-from anomify.silence.checking import WEEKDAYS, clock_time
 from anomify.silence.editing import (
     SilenceFields,
     create_silence,
@@ -36,7 +36,6 @@ from anomify.silence.queries import (
     next_occurrence,
     state_of,
 )
-from anomify.silence.schedule import Occurrence
 from anomify.silence.window import MUTE
 
 blueprint = NativeBlueprint("silence", __name__)
@@ -44,11 +43,9 @@ blueprint = NativeBlueprint("silence", __name__)
 MATCHES_NOTHING = "No metric matches now; metrics that come later are silenced."
 MATCHES_ALL = "Every metric of the org matches."
 
-ClockTime = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5)]
 Matchers = Annotated[
     list[Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS_MAX)]], Field(max_length=100)
 ]
-Days = Annotated[list[Annotated[str, StringConstraints(max_length=20)]], Field(max_length=1_000)]
 MonthDays = Annotated[list[int], Field(max_length=100)]
 
 

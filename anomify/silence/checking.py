@@ -1,6 +1,5 @@
 """Check what a person or program says of a silence: which metrics, on which days, from when."""
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -10,18 +9,15 @@ from anomify.errors import Invalid, NotFound
 from anomify.metric.name import NameRefused, has_unseen, parse_name, plain_or_labelled_name
 from anomify.metric.queries import get_metric
 from anomify.org.creating import checked_timezone
+from anomify.org.daily_times import LAST_DAY, WEEKDAYS, minute_of_day, weekday_number
 from anomify.silence.affected import NOT, Affected
 from anomify.silence.matcher import Matcher, checked, read_matcher
 from anomify.silence.model import COMMENT_CHARACTERS_MAX
-from anomify.silence.schedule import DAY_MINUTES, LAST_DAY
 
 MATCHERS_MAX: Final = 20
 CHIPS_MAX: Final = 20
 CHIP_CHARACTERS_MAX: Final = 200
 DATES_MAX: Final = 366
-WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_ABBREVIATED: Final = 3
-_TIME: Final = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
 _LAST_OF_MONTH: Final = 31
 
 
@@ -74,35 +70,18 @@ def checked_comment(comment: str, problems: Problems) -> str:
 
 def minute_of(text: str, field: str, problems: Problems) -> int:
     """Return the minute of the day of a local time; 24:00 is the end of the day, like 00:00."""
-    found = _TIME.fullmatch(text.strip())
-    minute = 60 * int(found[1]) + int(found[2]) if found else DAY_MINUTES + 1
-    if minute > DAY_MINUTES:
+    minute = minute_of_day(text)
+    if minute is None:
         problems[field] = "A time of the day is needed, such as 22:30."
-    return minute % DAY_MINUTES
-
-
-def clock_time(minute: int) -> str:
-    """Return a minute of the day as people write it.
-
-    >>> clock_time(90)
-    '01:30'
-    """
-    return f"{minute // 60:02}:{minute % 60:02}"
+    return minute or 0
 
 
 def weekdays_of(names: Iterable[str], problems: Problems) -> list[int]:
     """Return the numbers of weekdays, 0 for Monday, from their names or first three letters."""
-    short = [name[:_ABBREVIATED] for name in WEEKDAYS]
-    found = set()
-    for name in names:
-        word = name.strip().casefold()
-        if word in WEEKDAYS:
-            found.add(WEEKDAYS.index(word))
-        elif word in short:
-            found.add(short.index(word))
-        else:
-            problems["weekdays"] = f"Days of the week are needed, such as {WEEKDAYS[0]}."
-    return sorted(found)
+    found = {weekday_number(name) for name in names}
+    if None in found:
+        problems["weekdays"] = f"Days of the week are needed, such as {WEEKDAYS[0]}."
+    return sorted(number for number in found if number is not None)
 
 
 def month_days_of(days: Iterable[int], problems: Problems) -> list[int]:

@@ -10,14 +10,13 @@ from anomify.clock import now, to_timestamp
 from anomify.contact_point.queries import contact_points_among
 from anomify.db import session
 from anomify.errors import Conflict, Invalid, QuotaExceeded
+from anomify.org.daily_times import WEEKDAYS, clock_time
 from anomify.org.lock import lock_org
 from anomify.org.model import Org
 from anomify.silence.checking import (
-    WEEKDAYS,
     Problems,
     checked_affected,
     checked_comment,
-    clock_time,
     dates_of,
     minute_of,
     month_days_of,

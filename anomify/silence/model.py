@@ -7,7 +7,8 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
-from anomify.silence.schedule import DailyTimes, Schedule
+from anomify.org.daily_times import DailyTimes
+from anomify.silence.schedule import Schedule
 
 COMMENT_CHARACTERS_MAX = 500
 

@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy import and_, or_, select, update
 
 from anomify.db import session
+from anomify.org.daily_times import Occurrence
 from anomify.silence.model import Silence
-from anomify.silence.schedule import Occurrence
 
 _TICK: Final = timedelta(microseconds=1)
 

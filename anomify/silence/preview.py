@@ -9,9 +9,9 @@ from typing import Final
 from anomify.anomaly.model import Anomaly
 from anomify.anomaly.queries import MOST_ANOMALIES, Running, list_anomalies
 from anomify.exclusion.queries import names_of
+from anomify.org.daily_times import Occurrence
 from anomify.silence.affected import NameParts, Predicate, affected_by
 from anomify.silence.model import Silence
-from anomify.silence.schedule import Occurrence
 
 NAMES_SHOWN: Final = 20
 ANOMALIES_SHOWN: Final = 20

@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, and_, func, not_, select
 
 from anomify.db import Page, session
 from anomify.errors import NotFound
+from anomify.org.daily_times import Occurrence
 from anomify.silence.model import Silence
-from anomify.silence.schedule import FOREVER, Occurrence
+from anomify.silence.schedule import FOREVER
 from anomify.silence.window import is_unended, unended_silences
 
 MOST_SILENCES: Final = 500

@@ -8,11 +8,12 @@ from typing import Final, Literal
 from sqlalchemy import ColumnElement, Select, or_, select
 
 from anomify.db import session
+from anomify.org.daily_times import Occurrence
 from anomify.org.model import Org
 from anomify.org.muting import is_muted
 from anomify.silence.affected import NameParts, Predicate, affected_by
 from anomify.silence.model import Silence, SilenceKind
-from anomify.silence.schedule import Occurrence, Schedule
+from anomify.silence.schedule import Schedule
 
 MUTE: Final = "mute"
 Kind = Literal["mute", "silence", "maintenance"]

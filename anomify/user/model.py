@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, false
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from anomify.db import Base, UtcDateTime
@@ -41,6 +41,15 @@ class User(Base):
     is_visitor: Mapped[bool] = mapped_column(default=False, server_default=false())
     # The latest anomaly that the user has seen in a list; no foreign key, for it may be deleted.
     seen_anomaly_id: Mapped[int | None] = mapped_column(default=None)
+
+    # Quiet hours, in minutes of the local day; empty without any. Weekdays count from 0 for Monday,
+    # and without any every day has them.
+    quiet_from_minute: Mapped[int | None] = mapped_column(default=None)
+    quiet_until_minute: Mapped[int | None] = mapped_column(default=None)
+    quiet_timezone: Mapped[str | None] = mapped_column(String(64), default=None)
+    quiet_weekdays: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    # The least severity that is sent in quiet hours, too; none if it is empty.
+    quiet_except_severity: Mapped[str | None] = mapped_column(String(8), default=None)
 
     @property
     def is_admin(self) -> bool:

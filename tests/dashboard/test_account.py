@@ -43,6 +43,35 @@ class TestProfile:
         assert "phone_number-fault" in reply.text
 
 
+class TestQuietHours:
+    def test_are_saved_and_ended(self, site):
+        browser = site.browser()
+        hours = {"quiet_from": "21:15", "quiet_until": "06:45", "quiet_timezone": "Asia/Tokyo"}
+        reply = send(browser, "quiet", is_on="true", weekdays=["monday", "friday"], **hours)
+        assert reply.location == f"{PATH}#quiet"
+        text = browser.get(PATH).text
+        assert 'name="is_on" value="true" checked' in text
+        assert 'value="21:15"' in text
+        assert "<option selected>Asia/Tokyo</option>" in text
+        assert text.count('name="weekdays"') == 7
+        assert 'value="friday" checked' in text
+        send(browser, "quiet", **hours)
+        assert 'name="is_on" value="true">' in browser.get(PATH).text
+
+    def test_shows_what_is_wrong_and_keeps_the_input(self, site):
+        reply = send(
+            site.browser(),
+            "quiet",
+            is_on="true",
+            quiet_from="21:15",
+            quiet_until="",
+            weekdays="sun",
+        )
+        assert reply.status_code == 400
+        assert "quiet_until-fault" in reply.text
+        assert 'value="21:15"' in reply.text
+
+
 class TestPassword:
     def test_is_changed_and_ends_the_other_sessions(self, site):
         browser, other = site.browser(), site.browser()

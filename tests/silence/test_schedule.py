@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anomify.org.daily_times import LAST_DAY, DailyTimes, Occurrence
 from anomify.org.time_zone import zone_names
-from anomify.silence.schedule import LAST_DAY, DailyTimes, Occurrence, Schedule
+from anomify.silence.schedule import Schedule
 from tests.silence.naive_schedule import DAY, MINUTE, naive_occurrence
 
 HOUR = timedelta(hours=1)

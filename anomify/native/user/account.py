@@ -15,12 +15,14 @@ from anomify.edge.strict_json import decode
 from anomify.errors import Denied, Invalid
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.org.info import OrgOut, org_out
-from anomify.native.params import Line, Password, RowId
+from anomify.native.params import ClockTime, Days, Line, Password, RowId
+from anomify.org.daily_times import WEEKDAYS, clock_time
 from anomify.org.model import Org
 from anomify.user.issue import report_issue
 from anomify.user.model import User
 from anomify.user.profile import ProfileFields
 from anomify.user.queries import get_user, onboarding_flags
+from anomify.user.quiet_hours import QuietHoursFields, quiet_hours_of, update_quiet_hours
 from anomify.user.session import end_user_sessions, session_age
 from anomify.watcher.contact_changes import change_profile, delete_person
 
@@ -52,6 +54,20 @@ class NotificationsOut(Outputs):
     email_alerts: bool = Field(description="Whether alerts are mailed to them.")
 
 
+class QuietHoursOut(Outputs):
+    """Local times at which a user gets no messages but severe ones."""
+
+    quiet_from: str = Field(description="When they begin.", examples=["22:00"])
+    quiet_until: str = Field(
+        description="When they end, on the next day unless it is later.", examples=["07:00"]
+    )
+    timezone: str = Field(description="The time zone of both.", examples=["Europe/Berlin"])
+    weekdays: list[str] = Field(description="Days on which they begin; every day without any.")
+    except_severity: str | None = Field(
+        description="The least severity that is sent all the same; null for none."
+    )
+
+
 class UserOut(Outputs):
     """A user, as they see themselves."""
 
@@ -75,6 +91,9 @@ class UserOut(Outputs):
     role: str = Field(description="owner, admin, editor or viewer.")
     org: OrgOut = Field(description="Their org.")
     notifications: NotificationsOut = Field(description="How they are notified.")
+    quiet_hours: QuietHoursOut | None = Field(
+        description="When they get no messages but severe ones; null for never."
+    )
     onboarding_flags: dict[str, bool] = Field(description="Which first steps they have taken.")
 
 
@@ -135,6 +154,30 @@ class UpdateIn(Inputs):
     email_alerts: bool | None = Field(None, description="Whether alerts are mailed to you.")
     notifications: Flags | None = Field(
         None, description="The same as an object.", examples=[{"email_alerts": True}]
+    )
+    quiet_from: ClockTime | None = Field(
+        None,
+        description="The local time from which you get no messages; empty for no quiet hours.",
+        examples=["22:00"],
+    )
+    quiet_until: ClockTime | None = Field(
+        None,
+        description="Until when, on the next day unless it is later. What is still wrong is told"
+        " then.",
+        examples=["07:00"],
+    )
+    quiet_timezone: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None, description="The time zone of both; an empty text is the org's."
+    )
+    quiet_weekdays: Days | None = Field(
+        None,
+        description="On which days quiet hours begin; every day without any.",
+        examples=[["saturday", "sunday"]],
+    )
+    quiet_except_severity: Annotated[str, StringConstraints(max_length=16)] | None = Field(
+        None,
+        description="Anomalies of this severity or above are sent all the same: low, medium or"
+        " high; an empty text for none.",
     )
     onboarding_flags: Flags | None = Field(
         None,
@@ -215,6 +258,17 @@ def update(inputs: UpdateIn) -> InfoOut:
                 else inputs.email_alerts
             ),
             steps=inputs.onboarding_flags or {},
+        ),
+    )
+    update_quiet_hours(
+        user,
+        caller.org,
+        QuietHoursFields(
+            quiet_from=inputs.quiet_from,
+            quiet_until=inputs.quiet_until,
+            timezone=inputs.quiet_timezone,
+            weekdays=inputs.quiet_weekdays,
+            except_severity=inputs.quiet_except_severity,
         ),
     )
     put_subject(UserSubject(user, caller.org, caller.session_key))
@@ -327,5 +381,19 @@ def user_out(user: User, org: Org) -> UserOut:
         role=user.role,
         org=org_out(org),
         notifications=NotificationsOut(email_alerts=user.wants_email_alerts),
+        quiet_hours=_quiet_hours(user),
         onboarding_flags=onboarding_flags(user),
+    )
+
+
+def _quiet_hours(user: User) -> QuietHoursOut | None:
+    hours = quiet_hours_of(user)
+    if hours is None:
+        return None
+    return QuietHoursOut(
+        quiet_from=clock_time(hours.from_minute),
+        quiet_until=clock_time(hours.until_minute),
+        timezone=hours.timezone,
+        weekdays=[WEEKDAYS[day] for day in sorted(hours.weekdays)],
+        except_severity=user.quiet_except_severity,
     )

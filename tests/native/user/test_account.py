@@ -205,6 +205,34 @@ class TestUpdate:
         assert (bob.role, bob.org_id, bob.email) == ("editor", cast.acme.id, cast.bob.email)
 
 
+class TestQuietHours:
+    def test_are_set_and_ended(self, client, cast):
+        def update(**requested):
+            reply = client.post("/user/update", data=requested, headers=cast.headers("bob"))
+            return strict(reply)["data"]["user"]["quiet_hours"]
+
+        assert update(name="Bob") is None
+        assert update(quiet_from="22:00", quiet_until="7:00", quiet_weekdays="sat,sun") == {
+            "quiet_from": "22:00",
+            "quiet_until": "07:00",
+            "timezone": "UTC",
+            "weekdays": ["saturday", "sunday"],
+            "except_severity": None,
+        }
+        assert update(quiet_except_severity="high")["except_severity"] == "high"
+        assert update(quiet_from="", quiet_until="") is None
+
+    def test_refusals_name_the_field(self, client, cast):
+        reply = client.post(
+            "/user/update",
+            data={"name": "Robert", "quiet_from": "25:00", "quiet_until": "7:00"},
+            headers=cast.headers("bob"),
+        )
+        assert list(error(reply)["fields"]) == ["quiet_from"]
+        user = strict(client.get("/user/info", headers=cast.headers("bob")))["data"]["user"]
+        assert (user["name"], user["quiet_hours"]) == ("Bob", None)
+
+
 class TestUpdatePassword:
     NEW = "another quite long phrase"
 
