@@ -21,6 +21,7 @@ from anomify.dashboard import (
     setup,
     sign_in,
     sign_up,
+    silences_page,
     training,
     triage,
     unmute,
@@ -33,6 +34,6 @@ def dashboard_blueprints() -> tuple[Blueprint, ...]:
         *(account, alert_page, inbox, invitation, metric_page, metrics_page, oidc_sign_in),
         *(contact_confirmation, contact_points_page),
         *(match_page, matches_page, pattern_page, patterns_page, proposals_page, training),
-        *(password_reset, setup, sign_in, sign_up, triage, unmute),
+        *(password_reset, setup, sign_in, sign_up, silences_page, triage, unmute),
     )
     return tuple(module.blueprint for module in modules)

@@ -10,6 +10,7 @@ from anomify.metric.model import Metric
 from anomify.metric.store import PointStore
 from anomify.pattern.changes import note_deletion
 from anomify.pattern.lineage import keep_for_matches
+from anomify.silence.editing import end_silences_of_metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,11 @@ def count_deletions(metric: Metric, points: PointStore) -> DeletionCounts:
 def delete_metric_and_anomalies(metric: Metric, actor: str) -> None:
     """Delete a metric with its anomalies and the messages about them, sent or not.
 
-    Its patterns are deleted with it, but for those that have explained other metrics of its family.
+    Silences that are only about it end. Its patterns are deleted with it, but for those that have
+    explained other metrics of its family.
     """
     delete_anomalies_of(metric.id)
     keep_for_matches(metric, list_explained_elsewhere(metric.id), actor)
+    end_silences_of_metric(metric.org_id, metric.name, actor)
     note_deletion(metric.org_id, metric.id)
     delete_metric(metric, actor)

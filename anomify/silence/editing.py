@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import delete, or_, select
+
 from anomify.audit.recording import record_audit
 from anomify.clock import now, to_timestamp
 from anomify.contact_point.queries import contact_points_among
@@ -25,6 +27,7 @@ from anomify.silence.checking import (
 )
 from anomify.silence.model import Silence, SilenceKind
 from anomify.silence.queries import SilenceState, count_unended, get_silence, state_of
+from anomify.silence.window import is_unended
 
 # Each is compared with every metric that something is to be sent about.
 SILENCES_MAX: Final = 500
@@ -33,6 +36,7 @@ LONGEST: Final = timedelta(days=366)
 # How long one lasts that does not recur and whose end is not given.
 LASTS_BY_DEFAULT: Final = timedelta(hours=1)
 CONTACT_POINTS_MAX: Final = 50
+KEPT_AFTER_END: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,26 @@ def end_silence(org_id: int, silence_id: int, who: str) -> Silence:
         after={"until": at},
     )
     return silence
+
+
+def end_silences_of_metric(org_id: int, metric_name: str, who: str) -> None:
+    """End the silences that are about one metric only, which is being deleted."""
+    rows = session().scalars(
+        select(Silence.id).where(
+            Silence.org_id == org_id, Silence.metric == metric_name, *is_unended(now())
+        )
+    )
+    for silence_id in list(rows):
+        end_silence(org_id, silence_id, who)
+
+
+def forget_ended(at: datetime) -> None:
+    """Delete silences of all orgs that ended more than a year ago."""
+    session().execute(
+        delete(Silence).where(
+            or_(Silence.ended_at < at - KEPT_AFTER_END, Silence.ends_at < at - KEPT_AFTER_END)
+        )
+    )
 
 
 def name_of(silence: Silence) -> str:

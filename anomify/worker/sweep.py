@@ -15,6 +15,7 @@ from anomify.metric.store import PointStore
 from anomify.org.letter import forget_letters
 from anomify.org.refused_items import forget_refused_items
 from anomify.org.sealing import PURPOSE
+from anomify.silence.editing import forget_ended
 from anomify.user.client import forget_expired_clients
 from anomify.user.invitation import forget_invitations
 from anomify.user.second_factor import forget_attempts
@@ -34,6 +35,7 @@ def sweep(database: Database, points: PointStore, settings: Settings) -> None:
         forget_signups()
         raise_onboarding()
         forget_settled(now())
+        forget_ended(now())
         end_expired(now())
         forget_letters(now())
         forget_invitations(now())
