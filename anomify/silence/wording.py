@@ -8,7 +8,10 @@ _DATES_SHOWN = 3
 
 
 def affected_in_words(silence: Silence) -> str:
-    """Return which metrics a silence is about: env="staging", with cpu, without disk."""
+    """Return which metrics a silence is about: env="staging", with cpu, without disk.
+
+    With chips alone it begins with "Names".
+    """
     if silence.is_for_all:
         return "All metrics"
     chips, no_chips = split_chips(silence.chips)
@@ -18,7 +21,8 @@ def affected_in_words(silence: Silence) -> str:
         *(f"with {chip}" for chip in chips),
         *(f"without {chip}" for chip in no_chips),
     ]
-    return ", ".join(parts)
+    words = ", ".join(parts)
+    return words if silence.metric or silence.matchers else f"Names {words}"
 
 
 def times_in_words(silence: Silence) -> str:

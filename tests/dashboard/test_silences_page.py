@@ -44,7 +44,7 @@ class TestList:
         text = site.browser().get(PATH).text
         assert "env=&#34;dev&#34;" in text
         assert "&lt;b&gt;swap" in text
-        assert "with later, without never" in text
+        assert "Names with later, without never" in text
         assert "The whole org is muted." in text
         assert "with over" not in text
         assert "with over" in site.browser().get(f"{PATH}?state=expired").text
