@@ -48,18 +48,23 @@ class _Source:
     # What of it is in force at the moment that is asked for.
     running: Occurrence | None
 
+    def is_about(self, parts: NameParts) -> bool:
+        """Return whether it holds back notifications about the metric of this name."""
+        return self.predicate is None or self.predicate(parts)
+
 
 class QuietReasons:
     """What holds back notifications of an org at one moment."""
 
     def __init__(self, sources: Iterable[_Source]) -> None:
         """Take what is in force at that moment or may be later."""
-        self._sources = tuple(sources)
-        self._has_any = any(source.running is not None for source in self._sources)
+        every = tuple(sources)
+        self._running = [(source.running.end, source) for source in every if source.running]
+        self._later = [source for source in every if not source.running]
 
     def __bool__(self) -> bool:
         """Return whether anything is in force, for some metrics or all."""
-        return self._has_any
+        return bool(self._running)
 
     def of(self, metric_name: str) -> SilenceDecision | None:
         """Return why notifications about this metric are held back; None if they are sent.
@@ -67,23 +72,21 @@ class QuietReasons:
         Of several reasons it is the one that ends last. Windows that adjoin or overlap are one,
         which ends with the last of them.
         """
-        if not self._has_any:
+        if not self._running:
             return None
         parts = NameParts(metric_name)
-        hitting = [
-            source
-            for source in self._sources
-            if source.predicate is None or source.predicate(parts)
-        ]
-        running = [(source.running.end, source) for source in hitting if source.running is not None]
+        running = [(end, source) for end, source in self._running if source.is_about(parts)]
         if not running:
             return None
         until, reason = max(running, key=lambda found: found[0])
+        # What has not begun may adjoin, and what runs may recur.
+        hitting = [source for _, source in running]
+        hitting += [source for source in self._later if source.is_about(parts)]
         for _ in range(WINDOWS_FOLLOWED):
-            later = [found.end for source in hitting if (found := source.schedule.at(until))]
-            if not later:
+            ends = [found.end for source in hitting if (found := source.schedule.at(until))]
+            if not ends:
                 break
-            until = max(later)
+            until = max(ends)
         return SilenceDecision(reason.why, until, reason.kind, reason.silence_id)
 
 

@@ -39,6 +39,15 @@ if (form) {
   if (button) {
     button.hidden = true;
   }
+  // A silence that recurs has no end unless one is chosen: the proposed hour is for one that does not.
+  const ends = form.elements.ends;
+  form.elements.recurs.addEventListener("change", (event) => {
+    if (event.target.checked && ends.value === ends.defaultValue) {
+      ends.value = "";
+    } else if (!event.target.checked && !ends.value) {
+      ends.value = ends.defaultValue;
+    }
+  });
   form.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(preview, WAIT_MS);
