@@ -28,6 +28,7 @@ from anomify.edge.access import EDITOR, USER
 from anomify.edge.contract import Inputs, names
 from anomify.edge.transaction import transaction
 from anomify.errors import AnomifyError
+from anomify.incident.queries import open_incidents_with
 from anomify.metric.name import LABELLED_NAME_MAX_BYTES
 from anomify.org.daily_times import WEEKDAYS
 from anomify.org.muting import is_muted
@@ -223,7 +224,8 @@ def _effect(found: SilencePreview) -> dict[str, Any]:
         "metrics_matched": found.metrics_matched,
         "metrics_total": found.metrics_total,
         "names": found.names,
-        "anomalies_matched": found.anomalies_matched,
+        "anomalies_matched": len(found.anomaly_ids),
+        "incidents_matched": len(open_incidents_with(found.anomaly_ids)),
         "anomalies": [anomaly_row_of(anomaly, None) for anomaly in found.anomalies],
         "occurrences": [(_moment(each.start), _moment(each.end)) for each in found.occurrences],
     }

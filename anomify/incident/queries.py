@@ -105,6 +105,12 @@ def incidents_with(anomaly_ids: Iterable[int]) -> list[Incident]:
     return list(memberships_of(list(anomaly_ids)).values())
 
 
+def open_incidents_with(anomaly_ids: Iterable[int]) -> list[Incident]:
+    """Return the open incidents of these anomalies, each once, the newest first."""
+    found = {incident.id: incident for incident in incidents_with(anomaly_ids) if incident.is_open}
+    return sorted(found.values(), key=lambda incident: incident.id, reverse=True)
+
+
 def incident_ids_of(anomaly_ids: Sequence[int]) -> dict[int, int]:
     """Return the incident's id of each of these anomalies that belongs to one."""
     found: dict[int, int] = {}

@@ -11,6 +11,8 @@ from anomify.auth.subject import subject
 from anomify.clock import datetime_from_timestamp, now, to_ms, to_timestamp
 from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.contract import Inputs, Outputs, names
+from anomify.incident.model import Incident
+from anomify.incident.queries import open_incidents_with
 from anomify.metric.name import LABELLED_NAME_MAX_BYTES
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.params import Chips, ClockTime, Days, RowId, RowIds
@@ -40,6 +42,7 @@ from anomify.silence.window import MUTE
 
 blueprint = NativeBlueprint("silence", __name__)
 
+INCIDENTS_SHOWN = 20
 MATCHES_NOTHING = "No metric matches now; metrics that come later are silenced."
 MATCHES_ALL = "Every metric of the org matches."
 
@@ -138,6 +141,15 @@ class AnomalyOut(Outputs):
     from_timestamp: int | float = Field(description="Since when, unix seconds.")
 
 
+class IncidentOut(Outputs):
+    """An open incident."""
+
+    id: int = Field(description="Its id.")
+    severity: str = Field(description="low, medium or high.")
+    from_timestamp: int | float = Field(description="Since when, unix seconds.")
+    anomalies: int = Field(description="How many anomalies are part of it.")
+
+
 class EffectOut(Outputs):
     """What a silence holds back."""
 
@@ -146,6 +158,10 @@ class EffectOut(Outputs):
     total_metrics: int = Field(description="How many metrics the org has.")
     anomalies_matched: int = Field(description="How many open anomalies these metrics have.")
     anomalies: list[AnomalyOut] = Field(description="The newest of them.")
+    incidents_matched: int = Field(
+        description="How many open incidents these anomalies are part of."
+    )
+    incidents: list[IncidentOut] = Field(description="The newest of them.")
     occurrences: list[OccurrenceOut] = Field(
         description="When it is in force: now, if it is, and the next times; at most five."
     )
@@ -449,12 +465,15 @@ def _effect(found: SilencePreview, silence: Silence) -> dict[str, Any]:
         warning = MATCHES_NOTHING
     elif found.metrics_matched == found.metrics_total and not silence.is_for_all:
         warning = MATCHES_ALL
+    incidents = open_incidents_with(found.anomaly_ids)
     return {
         "metrics_matched": found.metrics_matched,
         "metrics": found.names,
         "total_metrics": found.metrics_total,
-        "anomalies_matched": found.anomalies_matched,
+        "anomalies_matched": len(found.anomaly_ids),
         "anomalies": [_anomaly(each) for each in found.anomalies],
+        "incidents_matched": len(incidents),
+        "incidents": [_incident(each) for each in incidents[:INCIDENTS_SHOWN]],
         "occurrences": [_occurrence(each, silence.timezone) for each in found.occurrences],
         "warning": warning,
     }
@@ -466,6 +485,15 @@ def _anomaly(anomaly: Anomaly) -> AnomalyOut:
         metric=anomaly.span.metric.name,
         severity=anomaly.span.severity,
         from_timestamp=timestamp_of(anomaly.span.started_ms),
+    )
+
+
+def _incident(incident: Incident) -> IncidentOut:
+    return IncidentOut(
+        id=incident.id,
+        severity=incident.severity,
+        from_timestamp=timestamp_of(incident.began_ms),
+        anomalies=incident.anomaly_count,
     )
 
 

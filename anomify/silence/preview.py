@@ -28,8 +28,9 @@ class SilencePreview:
     # The first names, in alphabetical order.
     names: list[str]
     metrics_total: int
-    anomalies_matched: int
-    # The newest open anomalies of these metrics.
+    # The ids of all open anomalies of these metrics.
+    anomaly_ids: list[int]
+    # The newest of them.
     anomalies: list[Anomaly]
     occurrences: list[Occurrence]
 
@@ -42,12 +43,12 @@ def preview_of(silence: Silence, at: datetime) -> SilencePreview:
         total += 1
         if predicate(NameParts(name)):
             hit.append(name)
-    matched, anomalies = _open_anomalies(silence.org_id, predicate)
+    ids, anomalies = _open_anomalies(silence.org_id, predicate)
     return SilencePreview(
         metrics_matched=len(hit),
         names=nsmallest(NAMES_SHOWN, hit),
         metrics_total=total,
-        anomalies_matched=matched,
+        anomaly_ids=ids,
         anomalies=anomalies,
         occurrences=silence.schedule.following(at, OCCURRENCES_SHOWN, AHEAD),
     )
@@ -59,12 +60,12 @@ def count_matched(silence: Silence) -> int:
     return sum(predicate(NameParts(name)) for _, name, _ in names_of(silence.org_id))
 
 
-def _open_anomalies(org_id: int, predicate: Predicate) -> tuple[int, list[Anomaly]]:
-    matched = 0
+def _open_anomalies(org_id: int, predicate: Predicate) -> tuple[list[int], list[Anomaly]]:
+    matched: list[int] = []
     shown: list[Anomaly] = []
     for anomaly in _all_open(org_id):
         if predicate(NameParts(anomaly.span.metric.name)):
-            matched += 1
+            matched.append(anomaly.id)
             if len(shown) < ANOMALIES_SHOWN:
                 shown.append(anomaly)
     return matched, shown

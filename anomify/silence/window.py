@@ -118,13 +118,6 @@ def is_unended(at: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def silence_decision(org: Org, at: datetime) -> SilenceDecision | None:
-    """Return why notifications of the org are held back at that moment; None if they are sent."""
-    if org.muted_until is not None and is_muted(org, at):
-        return SilenceDecision("the whole org is muted", org.muted_until, MUTE)
-    return None
-
-
 def silenced_orgs(at: datetime) -> Select[int]:
     """Return a query for the orgs whose notifications are held back, to embed in others."""
     return select(Org.id).where(Org.muted_until > at)

@@ -18,6 +18,7 @@ from tests.factories import (
     make_anomaly,
     make_cast,
     make_contact_point,
+    make_incident,
     make_metric,
     make_silence,
 )
@@ -297,6 +298,17 @@ class TestPreview:
         (occurrence,) = found["occurrences"]
         assert (occurrence["from_timestamp"], occurrence["until_timestamp"]) == (at, at + HOUR)
         assert ask("/silences/list")["total"] == 0
+
+    def test_shows_the_open_incidents_of_the_anomalies(self, ask, cast, database):
+        with database.unit_of_work():
+            acme = session().get_one(Org, cast.acme.id)
+            both = [make_anomaly(make_metric(acme, f"queue.{name}"), minutes=None) for name in "ab"]
+            incident = make_incident(*both).id
+            make_incident(make_anomaly(make_metric(acme, "queue.c")))
+        found = ask("/silence/preview", chips=["queue"])
+        assert (found["anomalies_matched"], found["incidents_matched"]) == (2, 1)
+        assert [(each["id"], each["anomalies"]) for each in found["incidents"]] == [(incident, 2)]
+        assert ask("/silence/preview", chips=["cpu"])["incidents"] == []
 
     def test_warns_of_too_much_and_of_nothing(self, ask):
         assert "Every metric" in ask("/silence/preview", matchers=["__name__=~.*"])["warning"]
