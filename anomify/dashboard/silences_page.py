@@ -75,7 +75,7 @@ class NewIn(Inputs):
     chips: str = Field("", max_length=2_000)
 
 
-class SilenceIn(Inputs):
+class SilencePageIn(Inputs):
     """Which silence."""
 
     silence_id: RowId = Field(json_schema_extra=names("silence"))
@@ -137,9 +137,13 @@ def create(inputs: SilenceForm) -> Response:
 
 
 @blueprint.route(
-    f"{PATH}/<int:silence_id>", inputs=SilenceIn, access=USER, methods=["GET"], endpoint="silence"
+    f"{PATH}/<int:silence_id>",
+    inputs=SilencePageIn,
+    access=USER,
+    methods=["GET"],
+    endpoint="silence",
 )
-def show(inputs: SilenceIn) -> str:
+def show(inputs: SilencePageIn) -> str:
     """Show a silence with what it holds back; editors may change it here."""
     silence = get_silence(user_subject().org.id, inputs.silence_id)
     return _form_page(form_of(silence), stored=silence, shown=silence)
@@ -169,12 +173,12 @@ def change(inputs: EditForm) -> Response:
 
 @blueprint.route(
     f"{PATH}/<int:silence_id>/end",
-    inputs=SilenceIn,
+    inputs=SilencePageIn,
     access=EDITOR,
     methods=["POST"],
     changes=True,
 )
-def end(inputs: SilenceIn) -> Response:
+def end(inputs: SilencePageIn) -> Response:
     """End the silence now."""
     caller = user_subject()
     end_silence(caller.org.id, inputs.silence_id, caller.label)
