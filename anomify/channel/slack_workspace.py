@@ -13,6 +13,8 @@ from anomify.outbound.http_client import Outbound
 # Slack gives at most 1,000 channels in a page, and fewer are recommended.
 CHANNELS_IN_A_PAGE: Final = 200
 PAGES_MAX: Final = 10
+# How users.info answers about somebody whom the bot cannot see.
+UNKNOWN_MEMBER: Final = frozenset({"user_not_found", "user_not_visible"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class SlackWorkspace:
         return text_of(self._called("auth.test").get("team_id"))
 
     def member(self, member_id: str) -> SlackMember:
-        """Return a member with the e-mail address in the profile. Raises UpstreamFailed."""
-        user = self._called("users.info", user=member_id).get("user")
+        """Return a member with the e-mail address in the profile; both empty for an unknown one.
+
+        Raises UpstreamFailed.
+        """
+        user = self._called("users.info", UNKNOWN_MEMBER, user=member_id).get("user")
         if not isinstance(user, dict):
             return SlackMember("", "")
         profile = user.get("profile")
@@ -76,7 +81,9 @@ class SlackWorkspace:
         email = text_of(profile.get("email")) if isinstance(profile, dict) and is_sure else ""
         return SlackMember(email, text_of(user.get("team_id")))
 
-    def _called(self, method: str, **arguments: str) -> Mapping[str, Any]:
+    def _called(
+        self, method: str, expected: frozenset[str] = frozenset(), **arguments: str
+    ) -> Mapping[str, Any]:
         given = {name: value for name, value in arguments.items() if value}
         reply = self._outbound.post(
             f"{self._api}/{method}",
@@ -87,7 +94,7 @@ class SlackWorkspace:
             },
         )
         answer = json_of(reply)
-        if answer.get("ok") is not True:
+        if answer.get("ok") is not True and text_of(answer.get("error")) not in expected:
             reason = text_of(answer.get("error"))[:100] or f"status {reply.status}"
             raise UpstreamFailed(f"Slack refused {method} ({reason}).", kind="status")
         return answer

@@ -29,7 +29,9 @@ from anomify.native.org import (
     info,
     overview,
     quota,
+    slackcallback,
     stripecallback,
+    telegramcallback,
     testmetrics,
     tokens,
     users,
@@ -44,7 +46,7 @@ def native_blueprints() -> tuple[Blueprint, ...]:
     modules = (
         *(billing, contact_point, doc, exclusion, image, js, login, misc, operators, ping),
         *(admin_alerts, audit, channels, deletion, events, info, overview, quota),
-        *(silence, status, stripecallback),
+        *(silence, slackcallback, status, stripecallback, telegramcallback),
         *(testmetrics, tokens, users),
         *(invitation, signup),
         *(account, sessions, totp),

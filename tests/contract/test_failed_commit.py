@@ -15,6 +15,7 @@ import stripe
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
+from anomify.channel.message import Action
 from anomify.clock import now
 from anomify.contact_point.confirmation import ask_for_confirmation
 from anomify.db import sealing_key, session
@@ -22,7 +23,7 @@ from anomify.edge.access import ANYONE, PUBLIC
 from anomify.edge.contract import declared_routes
 from anomify.org.model import Letter, Org
 from anomify.org.onboarding import create_setup_link
-from anomify.org.sealing import unseal
+from anomify.org.sealing import PURPOSE, unseal
 from anomify.triage.actor import Actor
 from anomify.triage.change import TriageChange, change_anomalies
 from anomify.triage.status import Status
@@ -43,6 +44,13 @@ from tests.factories import (
     make_pattern,
     make_session,
     make_user,
+)
+from tests.kit.presses import (
+    SIGNING_SECRET,
+    TELEGRAM_SECRET,
+    slack_press,
+    telegram_press,
+    value_for,
 )
 from tests.kit.stripe_account import SECRET_KEY, WEBHOOK_SECRET
 from tests.kit.stripe_server import body_of, signature_of, stripe_wire
@@ -148,6 +156,7 @@ class People:
             )
             sent = json.loads(unseal(sealing_key(), acme.id, letter.sealed))
             self.confirmation = sent["text"].rsplit("token=", 1)[1].split()[0]
+            self.presses = self.pressed(product, acme, owners["plain"])
             trained = make_metric(acme, "trained")
             labelled = make_anomaly(trained)
             labelled.expected = True
@@ -165,6 +174,26 @@ class People:
             demo = make_org("Demo", is_demo=True)
             make_user(demo, "Demo")
             self.demo_id = demo.id
+
+    def pressed(self, product, acme, user):
+        """Buttons of messages that this user presses in Slack and in Telegram."""
+        user.slack_member_id, user.telegram_member_id = "U1", "42"
+        settings = product.app.extensions["anomify"].settings
+        key = settings.key_for(PURPOSE)
+        hook = "https://hooks.slack.com/services/T000/B000/XXXX"
+        values = {"webhook_url": hook, "signing_secret": SIGNING_SECRET}
+        in_slack = make_contact_point(acme, "slack", key, values=values)
+        values = {"token": "1:x", "chat_id": "-100123", "secret_token": TELEGRAM_SECRET}
+        in_telegram = make_contact_point(acme, "telegram", key, values=values)
+        action, anomaly_id = Action.ACKNOWLEDGE, make_anomaly(make_metric(acme, "pressed")).id
+        return {
+            "/org/slackcallback": slack_press(
+                value_for(settings, in_slack, action, anomaly_id), action
+            ),
+            "/org/telegramcallback": telegram_press(
+                value_for(settings, in_telegram, action, anomaly_id), action
+            ),
+        }
 
     def code(self, name):
         return pyotp.TOTP(self.seeds[name]).at(now())
@@ -339,7 +368,9 @@ class TestEveryChange:
             who = who or ("anonymous" if is_for_all else "plain")
             requested = filled(product, route) if requested is None else requested
             with refusing_to_commit(product) as failed:
-                if route.rule == "/org/stripecallback":
+                if route.rule in people.presses:
+                    reply = product.client.post(route.rule, **people.presses[route.rule])
+                elif route.rule == "/org/stripecallback":
                     sent = {"Stripe-Signature": signature_of(news[-1])}
                     reply = product.client.post(route.rule, data=news[-1], headers=sent)
                 else:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from tests.kit.receiver import Answer, Received, Receiver, receiving
 
 TOKEN = "xoxb-1234-5678-abcdef"
+TEAM = "T000"
 CHANNEL_ID = "C0123ABCD"
 CHANNELS = {"#alerts": CHANNEL_ID, "alerts": CHANNEL_ID, CHANNEL_ID: CHANNEL_ID}
 _CONTROL = re.compile(r"<([^<>]*)>")
@@ -29,6 +30,10 @@ class Slack:
     shared: list[dict[str, Any]] = field(default_factory=list)
     # Given once each instead of an answer, by method.
     next_errors: dict[str, list[Answer]] = field(default_factory=dict)
+    # E-mail addresses of the members of the workspace, by member id.
+    members: dict[str, str] = field(default_factory=dict)
+    # What was answered to people who pressed buttons.
+    answers: list[dict[str, Any]] = field(default_factory=list)
     wire: Receiver | None = None
 
     @property
@@ -52,6 +57,9 @@ class Slack:
         if request.path.startswith("/upload/"):
             self.files[request.path.rpartition("/")[2]] = request.body
             return Answer(200, body=b"OK - 2048")
+        if request.path.startswith("/actions/"):
+            self.answers.append(json.loads(request.body))
+            return Answer(200, body=b"ok")
         if request.path.startswith("/services/"):
             return self._webhook(request)
         method = request.path.removeprefix("/api/")
@@ -67,6 +75,9 @@ class Slack:
             "chat.postMessage": self._post,
             "files.getUploadURLExternal": self._offer_upload,
             "files.completeUploadExternal": self._complete_upload,
+            "auth.test": lambda _: _answer(ok=True, team_id=TEAM),
+            "users.info": self._member,
+            "conversations.list": self._channels,
         }
         return methods[method](arguments)
 
@@ -94,6 +105,26 @@ class Slack:
             )
         self.posts.append(arguments)
         return _answer(ok=True, channel=channel, ts=f"1795090320.{len(self.posts):06}")
+
+    def _member(self, arguments: dict[str, Any]) -> Answer:
+        email = self.members.get(arguments["user"])
+        if email is None:
+            return _answer(ok=False, error="user_not_found")
+        profile = {"email": email}
+        user = {"id": arguments["user"], "team_id": TEAM, "profile": profile}
+        return _answer(ok=True, user=user | {"is_email_confirmed": True})
+
+    def _channels(self, arguments: dict[str, Any]) -> Answer:
+        """One channel in each page."""
+        listed = [
+            {"id": CHANNEL_ID, "name": "alerts", "is_private": False, "is_member": True},
+            {"id": "C0999", "name": "a-private-one", "is_private": True, "is_member": False},
+        ]
+        at = int(arguments.get("cursor", "0"))
+        cursor = str(at + 1) if at + 1 < len(listed) else ""
+        return _answer(
+            ok=True, channels=listed[at : at + 1], response_metadata={"next_cursor": cursor}
+        )
 
     def _offer_upload(self, arguments: dict[str, Any]) -> Answer:
         if not arguments.get("filename") or int(arguments["length"]) < 1:
