@@ -178,7 +178,7 @@ class ContactEditor:
         if user_id is not None:
             values.pop(kind.address_setting, None)
         elif kind.person is not None and not values.get(kind.address_setting):
-            problems.setdefault("user_id", f"A user of the org, or {kind.address_setting}.")
+            problems.setdefault("user_id", _needs_somebody(kind))
         found = self.checked_settings(kind, values, has_user=user_id is not None)
         problems.update({f"settings.{name}": problem for name, problem in found.items()})
         name = _given_name(requested.name) or contact_point.name
@@ -345,6 +345,11 @@ def _with_known_person(
     return {**values, kind.address_setting: folded}, (
         user.id if user is not None and user.org_id == org_id else None
     )
+
+
+def _needs_somebody(kind: ChannelKind) -> str:
+    what = "a phone number" if kind.person is Person.PHONE else "an address"
+    return f"Choose a user of the org, or enter {what}."
 
 
 def _given_name(name: str | None) -> str:
