@@ -25,6 +25,7 @@ from anomify.job.model import DEAD, PENDING
 from anomify.job.queue import Queue
 from anomify.silence.window import silenced_orgs
 from anomify.watcher.model import Watcher
+from anomify.watcher.reach import stop_contact_point
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +139,8 @@ def settle(
         DELIVERIES.retry(delivery, receipt.problem, at, again_at=again_at)
     if receipt.is_gone and delivery.contact_point_id is not None:
         point = session().get(ContactPoint, delivery.contact_point_id)
-        if point is not None and point.stopped_at is None:
-            point.stopped_at = at
+        if point is not None:
+            stop_contact_point(point, at)
 
 
 def replay(org_id: int, delivery_id: str) -> Delivery:

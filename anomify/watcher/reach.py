@@ -1,6 +1,7 @@
 """Watchers that would notify nobody: found after each change, and reported to the org's admins."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from anomify.admin_alert.queries import list_admins
 from anomify.channel.message import Receipt
@@ -62,8 +63,14 @@ def note_receipt(contact_point: ContactPoint, receipt: Receipt) -> None:
         contact_point.delivered_at, contact_point.problem = now(), None
         return
     contact_point.problem = receipt.problem
-    if receipt.is_gone and contact_point.stopped_at is None:
-        contact_point.stopped_at = now()
+    if receipt.is_gone:
+        stop_contact_point(contact_point, now())
+
+
+def stop_contact_point(contact_point: ContactPoint, at: datetime) -> None:
+    """Send nothing there until its settings are saved again: its receiver is gone for good."""
+    if contact_point.stopped_at is None:
+        contact_point.stopped_at = at
         update_reach(
             contact_point.org_id,
             f"The receiver of the contact point {contact_point.name} answered that it is gone for"
