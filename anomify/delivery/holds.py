@@ -9,6 +9,8 @@ from typing import Final
 from sqlalchemy import select
 
 from anomify.anomaly.model import Span
+from anomify.contact_point.model import ContactPoint
+from anomify.contact_point.people import person_of
 from anomify.db import batches, session
 from anomify.delivery.decision import FLAPPING_WINDOW, Hold
 from anomify.delivery.model import Notification
@@ -16,9 +18,11 @@ from anomify.incident.model import IncidentMember
 from anomify.metric.status import duration_in_words
 from anomify.org.model import Org
 from anomify.silence.window import quiet_reasons
+from anomify.user.quiet_hours import quiet_until
 from anomify.watcher.model import Watcher
 
 QUIET_TIME: Final = "quiet time"
+QUIET_HOURS: Final = "quiet hours"
 
 
 class Holds:
@@ -26,13 +30,27 @@ class Holds:
 
     def __init__(self, org: Org, at: datetime) -> None:
         """Read the silences of the org that are in force at that moment."""
+        self._at = at
         self._reasons = quiet_reasons(org, at)
 
-    def of(self, names: Sequence[str]) -> Hold | None:
-        """Return why a message about these metrics is held back; None if it is sent.
+    def of(
+        self, contact_point: ContactPoint, names: Sequence[str], severity: str
+    ) -> Hold | None:
+        """Return why a message about these metrics is held back from a contact point, if it is.
 
-        It is held back if each of the metrics is silenced, until the first of them is not.
+        It is held back if each of the metrics is silenced, until the first of them is not any
+        more; and if it is for a person whose quiet hours these are.
         """
+        found = self._of_silences(names)
+        user = person_of(contact_point)
+        until = None if user is None else quiet_until(user, severity, self._at)
+        if until is not None and (found is None or until > found.until):
+            return Hold(QUIET_HOURS, "these are quiet hours of the recipient", until)
+        return found
+
+    def _of_silences(self, names: Sequence[str]) -> Hold | None:
+        if not self._reasons:
+            return None
         decisions = []
         for name in names:
             decision = self._reasons.of(name)

@@ -29,7 +29,7 @@ from anomify.delivery.decision import (
 )
 from anomify.delivery.enqueue import add_delivery, resend
 from anomify.delivery.facts import MissedFacts, facts_of_incident
-from anomify.delivery.holds import Holds, OpeningHistory, opening_history
+from anomify.delivery.holds import QUIET_HOURS, Holds, OpeningHistory, opening_history
 from anomify.delivery.model import Delivery, Notification
 from anomify.delivery.outbox import DELIVERIES
 from anomify.incident.model import Incident
@@ -315,8 +315,9 @@ class _IncidentDecision:
         concerned = live or watched
         joined = {span.anomaly_id: joined_at for span, joined_at in self._members}
         severity = max((span.severity for span in watched), key=SEVERITIES.index)
-        hold = self._state.holds.of([span.metric.name for span in concerned])
-        if hold is not None:
+        names = [span.metric.name for span in concerned]
+        hold = self._state.holds.of(contact.point, names, severity)
+        if hold is not None and hold.kind != QUIET_HOURS:
             for span in live:
                 span.anomaly.muted_at, span.anomaly.muted_severity = at, span.severity
         known = history.of(contact.key)

@@ -79,6 +79,13 @@ def send_all() -> None:
         row.state = SENT
 
 
+def quiet_hours(org: Org, begins_at: datetime) -> None:
+    """Give the only recipient quiet hours, every day at this time."""
+    user = session().scalars(select(User).where(User.org_id == org.id)).one()
+    user.quiet_from = begins_at.hour * 60 + begins_at.minute
+    user.quiet_until = user.quiet_from + 60
+
+
 @contextmanager
 def course_of_time(at: datetime) -> Iterator[Callable[[datetime], None]]:
     """Yield a function that lets time pass until a moment; what is due meanwhile is told."""
