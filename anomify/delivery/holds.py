@@ -33,9 +33,7 @@ class Holds:
         self._at = at
         self._reasons = quiet_reasons(org, at)
 
-    def of(
-        self, contact_point: ContactPoint, names: Sequence[str], severity: str
-    ) -> Hold | None:
+    def of(self, contact_point: ContactPoint, names: Sequence[str], severity: str) -> Hold | None:
         """Return why a message about these metrics is held back from a contact point, if it is.
 
         It is held back if each of the metrics is silenced, until the first of them is not any

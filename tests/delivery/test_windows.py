@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 import time_machine
+from sqlalchemy import select
 
 from anomify.clock import now, to_ms
-from anomify.db import Database
+from anomify.db import Database, session
 from anomify.delivery.model import SENT
 from anomify.org.model import Org
+from anomify.user.model import User
 from tests.delivery.deliveries import (
     NOON,
     end,
@@ -22,7 +24,7 @@ from tests.delivery.deliveries import (
     tell_ended,
     tell_opened,
 )
-from tests.factories import make_metric, make_org, make_silence
+from tests.factories import make_metric, make_org, make_silence, make_user, make_watcher
 
 MINUTE = timedelta(minutes=1)
 STEP = 10 * MINUTE
@@ -82,8 +84,9 @@ def send_all() -> None:
 def quiet_hours(org: Org, begins_at: datetime) -> None:
     """Give the only recipient quiet hours, every day at this time."""
     user = session().scalars(select(User).where(User.org_id == org.id)).one()
-    user.quiet_from = begins_at.hour * 60 + begins_at.minute
-    user.quiet_until = user.quiet_from + 60
+    user.quiet_timezone = "UTC"
+    user.quiet_from_minute = begins_at.hour * 60 + begins_at.minute
+    user.quiet_until_minute = user.quiet_from_minute + 60
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def course_of_time(at: datetime) -> Iterator[Callable[[datetime], None]]:
         yield until
 
 
-@pytest.mark.parametrize("window", [mute, silence, maintenance])
+@pytest.mark.parametrize("window", [mute, silence, maintenance, quiet_hours])
 def test_every_course_is_told_right(
     database: Database, window: Callable[[Org, datetime], None]
 ) -> None:
@@ -111,7 +114,7 @@ def test_every_course_is_told_right(
             course_of_time(NOON - LENGTH) as until,
         ):
             org = make_org()
-            make_webhook_watcher(org)
+            make_watcher(org, email_user_ids=[make_user(org, "Bob").id])
             metric = make_metric(org)
             if window is not mute or course.begins >= 0:
                 window(org, NOON)
