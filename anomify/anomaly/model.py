@@ -12,6 +12,7 @@ from anomify.metric.model import Metric
 
 STATUS_ACTIVE = "active"
 ORIGIN_ENGINE = "engine"
+ORIGIN_THRESHOLD = "threshold"
 
 
 class Ending(StrEnum):
@@ -90,8 +91,9 @@ class Span(Peak, Base):
     __tablename__ = "spans"
     __table_args__ = (
         # One anomaly for one start of a metric: a replay finds it instead of adding another. A span
-        # of missing points and a span of anomalous points may start at the same time.
-        UniqueConstraint("metric_id", "started_ms", "is_silence"),
+        # of missing points and a span of anomalous points may start at the same time, and so may
+        # what the thresholds of watchers find.
+        UniqueConstraint("metric_id", "started_ms", "is_silence", "watcher_id"),
         Index("ix_spans_is_open_metric_id", "is_open", "metric_id"),
     )
 
@@ -122,6 +124,9 @@ class Span(Peak, Base):
     # What it was like at first and how it differs now, where a pattern explained its beginning.
     outgrown_reason: Mapped[str | None] = mapped_column(Text, default=None)
     is_silence: Mapped[bool] = mapped_column(default=False)
+    # The watcher whose threshold it is over; 0 where the engine has found it. It is no foreign key,
+    # because that package lies above this one; ids are never used again.
+    watcher_id: Mapped[int] = mapped_column(default=0, server_default="0")
     # How many anomalies with this evidence the metric had before this one, and when the last began.
     similar_before: Mapped[int] = mapped_column(default=0)
     similar_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)

@@ -40,7 +40,7 @@ from anomify.org.model import Org
 from anomify.triage.queries import TriageState, states_of
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import contacts_of, list_alerting_watchers
-from anomify.watcher.routing import is_about
+from anomify.watcher.routing import is_told
 
 # So many notifications are decided in one transaction.
 DUE_MOST: Final = 500
@@ -73,7 +73,10 @@ class _Contact:
             wait=timedelta(seconds=max(watcher.group_wait_seconds, watcher.sustain_seconds)),
             update_every=timedelta(seconds=watcher.group_interval_seconds),
             reminder_every=_interval(watcher.reminder_seconds),
-            recover_after=timedelta(seconds=watcher.recover_seconds),
+            # What a threshold finds lasts until it has been over for so long.
+            recover_after=timedelta(
+                seconds=watcher.recover_seconds if watcher.threshold_operator is None else 0
+            ),
             escalate_after=escalate_after,
             resend_every=_interval(resend_seconds),
         )
@@ -260,11 +263,10 @@ class _IncidentDecision:
 
     def _watched(self, watcher: Watcher) -> list[Span]:
         """Return the anomalies that a watcher notifies of, the one that came first at the front."""
-        least = SEVERITIES.index(watcher.severity)
         watched = [
             span
             for span, _ in self._members
-            if SEVERITIES.index(span.severity) >= least and is_about(watcher, span.metric.name)
+            if is_told(watcher, span.metric.name, span.severity, span.watcher_id)
         ]
         first = self._incident.first_anomaly_id
         return sorted(watched, key=lambda span: span.anomaly_id != first)

@@ -47,16 +47,13 @@ class Affected:
     def predicate(self) -> Predicate:
         """Return the function that tells whether the metric of a name is among them."""
         name = None if self.metric is None else composed_name(self.metric)
-        chips, no_chips = split_chips(self.chips)
-        wanted, unwanted = folded(chips), folded(no_chips)
+        wanted = folded(self.chips)
         conditions = [predicate_of(matcher) for matcher in self.matchers]
 
         def hits(parts: NameParts) -> bool:
             if name is not None and parts.composed != name:
                 return False
             if wanted and not is_matched(wanted, parts.folded):
-                return False
-            if unwanted and any(chip in parts.folded for chip in unwanted):
                 return False
             return all(condition(parts.labels) for condition in conditions)
 

@@ -44,7 +44,7 @@ def shown_contacts(
 
 
 def _shown(linked: Sequence[tuple[int, ContactPoint]], reader: WatcherContacts) -> ShownContacts:
-    points = [found for _, found in linked]
+    points = [found for step, found in linked if not step]
     slack = reader.slack_of(points)
     return ShownContacts(
         contacts=tuple(ShownContact(found, step, why_not_reached(found)) for step, found in linked),

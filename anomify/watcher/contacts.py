@@ -6,7 +6,6 @@ watchers with the same address share, except webhooks: each of those has a secre
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -33,6 +32,8 @@ from anomify.db import session
 from anomify.metric.folding import fold
 from anomify.org.sealing import SealBroken
 from anomify.user.model import User
+from anomify.watcher.contact_plan import ContactPlan, RequestedContacts, SlackFields, WantedContact
+from anomify.watcher.escalation import RECIPIENTS_MAX, escalation_problem, steps_of, twice
 from anomify.watcher.model import Watcher, WatcherContact
 from anomify.watcher.queries import ids_of_users, linked_contacts
 
@@ -43,41 +44,6 @@ URL: Final = "url"
 CHANNEL: Final = "channel"
 # The credentials of a Slack workspace: a bot's token, or an address that posts into one channel.
 TOKEN: Final = "token"  # noqa: S105 -- the name of a setting
-RECIPIENTS_MAX: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class RequestedContacts:
-    """Whom a watcher is to notify; None leaves it as it is, an empty value removes it."""
-
-    contact_point_ids: Sequence[int] | None = None
-    email_user_ids: Sequence[int] | None = None
-    sms_user_ids: Sequence[int] | None = None
-    # The name of a contact point, or a channel of the connected workspace.
-    slack_channel: str | None = None
-    slack_mention_user_ids: Sequence[int] | None = None
-    teams_webhook: str | None = None
-    webhook_url: str | None = None
-    webhook_secret: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WantedContact:
-    """An automatic contact point that a watcher is to have."""
-
-    kind: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    user_id: int | None = None
-
-
-@dataclass(slots=True)
-class ContactPlan:
-    """What a request changes, checked before anything is stored."""
-
-    # By kind: the automatic contact points, or chosen ones that the request named.
-    wanted: dict[str, list[WantedContact | ContactPoint]] = field(default_factory=dict)
-    chosen: list[ContactPoint] | None = None
-    problems: dict[str, str] = field(default_factory=dict)
 
 
 class WatcherContacts:
@@ -107,6 +73,7 @@ class WatcherContacts:
             elif len(found) > RECIPIENTS_MAX:
                 plan.problems["contact_point_ids"] = f"At most {RECIPIENTS_MAX} are allowed."
             plan.chosen = list(found.values())
+        self._plan_escalation(org_id, watcher, requested, plan)
         self._plan_people(org_id, EMAIL, "email_user_ids", requested.email_user_ids, plan)
         self._plan_people(org_id, SMS, "sms_user_ids", requested.sms_user_ids, plan)
         self._plan_slack(org_id, linked, requested, plan)
@@ -116,27 +83,61 @@ class WatcherContacts:
 
     def would_notify(self, watcher: Watcher | None, plan: ContactPlan) -> bool:
         """Return whether the watcher has a contact point when the plan is carried out."""
-        if plan.chosen or any(plan.wanted.values()):
+        if plan.chosen or plan.later or any(plan.wanted.values()):
             return True
-        return any(not _is_replaced(each, plan) for each in self._linked(watcher))
+        steps = steps_of(watcher)
+        return any(not _is_replaced(each, plan, steps[each.id]) for each in self._linked(watcher))
 
     def carry_out(self, watcher: Watcher, plan: ContactPlan, maker: str) -> str | None:
         """Link the watcher to what was planned; return the secret of its webhook if it is new."""
         linked = {each.id: each for each in self._linked(watcher)}
-        kept = {found_id: each for found_id, each in linked.items() if not _is_replaced(each, plan)}
-        kept.update({each.id: each for each in plan.chosen or ()})
+        before = steps_of(watcher)
+        after = {
+            found_id: before[found_id]
+            for found_id, each in linked.items()
+            if not _is_replaced(each, plan, before[found_id])
+        }
+        after.update(plan.later or {})
+        after.update({each.id: 0 for each in plan.chosen or ()})
         fresh = None
         for wanted in (each for some in plan.wanted.values() for each in some):
             if isinstance(wanted, ContactPoint):
-                kept[wanted.id] = wanted
+                after[wanted.id] = 0
                 continue
             if wanted.kind == WEBHOOK:
                 found, fresh = self._webhook(watcher, list(linked.values()), wanted, maker)
             else:
                 found = self._shared(watcher.org_id, wanted, maker)
-            kept[found.id] = found
-        self._store_links(watcher, set(linked), set(kept))
+            after[found.id] = 0
+        if plan.escalation_minutes is not None:
+            watcher.escalation_minutes = plan.escalation_minutes
+        self._store_links(watcher, before, after)
         return fresh
+
+    def _plan_escalation(
+        self,
+        org_id: int,
+        watcher: Watcher | None,
+        requested: RequestedContacts,
+        plan: ContactPlan,
+    ) -> None:
+        steps = requested.escalation
+        if steps is None:
+            later = [each for each, step in steps_of(watcher).items() if step]
+            if again := set(later) & set(requested.contact_point_ids or ()):
+                plan.problems["contact_point_ids"] = twice(again)
+            return
+        plan.escalation_minutes = [step.after_minutes for step in steps]
+        plan.later = {}
+        if requested.contact_point_ids is not None:
+            at_once = set(requested.contact_point_ids)
+        else:
+            at_once = {each for each, step in steps_of(watcher).items() if not step}
+        if problem := escalation_problem(org_id, steps, at_once):
+            plan.problems["escalation"] = problem
+            return
+        for number, step in enumerate(steps, 1):
+            plan.later.update(dict.fromkeys(step.contact_point_ids, number))
 
     def _refuse_unavailable(self, requested: RequestedContacts, plan: ContactPlan) -> None:
         available = {kind.name for kind in self._editor.kinds()}
@@ -253,7 +254,7 @@ class WatcherContacts:
         plan.problems.update({f"webhook_{name}": problem for name, problem in found.items()})
         plan.wanted[WEBHOOK] = [WantedContact(WEBHOOK, settings)]
 
-    def slack_of(self, linked: Sequence[ContactPoint]) -> "SlackFields":
+    def slack_of(self, linked: Sequence[ContactPoint]) -> SlackFields:
         """Return what the Slack fields of a watcher show of its contact points."""
         mine = [each for each in linked if each.kind == SLACK]
         mine.sort(key=lambda each: not each.is_automatic)
@@ -322,10 +323,17 @@ class WatcherContacts:
         session().flush()
         return made
 
-    def _store_links(self, watcher: Watcher, before: set[int], after: set[int]) -> None:
-        for added in sorted(after - before):
-            session().add(WatcherContact(watcher_id=watcher.id, contact_point_id=added))
-        if gone := before - after:
+    def _store_links(
+        self, watcher: Watcher, before: Mapping[int, int], after: Mapping[int, int]
+    ) -> None:
+        for each, step in sorted(after.items()):
+            if each not in before:
+                session().add(
+                    WatcherContact(watcher_id=watcher.id, contact_point_id=each, step=step)
+                )
+            elif before[each] != step:
+                session().get_one(WatcherContact, (watcher.id, each)).step = step
+        if gone := set(before) - set(after):
             session().execute(
                 delete(WatcherContact).where(
                     WatcherContact.watcher_id == watcher.id,
@@ -333,9 +341,9 @@ class WatcherContacts:
                 )
             )
         session().flush()
-        for each in contact_points_among(watcher.org_id, gone).values():
-            if each.is_automatic and not _watchers_with(each):
-                delete_contact_point(each, watcher.created_by)
+        for unlinked in contact_points_among(watcher.org_id, gone).values():
+            if unlinked.is_automatic and not _watchers_with(unlinked):
+                delete_contact_point(unlinked, watcher.created_by)
 
     def _source(self, org_id: int, kind: str, needed: Sequence[str]) -> dict[str, str] | None:
         """Return the settings of the org's oldest contact point of a kind that people made."""
@@ -357,15 +365,9 @@ class WatcherContacts:
         return [each for _, each in linked_contacts([watcher.id])[watcher.id]]
 
 
-@dataclass(frozen=True, slots=True)
-class SlackFields:
-    """What the fields of a watcher about Slack show."""
-
-    channel: str
-    mention_user_ids: tuple[int, ...]
-
-
-def _is_replaced(linked: ContactPoint, plan: ContactPlan) -> bool:
+def _is_replaced(linked: ContactPoint, plan: ContactPlan, step: int) -> bool:
+    if step:
+        return plan.later is not None
     if linked.is_automatic or (linked.kind == SLACK and plan.chosen is None):
         return linked.kind in plan.wanted
     return plan.chosen is not None

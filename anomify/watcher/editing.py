@@ -18,10 +18,23 @@ from anomify.metric.name import has_unseen
 from anomify.org.lock import lock_org
 from anomify.org.sealing import seal
 from anomify.watcher.chip import CHIP_MAX_CHARACTERS
-from anomify.watcher.contacts import ContactPlan, RequestedContacts, WantedContact, WatcherContacts
+from anomify.watcher.contact_plan import ContactPlan, RequestedContacts, WantedContact
+from anomify.watcher.contacts import WatcherContacts
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import count_watchers, get_watcher, linked_contacts
 from anomify.watcher.reach import why_unreached
+from anomify.watcher.timing import (
+    SECONDS_LIMITS,
+    RequestedReport,
+    RequestedThreshold,
+    RequestedTiming,
+    report_problems,
+    store_report,
+    store_threshold,
+    store_timing,
+    threshold_problems,
+    timing_problems,
+)
 
 UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 EXPIRATION_DEFAULT_SECONDS = 3600
@@ -47,6 +60,9 @@ class WatcherFields:
     expiration_time: int | None = None
     expiration_time_unit: str | None = None
     contacts: RequestedContacts = field(default_factory=RequestedContacts)
+    timing: RequestedTiming = field(default_factory=RequestedTiming)
+    report: RequestedReport = field(default_factory=RequestedReport)
+    threshold: RequestedThreshold = field(default_factory=RequestedThreshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +75,21 @@ class Saved:
     unreached: str | None = None
 
 
+# Further columns that the audit trail stores as they are.
+AUDITED = (
+    *SECONDS_LIMITS,
+    "escalation_minutes",
+    "summary_report_frequency",
+    "summary_report_user_ids",
+    "threshold_operator",
+    "threshold_value",
+    "threshold_times",
+    "threshold_function",
+    "threshold_function_seconds",
+)
 NOBODY_NOTIFIED = (
     "Nobody would be notified. Name whom to notify with contact_point_ids, email_user_ids,"
-    " sms_user_ids, slack_channel, teams_webhook or webhook_url, or leave alert false."
+    " sms_user_ids, slack_channel, teams_webhook, webhook_url or escalation, or leave alert false."
 )
 
 
@@ -89,6 +117,15 @@ class WatcherEditor:
             severity=SEVERITY_DEFAULT,
             expiration_seconds=EXPIRATION_DEFAULT_SECONDS,
             expiration_unit="second",
+            group_wait_seconds=0,
+            sustain_seconds=0,
+            group_interval_seconds=300,
+            recover_seconds=0,
+            escalation_minutes=[],
+            threshold_times=1,
+            threshold_function="last",
+            threshold_function_seconds=0,
+            summary_report_user_ids=[],
             email_user_ids=[],
             created_by=maker,
             created_at=now(),
@@ -121,11 +158,17 @@ class WatcherEditor:
 
     def _apply(self, watcher: Watcher, requested: WatcherFields) -> ContactPlan:
         changes_contacts = requested.contacts != RequestedContacts()
-        if changes_contacts:
+        if changes_contacts or requested.report.user_ids:
             # So that no user is deleted between this check and the commit.
             lock_org(watcher.org_id)
         plan = self.contacts.plan(watcher.org_id, watcher, requested.contacts)
-        problems = {**_problems(requested), **plan.problems}
+        problems = {
+            **_problems(requested),
+            **timing_problems(requested.timing),
+            **report_problems(watcher.org_id, watcher, requested.report),
+            **threshold_problems(watcher, requested.threshold),
+            **plan.problems,
+        }
         alerts = watcher.is_alerting if requested.is_alerting is None else requested.is_alerting
         if (
             alerts
@@ -136,6 +179,7 @@ class WatcherEditor:
             problems["alert"] = NOBODY_NOTIFIED
         if problems:
             raise Invalid("The watcher cannot be saved like this.", fields=problems)
+        before = _judged(watcher)
         if requested.chips is not None:
             watcher.chips = _chips(requested.chips)
         if requested.name is not None:
@@ -149,6 +193,11 @@ class WatcherEditor:
             watcher.expiration_seconds = (
                 requested.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
             )
+        store_timing(watcher, requested.timing)
+        store_report(watcher, requested.report)
+        store_threshold(watcher, requested.threshold)
+        if watcher.threshold_operator is not None and _judged(watcher) != before:
+            watcher.threshold_since = now()
         return plan
 
     def _link(self, watcher: Watcher, plan: ContactPlan, actor: str) -> str | None:
@@ -222,10 +271,25 @@ def _audit_fields(watcher: Watcher) -> dict[str, object]:
         "alert": watcher.is_alerting,
         "severity": watcher.severity,
         "expiration_seconds": watcher.expiration_seconds,
+        **{name: getattr(watcher, name) for name in AUDITED},
         "contact_points": [
-            f"{found.name} ({found.id})" for _, found in linked_contacts([watcher.id])[watcher.id]
+            f"{found.name} ({found.id})" + (f", step {step}" if step else "")
+            for step, found in linked_contacts([watcher.id])[watcher.id]
         ],
     }
+
+
+def _judged(watcher: Watcher) -> tuple[object, ...]:
+    """Return what decides which points are over the threshold of a watcher."""
+    return (
+        watcher.is_alerting,
+        tuple(watcher.chips),
+        watcher.threshold_operator,
+        watcher.threshold_value,
+        watcher.threshold_times,
+        watcher.threshold_function,
+        watcher.threshold_function_seconds,
+    )
 
 
 def _noted_reach(watcher: Watcher) -> str | None:

@@ -36,6 +36,24 @@ class Watcher(Base):
     reminder_seconds: Mapped[int | None] = mapped_column(default=None)
     # After how many minutes without an acknowledgement each later step is told.
     escalation_minutes: Mapped[list[int]] = mapped_column(JSON, default=list, server_default="[]")
+    # A threshold instead of anomalies that the engine finds: one of watcher.threshold.Operator, the
+    # value to compare with, how many points in a row it must hold, and of what: a function of the
+    # points of so many seconds. Silent metrics are compared with the time since `threshold_since`.
+    threshold_operator: Mapped[str | None] = mapped_column(String(16), default=None)
+    threshold_value: Mapped[float | None] = mapped_column(default=None)
+    threshold_times: Mapped[int] = mapped_column(default=1, server_default="1")
+    threshold_function: Mapped[str] = mapped_column(
+        String(16), default="last", server_default="last"
+    )
+    threshold_function_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    threshold_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    # When a summary is sent, such as daily-10:00, and to which users; the end of what the last
+    # one covered.
+    summary_report_frequency: Mapped[str | None] = mapped_column(String(32), default=None)
+    summary_report_user_ids: Mapped[list[int]] = mapped_column(
+        JSON, default=list, server_default="[]", info=LISTS_USERS
+    )
+    reported_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
     email_user_ids: Mapped[list[int]] = mapped_column(JSON, default=list, info=LISTS_USERS)
     webhook_url: Mapped[str | None] = mapped_column(Text, default=None)
     # Encrypted with the server's key, which is not in the database.

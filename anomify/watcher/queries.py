@@ -13,7 +13,7 @@ from anomify.anomaly.model import Anomaly, Span
 from anomify.contact_point.model import ContactPoint
 from anomify.db import Page, among, session
 from anomify.errors import NotFound
-from anomify.metric.chip import folded, holding
+from anomify.metric.chip import condition_of, folded, holding
 from anomify.metric.model import Metric
 from anomify.user.model import User
 from anomify.watcher.model import Watcher, WatcherContact
@@ -217,7 +217,8 @@ def counts_by_watcher(
         left = names
         # Chip by chip, so that each next one is searched for in fewer names.
         for chip in folded(watcher.chips):
-            left = [named for named in left if chip in named[1]]
+            is_met_by = condition_of(chip).is_met_by
+            left = [named for named in left if is_met_by(named[1])]
         matched = [metric_id for metric_id, _ in left]
         counts[watcher.id] = WatchedCounts(
             len(matched), sum(anomalies[metric_id] for metric_id in matched)

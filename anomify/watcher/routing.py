@@ -12,6 +12,18 @@ def is_about(watcher: Watcher, metric_name: str) -> bool:
     return is_matched(folded(watcher.chips), fold(metric_name))
 
 
+def is_told(watcher: Watcher, metric_name: str, severity: str, found_by: int) -> bool:
+    """Return whether a watcher notifies of an anomaly of this metric and severity.
+
+    `found_by` is the watcher whose threshold has found it, 0 for the engine. What a threshold
+    finds is told by its own watcher only, and that tells nothing else.
+    """
+    if found_by or watcher.threshold_operator is not None:
+        return watcher.id == found_by
+    is_severe = SEVERITIES.index(severity) >= SEVERITIES.index(watcher.severity)
+    return is_severe and is_about(watcher, metric_name)
+
+
 def watchers_of(org_id: int, metric_name: str) -> list[Watcher]:
     """Return the watchers about a metric, oldest first, whether they send notifications or not."""
     name = fold(metric_name)
@@ -19,10 +31,15 @@ def watchers_of(org_id: int, metric_name: str) -> list[Watcher]:
 
 
 def watchers_for(org_id: int, metric_name: str, severity: str) -> list[Watcher]:
-    """Return the watchers that notify of this severity, oldest first, however recently they did."""
+    """Return the watchers that notify of what the engine finds, oldest first.
+
+    It is of this severity, and however recently they notified is not considered.
+    """
     name, rank = fold(metric_name), SEVERITIES.index(severity)
     return [
         watcher
         for watcher in list_alerting_watchers(org_id)
-        if rank >= SEVERITIES.index(watcher.severity) and is_matched(folded(watcher.chips), name)
+        if rank >= SEVERITIES.index(watcher.severity)
+        and watcher.threshold_operator is None
+        and is_matched(folded(watcher.chips), name)
     ]

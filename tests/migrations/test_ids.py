@@ -106,6 +106,7 @@ class TestEveryRevision:
 REPLACED_INDEXES = {
     *("ix_spans_is_open", "ix_rebuilds_leased_until"),
     *("ix_deliveries_watcher_id_metric_id", "uq_deliveries_one_per_recipient"),
+    "uq_spans_metric_id_started_ms_is_silence",
 }
 # Messages refer to incidents instead of anomalies since 0029.
 REPLACED_REFERENCES = {"deliveries"}

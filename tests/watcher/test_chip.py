@@ -25,7 +25,24 @@ class TestSuggestions:
         assert suggestions(names, [], "LOAD")[0] == Suggestion("load", 201)
 
     def test_suggests_no_word_that_would_match_nothing(self) -> None:
-        assert suggestions(['up{path="a\\\\b"}'], []) == [Suggestion("up", 1)]
+        assert suggestions(['up{path="a\\\\b"}'], []) == [
+            Suggestion("up", 1),
+            Suggestion("path=a\\b", 1),
+        ]
+
+    def test_suggests_labels_with_their_whole_values(self) -> None:
+        assert suggestions(NAMES, [], "instance=w") == [
+            Suggestion("instance=web1", 2),
+            Suggestion("instance=web2", 1),
+        ]
+
+    def test_suggests_what_to_leave_out_after_an_exclamation_mark(self) -> None:
+        assert suggestions(NAMES, ["node"], "!web") == [
+            Suggestion("!web2", 2),
+            Suggestion("!instance=web2", 2),
+            Suggestion("!web1", 1),
+            Suggestion("!instance=web1", 1),
+        ]
 
     def test_suggests_only_words_that_contain_the_typed_text(self) -> None:
         assert suggestions(NAMES, [], "OR") == [Suggestion("orders", 1)]

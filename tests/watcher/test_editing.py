@@ -17,7 +17,7 @@ from anomify.contact_point.settings import settings_of, signing_secrets
 from anomify.errors import Gone, Invalid, NotFound, QuotaExceeded
 from anomify.org.sealing import PURPOSE
 from anomify.watcher import editing
-from anomify.watcher.contacts import RequestedContacts
+from anomify.watcher.contact_plan import RequestedContacts
 from anomify.watcher.editing import (
     WatcherEditor,
     WatcherFields,

@@ -24,7 +24,7 @@ from anomify.watcher.contact_changes import (
     remove_contact_point,
     withdraw_address,
 )
-from anomify.watcher.contacts import RequestedContacts
+from anomify.watcher.contact_plan import RequestedContacts
 from anomify.watcher.editing import WatcherEditor, WatcherFields
 from anomify.watcher.model import Watcher
 from anomify.watcher.reach import note_receipt

@@ -11,7 +11,8 @@ from anomify.metric.status import State
 from anomify.native.metric.blueprint import blueprint
 from anomify.native.metric.shapes import MetricOut, metrics_json
 from anomify.native.params import SOUGHT_CHARACTERS_MAX, Chips
-from anomify.native.watcher import ChipOut, chips_json
+from anomify.native.watcher import chips_json
+from anomify.native.watcher_shapes import ChipOut
 from anomify.native.window import PageIn
 from anomify.watcher.queries import names_containing
 
