@@ -100,8 +100,11 @@ def _form_of_all_kinds() -> type[_CommonForm]:
     found = {setting.name for kind in KINDS.values() for setting in kind.settings}
     fields: dict[str, Any] = {}
     for name in sorted(found):
-        fields[f"{SETTING}{name}"] = (str, Field("", max_length=4_000, repr=False))
-        fields[f"{REMOVE}{name}"] = (bool, Field(default=False))
+        fields[f"{SETTING}{name}"] = (
+            str,
+            Field("", max_length=4_000, repr=False, json_schema_extra=names(None)),
+        )
+        fields[f"{REMOVE}{name}"] = (bool, Field(default=False, json_schema_extra=names(None)))
     return create_model("SettingsForm", __base__=_CommonForm, **fields)
 
 

@@ -196,6 +196,15 @@ class ContactPointIn(Inputs):
     )
 
 
+class WebhookIn(Inputs):
+    """Which webhook."""
+
+    contact_point_id: RowId = Field(
+        description="The id of a contact point of the kind webhook.",
+        json_schema_extra=names("webhook_contact_point"),
+    )
+
+
 @blueprint.route(
     "/contact_point/create",
     inputs=CreateContactPointIn,
@@ -282,12 +291,12 @@ def test(inputs: ContactPointIn) -> TestedOut:
 
 @blueprint.route(
     "/contact_point/<int:contact_point_id>/rotate_secret",
-    inputs=ContactPointIn,
+    inputs=WebhookIn,
     outputs=SavedContactPointOut,
     access=EDITOR,
     changes=True,
 )
-def rotate_secret(inputs: ContactPointIn) -> SavedContactPointOut:
+def rotate_secret(inputs: WebhookIn) -> SavedContactPointOut:
     """Make a new secret for a webhook; messages are signed with both for 24 hours."""
     caller = subject()
     saved = _editor().rotate_secret(caller.org.id, inputs.contact_point_id, caller.label)

@@ -122,6 +122,12 @@ def open_product(url: str, data_dir: Path, **settings: Any) -> Iterator[Product]
                 ("globex", cast.globex, "Charlie"),
             )
         }
+        # The account by which people get text messages.
+        values = {"account_sid": "AC1", "auth_token": "t", "from": "+4930111", "to": "+4930222"}
+        make_contact_point(cast.acme, "sms", SETTINGS_KEY, values=values)
+        # The workspace in which people are mentioned.
+        values = {"token": "xoxb-1", "channel": "ops"}
+        make_contact_point(cast.acme, "slack", SETTINGS_KEY, values=values)
         tokens["acme reader"] = make_token(cast.acme, "read", name="reader")[1]
     product = Product(app, app.test_client(use_cookies=False), cast, tokens)
     product.acmes = {kind: product.plant(kind) for kind in PLANTERS}
@@ -209,6 +215,15 @@ def plant_deleted_watcher(org: Org) -> int:
 
 def plant_contact_point(org: Org) -> int:
     """A contact point by its id."""
+    number = next(_numbers)
+    # Of a kind that may name a user, so that each input of the routes that change it is accepted.
+    return make_contact_point(
+        org, "email", name=f"{MARK} {number}", id=number, user_id=plant_user(org)
+    ).id
+
+
+def plant_webhook_contact_point(org: Org) -> int:
+    """A contact point of the kind webhook by its id."""
     number = next(_numbers)
     values = {"url": f"https://{MARK.replace('_', '-')}{number}.example/in", "secret": new_secret()}
     return make_contact_point(
@@ -299,6 +314,7 @@ PLANTERS: dict[str, Callable[[Org], Any]] = {
     "watcher": plant_watcher,
     "deleted_watcher": plant_deleted_watcher,
     "contact_point": plant_contact_point,
+    "webhook_contact_point": plant_webhook_contact_point,
     "user": plant_user,
     "token": plant_token,
     "exclusion": plant_exclusion,
@@ -322,4 +338,6 @@ EXAMPLES: dict[str, Any] = {
     "chips": MARK,
     "comment": "Looking at it.",
     "remove": NOBODYS_NUMBER,
+    # Mentions need one.
+    "slack_channel": "ops",
 }

@@ -7,7 +7,7 @@ from pydantic import Field
 from anomify.auth.subject import subject
 from anomify.edge.access import VIEWER
 from anomify.edge.contract import Outputs, names
-from anomify.edge.validation_sentences import WrongParameter
+from anomify.errors import Invalid
 from anomify.metric.moved import INTERVAL_MS, MOST_MOVED, USUAL_MS, Moved, list_moved
 from anomify.metric.queries import get_metric
 from anomify.native.metric.blueprint import blueprint
@@ -74,7 +74,10 @@ def moved(inputs: MovedIn) -> MovedOut:
     org_id = subject().org.id
     from_ms, until_ms = inputs.window_ms(HOUR)
     if until_ms - from_ms > LONGEST_DAYS * DAY * 1000 + 1000:
-        raise WrongParameter("from", f"The window may have {LONGEST_DAYS} days at the most.")
+        raise Invalid(
+            "The window is too long.",
+            fields={"from": f"The window may have {LONGEST_DAYS} days at the most."},
+        )
     left_out = None
     if inputs.metric is not None:
         left_out = get_metric(org_id, canonical(inputs.metric)).id
