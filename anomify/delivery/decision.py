@@ -11,7 +11,8 @@ from anomify.anomaly.recording import is_more_severe
 HELD_LOOK: Final = timedelta(seconds=20)
 # The same for what goes on: an anomaly can be resolved by a person.
 OPEN_LOOK: Final = timedelta(seconds=60)
-# More openings of a metric in this time are told as one message.
+# A metric that has begun so often in this time flaps: that is told, and then nothing until it has
+# been calm for so long.
 FLAPPING_OPENINGS: Final = 4
 FLAPPING_WINDOW: Final = timedelta(hours=1)
 FLAPPING: Final = "flapping"
@@ -64,9 +65,6 @@ class Situation:
 
     at: datetime
     is_open: bool
-    # When the product opened it, and when it closed it.
-    opened_at: datetime
-    closed_at: datetime | None
     severity: str
     # When the newest of its anomalies joined.
     joined_at: datetime
@@ -75,9 +73,11 @@ class Situation:
     hold: Hold | None = None
     # Holds back openings: the watcher has told of the same metric lately.
     quiet: Hold | None = None
-    # How many openings of its metrics this contact point was told in FLAPPING_WINDOW, and whether
-    # it was told then that they flap.
+    # How often the one of its metrics that began most often did so in FLAPPING_WINDOW before the
+    # present time, and when one last began.
     openings: int = 0
+    last_onset_at: datetime | None = None
+    # Until when openings are held back, because the contact point was told that a metric flaps.
     flaps_until: datetime | None = None
 
 
@@ -94,6 +94,9 @@ class Told:
     held_why: str | None = None
     held_kind: str | None = None
     is_missed: bool = False
+    # Since when it goes on, and since when it is over; one of the two.
+    live_since: datetime | None = None
+    over_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,10 @@ class Decision:
 
 def decide(situation: Situation, told: Told, rules: Rules) -> Decision:
     """Return what to tell at this moment."""
+    if situation.is_open:
+        told = replace(told, live_since=told.live_since or situation.at, over_since=None)
+    else:
+        told = replace(told, live_since=None, over_since=told.over_since or situation.at)
     if told.is_told_open:
         return _of_told(situation, told, rules)
     if situation.is_open:
@@ -116,11 +123,12 @@ def decide(situation: Situation, told: Told, rules: Rules) -> Decision:
 
 def _of_untold(now: Situation, told: Told, rules: Rules) -> Decision:
     """Decide about an incident that goes on and was not told."""
-    waits_until = now.opened_at + rules.wait
+    since = told.live_since or now.at
+    waits_until = since + rules.wait
     if rules.escalate_after is not None:
         if now.is_acknowledged:
             return Decision(None, told, now.at + OPEN_LOOK)
-        waits_until = max(waits_until, now.opened_at + rules.escalate_after)
+        waits_until = max(waits_until, since + rules.escalate_after)
     if now.at < waits_until:
         return Decision(None, told, min(waits_until, now.at + OPEN_LOOK))
     hold = _longest(now.hold, now.quiet, _flapping_hold(now))
@@ -132,7 +140,7 @@ def _of_untold(now: Situation, told: Told, rules: Rules) -> Decision:
             held_kind=hold.kind,
             is_missed=False,
         )
-        return Decision(None, held, min(hold.until, now.at + HELD_LOOK))
+        return Decision(None, held, _held_look(now, hold))
     is_flapping = now.openings >= FLAPPING_OPENINGS
     opened = Told(
         is_told_open=True,
@@ -140,6 +148,7 @@ def _of_untold(now: Situation, told: Told, rules: Rules) -> Decision:
         opening_told_at=now.at,
         told_severity=now.severity,
         flapping_told_at=now.at if is_flapping else None,
+        live_since=since,
     )
     return Decision(
         Tell.FLAPPING if is_flapping else Tell.OPENED, opened, _next_look(now, opened, rules)
@@ -149,21 +158,23 @@ def _of_untold(now: Situation, told: Told, rules: Rules) -> Decision:
 def _of_told(now: Situation, told: Told, rules: Rules) -> Decision:
     """Decide about an incident of which the last thing told is that it goes on."""
     if now.hold is not None:
-        return Decision(None, told, min(now.hold.until, now.at + HELD_LOOK))
+        return Decision(None, told, _held_look(now, now.hold))
+    is_flapping = told.flapping_told_at is not None
     if not now.is_open:
-        after = rules.recover_after
-        if told.flapping_told_at is not None:
-            after = max(after, FLAPPING_WINDOW)
-        over_at = (now.closed_at or now.at) + after
+        over_since = told.over_since or now.at
+        over_at = over_since + rules.recover_after
+        if is_flapping:
+            calm_since = max(over_since, now.last_onset_at or over_since)
+            over_at = max(over_at, calm_since + FLAPPING_WINDOW)
         if now.at < over_at:
-            return Decision(None, told, over_at)
-        over = replace(told, is_told_open=False, told_at=now.at)
+            return Decision(None, told, min(over_at, now.at + OPEN_LOOK))
+        over = replace(told, is_told_open=False, told_at=now.at, flapping_told_at=None)
         return Decision(Tell.RECOVERED, over, None)
     tell = None
     told_at = told.told_at or now.at
-    if (told.told_severity is not None and is_more_severe(now.severity, told.told_severity)) or (
-        now.joined_at > told_at and now.at >= told_at + rules.update_every
-    ):
+    has_risen = told.told_severity is not None and is_more_severe(now.severity, told.told_severity)
+    has_grown = now.joined_at > told_at and not is_flapping
+    if has_risen or (has_grown and now.at >= told_at + rules.update_every):
         tell = Tell.UPDATED
     elif (
         rules.reminder_every is not None
@@ -182,14 +193,22 @@ def _of_untold_and_over(now: Situation, told: Told) -> Decision:
     """Decide about an incident that is over and was not told, or was told to be over."""
     if told.held_since is None:
         return Decision(None, told, None)
+    if told.held_kind == FLAPPING:
+        # That it begins and ends again was told.
+        return Decision(None, replace(told, held_since=None, held_why=None, held_kind=None), None)
     missed = replace(told, is_missed=True)
-    hold = now.hold or (_flapping_hold(now) if told.held_kind == FLAPPING else now.quiet)
+    hold = now.hold or now.quiet
     if hold is not None:
-        return Decision(None, missed, min(hold.until, now.at + HELD_LOOK))
+        return Decision(None, missed, _held_look(now, hold))
     listed = replace(
         missed, is_missed=False, held_since=None, held_why=None, held_kind=None, told_at=now.at
     )
     return Decision(Tell.MISSED, listed, None)
+
+
+def _held_look(now: Situation, hold: Hold) -> datetime:
+    """Return when to decide again about what is held back; never at once, whatever its end."""
+    return max(min(hold.until, now.at + HELD_LOOK), now.at + timedelta(seconds=1))
 
 
 def _flapping_hold(now: Situation) -> Hold | None:
@@ -211,7 +230,7 @@ def _next_look(now: Situation, told: Told, rules: Rules) -> datetime:
     """Return when to decide again about an incident that was told and goes on."""
     told_at = told.told_at or now.at
     moments = [now.at + OPEN_LOOK]
-    if now.joined_at > told_at:
+    if now.joined_at > told_at and told.flapping_told_at is None:
         moments.append(told_at + rules.update_every)
     repeats = (rules.reminder_every, rules.resend_every)
     moments += [told_at + every for every in repeats if every is not None]

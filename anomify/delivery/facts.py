@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from anomify.anomaly.model import Span
+from anomify.anomaly.recording import SEVERITIES
 from anomify.anomaly.wording import (
     accepted_in_words,
     amount_in_words,
@@ -18,6 +19,7 @@ from anomify.anomaly.wording import (
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.contact_point.model import ContactPoint
 from anomify.incident.model import Incident
+from anomify.incident.queries import Member
 from anomify.metric.model import Metric
 from anomify.metric.settings import wanted_of
 from anomify.org.model import Org
@@ -190,21 +192,20 @@ def facts_of_incident(
     watcher: Watcher,
     contact_point: ContactPoint,
     incident: Incident,
+    members: Sequence[Member],
     spans: Sequence[Span],
     *,
     joined_count: int = 0,
 ) -> Facts:
-    """Write down what is true now about an incident; `spans` are those that are watched.
+    """Write down what is true now about an incident; `members` are those that are watched.
 
-    The first of them is the one that most probably came first.
+    `spans` are those of them that are named, the one that most probably came first at the front.
     """
     first, others = spans[0], spans[1:NAMED_MOST]
-    ended_ms = max(_end_of(span) for span in spans)
-    occurred_ms = {
-        OPENED: min(span.started_ms for span in spans),
-        RECOVERED: ended_ms,
-    }.get(transition, to_ms(at))
-    open_count = sum(span.is_open for span in spans)
+    ended_ms = max(member.last_ms for member in members)
+    began_ms = min(member.started_ms for member in members)
+    occurred_ms = {OPENED: began_ms, RECOVERED: ended_ms}.get(transition, to_ms(at))
+    open_count = sum(member.is_open for member in members)
     return Facts(
         transition=transition,
         occurred_ms=occurred_ms,
@@ -218,10 +219,10 @@ def facts_of_incident(
             id=incident.id,
             uuid=incident.uuid,
             kind=incident.kind,
-            severity=max((span.severity for span in spans), key=("low", "medium", "high").index),
-            began_ms=min(span.started_ms for span in spans),
+            severity=max((member.severity for member in members), key=SEVERITIES.index),
+            began_ms=began_ms,
             ended_ms=None if open_count else ended_ms,
-            anomaly_count=len(spans),
+            anomaly_count=len(members),
             open_count=open_count,
             joined_count=joined_count,
         ),
@@ -248,10 +249,6 @@ def facts_of_test(
         org_uuid=org.uuid,
         contact_point_id=None if contact_point is None else contact_point.id,
     )
-
-
-def _end_of(span: Span) -> int:
-    return span.last_over_ms if span.ended_ms is None else span.ended_ms
 
 
 def moment(time_ms: int) -> datetime:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from anomify.anomaly.model import Span
 from anomify.contact_point.model import ContactPoint
@@ -15,6 +15,7 @@ from anomify.db import batches, session
 from anomify.delivery.decision import FLAPPING_WINDOW, Hold
 from anomify.delivery.model import Notification
 from anomify.incident.model import IncidentMember
+from anomify.incident.queries import onsets_since
 from anomify.metric.status import duration_in_words
 from anomify.org.model import Org
 from anomify.silence.window import quiet_reasons
@@ -59,6 +60,27 @@ class Holds:
         return Hold(first.kind, first.why, first.until)
 
 
+class Onsets:
+    """When anomalies of some metrics began in the time in which a metric is seen to flap."""
+
+    def __init__(self, metric_ids: Sequence[int], at: datetime) -> None:
+        """Read them as of that moment."""
+        self._by_metric = onsets_since(metric_ids, at - FLAPPING_WINDOW)
+
+    def last(self, metric_id: int) -> datetime | None:
+        """Return when an anomaly of the metric last began."""
+        return max(self._by_metric.get(metric_id, ()), default=None)
+
+    def last_of(self, metric_ids: Iterable[int]) -> datetime | None:
+        """Return when an anomaly of one of the metrics last began."""
+        found = [last for each in metric_ids if (last := self.last(each)) is not None]
+        return max(found, default=None)
+
+    def most_before_last(self, metric_ids: Iterable[int]) -> int:
+        """Return how often the metric that began most often did so before its last time."""
+        return max((len(self._by_metric.get(each, ())) - 1 for each in metric_ids), default=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """When an opening was told, and whether as one of too many."""
@@ -95,27 +117,19 @@ class ContactHistory:
             min(untils),
         )
 
-    def openings_since(self, metric_ids: Collection[int], since: datetime) -> int:
-        """Return how many openings it was told of the one of these metrics that had the most."""
-        return max(
-            (
-                sum(opening.told_at > since for opening in self.by_metric[metric_id].values())
-                for metric_id in metric_ids
-                if metric_id in self.by_metric
-            ),
-            default=0,
-        )
+    def flaps_until(self, metric_ids: Collection[int], onsets: Onsets) -> datetime | None:
+        """Return until when no openings are told, because one of these metrics flaps.
 
-    def flaps_until(self, metric_ids: Collection[int], at: datetime) -> datetime | None:
-        """Return until when no more openings are told, because one of these metrics flaps."""
+        That was told, and the metric has not been calm for long enough since.
+        """
         moments = [
-            opening.flapping_told_at + FLAPPING_WINDOW
+            max(opening.flapping_told_at, onsets.last(metric_id) or opening.flapping_told_at)
             for metric_id in metric_ids
             for opening in self.by_metric.get(metric_id, {}).values()
             if opening.flapping_told_at is not None
         ]
         latest = max(moments, default=None)
-        return latest if latest is not None and latest > at else None
+        return None if latest is None else latest + FLAPPING_WINDOW
 
 
 class OpeningHistory:
@@ -166,7 +180,11 @@ def opening_history(
             .join(Span, Span.anomaly_id == IncidentMember.anomaly_id)
             .where(
                 Notification.watcher_id.in_(longest),
-                Notification.opening_told_at > since,
+                or_(
+                    Notification.opening_told_at > since,
+                    # It flaps until its recovery is told.
+                    Notification.flapping_told_at.is_not(None),
+                ),
                 # What joined after the message was not told in it.
                 IncidentMember.joined_at <= Notification.told_at,
                 Span.metric_id.in_(some),

@@ -51,6 +51,9 @@ class Notification(Base):
     held_kind: Mapped[str | None] = mapped_column(String(16), default=None)
     # The incident has come and gone while it was held back, and that is not told yet.
     is_missed: Mapped[bool] = mapped_column(default=False)
+    # Since when what the watcher watches of the incident goes on, and since when it is over.
+    live_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
+    over_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
 class Delivery(Job, Base):

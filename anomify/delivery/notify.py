@@ -4,21 +4,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
-from anomify.anomaly.model import Span
+from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
 from anomify.channel.kinds import KINDS
 from anomify.clock import datetime_from_ms, now, to_ms
 from anomify.contact_point.model import ContactPoint
 from anomify.contact_point.people import why_not_reached
-from anomify.db import session
+from anomify.db import among, session
 from anomify.delivery.decision import (
-    FLAPPING_WINDOW,
     Decision,
     Hold,
     Rules,
@@ -28,16 +28,16 @@ from anomify.delivery.decision import (
     decide,
 )
 from anomify.delivery.enqueue import add_delivery, resend
-from anomify.delivery.facts import MissedFacts, facts_of_incident
-from anomify.delivery.holds import QUIET_HOURS, Holds, OpeningHistory, opening_history
+from anomify.delivery.facts import NAMED_MOST, MissedFacts, facts_of_incident
+from anomify.delivery.holds import QUIET_HOURS, Holds, Onsets, OpeningHistory, opening_history
 from anomify.delivery.model import Delivery, Notification
 from anomify.delivery.outbox import DELIVERIES
 from anomify.incident.model import Incident
-from anomify.incident.queries import lock_incidents, members_of, steps_of
-from anomify.incident.relation import AnomalyOnset, first_mover
+from anomify.incident.queries import Member, lock_incidents, members_of, spans_in_order
+from anomify.incident.relation import first_mover
 from anomify.job.model import DEAD, PENDING
 from anomify.org.model import Org
-from anomify.triage.queries import TriageState, states_of
+from anomify.triage.status import Status
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import contacts_of, list_alerting_watchers
 from anomify.watcher.routing import is_told
@@ -89,7 +89,7 @@ class _Missed:
     contact: _Contact
     row: Notification
     incident: Incident
-    spans: list[Span]
+    members: list[Member]
 
 
 @dataclass(slots=True)
@@ -158,7 +158,7 @@ def withdraw(anomaly_ids: Sequence[int], incidents: Iterable[Incident]) -> None:
     """
     gone = set(anomaly_ids)
     for incident in incidents:
-        if {span.anomaly_id for span, _ in members_of(incident.id)} - gone:
+        if {member.anomaly_id for member in members_of(incident.id)} - gone:
             continue
         session().execute(
             delete(Delivery).where(
@@ -176,7 +176,7 @@ class _IncidentDecision:
     def __init__(
         self,
         incident: Incident,
-        members: Sequence[tuple[Span, datetime]],
+        members: Sequence[Member],
         state: _OrgState,
         at: datetime,
         as_open: frozenset[int],
@@ -186,7 +186,8 @@ class _IncidentDecision:
         self._state = state
         self._at = at
         self._as_open = as_open
-        self._triage = states_of([span.anomaly_id for span, _ in members])
+        self._watched_by: dict[int, list[Member]] = {}
+        self._muted: set[int] = set()
         self.opened: dict[tuple[int, int], Delivery] = {}
         self.missed: list[_Missed] = []
 
@@ -199,77 +200,74 @@ class _IncidentDecision:
                 select(Notification).where(Notification.incident_id == self._incident.id)
             )
         }
-        metric_ids = sorted({span.metric_id for span, _ in self._members})
-        history = opening_history(
-            {contact.watcher for contact in self._state.contacts}, metric_ids, self._at
-        )
         enqueued = 0
         current = set()
         for contact in self._state.contacts:
-            watched = self._watched(contact.watcher)
-            if not watched:
-                continue
             row = rows.get(contact.key)
-            is_open = any(self._is_live(span) for span in watched)
-            if row is None and not is_open:
+            watched = self._watched(contact.watcher)
+            if not watched and row is not None and row.is_told_open:
+                # The watcher was changed: that what it has told of is over is told all the same.
+                watched = list(self._members)
+            if not watched or (row is None and not any(map(self._is_live, watched))):
                 continue
             current.add(contact.key)
             if row is None:
                 row = self._new_row(contact)
-            enqueued += self._decide(contact, row, watched, history)
+            enqueued += self._decide(contact, row, watched)
         for key, row in rows.items():
             if key not in current:
                 # The watcher does not notify this contact point of it any more.
                 row.due_at = None
+        self._note_muted()
         return enqueued
 
     def _update_incident(self) -> None:
         incident = self._incident
-        spans = [span for span, _ in self._members]
-        incident.severity = max((span.severity for span in spans), key=SEVERITIES.index)
-        steps = steps_of([span.metric_id for span in spans])
+        members = self._members
+        incident.severity = max((member.severity for member in members), key=SEVERITIES.index)
         first = first_mover(
-            [
-                AnomalyOnset(
-                    span.anomaly_id,
-                    span.metric_id,
-                    span.metric.name,
-                    span.started_ms,
-                    steps.get(span.metric_id, 0),
-                )
-                for span in spans
-            ],
-            {span.anomaly_id: span.alert for span in spans},
+            [member.onset for member in members],
+            {member.anomaly_id: member.alert for member in members},
         )
         incident.first_anomaly_id = first.anomaly_id
-        # Open ones are read first: where none is among them, none is left.
-        is_open = any(self._is_live(span) for span in spans)
+        incident.anomaly_count = len(members)
+        is_open = any(map(self._is_live, members))
         if incident.is_open and not is_open:
             incident.closed_at = self._at
-            incident.ended_ms = max(
-                span.last_over_ms if span.ended_ms is None else span.ended_ms for span in spans
-            )
+            incident.ended_ms = max(member.last_ms for member in members)
         elif is_open:
             incident.closed_at = incident.ended_ms = None
         incident.is_open = is_open
 
-    def _is_live(self, span: Span) -> bool:
+    def _is_live(self, member: Member) -> bool:
         """Return whether an anomaly goes on and no person has ended it."""
-        is_open = span.is_open or span.anomaly_id in self._as_open
-        return is_open and not self._triage_of(span).status.is_archived
+        is_open = member.is_open or member.anomaly_id in self._as_open
+        return is_open and not Status(member.status).is_archived
 
-    def _triage_of(self, span: Span) -> TriageState:
-        return self._triage.get(span.anomaly_id, TriageState())
+    def _is_handled(self, member: Member) -> bool:
+        """Return whether nobody has to be reminded of an anomaly now."""
+        return member.status != Status.ACTIVE or member.is_snoozed(self._at)
 
-    def _watched(self, watcher: Watcher) -> list[Span]:
+    def _watched(self, watcher: Watcher) -> list[Member]:
         """Return the anomalies that a watcher notifies of, the one that came first at the front."""
-        watched = [
-            span
-            for span, _ in self._members
-            if is_told(watcher, span.metric.name, span.severity, span.watcher_id)
-        ]
-        first = self._incident.first_anomaly_id
-        return sorted(watched, key=lambda span: span.anomaly_id != first)
+        if watcher.id not in self._watched_by:
+            first = self._incident.first_anomaly_id
+            watched = [
+                member
+                for member in self._members
+                if is_told(watcher, member.metric_name, member.severity, member.watcher_id)
+            ]
+            # Those that are named in a message: open ones before those with the highest alert.
+            watched.sort(
+                key=lambda member: (
+                    member.anomaly_id != first,
+                    not self._is_live(member),
+                    -member.alert,
+                    member.anomaly_id,
+                )
+            )
+            self._watched_by[watcher.id] = watched
+        return self._watched_by[watcher.id]
 
     def _new_row(self, contact: _Contact) -> Notification:
         row = Notification(
@@ -285,23 +283,18 @@ class _IncidentDecision:
         session().flush()
         return row
 
-    def _decide(
-        self,
-        contact: _Contact,
-        row: Notification,
-        watched: list[Span],
-        history: OpeningHistory,
-    ) -> int:
-        situation = self._situation(contact, watched, history)
+    def _decide(self, contact: _Contact, row: Notification, watched: list[Member]) -> int:
+        situation = self._situation(contact, row, watched)
         told = _told(row)
         if situation.hold is not None and not situation.is_open and _is_unattempted(row):
             _take_back(row, situation.hold, self._at)
-            for span in watched:
-                span.anomaly.muted_at, span.anomaly.muted_severity = self._at, span.severity
+            if situation.hold.kind != QUIET_HOURS:
+                self._muted.update(member.anomaly_id for member in watched)
             told = replace(
                 told,
                 is_told_open=False,
                 opening_told_at=None,
+                flapping_told_at=None,
                 held_since=told.told_at,
                 held_why=situation.hold.why,
                 held_kind=situation.hold.kind,
@@ -309,40 +302,73 @@ class _IncidentDecision:
         decision = decide(situation, told, contact.rules())
         return self._act(contact, row, watched, decision, told, situation)
 
-    def _situation(
-        self, contact: _Contact, watched: list[Span], history: OpeningHistory
-    ) -> Situation:
-        incident, at = self._incident, self._at
-        live = [span for span in watched if self._is_live(span)]
+    def _situation(self, contact: _Contact, row: Notification, watched: list[Member]) -> Situation:
+        live = [member for member in watched if self._is_live(member)]
         concerned = live or watched
-        joined = {span.anomaly_id: joined_at for span, joined_at in self._members}
-        severity = max((span.severity for span in watched), key=SEVERITIES.index)
-        names = [span.metric.name for span in concerned]
+        severity = max((member.severity for member in watched), key=SEVERITIES.index)
+        names = [member.metric_name for member in concerned]
         hold = self._state.holds.of(contact.point, names, severity)
         if hold is not None and hold.kind != QUIET_HOURS:
-            for span in live:
-                span.anomaly.muted_at, span.anomaly.muted_severity = at, span.severity
-        known = history.of(contact.key)
-        metric_ids = {span.metric_id for span in concerned}
-        return Situation(
-            at=at,
+            self._muted.update(member.anomaly_id for member in live)
+        situation = Situation(
+            at=self._at,
             is_open=bool(live),
-            opened_at=incident.opened_at,
-            closed_at=incident.closed_at or (None if live else at),
             severity=severity,
-            joined_at=max(joined[span.anomaly_id] for span in watched),
-            is_acknowledged=bool(live) and all(self._triage_of(span).is_handled for span in live),
+            joined_at=max(member.joined_at for member in watched),
+            is_acknowledged=bool(live) and all(map(self._is_handled, live)),
             hold=hold,
-            quiet=known.quiet_hold(metric_ids, contact.watcher, at),
-            openings=known.openings_since(metric_ids, at - FLAPPING_WINDOW),
-            flaps_until=known.flaps_until(metric_ids, at),
         )
+        if row.is_told_open and row.flapping_told_at is None:
+            return situation
+        metric_ids = {member.metric_id for member in concerned}
+        onsets = self._onsets
+        known = self._history.of(contact.key)
+        return replace(
+            situation,
+            quiet=known.quiet_hold(metric_ids, contact.watcher, self._at),
+            openings=onsets.most_before_last(metric_ids),
+            last_onset_at=onsets.last_of(metric_ids),
+            flaps_until=known.flaps_until(metric_ids, onsets),
+        )
+
+    @cached_property
+    def _metric_ids(self) -> list[int]:
+        return sorted({member.metric_id for member in self._members})
+
+    @cached_property
+    def _onsets(self) -> Onsets:
+        return Onsets(self._metric_ids, self._at)
+
+    @cached_property
+    def _history(self) -> OpeningHistory:
+        watchers = {contact.watcher for contact in self._state.contacts}
+        return opening_history(watchers, self._metric_ids, self._at)
+
+    def _note_muted(self) -> None:
+        """Note at the anomalies that messages about them were held back."""
+        if not self._muted:
+            return
+        session().flush()
+        session().execute(
+            update(Anomaly)
+            .where(among(Anomaly.id, sorted(self._muted)))
+            .values(
+                muted_at=self._at,
+                muted_severity=select(Span.severity)
+                .where(Span.anomaly_id == Anomaly.id)
+                .scalar_subquery(),
+            )
+            .execution_options(synchronize_session=False)
+        )
+        for row in session().identity_map.values():
+            if isinstance(row, Anomaly) and row.id in self._muted:
+                session().expire(row, ["muted_at", "muted_severity"])
 
     def _act(
         self,
         contact: _Contact,
         row: Notification,
-        watched: list[Span],
+        watched: list[Member],
         decision: Decision,
         before: Told,
         situation: Situation,
@@ -359,7 +385,6 @@ class _IncidentDecision:
             return 0
         if tell is Tell.RECOVERED and not _was_any_taken(row):
             return 0
-        joined = {span.anomaly_id: joined_at for span, joined_at in self._members}
         told_at = before.told_at
         facts = facts_of_incident(
             tell.value,
@@ -369,8 +394,9 @@ class _IncidentDecision:
             contact.point,
             self._incident,
             watched,
+            self._named(watched),
             joined_count=sum(
-                told_at is not None and joined[span.anomaly_id] > told_at for span in watched
+                told_at is not None and member.joined_at > told_at for member in watched
             ),
         )
         escalate_after = contact.rules().escalate_after
@@ -391,17 +417,18 @@ class _IncidentDecision:
             self.opened[contact.key] = delivery
         return 1
 
+    def _named(self, watched: list[Member]) -> list[Span]:
+        return spans_in_order([member.anomaly_id for member in watched[:NAMED_MOST]])
+
 
 def _tell_missed(gone: list[_Missed], opened: Delivery | None, at: datetime) -> int:
     """List what came and went in the message about what goes on, or else in one of its own."""
     listed = tuple(
         MissedFacts(
-            metric_name=each.spans[0].metric.name,
-            anomaly_count=len(each.spans),
-            began_ms=min(span.started_ms for span in each.spans),
-            ended_ms=max(
-                span.last_over_ms if span.ended_ms is None else span.ended_ms for span in each.spans
-            ),
+            metric_name=each.members[0].metric_name,
+            anomaly_count=len(each.members),
+            began_ms=min(member.started_ms for member in each.members),
+            ended_ms=max(member.last_ms for member in each.members),
         )
         for each in gone[:MISSED_NAMED_MOST]
     )
@@ -421,7 +448,8 @@ def _tell_missed(gone: list[_Missed], opened: Delivery | None, at: datetime) -> 
         last.contact.watcher,
         last.contact.point,
         last.incident,
-        last.spans,
+        last.members,
+        spans_in_order([member.anomaly_id for member in last.members[:NAMED_MOST]]),
     )
     facts = structs.replace(facts, missed=listed, missed_count=len(gone))
     add_delivery(last.row, last.contact.point, facts, at)

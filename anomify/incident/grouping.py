@@ -1,5 +1,7 @@
 """Put new anomalies into incidents: the one that they belong to, or a new one."""
 
+import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +15,14 @@ from anomify.db import session
 from anomify.incident.model import RELATED, STORM, Incident, IncidentMember
 from anomify.incident.queries import (
     COMPARED_MOST,
-    count_anomalies_between,
+    count_joined_since,
+    count_opened_between,
     count_opened_since,
     joinable_incidents,
+    last_of_metrics,
     members_to_compare,
     memberships_of,
+    names_of,
     steps_of,
 )
 from anomify.incident.relation import (
@@ -27,24 +32,29 @@ from anomify.incident.relation import (
     CORRELATION_LEAST,
     NEAR_MS,
     TOGETHER_MS,
+    TOGETHER_STEPS,
     AnomalyOnset,
     are_near,
     are_together,
     correlation,
-    first_mover,
     likeness,
 )
-from anomify.metric.model import Metric
 from anomify.series import Series
 
 # More incidents of an org in this time are a storm: what begins then is one incident.
 STORM_INCIDENTS: Final = 50
 STORM_SECONDS: Final = 300
-# An incident that closed so recently is opened again by a new anomaly of one of its metrics.
+# An anomaly of a metric belongs to the incident of the one before it, if that ended so recently;
+# and if it ended longer ago, but the incident goes on.
 REOPEN_SECONDS: Final = 300
-# The rate of an org's anomalies is measured over this time, without the present incident.
+AGAIN_SECONDS: Final = 3600
+# The rate of an org's incidents is measured over this time, without the present ones.
 RATE_DAYS: Final = 7
 RATE_WITHOUT: Final = timedelta(hours=1)
+# So many anomalies that begin together are one event even where many begin by chance, if they are
+# so many standard deviations more than would be expected.
+BURST_LEAST: Final = 5
+BURST_DEVIATIONS: Final = 4.0
 # So many pairs of series are compared in one transaction, which must stay short.
 CORRELATED_PAIRS_MOST: Final = 8
 
@@ -56,9 +66,20 @@ ReadSeries = Callable[[Mapping[int, int]], Mapping[int, Series]]
 class _Candidate:
     """An incident that new anomalies can join, with some of its members to compare with."""
 
-    incident: Incident
+    # None until it is written, for one that is opened now.
+    incident: Incident | None
     onsets: list[AnomalyOnset]
-    metric_ids: set[int] = field(default_factory=set)
+    is_storm: bool = False
+    joined: list[Span] = field(default_factory=list)
+
+    @property
+    def is_running(self) -> bool:
+        return self.incident is None or self.incident.is_open
+
+    def add(self, span: Span, onset: AnomalyOnset) -> None:
+        self.joined.append(span)
+        if len(self.onsets) < COMPARED_MOST:
+            self.onsets.append(onset)
 
 
 def group(
@@ -71,12 +92,17 @@ def group(
     one begin by chance; or they began shortly after each other, and their names are alike or their
     series move together. `read_series` reads the points for the last of these.
     """
+    listed = list(spans)
+    names: dict[int, str] = {}
+    org_of: dict[int, int] = {}
+    for metric_id, org_id, name in names_of(span.metric_id for span in listed):
+        names[metric_id], org_of[metric_id] = name, org_id
     by_org: dict[int, list[Span]] = defaultdict(list)
-    for span in spans:
-        by_org[session().get_one(Metric, span.metric_id).org_id].append(span)
+    for span in listed:
+        by_org[org_of[span.metric_id]].append(span)
     grouped: dict[int, Incident] = {}
     for org_id, of_org in sorted(by_org.items()):
-        for incident in _OrgGrouping(org_id, at, read_series).group(of_org):
+        for incident in _OrgGrouping(org_id, names, at, read_series).group(of_org):
             grouped[incident.id] = incident
     return list(grouped.values())
 
@@ -84,16 +110,21 @@ def group(
 class _OrgGrouping:
     """Groups the new anomalies of one org."""
 
-    def __init__(self, org_id: int, at: datetime, read_series: ReadSeries | None) -> None:
+    def __init__(
+        self, org_id: int, names: Mapping[int, str], at: datetime, read_series: ReadSeries | None
+    ) -> None:
         self._org_id = org_id
+        self._names = names
         self._at = at
         self._read_series = read_series
         self._pairs_left = CORRELATED_PAIRS_MOST
         self._candidates: list[_Candidate] = []
+        self._by_metric: dict[int, _Candidate] = {}
         self._storm: _Candidate | None = None
         self._opened = 0
         self._steps: dict[int, int] = {}
-        self._is_chance_rare = True
+        self._by_chance = 0.0
+        self._begun: list[int] = []
 
     def group(self, spans: Sequence[Span]) -> list[Incident]:
         members = memberships_of([span.anomaly_id for span in spans])
@@ -109,13 +140,14 @@ class _OrgGrouping:
         if new:
             self._prepare(new)
             for span in new:
-                incident = self._join(span)
+                self._place(span)
+            for incident in self._write():
                 touched[incident.id] = incident
-            session().flush()
         return list(touched.values())
 
     def _prepare(self, new: Sequence[Span]) -> None:
-        self._opened = count_opened_since(self._org_id, self._at - timedelta(seconds=STORM_SECONDS))
+        storm_since = self._at - timedelta(seconds=STORM_SECONDS)
+        self._opened = count_opened_since(self._org_id, storm_since)
         self._steps = steps_of([span.metric_id for span in new])
         metric_ids = {span.metric_id for span in new}
         incidents = joinable_incidents(
@@ -124,58 +156,120 @@ class _OrgGrouping:
             changed_since=self._at - timedelta(milliseconds=2 * NEAR_MS),
             closed_since=self._at - timedelta(seconds=REOPEN_SECONDS),
         )
-        onsets = members_to_compare([incident.id for incident in incidents], metric_ids)
+        onsets = members_to_compare([incident.id for incident in incidents])
+        by_incident: dict[int, _Candidate] = {}
         for incident in incidents:
-            found = onsets.get(incident.id, [])
-            candidate = _Candidate(incident, found, {onset.metric_id for onset in found})
+            candidate = _Candidate(
+                incident, onsets.get(incident.id, []), is_storm=incident.kind == STORM
+            )
             self._candidates.append(candidate)
-            is_recent = self._at - incident.changed_at <= timedelta(seconds=STORM_SECONDS)
-            if incident.kind == STORM and incident.is_open and is_recent:
+            by_incident[incident.id] = candidate
+            # It is over when no more anomalies begin than in other times.
+            if (
+                candidate.is_storm
+                and count_joined_since(incident.id, storm_since) > STORM_INCIDENTS
+            ):
                 self._storm = candidate
+        starts = {span.metric_id: span.started_ms for span in reversed(new)}
+        for last in last_of_metrics(list(by_incident), metric_ids):
+            candidate = by_incident[last.incident_id]
+            gap_ms = starts[last.metric_id] - last.last_ms
+            step_ms = self._steps.get(last.metric_id, 0)
+            seconds = AGAIN_SECONDS if _is_again(candidate) else REOPEN_SECONDS
+            if last.is_open or gap_ms <= max(seconds * 1000, TOGETHER_STEPS * step_ms):
+                self._by_metric[last.metric_id] = candidate
         end = self._at - RATE_WITHOUT
-        begun = count_anomalies_between(self._org_id, end - timedelta(days=RATE_DAYS), end)
-        by_chance = begun * 2 * TOGETHER_MS / (RATE_DAYS * 86_400_000)
-        self._is_chance_rare = by_chance <= CHANCE_MAX
+        opened = count_opened_between(self._org_id, end - timedelta(days=RATE_DAYS), end)
+        self._by_chance = opened * 2 * TOGETHER_MS / (RATE_DAYS * 86_400_000)
+        self._begun = sorted(
+            [span.started_ms for span in new]
+            + [onset.started_ms for each in self._candidates for onset in each.onsets]
+        )
 
-    def _join(self, span: Span) -> Incident:
+    def _place(self, span: Span) -> None:
+        """Decide which incident an anomaly joins."""
         onset = AnomalyOnset(
             span.anomaly_id,
             span.metric_id,
-            session().get_one(Metric, span.metric_id).name,
+            self._names[span.metric_id],
             span.started_ms,
             self._steps.get(span.metric_id, 0),
         )
         candidate = self._candidate_of(onset)
         if candidate is None:
-            return self._open(span, onset)
-        incident = candidate.incident
-        session().add(
-            IncidentMember(anomaly_id=span.anomaly_id, incident_id=incident.id, joined_at=self._at)
-        )
-        incident.anomaly_count += 1
-        incident.changed_at = self._at
-        incident.began_ms = min(incident.began_ms, span.started_ms)
-        incident.ended_ms = incident.closed_at = None
-        incident.is_open = True
-        _raise_severity(incident, span)
-        candidate.metric_ids.add(onset.metric_id)
-        if len(candidate.onsets) < COMPARED_MOST:
-            candidate.onsets.append(onset)
-        first = first_mover(candidate.onsets, {onset.anomaly_id: span.alert})
-        if first.started_ms < _start_of(candidate, incident.first_anomaly_id):
-            incident.first_anomaly_id = first.anomaly_id
-        return incident
+            candidate = _Candidate(None, [])
+            self._candidates.append(candidate)
+        candidate.add(span, onset)
+        self._by_metric[span.metric_id] = candidate
+        if self._storm is None:
+            self._begin_storm()
+
+    def _begin_storm(self) -> None:
+        """Make one incident of all that are new, if they are too many."""
+        new = [each for each in self._candidates if each.incident is None]
+        if self._opened + len(new) <= STORM_INCIDENTS or not new:
+            return
+        storm = self._storm = _Candidate(None, [], is_storm=True)
+        for candidate in new:
+            storm.joined += candidate.joined
+            storm.onsets += candidate.onsets
+            self._candidates.remove(candidate)
+        storm.onsets = storm.onsets[:COMPARED_MOST]
+        self._candidates.append(storm)
+        for span in storm.joined:
+            self._by_metric[span.metric_id] = storm
+
+    def _write(self) -> list[Incident]:
+        """Write the incidents that anomalies have joined, and return them."""
+        changed = []
+        for candidate in self._candidates:
+            if not candidate.joined:
+                continue
+            first = min(candidate.joined, key=lambda span: (span.started_ms, span.anomaly_id))
+            incident = candidate.incident
+            if incident is None:
+                incident = Incident(
+                    uuid=str(uuid4()),
+                    org_id=self._org_id,
+                    kind=STORM if candidate.is_storm else RELATED,
+                    severity=first.severity,
+                    began_ms=first.started_ms,
+                    opened_at=self._at,
+                    first_anomaly_id=first.anomaly_id,
+                    anomaly_count=0,
+                )
+                session().add(incident)
+                candidate.incident = incident
+            incident.anomaly_count += len(candidate.joined)
+            incident.changed_at = self._at
+            incident.began_ms = min(incident.began_ms, first.started_ms)
+            incident.ended_ms = incident.closed_at = None
+            incident.is_open = True
+            for span in candidate.joined:
+                _raise_severity(incident, span)
+            changed.append((incident, candidate.joined))
+        session().flush()
+        for incident, joined in changed:
+            session().add_all(
+                IncidentMember(
+                    anomaly_id=span.anomaly_id, incident_id=incident.id, joined_at=self._at
+                )
+                for span in joined
+            )
+        session().flush()
+        return [incident for incident, _ in changed]
 
     def _candidate_of(self, onset: AnomalyOnset) -> _Candidate | None:
-        same = [each for each in self._candidates if onset.metric_id in each.metric_ids]
-        if same:
-            return max(same, key=lambda each: each.incident.id)
+        same = self._by_metric.get(onset.metric_id)
+        if same is not None:
+            return same
         if self._storm is not None:
             return self._storm
-        running = [each for each in self._candidates if each.incident.is_open]
-        for candidate in running:
-            if self._is_chance_rare and any(are_together(onset, it) for it in candidate.onsets):
-                return candidate
+        running = [each for each in self._candidates if each.is_running]
+        if self._is_no_chance(onset):
+            for candidate in running:
+                if any(are_together(onset, it) for it in candidate.onsets):
+                    return candidate
         for candidate in running:
             if any(
                 are_near(onset, it) and likeness(onset.name, it.name) >= ALIKE_LEAST
@@ -183,6 +277,16 @@ class _OrgGrouping:
             ):
                 return candidate
         return next((each for each in running if self._moves_with(onset, each)), None)
+
+    def _is_no_chance(self, onset: AnomalyOnset) -> bool:
+        """Return whether what began at the same time as this anomaly did hardly so by chance."""
+        if self._by_chance <= CHANCE_MAX:
+            return True
+        together = bisect_right(self._begun, onset.started_ms + TOGETHER_MS) - bisect_left(
+            self._begun, onset.started_ms - TOGETHER_MS
+        )
+        expected = self._by_chance + BURST_DEVIATIONS * math.sqrt(self._by_chance)
+        return together >= max(BURST_LEAST, expected)
 
     def _moves_with(self, onset: AnomalyOnset, candidate: _Candidate) -> bool:
         """Return whether the series of an anomaly moves with the first one of an incident."""
@@ -203,50 +307,15 @@ class _OrgGrouping:
         both = series[onset.metric_id], series[other.metric_id]
         return correlation(*both, step_ms) >= CORRELATION_LEAST
 
-    def _open(self, span: Span, onset: AnomalyOnset) -> Incident:
-        self._opened += 1
-        is_storm = self._opened > STORM_INCIDENTS
-        incident = Incident(
-            uuid=str(uuid4()),
-            org_id=self._org_id,
-            kind=STORM if is_storm else RELATED,
-            severity=span.severity,
-            began_ms=span.started_ms,
-            opened_at=self._at,
-            changed_at=self._at,
-            first_anomaly_id=span.anomaly_id,
-            is_open=True,
-            anomaly_count=1,
-        )
-        session().add(incident)
-        session().flush()
-        session().add(
-            IncidentMember(anomaly_id=span.anomaly_id, incident_id=incident.id, joined_at=self._at)
-        )
-        candidate = _Candidate(incident, [onset], {onset.metric_id})
-        self._candidates.append(candidate)
-        if is_storm:
-            self._storm = candidate
-        return incident
 
+def _is_again(candidate: _Candidate) -> bool:
+    """Return whether a metric that becomes unusual again while an incident goes on is part of it.
 
-def close_ended(incidents: Iterable[Incident], ended: Mapping[int, int], at: datetime) -> None:
-    """Close the incidents of which no anomaly is open any more.
-
-    `ended` has, for each incident without an open anomaly, the last point of its evidence.
+    It is no part of a storm, which holds thousands of metrics and may go on for days.
     """
-    for incident in incidents:
-        if incident.is_open and incident.id in ended:
-            incident.is_open = False
-            incident.closed_at = at
-            incident.ended_ms = max(ended[incident.id], incident.began_ms)
+    return candidate.is_running and not candidate.is_storm
 
 
 def _raise_severity(incident: Incident, span: Span) -> None:
     if is_more_severe(span.severity, incident.severity):
         incident.severity = span.severity
-
-
-def _start_of(candidate: _Candidate, anomaly_id: int) -> int:
-    known = [each.started_ms for each in candidate.onsets if each.anomaly_id == anomaly_id]
-    return known[0] if known else candidate.incident.began_ms

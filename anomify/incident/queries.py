@@ -11,11 +11,13 @@ from sqlalchemy.orm import contains_eager
 from sqlalchemy.orm.attributes import set_committed_value
 
 from anomify.anomaly.model import Anomaly, Span
+from anomify.anomaly.recording import is_more_severe
 from anomify.db import Page, among, batches, session
 from anomify.errors import NotFound
-from anomify.incident.model import Incident, IncidentMember
+from anomify.incident.model import STORM, Incident, IncidentMember
 from anomify.incident.relation import AnomalyOnset
 from anomify.metric.model import Metric, Progress
+from anomify.triage.model import Triage
 
 MOST_INCIDENTS: Final = 500
 # The largest id of the column; databases raise an error when a larger number is compared.
@@ -23,17 +25,45 @@ ID_MAX: Final = 2**31 - 1
 # So many incidents are compared with a new anomaly, and so many anomalies of each.
 JOINABLE_MOST: Final = 60
 COMPARED_MOST: Final = 20
-# The most anomalies of an incident that are read to be shown.
-SHOWN_MOST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class MemberCounts:
-    """How many anomalies an incident has, how many of them are open, and its last evidence."""
+class Member:
+    """An anomaly of an incident: what decides who is told of it; a storm has thousands."""
 
-    total: int
-    open: int
-    last_over_ms: int
+    anomaly_id: int
+    metric_id: int
+    metric_name: str
+    severity: str
+    # What people decided, see triage.status.
+    status: str
+    alert: float
+    started_ms: int
+    # The last point of its evidence, or its end.
+    last_ms: int
+    is_open: bool
+    joined_at: datetime
+    # The distance between the points of the metric, 0 where it is not known yet.
+    step_ms: int
+    # Of a threshold: the watcher that has it, which alone is told.
+    watcher_id: int | None = None
+    snoozed_until: datetime | None = None
+    snoozed_severity: str | None = None
+
+    def is_snoozed(self, at: datetime) -> bool:
+        """Return whether people hide it at that moment; not if its severity has risen since."""
+        if self.snoozed_until is None or self.snoozed_until <= at:
+            return False
+        return self.snoozed_severity is None or not is_more_severe(
+            self.severity, self.snoozed_severity
+        )
+
+    @property
+    def onset(self) -> AnomalyOnset:
+        """Return where and when it began."""
+        return AnomalyOnset(
+            self.anomaly_id, self.metric_id, self.metric_name, self.started_ms, self.step_ms
+        )
 
 
 def get_incident(org_id: int, incident_id: int) -> Incident:
@@ -137,38 +167,58 @@ def memberships_of(anomaly_ids: Sequence[int]) -> dict[int, Incident]:
     return found
 
 
-def counts_of_members(incident_ids: Sequence[int]) -> dict[int, MemberCounts]:
-    """Return the counts of the anomalies of each of these incidents that has any."""
+def members_of(incident_id: int) -> list[Member]:
+    """Return all anomalies of an incident, in the order in which they began."""
     rows = session().execute(
         select(
-            IncidentMember.incident_id,
-            func.count(),
-            func.sum(case((Span.is_open.is_(True), 1), else_=0)),
-            func.max(func.coalesce(Span.ended_ms, Span.last_over_ms)),
+            Span.anomaly_id,
+            Span.metric_id,
+            Metric.name,
+            Span.severity,
+            Anomaly.status,
+            Span.alert,
+            Span.started_ms,
+            func.coalesce(Span.ended_ms, Span.last_over_ms),
+            Span.is_open,
+            IncidentMember.joined_at,
+            func.coalesce(Progress.resolution_ms, 0),
+            Span.watcher_id,
+            Triage.snoozed_until,
+            Triage.snoozed_severity,
         )
-        .join(Span, Span.anomaly_id == IncidentMember.anomaly_id)
-        .where(among(IncidentMember.incident_id, incident_ids))
-        .group_by(IncidentMember.incident_id)
-    )
-    return {row[0]: MemberCounts(row[1], int(row[2]), row[3]) for row in rows}
-
-
-def members_of(incident_id: int, *, limit: int = SHOWN_MOST) -> list[tuple[Span, datetime]]:
-    """Return anomalies of an incident with their metrics, and when each joined.
-
-    Open ones come first, then those with the highest alert.
-    """
-    rows = session().execute(
-        _spans()
-        .add_columns(IncidentMember.joined_at)
+        .join(IncidentMember, IncidentMember.anomaly_id == Span.anomaly_id)
+        .join(Anomaly, Anomaly.id == Span.anomaly_id)
+        .join(Metric, Metric.id == Span.metric_id)
+        .outerjoin(Progress, Progress.metric_id == Span.metric_id)
+        .outerjoin(Triage, Triage.anomaly_id == Span.anomaly_id)
         .where(IncidentMember.incident_id == incident_id)
-        .order_by(Span.is_open.desc(), Span.alert.desc(), Span.anomaly_id)
-        .limit(limit)
+        .order_by(Span.started_ms, Span.anomaly_id)
     )
-    found = []
-    for span, joined_at in rows:
+    return [Member(*row) for row in rows]
+
+
+def spans_in_order(anomaly_ids: Sequence[int]) -> list[Span]:
+    """Return these anomalies that belong to an incident, with their metrics, in this order."""
+    found = {
+        span.anomaly_id: span
+        for span in session().scalars(_spans().where(among(Span.anomaly_id, anomaly_ids)))
+    }
+    for span in found.values():
         set_committed_value(span.anomaly, "span", span)
-        found.append((span, joined_at))
+    return [found[each] for each in anomaly_ids if each in found]
+
+
+def onsets_since(metric_ids: Sequence[int], since: datetime) -> dict[int, list[datetime]]:
+    """Return when anomalies of each of these metrics joined an incident after that moment."""
+    found: dict[int, list[datetime]] = defaultdict(list)
+    rows = session().execute(
+        select(Span.metric_id, IncidentMember.joined_at)
+        .join(IncidentMember, IncidentMember.anomaly_id == Span.anomaly_id)
+        .where(among(Span.metric_id, metric_ids), IncidentMember.joined_at > since)
+        .order_by(IncidentMember.joined_at)
+    )
+    for metric_id, joined_at in rows:
+        found[metric_id].append(joined_at)
     return found
 
 
@@ -182,12 +232,26 @@ def count_opened_since(org_id: int, since: datetime) -> int:
     return session().scalar(counted) or 0
 
 
-def count_anomalies_between(org_id: int, from_at: datetime, until_at: datetime) -> int:
-    """Return how many anomalies of the org began in [from_at, until_at)."""
+def count_opened_between(org_id: int, from_at: datetime, until_at: datetime) -> int:
+    """Return how many incidents of the org were opened in [from_at, until_at)."""
     counted = (
         select(func.count())
-        .select_from(Anomaly)
-        .where(Anomaly.org_id == org_id, Anomaly.opened_at >= from_at, Anomaly.opened_at < until_at)
+        .select_from(Incident)
+        .where(
+            Incident.org_id == org_id,
+            Incident.opened_at >= from_at,
+            Incident.opened_at < until_at,
+        )
+    )
+    return session().scalar(counted) or 0
+
+
+def count_joined_since(incident_id: int, since: datetime) -> int:
+    """Return how many anomalies have joined an incident since then."""
+    counted = (
+        select(func.count())
+        .select_from(IncidentMember)
+        .where(IncidentMember.incident_id == incident_id, IncidentMember.joined_at > since)
     )
     return session().scalar(counted) or 0
 
@@ -198,14 +262,15 @@ def joinable_incidents(
     """Return the incidents that new anomalies of these metrics may belong to.
 
     They are open and have changed lately, or they are open or closed lately and have an anomaly of
-    one of the metrics.
+    one of the metrics, or they are storms that closed lately.
     """
+    closed_lately = and_(Incident.is_open.is_(False), Incident.closed_at >= closed_since)
     recent = session().scalars(
         select(Incident)
         .where(
             Incident.org_id == org_id,
-            Incident.is_open.is_(True),
             Incident.changed_at >= changed_since,
+            or_(Incident.is_open.is_(True), and_(Incident.kind == STORM, closed_lately)),
         )
         .order_by(Incident.changed_at.desc(), Incident.id.desc())
         .limit(JOINABLE_MOST)
@@ -216,10 +281,7 @@ def joinable_incidents(
             select(Incident)
             .where(
                 Incident.org_id == org_id,
-                or_(
-                    Incident.is_open.is_(True),
-                    and_(Incident.is_open.is_(False), Incident.closed_at >= closed_since),
-                ),
+                or_(Incident.is_open.is_(True), closed_lately),
                 Incident.id.in_(
                     select(IncidentMember.incident_id)
                     .join(Span, Span.anomaly_id == IncidentMember.anomaly_id)
@@ -232,10 +294,8 @@ def joinable_incidents(
     return sorted(found.values(), key=lambda incident: incident.id)
 
 
-def members_to_compare(
-    incident_ids: Sequence[int], metric_ids: Collection[int]
-) -> dict[int, list[AnomalyOnset]]:
-    """Return the earliest anomalies of each incident, and all that are of these metrics."""
+def members_to_compare(incident_ids: Sequence[int]) -> dict[int, list[AnomalyOnset]]:
+    """Return the earliest anomalies of each incident."""
     if not incident_ids:
         return {}
     place = func.row_number().over(
@@ -246,27 +306,73 @@ def members_to_compare(
             IncidentMember.incident_id,
             Span.anomaly_id,
             Span.metric_id,
-            Metric.name,
             Span.started_ms,
-            func.coalesce(Progress.resolution_ms, 0).label("step_ms"),
             place.label("place"),
         )
         .join(Span, Span.anomaly_id == IncidentMember.anomaly_id)
-        .join(Metric, Metric.id == Span.metric_id)
-        .outerjoin(Progress, Progress.metric_id == Span.metric_id)
         .where(among(IncidentMember.incident_id, incident_ids))
         .subquery()
     )
-    found: dict[int, dict[int, AnomalyOnset]] = defaultdict(dict)
-    wanted = [placed.c.place <= COMPARED_MOST]
-    wanted += [placed.c.metric_id.in_(some) for some in batches(sorted(metric_ids))]
-    for condition in wanted:
-        for row in session().execute(select(placed).where(condition).order_by(placed.c.place)):
-            onset = AnomalyOnset(
-                row.anomaly_id, row.metric_id, row.name, row.started_ms, row.step_ms
-            )
-            found[row.incident_id][row.anomaly_id] = onset
-    return {incident_id: list(onsets.values()) for incident_id, onsets in found.items()}
+    rows = session().execute(
+        select(
+            placed.c.incident_id,
+            placed.c.anomaly_id,
+            placed.c.metric_id,
+            Metric.name,
+            placed.c.started_ms,
+            func.coalesce(Progress.resolution_ms, 0),
+        )
+        .join(Metric, Metric.id == placed.c.metric_id)
+        .outerjoin(Progress, Progress.metric_id == placed.c.metric_id)
+        .where(placed.c.place <= COMPARED_MOST)
+        .order_by(placed.c.place)
+    )
+    found: dict[int, list[AnomalyOnset]] = defaultdict(list)
+    for incident_id, *onset in rows:
+        found[incident_id].append(AnomalyOnset(*onset))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LastOfMetric:
+    """The last anomaly of a metric in an incident: whether it goes on, and its last point."""
+
+    incident_id: int
+    metric_id: int
+    is_open: bool
+    last_ms: int
+
+
+def last_of_metrics(incident_ids: Sequence[int], metric_ids: Collection[int]) -> list[LastOfMetric]:
+    """Return the last anomaly of each of these metrics in each incident, by incident."""
+    if not incident_ids:
+        return []
+    rows = session().execute(
+        select(
+            IncidentMember.incident_id,
+            Span.metric_id,
+            func.max(case((Span.is_open.is_(True), 1), else_=0)),
+            func.max(func.coalesce(Span.ended_ms, Span.last_over_ms)),
+        )
+        .join(Span, Span.anomaly_id == IncidentMember.anomaly_id)
+        .where(
+            among(Span.metric_id, sorted(metric_ids)),
+            among(IncidentMember.incident_id, incident_ids),
+        )
+        .group_by(IncidentMember.incident_id, Span.metric_id)
+        .order_by(IncidentMember.incident_id)
+    )
+    return [LastOfMetric(row[0], row[1], bool(row[2]), row[3]) for row in rows]
+
+
+def names_of(metric_ids: Iterable[int]) -> list[tuple[int, int, str]]:
+    """Return the id, the org's id and the name of each of these metrics."""
+    rows = session().execute(
+        select(Metric.id, Metric.org_id, Metric.name).where(
+            among(Metric.id, sorted(set(metric_ids)))
+        )
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def steps_of(metric_ids: Iterable[int]) -> dict[int, int]:
