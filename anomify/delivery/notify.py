@@ -225,9 +225,13 @@ class _IncidentDecision:
         incident = self._incident
         members = self._members
         incident.severity = max((member.severity for member in members), key=SEVERITIES.index)
+        widest_ms = max(member.step_ms for member in members)
+        early = [
+            member for member in members if member.started_ms - members[0].started_ms <= widest_ms
+        ]
         first = first_mover(
-            [member.onset for member in members],
-            {member.anomaly_id: member.alert for member in members},
+            [member.onset for member in early],
+            {member.anomaly_id: member.alert for member in early},
         )
         incident.first_anomaly_id = first.anomaly_id
         incident.anomaly_count = len(members)

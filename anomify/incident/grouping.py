@@ -165,9 +165,9 @@ class _OrgGrouping:
             self._candidates.append(candidate)
             by_incident[incident.id] = candidate
             # It is over when no more anomalies begin than in other times.
-            if (
-                candidate.is_storm
-                and count_joined_since(incident.id, storm_since) > STORM_INCIDENTS
+            if candidate.is_storm and (
+                incident.opened_at > storm_since
+                or count_joined_since(incident.id, storm_since) > STORM_INCIDENTS
             ):
                 self._storm = candidate
         starts = {span.metric_id: span.started_ms for span in reversed(new)}

@@ -45,8 +45,8 @@ class Member:
     joined_at: datetime
     # The distance between the points of the metric, 0 where it is not known yet.
     step_ms: int
-    # Of a threshold: the watcher that has it, which alone is told.
-    watcher_id: int | None = None
+    # The watcher whose threshold has found it, 0 for the engine.
+    watcher_id: int = 0
     snoozed_until: datetime | None = None
     snoozed_severity: str | None = None
 

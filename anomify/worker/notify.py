@@ -3,19 +3,25 @@
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from anomify.clock import now
-from anomify.db import Database
-from anomify.delivery.notify import is_any_due, notify_due
+from anomify.db import Database, batches
+from anomify.delivery.changed_watchers import ChangedWatchers
+from anomify.delivery.notify import is_any_due, notify, notify_due
 from anomify.worker.writing import write
 
 log = logging.getLogger(__name__)
 
 NOTIFY_EVERY_SECONDS: Final = 1.0
+# How often it is looked whether watchers were changed, and how many incidents one transaction
+# decides on then.
+CHANGES_EVERY: Final = timedelta(seconds=10)
+INCIDENTS_MOST: Final = 100
 
 
 class DueNotifier:
@@ -25,12 +31,17 @@ class DueNotifier:
         """Take where rows are."""
         self._database = database
         self._clock = clock
+        self._changed_watchers = ChangedWatchers()
+        self._changes_due_at = clock()
 
     def run_until(self, stopping: threading.Event) -> None:
         """Work until the event is set."""
         while not stopping.wait(NOTIFY_EVERY_SECONDS):
             try:
                 self.run_once()
+                if self._clock() >= self._changes_due_at:
+                    self.tell_after_changes()
+                    self._changes_due_at = self._clock() + CHANGES_EVERY
             except SQLAlchemyError as problem:
                 log.warning("notifications cannot be decided now: %s", problem)
 
@@ -46,3 +57,10 @@ class DueNotifier:
             if not looked_at:
                 return count
             count += looked_at
+
+    def tell_after_changes(self) -> None:
+        """Tell new or changed watchers of what goes on."""
+        with self._database.unit_of_work(write=False):
+            incident_ids = self._changed_watchers.find_incidents(self._clock())
+        for some in batches(incident_ids, INCIDENTS_MOST):
+            write(self._database, partial(notify, some, self._clock()))
