@@ -95,9 +95,12 @@ class Storm:
             rows = session().scalars(
                 select(Delivery).order_by(Delivery.created_at, Delivery.sequence)
             )
-            return [
-                (row.transition, Facts.from_row(row.facts).incident.anomaly_count) for row in rows
-            ]
+            return [(row.transition, counted(row)) for row in rows]
+
+
+def counted(row: Delivery) -> int:
+    incident = Facts.from_row(row.facts).incident
+    return 0 if incident is None else incident.anomaly_count
 
 
 def make_storm(
