@@ -1,9 +1,9 @@
 """Chips: conditions that a metric's name must all fulfil, without regard to case.
 
-A chip is a text that occurs anywhere in the name, `key=value` or `key!=value` for a label and its
-whole value, or any of these after `!`, which reverses it. All searches by name use them: watchers,
-lists, counts, events and silences. Searches in the database compare the folded name that is stored
-with each metric.
+A chip is a text that occurs anywhere in the name; `key=value` is also met by a label with that
+whole value, and `key!=value` by names without it. A `!` before a chip reverses it. All searches
+by name use them: watchers, lists, counts, events and silences. Searches in the database compare
+the folded name that is stored with each metric.
 """
 
 import re
@@ -102,9 +102,11 @@ def condition_of(folded_chip: str) -> ChipCondition:
     if found["label"] == NAME_LABEL:
         return _of_whole_name(value, is_negative=is_negative)
     spelled = spelled_label(found["label"], value)
+    # In names without labels an equals sign is a character like any other.
+    as_text = f"{found['label']}={found['value']}"
     return ChipCondition(
         is_negative,
-        texts=tuple(f"{{{spelled}{end}" for end in ",}"),
+        texts=(as_text, *(f"{{{spelled}{end}" for end in ",}")),
         label_texts=tuple(f",{spelled}{end}" for end in ",}"),
     )
 

@@ -27,7 +27,10 @@ Chips = Annotated[
 RowIds = list[RowId]
 # A local time of the day, such as 22:30, and days by name or date; the domain reads them.
 ClockTime = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5)]
-Days = Annotated[list[Annotated[str, StringConstraints(max_length=20)]], Field(max_length=1_000)]
+Days = Annotated[
+    list[Annotated[str, StringConstraints(max_length=SOUGHT_CHARACTERS_MAX)]],
+    Field(max_length=1_000),
+]
 # The name of a metric, its labels in whatever order.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LABELLED_NAME_MAX_BYTES)]
 

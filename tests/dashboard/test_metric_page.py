@@ -11,7 +11,7 @@ import pytest
 
 from anomify.clock import datetime_from_ms, now, now_ms, to_ms
 from anomify.dashboard.metric_page import default_range
-from anomify.delivery.facts import OPENED, facts_of_anomaly
+from anomify.delivery.facts import OPENED, facts_of_incident
 from anomify.delivery.wording import message_of
 from anomify.detection.detector import judge
 from anomify.detection.state import EngineState
@@ -19,7 +19,13 @@ from anomify.detection.threshold import THRESHOLDS, Severity
 from anomify.metric.model import Metric, Progress
 from anomify.metric.state import PARTITIONS, keep_checkpoint, pack_states
 from anomify.metric.status import status_of
-from tests.factories import make_anomaly, make_metric, make_watcher
+from tests.factories import (
+    make_anomaly,
+    make_contact_point,
+    make_incident,
+    make_metric,
+    make_watcher,
+)
 
 ODD_NAMES = [
     "cpu.load",
@@ -195,8 +201,17 @@ class TestPage:
         made = site.make_metric("..")
         with site.database.unit_of_work():
             anomaly = make_anomaly(made, now() - timedelta(hours=1))
+            anomaly.span.metric = made
             acme = site.cast.acme
-            result = facts_of_anomaly(OPENED, acme, make_watcher(acme), anomaly, anomaly.span, made)
+            result = facts_of_incident(
+                OPENED,
+                now(),
+                acme,
+                make_watcher(acme),
+                make_contact_point(acme),
+                make_incident(anomaly),
+                [anomaly.span],
+            )
         link = message_of(result, "", message_id="m1").data["metric"]["url"]
         assert "97.5 is far above" in site.text(link)
 

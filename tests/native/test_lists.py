@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 from urllib.parse import urlencode
 
 import pytest
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 
 from anomify.edge.contract import Inputs, declared_routes
 from anomify.edge.list_text import takes_list
@@ -30,11 +30,18 @@ def listed(product):
     for route in declared_routes(product.app).values():
         fields = route.inputs.model_fields if route.inputs else {}
         for name, field in fields.items():
-            if not takes_list(field.annotation):
+            if not takes_list(field.annotation) or takes_objects(field.annotation):
                 continue
             model = create_model("One", __base__=Inputs, **{name: (field.annotation, field)})
             elements = elements_of(field.annotation)
             yield route, name, model, elements
+
+
+def takes_objects(annotation):
+    """Return whether the elements of a list are JSON objects, which no text separates."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    return any(map(takes_objects, get_args(annotation)))
 
 
 def elements_of(annotation):

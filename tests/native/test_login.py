@@ -20,6 +20,8 @@ USER_FIELDS = {
     "name",
     "email",
     "phone_number",
+    "quiet_hours",
+    "telegram_member_id",
     "slack_member_id",
     "demo",
     "admin",
