@@ -160,15 +160,49 @@ def count_anomalies(org_id: int, *, from_ms: int, until_ms: int) -> int:
 
 
 def open_spans(metric_ids: Iterable[int]) -> list[Span]:
-    """Return the open spans of these metrics of any org, with anomaly and metric loaded."""
+    """Return the open spans of these metrics of any org, with anomaly and metric loaded.
+
+    What the thresholds of watchers have found is left out.
+    """
     return _loaded(
-        _with_evidence().where(Span.is_open.is_(True), among(Span.metric_id, metric_ids))
+        _with_evidence().where(
+            Span.is_open.is_(True), Span.watcher_id == 0, among(Span.metric_id, metric_ids)
+        )
+    )
+
+
+def open_threshold_spans(metric_ids: Iterable[int] | None = None) -> list[Span]:
+    """Return the open spans that the thresholds of watchers have found, as `open_spans` does.
+
+    Those of these metrics of any org, or all.
+    """
+    wanted = _with_evidence().where(Span.is_open.is_(True), Span.watcher_id != 0)
+    if metric_ids is not None:
+        wanted = wanted.where(among(Span.metric_id, metric_ids))
+    return _loaded(wanted.order_by(Span.anomaly_id))
+
+
+def list_metrics_over_thresholds(metric_ids: Iterable[int]) -> list[int]:
+    """Return those of these metrics that have an open span of a watcher's threshold."""
+    return list(
+        session().scalars(
+            select(Span.metric_id)
+            .where(Span.is_open.is_(True), Span.watcher_id != 0, among(Span.metric_id, metric_ids))
+            .distinct()
+        )
     )
 
 
 def list_open_spans() -> list[Span]:
-    """Return the open spans of all orgs, silences left out, with anomaly and metric loaded."""
-    return _loaded(_with_evidence().where(Span.is_open.is_(True), Span.is_silence.is_(False)))
+    """Return the open spans of all orgs, with anomaly and metric loaded.
+
+    Silences are left out, and what the thresholds of watchers have found.
+    """
+    return _loaded(
+        _with_evidence().where(
+            Span.is_open.is_(True), Span.is_silence.is_(False), Span.watcher_id == 0
+        )
+    )
 
 
 def list_metrics_with_open_spans(metric_ids: Iterable[int]) -> list[int]:
@@ -176,7 +210,7 @@ def list_metrics_with_open_spans(metric_ids: Iterable[int]) -> list[int]:
     return list(
         session().scalars(
             select(Span.metric_id)
-            .where(Span.is_open.is_(True), among(Span.metric_id, metric_ids))
+            .where(Span.is_open.is_(True), Span.watcher_id == 0, among(Span.metric_id, metric_ids))
             .distinct()
         )
     )

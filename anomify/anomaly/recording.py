@@ -68,16 +68,20 @@ def is_more_severe(severity: str, than: str) -> bool:
     return SEVERITIES.index(severity) > SEVERITIES.index(than)
 
 
-def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> Span:
+def open_anomaly(
+    metric: Metric, observation: Observation, near_ms: int = 0, *, watcher_id: int = 0
+) -> Span:
     """Open an anomaly at this point, or reopen one that covers it or begins within `near_ms`.
 
-    Thus a replay and a rebuild find the anomaly again, under the id that people know.
+    Thus a replay and a rebuild find the anomaly again, under the id that people know. `watcher_id`
+    is the watcher whose threshold has found it, 0 for the engine.
     """
     span = session().scalar(
         select(Span)
         .where(
             Span.metric_id == metric.id,
             Span.is_silence.is_(observation.is_silence),
+            Span.watcher_id == watcher_id,
             Span.started_ms <= observation.time_ms + near_ms,
             Span.last_over_ms >= observation.time_ms,
         )
@@ -91,7 +95,11 @@ def open_anomaly(metric: Metric, observation: Observation, near_ms: int = 0) -> 
             uuid=str(uuid4()), org_id=metric.org_id, opened_at=opened_at, recorded_at=now()
         )
         span = Span(
-            anomaly=anomaly, metric=metric, metric_id=metric.id, is_silence=observation.is_silence
+            anomaly=anomaly,
+            metric=metric,
+            metric_id=metric.id,
+            is_silence=observation.is_silence,
+            watcher_id=watcher_id,
         )
         session().add(span)
     span.anomaly.opened_at = opened_at
@@ -237,7 +245,12 @@ def not_found_again(metric_id: int, since_ms: int, found: AbstractSet[int]) -> l
     """
     wanted = (
         select(Span)
-        .where(Span.metric_id == metric_id, Span.started_ms >= since_ms, Span.is_silence.is_(False))
+        .where(
+            Span.metric_id == metric_id,
+            Span.started_ms >= since_ms,
+            Span.is_silence.is_(False),
+            Span.watcher_id == 0,
+        )
         .options(joinedload(Span.anomaly), joinedload(Span.metric))
     )
     return [span for span in session().scalars(wanted) if span.anomaly_id not in found]
@@ -253,6 +266,7 @@ def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[Rec
         Span.last_over_ms >= from_ms,
         Span.started_ms < until_ms,
         Span.is_silence.is_(False),
+        Span.watcher_id == 0,
     )
     return [
         RecordedSpan(
@@ -267,8 +281,13 @@ def list_recorded_spans(metric_id: int, from_ms: int, until_ms: int) -> list[Rec
 
 
 def list_peak_times(metric_id: int) -> list[int]:
-    """Return the time of the highest alert of each anomaly of a metric, without silences."""
-    wanted = select(Span.peak_ms).where(Span.metric_id == metric_id, Span.is_silence.is_(False))
+    """Return the time of the highest alert of each anomaly of a metric.
+
+    Silences are left out, and what the thresholds of watchers have found.
+    """
+    wanted = select(Span.peak_ms).where(
+        Span.metric_id == metric_id, Span.is_silence.is_(False), Span.watcher_id == 0
+    )
     return list(session().scalars(wanted))
 
 

@@ -41,6 +41,7 @@ from anomify.triage.status import Status
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import contacts_of, list_alerting_watchers
 from anomify.watcher.routing import is_told
+from anomify.watcher.threshold import Operator
 
 # So many notifications are decided in one transaction.
 DUE_MOST: Final = 500
@@ -73,9 +74,11 @@ class _Contact:
             wait=timedelta(seconds=max(watcher.group_wait_seconds, watcher.sustain_seconds)),
             update_every=timedelta(seconds=watcher.group_interval_seconds),
             reminder_every=_interval(watcher.reminder_seconds),
-            # What a threshold finds lasts until it has been over for so long.
+            # What a threshold of values finds lasts until it has been over for so long.
             recover_after=timedelta(
-                seconds=watcher.recover_seconds if watcher.threshold_operator is None else 0
+                seconds=watcher.recover_seconds
+                if watcher.threshold_operator in {None, Operator.NO_DATA}
+                else 0
             ),
             escalate_after=escalate_after,
             resend_every=_interval(resend_seconds),

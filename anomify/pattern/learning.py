@@ -106,6 +106,7 @@ def list_recurring_metrics(at: datetime) -> list[int]:
             Anomaly.expected.is_(None),
             Span.is_open.is_(False),
             Span.is_silence.is_(False),
+            Span.watcher_id == 0,
         )
         .group_by(Span.metric_id)
         .having(func.count() >= DAYS_NEEDED, newest >= to_ms(at - RECENT))
@@ -276,6 +277,7 @@ def _closed_spans(metric_id: int, since: datetime, *, is_any: bool = False) -> l
             Span.started_ms >= to_ms(since),
             Span.is_open.is_(False),
             Span.is_silence.is_(False),
+            Span.watcher_id == 0,
             Span.ended_by_pattern_id.is_(None),
         )
         .order_by(Span.started_ms.desc())

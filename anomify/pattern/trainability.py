@@ -43,6 +43,7 @@ class TrainingRefusal(StrEnum):
 
     TOO_OLD = "too_old"
     NO_DATA = "no_data"
+    THRESHOLD = "threshold"
     TOO_SHORT = "too_short"
     GAPS = "gaps"
 
@@ -50,6 +51,7 @@ class TrainingRefusal(StrEnum):
 SENTENCES: Final[Mapping[TrainingRefusal, str]] = {
     TrainingRefusal.TOO_OLD: "It ended over 14 days ago; what happens next time can be trained.",
     TrainingRefusal.NO_DATA: "No points of it are stored, so there is nothing to learn from.",
+    TrainingRefusal.THRESHOLD: "It is over a watcher's threshold; change the threshold instead.",
     TrainingRefusal.TOO_SHORT: "The metric has too few points before it for this window.",
     TrainingRefusal.GAPS: "Over half of the points of this window are missing.",
 }
@@ -104,6 +106,8 @@ def trainability(
     until_ms = span.last_over_ms + TRAINABLE_FOR_MS
     if span.is_silence:
         return _refused(TrainingRefusal.NO_DATA, until_ms)
+    if span.watcher_id:
+        return _refused(TrainingRefusal.THRESHOLD, until_ms)
     if not span.is_open and now_ms() > until_ms:
         return _refused(TrainingRefusal.TOO_OLD, until_ms)
     if points is None or progress is None:

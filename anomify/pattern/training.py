@@ -188,6 +188,8 @@ def _refuse_unless_trainable(span: Span) -> None:
     refusal = None
     if span.is_silence:
         refusal = TrainingRefusal.NO_DATA
+    elif span.watcher_id:
+        refusal = TrainingRefusal.THRESHOLD
     elif not span.is_open and now_ms() > span.last_over_ms + TRAINABLE_FOR_MS:
         refusal = TrainingRefusal.TOO_OLD
     if refusal is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomify.anomaly.model import Span
-from anomify.anomaly.queries import open_spans
+from anomify.anomaly.queries import open_spans, open_threshold_spans
 from anomify.anomaly.recording import Observation, close_anomaly, open_anomaly
 from anomify.clock import to_ms
 from anomify.detection.evidence import Evidence
@@ -95,4 +95,9 @@ def close_all_of_silent(metric_ids: Iterable[int], notifier: Notifier) -> None:
     for span in open_spans(silent):
         close_anomaly(span, by_silence=not span.is_silence)
         notifier.recovered(span)
+    for span in open_threshold_spans(silent):
+        # A watcher's threshold of silence is over only when a point comes.
+        if not span.is_silence:
+            close_anomaly(span, by_silence=True)
+            notifier.recovered(span)
     close_matches_of(silent)

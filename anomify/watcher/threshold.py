@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from anomify.clock import to_ms
 from anomify.detection.explanation import human_number
 from anomify.series import Float64s, Int64s
 from anomify.watcher.model import Watcher
@@ -189,17 +188,6 @@ _ARTICLES: Final = {
     "count": "the number of points of",
     "range": "the range of",
 }
-
-
-def deadline_ms(watcher: Watcher, last_ms: int) -> int | None:
-    """Return when a metric counts as silent whose last point came then.
-
-    None where that was before the threshold was set: what had been silent then is no news.
-    """
-    if watcher.threshold_value is None or watcher.threshold_since is None:
-        return None
-    found = last_ms + round(1000 * watcher.threshold_value)
-    return found if found >= to_ms(watcher.threshold_since) else None
 
 
 def _apart(one: float, other: float, unit: str | None) -> tuple[str, str]:

@@ -32,6 +32,7 @@ from anomify.worker.received import LastReceived
 from anomify.worker.recent_points import RecentPoints
 from anomify.worker.relearning import Relearning
 from anomify.worker.resent import find_new_rows
+from anomify.worker.threshold_watch import ThresholdWatch
 from anomify.worker.tick import JudgedTick, TickRecorder
 from anomify.worker.unsealed import Tick, Unsealed
 from anomify.worker.writing import write
@@ -120,6 +121,7 @@ class Analyser:
             self._received,
             self._counter,
         )
+        self._thresholds = ThresholdWatch(database, self._recent_points, self._received)
         self._no_data = NoDataMonitor(
             database, self._screen, self._settings, self._overdue, self._received
         )
@@ -179,6 +181,7 @@ class Analyser:
         self.apply_exclusions()
         self._deletions.apply()
         self.apply_patterns()
+        self._thresholds.apply()
         rows = self._log.read(self.through_offset)
         if not rows:
             self._is_careful = False
@@ -189,7 +192,11 @@ class Analyser:
         scored = self._scorer.score(fresh)
         is_new = self._find_new_rows(scored)
         screened = self._recorder.screen(scored)
-        recorded = self._recorder.record(JudgedTick(fresh, scored, is_new, left_out, screened))
+        over = self._thresholds.find(scored)
+        recorded = self._recorder.record(
+            JudgedTick(fresh, scored, is_new, left_out, screened, over)
+        )
+        self._thresholds.note(over)
         self._add_unsealed(recorded)
         self._checkpoints.note_newly_learnt(
             self._states.find_newly_learnt(recorded.scored.metric_ids, recorded.scored.summary)
@@ -253,6 +260,7 @@ class Analyser:
         while self.through_offset < head and self.run_once():
             pass
         self._no_data.look()
+        self._thresholds.look_for_silent()
 
     def checkpoint(self, partitions: Iterable[int]) -> None:
         """Seal the points of these partitions and keep their states."""

@@ -1,7 +1,7 @@
 """Record what one tick has judged, in one transaction."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import compress
 
 import numpy as np
@@ -24,6 +24,8 @@ from anomify.pipeline.no_data import close_all_of_silent
 from anomify.pipeline.observe import Screened, find_and_screen, record_and_announce
 from anomify.pipeline.score import Fresh, Scored, Scorer
 from anomify.pipeline.screen import PatternScreen, Screen, close_excluded
+from anomify.pipeline.threshold_rules import NewPoints
+from anomify.pipeline.thresholds import record_thresholds
 from anomify.pipeline.unusual import UnusualFinder
 from anomify.series import Bools, Int64s, Points
 from anomify.storage.codec import Judged, encode_judged
@@ -45,6 +47,8 @@ class JudgedTick:
     is_new: Bools
     left_out: Fresh
     screened: list[Screened]
+    # The metrics that are, or may be, over the threshold of a watcher.
+    thresholds: list[NewPoints] = field(default_factory=list)
 
     @property
     def metric_ids(self) -> Int64s:
@@ -66,6 +70,7 @@ class JudgedTick:
             self.is_new[self.scored.rows_of(existing)],
             left_out,
             [each for each in self.screened if each.candidate.metric_id in kept],
+            [each for each in self.thresholds if each.metric_id in kept],
         )
 
 
@@ -138,6 +143,7 @@ class TickRecorder:
         at = now()
         with announcing(at, self._points.read) as notifier:
             record_and_announce(tick.screened, notifier)
+            record_thresholds(tick.thresholds, notifier)
             moved = self._moved_steps(scored)
             record_progress(moved)
             for metric_id, count, is_backfill in _count_late(scored, tick.is_new):
