@@ -34,6 +34,7 @@ RECOVERED: Final = "recovered"
 FLAPPING: Final = "flapping"
 MISSED: Final = "missed"
 TEST: Final = "test"
+REPORT: Final = "report"
 
 # The most anomalies that one message names.
 NAMED_MOST: Final = 10
@@ -100,8 +101,35 @@ class MissedFacts(msgspec.Struct, frozen=True):
     ended_ms: int
 
 
+class ReportedIncident(msgspec.Struct, frozen=True):
+    """An incident in a summary, with the first of its anomalies that the watcher watches."""
+
+    incident: IncidentFacts
+    anomaly: AnomalyFacts
+
+
+class ReportFacts(msgspec.Struct, frozen=True):
+    """What a summary of a watcher covers; only anomalies that the watcher notifies of."""
+
+    # day, week or month.
+    period: str
+    from_ms: int
+    until_ms: int
+    # How many began in that time, and to how many incidents they belong.
+    anomaly_count: int
+    incident_count: int
+    # The most severe of these incidents, and those that go on, with how many there are.
+    top: tuple[ReportedIncident, ...] = ()
+    ongoing: tuple[ReportedIncident, ...] = ()
+    ongoing_count: int = 0
+    # How many anomalies were kept quiet in that time by a silence, a maintenance or a mute, and
+    # the names of the first metrics.
+    quiet_count: int = 0
+    quiet_names: tuple[str, ...] = ()
+
+
 class Facts(msgspec.Struct, frozen=True):
-    """What one message reports: a change of an incident, or a test."""
+    """What one message reports: a change of an incident, a summary, or a test."""
 
     transition: str
     occurred_ms: int
@@ -132,6 +160,8 @@ class Facts(msgspec.Struct, frozen=True):
     told_severity: str = ""
     # How often it has begun in the last hour.
     openings: int = 0
+    # What a summary covers.
+    report: ReportFacts | None = None
 
     @property
     def occurred_at(self) -> datetime:

@@ -24,12 +24,13 @@ from anomify.delivery.wording_anomaly import (
     since_ms,
 )
 from anomify.delivery.wording_incident import incident_link, wording_of_incident
+from anomify.delivery.wording_report import report_data, wording_of_report
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
 # A message that is sent so long after it was enqueued states that it is late.
 DELAYED_AFTER: Final = timedelta(minutes=10)
 
-_TYPES: Final = {"test": "watcher.test"}
+_TYPES: Final = {"test": "watcher.test", "report": "watcher.report"}
 
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
@@ -113,6 +114,8 @@ def message_of(
 
 def _wording(facts: Facts, zone: tzinfo, base_url: str) -> Wording:
     anomaly = facts.anomaly
+    if facts.report is not None:
+        return wording_of_report(facts, facts.report, zone, base_url)
     if anomaly is None:
         return Wording(
             subject=f"Test of the watcher {short(facts.watcher_name)}",
@@ -151,6 +154,8 @@ def _data(facts: Facts, wording: Wording, base_url: str, image_url: str) -> Mapp
         "watcher": {"id": facts.watcher_id, "name": facts.watcher_name},
     }
     anomaly = facts.anomaly
+    if facts.report is not None:
+        data["report"] = report_data(facts.report, base_url)
     if anomaly is None:
         return data
     url = wording.link if anomaly.pattern_id is None else link_to(anomaly, base_url)

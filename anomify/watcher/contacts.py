@@ -81,6 +81,12 @@ class WatcherContacts:
         self._plan_webhook(linked, requested, plan)
         return plan
 
+    def mail_of(self, org_id: int, user_id: int, maker: str) -> ContactPoint | None:
+        """Return the contact point of a user's e-mails, which may be new; None without the user."""
+        if not ids_of_users(org_id, [user_id]):
+            return None
+        return self._shared(org_id, WantedContact(EMAIL, {}, user_id), maker)
+
     def would_notify(self, watcher: Watcher | None, plan: ContactPlan) -> bool:
         """Return whether the watcher has a contact point when the plan is carried out."""
         if plan.chosen or plan.later or any(plan.wanted.values()):

@@ -31,6 +31,7 @@ from anomify.worker.ownership import STANDBY_SECONDS, Ownership, OwnershipLost, 
 from anomify.worker.page_event_counts import PageEventWriter
 from anomify.worker.picture import picture_with
 from anomify.worker.rebuild import rebuild_one
+from anomify.worker.reports import ReportSender
 from anomify.worker.sweep import sweep
 from anomify.worker.threads import WorkerThread, WorkerThreads
 
@@ -95,6 +96,7 @@ def run(settings: Settings) -> None:
         ("deliver", deliverer.run_until),
         ("notify", DueNotifier(database).run_until),
         ("letters", LetterSender(database, settings).run_until),
+        ("reports", ReportSender(database, settings).run_until),
         ("learn", PatternLearner(database, points).run_until),
     ]
     if gateway := gateway_of(settings):
