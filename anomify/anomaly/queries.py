@@ -130,6 +130,34 @@ def list_anomalies(
     return Page(list(rows), counted.where(*wanted))
 
 
+def list_began(
+    org_id: int,
+    from_ms: int,
+    until_ms: int,
+    *,
+    words: Sequence[str] = (),
+    least_severity: str = SEVERITIES[0],
+    limit: int = MOST_ANOMALIES,
+) -> list[Span]:
+    """Return the spans that began in the window, newest first, with anomaly and metric loaded.
+
+    What the thresholds of watchers have found is left out.
+    """
+    return _loaded(
+        _with_evidence()
+        .where(
+            Anomaly.org_id == org_id,
+            Anomaly.opened_at >= moment(from_ms),
+            Anomaly.opened_at < moment(until_ms),
+            Span.watcher_id == 0,
+            Span.severity.in_(SEVERITIES[SEVERITIES.index(least_severity) :]),
+            *holding(words),
+        )
+        .order_by(Anomaly.opened_at.desc(), Anomaly.id.desc())
+        .limit(limit)
+    )
+
+
 def _wanted_by(running: Running) -> list[ColumnElement[bool]]:
     """Return the conditions of a list that holds these anomalies."""
     match running:

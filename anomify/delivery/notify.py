@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Final
 
@@ -32,6 +32,7 @@ from anomify.delivery.facts import NAMED_MOST, MissedFacts, facts_of_incident
 from anomify.delivery.holds import QUIET_HOURS, Holds, Onsets, OpeningHistory, opening_history
 from anomify.delivery.model import Delivery, Notification
 from anomify.delivery.outbox import DELIVERIES
+from anomify.delivery.rules import rules_of
 from anomify.incident.model import Incident
 from anomify.incident.queries import Member, lock_incidents, members_of, spans_in_order
 from anomify.incident.relation import first_mover
@@ -41,7 +42,6 @@ from anomify.triage.status import Status
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import contacts_of, list_alerting_watchers
 from anomify.watcher.routing import is_told
-from anomify.watcher.threshold import Operator
 
 # So many notifications are decided in one transaction.
 DUE_MOST: Final = 500
@@ -63,26 +63,9 @@ class _Contact:
 
     def rules(self) -> Rules:
         """Return what the watcher wants for this contact point."""
-        watcher = self.watcher
         kind = KINDS.get(self.point.kind)
         resend_seconds = None if kind is None else kind.resend_seconds
-        minutes = watcher.escalation_minutes
-        escalate_after = None
-        if self.step and minutes:
-            escalate_after = timedelta(minutes=minutes[min(self.step, len(minutes)) - 1])
-        return Rules(
-            wait=timedelta(seconds=max(watcher.group_wait_seconds, watcher.sustain_seconds)),
-            update_every=timedelta(seconds=watcher.group_interval_seconds),
-            reminder_every=_interval(watcher.reminder_seconds),
-            # What a threshold of values finds lasts until it has been over for so long.
-            recover_after=timedelta(
-                seconds=watcher.recover_seconds
-                if watcher.threshold_operator in {None, Operator.NO_DATA}
-                else 0
-            ),
-            escalate_after=escalate_after,
-            resend_every=_interval(resend_seconds),
-        )
+        return rules_of(self.watcher, self.step, resend_seconds)
 
 
 @dataclass(slots=True)
@@ -520,7 +503,3 @@ def _was_any_taken(row: Notification) -> bool:
         .limit(1)
     )
     return found is not None
-
-
-def _interval(seconds: int | None) -> timedelta | None:
-    return timedelta(seconds=seconds) if seconds else None

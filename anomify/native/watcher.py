@@ -7,11 +7,15 @@ from anomify.auth.subject import UserSubject, subject
 from anomify.clock import now
 from anomify.delivery.enqueue import enqueue_test
 from anomify.delivery.queries import latest_problems
+from anomify.delivery.watcher_trial import WatcherTester
 from anomify.edge.access import EDITOR, VIEWER
 from anomify.edge.app_state import app_state
 from anomify.edge.limits import Limit, spend_also
+from anomify.edge.transaction import transaction
 from anomify.native.envelope import NativeBlueprint
 from anomify.native.watcher_inputs import (
+    BacktestIn,
+    BacktestOneIn,
     ChipsIn,
     CreateIn,
     CreateThresholdIn,
@@ -21,22 +25,28 @@ from anomify.native.watcher_inputs import (
     WatcherFieldsIn,
     WatcherIn,
     fields_of,
+    fields_to_try,
 )
 from anomify.native.watcher_shapes import (
+    BacktestOut,
     ChipOut,
     ChipsOut,
     OneWatcherOut,
     SavedOut,
     WatcherOut,
     WatchersOut,
+    WatcherTestOut,
+    backtest_json,
+    test_json,
     watcher_json,
 )
+from anomify.pipeline.backtest import backtest
 from anomify.user.profile import take_step
 from anomify.watcher.chip import suggestions
 from anomify.watcher.contact_view import shown_contacts
 from anomify.watcher.editing import Saved, WatcherEditor, delete_watcher, undelete_watcher
 from anomify.watcher.model import Watcher
-from anomify.watcher.queries import counts_by_watcher, list_watchers, names_containing
+from anomify.watcher.queries import counts_by_watcher, get_watcher, list_watchers, names_containing
 from anomify.watcher.reach import why_unreached
 
 blueprint = NativeBlueprint("watcher", __name__)
@@ -108,6 +118,51 @@ def undelete(inputs: DeletedIn) -> OneWatcherOut:
     return _one(undelete_watcher(subject().org.id, inputs.watcher_id, subject().label))
 
 
+@blueprint.route(
+    "/watcher/<int:watcher_id>/test",
+    inputs=WatcherIn,
+    outputs=WatcherTestOut,
+    access=EDITOR,
+    changes=True,
+    methods=["POST"],
+    limits=("write", "test"),
+    # The test messages are sent while no transaction is open.
+    has_own_transactions=True,
+)
+def test(inputs: WatcherIn) -> WatcherTestOut:
+    """Send a test message now to everything that the watcher notifies; return what was answered.
+
+    For each contact point it shows what was sent, without secrets. It takes some seconds at most.
+    """
+    caller = subject()
+    state = app_state()
+    trials = WatcherTester(state.database, state.settings).test(caller.org.id, inputs.watcher_id)
+    if isinstance(caller, UserSubject) and any(each.trial.is_delivered for each in trials):
+        with transaction(write=True):
+            take_step(caller.user.id, "test_alert_sent")
+    return test_json(trials)
+
+
+@blueprint.route("/watcher/backtest", inputs=BacktestIn, outputs=BacktestOut, access=VIEWER)
+def backtest_unsaved(inputs: BacktestIn) -> BacktestOut:
+    """Say what a watcher with these settings would have told in the last days.
+
+    Recorded anomalies, or stored points where it has a threshold, are decided on as live: with
+    severity, quiet time, waiting, grouping and flapping. Nothing is saved or sent.
+    """
+    org = subject().org
+    tried = _editor().tried(org.id, fields_to_try(inputs))
+    return _backtest(tried, inputs.days)
+
+
+@blueprint.route(
+    "/watcher/<int:watcher_id>/backtest", inputs=BacktestOneIn, outputs=BacktestOut, access=VIEWER
+)
+def backtest_saved(inputs: BacktestOneIn) -> BacktestOut:
+    """Say what a watcher would have told in the last days with its present settings."""
+    return _backtest(get_watcher(subject().org.id, inputs.watcher_id), inputs.days)
+
+
 @blueprint.route("/watchers/list", inputs=ListIn, outputs=WatchersOut, access=VIEWER)
 def watchers(inputs: ListIn) -> WatchersOut:
     """List the org's watchers with the number of metrics and anomalies of each."""
@@ -132,6 +187,11 @@ def chips(inputs: ChipsIn) -> ChipsOut:
 def chips_json(found: Sequence[str], chosen: Sequence[str], begun: str = "") -> list[ChipOut]:
     """Return words of those names that could be added to the chosen ones, the commonest first."""
     return [ChipOut(chip=each.chip, count=each.count) for each in suggestions(found, chosen, begun)]
+
+
+def _backtest(watcher: Watcher, days: int) -> BacktestOut:
+    found = backtest(subject().org.id, watcher, now(), days, app_state().points)
+    return backtest_json(found, days)
 
 
 def _created(inputs: CreateIn | CreateThresholdIn) -> SavedOut:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from anomify.edge.contract import Inputs, names
 from anomify.native.params import Chips, RowId, RowIds, Words
 from anomify.native.window import PageIn
+from anomify.pipeline.backtest import DAYS_MOST
 from anomify.watcher.contact_plan import RequestedContacts
 from anomify.watcher.editing import UNIT_SECONDS, WatcherFields
 from anomify.watcher.escalation import EscalationStep
@@ -168,6 +169,43 @@ class WatcherIn(Inputs):
     watcher_id: RowId = Field(description="The watcher's id.", json_schema_extra=names("watcher"))
 
 
+class DaysIn(Inputs):
+    """How far to look back."""
+
+    days: int = Field(30, ge=1, le=DAYS_MOST, description="How many days to look back.")
+
+
+class BacktestIn(DaysIn, ThresholdFieldsIn):
+    """The settings of a watcher that need not be saved."""
+
+    chips: Words = Field(description=CHIPS)
+    severity: str | None = Field(
+        None, description="The least severity to notify about: low, medium or high; high at first."
+    )
+    expiration_time: int | None = Field(
+        None, description="How long nothing is sent about a metric after a message."
+    )
+    expiration_time_unit: str | None = Field(
+        None, description=f"{', '.join(UNIT_SECONDS)}; second when left out."
+    )
+    group_wait_seconds: int | None = Field(
+        None, description="Let the first message of an incident wait for more."
+    )
+    sustain_seconds: int | None = Field(None, description="Tell only what lasts so long.")
+    group_interval_seconds: int | None = Field(
+        None, description="The least time between updates of an incident."
+    )
+    recover_seconds: int | None = Field(
+        None, description="Tell a recovery only when it has lasted so long."
+    )
+    reminder_seconds: int | None = Field(None, description="Remind so often; 0 for never.")
+    operator: str | None = Field(None, description=f"{OPERATOR} Empty for anomalies.")
+
+
+class BacktestOneIn(DaysIn, WatcherIn):
+    """Which watcher, and how far to look back."""
+
+
 class DeletedIn(Inputs):
     """Which deleted watcher."""
 
@@ -190,6 +228,30 @@ class ChipsIn(Inputs):
 
     chips: Chips = Field(default=[], description="The chips chosen so far.")
     q: str = Field("", max_length=200, description="What has been typed of the next one.")
+
+
+def fields_to_try(inputs: BacktestIn) -> WatcherFields:
+    """Return the requested fields of a watcher that is not saved."""
+    return WatcherFields(
+        chips=inputs.chips,
+        severity=inputs.severity,
+        expiration_time=inputs.expiration_time,
+        expiration_time_unit=inputs.expiration_time_unit,
+        timing=RequestedTiming(
+            inputs.group_wait_seconds,
+            inputs.sustain_seconds,
+            inputs.group_interval_seconds,
+            inputs.recover_seconds,
+            inputs.reminder_seconds,
+        ),
+        threshold=RequestedThreshold(
+            inputs.operator,
+            inputs.value,
+            inputs.times_in_a_row,
+            inputs.function,
+            inputs.function_seconds,
+        ),
+    )
 
 
 def fields_of(inputs: CreateIn | CreateThresholdIn | UpdateIn) -> WatcherFields:

@@ -1,5 +1,6 @@
 """The outputs of the routes of watchers."""
 
+from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -7,8 +8,11 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.clock import now, to_timestamp
+from anomify.delivery.decision import Tell
+from anomify.delivery.watcher_trial import ContactTrial
 from anomify.edge.access import EDITOR
 from anomify.edge.contract import Outputs
+from anomify.pipeline.backtest import Backtest
 from anomify.watcher.contact_view import ShownContacts
 from anomify.watcher.editing import UNIT_SECONDS
 from anomify.watcher.model import Watcher
@@ -145,6 +149,65 @@ class OneWatcherOut(Outputs):
     watcher: WatcherOut = Field(description="The watcher as it is now.")
 
 
+class TestRequestOut(Outputs):
+    """One call of a test message."""
+
+    method: str = Field(description="POST and others, or SMTP for a mail.")
+    host: str = Field(description="The host that was called; the rest of a URL may be a secret.")
+    content_type: str = Field(description="The type of the payload.")
+    payload: str = Field(description="What was sent; secrets are hidden.")
+    status: int | None = Field(description="The status of the answer; null without one.")
+    answer: str = Field(description="The beginning of what was answered.")
+
+
+class ContactTestOut(Outputs):
+    """What came of the test message to one contact point."""
+
+    contact_point_id: int = Field(description="The contact point's id.")
+    name: str = Field(description="What people call it.")
+    kind: str = Field(description="Its kind, such as email or slack.")
+    step: int = Field(description="0 is notified at once; n as the n-th step of the escalation.")
+    delivered: bool = Field(description="Whether the receiver took the message.")
+    problem: str | None = Field(description="Why it was not delivered.")
+    requests: list[TestRequestOut] = Field(description="What was sent, and what was answered.")
+
+
+class WatcherTestOut(Outputs):
+    """What came of a test of a watcher."""
+
+    tests: list[ContactTestOut] = Field(description="One for each contact point; at most 20.")
+    delivered: int = Field(description="How many receivers took the message.")
+
+
+class WouldTellOut(Outputs):
+    """An incident that would have been told."""
+
+    timestamp: int = Field(description="When the first message would have been sent, unix seconds.")
+    metric: str = Field(description="The metric of its first anomaly.")
+    severity: str = Field(description="low, medium or high.")
+    what: str = Field(description="What was unusual, in one sentence.")
+    anomalies: int = Field(description="How many anomalies the message would have been about.")
+    flapping: bool = Field(description="Whether it would say that the metric flaps.")
+    anomaly_id: int | None = Field(description="The first anomaly; null if none was recorded.")
+
+
+class BacktestOut(Outputs):
+    """What a watcher would have told."""
+
+    summary: str = Field(description="The result in one sentence.")
+    told: int = Field(description="How many incidents would have been told.")
+    days: int = Field(description="How many days were looked at.")
+    from_timestamp: int = Field(description="Their beginning, unix seconds.")
+    until_timestamp: int = Field(description="Their end, unix seconds.")
+    messages: dict[str, int] = Field(
+        description="How many messages of each kind one contact point would have got."
+    )
+    incidents: list[WouldTellOut] = Field(description="The newest of them, at most 200.")
+    anomalies: int = Field(description="How many anomalies were considered.")
+    metrics_matched: int = Field(description="How many metrics fulfil every chip now.")
+    left_out: list[str] = Field(description="What was not considered.")
+
+
 class ChipOut(Outputs):
     """A word that could be added."""
 
@@ -228,6 +291,62 @@ def _shown_url(url: str | None) -> str | None:
         return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/…"
+
+
+def test_json(trials: Sequence[ContactTrial]) -> WatcherTestOut:
+    """Return the results of a test as the wire has them."""
+    return WatcherTestOut(
+        tests=[
+            ContactTestOut(
+                contact_point_id=each.contact_point_id,
+                name=each.name,
+                kind=each.kind,
+                step=each.step,
+                delivered=each.trial.is_delivered,
+                problem=each.trial.problem or None,
+                requests=[
+                    TestRequestOut(
+                        method=request.method,
+                        host=request.host,
+                        content_type=request.content_type,
+                        payload=request.payload,
+                        status=request.status,
+                        answer=request.answer,
+                    )
+                    for request in each.requests
+                ],
+            )
+            for each in trials
+        ],
+        delivered=sum(each.trial.is_delivered for each in trials),
+    )
+
+
+def backtest_json(found: Backtest, days: int) -> BacktestOut:
+    """Return a backtest as the wire has it."""
+    return BacktestOut(
+        summary=found.summary(days),
+        told=found.told_count,
+        days=days,
+        from_timestamp=to_timestamp(found.from_at),
+        until_timestamp=to_timestamp(found.until_at),
+        messages=found.messages,
+        incidents=[
+            WouldTellOut(
+                timestamp=to_timestamp(each.at),
+                metric=each.first.metric_name,
+                severity=each.first.severity,
+                what=each.first.what,
+                anomalies=each.anomaly_count,
+                flapping=each.tell is Tell.FLAPPING,
+                anomaly_id=each.first.anomaly_id or None,
+            )
+            for each in found.openings
+        ],
+        anomalies=found.anomaly_count,
+        metrics_matched=found.metric_count,
+        left_out=found.left_out,
+    )
 
 
 def _threshold_json(watcher: Watcher) -> ThresholdOut | None:

@@ -26,6 +26,7 @@ from anomify.outbound.address_guard import (
 )
 from anomify.outbound.deadline import CallLimits, Deadline
 from anomify.outbound.failures import upstream_failures
+from anomify.outbound.recording import Exchange, note_exchange
 
 # From a host name and a port to the addresses it has; raises OSError when there are none.
 Resolver = Callable[[str, int], Iterable[str]]
@@ -94,6 +95,9 @@ class Outbound:
         destination = self.check_url(url)
         deadline = Deadline(self._limits.total_seconds)
         connection = self._connection(destination, deadline)
+        exchange = note_exchange(
+            Exchange(method, destination.host, headers.get("Content-Type", ""), body or b"")
+        )
         with deadline, upstream_failures(destination.host, deadline):
             try:
                 connection.request(
@@ -108,10 +112,12 @@ class Outbound:
                     if deadline.is_over:
                         # Headers that the deadline cut short look complete to the library.
                         raise TimeoutError
+                    exchange.status = reply.status
+                    exchange.answer = _read_capped(reply, self._limits.body_bytes)
                     return HttpReply(
                         reply.status,
                         {name.lower(): value for name, value in reply.headers.items()},
-                        _read_capped(reply, self._limits.body_bytes),
+                        exchange.answer,
                     )
             finally:
                 connection.close()

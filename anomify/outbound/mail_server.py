@@ -13,6 +13,7 @@ from anomify.config import Settings
 from anomify.errors import UpstreamFailed
 from anomify.outbound.deadline import CallLimits, Deadline
 from anomify.outbound.failures import upstream_failures
+from anomify.outbound.recording import Exchange, note_exchange
 
 # A mail with a picture takes several commands and replies, but has to end before its lease does.
 MAIL_LIMITS = CallLimits(connect_seconds=5, read_seconds=10, total_seconds=30)
@@ -46,11 +47,13 @@ class MailServer:
             raise UpstreamFailed(
                 "No mail server is set; set smtp_host to have mails sent.", kind="refused"
             )
+        exchange = note_exchange(Exchange("SMTP", host, "message/rfc822", message.as_bytes()))
         deadline = Deadline(self._limits.total_seconds)
         with deadline, upstream_failures(host, deadline):
             smtp = self._connected(host, deadline)
             try:
                 self._send(smtp, host, message)
+                exchange.answer = b"The mail server took the mail."
             finally:
                 smtp.close()
 

@@ -109,27 +109,7 @@ class WatcherEditor:
                 "A watcher needs at least one chip.", fields={"chips": "Name the words to watch."}
             )
         _check_count(org_id)
-        watcher = Watcher(
-            org_id=org_id,
-            chips=[],
-            name="",
-            is_alerting=False,
-            severity=SEVERITY_DEFAULT,
-            expiration_seconds=EXPIRATION_DEFAULT_SECONDS,
-            expiration_unit="second",
-            group_wait_seconds=0,
-            sustain_seconds=0,
-            group_interval_seconds=300,
-            recover_seconds=0,
-            escalation_minutes=[],
-            threshold_times=1,
-            threshold_function="last",
-            threshold_function_seconds=0,
-            summary_report_user_ids=[],
-            email_user_ids=[],
-            created_by=maker,
-            created_at=now(),
-        )
+        watcher = _new(org_id, maker)
         plan = self._apply(watcher, requested)
         watcher.name = watcher.name or _name_from(watcher.chips)
         session().add(watcher)
@@ -156,6 +136,22 @@ class WatcherEditor:
         )
         return Saved(watcher, fresh, _noted_reach(watcher))
 
+    def tried(self, org_id: int, requested: WatcherFields) -> Watcher:
+        """Return the watcher that would be made, without saving it and without contact points.
+
+        Raises `Invalid` with each wrong field.
+        """
+        tried = _new(org_id, "")
+        problems = {
+            **_problems(requested),
+            **timing_problems(requested.timing),
+            **threshold_problems(None, requested.threshold),
+        }
+        if problems:
+            raise Invalid("There can be no watcher like this.", fields=problems)
+        _change(tried, requested)
+        return tried
+
     def _apply(self, watcher: Watcher, requested: WatcherFields) -> ContactPlan:
         changes_contacts = requested.contacts != RequestedContacts()
         if changes_contacts or requested.report.user_ids:
@@ -179,25 +175,7 @@ class WatcherEditor:
             problems["alert"] = NOBODY_NOTIFIED
         if problems:
             raise Invalid("The watcher cannot be saved like this.", fields=problems)
-        before = _judged(watcher)
-        if requested.chips is not None:
-            watcher.chips = _chips(requested.chips)
-        if requested.name is not None:
-            watcher.name = " ".join(requested.name.split())
-        if requested.is_alerting is not None:
-            watcher.is_alerting = requested.is_alerting
-        if requested.severity is not None:
-            watcher.severity = requested.severity
-        if requested.expiration_time is not None:
-            watcher.expiration_unit = requested.expiration_time_unit or "second"
-            watcher.expiration_seconds = (
-                requested.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
-            )
-        store_timing(watcher, requested.timing)
-        store_report(watcher, requested.report)
-        store_threshold(watcher, requested.threshold)
-        if watcher.threshold_operator is not None and _judged(watcher) != before:
-            watcher.threshold_since = now()
+        _change(watcher, requested)
         return plan
 
     def _link(self, watcher: Watcher, plan: ContactPlan, actor: str) -> str | None:
@@ -277,6 +255,53 @@ def _audit_fields(watcher: Watcher) -> dict[str, object]:
             for step, found in linked_contacts([watcher.id])[watcher.id]
         ],
     }
+
+
+def _new(org_id: int, maker: str) -> Watcher:
+    return Watcher(
+        org_id=org_id,
+        chips=[],
+        name="",
+        is_alerting=False,
+        severity=SEVERITY_DEFAULT,
+        expiration_seconds=EXPIRATION_DEFAULT_SECONDS,
+        expiration_unit="second",
+        group_wait_seconds=0,
+        sustain_seconds=0,
+        group_interval_seconds=300,
+        recover_seconds=0,
+        escalation_minutes=[],
+        threshold_times=1,
+        threshold_function="last",
+        threshold_function_seconds=0,
+        summary_report_user_ids=[],
+        email_user_ids=[],
+        created_by=maker,
+        created_at=now(),
+    )
+
+
+def _change(watcher: Watcher, requested: WatcherFields) -> None:
+    """Store the requested fields, which have no problems, but for the contact points."""
+    before = _judged(watcher)
+    if requested.chips is not None:
+        watcher.chips = _chips(requested.chips)
+    if requested.name is not None:
+        watcher.name = " ".join(requested.name.split())
+    if requested.is_alerting is not None:
+        watcher.is_alerting = requested.is_alerting
+    if requested.severity is not None:
+        watcher.severity = requested.severity
+    if requested.expiration_time is not None:
+        watcher.expiration_unit = requested.expiration_time_unit or "second"
+        watcher.expiration_seconds = (
+            requested.expiration_time * UNIT_SECONDS[watcher.expiration_unit]
+        )
+    store_timing(watcher, requested.timing)
+    store_report(watcher, requested.report)
+    store_threshold(watcher, requested.threshold)
+    if watcher.threshold_operator is not None and _judged(watcher) != before:
+        watcher.threshold_since = now()
 
 
 def _judged(watcher: Watcher) -> tuple[object, ...]:

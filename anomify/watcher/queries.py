@@ -199,6 +199,17 @@ def names_containing(org_id: int, chips: Sequence[str]) -> list[str]:
     return list(names)
 
 
+def metrics_matching(org_id: int, chips: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the id and name of the org's metrics that fulfil every chip, by name."""
+    rows = session().execute(
+        select(Metric.id, Metric.name)
+        .where(Metric.org_id == org_id, *holding(chips))
+        .order_by(Metric.name)
+        .limit(NAMES_SCANNED_MAX)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def counts_by_watcher(
     org_id: int, watchers: Sequence[Watcher], since: datetime
 ) -> dict[int, WatchedCounts]:

@@ -110,6 +110,39 @@ class Threshold:
         over = values > self.value if self.operator is Operator.GREATER else values < self.value
         return over
 
+    def stretches(
+        self, times: Int64s, values: Float64s, recover_ms: int
+    ) -> list[tuple[int, int, bool]]:
+        """Return from which point to which one the threshold is crossed, and whether it still is.
+
+        The places are those at which something opens and is last over it; the same as following
+        the points one by one. Not for drops and silences.
+        """
+        over = self.are_over(self.values_of(times, values, 0))
+        places = np.flatnonzero(over)
+        if not len(places):
+            return []
+        # Runs of neighbouring points; one opens at its point number `times`, if it has so many.
+        cuts = np.flatnonzero(np.diff(places) > 1) + 1
+        runs = [(int(run[0]), int(run[-1])) for run in np.split(places, cuts)]
+        found: list[tuple[int, int, bool]] = []
+        for first, last in runs:
+            if found and found[-1][2]:
+                opened, last_over, _ = found[-1]
+                # It goes on until a point that is not over it comes later than the recover window.
+                ended = first_after(times, last_over, first, recover_ms)
+                if ended is None:
+                    found[-1] = opened, last, True
+                    continue
+                found[-1] = opened, last_over, False
+            if last - first + 1 >= self.times:
+                found.append((first + self.times - 1, last, True))
+        if found and found[-1][2]:
+            opened, last_over, _ = found[-1]
+            if first_after(times, last_over, len(times), recover_ms) is not None:
+                found[-1] = opened, last_over, False
+        return found
+
     def limit_of_drop(self, values: Float64s, until: int) -> tuple[float, float] | None:
         """Return the value below which a drop is found at a point, and the one before it.
 
@@ -188,6 +221,13 @@ _ARTICLES: Final = {
     "count": "the number of points of",
     "range": "the range of",
 }
+
+
+def first_after(times: Int64s, last_over: int, until: int, recover_ms: int) -> int | None:
+    """Return the first point before `until` that is later than the recover window."""
+    place = int(np.searchsorted(times, times[last_over] + recover_ms, side="right"))
+    place = max(place, last_over + 1)
+    return place if place < until else None
 
 
 def _apart(one: float, other: float, unit: str | None) -> tuple[str, str]:
