@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -16,7 +16,7 @@ from anomify.anomaly.recording import SEVERITIES, closing_after_ms
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.db import session
 from anomify.delivery.decision import FLAPPING_WINDOW, Rules, Situation, Tell, Told, decide
-from anomify.delivery.holds import ContactHistory, Opening
+from anomify.delivery.holds import ContactHistory, Onsets, Opening
 from anomify.delivery.rules import rules_of
 from anomify.incident.grouping import RATE_DAYS, RATE_WITHOUT, REOPEN_SECONDS
 from anomify.incident.queries import memberships_of, steps_of
@@ -276,6 +276,18 @@ class _Grouping:
         return begun * 2 * TOGETHER_MS / (RATE_DAYS * 86_400_000) <= CHANCE_MAX
 
 
+class _PlayedOnsets(Onsets):
+    """When the anomalies of some metrics began, as far as the simulation has come."""
+
+    def __init__(
+        self, begun: Mapping[int, Sequence[datetime]], metric_ids: Iterable[int], at: datetime
+    ) -> None:
+        since = at - FLAPPING_WINDOW
+        self._by_metric = {
+            each: [moment for moment in begun[each] if since < moment <= at] for each in metric_ids
+        }
+
+
 class _Simulation:
     """Decides at each moment at which something can change what one contact point is told."""
 
@@ -285,6 +297,10 @@ class _Simulation:
         self._groups = groups
         self._until_at = until_at
         self._history = ContactHistory()
+        self._onsets: dict[int, list[datetime]] = defaultdict(list)
+        for group in groups:
+            for each in group.found:
+                self._onsets[each.metric_id].append(each.opened_at)
         self._moments: list[tuple[datetime, int]] = []
         self._waiting: dict[int, set[datetime]] = defaultdict(set)
 
@@ -312,16 +328,16 @@ class _Simulation:
         joined = [each for each in group.found if each.opened_at <= at]
         live = [each for each in joined if _goes_on(each, at)]
         concerned = {each.metric_id for each in live or joined}
+        onsets = _PlayedOnsets(self._onsets, concerned, at)
         situation = Situation(
             at=at,
             is_open=bool(live),
-            opened_at=joined[0].opened_at,
-            closed_at=None if live else group.last_closed(at),
             severity=max((each.severity for each in joined), key=SEVERITIES.index),
             joined_at=max(each.opened_at for each in joined),
             quiet=self._history.quiet_hold(concerned, self._watcher, at),
-            openings=self._history.openings_since(concerned, at - FLAPPING_WINDOW),
-            flaps_until=self._history.flaps_until(concerned, at),
+            openings=onsets.most_before_last(concerned),
+            last_onset_at=onsets.last_of(concerned),
+            flaps_until=self._history.flaps_until(concerned, onsets),
         )
         decision = decide(situation, group.told, self._rules)
         group.told = decision.told
@@ -343,14 +359,15 @@ def _next_moments(now: Situation, told: Told, rules: Rules) -> Iterable[datetime
 
     Live, what goes on is looked at each minute, because people may do something about it.
     """
-    yield now.opened_at + rules.wait
+    if told.live_since is not None:
+        yield told.live_since + rules.wait
     if now.quiet is not None:
         yield now.quiet.until
     if now.flaps_until is not None:
         yield now.flaps_until
-    if now.closed_at is not None:
-        yield now.closed_at + rules.recover_after
-        yield now.closed_at + FLAPPING_WINDOW
+    if told.over_since is not None:
+        yield told.over_since + rules.recover_after
+        yield max(told.over_since, now.last_onset_at or told.over_since) + FLAPPING_WINDOW
     if told.told_at is not None and now.is_open:
         yield told.told_at + rules.update_every
         if rules.reminder_every is not None:
