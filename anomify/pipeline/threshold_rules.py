@@ -53,7 +53,7 @@ class NewPoints:
 
 
 @dataclass(frozen=True, slots=True)
-class SilentMetric:
+class MetricWithoutPoints:
     """A metric from which nothing has come for as long as a watcher allows."""
 
     metric_id: int
@@ -119,7 +119,7 @@ class ThresholdRules:
             and (found := self._new_points(scored, place, metric_id)) is not None
         ]
 
-    def find_silent(self, at_ms: int) -> list[tuple[ThresholdRule, SilentMetric]]:
+    def find_silent(self, at_ms: int) -> list[tuple[ThresholdRule, MetricWithoutPoints]]:
         """Return the metrics whose last point is older than a threshold of silence allows.
 
         Those that were silent already when the threshold was set are left out, and so are those of
@@ -149,7 +149,7 @@ class ThresholdRules:
                 .order_by(Progress.metric_id)
                 .limit(SILENT_MOST)
             )
-            found += [(rule, SilentMetric(*row)) for row in rows]
+            found += [(rule, MetricWithoutPoints(*row)) for row in rows]
         return found
 
     def note(self, found: Iterable[NewPoints]) -> None:

@@ -16,8 +16,8 @@ from anomify.metric.queries import metric_of_any_org
 from anomify.metric.settings import wanted_of
 from anomify.pipeline.announce import Notifier
 from anomify.pipeline.threshold_rules import (
+    MetricWithoutPoints,
     NewPoints,
-    SilentMetric,
     ThresholdRule,
     ThresholdRules,
 )
@@ -54,7 +54,7 @@ def close_without_rule(rules: ThresholdRules, notifier: Notifier) -> None:
         notifier.recovered(span)
 
 
-def open_silent(rule: ThresholdRule, silent: SilentMetric, notifier: Notifier) -> None:
+def open_silent(rule: ThresholdRule, silent: MetricWithoutPoints, notifier: Notifier) -> None:
     """Open an anomaly of a metric that sends nothing, because of a threshold of silence."""
     deadline_ms = silent.last_ms + round(1000 * rule.threshold.value)
     crossing = Crossing(deadline_ms, silent.last_value, math.inf)

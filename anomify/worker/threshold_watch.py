@@ -10,8 +10,8 @@ from anomify.db import Database
 from anomify.pipeline.announce import announcing
 from anomify.pipeline.score import Scored
 from anomify.pipeline.threshold_rules import (
+    MetricWithoutPoints,
     NewPoints,
-    SilentMetric,
     ThresholdRule,
     ThresholdRules,
 )
@@ -81,7 +81,7 @@ class ThresholdWatch:
             close_without_rule(self._rules, notifier)
 
 
-def _open_silent(silent: list[tuple[ThresholdRule, SilentMetric]]) -> None:
+def _open_silent(silent: list[tuple[ThresholdRule, MetricWithoutPoints]]) -> None:
     with announcing(now()) as notifier:
         for rule, each in silent:
             open_silent(rule, each, notifier)
