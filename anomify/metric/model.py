@@ -119,6 +119,8 @@ class MovedInterval(Base):
     value: Mapped[float]
     lower: Mapped[float | None]
     upper: Mapped[float | None]
+    # The metric reported nothing from then on; there is no value.
+    is_silence: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class MetricSettings(Base):

@@ -6,18 +6,15 @@ import numpy as np
 
 from anomify.detection.detector import judge
 from anomify.detection.state import EngineState
-from anomify.metric.moved import (
-    INTERVAL_MS,
-    USUAL_INTERVALS,
-    USUAL_MS,
-    UnusualPoints,
-    interval_rows,
-)
-from anomify.metric.moved_order import first_of_each, moves_of, order_of_moves
+from anomify.metric.moved import UnusualPoints
 from anomify.pipeline.unusual import UnusualFinder
 
 MINUTE = 60_000
 START = 1_790_812_800_000
+
+
+# Times and values.
+Points = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Incident:
 
     cause: int
     at: int
-    changed: dict[int, np.ndarray]
+    changed: dict[int, Points]
     from_ms: int
     until_ms: int
 
@@ -60,12 +57,11 @@ class Metrics:
                     )
             self.values.append(values)
         self.unusual = [
-            self.unusual_of(number, values) for number, values in enumerate(self.values)
+            unusual_of(number, self.points_of(number)) for number in range(len(self.values))
         ]
 
-    def unusual_of(self, number: int, values: np.ndarray) -> UnusualPoints:
-        verdicts = judge(EngineState.new(1), np.zeros(len(values), int), self.times, values)
-        return UnusualFinder().find(np.full(len(values), number), self.times, verdicts)
+    def points_of(self, number: int) -> Points:
+        return self.times, self.values[number]
 
     def incident(self, generator: np.random.Generator) -> Incident:
         """Generate an incident: a cause, 5 to 40 effects and some metrics that move by chance."""
@@ -86,7 +82,7 @@ class Metrics:
             changed[number] = self._moved(number, min(moment, points - 30), generator)
         return Incident(chosen[0], at, changed, from_ms, from_ms + length_ms)
 
-    def _moved(self, number: int, at: int, generator: np.random.Generator) -> np.ndarray:
+    def _moved(self, number: int, at: int, generator: np.random.Generator) -> Points:
         """Return a metric's values with a deviation from `at` on: at once, or within minutes."""
         values: np.ndarray = self.values[number].copy()
         length = int(generator.integers(5, 120))
@@ -101,49 +97,11 @@ class Metrics:
         values[at:end] += size * shape[: end - at]
         if self.values[number].min() >= 0.0:
             np.maximum(values, 0.0, out=values)
-        return values
+        return self.times, values
 
 
-def unusual_in(metrics: Metrics, incident: Incident) -> list[UnusualPoints]:
-    """Return the unusual points of all metrics with an incident in them."""
-    found = list(metrics.unusual)
-    for number, values in incident.changed.items():
-        found[number] = metrics.unusual_of(number, values)
-    return found
-
-
-def ranked(unusual: list[UnusualPoints], from_ms: int, until_ms: int) -> list[int]:
-    """Return the metrics in the order in which the product shows them, without a database."""
-    ids, firsts, lasts, strengths = [], [], [], []
-    usual = {}
-    for number, points in enumerate(unusual):
-        rows = interval_rows(points, np.ones_like(points.times))
-        usual[number] = sum(
-            from_ms - USUAL_MS <= row["interval"] * INTERVAL_MS < from_ms for row in rows
-        )
-        inside = [row for row in rows if row["first_ms"] < until_ms and row["last_ms"] >= from_ms]
-        ids += [number] * len(inside)
-        firsts += [row["first_ms"] for row in inside]
-        lasts += [row["last_ms"] for row in inside]
-        strengths += [row["strength"] for row in inside]
-    moves = moves_of(np.array(ids), np.array(firsts), np.array(lasts), np.array(strengths))
-    counts = np.array([usual[number] for number in moves.metric_ids.tolist()], float)
-    order = order_of_moves(moves.started_ms, moves.strengths, counts / USUAL_INTERVALS)
-    shown: list[int] = moves.metric_ids[first_of_each(moves.metric_ids, order)].tolist()
-    return shown
-
-
-def by_z_score(metrics: Metrics, incident: Incident) -> list[int]:
-    """Return the metrics by the largest z-score in the window against the day before it."""
-    first, last = (
-        int(np.searchsorted(metrics.times, moment))
-        for moment in (incident.from_ms, incident.until_ms)
-    )
-    sizes = []
-    for number, unchanged in enumerate(metrics.values):
-        values = incident.changed.get(number, unchanged)
-        before = values[max(first - 1440, 0) : first]
-        spread = np.std(before) or 1e-9
-        sizes.append(np.abs(values[first:last] - np.mean(before)).max(initial=0.0) / spread)
-    shown: list[int] = np.argsort(-np.array(sizes)).tolist()
-    return shown
+def unusual_of(number: int, points: Points) -> UnusualPoints:
+    """Return the unusual points of a metric."""
+    times, values = points
+    verdicts = judge(EngineState.new(1), np.zeros(len(values), int), times, values)
+    return UnusualFinder().find(np.full(len(values), number), times, verdicts)

@@ -5,7 +5,8 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from anomify.metric.model import Metric
+from anomify.db import session
+from anomify.metric.model import Metric, Progress
 from anomify.metric.moved import (
     INTERVAL_MS,
     UnusualPoints,
@@ -15,8 +16,11 @@ from anomify.metric.moved import (
     replace_moved,
 )
 from anomify.org.model import Org
+from anomify.series import Judgements, Series
 from tests.factories import make_metric, make_org
-from tests.kit.moved_incidents import MINUTE, START, Metrics, ranked, unusual_in
+from tests.kit.moved_bursts import BurstMetrics
+from tests.kit.moved_incidents import MINUTE, START, Metrics
+from tests.kit.moved_ranking import Generated, ranked
 
 END = START + 60 * MINUTE
 
@@ -32,9 +36,26 @@ def move(metric: Metric, minute: int, strength: float = 9.0, length: int = 3) ->
     times = START + MINUTE * np.arange(minute, minute + length)
     strengths = strength - 0.1 * np.arange(length)
     ids = np.full(length, metric.id)
-    points = UnusualPoints(ids, times, times, strengths, strengths, -strengths, strengths - 1.0)
+    no = np.zeros(length, bool)
+    points = UnusualPoints(ids, times, times, strengths, strengths, -strengths, strengths - 1.0, no)
     record_moved(points, np.full(length, metric.org_id))
     return points
+
+
+def report(metric: Metric, last_minute: int, **more: bool) -> None:
+    """Record that a metric has been judged until a minute, a point a minute."""
+    session().add(
+        Progress(
+            metric_id=metric.id,
+            judged_until_ms=START + last_minute * MINUTE,
+            points_seen=1_000,
+            last_value=1.0,
+            resolution_ms=MINUTE,
+            stale_after_ms=5 * MINUTE,
+            **more,
+        )
+    )
+    session().flush()
 
 
 def shown(org: Org, from_ms: int = START, until_ms: int = END, **more: int) -> list[str]:
@@ -86,6 +107,43 @@ class TestListMoved:
         replace_moved(metric.id, org.id, START, [])
         assert list_moved(org.id, START, END) == []
 
+    def test_shows_since_when_a_metric_moved_by_its_points(self, org):
+        metric = make_metric(org, "m")
+        move(metric, 24)
+        times = START + MINUTE * np.arange(-200, 60)
+        values = np.sin(np.arange(260) * 2.4) + np.where(times >= START + 20 * MINUTE, 5.0, 0.0)
+
+        def read(metric_id: int, from_ms: int, until_ms: int) -> Series:
+            assert metric_id == metric.id
+            wanted = (times >= from_ms) & (times < until_ms)
+            return Series(times[wanted], values[wanted], Judgements.none(int(wanted.sum())))
+
+        [found] = list_moved(org.id, START, END, read=read)
+        assert found.started_ms == START + 20 * MINUTE
+        [found] = list_moved(org.id, START, END)
+        assert found.started_ms == START + 24 * MINUTE
+
+    def test_shows_metrics_that_stopped_reporting_while_others_report(self, org):
+        report(make_metric(org, "live"), 60)
+        silent = make_metric(org, "silent")
+        report(silent, 20)
+        report(make_metric(org, "may.be.silent"), 20, may_be_silent=True)
+        report(make_metric(org, "ended"), 20, has_ended=True)
+        report(make_metric(org, "just.late"), 57)
+        report(make_metric(org, "silent.before"), -10)
+        [found] = list_moved(org.id, START, END)
+        assert (found.name, found.started_ms) == ("silent", START + 21 * MINUTE)
+        assert (found.direction, found.value) == ("silent", None)
+        assert list_moved(org.id, START, END, but_metric_id=silent.id) == []
+        assert shown(org, START + 21 * MINUTE, START + 23 * MINUTE) == []
+
+    def test_leaves_out_excluded_metrics(self, org):
+        excluded = make_metric(org, "excluded")
+        excluded.excluded_by = 1
+        for metric in (excluded, make_metric(org, "kept")):
+            move(metric, 20)
+        assert shown(org) == ["kept"]
+
     def test_forgets_deleted_metrics_and_old_intervals(self, unit, org):
         gone = make_metric(org, "gone")
         move(gone, 21)
@@ -96,12 +154,19 @@ class TestListMoved:
         assert shown(org) == []
 
 
-def test_the_cause_of_generated_incidents_is_among_the_first_five():
-    metrics = Metrics(120, 2.5, 31)
-    generator = np.random.default_rng(32)
+def share_on_top(metrics: Generated, seed: int, count: int) -> float:
+    """Return in which share of incidents the cause is among the first five."""
+    generator = np.random.default_rng(seed)
     found = []
-    for _ in range(12):
+    for _ in range(count):
         incident = metrics.incident(generator)
-        order = ranked(unusual_in(metrics, incident), incident.from_ms, incident.until_ms)
-        found.append(incident.cause in order[:5])
-    assert np.mean(found) >= 0.75
+        found.append(incident.cause in ranked(metrics, incident)[:5])
+    return float(np.mean(found))
+
+
+def test_the_cause_of_generated_incidents_is_among_the_first_five():
+    assert share_on_top(Metrics(120, 2.5, 31), 32, 12) >= 0.75
+
+
+def test_the_cause_of_generated_bursts_is_among_the_first_five():
+    assert share_on_top(BurstMetrics(120, 2.5, 33), 34, 12) >= 0.6

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from anomify.auth.subject import subject
 from anomify.edge.access import VIEWER
+from anomify.edge.app_state import app_state
 from anomify.edge.contract import Outputs, names
 from anomify.errors import Invalid
 from anomify.metric.moved import INTERVAL_MS, MOST_MOVED, USUAL_MS, Moved, list_moved
@@ -23,16 +24,19 @@ class MovedMetricOut(Outputs):
     id: int = Field(description="The metric's id.")
     metric: str = Field(description="Its name.", examples=["shop.orders"])
     started_timestamp: int | float = Field(
-        description="Its first unusual point in the window, unix seconds."
+        description="When it began to move, at the earliest the begin of the window, unix seconds."
     )
     peak_timestamp: int | float = Field(description="Its most unusual point, unix seconds.")
     strength: float = Field(
         description="How unusual that point was; anomalies open from about 6 on.", examples=[11.2]
     )
-    direction: Literal["above", "below", "within"] = Field(
-        description="Where its value was, seen from the expected range."
+    direction: Literal["above", "below", "within", "silent"] = Field(
+        description="Where its value was, seen from the expected range; `silent` if it stopped"
+        " reporting."
     )
-    value: float = Field(description="The value at that point; of a counter its rate.")
+    value: float | None = Field(
+        description="The value at that point, of a counter its rate; null if it stopped reporting."
+    )
     expected_range_lower: float | None = Field(
         description="The lower end of what was expected; null where it is not known."
     )
@@ -40,6 +44,10 @@ class MovedMetricOut(Outputs):
     usual_share: float = Field(
         description="In which share of the week before the window it was unusual, too.",
         examples=[0.001],
+    )
+    usual: str = Field(
+        description="The same in words: how often it was unusual in the week before the window.",
+        examples=["not once in the week before"],
     )
 
 
@@ -81,22 +89,28 @@ def moved(inputs: MovedIn) -> MovedOut:
     left_out = None
     if inputs.metric is not None:
         left_out = get_metric(org_id, canonical(inputs.metric)).id
-    found = list_moved(org_id, from_ms, until_ms, but_metric_id=left_out, limit=inputs.limit)
+    found = list_moved(
+        org_id,
+        from_ms,
+        until_ms,
+        read=app_state().points.read,
+        but_metric_id=left_out,
+        limit=inputs.limit,
+    )
     return MovedOut(metrics=[_moved_json(one) for one in found])
 
 
 def _moved_json(one: Moved) -> MovedMetricOut:
-    is_above = one.upper is not None and one.value > one.upper
-    is_below = one.lower is not None and one.value < one.lower
     return MovedMetricOut(
         id=one.metric_id,
         metric=one.name,
         started_timestamp=timestamp_of(one.started_ms),
         peak_timestamp=timestamp_of(one.peak_ms),
         strength=one.strength,
-        direction="above" if is_above else "below" if is_below else "within",
+        direction=one.direction,
         value=one.value,
         expected_range_lower=one.lower,
         expected_range_upper=one.upper,
         usual_share=min(one.usual_intervals * INTERVAL_MS / USUAL_MS, 1.0),
+        usual=one.usual_words,
     )
