@@ -80,6 +80,8 @@ class ChannelKind:
     address_setting: str = ""
     # What is still true has to be sent again this often.
     resend_seconds: int | None = None
+    # Shows that somebody has taken an incident over, so that it is told of that.
+    takes_acknowledgement: bool = False
     # Later messages of a conversation are shown below the first one.
     answers_in_thread: bool = False
     # Shows the picture itself, so that it has to be drawn; the others have links only.

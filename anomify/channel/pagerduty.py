@@ -199,4 +199,5 @@ KIND = ChannelKind(
     ),
     make=_make,
     lane_of=lambda values: host_of(values.get("url", "")) or "events.pagerduty.com",
+    takes_acknowledgement=True,
 )

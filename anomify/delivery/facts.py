@@ -1,9 +1,9 @@
 """What was true when a message was enqueued: the wording needs no other row."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,6 +18,7 @@ from anomify.anomaly.wording import (
 )
 from anomify.clock import datetime_from_ms, to_ms
 from anomify.contact_point.model import ContactPoint
+from anomify.delivery.dismissal import dismissals_of
 from anomify.incident.model import Incident
 from anomify.incident.queries import Member
 from anomify.metric.model import Metric
@@ -25,6 +26,7 @@ from anomify.metric.settings import wanted_of
 from anomify.org.model import Org
 from anomify.pattern.queries import patterns_by_id
 from anomify.pattern.wording import named
+from anomify.triage.status import Status
 from anomify.watcher.model import Watcher
 
 OPENED: Final = "opened"
@@ -33,8 +35,13 @@ REMINDER: Final = "reminder"
 RECOVERED: Final = "recovered"
 FLAPPING: Final = "flapping"
 MISSED: Final = "missed"
+ACKNOWLEDGED: Final = "acknowledged"
 TEST: Final = "test"
 REPORT: Final = "report"
+SILENCE_STARTED: Final = "silence.started"
+SILENCE_ENDED: Final = "silence.ended"
+# What reports that something goes on.
+ONGOING: Final = frozenset({OPENED, UPDATED, REMINDER, FLAPPING, ACKNOWLEDGED})
 
 # The most anomalies that one message names.
 NAMED_MOST: Final = 10
@@ -73,6 +80,8 @@ class AnomalyFacts(msgspec.Struct, frozen=True):
     outgrown: str = ""
     # What follows the metric's name where a new level was taken as normal.
     accepted: str = ""
+    # What follows the metric's name where a person or a rule ended it, and not its value.
+    dismissed: str = ""
 
 
 class IncidentFacts(msgspec.Struct, frozen=True):
@@ -90,6 +99,20 @@ class IncidentFacts(msgspec.Struct, frozen=True):
     open_count: int
     # How many have joined since the last message.
     joined_count: int = 0
+    # How many metrics its anomalies are of, and of how many of them no data comes; 0 in messages
+    # that waited through an upgrade.
+    metric_count: int = 0
+    silent_count: int = 0
+
+    @property
+    def metrics(self) -> int:
+        """Return how many metrics it is about."""
+        return self.metric_count or self.anomaly_count
+
+    @property
+    def is_silence(self) -> bool:
+        """Return whether nothing but missing data is unusual about it."""
+        return self.silent_count == self.metrics
 
 
 class MissedFacts(msgspec.Struct, frozen=True):
@@ -128,8 +151,25 @@ class ReportFacts(msgspec.Struct, frozen=True):
     quiet_names: tuple[str, ...] = ()
 
 
+class NoticeFacts(msgspec.Struct, frozen=True):
+    """The words of a message that is about no incident, such as that of a silence."""
+
+    subject: str
+    headline: str
+    sentence: str
+    # Named texts, to be read in this order.
+    lines: tuple[tuple[str, str], ...] = ()
+    # A page of ours, such as /ui/silences, and what the link is called.
+    path: str = ""
+    link_words: str = ""
+    # Why the recipient gets it, where no watcher is the reason: a sentence.
+    because: str = ""
+    # The same for programs, in the data of a webhook.
+    data: dict[str, Any] = {}
+
+
 class Facts(msgspec.Struct, frozen=True):
-    """What one message reports: a change of an incident, a summary, or a test."""
+    """What one message reports: a change of an incident, a summary, a notice, or a test."""
 
     transition: str
     occurred_ms: int
@@ -139,7 +179,7 @@ class Facts(msgspec.Struct, frozen=True):
     # 0 where no watcher is the reason.
     watcher_id: int
     watcher_name: str
-    # The one that came first; absent in a test.
+    # The one that came first; absent in a test and a notice.
     anomaly: AnomalyFacts | None
     incident: IncidentFacts | None = None
     # Further anomalies of the incident, the most important first.
@@ -162,6 +202,10 @@ class Facts(msgspec.Struct, frozen=True):
     openings: int = 0
     # What a summary covers.
     report: ReportFacts | None = None
+    # Who has taken it over.
+    acknowledged_by: str = ""
+    # The words of a notice.
+    notice: NoticeFacts | None = None
 
     @property
     def occurred_at(self) -> datetime:
@@ -171,7 +215,7 @@ class Facts(msgspec.Struct, frozen=True):
     @property
     def is_ongoing(self) -> bool:
         """Return whether what it reports goes on."""
-        return self.transition in {OPENED, UPDATED, REMINDER, FLAPPING}
+        return self.transition in ONGOING
 
     def as_row(self) -> dict[str, object]:
         """Return what is kept in the outbox."""
@@ -184,7 +228,7 @@ class Facts(msgspec.Struct, frozen=True):
         return msgspec.convert(row, cls)
 
 
-def facts_of_span(org: Org, span: Span, metric: Metric) -> AnomalyFacts:
+def facts_of_span(org: Org, span: Span, metric: Metric, dismissed: str = "") -> AnomalyFacts:
     """Write down what is true now about an anomaly."""
     return AnomalyFacts(
         id=span.anomaly_id,
@@ -212,6 +256,7 @@ def facts_of_span(org: Org, span: Span, metric: Metric) -> AnomalyFacts:
         pattern=_pattern_of(org, span),
         outgrown=span.outgrown_reason or "",
         accepted=accepted_in_words(span, org.timezone),
+        dismissed=dismissed,
     )
 
 
@@ -231,11 +276,18 @@ def facts_of_incident(
 
     `spans` are those of them that are named, the one that most probably came first at the front.
     """
-    first, others = spans[0], spans[1:NAMED_MOST]
-    ended_ms = max(member.last_ms for member in members)
+    dismissed = dismissals_of(org, spans, incident.closed_at or at)
+    live = {member.anomaly_id for member in members if _goes_on(member)} - dismissed.keys()
+    first, *others = _one_of_each_metric(spans, live)
+    is_over = transition == RECOVERED
     began_ms = min(member.started_ms for member in members)
+    ended_ms = max(member.last_ms for member in members)
+    if is_over and any(member.is_open for member in members):
+        # People ended it; its values go on.
+        ended_ms = to_ms(at)
     occurred_ms = {OPENED: began_ms, RECOVERED: ended_ms}.get(transition, to_ms(at))
-    open_count = sum(member.is_open for member in members)
+    silent = {member.metric_id for member in members if member.is_silence}
+    unusual = {member.metric_id for member in members if not member.is_silence}
     return Facts(
         transition=transition,
         occurred_ms=occurred_ms,
@@ -244,23 +296,47 @@ def facts_of_incident(
         timezone=org.timezone,
         watcher_id=watcher.id,
         watcher_name=watcher.name,
-        anomaly=facts_of_span(org, first, first.metric),
+        anomaly=facts_of_span(org, first, first.metric, dismissed.get(first.anomaly_id, "")),
         incident=IncidentFacts(
             id=incident.id,
             uuid=incident.uuid,
             kind=incident.kind,
             severity=max((member.severity for member in members), key=SEVERITIES.index),
             began_ms=began_ms,
-            ended_ms=None if open_count else ended_ms,
+            ended_ms=ended_ms if is_over or not live else None,
             anomaly_count=len(members),
-            open_count=open_count,
+            open_count=len(live),
             joined_count=joined_count,
+            metric_count=len(silent | unusual),
+            silent_count=len(silent - unusual),
         ),
-        others=tuple(facts_of_span(org, span, span.metric) for span in others),
+        others=tuple(
+            facts_of_span(org, span, span.metric, dismissed.get(span.anomaly_id, ""))
+            for span in others[: NAMED_MOST - 1]
+        ),
         org_uuid=org.uuid,
         conversation=f"{incident.uuid}/{watcher.id}/{contact_point.id}",
         contact_point_id=contact_point.id,
     )
+
+
+def _one_of_each_metric(spans: Sequence[Span], live: Collection[int]) -> list[Span]:
+    """Return one anomaly of each metric: of several one that goes on, or else the latest."""
+    found: dict[int, Span] = {}
+    for span in spans:
+        known = found.get(span.metric_id)
+        if known is None or _freshness(span, live) > _freshness(known, live):
+            # A key keeps its place: the metric that came first stays at the front.
+            found[span.metric_id] = span
+    return list(found.values())
+
+
+def _goes_on(member: Member) -> bool:
+    return member.is_open and not Status(member.status).is_archived
+
+
+def _freshness(span: Span, live: Collection[int]) -> tuple[bool, int]:
+    return span.anomaly_id in live, span.started_ms
 
 
 def facts_of_test(
@@ -278,6 +354,30 @@ def facts_of_test(
         anomaly=None,
         org_uuid=org.uuid,
         contact_point_id=None if contact_point is None else contact_point.id,
+    )
+
+
+def facts_of_notice(
+    transition: str,
+    at: datetime,
+    org: Org,
+    contact_point: ContactPoint,
+    notice: NoticeFacts,
+    watcher: Watcher | None = None,
+) -> Facts:
+    """Return the facts of a message that is about no incident: a report, or that of a silence."""
+    return Facts(
+        transition=transition,
+        occurred_ms=to_ms(at),
+        org_id=org.id,
+        org_name=org.name,
+        timezone=org.timezone,
+        watcher_id=0 if watcher is None else watcher.id,
+        watcher_name="" if watcher is None else watcher.name,
+        anomaly=None,
+        org_uuid=org.uuid,
+        contact_point_id=contact_point.id,
+        notice=notice,
     )
 
 

@@ -27,8 +27,16 @@ from anomify.delivery.decision import (
     Told,
     decide,
 )
+from anomify.delivery.dismissal import dismissals_of
 from anomify.delivery.enqueue import add_delivery, resend
-from anomify.delivery.facts import NAMED_MOST, MissedFacts, facts_of_incident
+from anomify.delivery.facts import (
+    ACKNOWLEDGED,
+    FLAPPING,
+    NAMED_MOST,
+    OPENED,
+    MissedFacts,
+    facts_of_incident,
+)
 from anomify.delivery.holds import QUIET_HOURS, Holds, Onsets, OpeningHistory, opening_history
 from anomify.delivery.model import Delivery, Notification
 from anomify.delivery.outbox import DELIVERIES
@@ -38,6 +46,7 @@ from anomify.incident.queries import Member, lock_incidents, members_of, spans_i
 from anomify.incident.relation import first_mover
 from anomify.job.model import DEAD, PENDING
 from anomify.org.model import Org
+from anomify.triage.queries import states_of
 from anomify.triage.status import Status
 from anomify.watcher.model import Watcher
 from anomify.watcher.queries import contacts_of, list_alerting_watchers
@@ -135,25 +144,6 @@ def is_any_due(at: datetime) -> bool:
     """Return whether `notify_due` might find something; this changes and locks nothing."""
     due = select(Notification.id).where(Notification.due_at <= at).limit(1)
     return session().scalar(due) is not None
-
-
-def withdraw(anomaly_ids: Sequence[int], incidents: Iterable[Incident]) -> None:
-    """Delete the waiting messages of incidents that consist of these anomalies only.
-
-    A message that is being sent now still arrives. Nothing more is told of these incidents.
-    """
-    gone = set(anomaly_ids)
-    for incident in incidents:
-        if {member.anomaly_id for member in members_of(incident.id)} - gone:
-            continue
-        session().execute(
-            delete(Delivery).where(
-                Delivery.incident_id == incident.id,
-                Delivery.state == PENDING,
-                func.coalesce(Delivery.leased_until, datetime_from_ms(0)) <= now(),
-            )
-        )
-        session().execute(delete(Notification).where(Notification.incident_id == incident.id))
 
 
 class _IncidentDecision:
@@ -289,8 +279,58 @@ class _IncidentDecision:
                 held_why=situation.hold.why,
                 held_kind=situation.hold.kind,
             )
+        is_pending = row.is_told_open or row.held_since is not None
+        if not situation.is_open and is_pending and (why := self._why_dismissed(watched)):
+            if _is_unattempted(row):
+                _give_up(row, f"Not sent because {why}.", self._at)
+                told = replace(
+                    told, is_told_open=False, opening_told_at=None, flapping_told_at=None
+                )
+            # What people or a rule ended while it was held back is not told as gone, either.
+            told = replace(told, held_since=None, held_why=None, held_kind=None, is_missed=False)
         decision = decide(situation, told, contact.rules())
-        return self._act(contact, row, watched, decision, told, situation)
+        told_now = self._act(contact, row, watched, decision, told, situation)
+        return told_now or self._tell_acknowledged(contact, row, watched, situation)
+
+    def _why_dismissed(self, watched: list[Member]) -> str:
+        """Return which person or rule ended the incident; empty if its values did."""
+        closed_at = self._incident.closed_at or self._at
+        # Most incidents end by their values, so that a few of them suffice to see that.
+        for spans in (self._named(watched), spans_in_order([each.anomaly_id for each in watched])):
+            dismissed = dismissals_of(self._state.org, spans, closed_at)
+            if len(dismissed) < len(spans):
+                return ""
+        return f"{watched[0].metric_name} {dismissed[watched[0].anomaly_id]}"
+
+    def _tell_acknowledged(
+        self, contact: _Contact, row: Notification, watched: list[Member], situation: Situation
+    ) -> int:
+        """Tell a channel that shows who takes an incident over, once; return how many messages."""
+        kind = KINDS.get(contact.point.kind)
+        if kind is None or not kind.takes_acknowledgement or situation.hold is not None:
+            return 0
+        live = [member for member in watched if self._is_live(member)]
+        if not (row.is_told_open and live) or any(
+            member.status != Status.ACKNOWLEDGED for member in live
+        ):
+            return 0
+        if _last_told_among(row, (OPENED, FLAPPING, ACKNOWLEDGED)) == ACKNOWLEDGED:
+            return 0
+        states = states_of([member.anomaly_id for member in live]).values()
+        by = {state.acknowledged_by for state in states if state.acknowledged_by}
+        facts = facts_of_incident(
+            ACKNOWLEDGED,
+            self._at,
+            self._state.org,
+            contact.watcher,
+            contact.point,
+            self._incident,
+            watched,
+            self._named(watched),
+        )
+        facts = structs.replace(facts, acknowledged_by=" and ".join(sorted(by)))
+        add_delivery(row, contact.point, facts, self._at)
+        return 1
 
     def _situation(self, contact: _Contact, row: Notification, watched: list[Member]) -> Situation:
         live = [member for member in watched if self._is_live(member)]
@@ -488,11 +528,26 @@ def _is_unattempted(row: Notification) -> bool:
 
 def _take_back(row: Notification, hold: Hold, at: datetime) -> None:
     """Give up the waiting messages about an incident that came and went while they were held."""
+    _give_up(row, f"Not sent because {hold.why}; it has ended since.", at)
+
+
+def _give_up(row: Notification, problem: str, at: datetime) -> None:
+    """Give up the waiting messages of a notification."""
     waiting = session().scalars(
         select(Delivery).where(Delivery.notification_id == row.id, Delivery.state == PENDING)
     )
     for delivery in waiting:
-        DELIVERIES.give_up(delivery, f"Not sent because {hold.why}; it has ended since.", at)
+        DELIVERIES.give_up(delivery, problem, at)
+
+
+def _last_told_among(row: Notification, transitions: Collection[str]) -> str | None:
+    """Return the transition of the last message of a notification that had one of these."""
+    return session().scalar(
+        select(Delivery.transition)
+        .where(Delivery.notification_id == row.id, Delivery.transition.in_(transitions))
+        .order_by(Delivery.sequence.desc())
+        .limit(1)
+    )
 
 
 def _was_any_taken(row: Notification) -> bool:

@@ -11,7 +11,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from anomify.channel.message import PICTURE_CID, Button, Message
 from anomify.clock import to_ms
-from anomify.delivery.facts import OPENED, RECOVERED, AnomalyFacts, Facts, moment
+from anomify.delivery.facts import (
+    OPENED,
+    RECOVERED,
+    REPORT,
+    SILENCE_ENDED,
+    SILENCE_STARTED,
+    TEST,
+    AnomalyFacts,
+    Facts,
+    NoticeFacts,
+    moment,
+)
 from anomify.delivery.wording_anomaly import (
     Wording,
     duration_in_two_units,
@@ -23,14 +34,20 @@ from anomify.delivery.wording_anomaly import (
     short,
     since_ms,
 )
-from anomify.delivery.wording_incident import incident_link, wording_of_incident
+from anomify.delivery.wording_incident import wording_of_incident
+from anomify.delivery.wording_parts import incident_link
 from anomify.delivery.wording_report import report_data, wording_of_report
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "mail"
 # A message that is sent so long after it was enqueued states that it is late.
 DELAYED_AFTER: Final = timedelta(minutes=10)
 
-_TYPES: Final = {"test": "watcher.test", "report": "watcher.report"}
+_TYPES: Final = {
+    TEST: "watcher.test",
+    REPORT: "watcher.report",
+    SILENCE_STARTED: SILENCE_STARTED,
+    SILENCE_ENDED: SILENCE_ENDED,
+}
 
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES),
@@ -58,6 +75,7 @@ def message_of(
     lacks_picture: bool = False,
     image_url: str = "",
     buttons: Sequence[Button] = (),
+    unsubscribe_url: str = "",
     enqueued_at: datetime | None = None,
     sent_at: datetime | None = None,
 ) -> Message:
@@ -78,7 +96,8 @@ def message_of(
         severity = facts.anomaly.severity if incident is None else incident.severity
     shown = {
         "wording": wording,
-        "facts": facts,
+        "because": _because(facts),
+        "unsubscribe_url": unsubscribe_url,
         "tone": severity if facts.is_ongoing and severity else "calm",
         "picture_cid": PICTURE_CID if picture is not None else None,
         "picture_problem": PICTURE_PROBLEM if lacks_picture and picture is None else None,
@@ -109,13 +128,21 @@ def message_of(
         link_words=wording.link_words,
         image_url=image_url,
         buttons=tuple(buttons),
+        unsubscribe_url=unsubscribe_url,
     )
+
+
+def subject_of(facts: Facts) -> str:
+    """Return the subject of a message in words."""
+    return _wording(facts, _zone(facts.timezone), "").subject
 
 
 def _wording(facts: Facts, zone: tzinfo, base_url: str) -> Wording:
     anomaly = facts.anomaly
     if facts.report is not None:
         return wording_of_report(facts, facts.report, zone, base_url)
+    if facts.notice is not None:
+        return _of_notice(facts.notice, base_url)
     if anomaly is None:
         return Wording(
             subject=f"Test of the watcher {short(facts.watcher_name)}",
@@ -134,6 +161,24 @@ def _wording(facts: Facts, zone: tzinfo, base_url: str) -> Wording:
     return words(anomaly, zone, base_url)
 
 
+def _of_notice(notice: NoticeFacts, base_url: str) -> Wording:
+    return Wording(
+        subject=notice.subject,
+        headline=notice.headline,
+        sentence=notice.sentence,
+        lines=notice.lines,
+        link=f"{base_url}{notice.path}" if notice.path else None,
+        link_words=notice.link_words,
+    )
+
+
+def _because(facts: Facts) -> str:
+    """Return in a sentence why the recipient gets the message."""
+    if facts.notice is not None and facts.notice.because:
+        return facts.notice.because
+    return f"You receive this because of the watcher {facts.watcher_name} of {facts.org_name}."
+
+
 def _ended_at(facts: Facts) -> datetime | None:
     return facts.occurred_at if facts.transition == RECOVERED else None
 
@@ -141,9 +186,9 @@ def _ended_at(facts: Facts) -> datetime | None:
 def _about(facts: Facts) -> str:
     if facts.anomaly is None:
         return ""
-    if facts.incident is None or facts.incident.anomaly_count == 1:
+    if facts.incident is None or facts.incident.metrics == 1:
         return facts.anomaly.metric_name
-    return f"{facts.anomaly.metric_name} and {facts.incident.anomaly_count - 1:,} more"
+    return f"{facts.anomaly.metric_name} and {facts.incident.metrics - 1:,} more"
 
 
 def _data(facts: Facts, wording: Wording, base_url: str, image_url: str) -> Mapping[str, Any]:
@@ -151,8 +196,12 @@ def _data(facts: Facts, wording: Wording, base_url: str, image_url: str) -> Mapp
         "sentence": wording.sentence,
         "image_url": image_url or None,
         "org": {"id": facts.org_id, "name": facts.org_name},
-        "watcher": {"id": facts.watcher_id, "name": facts.watcher_name},
+        "watcher": None,
     }
+    if facts.watcher_id:
+        data["watcher"] = {"id": facts.watcher_id, "name": facts.watcher_name}
+    if facts.notice is not None:
+        data.update(facts.notice.data)
     anomaly = facts.anomaly
     if facts.report is not None:
         data["report"] = report_data(facts.report, base_url)
@@ -169,12 +218,15 @@ def _data(facts: Facts, wording: Wording, base_url: str, image_url: str) -> Mapp
             "uuid": incident.uuid,
             "kind": incident.kind,
             "severity": incident.severity,
+            "metric_count": incident.metrics,
             "anomaly_count": incident.anomaly_count,
             "open_count": incident.open_count,
             "began_at": _iso(incident.began_ms),
             "ended_at": None if incident.ended_ms is None else _iso(incident.ended_ms),
             "url": incident_link(incident, base_url),
         }
+    if facts.acknowledged_by:
+        data["acknowledged_by"] = facts.acknowledged_by
     if facts.held_why:
         data["held_back"] = {
             "why": facts.held_why,
@@ -216,6 +268,7 @@ def _anomaly_data(anomaly: AnomalyFacts, base_url: str) -> dict[str, Any]:
         "ended_by_pattern": anomaly.pattern,
         "ended_by_pattern_url": pattern_link(anomaly, base_url),
         "outgrown": anomaly.outgrown,
+        "dismissed": anomaly.dismissed,
     }
 
 

@@ -144,6 +144,8 @@ def since_ms(anomaly: AnomalyFacts) -> int:
 def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> Wording:
     ended_ms = anomaly.ended_ms if anomaly.ended_ms is not None else anomaly.last_over_ms
     lasted = duration_in_two_units((ended_ms - anomaly.started_ms) / 1000)
+    if anomaly.dismissed:
+        return _of_dismissed(anomaly, zone, link)
     if anomaly.is_silence:
         return _of_broken_silence(anomaly, ended_ms, zone, link)
     if anomaly.pattern_id is not None:
@@ -166,7 +168,10 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> Word
     return Wording(
         subject=f"{short(anomaly.metric_name)} {subject}",
         headline=headline,
-        sentence=f"{anomaly.metric_name} {ending}, until {local_time(ended_ms, zone)}.",
+        sentence=(
+            f"{anomaly.metric_name} {ending}, until {local_time(ended_ms, zone)}. "
+            f"{peak_sentence(anomaly, zone)}"
+        ).rstrip(),
         lines=lines_of(
             ("Metric", anomaly.metric_name),
             ("Like", anomaly.pattern),
@@ -179,6 +184,37 @@ def _of_recovered(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> Word
         ),
         link=link,
     )
+
+
+def _of_dismissed(anomaly: AnomalyFacts, zone: tzinfo, link: str | None) -> Wording:
+    """Return the words for an anomaly that a person or a rule ended, whatever its values are."""
+    what = "had sent no data" if anomaly.is_silence else "had been unusual"
+    value, expected = ("", "") if anomaly.is_silence else _value_and_range(anomaly)
+    return Wording(
+        subject=f"{short(anomaly.metric_name)} {anomaly.dismissed}",
+        headline="Not reported any more",
+        sentence=(
+            f"{anomaly.metric_name} {anomaly.dismissed}. It {what} since "
+            f"{local_time(since_ms(anomaly), zone)}; whether that goes on is not reported."
+        ),
+        lines=lines_of(
+            ("Metric", anomaly.metric_name),
+            ("Since", local_time(since_ms(anomaly), zone)),
+            ("Most unusual", value and f"{value} at {local_time(anomaly.peak_ms, zone)}"),
+            ("Expected then", expected),
+            ("Severity", anomaly.severity),
+        ),
+        link=link,
+    )
+
+
+def peak_sentence(anomaly: AnomalyFacts, zone: tzinfo) -> str:
+    """Return in a sentence what the value was when it was most unusual; empty without one."""
+    if anomaly.is_silence or anomaly.value is None:
+        return ""
+    value, expected = _value_and_range(anomaly)
+    range_words = f", where {expected} was expected" if expected else ""
+    return f"At its peak it was {value}{range_words}, at {local_time(anomaly.peak_ms, zone)}."
 
 
 def link_to(anomaly: AnomalyFacts, base_url: str, *, asks: bool = False) -> str:

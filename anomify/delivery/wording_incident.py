@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from datetime import tzinfo
-from typing import Final
 
 from anomify.delivery.facts import (
+    ACKNOWLEDGED,
     FLAPPING,
     MISSED,
     OPENED,
@@ -14,7 +14,6 @@ from anomify.delivery.facts import (
     AnomalyFacts,
     Facts,
     IncidentFacts,
-    MissedFacts,
 )
 from anomify.delivery.wording_anomaly import (
     Wording,
@@ -22,13 +21,19 @@ from anomify.delivery.wording_anomaly import (
     lines_of,
     local_time,
     of_opened,
-    of_recovered,
     phrase,
     short,
 )
+from anomify.delivery.wording_over import missed_line, of_missed, of_recovered_incident
+from anomify.delivery.wording_parts import (
+    INCIDENT_LINK_WORDS,
+    count_of_anomalies,
+    counted,
+    first_and_more,
+    incident_link,
+    what_is_unusual,
+)
 from anomify.incident.model import STORM
-
-INCIDENT_LINK_WORDS: Final = "View the incident"
 
 
 def wording_of_incident(
@@ -43,25 +48,21 @@ def wording_of_incident(
         OPENED: _opened,
         UPDATED: _updated,
         REMINDER: _reminder,
-        RECOVERED: _recovered,
+        RECOVERED: of_recovered_incident,
         FLAPPING: _flapping,
-        MISSED: _missed,
+        MISSED: of_missed,
+        ACKNOWLEDGED: _acknowledged,
     }
     wording = words[facts.transition](facts, anomaly, incident, zone, base_url)
     extra = lines_of(
         ("Told only now", _held_line(facts, zone)),
         (
             "Came and went meanwhile",
-            _missed_line(facts, zone) if facts.transition != MISSED else "",
+            missed_line(facts, zone) if facts.transition != MISSED else "",
         ),
         ("Escalated", _escalated_line(facts)),
     )
     return replace(wording, lines=wording.lines + extra)
-
-
-def incident_link(incident: IncidentFacts, base_url: str) -> str:
-    """Return the address of the page of an incident."""
-    return f"{base_url}/ui/incident/{incident.id}"
 
 
 def _opened(
@@ -73,15 +74,17 @@ def _opened(
 ) -> Wording:
     if incident.kind == STORM:
         return _storm(facts, anomaly, incident, zone, base_url)
-    if incident.anomaly_count == 1:
+    if incident.metrics == 1:
         return of_opened(anomaly, zone, base_url)
     since = local_time(incident.began_ms, zone)
+    are_so = "send no data" if incident.is_silence else "are unusual"
     return Wording(
-        subject=f"{_and_more(anomaly, incident)} are unusual",
-        headline=f"{incident.anomaly_count:,} metrics unusual, severity {incident.severity}",
+        subject=f"{first_and_more(anomaly, incident)} {are_so}",
+        headline=_headline_of_several(incident),
         sentence=(
-            f"{incident.anomaly_count:,} metrics of {facts.org_name} are unusual since {since}. "
-            f"First was {anomaly.metric_name}: {_what(anomaly)}. Severity {incident.severity}."
+            f"{incident.metrics:,} metrics of {facts.org_name} {are_so} since {since}. "
+            f"First was {anomaly.metric_name}: {what_is_unusual(anomaly)}. "
+            f"Severity {incident.severity}."
         ),
         lines=(*_lines_of_several(facts, anomaly, incident, zone),),
         link=incident_link(incident, base_url),
@@ -98,12 +101,12 @@ def _storm(
 ) -> Wording:
     since = local_time(incident.began_ms, zone)
     return Wording(
-        subject=f"{facts.org_name}: {incident.anomaly_count:,} more anomalies at once",
+        subject=f"{facts.org_name}: many anomalies at once, {count_of_anomalies(incident)} so far",
         headline=f"Many anomalies at once, severity {incident.severity}",
         sentence=(
-            f"So much of {facts.org_name} became unusual within five minutes that further "
-            f"anomalies are told together: {incident.anomaly_count:,} since {since}. First of them "
-            f"was {anomaly.metric_name}: {_what(anomaly)}."
+            f"So much of {facts.org_name} became unusual within five minutes that what follows is "
+            f"told together: {count_of_anomalies(incident)} since {since}. First of them was "
+            f"{anomaly.metric_name}: {what_is_unusual(anomaly)}. Severity {incident.severity}."
         ),
         lines=(*_lines_of_several(facts, anomaly, incident, zone),),
         link=incident_link(incident, base_url),
@@ -118,29 +121,40 @@ def _updated(
     zone: tzinfo,
     base_url: str,
 ) -> Wording:
-    count = incident.anomaly_count
     since = local_time(incident.began_ms, zone)
+    has_risen = bool(facts.told_severity) and facts.told_severity != incident.severity
     rise = ""
-    if facts.told_severity and facts.told_severity != incident.severity:
-        rise = f" Its severity is now {incident.severity}, it was {facts.told_severity}."
+    if has_risen:
+        rise = f" The severity is now {incident.severity}, it was {facts.told_severity}."
+    if incident.metrics == 1:
+        opened = of_opened(anomaly, zone, base_url)
+        name = anomaly.metric_name
+        still = "still sends no data" if anomaly.is_silence else "is still unusual"
+        what = _what_follows(anomaly)
+        return replace(
+            opened,
+            subject=f"{short(name)} {still}: severity {incident.severity} now"
+            if has_risen
+            else opened.subject,
+            headline=f"{_still(incident)}, severity {incident.severity}",
+            sentence=f"{name} {still}, since {since}{what}.{rise}",
+        )
     joined = ""
     if incident.joined_count:
-        joined = f" {_more(incident.joined_count, 'metric')} joined since the last message."
-    if count == 1:
-        subject = f"{short(anomaly.metric_name)}: severity {incident.severity} now"
-        sentence = f"{anomaly.metric_name} is still unusual, since {since}: {_what(anomaly)}.{rise}"
+        joined = f" {counted(incident.joined_count, 'more anomaly', 'more anomalies')} joined since"
+        joined += " the last message."
+    if incident.kind == STORM:
         return replace(
-            of_opened(anomaly, zone, base_url),
-            subject=subject,
-            headline=f"Still unusual, severity {incident.severity}",
-            sentence=sentence,
+            _storm(facts, anomaly, incident, zone, base_url),
+            sentence=(f"What began at {since} is told together. {_go_on(incident)}.{joined}{rise}"),
         )
     return Wording(
-        subject=f"{_and_more(anomaly, incident)} are unusual",
-        headline=f"{count:,} metrics unusual, severity {incident.severity}",
+        subject=f"{first_and_more(anomaly, incident)} are unusual",
+        headline=_headline_of_several(incident),
         sentence=(
-            f"{count:,} metrics of {facts.org_name} belong to what began at {since} with "
-            f"{anomaly.metric_name}; {_go_on(incident)}.{joined}{rise}"
+            f"{incident.metrics:,} metrics of {facts.org_name} belong to what began at {since} "
+            f"with {anomaly.metric_name}: {what_is_unusual(anomaly)}. "
+            f"{_go_on(incident)}.{joined}{rise}"
         ),
         lines=_lines_of_several(facts, anomaly, incident, zone),
         link=incident_link(incident, base_url),
@@ -157,23 +171,24 @@ def _reminder(
 ) -> Wording:
     lasted = duration_in_two_units((facts.occurred_ms - incident.began_ms) / 1000)
     since = local_time(incident.began_ms, zone)
-    if incident.anomaly_count == 1:
-        still = "sends no data" if anomaly.is_silence else "is still unusual"
+    if incident.metrics == 1:
+        still = "still sends no data" if anomaly.is_silence else "is still unusual"
         return replace(
             of_opened(anomaly, zone, base_url),
             subject=f"{short(anomaly.metric_name)} {still} after {lasted}",
-            headline=f"Still unusual after {lasted}, severity {incident.severity}",
+            headline=f"{_still(incident)} after {lasted}, severity {incident.severity}",
             sentence=(
-                f"{anomaly.metric_name} {still} after {lasted}, since {since}: {_what(anomaly)}. "
-                "Nobody has acknowledged it."
+                f"{anomaly.metric_name} {still} after {lasted}, since {since}"
+                f"{_what_follows(anomaly)}. Nobody has acknowledged it."
             ),
         )
+    are_so = "still send no data" if incident.is_silence else "are still unusual"
     return Wording(
-        subject=f"{_and_more(anomaly, incident)} are still unusual after {lasted}",
-        headline=f"Still unusual after {lasted}, severity {incident.severity}",
+        subject=f"{first_and_more(anomaly, incident)} {are_so} after {lasted}",
+        headline=f"{_still(incident)} after {lasted}, severity {incident.severity}",
         sentence=(
-            f"What began at {since} with {anomaly.metric_name} goes on after {lasted}; "
-            f"{_go_on(incident)}. Nobody has acknowledged it."
+            f"What began at {since} with {anomaly.metric_name} goes on after {lasted}: "
+            f"{what_is_unusual(anomaly)}. {_go_on(incident)}. Nobody has acknowledged it."
         ),
         lines=_lines_of_several(facts, anomaly, incident, zone),
         link=incident_link(incident, base_url),
@@ -181,34 +196,23 @@ def _reminder(
     )
 
 
-def _recovered(
+def _acknowledged(
     facts: Facts,
     anomaly: AnomalyFacts,
     incident: IncidentFacts,
     zone: tzinfo,
     base_url: str,
 ) -> Wording:
-    if incident.anomaly_count == 1:
-        return of_recovered(anomaly, zone, base_url)
-    ended_ms = facts.occurred_ms if incident.ended_ms is None else incident.ended_ms
-    lasted = duration_in_two_units((ended_ms - incident.began_ms) / 1000)
-    ends = {each.metric_name: _end(each) for each in (anomaly, *facts.others)}
-    are_all_normal = all(end == "back to normal" for end in ends.values())
-    what = "back to normal" if are_all_normal else "no longer unusual"
+    since = local_time(incident.began_ms, zone)
+    by = facts.acknowledged_by or "Somebody"
+    about = anomaly.metric_name if incident.metrics == 1 else first_and_more(anomaly, incident)
     return Wording(
-        subject=f"{_and_more(anomaly, incident)} are {what} after {lasted}",
-        headline=what.capitalize(),
-        sentence=(
-            f"All {incident.anomaly_count:,} metrics of the incident that began with "
-            f"{anomaly.metric_name} are {what}, since {local_time(ended_ms, zone)}. "
-            f"It lasted {lasted}."
-        ),
+        subject=f"{by} acknowledged {short(about)}",
+        headline=f"Acknowledged by {by}",
+        sentence=f"{by} acknowledged what began at {since} with {anomaly.metric_name}.",
         lines=lines_of(
-            ("First", f"{anomaly.metric_name}: {phrase(anomaly)}"),
-            ("Since", local_time(incident.began_ms, zone)),
-            ("Until", local_time(ended_ms, zone)),
-            ("Lasted", lasted),
-            *((f"Now {end}", name) for name, end in ends.items() if not are_all_normal),
+            ("First", f"{anomaly.metric_name}: {what_is_unusual(anomaly)}"),
+            ("Since", since),
             ("Severity", incident.severity),
         ),
         link=incident_link(incident, base_url),
@@ -230,74 +234,44 @@ def _flapping(
         headline=f"Flapping, severity {incident.severity}",
         sentence=(
             f"{anomaly.metric_name} has become unusual {facts.openings} times within an hour: "
-            f"{_what(anomaly)}. Nothing more is sent about it until it has been calm for an hour."
+            f"{what_is_unusual(anomaly)}. Nothing more is sent about it until it has been calm for "
+            "an hour."
         ),
-    )
-
-
-def _missed(
-    facts: Facts,
-    _anomaly: AnomalyFacts,
-    incident: IncidentFacts,
-    zone: tzinfo,
-    base_url: str,
-) -> Wording:
-    count = max(facts.missed_count, 1)
-    line = _missed_line(facts, zone)
-    return Wording(
-        subject=f"{facts.org_name}: {_more(count, 'incident')} while messages were held back",
-        headline="Over by now",
-        sentence=(
-            f"While messages of the watcher {facts.watcher_name} were held back, "
-            f"{_more(count, 'incident')} began and ended: {line}."
-        ),
-        lines=(),
-        link=incident_link(incident, base_url),
-        link_words=INCIDENT_LINK_WORDS,
     )
 
 
 def _lines_of_several(
     facts: Facts, anomaly: AnomalyFacts, incident: IncidentFacts, zone: tzinfo
 ) -> tuple[tuple[str, str], ...]:
-    more = incident.anomaly_count - 1 - len(facts.others)
+    more = incident.metrics - 1 - len(facts.others)
     return lines_of(
-        ("First", f"{anomaly.metric_name}: {_what(anomaly)}"),
-        *(("Also", f"{each.metric_name}: {_what(each)}") for each in facts.others),
+        ("First", f"{anomaly.metric_name}: {what_is_unusual(anomaly)}"),
+        *(("Also", f"{each.metric_name}: {what_is_unusual(each)}") for each in facts.others),
         ("", f"and {more:,} more" if more > 0 else ""),
         ("Since", local_time(incident.began_ms, zone)),
         ("Severity", incident.severity),
     )
 
 
-def _what(anomaly: AnomalyFacts) -> str:
-    return "no data comes" if anomaly.is_silence else phrase(anomaly)
+def _what_follows(anomaly: AnomalyFacts) -> str:
+    """Return what is unusual, to be added to a sentence that states that something is."""
+    return "" if anomaly.is_silence else f": {phrase(anomaly)}"
 
 
-def _end(anomaly: AnomalyFacts) -> str:
-    if anomaly.is_silence:
-        return "sending data again"
-    if anomaly.pattern_id is not None:
-        return "as expected"
-    if anomaly.has_fallen_silent:
-        return "silent"
-    if anomaly.accepted:
-        return "at a new level"
-    return "back to normal"
+def _still(incident: IncidentFacts) -> str:
+    return "Still no data" if incident.is_silence else "Still unusual"
+
+
+def _headline_of_several(incident: IncidentFacts) -> str:
+    what = "metrics send no data" if incident.is_silence else "metrics unusual"
+    return f"{incident.metrics:,} {what}, severity {incident.severity}"
 
 
 def _go_on(incident: IncidentFacts) -> str:
     if incident.open_count == incident.anomaly_count:
-        return "all of them are unusual now"
-    return f"{incident.open_count:,} of them {'is' if incident.open_count == 1 else 'are'} so now"
-
-
-def _and_more(anomaly: AnomalyFacts, incident: IncidentFacts) -> str:
-    return f"{short(anomaly.metric_name)} and {incident.anomaly_count - 1:,} more"
-
-
-def _more(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+        return "All of it goes on"
+    goes = "goes" if incident.open_count == 1 else "go"
+    return f"{incident.open_count:,} of {count_of_anomalies(incident)} {goes} on"
 
 
 def _held_line(facts: Facts, zone: tzinfo) -> str:
@@ -306,23 +280,7 @@ def _held_line(facts: Facts, zone: tzinfo) -> str:
     return f"Since {local_time(facts.held_since_ms, zone)} not sent because {facts.held_why}."
 
 
-def _missed_line(facts: Facts, zone: tzinfo) -> str:
-    """Return in one line what came and went while messages were held back."""
-    named = ", ".join(_gone(each, zone) for each in facts.missed)
-    more = facts.missed_count - len(facts.missed)
-    return f"{named} and {more:,} more" if more > 0 else named
-
-
-def _gone(missed: MissedFacts, zone: tzinfo) -> str:
-    others = missed.anomaly_count - 1
-    more = f" and {_more(others, 'other')}" if others else ""
-    return (
-        f"{short(missed.metric_name)}{more} from {local_time(missed.began_ms, zone)} to "
-        f"{local_time(missed.ended_ms, zone)}"
-    )
-
-
 def _escalated_line(facts: Facts) -> str:
     if facts.escalated_after_minutes is None:
         return ""
-    return f"Nobody has acknowledged it for {_more(facts.escalated_after_minutes, 'minute')}."
+    return f"Nobody has acknowledged it for {counted(facts.escalated_after_minutes, 'minute')}."

@@ -13,7 +13,7 @@ from anomify.delivery.wording_anomaly import (
     phrase,
     short,
 )
-from anomify.delivery.wording_incident import incident_link
+from anomify.delivery.wording_parts import incident_link
 
 _PERIODS: Final[Mapping[str, str]] = {"day": "Daily", "week": "Weekly", "month": "Monthly"}
 

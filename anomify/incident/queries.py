@@ -49,6 +49,8 @@ class Member:
     watcher_id: int = 0
     snoozed_until: datetime | None = None
     snoozed_severity: str | None = None
+    # No data comes.
+    is_silence: bool = False
 
     def is_snoozed(self, at: datetime) -> bool:
         """Return whether people hide it at that moment; not if its severity has risen since."""
@@ -185,6 +187,7 @@ def members_of(incident_id: int) -> list[Member]:
             Span.watcher_id,
             Triage.snoozed_until,
             Triage.snoozed_severity,
+            Span.is_silence,
         )
         .join(IncidentMember, IncidentMember.anomaly_id == Span.anomaly_id)
         .join(Anomaly, Anomaly.id == Span.anomaly_id)
@@ -206,6 +209,23 @@ def spans_in_order(anomaly_ids: Sequence[int]) -> list[Span]:
     for span in found.values():
         set_committed_value(span.anomaly, "span", span)
     return [found[each] for each in anomaly_ids if each in found]
+
+
+def spans_to_show(incident: Incident, most: int) -> list[Span]:
+    """Return the most important anomalies of an incident with their metrics.
+
+    The one that most probably came first is on top; then those that go on, then by their alert.
+    """
+    members = members_of(incident.id)
+    members.sort(
+        key=lambda member: (
+            member.anomaly_id != incident.first_anomaly_id,
+            not member.is_open,
+            -member.alert,
+            member.anomaly_id,
+        )
+    )
+    return spans_in_order([member.anomaly_id for member in members[:most]])
 
 
 def onsets_since(metric_ids: Sequence[int], since: datetime) -> dict[int, list[datetime]]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from anomify.anomaly.queries import open_spans_of_excluded
 from anomify.anomaly.recording import close_anomaly
-from anomify.delivery.notify import withdraw
+from anomify.clock import now
+from anomify.delivery.notify import notify
 from anomify.exclusion.queries import changes_so_far, exclusions_of_metrics
 from anomify.incident.queries import incidents_with
 from anomify.match.model import Match
@@ -182,14 +183,13 @@ def _explainer(
 
 
 def close_excluded() -> None:
-    """Close the open anomalies of metrics that are excluded now, without an announcement.
+    """Close the open anomalies of metrics that are excluded now.
 
-    Their values did not return to normal, so no recovery is sent, and messages about them that
-    wait to be sent are withdrawn.
+    Their values did not return to normal: what was told of them is told as over with that reason,
+    and what waits to be sent is withdrawn.
     """
     spans = open_spans_of_excluded()
     for span in spans:
         close_anomaly(span)
-    ids = [span.anomaly_id for span in spans]
-    withdraw(ids, incidents_with(ids))
+    notify([each.id for each in incidents_with(span.anomaly_id for span in spans)], now())
     close_matches_of_excluded()

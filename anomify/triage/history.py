@@ -163,16 +163,24 @@ def find_transaction(
     return _row(change, transaction, is_undone=False), len(found)
 
 
-def _changes(anomaly_ids: Iterable[int]) -> list[HistoryRow]:
-    found = (
-        session()
-        .execute(
-            select(AnomalyChange, TriageTransaction)
-            .join(TriageTransaction, TriageTransaction.id == AnomalyChange.transaction_id)
-            .where(among(AnomalyChange.anomaly_id, anomaly_ids))
-        )
-        .all()
+def who_set_status(anomaly_ids: Iterable[int]) -> dict[int, str]:
+    """Return the name of who gave each of these anomalies its present status, as far as known."""
+    rows = [row for row in _changed(anomaly_ids) if "status" in row[0].changeset]
+    rows.sort(key=lambda row: row[1].id)
+    return {change.anomaly_id: transaction.actor for change, transaction in rows}
+
+
+def _changed(anomaly_ids: Iterable[int]) -> list[tuple[AnomalyChange, TriageTransaction]]:
+    rows = session().execute(
+        select(AnomalyChange, TriageTransaction)
+        .join(TriageTransaction, TriageTransaction.id == AnomalyChange.transaction_id)
+        .where(among(AnomalyChange.anomaly_id, anomaly_ids))
     )
+    return [(change, transaction) for change, transaction in rows]
+
+
+def _changes(anomaly_ids: Iterable[int]) -> list[HistoryRow]:
+    found = _changed(anomaly_ids)
     undone = {change.undoes_id for change, _ in found if change.undoes_id is not None}
     return [
         _row(change, transaction, is_undone=transaction.id in undone)

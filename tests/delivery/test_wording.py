@@ -145,6 +145,7 @@ class TestOpened:
             "ended_by_pattern": "",
             "ended_by_pattern_url": None,
             "outgrown": "",
+            "dismissed": "",
         }
 
     def test_gives_values_in_the_metrics_unit(self) -> None:
@@ -213,7 +214,8 @@ class TestRecovered:
         assert message.subject == "shop.orders is back to normal after 25 minutes"
         assert message.data["sentence"] == (
             "shop.orders is back to normal; it was unusual for 25 minutes, until "
-            "2026-11-20 13:25:00 CET."
+            "2026-11-20 13:25:00 CET. At its peak it was 1.23 million, where 10 to 40 was "
+            "expected, at 2026-11-20 13:01:00 CET."
         )
         assert message.data["anomaly"]["ended_at"] == "2026-11-20T12:25:00Z"
 
