@@ -17,8 +17,9 @@ from anomify.contact_point.queries import ID_MAX
 # The purpose of the key of config.Settings.key_for(); a new number invalidates all buttons.
 KEY_PURPOSE: Final = "message-buttons-1"
 SIGNATURE_BYTES: Final = 16
-# What is meant: an anomaly. Others, such as incidents, get other letters.
+# What is meant: an anomaly, or all of an incident.
 ANOMALY: Final = "a"
+INCIDENT: Final = "i"
 _VALUE: Final = re.compile(r"([1-9][0-9]{0,9})\.([a-z][1-9][0-9]{0,9})\.([A-Za-z0-9_-]{22})")
 
 
@@ -36,10 +37,20 @@ def subject_of_anomaly(anomaly_id: int) -> str:
     return f"{ANOMALY}{anomaly_id}"
 
 
+def subject_of_incident(incident_id: int) -> str:
+    """Return how a button names an incident."""
+    return f"{INCIDENT}{incident_id}"
+
+
+def signed_value(key: bytes, org_id: int, contact_point_id: int, action: str, subject: str) -> str:
+    """Return the value of a button in a message to this contact point of the org."""
+    signature = _signature(key, org_id, contact_point_id, action, subject)
+    return f"{contact_point_id}.{subject}.{signature}"
+
+
 def button_value(key: bytes, contact_point: ContactPoint, action: str, subject: str) -> str:
     """Return the value of a button in a message to this contact point."""
-    signature = _signature(key, contact_point.org_id, contact_point.id, action, subject)
-    return f"{contact_point.id}.{subject}.{signature}"
+    return signed_value(key, contact_point.org_id, contact_point.id, action, subject)
 
 
 def read_button(value: str) -> ButtonValue | None:

@@ -5,9 +5,11 @@ from flask import Blueprint
 from anomify.dashboard import (
     account,
     alert_page,
+    alerts_page,
     contact_confirmation,
     contact_points_page,
     inbox,
+    incident_page,
     invitation,
     match_page,
     matches_page,
@@ -25,6 +27,7 @@ from anomify.dashboard import (
     training,
     triage,
     unmute,
+    unsubscribe,
 )
 
 
@@ -35,5 +38,6 @@ def dashboard_blueprints() -> tuple[Blueprint, ...]:
         *(contact_confirmation, contact_points_page),
         *(match_page, matches_page, pattern_page, patterns_page, proposals_page, training),
         *(password_reset, setup, sign_in, sign_up, silences_page, triage, unmute),
+        *(alerts_page, incident_page, unsubscribe),
     )
     return tuple(module.blueprint for module in modules)

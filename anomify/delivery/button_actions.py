@@ -8,8 +8,9 @@ from anomify.anomaly.model import Anomaly
 from anomify.anomaly.queries import get_anomaly
 from anomify.channel.message import Action
 from anomify.clock import now
-from anomify.contact_point.button import ANOMALY
-from anomify.errors import Denied, NotFound
+from anomify.contact_point.button import ANOMALY, INCIDENT
+from anomify.errors import Conflict, Denied, NotFound
+from anomify.incident.queries import get_incident, members_of
 from anomify.metric.store import PointStore
 from anomify.org.queries import get_org
 from anomify.pattern.made_patterns import Trainer
@@ -25,6 +26,8 @@ from anomify.user.role import is_above
 
 LEAST_ROLE: Final = "editor"
 MUTED_FOR: Final = timedelta(hours=1)
+# The most metrics of an incident that a button mutes, with a silence each.
+MUTED_AT_ONCE_MAX: Final = 20
 
 
 def allowed_user(org_id: int, email: str) -> User:
@@ -45,28 +48,43 @@ def act(user: User, action: Action, subject: str, points: PointStore, base_url: 
 
     Raises an error with a sentence for the person where it cannot be done.
     """
-    anomaly = _anomaly_of(user.org_id, subject)
+    anomalies = _anomalies_of(user.org_id, subject)
     if action is Action.ACKNOWLEDGE:
-        return _acknowledge(user, anomaly, base_url)
+        return _acknowledge(user, anomalies, base_url)
     if action is Action.EXPECTED:
-        return _expected(user, anomaly, points)
-    return _mute(user, anomaly)
+        return _expected(user, anomalies[0], points)
+    metrics = list(dict.fromkeys(anomaly.span.metric.name for anomaly in anomalies))
+    if len(metrics) > MUTED_AT_ONCE_MAX:
+        raise Conflict(
+            f"These are {len(metrics)} metrics; make a silence for them on the page of silences."
+        )
+    return " ".join([_mute(user, name) for name in metrics])
 
 
-def _anomaly_of(org_id: int, subject: str) -> Anomaly:
-    if not subject.startswith(ANOMALY):
+def _anomalies_of(org_id: int, subject: str) -> list[Anomaly]:
+    """Return the anomaly that a button names, or those of its incident that go on."""
+    kind, number = subject[:1], int(subject[1:])
+    if kind == ANOMALY:
+        return [get_anomaly(org_id, number)]
+    if kind != INCIDENT:
         raise NotFound("This button is of another version of the product.")
-    return get_anomaly(org_id, int(subject.removeprefix(ANOMALY)))
+    spans = [span for span, _ in members_of(get_incident(org_id, number).id)]
+    running = [span.anomaly for span in spans if span.is_open]
+    if not running:
+        raise Conflict("All of this is over.")
+    return running
 
 
-def _acknowledge(user: User, anomaly: Anomaly, base_url: str) -> str:
+def _acknowledge(user: User, anomalies: list[Anomaly], base_url: str) -> str:
     changed = change_anomalies(
         get_org(user.org_id),
-        {anomaly.id: TriageChange(status=Status.ACKNOWLEDGED)},
+        {anomaly.id: TriageChange(status=Status.ACKNOWLEDGED) for anomaly in anomalies},
         Actor(user.name, user.id, is_admin=user.is_admin),
         base_url,
     )
-    name = anomaly.span.metric.name
+    name = anomalies[0].span.metric.name
+    if len(anomalies) > 1:
+        name = f"{name} and {len(anomalies) - 1:,} more"
     if not changed.anomaly_ids:
         return f"{name} was acknowledged before."
     return f"{user.name} acknowledged {name}."
@@ -86,8 +104,8 @@ def _expected(user: User, anomaly: Anomaly, points: PointStore) -> str:
     )
 
 
-def _mute(user: User, anomaly: Anomaly) -> str:
-    org, at, name = get_org(user.org_id), now(), anomaly.span.metric.name
+def _mute(user: User, name: str) -> str:
+    org, at = get_org(user.org_id), now()
     decision = quiet_reasons(org, at).of(name)
     # Pressed twice, or Slack repeated the request.
     if decision is not None and decision.until >= at + MUTED_FOR - timedelta(minutes=5):

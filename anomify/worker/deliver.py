@@ -10,16 +10,21 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from anomify.channel.kinds import KINDS, make_channels
+from anomify.channel.kinds import EMAIL, KINDS, make_channels
 from anomify.channel.message import Channel, Message, Receipt
 from anomify.clock import now
 from anomify.config import Settings
+from anomify.contact_point.button import KEY_PURPOSE as BUTTON_KEY_PURPOSE
 from anomify.db import Database
+from anomify.delivery.buttons import buttons_of
 from anomify.delivery.facts import Facts
 from anomify.delivery.outbox import Claim, claim, is_anything_due, settle
 from anomify.delivery.wording import message_of
 from anomify.org.sealing import PURPOSE
 from anomify.org.signed_link import DEFAULT_LIFETIME, KEY_PURPOSE, signed_link
+from anomify.watcher.unsubscribing import KEY_PURPOSE as UNSUBSCRIBE_KEY_PURPOSE
+from anomify.watcher.unsubscribing import PATH as UNSUBSCRIBE_PATH
+from anomify.watcher.unsubscribing import unsubscribe_token
 from anomify.worker.lane_circuits import LaneCircuits
 
 log = logging.getLogger(__name__)
@@ -56,6 +61,8 @@ class Deliverer:
         self._chance = chance
         self._sealing_key = settings.key_for(PURPOSE)
         self._link_key = settings.key_for(KEY_PURPOSE)
+        self._button_key = settings.key_for(BUTTON_KEY_PURPOSE)
+        self._unsubscribe_key = settings.key_for(UNSUBSCRIBE_KEY_PURPOSE)
         self._circuits = LaneCircuits()
         self._lock = threading.Lock()
         self._in_progress: Counter[str] = Counter()
@@ -100,7 +107,14 @@ class Deliverer:
             if not is_anything_due(self._clock()):
                 return []
         with self._database.unit_of_work():
-            claims = claim(self._clock(), most, busy, self._sealing_key, paused)
+            claims = claim(
+                self._clock(),
+                most,
+                busy,
+                self._sealing_key,
+                paused,
+                base_url=self._settings.base_url,
+            )
         with self._lock:
             self._in_progress.update(each.lane for each in claims)
         return claims
@@ -123,6 +137,7 @@ class Deliverer:
                     receipt,
                     self._clock(),
                     chance=self._chance(),
+                    base_url=self._settings.base_url,
                 )
         finally:
             with self._lock:
@@ -175,9 +190,18 @@ class Deliverer:
             picture=picture,
             lacks_picture=shows_picture and picture is None,
             image_url=image_url,
+            buttons=buttons_of(facts, self._button_key),
+            unsubscribe_url=self._unsubscribe_url(claimed),
             enqueued_at=claimed.created_at,
             sent_at=self._clock(),
         )
+
+    def _unsubscribe_url(self, claimed: Claim) -> str:
+        facts = claimed.facts
+        if claimed.channel != EMAIL or not facts.watcher_id or facts.contact_point_id is None:
+            return ""
+        token = unsubscribe_token(self._unsubscribe_key, facts.watcher_id, facts.contact_point_id)
+        return f"{self._settings.base_url}{UNSUBSCRIBE_PATH}?token={token}"
 
     def _picture(self, claimed: Claim) -> bytes | None:
         try:
