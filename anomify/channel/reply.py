@@ -60,6 +60,15 @@ def misconfigured(problem: str) -> Receipt:
     return Receipt(is_delivered=False, problem=problem)
 
 
+def given_up(problem: str) -> str:
+    """Return what an answer was without the promise that the message is tried again.
+
+    >>> given_up("The receiver answered 503. The fault is at the receiver; it is tried again.")
+    'The receiver answered 503. The fault is at the receiver.'
+    """
+    return problem.removesuffix(" It is tried again.").replace("; it is tried again.", ".")
+
+
 def json_of(reply: HttpReply) -> Mapping[str, Any]:
     """Return the object that the body holds as JSON, or an empty one."""
     try:

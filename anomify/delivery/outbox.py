@@ -11,17 +11,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
 from anomify.channel.message import Receipt, Target
-from anomify.clock import now
+from anomify.channel.reply import given_up
+from anomify.clock import datetime_from_ms
 from anomify.contact_point.model import ContactPoint
 from anomify.db import session
 from anomify.delivery.backoff import delay_seconds, next_attempt_at
+from anomify.delivery.dead_letter import tell_admins
 from anomify.delivery.facts import Facts
 from anomify.delivery.first_steps import note_first_steps
 from anomify.delivery.model import SENT, Delivery, DeliveryAttempt, Notification
-from anomify.delivery.queries import get_delivery
 from anomify.delivery.recipient import target_of_contact, undeliverable
-from anomify.errors import Conflict
-from anomify.job.model import DEAD, PENDING
+from anomify.job.model import PENDING
 from anomify.job.queue import Queue
 from anomify.silence.window import silenced_orgs
 from anomify.watcher.model import Watcher
@@ -29,6 +29,8 @@ from anomify.watcher.reach import stop_contact_point
 
 log = logging.getLogger(__name__)
 
+# The key in the facts of a message of when a person had it sent again.
+REPLAYED = "replayed_ms"
 # Longer than sending may take, so a lease runs out only if the process that held it has ended.
 LEASE = timedelta(seconds=60)
 # More than a receiver can cause that fails for a day: this gives up only a message that ends the
@@ -83,6 +85,8 @@ def claim(
     busy: Mapping[str, int],
     sealing_key: bytes,
     paused: Collection[str] = (),
+    *,
+    base_url: str = "",
 ) -> list[Claim]:
     """Lease due deliveries to the caller, at most LANE_MOST a lane, in turn by org.
 
@@ -102,19 +106,37 @@ def claim(
             log.exception("delivery %s cannot be prepared", delivery.id)
             claimed = Receipt(is_delivered=False, problem="The message cannot be read.")
         if isinstance(claimed, Receipt):
-            settle(delivery.id, leased_until, claimed, at, chance=0.5)
+            # What cannot be sent because people decided so is no fault to be told of.
+            told = not claimed.is_permanent
+            settle(
+                delivery.id,
+                leased_until,
+                claimed,
+                at,
+                chance=0.5,
+                base_url=base_url,
+                tells_admins=told,
+            )
         else:
             claims.append(claimed)
     return claims
 
 
 def settle(
-    delivery_id: str, leased_until: datetime, receipt: Receipt, at: datetime, *, chance: float
+    delivery_id: str,
+    leased_until: datetime,
+    receipt: Receipt,
+    at: datetime,
+    *,
+    chance: float,
+    base_url: str = "",
+    tells_admins: bool = True,
 ) -> None:
     """Record the result of an attempt: sent, to be tried again, or dead.
 
     A delivered message becomes sent even if another worker holds the lease by now; a failure is
-    recorded only while this lease is in force. `chance` from 0 to 1 spreads the next attempt.
+    recorded only while this lease is in force. `chance` from 0 to 1 spreads the next attempt. The
+    org's admins are told of a dead message, with a link that begins with `base_url`.
     """
     if receipt.is_delivered:
         sent = DELIVERIES.finish_unleased(delivery_id, at)
@@ -130,11 +152,14 @@ def settle(
     again_at = None
     if not (receipt.is_permanent or receipt.is_gone):
         again_at = next_attempt_at(
-            delivery.created_at, at, delivery.attempts, chance, receipt.retry_after_seconds
+            _tried_since(delivery), at, delivery.attempts, chance, receipt.retry_after_seconds
         )
     if again_at is None:
-        DELIVERIES.give_up(delivery, receipt.problem, at)
+        problem = given_up(receipt.problem)
+        DELIVERIES.give_up(delivery, problem, at)
         _forget_opening(delivery)
+        if tells_admins:
+            tell_admins(delivery, problem, at, base_url)
     else:
         DELIVERIES.retry(delivery, receipt.problem, at, again_at=again_at)
     if receipt.is_gone and delivery.contact_point_id is not None:
@@ -143,22 +168,15 @@ def settle(
             stop_contact_point(point, at)
 
 
-def replay(org_id: int, delivery_id: str) -> Delivery:
-    """Have a message that was given up sent again, under the same id.
-
-    Raises `NotFound`, or `Conflict` if it was not given up.
-    """
-    delivery = get_delivery(org_id, delivery_id)
-    if delivery.state != DEAD:
-        raise Conflict("Only a message that was given up can be sent again.")
-    delivery.last_error = None
-    DELIVERIES.request_again(delivery, now())
-    return delivery
-
-
 def forget_settled(at: datetime) -> None:
     """Delete messages settled longer ago than any watcher's `expiration_seconds`."""
     session().execute(delete(Delivery).where(Delivery.settled_at < at - FORGOTTEN_AFTER))
+
+
+def _tried_since(delivery: Delivery) -> datetime:
+    """Return when a message was enqueued, or when a person had it sent again."""
+    replayed = delivery.facts.get(REPLAYED)
+    return datetime_from_ms(replayed) if isinstance(replayed, int) else delivery.created_at
 
 
 def _forget_opening(delivery: Delivery) -> None:

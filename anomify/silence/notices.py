@@ -46,6 +46,15 @@ def take_notices(at: datetime, most: int) -> list[Notice]:
     return found
 
 
+def is_any_notice_due(at: datetime) -> bool:
+    """Return whether `take_notices` has something to do; this changes and locks nothing."""
+    for silence in _candidates(at):
+        running = silence.schedule.at(at)
+        if silence.noticed_start != (running and running.start):
+            return True
+    return False
+
+
 def _candidates(at: datetime) -> list[Silence]:
     """Return silences that may have begun or ended since they were looked at, the oldest first."""
     is_open = and_(

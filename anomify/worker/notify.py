@@ -13,6 +13,8 @@ from anomify.clock import now
 from anomify.db import Database, batches
 from anomify.delivery.changed_watchers import ChangedWatchers
 from anomify.delivery.notify import is_any_due, notify, notify_due
+from anomify.delivery.silence_notices import enqueue_notices
+from anomify.silence.notices import is_any_notice_due
 from anomify.worker.writing import write
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,8 @@ class DueNotifier:
                 log.warning("notifications cannot be decided now: %s", problem)
 
     def run_once(self) -> int:
-        """Decide on what is due; return how many incidents were looked at."""
-        count = 0
+        """Decide on what is due; return how many incidents and silences were looked at."""
+        count = self._tell_of_silences()
         while True:
             with self._database.unit_of_work(write=False):
                 # Read first: there is seldom one, and a write transaction blocks others.
@@ -64,3 +66,9 @@ class DueNotifier:
             incident_ids = self._changed_watchers.find_incidents(self._clock())
         for some in batches(incident_ids, INCIDENTS_MOST):
             write(self._database, partial(notify, some, self._clock()))
+
+    def _tell_of_silences(self) -> int:
+        with self._database.unit_of_work(write=False):
+            if not is_any_notice_due(self._clock()):
+                return 0
+        return write(self._database, lambda: enqueue_notices(self._clock()))
