@@ -117,6 +117,21 @@ def list_incidents(
     return Page(list(rows), total or 0)
 
 
+def first_names_of(incidents: Sequence[Incident]) -> dict[int, str]:
+    """Return the metric of the first anomaly of each of these incidents, where it still exists."""
+    rows = session().execute(
+        select(Span.anomaly_id, Metric.name)
+        .join(Metric, Metric.id == Span.metric_id)
+        .where(among(Span.anomaly_id, [each.first_anomaly_id for each in incidents]))
+    )
+    names = {row[0]: row[1] for row in rows}
+    return {
+        each.id: names[each.first_anomaly_id]
+        for each in incidents
+        if each.first_anomaly_id in names
+    }
+
+
 def lock_incidents(incident_ids: Collection[int]) -> list[Incident]:
     """Return these incidents of any org, locked against changes by others until the end."""
     if not incident_ids:

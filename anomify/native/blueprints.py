@@ -5,9 +5,11 @@ from flask import Blueprint
 from anomify.native import (
     billing,
     contact_point,
+    delivery,
     doc,
     exclusion,
     image,
+    incident,
     js,
     login,
     misc,
@@ -44,7 +46,8 @@ from anomify.native.user import account, sessions, totp
 def native_blueprints() -> tuple[Blueprint, ...]:
     """Return the blueprints in the order in which they are registered."""
     modules = (
-        *(billing, contact_point, doc, exclusion, image, js, login, misc, operators, ping),
+        *(billing, contact_point, delivery, doc, exclusion, image, incident, js, login),
+        *(misc, operators, ping),
         *(admin_alerts, audit, channels, deletion, events, info, overview, quota),
         *(silence, slackcallback, status, stripecallback, telegramcallback),
         *(testmetrics, tokens, users),

@@ -5,6 +5,7 @@ cookies, same rights.
 """
 
 import json
+import re
 import sqlite3
 from contextlib import contextmanager
 from datetime import timedelta
@@ -34,9 +35,11 @@ from anomify.user.recovery import make_reset_link
 from anomify.user.second_factor import open_attempt
 from anomify.user.session import open_anonymous_session, session_key
 from anomify.user.signup import _hash
+from anomify.watcher.unsubscribing import KEY_PURPOSE, unsubscribe_token
 from tests.contract.test_tenants import filled
 from tests.factories import (
     PASSWORD,
+    link_contact,
     make_anomaly,
     make_contact_point,
     make_metric,
@@ -44,6 +47,7 @@ from tests.factories import (
     make_pattern,
     make_session,
     make_user,
+    make_watcher,
 )
 from tests.kit.presses import (
     SIGNING_SECRET,
@@ -148,6 +152,10 @@ class People:
             )
             self.metric = make_metric(acme, "to.delete").name
             point = make_contact_point(acme, "email", values={"address": "ops@lists.example"})
+            watcher = make_watcher(acme, name="Mails")
+            link_contact(watcher, point)
+            key = product.app.extensions["anomify"].settings.key_for(KEY_PURPOSE)
+            self.mails = unsubscribe_token(key, watcher.id, point.id)
             ask_for_confirmation(point, "ops@lists.example", "Alice", BASE)
             letter = (
                 session()
@@ -285,6 +293,7 @@ def requests(product, people, plan):
         "/contact_point/create": {"kind": "email", "user_id": people.ids["heir"]},
         "/ui/contact-points/new": {"kind": "email", "user_id": people.ids["heir"]},
         "/ui/contact-confirmation": {"token": people.confirmation, "agrees": "true"},
+        "/ui/unsubscribe": {"token": people.mails},
         "/watcher/<int:watcher_id>/update": {"watcher_id": product.acmes["watcher"], "name": "x"},
         "/ui/anomaly/train": {
             "anomaly_id": product.acmes["anomaly"],
@@ -317,7 +326,7 @@ def ask(product, people, route, who, given):
     """Ask a route as people do: pages with cookies and a form of ours, the rest with a header."""
     path = route.rule
     sent = dict(given)
-    for name in [name for name in sent if f":{name}>" in path]:
+    for name in [name for name in sent if re.search(rf"[<:]{name}>", path)]:
         before, _, after = path.partition("<")
         path = before + str(sent.pop(name)) + after.partition(">")[2]
     browser = product.app.test_client(use_cookies=route.is_page)

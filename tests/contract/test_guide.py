@@ -12,16 +12,29 @@ from typing import Any
 
 import pytest
 
-from anomify.clock import now_timestamp
+from anomify.channel.signature import key_of, new_secret, signature
+from anomify.clock import now, now_timestamp
 from anomify.db import session
+from anomify.delivery.model import DeliveryAttempt
 from anomify.edge.contract import declared_routes
+from anomify.job.model import DEAD
 from anomify.native.doc import GROUPS
 from anomify.org.model import Org
-from tests.factories import PASSWORD, make_anomaly, make_match, make_metric, make_pattern
+from tests.factories import (
+    PASSWORD,
+    make_anomaly,
+    make_delivery,
+    make_incident,
+    make_match,
+    make_metric,
+    make_pattern,
+    make_watcher,
+)
 from tests.kit.served import served
 from tests.kit.tenants import Product, open_product
 
 SECONDS = 20
+MESSAGE_ID = "7d3f1f0e-4c1c-4b53-9d0a-0d8f5a5f2c77"
 
 
 @dataclass
@@ -102,9 +115,22 @@ def guide(migrated_sqlite_file, tmp_path_factory) -> Iterator[Guide]:
     path.write_bytes(migrated_sqlite_file.read_bytes())
     with open_product(f"sqlite:///{path}", directory) as product:
         with product.database.unit_of_work():
-            metric = make_metric(session().get_one(Org, product.cast.acme.id), "shop.orders")
+            acme = session().get_one(Org, product.cast.acme.id)
+            metric = make_metric(acme, "shop.orders")
             pattern = make_pattern(metric, make_anomaly(metric), id=12, label="nightly import")
             make_match(pattern, id=7)
+            running = make_anomaly(metric, minutes=None)
+            make_incident(running, id=31)
+            message = make_delivery(
+                make_watcher(acme, "shop"), running, id=MESSAGE_ID, state=DEAD, settled_at=now()
+            )
+            answer = DeliveryAttempt(
+                delivery_id=message.id,
+                ended_at=now(),
+                is_delivered=False,
+                answer="It answered 503.",
+            )
+            session().add(answer)
         with served(product.app) as url:
             yield Guide(product, url, collected(product))
 
@@ -187,3 +213,25 @@ class TestGuide:
                 assert found == [], (group, wording)
             ran += 1
         assert ran >= len(GROUPS) - 1
+
+    def test_the_example_that_checks_signatures_accepts_ours_alone(self, guide):
+        program: dict[str, Any] = {}
+        exec(guide.examples["delivery"]["verify"], program)  # noqa: S102 -- it is our own example
+        is_genuine = program["is_genuine"]
+        secret, sent_at, body = new_secret(), now_timestamp(), b'{"type": "anomaly.opened"}'
+        signed = signature(key_of(secret) or b"", "m1", sent_at, body)
+        former = signature(key_of(new_secret()) or b"", "m1", sent_at, body)
+        headers = {
+            "webhook-id": "m1",
+            "webhook-timestamp": str(sent_at),
+            "webhook-signature": f"{former} {signed}",
+        }
+        assert is_genuine(secret, headers, body)
+        for changed in (
+            {"webhook-id": "m2"},
+            {"webhook-timestamp": str(sent_at - 301)},
+            {"webhook-signature": former},
+        ):
+            assert not is_genuine(secret, headers | changed, body), changed
+        assert not is_genuine(secret, headers, body + b" ")
+        assert not is_genuine(new_secret(), headers, body)

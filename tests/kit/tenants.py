@@ -24,6 +24,7 @@ from anomify.config import Settings
 from anomify.db import Database, session
 from anomify.exclusion.model import Exclusion
 from anomify.factory import create_app
+from anomify.job.model import DEAD
 from anomify.org.model import Org
 from anomify.org.sealing import PURPOSE
 from anomify.org.token import create_token
@@ -39,6 +40,7 @@ from tests.factories import (
     make_cast,
     make_contact_point,
     make_delivery,
+    make_incident,
     make_match,
     make_metric,
     make_pattern,
@@ -265,6 +267,22 @@ def plant_silence(org: Org) -> int:
     return make_silence(org, id=number, comment=f"{MARK} {number}", metric=MARK).id
 
 
+def plant_incident(org: Org) -> int:
+    """An incident that goes on and was told of, by its id."""
+    metric = make_metric(org, f"{MARK}.incident.{next(_numbers)}")
+    anomaly = make_anomaly(metric, anomaly_id=next(_numbers), minutes=None)
+    incident = make_incident(anomaly, id=next(_numbers))
+    make_delivery(make_watcher(org, MARK, name=f"{MARK} watcher {next(_numbers)}"), anomaly)
+    return incident.id
+
+
+def plant_delivery(org: Org) -> str:
+    """A message that was given up, by its id."""
+    metric = make_metric(org, f"{MARK}.told.{next(_numbers)}")
+    watcher = make_watcher(org, MARK, name=f"{MARK} watcher {next(_numbers)}")
+    return make_delivery(watcher, make_anomaly(metric), state=DEAD, recipient=MARK).id
+
+
 def plant_invitation(org: Org) -> int:
     """Return the id of a pending invitation."""
     number = next(_numbers)
@@ -319,6 +337,8 @@ PLANTERS: dict[str, Callable[[Org], Any]] = {
     "token": plant_token,
     "exclusion": plant_exclusion,
     "silence": plant_silence,
+    "incident": plant_incident,
+    "delivery": plant_delivery,
     "invitation": plant_invitation,
     "session": plant_session,
     "adminalert": plant_adminalert,
@@ -326,6 +346,7 @@ PLANTERS: dict[str, Callable[[Org], Any]] = {
 # What names nothing anywhere, by kind; NOBODYS_NUMBER where the kind has none here.
 NOBODYS: dict[str, Any] = {
     "metric": f"{MARK}.load.999999",
+    "delivery": "f" * 36,
     "session": "f" * 16,
     "adminalert": "f" * 32,
 }

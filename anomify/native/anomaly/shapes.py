@@ -21,6 +21,7 @@ from anomify.clock import datetime_from_ms, now, to_timestamp
 from anomify.detection.explanation import value_and_ends
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Outputs
+from anomify.incident.queries import incident_ids_of
 from anomify.metric.queries import find_progress
 from anomify.native.shape.pattern import (
     PendingPatternOut,
@@ -183,6 +184,9 @@ class AnomalyOut(Outputs):
         description="Since when the metric had been at the new level; null if it had moved about."
     )
     ended_by_silence: bool = Field(description="It ended because the metric stopped reporting.")
+    incident_id: int | None = Field(
+        description="The incident that it belongs to; null where it was found too late to be told."
+    )
     muted: bool = Field(description="Nobody was notified, because the org was muted.")
     expected: bool | None = Field(
         description="What people said of it: true is expected, false is unexpected, null nothing."
@@ -238,18 +242,22 @@ def one_anomaly_json(found: Anomaly) -> OneAnomalyOut:
 
 @dataclass(frozen=True, slots=True)
 class _Learnt:
-    """What was made of some anomalies and is still to be made, and their triage, by their ids."""
+    """What was made of some anomalies, their triage and their incidents, by their ids."""
 
     patterns: dict[int, list[Pattern]]
     pending: dict[int, list[Training]]
     triage: dict[int, TriageDescription]
+    incidents: dict[int, int]
 
     @classmethod
     def of(cls, anomalies: Sequence[Anomaly]) -> Self:
         """Look it up for all of these anomalies at once."""
         org_id, ids = subject().org.id, [anomaly.id for anomaly in anomalies]
         return cls(
-            patterns_by_anomaly(org_id, ids), pending_by_anomaly(org_id, ids), described(ids)
+            patterns_by_anomaly(org_id, ids),
+            pending_by_anomaly(org_id, ids),
+            described(ids),
+            incident_ids_of(ids),
         )
 
 
@@ -297,6 +305,7 @@ def _anomaly_json(found: Anomaly, able: Trainability, learnt: _Learnt) -> Anomal
             None if span.accepted_since_ms is None else timestamp_of(span.accepted_since_ms)
         ),
         ended_by_silence=span.ended_by_silence,
+        incident_id=learnt.incidents.get(found.id),
         muted=found.muted_at is not None,
         expected=found.expected,
         positive=found.expected is False,
