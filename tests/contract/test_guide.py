@@ -119,7 +119,7 @@ def guide(migrated_sqlite_file, tmp_path_factory) -> Iterator[Guide]:
             metric = make_metric(acme, "shop.orders")
             pattern = make_pattern(metric, make_anomaly(metric), id=12, label="nightly import")
             make_match(pattern, id=7)
-            running = make_anomaly(metric, minutes=None)
+            running = make_anomaly(metric, now(), minutes=None)
             make_incident(running, id=31)
             message = make_delivery(
                 make_watcher(acme, "shop"), running, id=MESSAGE_ID, state=DEAD, settled_at=now()
