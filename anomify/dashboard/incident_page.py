@@ -24,7 +24,7 @@ from anomify.incident.queries import (
     first_names_of,
     get_incident,
     list_incidents,
-    members_of,
+    spans_to_show,
 )
 from anomify.metric.moved import list_moved
 from anomify.metric.queries import find_progress
@@ -157,8 +157,7 @@ def page(inputs: IncidentPageIn) -> str:
     """Show an incident: what is unusual, who was told, what else moved, and what can be done."""
     org_id = subject().org.id
     incident = get_incident(org_id, inputs.incident_id)
-    spans = [span for span, _ in members_of(incident.id, limit=MEMBERS_MOST)]
-    spans.sort(key=lambda span: span.anomaly_id != incident.first_anomaly_id)
+    spans = spans_to_show(incident, MEMBERS_MOST)
     progresses = find_progress(org_id, [span.metric_id for span in spans])
     triages = described([span.anomaly_id for span in spans])
     members = [

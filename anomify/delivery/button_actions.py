@@ -10,7 +10,7 @@ from anomify.channel.message import Action
 from anomify.clock import now
 from anomify.contact_point.button import ANOMALY, INCIDENT
 from anomify.errors import Conflict, Denied, NotFound
-from anomify.incident.queries import get_incident, members_of
+from anomify.incident.queries import get_incident, spans_to_show
 from anomify.metric.store import PointStore
 from anomify.org.queries import get_org
 from anomify.pattern.made_patterns import Trainer
@@ -18,7 +18,7 @@ from anomify.pattern.training import TrainingRequest, train
 from anomify.silence.editing import SilenceFields, create_silence
 from anomify.silence.window import quiet_reasons
 from anomify.triage.actor import Actor
-from anomify.triage.change import TriageChange, change_anomalies
+from anomify.triage.change import ANOMALIES_MAX, TriageChange, change_anomalies
 from anomify.triage.status import Status
 from anomify.user.model import User
 from anomify.user.queries import find_user_by_email
@@ -68,7 +68,7 @@ def _anomalies_of(org_id: int, subject: str) -> list[Anomaly]:
         return [get_anomaly(org_id, number)]
     if kind != INCIDENT:
         raise NotFound("This button is of another version of the product.")
-    spans = [span for span, _ in members_of(get_incident(org_id, number).id)]
+    spans = spans_to_show(get_incident(org_id, number), ANOMALIES_MAX)
     running = [span.anomaly for span in spans if span.is_open]
     if not running:
         raise Conflict("All of this is over.")

@@ -1,7 +1,7 @@
 """Decide for incidents what each contact point is told now, and enqueue the messages."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
 from anomify.channel.kinds import KINDS
-from anomify.clock import datetime_from_ms, now, to_ms
+from anomify.clock import to_ms
 from anomify.contact_point.model import ContactPoint
 from anomify.contact_point.people import why_not_reached
 from anomify.db import among, session

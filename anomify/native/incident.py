@@ -17,7 +17,7 @@ from anomify.incident.queries import (
     first_names_of,
     get_incident,
     list_incidents,
-    members_of,
+    spans_to_show,
 )
 from anomify.metric.queries import get_metric
 from anomify.native.anomaly.shapes import AnomalyOut, anomalies_json
@@ -26,6 +26,8 @@ from anomify.native.params import Name, RowId, canonical
 from anomify.native.window import DAY, PageIn, WindowIn, timestamp_of
 
 blueprint = NativeBlueprint("incident", __name__)
+
+SHOWN_MOST = 200
 
 
 class IncidentState(StrEnum):
@@ -137,8 +139,7 @@ def incident(inputs: IncidentIn) -> OneIncidentOut:
     """Show an incident: its anomalies, what each contact point was told, and what else moved."""
     org_id = subject().org.id
     found = get_incident(org_id, inputs.incident_id)
-    spans = [span for span, _ in members_of(found.id)]
-    spans.sort(key=lambda span: span.anomaly_id != found.first_anomaly_id)
+    spans = spans_to_show(found, SHOWN_MOST)
     first = next((span.metric.name for span in spans[:1]), "")
     return OneIncidentOut(
         incident=_json(found, first),
