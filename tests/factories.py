@@ -325,7 +325,6 @@ def make_delivery(watcher: Watcher, anomaly: Anomaly, **more: Any) -> Delivery:
     )
     return _kept(
         Delivery(
-            id=str(uuid.uuid4()),
             org_id=watcher.org_id,
             watcher_id=watcher.id,
             incident_id=incident_id,
@@ -333,6 +332,7 @@ def make_delivery(watcher: Watcher, anomaly: Anomaly, **more: Any) -> Delivery:
             sequence=1,
             metric_id=anomaly.span.metric_id,
             **{
+                "id": str(uuid.uuid4()),
                 "transition": "opened",
                 "channel": "email",
                 "recipient": "Bob",
