@@ -42,7 +42,7 @@ def onset_of(times: Int64s, values: Float64s, first_ms: int) -> tuple[int, float
 
     `times` int64 (n,) and `values` float64 (n,) are a metric's points, in order. It is the begin of
     the step, the ramp, the change of the noise or the stretch of equal values that explains the
-    points around `first_ms` best, if the four hours before are usual.
+    points around `first_ms` best, if the two hours before are usual.
 
     >>> minutes = np.arange(120)
     >>> values = np.sin(minutes * 2.4) + np.where(minutes >= 100, 5.0, 0.0)
