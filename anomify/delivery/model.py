@@ -9,6 +9,8 @@ from anomify.db import Base, UtcDateTime
 from anomify.job.model import Job
 
 SENT = "sent"
+# The comment of a silence and who made it may together be longer.
+HELD_WHY_CHARACTERS_MAX = 500
 
 
 class Notification(Base):
@@ -47,7 +49,7 @@ class Notification(Base):
     sequence: Mapped[int] = mapped_column(default=0)
     # Since when an opening is held back, why (completes "Not sent because ..."), and by what kind.
     held_since: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
-    held_why: Mapped[str | None] = mapped_column(String(500), default=None)
+    held_why: Mapped[str | None] = mapped_column(String(HELD_WHY_CHARACTERS_MAX), default=None)
     held_kind: Mapped[str | None] = mapped_column(String(16), default=None)
     # The incident has come and gone while it was held back, and that is not told yet.
     is_missed: Mapped[bool] = mapped_column(default=False)

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
 from anomify.channel.kinds import KINDS
+from anomify.channel.text import cut
 from anomify.clock import to_ms
 from anomify.contact_point.model import ContactPoint
 from anomify.contact_point.people import why_not_reached
@@ -38,7 +39,7 @@ from anomify.delivery.facts import (
     facts_of_incident,
 )
 from anomify.delivery.holds import QUIET_HOURS, Holds, Onsets, OpeningHistory, opening_history
-from anomify.delivery.model import Delivery, Notification
+from anomify.delivery.model import HELD_WHY_CHARACTERS_MAX, Delivery, Notification
 from anomify.delivery.outbox import DELIVERIES
 from anomify.delivery.rules import rules_of
 from anomify.incident.model import Incident
@@ -508,6 +509,8 @@ def _told(row: Notification) -> Told:
 def _store(row: Notification, decision: Decision) -> None:
     for name in Told.__dataclass_fields__:
         setattr(row, name, getattr(decision.told, name))
+    if row.held_why is not None:
+        row.held_why = cut(row.held_why, HELD_WHY_CHARACTERS_MAX)
     row.due_at = decision.due_at
 
 

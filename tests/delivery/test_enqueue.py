@@ -9,14 +9,16 @@ from sqlalchemy import event, func, select
 
 from anomify.anomaly.model import Anomaly
 from anomify.channel.message import DELIVERED, Receipt
+from anomify.clock import now
 from anomify.contact_point.model import ContactPoint
 from anomify.db import Database, session
 from anomify.delivery.enqueue import enqueue_test
-from anomify.delivery.model import Delivery
+from anomify.delivery.model import HELD_WHY_CHARACTERS_MAX, Delivery, Notification
 from anomify.errors import QuotaExceeded
 from anomify.job.model import DEAD
 from anomify.org.model import Org
 from anomify.org.muting import mute_org
+from anomify.silence.model import COMMENT_CHARACTERS_MAX
 from tests.delivery.deliveries import (
     NOON,
     URL,
@@ -32,7 +34,14 @@ from tests.delivery.deliveries import (
     tell_ended,
     tell_opened,
 )
-from tests.factories import make_anomaly, make_metric, make_org, make_user, make_watcher
+from tests.factories import (
+    make_anomaly,
+    make_metric,
+    make_org,
+    make_silence,
+    make_user,
+    make_watcher,
+)
 
 pytestmark = pytest.mark.usefixtures("clock")
 
@@ -312,3 +321,20 @@ class TestMuting:
         opened_once()
 
         assert {claimed.facts.transition for claimed in claim_all()} == {"test", "opened"}
+
+
+@pytest.mark.usefixtures("unit")
+class TestLongReasons:
+    def test_a_silence_with_the_longest_comment_and_name_holds_back(self, clock) -> None:
+        org = make_org()
+        make_webhook_watcher(org)
+        comment = "x" * COMMENT_CHARACTERS_MAX
+        silence = make_silence(org, comment=comment, created_by="Ann " * 50)
+        assert tell_opened(make_open_anomaly(make_metric(org))) == 0
+        why = session().scalars(select(Notification.held_why)).one()
+        assert why.startswith("Ann Ann")
+        assert len(why) == HELD_WHY_CHARACTERS_MAX
+
+        silence.ended_at = now()
+        clock.shift(timedelta(minutes=1))
+        assert look_again() == 1
