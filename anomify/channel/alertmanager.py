@@ -131,7 +131,7 @@ KIND = ChannelKind(
     settings=(
         Setting("url", "Address", hint="Such as https://alertmanager.example:9093", is_url=True),
         Setting("username", "User name", hint="Where it asks for one.", is_required=False),
-        Setting("password", "Password", is_secret=True, is_required=False),
+        Setting("password", "Password", is_secret=True, is_required=False, goes_to_url=True),
     ),
     make=lambda settings: AlertmanagerChannel(Outbound(settings.egress_allow)),
     lane_of=host_lane("url"),

@@ -33,6 +33,8 @@ class Setting:
     is_required: bool = True
     # A URL that is called: whoever stores it has it checked by `Outbound.check_url`, too.
     is_url: bool = False
+    # A secret that is sent to the host of the URL: who changes the host has to know it.
+    goes_to_url: bool = False
     # Returns what is wrong with a value as a sentence, or None. Empty values are not checked.
     check: Callable[[str], str | None] = anything
 

@@ -123,6 +123,7 @@ KIND = ChannelKind(
             hint="Begins with tk_; only where the topic is protected.",
             is_secret=True,
             is_required=False,
+            goes_to_url=True,
             check=_token_problem,
         ),
     ),

@@ -186,6 +186,7 @@ KIND = ChannelKind(
             "Integration key",
             hint="Of an integration 'Events API v2' of the service, 32 characters.",
             is_secret=True,
+            goes_to_url=True,
             check=_key_problem,
         ),
         Setting(

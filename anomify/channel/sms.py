@@ -184,7 +184,7 @@ KIND = ChannelKind(
     about="A text message to a person of the org, by your account at Twilio.",
     settings=(
         Setting("account_sid", "Account SID", hint="Begins with AC.", check=_account_problem),
-        Setting("auth_token", "Auth token", is_secret=True, check=_token_problem),
+        Setting("auth_token", "Auth token", is_secret=True, goes_to_url=True, check=_token_problem),
         Setting(
             "from",
             "Sender",

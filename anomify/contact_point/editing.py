@@ -12,6 +12,7 @@ from anomify.channel.signature import new_secret
 from anomify.clock import now
 from anomify.config import Settings
 from anomify.contact_point.confirmation import ask_for_confirmation
+from anomify.contact_point.kept_secrets import ENTER_AGAIN, secrets_for_another_host
 from anomify.contact_point.model import ContactPoint
 from anomify.contact_point.people import MENTIONED_USERS
 from anomify.contact_point.queries import get_contact_point, list_contact_points, list_of_kind
@@ -180,6 +181,8 @@ class ContactEditor:
         elif kind.person is not None and not values.get(kind.address_setting):
             problems.setdefault("user_id", _needs_somebody(kind))
         found = self.checked_settings(kind, values, has_user=user_id is not None)
+        kept = secrets_for_another_host(kind, former, values, requested.settings or {})
+        found = {**dict.fromkeys(kept, ENTER_AGAIN), **found}
         problems.update({f"settings.{name}": problem for name, problem in found.items()})
         name = _given_name(requested.name) or contact_point.name
         name = name or _usual_name(kind, values, user_id)

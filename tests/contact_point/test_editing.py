@@ -145,8 +145,8 @@ class TestUpdate:
     def test_changes_only_what_is_given(self, editor: ContactEditor) -> None:
         org = make_org()
         made = editor.create(org.id, wanted("alertmanager", name="AM"), "Alice").contact_point
-        given = ContactFields(settings={"username": "", "url": "https://new.example/"})
-        editor.update(org.id, made.id, given, "Bob")
+        given = {"username": "", "url": "https://new.example/", "password": SECRETS[1]}
+        editor.update(org.id, made.id, ContactFields(settings=given), "Bob")
 
         assert settings_of(made, editor.key) == {
             "url": "https://new.example/",
@@ -156,6 +156,25 @@ class TestUpdate:
         (entry,) = list_audit(org.id, limit=1).items
         assert entry.before == {"username": "u", "url": "am.example"}
         assert entry.after == {"username": None, "url": "new.example", "replaced": ["Address"]}
+
+    def test_a_kept_secret_is_not_sent_to_another_host(self, editor: ContactEditor) -> None:
+        org = make_org()
+        for kind, secret, moved in [
+            ("alertmanager", "password", "https://evil.example/"),
+            ("alertmanager", "password", "http://am.example/"),
+            ("ntfy", "token", "https://ntfy.example:8443/topic"),
+            ("pagerduty", "routing_key", "https://evil.example"),
+            ("sms", "auth_token", "https://evil.example/"),
+        ]:
+            made = editor.create(org.id, wanted(kind), "Alice").contact_point
+            with pytest.raises(Invalid) as refused:
+                editor.update(org.id, made.id, ContactFields(settings={"url": moved}), "Bob")
+            assert list(refused.value.fields) == [f"settings.{secret}"]
+            assert settings_of(made, editor.key) == EXAMPLES[kind]
+            known = {"url": moved, secret: EXAMPLES[kind][secret]}
+            editor.update(org.id, made.id, ContactFields(settings=known), "Alice")
+            assert settings_of(made, editor.key)["url"] == moved
+            editor.update(org.id, made.id, ContactFields(name=f"{kind} {moved}"), "Bob")
 
     def test_a_replaced_secret_also_signs_for_a_day(self, editor: ContactEditor) -> None:
         org = make_org()
