@@ -28,6 +28,7 @@ from anomify.dashboard import (
     triage,
     unmute,
     unsubscribe,
+    watchers_page,
 )
 
 
@@ -38,6 +39,6 @@ def dashboard_blueprints() -> tuple[Blueprint, ...]:
         *(contact_confirmation, contact_points_page),
         *(match_page, matches_page, pattern_page, patterns_page, proposals_page, training),
         *(password_reset, setup, sign_in, sign_up, silences_page, triage, unmute),
-        *(alerts_page, incident_page, unsubscribe),
+        *(alerts_page, incident_page, unsubscribe, watchers_page),
     )
     return tuple(module.blueprint for module in modules)
