@@ -152,6 +152,9 @@ class CreateThresholdIn(CreateIn, ThresholdFieldsIn):
     """A new watcher with a threshold."""
 
     operator: Literal["greater", "less", "drop_off", "no_data"] = Field(description=OPERATOR)
+    value: float = Field(
+        description="What to compare with: a value, the drop in percent, or seconds."
+    )
 
 
 class UpdateIn(WatcherFieldsIn, ThresholdFieldsIn):

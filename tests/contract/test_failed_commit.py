@@ -290,6 +290,12 @@ def requests(product, people, plan):
         "/user/totp/disable": ("confirmed", proof),
         "/user/totp/recoverycodes": ("confirmed", proof),
         "/watcher/create": {"chips": "load"},
+        "/watcher/threshold": {"chips": "load", "operator": "greater", "value": 90},
+        "/ui/watchers/new": {"chips": "load"},
+        "/ui/watchers/<int:watcher_id>": {
+            "watcher_id": product.acmes["watcher"],
+            "chips": "load",
+        },
         "/contact_point/create": {"kind": "email", "user_id": people.ids["heir"]},
         "/ui/contact-points/new": {"kind": "email", "user_id": people.ids["heir"]},
         "/ui/contact-confirmation": {"token": people.confirmation, "agrees": "true"},
