@@ -206,7 +206,9 @@ def change(inputs: ChangeForm) -> Response:
 def test(inputs: OneWatcherIn) -> str:
     """Send a test message to everything that the watcher notifies, and show what was answered."""
     caller, state = user_subject(), app_state()
-    trials = WatcherTester(state.database, state.settings).test(caller.org.id, inputs.watcher_id)
+    trials = WatcherTester(state.database, state.settings).test(
+        caller.org.id, inputs.watcher_id, caller.label
+    )
     with transaction(write=True):
         if any(each.trial.is_delivered for each in trials):
             take_step(caller.user.id, "test_alert_sent")

@@ -8,6 +8,7 @@ from email.policy import default as modern
 from typing import Final
 from uuid import uuid4
 
+from anomify.audit.recording import record_audit
 from anomify.channel.kinds import KINDS
 from anomify.channel.message import Channel, Message, Receipt, Target
 from anomify.clock import now
@@ -93,18 +94,19 @@ class WatcherTester:
         self._settings = settings
         self._key = ContactEditor(settings).key
 
-    def test(self, org_id: int, watcher_id: int) -> list[ContactTrial]:
+    def test(self, org_id: int, watcher_id: int, actor: str) -> list[ContactTrial]:
         """Send a test to each contact point, all at once; those of later steps, too.
 
         Raises `NotFound`. At most TESTED_MOST are tested.
         """
         with self._database.unit_of_work(write=False):
             prepared = self._prepared(org_id, watcher_id)
-        if not prepared:
-            return []
-        with ThreadPoolExecutor(max_workers=min(len(prepared), AT_ONCE)) as pool:
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
             trials = list(pool.map(self._sent, prepared))
         with self._database.unit_of_work():
+            watcher = get_watcher(org_id, watcher_id)
+            target = f"{watcher.name} ({watcher.id})"
+            record_audit(org_id, actor=actor, action="watcher.test", target=target)
             for each in trials:
                 if each.trial.is_attempted:
                     receipt = Receipt(

@@ -136,7 +136,9 @@ def test(inputs: WatcherIn) -> WatcherTestOut:
     """
     caller = subject()
     state = app_state()
-    trials = WatcherTester(state.database, state.settings).test(caller.org.id, inputs.watcher_id)
+    trials = WatcherTester(state.database, state.settings).test(
+        caller.org.id, inputs.watcher_id, caller.label
+    )
     if isinstance(caller, UserSubject) and any(each.trial.is_delivered for each in trials):
         with transaction(write=True):
             take_step(caller.user.id, "test_alert_sent")
