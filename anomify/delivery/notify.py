@@ -127,18 +127,33 @@ def notify(
     return enqueued
 
 
-def notify_due(at: datetime) -> int:
-    """Decide for the incidents whose time has come; return how many were looked at."""
+def due_incidents(at: datetime) -> list[int]:
+    """Return the incidents whose time has come, the longest due first, at most DUE_MOST rows."""
     due = session().scalars(
         select(Notification.incident_id)
         .where(Notification.due_at <= at)
         .order_by(Notification.due_at, Notification.id)
         .limit(DUE_MOST)
     )
-    incident_ids = set(due)
+    return list(dict.fromkeys(due))
+
+
+def notify_due(at: datetime) -> int:
+    """Decide for the incidents whose time has come; return how many were looked at."""
+    incident_ids = due_incidents(at)
     if incident_ids:
         notify(incident_ids, at)
     return len(incident_ids)
+
+
+def put_off(incident_id: int, until: datetime) -> None:
+    """Decide about an incident not before this moment, for it cannot be decided now."""
+    session().execute(
+        update(Notification)
+        .where(Notification.incident_id == incident_id, Notification.due_at < until)
+        .values(due_at=until)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def is_any_due(at: datetime) -> bool:
