@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import aliased
 
@@ -61,6 +61,7 @@ class Claim:
     answers_id: str | None
     first_reference: str
     created_at: datetime
+    org_id: int
     channel: str
     lane: str
     facts: Facts
@@ -84,15 +85,15 @@ def claim(
     most: int,
     busy: Mapping[str, int],
     sealing_key: bytes,
-    paused: Collection[str] = (),
+    paused: Collection[tuple[int, str]] = (),
     *,
     base_url: str = "",
 ) -> list[Claim]:
     """Lease due deliveries to the caller, at most LANE_MOST a lane, in turn by org.
 
     `busy` is how many of each lane the caller is sending already; nothing is taken from the lanes
-    in `paused`. Two callers never get the same
-    delivery while its lease runs. A delivery without a recipient any more is given up instead.
+    of orgs in `paused`. Two callers never get the same delivery while its lease runs. A delivery
+    without a recipient any more is given up instead.
     """
     claims = []
     for delivery in DELIVERIES.claim_chosen(_due(at, most, busy, paused), at, _is_not_silenced(at)):
@@ -219,7 +220,9 @@ def _is_not_silenced(at: datetime) -> ColumnElement[bool]:
     return or_(Delivery.notification_id.is_(None), Delivery.org_id.not_in(silenced_orgs(at)))
 
 
-def _due(at: datetime, most: int, busy: Mapping[str, int], paused: Collection[str]) -> list[str]:
+def _due(
+    at: datetime, most: int, busy: Mapping[str, int], paused: Collection[tuple[int, str]]
+) -> list[str]:
     earlier = aliased(Delivery)
     # A message waits until those before it about the same incident have been sent or given up.
     has_to_wait = exists().where(
@@ -227,13 +230,14 @@ def _due(at: datetime, most: int, busy: Mapping[str, int], paused: Collection[st
         earlier.sequence < Delivery.sequence,
         earlier.state == PENDING,
     )
-    full = [lane for lane, count in busy.items() if count >= LANE_MOST] + list(paused)
+    full = [lane for lane, count in busy.items() if count >= LANE_MOST]
+    is_paused = tuple_(Delivery.org_id, Delivery.lane).in_(list(paused))
     turn = func.row_number().over(
         partition_by=(Delivery.lane, Delivery.org_id), order_by=(Delivery.due_at, Delivery.id)
     )
     waiting = (
         select(Delivery.id, Delivery.due_at, Delivery.lane, Delivery.org_id, turn.label("turn"))
-        .where(*_sendable(at), ~has_to_wait, Delivery.lane.not_in(full))
+        .where(*_sendable(at), ~has_to_wait, Delivery.lane.not_in(full), ~is_paused)
         .subquery()
     )
     # In a lane the orgs take turns: many mails of one org do not delay those of another.
@@ -299,6 +303,7 @@ def _claimed(
         answers_id=None if first is None else first.id,
         first_reference=(None if first is None else first.reference) or "",
         created_at=delivery.created_at,
+        org_id=delivery.org_id,
         channel=delivery.channel,
         lane=delivery.lane,
         facts=facts,

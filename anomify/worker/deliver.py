@@ -129,7 +129,11 @@ class Deliverer:
                 return
             receipt = self._send(claimed)
             with self._lock:
-                self._circuits.note(claimed.lane, self._clock(), is_delivered=receipt.is_delivered)
+                self._circuits.note(
+                    (claimed.org_id, claimed.lane),
+                    self._clock(),
+                    is_delivered=receipt.is_delivered,
+                )
             with self._database.unit_of_work():
                 settle(
                     claimed.id,

@@ -3,6 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,11 @@ from anomify.contact_point.settings import keep_former_secret, store_settings
 from anomify.db import session
 from anomify.delivery.facts import Facts
 from anomify.delivery.model import SENT
-from anomify.delivery.outbox import LEASE
+from anomify.delivery.outbox import LANE_MOST, LEASE
 from anomify.job.model import DEAD, PENDING
 from anomify.org.sealing import PURPOSE
-from tests.factories import make_user
+from anomify.worker.lane_circuits import FAILURES_MOST, PAUSE
+from tests.factories import make_org, make_user
 from tests.kit.outbox import MINUTE, PNG, SECRET, Post, Recorder
 from tests.kit.receiver import Answer, receiving
 from tests.kit.smtpsink import smtp_sink
@@ -199,6 +201,31 @@ class TestMail:
 
         assert post.states() == [PENDING]
         assert "smtp_host" in (post.only_row().last_error or "")
+
+
+class TestCircuits:
+    def test_what_fails_for_one_org_does_not_delay_another_on_the_same_host(
+        self, post: Post
+    ) -> None:
+        refused = Receipt(is_delivered=False, problem="The receiver answered 401.")
+        channel = Recorder(lambda message: refused if message.org_name == "Acme" else DELIVERED)
+        sender = post.sender({WEBHOOK: channel})
+        post.watch("https://hooks.example/revoked")
+        for number in range(2 * FAILURES_MOST):
+            post.open(f"cpu.{number}")
+        for _ in range(2):
+            assert sender.run_once() == LANE_MOST
+        assert sender.run_once() == 0
+
+        with post.database.unit_of_work():
+            other = make_org("Globex")
+        theirs = replace(post, org=other)
+        theirs.watch("https://hooks.example/theirs")
+        theirs.open("cpu")
+        assert sender.run_once() == 1
+        assert channel.sent[-1] == ("https://hooks.example/theirs", DELIVERED)
+        post.clock.pass_(PAUSE)
+        assert sender.run_once() == LANE_MOST
 
 
 class TestCrash:
