@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,9 @@ THREADS = 16
 POLL_SECONDS = 1.0
 # Pause after the database could not be read.
 DATABASE_PAUSE_SECONDS = 5.0
+# Pauses after the first, second ... failure to record what came of an attempt. That can be done
+# at any time, but the sooner the better: the message is sent again when its lease has run out.
+SETTLE_PAUSES_SECONDS = (0.1, 1.0, 3.0)
 
 # Renders the metric around the anomaly as a PNG; None when there is nothing to render.
 PictureOf = Callable[[Facts], bytes | None]
@@ -134,15 +138,7 @@ class Deliverer:
                     self._clock(),
                     is_delivered=receipt.is_delivered,
                 )
-            with self._database.unit_of_work():
-                settle(
-                    claimed.id,
-                    claimed.leased_until,
-                    receipt,
-                    self._clock(),
-                    chance=self._chance(),
-                    base_url=self._settings.base_url,
-                )
+            self._settle(claimed, receipt)
         finally:
             with self._lock:
                 self._in_progress -= Counter({claimed.lane: 1})
@@ -155,6 +151,27 @@ class Deliverer:
                 claimed.attempts,
                 receipt.problem,
             )
+
+    def _settle(self, claimed: Claim, receipt: Receipt) -> None:
+        """Record the result; what cannot be recorded would be sent once more after its lease."""
+        for seconds in (*SETTLE_PAUSES_SECONDS, None):
+            try:
+                with self._database.unit_of_work():
+                    settle(
+                        claimed.id,
+                        claimed.leased_until,
+                        receipt,
+                        self._clock(),
+                        chance=self._chance(),
+                        base_url=self._settings.base_url,
+                    )
+            except SQLAlchemyError as problem:
+                if seconds is None:
+                    raise
+                log.warning("delivery %s cannot be settled now: %s", claimed.id, problem)
+                time.sleep(seconds)
+            else:
+                return
 
     def _send(self, claimed: Claim) -> Receipt:
         """Write the message and send it by its channel, outside any transaction."""

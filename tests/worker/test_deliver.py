@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 
 from anomify.channel.kinds import WEBHOOK, make_channels
 from anomify.channel.message import DELIVERED, Channel, Message, Receipt, Target
@@ -249,6 +250,23 @@ class TestCrash:
         assert first.id == second.id
         assert first.payload == second.payload
         assert post.states() == [SENT]
+
+    def test_of_a_transaction_that_settles_does_not_send_twice(self, post: Post) -> None:
+        failures = ["the connection was lost"]
+
+        def lose(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            if statement.startswith("INSERT INTO delivery_attempts") and failures:
+                raise OperationalError(statement, {}, Exception(failures.pop()))
+
+        channel = Recorder()
+        post.watch("https://hooks.example/")
+        post.open()
+        event.listen(post.database.engine, "before_cursor_execute", lose)
+        assert post.sender({WEBHOOK: channel}).run_once() == 1
+        assert failures == []
+        post.clock.pass_(LEASE)
+        assert post.sender({WEBHOOK: channel}).run_once() == 0
+        assert (len(channel.sent), post.states()) == (1, [SENT])
 
     def test_of_a_channel_is_tried_again_like_any_failure(self, post: Post) -> None:
         def fail(_: Message) -> Receipt:
