@@ -18,7 +18,7 @@ from anomify.incident.model import IncidentMember
 from anomify.incident.queries import onsets_since
 from anomify.metric.status import duration_in_words
 from anomify.org.model import Org
-from anomify.silence.window import quiet_reasons
+from anomify.silence.window import SilenceDecision, quiet_reasons
 from anomify.user.quiet_hours import quiet_until
 from anomify.watcher.model import Watcher
 
@@ -33,6 +33,8 @@ class Holds:
         """Read the silences of the org that are in force at that moment."""
         self._at = at
         self._reasons = quiet_reasons(org, at)
+        # Each name is asked for once for every contact point: in a storm these are many.
+        self._decisions: dict[str, SilenceDecision | None] = {}
 
     def of(self, contact_point: ContactPoint, names: Sequence[str], severity: str) -> Hold | None:
         """Return why a message about these metrics is held back from a contact point, if it is.
@@ -52,7 +54,9 @@ class Holds:
             return None
         decisions = []
         for name in names:
-            decision = self._reasons.of(name)
+            if name not in self._decisions:
+                self._decisions[name] = self._reasons.of(name)
+            decision = self._decisions[name]
             if decision is None:
                 return None
             decisions.append(decision)

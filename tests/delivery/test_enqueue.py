@@ -19,6 +19,7 @@ from anomify.job.model import DEAD
 from anomify.org.model import Org
 from anomify.org.muting import mute_org
 from anomify.silence.model import COMMENT_CHARACTERS_MAX
+from anomify.silence.window import QuietReasons, SilenceDecision
 from tests.delivery.deliveries import (
     NOON,
     URL,
@@ -324,7 +325,7 @@ class TestMuting:
 
 
 @pytest.mark.usefixtures("unit")
-class TestLongReasons:
+class TestSilences:
     def test_a_silence_with_the_longest_comment_and_name_holds_back(self, clock) -> None:
         org = make_org()
         make_webhook_watcher(org)
@@ -338,3 +339,22 @@ class TestLongReasons:
         silence.ended_at = now()
         clock.shift(timedelta(minutes=1))
         assert look_again() == 1
+
+    def test_silences_are_compared_with_each_name_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        org = make_org()
+        for number in range(4):
+            make_webhook_watcher(org, url=f"https://host{number}.example/")
+        make_silence(org)
+        asked: list[str] = []
+        real = QuietReasons.of
+
+        def noted(reasons: QuietReasons, name: str) -> SilenceDecision | None:
+            asked.append(name)
+            return real(reasons, name)
+
+        monkeypatch.setattr(QuietReasons, "of", noted)
+        metrics = [make_metric(org, f"cpu.{number}") for number in range(5)]
+        assert tell_opened(*map(make_open_anomaly, metrics)) == 0
+        assert sorted(asked) == [metric.name for metric in metrics]
