@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from anomify.contact_point.people import why_not_reached
 from anomify.db import among, session
@@ -50,7 +50,7 @@ class ChangedWatchers:
                 among(Incident.org_id, changed),
                 or_(
                     Incident.is_open.is_(True) & (Incident.opened_at >= at - TOLD_LATER_FOR),
-                    Notification.is_told_open.is_(True) & Notification.due_at.is_(None),
+                    _is_left(),
                 ),
             )
             .order_by(Incident.id)
@@ -58,15 +58,17 @@ class ChangedWatchers:
         return list(rows)
 
 
+def _is_left() -> ColumnElement[bool]:
+    """Return the condition that something is left to tell, and that nobody looks at it again."""
+    untold = or_(Notification.is_told_open.is_(True), Notification.is_missed.is_(True))
+    return and_(untold, Notification.due_at.is_(None))
+
+
 def _contacts_by_org() -> dict[int, _Contacts]:
     """Return whom the watchers notify of each org in which something goes on or was told so."""
     busy = or_(
         Watcher.org_id.in_(select(Incident.org_id).where(Incident.is_open.is_(True))),
-        Watcher.org_id.in_(
-            select(Notification.org_id).where(
-                Notification.is_told_open.is_(True), Notification.due_at.is_(None)
-            )
-        ),
+        Watcher.org_id.in_(select(Notification.org_id).where(_is_left())),
     )
     watchers = list(
         session().scalars(
