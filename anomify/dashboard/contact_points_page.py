@@ -88,6 +88,12 @@ class OneContactPointIn(Inputs):
     contact_point_id: RowId = Field(json_schema_extra=names("contact_point"))
 
 
+class OneWebhookIn(Inputs):
+    """Which contact point of the kind webhook."""
+
+    contact_point_id: RowId = Field(json_schema_extra=names("webhook_contact_point"))
+
+
 class _CommonForm(Inputs):
     """What the form of each kind has."""
 
@@ -238,13 +244,13 @@ def test(inputs: OneContactPointIn) -> Response:
 
 @blueprint.route(
     f"{PATH}/<int:contact_point_id>/rotate",
-    inputs=OneContactPointIn,
+    inputs=OneWebhookIn,
     access=EDITOR,
     changes=True,
     methods=["POST"],
     endpoint="rotate",
 )
-def rotate(inputs: OneContactPointIn) -> str:
+def rotate(inputs: OneWebhookIn) -> str:
     """Replace the secret of a webhook, and show the new one once."""
     caller = user_subject()
     editor = ContactEditor(app_state().settings)

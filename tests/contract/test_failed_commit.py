@@ -298,6 +298,10 @@ def requests(product, people, plan):
         },
         "/contact_point/create": {"kind": "email", "user_id": people.ids["heir"]},
         "/ui/contact-points/new": {"kind": "email", "user_id": people.ids["heir"]},
+        "/ui/contact-points/<int:contact_point_id>": {
+            "contact_point_id": product.acmes["contact_point"],
+            "user_id": people.ids["heir"],
+        },
         "/ui/contact-confirmation": {"token": people.confirmation, "agrees": "true"},
         "/ui/unsubscribe": {"token": people.mails},
         "/watcher/<int:watcher_id>/update": {"watcher_id": product.acmes["watcher"], "name": "x"},

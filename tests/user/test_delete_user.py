@@ -93,7 +93,7 @@ class TestDeleteUser:
         cast = make_cast()
         erin = make_erin(cast.acme)
         filled = 0
-        make_watcher(cast.acme, email_user_ids=[erin.id])
+        make_watcher(cast.acme, email_user_ids=[erin.id], summary_report_user_ids=[erin.id])
         unit.add(
             AdminAlert(
                 org_id=cast.acme.id,
