@@ -140,6 +140,7 @@ def delivery(inputs: DeliveryIn) -> OneDeliveryOut:
     access=EDITOR,
     changes=True,
     methods=["POST"],
+    errors=(409,),
 )
 def replay_delivery(inputs: DeliveryIn) -> OneDeliveryOut:
     """Send a message that was given up again, under the same id; it states that it is late."""

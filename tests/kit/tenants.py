@@ -361,4 +361,6 @@ EXAMPLES: dict[str, Any] = {
     "remove": NOBODYS_NUMBER,
     # Mentions need one.
     "slack_channel": "ops",
+    # A later step needs a time.
+    **{f"escalation_minutes_{row}": str(15 * row) for row in range(1, 10)},
 }

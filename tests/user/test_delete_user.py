@@ -120,7 +120,7 @@ class TestDeleteUser:
             listed = [row for row in unit.scalars(select(column)) if row and erin.id in row]
             assert listed, f"fill {table.name}.{column.name} above"
             filled += len(listed)
-        assert filled == 3
+        assert filled == 4
         delete_user(erin, cast.alice)
         for _, column in list_columns():
             assert not [row for row in unit.scalars(select(column)) if row and erin.id in row]
