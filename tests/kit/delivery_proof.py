@@ -46,7 +46,7 @@ def prove(
     clock = FastClock(time.time(), speed)
     with database.unit_of_work():
         org = make_org("Acme")
-    post = Post(database, settings, clock, org)  # type: ignore[arg-type]
+    post = Post(database, settings, clock, org)  # type: ignore[arg-type] # this clock runs by itself
     began = time.monotonic()
     with receiving(secret=SECRET, endless=broken_answers(seed, 0.3, with_slow=False)) as receiver:
         for _ in range(WATCHERS):
