@@ -7,7 +7,7 @@ from anomify.dashboard.page_blueprint import PageBlueprint
 from anomify.edge.access import PUBLIC
 from anomify.edge.app_state import app_state
 from anomify.edge.contract import Inputs
-from anomify.errors import NotFound
+from anomify.errors import Conflict, NotFound
 from anomify.org.queries import get_org
 from anomify.watcher.unsubscribing import (
     KEY_PURPOSE,
@@ -60,12 +60,15 @@ def answer(inputs: AnswerForm) -> Response:
     change = subscribe_again if inputs.again else unsubscribe
     try:
         return _page(change(_key(), inputs.token), is_changed=True)
-    except NotFound as problem:
+    except (NotFound, Conflict) as problem:
         return _page(None, problem)
 
 
 def _page(
-    mails: MailSubscription | None, problem: NotFound | None = None, *, is_changed: bool = False
+    mails: MailSubscription | None,
+    problem: NotFound | Conflict | None = None,
+    *,
+    is_changed: bool = False,
 ) -> Response:
     token = ""
     if mails is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from anomify.anomaly.model import Anomaly, Span
 from anomify.anomaly.recording import SEVERITIES
@@ -533,15 +533,14 @@ def _is_unattempted(row: Notification) -> bool:
     """Return whether all messages of the notification wait and none was tried."""
     if not row.is_told_open:
         return False
-    tried = session().scalar(
-        select(func.count())
-        .select_from(Delivery)
-        .where(
-            Delivery.notification_id == row.id,
-            (Delivery.state != PENDING) | (Delivery.attempts > 0),
-        )
+    # Locked, so that none is claimed before this transaction ends.
+    messages = session().scalars(
+        select(Delivery)
+        .where(Delivery.notification_id == row.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
-    return not tried
+    return all(each.state == PENDING and not each.attempts for each in messages)
 
 
 def _take_back(row: Notification, hold: Hold, at: datetime) -> None:

@@ -17,7 +17,7 @@ from anomify.contact_point.model import ContactPoint
 from anomify.db import session
 from anomify.delivery.backoff import delay_seconds, next_attempt_at
 from anomify.delivery.dead_letter import tell_admins
-from anomify.delivery.facts import Facts
+from anomify.delivery.facts import FLAPPING, OPENED, Facts
 from anomify.delivery.first_steps import note_first_steps
 from anomify.delivery.model import SENT, Delivery, DeliveryAttempt, Notification
 from anomify.delivery.recipient import target_of_contact, undeliverable
@@ -182,7 +182,7 @@ def _tried_since(delivery: Delivery) -> datetime:
 
 def _forget_opening(delivery: Delivery) -> None:
     """Have the quiet time of the watcher not begin with a message that did not arrive."""
-    if delivery.notification_id is None:
+    if delivery.notification_id is None or delivery.transition not in {OPENED, FLAPPING}:
         return
     notification = session().get(Notification, delivery.notification_id)
     if notification is not None and notification.sequence == delivery.sequence:

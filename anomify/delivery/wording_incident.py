@@ -188,7 +188,7 @@ def _reminder(
         headline=f"{_still(incident)} after {lasted}, severity {incident.severity}",
         sentence=(
             f"What began at {since} with {anomaly.metric_name} goes on after {lasted}: "
-            f"{what_is_unusual(anomaly)}. {_go_on(incident)}. Nobody has acknowledged it."
+            f"{what_is_unusual(anomaly)}. {_go_on(incident)}. Not all of it is acknowledged."
         ),
         lines=_lines_of_several(facts, anomaly, incident, zone),
         link=incident_link(incident, base_url),

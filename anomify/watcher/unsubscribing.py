@@ -7,14 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
+from anomify.audit.model import AuditEntry
 from anomify.audit.recording import record_audit
 from anomify.channel.kinds import EMAIL
 from anomify.contact_point.model import ContactPoint
 from anomify.contact_point.people import person_of
 from anomify.db import session
-from anomify.errors import NotFound
+from anomify.errors import Conflict, NotFound
 from anomify.org.lock import lock_org
 from anomify.watcher.model import Watcher, WatcherContact
 from anomify.watcher.reach import update_reach
@@ -23,6 +24,9 @@ PATH: Final = "/ui/unsubscribe"
 # The purpose of the key of config.Settings.key_for(); a new number invalidates all links.
 KEY_PURPOSE: Final = "unsubscribe-links-1"
 ID_MAX: Final = 2**31 - 1
+UNSUBSCRIBED: Final = "watcher.unsubscribe"
+SUBSCRIBED: Final = "watcher.subscribe"
+BY_LINK: Final = (UNSUBSCRIBED, SUBSCRIBED)
 _TOKEN: Final = re.compile(
     r"([1-9][0-9]{0,9})\.([1-9][0-9]{0,9})\.([0-9]{1,3})\.([A-Za-z0-9_-]{43})"
 )
@@ -91,7 +95,7 @@ def unsubscribe(key: bytes, token: str) -> MailSubscription:
         record_audit(
             watcher.org_id,
             actor=mails.recipient,
-            action="watcher.unsubscribe",
+            action=UNSUBSCRIBED,
             target=watcher.name,
             before={"contact_point": point.name, "step": mails.step},
         )
@@ -104,23 +108,51 @@ def unsubscribe(key: bytes, token: str) -> MailSubscription:
 
 
 def subscribe_again(key: bytes, token: str) -> MailSubscription:
-    """Undo `unsubscribe`. Raises `NotFound`."""
+    """Undo `unsubscribe`. Raises `NotFound`, or `Conflict` if somebody else stopped the mails."""
     lock_org(find_subscription(key, token).watcher.org_id)
     mails = find_subscription(key, token)
     watcher, point = mails.watcher, mails.contact_point
     if not mails.is_on:
+        if not _has_unsubscribed(mails):
+            raise Conflict(
+                "These mails were not stopped by this link, or the watcher was changed since. A"
+                " person who may change it can have them sent again."
+            )
         session().add(
             WatcherContact(watcher_id=watcher.id, contact_point_id=point.id, step=mails.step)
         )
         record_audit(
             watcher.org_id,
             actor=mails.recipient,
-            action="watcher.subscribe",
+            action=SUBSCRIBED,
             target=watcher.name,
             after={"contact_point": point.name, "step": mails.step},
         )
         update_reach(watcher.org_id, f"{mails.recipient} wants mails of {watcher.name} again.")
     return MailSubscription(watcher, point, mails.step, is_on=True)
+
+
+def _has_unsubscribed(mails: MailSubscription) -> bool:
+    """Return whether the last thing that happened to these mails is that the link stopped them."""
+    watcher, point = mails.watcher, mails.contact_point
+    last = session().scalar(
+        select(AuditEntry)
+        .where(
+            AuditEntry.org_id == watcher.org_id,
+            or_(
+                and_(AuditEntry.target == watcher.name, AuditEntry.action.in_(BY_LINK)),
+                and_(
+                    AuditEntry.target == f"{watcher.name} ({watcher.id})",
+                    AuditEntry.action == "watcher.update",
+                ),
+            ),
+        )
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    )
+    if last is None or last.action != UNSUBSCRIBED or last.before is None:
+        return False
+    return bool(last.before.get("contact_point") == point.name)
 
 
 def _links_to(watcher: Watcher, point: ContactPoint) -> list[WatcherContact]:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 # Four receivers that do not answer can hold up their own lanes only (outbox.LANE_MOST each).
 THREADS = 16
 POLL_SECONDS = 1.0
+# Longer than a message is tried.
+PICTURE_ATTEMPTS = timedelta(days=2)
 # Pause after the database could not be read.
 DATABASE_PAUSE_SECONDS = 5.0
 # Pauses after the first, second ... failure to record what came of an attempt. That can be done
@@ -199,8 +201,7 @@ class Deliverer:
                 facts.org_uuid,
                 "/image/anomaly",
                 {"anomaly_id": str(facts.anomaly.id)},
-                # The same in every attempt.
-                claimed.created_at + DEFAULT_LIFETIME,
+                _picture_until(claimed.created_at, self._clock()),
             )
         return message_of(
             facts,
@@ -243,3 +244,13 @@ def _report(attempt: Future[None]) -> None:
     problem = attempt.exception()
     if problem is not None:
         log.warning("a delivery could not be settled: %r", problem)
+
+
+def _picture_until(enqueued_at: datetime, at: datetime) -> datetime:
+    """Return until when the address of a picture is valid: the same in all attempts of a day.
+
+    For a message that is sent again after days it is counted from the begin of the present day.
+    """
+    if at - enqueued_at < PICTURE_ATTEMPTS:
+        return enqueued_at + DEFAULT_LIFETIME
+    return at.replace(hour=0, minute=0, second=0, microsecond=0) + DEFAULT_LIFETIME

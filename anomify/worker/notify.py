@@ -96,4 +96,9 @@ class DueNotifier:
         with self._database.unit_of_work(write=False):
             if not is_any_notice_due(self._clock()):
                 return 0
-        return write(self._database, lambda: enqueue_notices(self._clock()))
+        try:
+            return write(self._database, lambda: enqueue_notices(self._clock()))
+        except Exception:
+            # Incidents that are due must not wait for it.
+            log.exception("the notices of silences cannot be sent; they are tried again")
+            return 0

@@ -51,7 +51,12 @@ class ReportSender:
         with self._database.unit_of_work(write=False):
             # Read first: there is seldom one, and a write transaction blocks others.
             due = list_due_reports(at)
-        return sum(
-            write(self._database, partial(send_report, each.watcher_id, at, self._contacts))
-            for each in due
-        )
+        return sum(self._send(each.watcher_id, at) for each in due)
+
+    def _send(self, watcher_id: int, at: datetime) -> int:
+        """Enqueue one summary; what it fails with must not hold up the others."""
+        try:
+            return write(self._database, partial(send_report, watcher_id, at, self._contacts))
+        except Exception:
+            log.exception("the summary of watcher %d cannot be sent; it is tried again", watcher_id)
+            return 0

@@ -104,6 +104,17 @@ def test_it_can_be_undone_with_the_step_that_it_had(mails: Mails) -> None:
     assert (mails.watcher_id, mails.point_id, 2) in mails.links()
 
 
+def test_who_was_taken_off_by_somebody_else_cannot_use_an_old_link(mails: Mails) -> None:
+    with mails.database.unit_of_work():
+        link = session().get(WatcherContact, (mails.watcher_id, mails.point_id))
+        session().delete(link)
+    before = mails.links()
+    again = mails.app.test_client().post(PATH, data={"token": mails.token, "again": "true"})
+    assert again.status_code == 409
+    assert "were not stopped by this link" in again.get_data(as_text=True)
+    assert mails.links() == before
+
+
 def test_a_forged_or_changed_link_does_nothing(mails: Mails) -> None:
     ids = f"{mails.other_watcher_id}.{mails.point_id}.0."
     signature = mails.token.rpartition(".")[2]
