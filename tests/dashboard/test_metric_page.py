@@ -16,6 +16,7 @@ from anomify.delivery.wording import message_of
 from anomify.detection.detector import judge
 from anomify.detection.state import EngineState
 from anomify.detection.threshold import THRESHOLDS, Severity
+from anomify.incident.queries import members_of
 from anomify.metric.model import Metric, Progress
 from anomify.metric.state import PARTITIONS, keep_checkpoint, pack_states
 from anomify.metric.status import status_of
@@ -209,7 +210,8 @@ class TestPage:
                 acme,
                 make_watcher(acme),
                 make_contact_point(acme),
-                make_incident(anomaly),
+                incident := make_incident(anomaly),
+                members_of(incident.id),
                 [anomaly.span],
             )
         link = message_of(result, "", message_id="m1").data["metric"]["url"]

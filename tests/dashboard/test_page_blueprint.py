@@ -4,7 +4,7 @@ import pytest
 
 from anomify.dashboard import inbox
 from anomify.dashboard.page_blueprint import address, local_path
-from anomify.edge.access import ADMIN, ANYONE, COMMENTER, EDITOR, USER
+from anomify.edge.access import ADMIN, ANYONE, COMMENTER, EDITOR, PUBLIC, USER
 from anomify.edge.contract import declared_routes
 from anomify.edge.problem import Problem
 from anomify.edge.request_id import request_id
@@ -74,7 +74,9 @@ class TestAccess:
         ]
         assert len(pages) >= 12
         assert all(route.is_cookie_only for route in pages)
-        assert {route.access for route in pages} <= {USER, EDITOR, ADMIN, COMMENTER, ANYONE}
+        assert {route.access for route in pages} <= {
+            *(USER, EDITOR, ADMIN, COMMENTER, ANYONE, PUBLIC)
+        }
 
 
 class TestFailures:

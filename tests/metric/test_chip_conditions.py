@@ -58,7 +58,7 @@ CHIPS = st.lists(
 
 
 def fulfils(name: str, chip: str) -> bool:
-    """Return whether a name fulfils a chip, by reading its labels one by one."""
+    """Return whether a name fulfils a chip: as text, or by reading its labels one by one."""
     if chip.startswith("!") and chip != "!":
         return not fulfils(name, chip[1:])
     for label in ("env", "host", "a.b", "é", "__name__"):
@@ -68,7 +68,10 @@ def fulfils(name: str, chip: str) -> bool:
                 if operator == "=" and value.startswith("="):
                     break
                 labels = {fold(key): fold(found) for key, found in parse_name(name)}
-                return (labels.get(fold(label)) == fold(value)) is (operator == "=")
+                is_met = labels.get(fold(label)) == fold(value)
+                if label != "__name__":
+                    is_met = is_met or fold(f"{label}={value}") in fold(name)
+                return is_met is (operator == "=")
     return fold(chip) in fold(name)
 
 

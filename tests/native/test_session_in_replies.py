@@ -6,8 +6,14 @@ from anomify.edge.contract import declared_routes
 from tests.kit.tenants import open_product
 
 # Nothing there works on sessions: health, ingestion, scripts, documentation, payment webhooks.
+NO_DELIVERY = "00000000-0000-0000-0000-000000000000"
 WITHOUT = ("/ping", "/-/", "/flux/", "/api/v1/", "/js/", "/doc")
-WEBHOOKS = {"/org/stripecallback", "/billing/checkoutcallback"}
+WEBHOOKS = {
+    "/org/slackcallback",
+    "/org/telegramcallback",
+    "/org/stripecallback",
+    "/billing/checkoutcallback",
+}
 SESSION_ID_LENGTH = 32
 
 
@@ -27,6 +33,7 @@ def addresses(product):
             if route.is_page or rule.startswith(WITHOUT) or rule in WEBHOOKS:
                 continue
             path = rule.replace("<path:metric>", "cpu").replace("<alert_code>", "0" * 32)
+            path = path.replace("<delivery_id>", NO_DELIVERY)
             for name in route.inputs.model_fields if route.inputs else {}:
                 path = path.replace(f"<int:{name}>", "1")
             assert "<" not in path

@@ -32,7 +32,8 @@ def changing(product):
         rule = route.rules[-1]
         for name, field in route.inputs.model_fields.items():
             kind = (field.json_schema_extra or {}).get("x-names")
-            rule = rule.replace(f"<int:{name}>", str(product.acmes.get(kind)))
+            for written in (f"<int:{name}>", f"<{name}>"):
+                rule = rule.replace(written, str(product.acmes.get(kind)))
         assert "<" not in rule
         for method in route.methods:
             yield route, rule, method

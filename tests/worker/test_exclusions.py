@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from anomify.clock import now, now_ms
 from anomify.db import session
+from anomify.delivery.model import Delivery
 from anomify.exclusion.editing import (
     ExclusionFields,
     add_exclusion,
@@ -14,6 +16,7 @@ from anomify.exclusion.editing import (
     end_expired,
 )
 from anomify.exclusion.predicate import ExclusionKind
+from anomify.job.model import DEAD
 from anomify.metric.model import Metric, Progress
 from anomify.metric.progress import request_rebuild
 from anomify.metric.state import PARTITIONS
@@ -114,7 +117,10 @@ class TestExcluded:
         [(_, _, ended, _)] = plant.anomalies()
         assert ended is not None
         # What had not been sent yet will not be.
-        assert plant.announced() == []
+        with plant.database.unit_of_work(write=False):
+            [message] = session().scalars(select(Delivery)).all()
+            assert (message.state, message.transition) == (DEAD, "opened")
+            assert "the exclusion" in (message.last_error or "")
 
     def test_closes_it_also_if_no_worker_ran_when_the_rule_was_made(self, plant: Plant) -> None:
         metric_id = plant.metric_ids[0]

@@ -36,7 +36,7 @@ def points(database: Database, tmp_path: Path) -> Iterator[PointStore]:
 
 
 def swept(database: Database, points: PointStore, tmp_path: Path) -> None:
-    sweep(database, points, Settings(data_dir=tmp_path))
+    sweep(database, points, Settings(data_dir=tmp_path, secret_key="k" * 64))
 
 
 class TestSweep:
