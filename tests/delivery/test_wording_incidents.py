@@ -199,7 +199,7 @@ GOLDEN = (
         "db.latency and 2 more are still unusual after 30 minutes",
         "Still unusual after 30 minutes, severity high",
         f"What began at {SINCE} with db.latency goes on after 30 minutes: {WHAT}. 1 of 3 anomalies "
-        "goes on. Nobody has acknowledged it.",
+        "goes on. Not all of it is acknowledged.",
     ),
     Golden(
         "acknowledged",
